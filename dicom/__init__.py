@@ -1,0 +1,1 @@
+"""Speaks the DICOM Standard. No database, no Celery, no torch, no environment."""

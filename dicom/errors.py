@@ -1,0 +1,84 @@
+"""What can go wrong between DICOM peers and us, each with its DIMSE status.
+
+    DicomError                      0xC000  cannot understand
+    ├── InvalidDataset              0xC000  not a data set that can be read
+    │   ├── InvalidIdentifier       0xA900  a UID or AE title against PS3.5 6.2 or 9.1
+    │   └── MissingAttribute        0xA900  a type 1 attribute is absent
+    ├── DatasetMismatch             0xA900  data set and command or SOP class disagree
+    ├── UnsupportedSOPClass         0x0122  SOP Class not supported
+    ├── OutOfResources              0xA700  disk, memory or database cannot take it now
+    ├── PixelError                  0xC000  the pixel data cannot become a Frame
+    │   └── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
+    └── DestinationError            -       a result did not reach its destination
+        ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
+        └── DestinationRejected     -       will not pass: the peer understood and said no
+
+`status` is what a C-STORE-RSP carries (PS3.4 B.2.3, PS3.7 C). `transient` says whether trying again
+later can help. `str(error)` is one sentence for a person and never holds a patient attribute.
+"""
+
+from typing import ClassVar
+
+
+class DicomError(Exception):
+    """A DICOM exchange failed; `status` is the DIMSE status that tells the peer."""
+
+    status: ClassVar[int] = 0xC000
+    transient: ClassVar[bool] = False
+
+
+class InvalidDataset(DicomError):
+    """The bytes are not a data set that can be read (PS3.4 B.2.3, "cannot understand")."""
+
+
+class InvalidIdentifier(InvalidDataset):
+    """A UID or AE title breaks the rules of PS3.5 6.2 and 9.1."""
+
+    status = 0xA900
+
+
+class MissingAttribute(InvalidDataset):
+    """An attribute that the composite IODs require with a value is absent or empty."""
+
+    status = 0xA900
+
+
+class DatasetMismatch(DicomError):
+    """The data set does not match its SOP Class or the C-STORE command that announced it."""
+
+    status = 0xA900
+
+
+class UnsupportedSOPClass(DicomError):
+    """The SOP Class is none that this service is configured to accept (PS3.7 C.5.6)."""
+
+    status = 0x0122
+
+
+class OutOfResources(DicomError):
+    """Disk, memory or database cannot take the instance now; the sender should try again."""
+
+    status = 0xA700
+    transient = True
+
+
+class PixelError(DicomError):
+    """The pixel data of an instance cannot be turned into a Frame."""
+
+
+class LimitExceeded(PixelError):
+    """The instance declares more than the configured limits allow; nothing was allocated."""
+
+
+class DestinationError(DicomError):
+    """A result did not reach its destination."""
+
+
+class DestinationUnavailable(DestinationError):
+    """The destination did not answer, or answered that it has no resources now."""
+
+    transient = True
+
+
+class DestinationRejected(DestinationError):
+    """The destination understood the result and refused it; the same bytes will be refused again."""

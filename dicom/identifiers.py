@@ -1,0 +1,62 @@
+"""AE titles and UIDs: what is valid, and how ours are made (PS3.5 6.2 and 9)."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+from dicom.errors import InvalidIdentifier
+
+# One literal each, fixed for ever: an Implementation Class UID must not be a name-based UUID made at
+# run time (PS3.5 B.2 allows UUID-derived UIDs for these only as constants).
+IMPLEMENTATION_CLASS_UID: Final = "2.25.104876800206275291530918149580258223128"
+IMPLEMENTATION_VERSION_NAME: Final = "WETREAD_0_1"
+_UID_NAMESPACE: Final = uuid.UUID("6f1d2a5e-8f0f-5d0c-9c0e-3c5b7a1e4d92")
+
+_UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
+# The default character repertoire without control characters and backslash (PS3.5 6.2, VR AE).
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+
+
+def check_uid(value: object, what: str = "UID") -> str:
+    """Return `value` as a UID that is safe to store and to name files with.
+
+    Args:
+        value: What the peer sent.
+        what: The name of the attribute, for the error's sentence.
+
+    Raises:
+        InvalidIdentifier: It is longer than 64 characters or not dotted numbers without leading
+            zeros (PS3.5 9.1).
+    """
+    text = str(value)
+    if len(text) > 64 or not _UID.fullmatch(text):
+        raise InvalidIdentifier(f"{what} is not a valid UID: {text[:70]!a}")
+    return text
+
+
+def check_ae_title(value: object) -> str:
+    """Return `value` as an AE title without its insignificant spaces.
+
+    Raises:
+        InvalidIdentifier: It is empty, longer than 16 characters or holds a control character or
+            backslash (PS3.5 6.2).
+    """
+    text = str(value)
+    if not _AE_TITLE.fullmatch(text) or not text.strip():
+        raise InvalidIdentifier(f"not a valid AE title: {text[:20]!a}")
+    return text.strip()
+
+
+def derived_uid(*parts: str | int | Iterable[str]) -> str:
+    """Return the UID that always belongs to `parts`: equal parts, equal UID (PS3.5 B.2, UUID-derived).
+
+    Args:
+        parts: Everything that the content of the object depends on, in a fixed order. An iterable
+            of strings is taken as one part, order kept.
+
+    Returns:
+        A UID of at most 44 characters under the root 2.25.
+    """
+    words = [str(part) if isinstance(part, str | int) else "\\".join(part) for part in parts]
+    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, '|'.join(words)).int}"

@@ -1,0 +1,1 @@
+"""One reversible step a file, named by intent."""

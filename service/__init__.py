@@ -1,0 +1,1 @@
+"""The application and its memory: configuration, jobs, store, web, command line."""

@@ -1,0 +1,366 @@
+"""The settings: one TOML file, every key overridable by environment, all faults reported at once.
+
+This is the only file that reads the environment. A key `port` in `[receiver]` is overridden by
+`WETREAD_RECEIVER__PORT`; lists and tables are given as JSON. `WETREAD_CONFIG` names the file, otherwise
+`wetread.toml` in the working folder is read when it exists. docs/configuration.md describes each key.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from dicom.errors import DicomError
+from dicom.identifiers import check_ae_title
+from service.errors import ConfigurationError
+
+
+def _ae_title(value: str) -> str:
+    try:
+        return check_ae_title(value)
+    except DicomError as error:
+        raise ValueError(str(error)) from None
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+Priority = Literal["routine", "urgent"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Caller(_Section):
+    """A modality or PACS that may send, and what differs for it."""
+
+    ae_title: AETitle
+    address: str | None = Field(None, description="Only from this IP address; any when absent.")
+    quiet_time: Seconds | None = Field(
+        None, description="Overrides receiver.quiet_time, in seconds."
+    )
+    priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+
+    @model_validator(mode="after")
+    def _address_is_one(self) -> Self:
+        if self.address is not None:
+            ipaddress.ip_address(self.address)
+        return self
+
+
+class Receiver(_Section):
+    """The storage SCP."""
+
+    ae_title: AETitle = Field(
+        "WETREAD", description="Our AE title; a called AE title must equal it."
+    )
+    host: str = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
+    port: Port = Field(11112, description="Port to listen on; 0 takes a free one.")
+    open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
+    callers: tuple[Caller, ...] = Field((), description="The calling AE titles that may send.")
+    storage_classes: tuple[str, ...] = Field(
+        (),
+        description="SOP Class UIDs accepted besides CR and DX (presentation and processing).",
+    )
+    quiet_time: Seconds = Field(
+        2.0, description="Seconds without a new film until a study counts as complete."
+    )
+    max_associations: int = Field(256, ge=1, description="Associations at the same time.")
+    max_object_bytes: int = Field(512 * 2**20, ge=2**20, description="A larger object is refused.")
+    min_free_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Below this free space on the spool's disk nothing is accepted (0xA700).",
+    )
+    stop_seconds: Seconds = Field(
+        30.0, description="How long running associations may finish after a stop signal."
+    )
+
+
+class Reading(_Section):
+    """What is read, by which model."""
+
+    model: Literal["cxr-llava-v2", "tiny"] = Field(
+        "tiny",
+        description="`cxr-llava-v2` from `model_dir`, or `tiny`: the same architecture, small, random "
+        "weights, for trying the service without a GPU; its text is meaningless and says so.",
+    )
+    model_dir: Path | None = Field(
+        None, description="Folder with the published checkpoint's files."
+    )
+    device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Number format of the weights in memory."
+    )
+    max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
+    read_children: bool = Field(
+        False, description="Read children with the paediatric prompt; the draft says so."
+    )
+    max_pixels: int = Field(
+        64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
+    )
+    concurrency: int = Field(2, ge=1, description="Studies in work at once in one reading worker.")
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A job whose worker is silent this long is taken back."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Readings that may be tried before the job fails."
+    )
+
+    @model_validator(mode="after")
+    def _model_has_files(self) -> Self:
+        if self.model != "tiny" and self.model_dir is None:
+            raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
+        return self
+
+
+class _Destination(_Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Its name in pages and events.")
+    max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
+    timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
+
+
+class OrthancDestination(_Destination):
+    """An Orthanc, by its REST API."""
+
+    kind: Literal["orthanc"]
+    url: str = Field(pattern=r"^https?://", description="Root of its REST API.")
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+
+
+class DimseDestination(_Destination):
+    """Any PACS, by C-STORE."""
+
+    kind: Literal["dimse"]
+    host: str = Field(description="Host name or address.")
+    port: Port = Field(description="DICOM port.")
+    ae_title: AETitle = Field(description="Its AE title (called).")
+    verify: bool = Field(
+        True, description="Read the result back by C-FIND before it counts as confirmed."
+    )
+
+
+class StowDestination(_Destination):
+    """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
+
+    kind: Literal["stow"]
+    url: str = Field(
+        pattern=r"^https?://", description="DICOMweb root, e.g. http://host:8042/dicom-web."
+    )
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token, instead of user and password."
+    )
+
+
+class FolderDestination(_Destination):
+    """A folder: one sub-folder a study, one file an object."""
+
+    kind: Literal["folder"]
+    path: Path = Field(description="The folder; made when missing.")
+
+
+Destination = Annotated[
+    OrthancDestination | DimseDestination | StowDestination | FolderDestination,
+    Field(discriminator="kind"),
+]
+
+
+class Delivery(_Section):
+    """How results are sent."""
+
+    concurrency: int = Field(8, ge=1, description="Deliveries at once in one delivery worker.")
+    lease_seconds: float = Field(
+        120.0, gt=0, description="A delivery whose worker is silent this long is taken back."
+    )
+    retry_seconds: float = Field(
+        2.0, gt=0, description="Wait before the second try; doubles each time."
+    )
+    retry_max_seconds: float = Field(60.0, gt=0, description="Longest wait between two tries.")
+    give_up_hours: float = Field(
+        72.0, gt=0, description="A destination away this long fails the job."
+    )
+
+
+class Database(_Section):
+    """Where jobs are kept."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL (postgresql+psycopg://user:password@host/name); "
+        "SQLite in data_dir when absent.",
+    )
+    busy_seconds: Seconds = Field(20.0, description="How long a writer waits for another (SQLite).")
+
+
+class Broker(_Section):
+    """Redis, between the database and the workers; it holds job ids only."""
+
+    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis URL.")
+
+
+class Web(_Section):
+    """The pages, the JSON API, health and metrics."""
+
+    host: str = Field("127.0.0.1", description="Interface to listen on.")
+    port: Port = Field(8100, description="Port to listen on.")
+    username: str = Field("admin", description="User name, when a password is set.")
+    password: SecretStr = Field(
+        SecretStr(""), description="Needed when the page is not on the loopback interface only."
+    )
+
+
+class Sweep(_Section):
+    """The sweeper: completes quiet studies, takes back what a dead process held, tidies."""
+
+    interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
+    republish_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="A job that waits this long without a message in sight is published again.",
+    )
+    retention_days: float = Field(
+        30.0,
+        gt=0,
+        description="Films and results of finished jobs are removed from the spool after this.",
+    )
+
+
+class Log(_Section):
+    """What is written about what happens; never a patient attribute."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level shown."
+    )
+    format: Literal["console", "json"] = Field("console", description="For people or for machines.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; frozen, read once at the start of each process."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="WETREAD_", env_nested_delimiter="__"
+    )
+    toml_file: ClassVar[Path | None] = None
+
+    data_dir: Path = Field(
+        Path("wetread-data"), description="Folder for spool, results and SQLite."
+    )
+    site_name: str = Field("", max_length=64, description="Institution name shown on the page.")
+    receiver: Receiver = Receiver()
+    reading: Reading = Reading()
+    delivery: Delivery = Delivery()
+    destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
+    database: Database = Database()
+    broker: Broker = Broker()
+    web: Web = Web()
+    sweep: Sweep = Sweep()
+    log: Log = Log()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the received films."""
+        return self.data_dir / "spool"
+
+    @property
+    def outbox_dir(self) -> Path:
+        """Folder of the objects made from them."""
+        return self.data_dir / "outbox"
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL in force."""
+        if self.database.url is not None:
+            return self.database.url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'wetread.db'}"
+
+    def caller(self, ae_title: str) -> Caller | None:
+        """Return what is configured for a calling AE title, or None when it may not send."""
+        for caller in self.receiver.callers:
+            if caller.ae_title == ae_title:
+                return caller
+        return Caller(ae_title=ae_title) if self.receiver.open else None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"destinations: name used twice: {', '.join(sorted(doubled))}")
+        if not _is_loopback(self.web.host) and not self.web.password.get_secret_value():
+            raise ValueError("web.password: needed when web.host is not a loopback address")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def config_path() -> Path | None:
+    """Return the TOML file in force, or None when there is none."""
+    named = os.environ.get("WETREAD_CONFIG")
+    if named:
+        return Path(named)
+    default = Path("wetread.toml")
+    return default if default.exists() else None
+
+
+def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - any key
+    """Return the settings of `path` (or of `config_path()`) under the environment and `overrides`.
+
+    Raises:
+        ConfigurationError: The file is missing or not TOML, or any value is wrong; the message has a
+            line for each fault and never a secret.
+    """
+    file = path or config_path()
+    if file is not None and not file.is_file():
+        raise ConfigurationError(f"{file}: no such configuration file")
+    reader = type("_FileSettings", (Settings,), {"toml_file": file})
+    try:
+        settings: Settings = reader(**overrides)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(str(part) for part in fault['loc']) or 'settings'}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        source = str(file) if file else "environment"
+        raise ConfigurationError(
+            "\n".join([f"{source}: the settings cannot be used:", *faults])
+        ) from None
+    except ValueError as error:  # tomllib.TOMLDecodeError, JSON in an environment variable
+        raise ConfigurationError(f"{file or 'environment'}: {error}") from None
+    return settings
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment with `extra`, for a part that is started as its own process."""
+    return {**os.environ, **extra}

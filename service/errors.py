@@ -1,0 +1,68 @@
+"""What can go wrong inside the service, each with a sentence for the person who must act.
+
+WetreadError
+├── ConfigurationError   the settings cannot be used; names every fault
+├── StoreError           the database
+│   ├── StoreUnavailable     away, locked or full: try again
+│   ├── SchemaMismatch       not at the revision that this code needs
+│   ├── NotFound             no such job, study or instance
+│   └── LeaseLost            somebody else holds the job now: stop, write nothing
+├── BrokerUnavailable    Redis does not answer: jobs wait in the database
+└── ReadingError         a study could not be read
+    ├── TransientReadingError   may pass: try again
+    └── PermanentReadingError   will not pass: fail the job
+"""
+
+from typing import ClassVar
+
+
+class WetreadError(Exception):
+    """Base of the service's errors; `retry` says whether the same call can succeed later."""
+
+    retry: ClassVar[bool] = False
+
+
+class ConfigurationError(WetreadError):
+    """The settings cannot be used; the message lists every fault with its key."""
+
+
+class StoreError(WetreadError):
+    """The database refused."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, locked or full."""
+
+    retry = True
+
+
+class SchemaMismatch(StoreError):
+    """The database is not at the revision that this code needs: run `wetread db upgrade`."""
+
+
+class NotFound(StoreError):
+    """There is no such job, study or instance."""
+
+
+class LeaseLost(StoreError):
+    """Somebody else holds the job now; whatever was computed must not be written."""
+
+
+class BrokerUnavailable(WetreadError):
+    """Redis does not answer; jobs wait in the database and the sweeper publishes them later."""
+
+    retry = True
+
+
+class ReadingError(WetreadError):
+    """A study could not be read."""
+
+
+class TransientReadingError(ReadingError):
+    """Reading failed for a reason that may pass (memory, device, file system)."""
+
+    retry = True
+
+
+class PermanentReadingError(ReadingError):
+    """Reading failed and the same study will fail again."""

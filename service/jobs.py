@@ -1,0 +1,90 @@
+"""The states of a Job and of a Delivery, and the only ways from one to another. Pure.
+
+The words follow the Unified Procedure Step (PS3.4 CC.1.1): SCHEDULED, IN PROGRESS, COMPLETED,
+CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
+
+    SCHEDULED ──claim──▶ IN_PROGRESS ──draft──▶ DRAFTED ──confirm──▶ COMPLETED
+        ▲  │                 │  │  └─not_analysed─▶ NOT_ANALYSED
+        │  └─cancel─▶ CANCELED  └─fail─▶ FAILED
+        └────────hand_back───┘                 retry: FAILED, NOT_ANALYSED, CANCELED ──▶ SCHEDULED
+"""
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """Where a Job stands."""
+
+    SCHEDULED = "SCHEDULED"
+    IN_PROGRESS = "IN_PROGRESS"
+    DRAFTED = "DRAFTED"
+    COMPLETED = "COMPLETED"
+    NOT_ANALYSED = "NOT_ANALYSED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class Action(StrEnum):
+    """What happens to a Job."""
+
+    CLAIM = "claim"  # a worker took the lease
+    HAND_BACK = "hand_back"  # lease expired, worker stopping, or an error that may pass
+    DRAFT = "draft"  # the draft and its objects are on disk and in the database
+    NOT_ANALYSED = "not_analysed"  # nothing to read, with a reason
+    CONFIRM = "confirm"  # every destination holds every object, read back
+    FAIL = "fail"  # an error that cannot pass, or too many attempts
+    CANCEL = "cancel"  # a person, or the service where a new job made this one needless
+    RETRY = "retry"  # a person: read again
+    REDELIVER = "redeliver"  # a person: the draft stands, send it again
+
+
+TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
+    (JobState.SCHEDULED, Action.CLAIM): JobState.IN_PROGRESS,
+    (JobState.SCHEDULED, Action.CANCEL): JobState.CANCELED,
+    (JobState.SCHEDULED, Action.FAIL): JobState.FAILED,
+    (JobState.IN_PROGRESS, Action.HAND_BACK): JobState.SCHEDULED,
+    (JobState.IN_PROGRESS, Action.DRAFT): JobState.DRAFTED,
+    (JobState.IN_PROGRESS, Action.NOT_ANALYSED): JobState.NOT_ANALYSED,
+    (JobState.IN_PROGRESS, Action.FAIL): JobState.FAILED,
+    (JobState.IN_PROGRESS, Action.CANCEL): JobState.CANCELED,
+    (JobState.DRAFTED, Action.CONFIRM): JobState.COMPLETED,
+    (JobState.DRAFTED, Action.FAIL): JobState.FAILED,
+    (JobState.DRAFTED, Action.CANCEL): JobState.CANCELED,
+    (JobState.FAILED, Action.RETRY): JobState.SCHEDULED,
+    (JobState.FAILED, Action.REDELIVER): JobState.DRAFTED,
+    (JobState.NOT_ANALYSED, Action.RETRY): JobState.SCHEDULED,
+    (JobState.CANCELED, Action.RETRY): JobState.SCHEDULED,
+}
+
+FINAL = frozenset({JobState.COMPLETED, JobState.NOT_ANALYSED, JobState.FAILED, JobState.CANCELED})
+
+
+class DeliveryState(StrEnum):
+    """Where one Job's results stand with one Destination."""
+
+    PENDING = "PENDING"
+    SENDING = "SENDING"
+    CONFIRMED = "CONFIRMED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class IllegalTransition(Exception):
+    """The table has no way from this state by this action."""
+
+
+def next_state(state: JobState, action: Action) -> JobState:
+    """Return the state that `action` leads to.
+
+    Raises:
+        IllegalTransition: The table has no such row.
+    """
+    try:
+        return TRANSITIONS[state, action]
+    except KeyError:
+        raise IllegalTransition(f"a job that is {state} cannot {action}") from None
+
+
+def allowed(state: JobState) -> frozenset[Action]:
+    """Return the actions that the table has for `state`."""
+    return frozenset(action for known, action in TRANSITIONS if known is state)

@@ -1,0 +1,1 @@
+"""The compute: Celery tasks, reading, the model."""

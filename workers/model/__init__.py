@@ -1,0 +1,1 @@
+"""The vision-language models: torch and transformers only."""
