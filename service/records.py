@@ -1,0 +1,147 @@
+"""What the store hands out: frozen records, detached from any session, times in UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from dicom.report import DraftReport
+from service.jobs import DeliveryState, JobState
+
+
+class Arrival(StrEnum):
+    """What the store found when an instance arrived."""
+
+    NEW = "new"
+    SAME = "same"  # the same SOP Instance UID with the same bytes: acknowledged, nothing changed
+    CONFLICT = "conflict"  # the same UID with other bytes: kept apart and reported, never read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One reading of one study by one model version.
+
+    Attributes:
+        revision: 1 for the first job of a study and model, then counting up; a later film or a
+            person's wish makes a new revision that supersedes the one before.
+        reason_code: Machine word for the state where it has one (`NOT_FRONTAL`, `LEASE_EXPIRED`).
+        reason: The same for a person, one sentence; why it waits, was not analysed or failed.
+        not_before: Earliest next try, after an error that may pass.
+        lease_until: While IN_PROGRESS: when the holder counts as lost.
+        fence: Counts claims; a holder with an older number may write nothing.
+    """
+
+    id: str
+    study_instance_uid: str
+    calling_ae: str
+    model_name: str
+    model_version: str
+    revision: int
+    state: JobState
+    urgent: bool
+    reason_code: str
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+    not_before: datetime | None
+    attempts: int
+    first_error: str
+    last_error: str
+    lease_owner: str
+    lease_until: datetime | None
+    fence: int
+    supersedes: str | None
+    superseded_by: str | None
+    draft: DraftReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """One line of a job's append-only history."""
+
+    at: datetime
+    actor: str
+    action: str
+    from_state: JobState | None
+    to_state: JobState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultObject:
+    """One object made for a job, as it lies in the outbox.
+
+    Attributes:
+        kind: "draft-report", "findings", "overlay", "report-page".
+        path: PS3.10 file.
+        sha256: Hex digest of the whole file.
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Where one job's results stand with one destination."""
+
+    id: int
+    job_id: str
+    destination: str
+    state: DeliveryState
+    attempts: int
+    not_before: datetime | None
+    first_error: str
+    last_error: str
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedInstance:
+    """One film as the study's page lists it."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+    received_at: datetime
+    size: int
+    conflict: bool
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessBeat:
+    """One of the service's processes, as it last reported itself.
+
+    Attributes:
+        restarts: How often the supervisor had to start it again.
+        detail: A word on what it does now ("loading the model").
+    """
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    restarts: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something that a person should know of although the service went on (a refused sender, a
+    conflict, a process that died)."""
+
+    at: datetime
+    actor: str
+    kind: str
+    subject: str
+    detail: str
