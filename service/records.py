@@ -137,8 +137,7 @@ class ProcessBeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Something that a person should know of although the service went on (a refused sender, a
-    conflict, a process that died)."""
+    """What a person should know although the service went on: a refused sender, a conflict."""
 
     at: datetime
     actor: str
