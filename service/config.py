@@ -209,7 +209,11 @@ class Database(_Section):
 class Broker(_Section):
     """Redis, between the database and the workers; it holds job ids only."""
 
-    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis URL.")
+    url: SecretStr | None = Field(
+        None,
+        description="Redis URL (redis://:password@host:6379/0). When absent, `wetread up` starts a "
+        "private Redis of its own.",
+    )
 
 
 class Web(_Section):
@@ -287,6 +291,28 @@ class Settings(BaseSettings):
             return self.database.url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'wetread.db'}"
 
+    @property
+    def run_dir(self) -> Path:
+        """Folder of what the running processes tell each other: addresses, locks."""
+        return self.data_dir / "run"
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis URL in force: the configured one, or that of the private Redis that is running.
+
+        Raises:
+            ConfigurationError: None is configured and no private one has been started.
+        """
+        if self.broker.url is not None:
+            return self.broker.url.get_secret_value()
+        try:
+            return (self.run_dir / "broker.url").read_text().strip()
+        except OSError:
+            raise ConfigurationError(
+                "broker.url is not set and no private Redis is running for "
+                f"{self.data_dir}: set it, or start everything with `wetread up`"
+            ) from None
+
     def caller(self, ae_title: str) -> Caller | None:
         """Return what is configured for a calling AE title, or None when it may not send."""
         for caller in self.receiver.callers:
@@ -345,6 +371,8 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
     if file is not None and not file.is_file():
         raise ConfigurationError(f"{file}: no such configuration file")
     reader = type("_FileSettings", (Settings,), {"toml_file": file})
+    if unknown := _unknown_variables():
+        raise ConfigurationError(f"environment: no such setting: {', '.join(unknown)}")
     try:
         settings: Settings = reader(**overrides)
     except ValidationError as error:
@@ -359,6 +387,27 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
     except ValueError as error:  # tomllib.TOMLDecodeError, JSON in an environment variable
         raise ConfigurationError(f"{file or 'environment'}: {error}") from None
     return settings
+
+
+def _unknown_variables() -> list[str]:
+    """Return the WETREAD_ variables that name no setting: a misspelt one must not be ignored."""
+    ours = {"WETREAD_CONFIG", "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
+    unknown = []
+    for name in os.environ:
+        if not name.startswith("WETREAD_") or name in ours:
+            continue
+        section, _, key = name.removeprefix("WETREAD_").lower().partition("__")
+        field = Settings.model_fields.get(section)
+        section_type = field.annotation if field else None
+        keys = getattr(section_type, "model_fields", {})
+        if field is None or (key and key not in keys):
+            unknown.append(name)
+    return sorted(unknown)
+
+
+def restarts() -> int:
+    """Return how often the supervisor had to start this process again."""
+    return int(os.environ.get("WETREAD_RESTARTS", "0"))
 
 
 def child_environment(**extra: str) -> dict[str, str]:
