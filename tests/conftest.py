@@ -1,0 +1,391 @@
+"""The real servers that the tests run against, each started at most once and always stopped.
+
+A server whose program is not installed skips the tests that ask for it, saying so. A test that must
+kill or restart a server takes its class from the fixtures `orthanc_server_class`, `redis_server_class`
+or `postgres_server_class` and starts one of its own.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+MARKED_BY_FIXTURE = {"orthanc": "orthanc", "storescp": "dcmtk", "postgres": "postgres"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the servers that it asks for, so that `-m "not orthanc"` is true."""
+    for item in items:
+        servers = {name.split("_")[0] for name in getattr(item, "fixturenames", ())}
+        for marker in {MARKED_BY_FIXTURE[server] for server in servers & set(MARKED_BY_FIXTURE)}:
+            item.add_marker(marker)
+
+
+def find_program(*names: str) -> str:
+    """Return the path of the first program that is installed, or skip the test."""
+    for name in names:
+        found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if found:
+            return found
+    pytest.skip(f"{' or '.join(names)} is not installed")
+
+
+def take_free_port() -> int:
+    """Return a TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Return once `condition` holds; fail the test when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+        return True
+    return False
+
+
+class Server:
+    """One program listening on loopback, in a folder of its own; may be started again after a stop.
+
+    Attributes:
+        folder: Where its configuration, its state and `log` lie.
+        port: Where it listens.
+    """
+
+    host = "127.0.0.1"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = take_free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """Return the command line that starts it."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Return whether it can be used."""
+        return _accepts(self.port)
+
+    def start(self) -> None:
+        """Start it and return once it answers."""
+        # The kernel ends the server should the test run itself be killed.
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*guard, *self.command()],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "TCP_NODELAY": "1"},
+            )
+        wait_until(self._up, seconds=60, what=f"start of {self.command()[0]}")
+
+    def _up(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            log = (self.folder / "log").read_text(errors="replace")[-2000:]
+            pytest.fail(f"{self.command()[0]} ended with {self.process.returncode}:\n{log}")
+        return self.answers()
+
+    def stop(self) -> None:
+        """Stop it in its orderly way; kill it when that takes longer than 20 seconds."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, with_signal: signal.Signals) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(with_signal)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+class OrthancServer(Server):
+    """An Orthanc with its DICOMweb plugin where that is installed.
+
+    Attributes:
+        port: Of the REST API and of DICOMweb.
+        dicom_port: Of C-ECHO, C-STORE and C-FIND; any calling AE title may use them.
+        users: User names and passwords; without any there is no authentication.
+    """
+
+    ae_title = "ORTHANC"
+
+    def __init__(self, folder: Path, *, users: dict[str, str] | None = None) -> None:
+        super().__init__(folder)
+        self.dicom_port = take_free_port()
+        self.users = users or {}
+
+    @property
+    def url(self) -> str:
+        """Root of the REST API, without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dicomweb_url(self) -> str:
+        """Root of DICOMweb, without a slash at its end."""
+        return f"{self.url}/dicom-web"
+
+    def command(self) -> list[str]:
+        """Return the command line, after writing the configuration that it names."""
+        configuration = self.folder / "orthanc.json"
+        configuration.write_text(json.dumps(self.configuration()))
+        return [find_program("Orthanc"), str(configuration)]
+
+    def configuration(self) -> dict[str, object]:
+        """Return Orthanc's settings: on loopback, quick, never overwriting."""
+        plugins = Path("/usr/share/orthanc/plugins").glob("libOrthancDicomWeb.so")
+        return {
+            "Name": "tests",
+            "StorageDirectory": str(self.folder / "db"),
+            "IndexDirectory": str(self.folder / "db"),
+            "HttpPort": self.port,
+            "RemoteAccessAllowed": bool(self.users),
+            "AuthenticationEnabled": bool(self.users),
+            "RegisteredUsers": self.users,
+            "DicomAet": self.ae_title,
+            "DicomPort": self.dicom_port,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomCheckCalledAet": True,
+            "UnknownSopClassAccepted": False,
+            "OverwriteInstances": False,
+            "StableAge": 1,
+            "ConcurrentJobs": 1,
+            "Plugins": [str(plugin) for plugin in plugins],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        }
+
+    def answers(self) -> bool:
+        """Return whether both of its ports can be used."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/system", timeout=2):  # noqa: S310 - loopback
+                return _accepts(self.dicom_port)
+        except urllib.error.HTTPError as error:
+            return error.code == 401 and _accepts(self.dicom_port)
+        except OSError:
+            return False
+
+
+class RedisServer(Server):
+    """A Redis (or Valkey) that keeps nothing on disk unless it is told to by `durable`."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        super().__init__(folder)
+        self.durable = durable
+
+    @property
+    def url(self) -> str:
+        """Redis URL of its first database."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        program = find_program("redis-server", "valkey-server")
+        keep = ["--appendonly", "yes"] if self.durable else ["--save", "", "--appendonly", "no"]
+        return [program, "--port", str(self.port), "--bind", "127.0.0.1", *keep]
+
+
+class PostgresServer(Server):
+    """A PostgreSQL cluster, as the user `postgres` where we are root, which it refuses to run as."""
+
+    stop_signal = signal.SIGINT  # "fast": ends sessions, keeps what was committed
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.cluster = folder / "cluster"
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+
+    def _as_its_user(self) -> list[str]:
+        if os.geteuid() != 0:
+            return []
+        user = ["--reuid", "postgres", "--regid", "postgres", "--init-groups"]
+        return [find_program("setpriv"), *user, "--pdeathsig", "KILL"]
+
+    @staticmethod
+    def _program(name: str) -> str:
+        versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+        return str(versions[-1]) if versions else find_program(name)
+
+    def command(self) -> list[str]:
+        """Return the command line, after making the cluster the first time."""
+        if not self.cluster.exists():
+            self._initialise()
+        quick = [
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "shared_buffers=16MB",
+        ]
+        place = [f"port={self.port}", f"unix_socket_directories={self.folder}"]
+        settings = [word for setting in (*quick, *place) for word in ("-c", setting)]
+        return [
+            *self._as_its_user(),
+            self._program("postgres"),
+            *("-D", str(self.cluster), "-h", "127.0.0.1", *settings),
+        ]
+
+    def _initialise(self) -> None:
+        subprocess.run(
+            [
+                *self._as_its_user(),
+                self._program("initdb"),
+                *("-D", str(self.cluster), "-U", "wetread", "-E", "UTF8", "--locale=C.UTF-8"),
+                *("--auth=trust", "--no-sync", "--no-instructions"),
+            ],
+            check=True,
+            cwd=self.folder,
+            capture_output=True,
+        )
+
+    def answers(self) -> bool:
+        """Return whether it takes connections."""
+        with contextlib.suppress(psycopg.Error):
+            psycopg.connect(self._conninfo(), connect_timeout=2).close()
+            return True
+        return False
+
+    def _conninfo(self) -> str:
+        return f"host=127.0.0.1 port={self.port} user=wetread dbname=postgres"
+
+    def new_database(self) -> str:
+        """Make an empty database and return its SQLAlchemy URL."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self._conninfo(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql+psycopg://wetread@127.0.0.1:{self.port}/{name}"
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that returns a free loopback port."""
+    return take_free_port
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """The function `wait_until(condition, seconds=…, what=…)`."""
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real films beside the repository; read-only."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real films (../shared/data) are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def orthanc_server_class() -> type[OrthancServer]:
+    """The class whose objects are Orthancs, for a test that must kill its own."""
+    find_program("Orthanc")
+    return OrthancServer
+
+
+@pytest.fixture(scope="session")
+def redis_server_class() -> type[RedisServer]:
+    """The class whose objects are Redis servers, for a test that must kill its own."""
+    find_program("redis-server", "valkey-server")
+    return RedisServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server_class() -> type[PostgresServer]:
+    """The class whose objects are PostgreSQL clusters, for a test that must kill its own.
+
+    Its folder must be one that every user may enter: `postgres_folder`, not `tmp_path`.
+    """
+    PostgresServer._program("postgres")
+    return PostgresServer
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """An empty folder that the user `postgres` can reach; pytest's own are closed to it."""
+    with _open_folder() as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _open_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="wetread-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def orthanc(
+    tmp_path_factory: pytest.TempPathFactory, orthanc_server_class: type[OrthancServer]
+) -> Iterator[OrthancServer]:
+    """A real Orthanc, shared by the session: `url`, `dicomweb_url`, `ae_title`, `dicom_port`."""
+    server = orthanc_server_class(tmp_path_factory.mktemp("orthanc"))
+    with _running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(
+    tmp_path_factory: pytest.TempPathFactory, redis_server_class: type[RedisServer]
+) -> Iterator[RedisServer]:
+    """A real Redis, shared by the session: `url`."""
+    server = redis_server_class(tmp_path_factory.mktemp("redis"))
+    with _running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_server_class: type[PostgresServer]) -> Iterator[PostgresServer]:
+    """A real PostgreSQL, shared by the session: `new_database()`."""
+    with _open_folder() as folder, _running(postgres_server_class(folder)) as server:
+        assert isinstance(server, PostgresServer)
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The SQLAlchemy URL of an empty database of this test's own."""
+    return postgres_server.new_database()
