@@ -1,0 +1,1 @@
+"""The subcommands of `wetread`, one module a noun."""

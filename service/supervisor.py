@@ -1,0 +1,187 @@
+"""Keeps the parts of a one-machine Wetread alive: a process that dies is started again.
+
+Written here rather than taken from a library because what is needed is small and particular: honcho
+stops everything when one process dies, circus and supervisord bring a control protocol and a
+configuration language of their own.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from service.config import child_environment
+
+_PR_SET_PDEATHSIG = 1
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_SETTLED_AFTER = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One process of the service.
+
+    Attributes:
+        name: Its name in pages and events.
+        command: Program and arguments.
+        environment: Variables besides those of the supervisor.
+        stage: Parts start by rising stage and stop by falling stage; equal stages together.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    stage: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A part ended without being asked to; it is started again after `wait` seconds."""
+
+    part: Part
+    ended_by: str
+    restarts: int
+    wait: float
+
+
+@dataclass(slots=True)
+class _Child:
+    part: Part
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    due: float = 0.0
+    restarts: int = 0
+    wait: float = _FIRST_WAIT
+
+
+def wetread_command(*arguments: str) -> tuple[str, ...]:
+    """Return the command line that runs `wetread ARGUMENTS` in this environment."""
+    return (sys.executable, "-m", "service.cli", *arguments)
+
+
+class Supervisor:
+    """Starts parts, starts them again when they die, and stops them in order."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        on_death: Callable[[Death], None],
+        output: IO[bytes] | None = None,
+        stop_seconds: float = 40.0,
+    ) -> None:
+        """Take the parts; nothing is started yet.
+
+        Args:
+            parts: What to run.
+            on_death: Told of each part that ended by itself, before it is started again.
+            output: Where the parts write; this process's own streams when None.
+            stop_seconds: How long one stage may take to stop until it is killed.
+        """
+        self._children = [_Child(part) for part in sorted(parts, key=lambda part: part.stage)]
+        self._on_death = on_death
+        self._output = output
+        self._stop_seconds = stop_seconds
+
+    def start(self) -> None:
+        """Start every part.
+
+        Raises:
+            OSError: A program does not exist.
+        """
+        for child in self._children:
+            self._launch(child)
+
+    def tend(self) -> None:
+        """Look at every part once: note who died, start again who is due."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._note_death(child, now)
+            elif child.process is None and now >= child.due:
+                child.restarts += 1
+                self._launch(child)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each part that runs now."""
+        return {
+            child.part.name: child.process.pid
+            for child in self._children
+            if child.process is not None and child.process.poll() is None
+        }
+
+    def stop(self) -> None:
+        """Ask every part to stop, the last stage first, and kill what does not within the limit."""
+        for stage in sorted({child.part.stage for child in self._children}, reverse=True):
+            running = [
+                child.process
+                for child in self._children
+                if child.part.stage == stage and child.process is not None
+            ]
+            for process in running:
+                _signal_group(process, signal.SIGTERM)
+            self._await_end(running)
+
+    def _await_end(self, running: Sequence[subprocess.Popen[bytes]]) -> None:
+        deadline = time.monotonic() + self._stop_seconds
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+
+    def _launch(self, child: _Child) -> None:
+        child.process = subprocess.Popen(  # noqa: S603 - our own parts, no shell
+            child.part.command,
+            env=child_environment(**child.part.environment, WETREAD_RESTARTS=str(child.restarts)),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            # A terminal's Ctrl-C must reach the supervisor alone, which then stops in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, made before any thread exists
+        )
+        child.started = time.monotonic()
+
+    def _note_death(self, child: _Child, now: float) -> None:
+        if child.process is None:
+            return
+        if now - child.started > _SETTLED_AFTER:
+            child.wait = _FIRST_WAIT
+        child.due = now + child.wait
+        death = Death(
+            part=child.part,
+            ended_by=_ending(child.process.returncode),
+            restarts=child.restarts + 1,
+            wait=child.wait,
+        )
+        child.wait = min(child.wait * 2, _LONGEST_WAIT)
+        child.process = None
+        self._on_death(death)
+
+
+def _ending(returncode: int) -> str:
+    if returncode < 0:
+        return f"signal {signal.Signals(-returncode).name}"
+    return f"exit status {returncode}"
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is not None:
+        return
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the supervisor is killed, so that nothing is left over."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
