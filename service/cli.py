@@ -16,10 +16,10 @@ _COMMANDS = {
     "demo": "service.commands.demo:demo",
     "echo": "service.commands.echo:echo",
     "jobs": "service.commands.jobs:jobs",
-    "receive": "service.commands.parts:receive",
-    "sweep": "service.commands.parts:sweep",
+    "receive": "service.commands.receive:receive",
+    "sweep": "service.commands.sweep:sweep",
     "up": "service.commands.up:up",
-    "web": "service.commands.parts:web",
+    "web": "service.commands.web:web",
 }
 # The compute adds its commands (worker, read, ...) by entry points: service never imports workers.
 _ENTRY_POINT_GROUP = "wetread.commands"

@@ -6,6 +6,7 @@ This is the only file that reads the environment. A key `port` in `[receiver]` i
 """
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -408,6 +409,18 @@ def _unknown_variables() -> list[str]:
 def restarts() -> int:
     """Return how often the supervisor had to start this process again."""
     return int(os.environ.get("WETREAD_RESTARTS", "0"))
+
+
+def as_environment(overrides: dict[str, Any]) -> dict[str, str]:
+    """Return `overrides` (as for `load_settings`) as the variables that give a child the same."""
+    variables = {}
+    for section, value in overrides.items():
+        keys = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, item in keys:
+            name = f"WETREAD_{section}" if key is None else f"WETREAD_{section}__{key}"
+            plain = isinstance(item, str | int | float | Path) and not isinstance(item, bool)
+            variables[name.upper()] = str(item) if plain else json.dumps(item)
+    return variables
 
 
 def child_environment(**extra: str) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""`wetread check`: is everything in place? A table, and exit status 1 with the fault's name."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dicom.errors import DicomError
+from dicom.pacs import Destination
+from service import schema
+from service.config import Settings, load_settings
+from service.destinations import destinations
+from service.errors import WetreadError
+from service.queue import ping
+from service.store import Store
+from service.supervisor import wetread_command
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    good: bool
+    detail: str
+
+
+@click.command()
+@click.option("--no-model", is_flag=True, help="Leave out loading the model (on a front machine).")
+def check(*, no_model: bool) -> None:
+    """Check configuration, database, broker, spool, model and destinations."""
+    settings = load_settings()
+    rows = [Row("configuration", good=True, detail="valid")]
+    rows.append(_row("database", lambda: _database(settings)))
+    rows.append(_row("broker", lambda: ping(settings)))
+    rows.append(_row("spool", lambda: _spool(settings)))
+    if not no_model:
+        rows.append(_model())
+    for name, destination in destinations(settings).items():
+        rows.append(_row(f"destination {name}", lambda each=destination: _probe(each)))
+    if not settings.destinations:
+        rows.append(
+            Row("destinations", good=False, detail="none configured: drafts would stay here")
+        )
+    _show(rows)
+    faults = [row.what for row in rows if not row.good]
+    if faults:
+        click.echo(f"wetread check: failed: {', '.join(faults)}", err=True)
+        sys.exit(1)
+
+
+def _row(what: str, probe: Callable[[], str]) -> Row:
+    try:
+        return Row(what, good=True, detail=probe())
+    except (WetreadError, DicomError, OSError) as error:
+        return Row(what, good=False, detail=str(error))
+
+
+def _database(settings: Settings) -> str:
+    store = Store.open(settings)  # raises when it is away or at another revision
+    store.close()
+    return f"at revision {schema.current(settings.database_url)}"
+
+
+def _spool(settings: Settings) -> str:
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    probe = settings.spool_dir / ".check"
+    probe.write_bytes(b"")
+    probe.unlink()
+    return f"{settings.spool_dir} is writable"
+
+
+def _probe(destination: Destination) -> str:
+    destination.probe()
+    return "answers"
+
+
+def _model() -> Row:
+    """Load the model in a process of its own: this one must not need torch."""
+    result = subprocess.run(  # noqa: S603 - our own command, no shell
+        wetread_command("load-model"), capture_output=True, text=True, check=False
+    )
+    lines = (result.stdout if result.returncode == 0 else result.stderr).strip().splitlines()
+    return Row("model", good=result.returncode == 0, detail=lines[-1] if lines else "no answer")
+
+
+def _show(rows: list[Row]) -> None:
+    table = Table("part", "", "detail")
+    for row in rows:
+        table.add_row(row.what, "ok" if row.good else "FAULT", row.detail)
+    Console().print(table)

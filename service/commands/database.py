@@ -1,0 +1,30 @@
+"""`wetread db`."""
+
+import click
+
+from service import schema
+from service.config import load_settings
+
+
+@click.group()
+def db() -> None:
+    """Look after the database's revision."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to the revision that this version needs."""
+    settings = load_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    before = schema.current(settings.database_url)
+    schema.upgrade(settings.database_url)
+    after = schema.current(settings.database_url)
+    click.echo(
+        f"database: {before or 'empty'} -> {after}" if before != after else f"database: at {after}"
+    )
+
+
+@db.command()
+def current() -> None:
+    """Print the revision that the database is at."""
+    click.echo(schema.current(load_settings().database_url) or "empty")

@@ -1,0 +1,183 @@
+"""`wetread jobs`: the queue without the web page."""
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from service.config import load_settings
+from service.jobs import JobState
+from service.records import Job
+from service.store import Store
+
+_STATES = [state.value for state in JobState]
+_as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, retry and cancel jobs."""
+
+
+@jobs.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES, case_sensitive=False))
+@click.option("--study", help="Only this Study Instance UID.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@_as_json
+def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json: bool) -> None:
+    """List jobs, the newest first."""
+    with _store() as store:
+        wanted = tuple(JobState(state.upper()) for state in states) or None
+        found = store.jobs(states=wanted, study=study, limit=limit)
+    if as_json:
+        click.echo(json.dumps([_summary(job) for job in found], indent=1))
+        return
+    table = Table("job", "state", "age", "from", "study", "rev", "reason")
+    for job in found:
+        table.add_row(
+            job.id[:8],
+            job.state + (" urgent" if job.urgent else ""),
+            _age(job.created_at),
+            job.calling_ae,
+            job.study_instance_uid,
+            str(job.revision),
+            job.reason,
+        )
+    Console().print(table if found else "no jobs")
+
+
+@jobs.command()
+@click.argument("job_id")
+@_as_json
+def show(job_id: str, *, as_json: bool) -> None:
+    """Show one job: state, draft, objects, deliveries, events. JOB_ID may be its first letters."""
+    with _store() as store:
+        job = store.job(job_id)
+        detail: dict[str, Any] = {
+            **_summary(job),
+            "attempts": job.attempts,
+            "first_error": job.first_error,
+            "last_error": job.last_error,
+            "draft": job.draft.to_json() if job.draft else None,
+            "objects": [
+                {
+                    "kind": item.kind,
+                    "sop_instance_uid": item.sop_instance_uid,
+                    "path": str(item.path),
+                }
+                for item in store.objects(job.id)
+            ],
+            "deliveries": [
+                {
+                    "destination": delivery.destination,
+                    "state": delivery.state,
+                    "attempts": delivery.attempts,
+                    "last_error": delivery.last_error,
+                }
+                for delivery in store.deliveries(job.id)
+            ],
+            "events": [
+                {
+                    "at": event.at.isoformat(),
+                    "actor": event.actor,
+                    "action": event.action,
+                    "to_state": event.to_state,
+                    "reason": event.reason,
+                }
+                for event in store.events(job.id)
+            ],
+        }
+    if as_json:
+        click.echo(json.dumps(detail, indent=1))
+        return
+    Console().print(_page(detail))
+
+
+@jobs.command()
+@click.argument("job_ids", nargs=-1, required=True)
+def retry(job_ids: tuple[str, ...]) -> None:
+    """Read again, or send again what is drafted but not delivered."""
+    with _store() as store:
+        for job_id in job_ids:
+            job = store.retry(store.job(job_id).id, actor=_actor())
+            click.echo(f"{job.id[:8]} {job.state}")
+
+
+@jobs.command()
+@click.argument("job_ids", nargs=-1, required=True)
+@click.option("--reason", default="", help="Kept in the job's events.")
+def cancel(job_ids: tuple[str, ...], reason: str) -> None:
+    """Cancel jobs that are not finished; what has been delivered stays."""
+    with _store() as store:
+        for job_id in job_ids:
+            job = store.cancel(store.job(job_id).id, actor=_actor(), reason=reason)
+            click.echo(f"{job.id[:8]} {job.state}")
+
+
+@jobs.command()
+@click.argument("job_ids", nargs=-1, required=True)
+def urgent(job_ids: tuple[str, ...]) -> None:
+    """Let waiting jobs overtake."""
+    with _store() as store:
+        for job_id in job_ids:
+            job = store.make_urgent(store.job(job_id).id, actor=_actor())
+            click.echo(f"{job.id[:8]} urgent")
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    store = Store.open(load_settings())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _actor() -> str:
+    return f"{getpass.getuser()} (command line)"
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "state": job.state,
+        "urgent": job.urgent,
+        "study_instance_uid": job.study_instance_uid,
+        "calling_ae": job.calling_ae,
+        "model": f"{job.model_name} {job.model_version}",
+        "revision": job.revision,
+        "reason_code": job.reason_code,
+        "reason": job.reason,
+        "created_at": job.created_at.isoformat(),
+        "updated_at": job.updated_at.isoformat(),
+        "supersedes": job.supersedes,
+        "superseded_by": job.superseded_by,
+    }
+
+
+def _page(detail: dict[str, Any]) -> Table:
+    table = Table(show_header=False)
+    for key, value in detail.items():
+        if key == "draft" and value:
+            table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")
+            table.add_row("", "\n".join(value["findings_text"] + value["impression_text"]))
+        elif isinstance(value, list):
+            lines = ("  ".join(str(part) for part in item.values() if part != "") for item in value)
+            table.add_row(key, "\n".join(lines))
+        elif value not in (None, ""):
+            table.add_row(key, str(value))
+    return table
+
+
+def _age(since: datetime) -> str:
+    seconds = int((datetime.now(UTC) - since).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{max(0, seconds)} s"

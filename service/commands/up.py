@@ -1,0 +1,39 @@
+"""`wetread up`: everything on one machine, supervised."""
+
+import signal
+import threading
+
+import click
+
+from service.config import as_environment, load_settings
+from service.log import configure_logging, get_logger
+from service.machine import Machine, parts, sole_owner
+
+log = get_logger(__name__)
+
+
+@click.command()
+def up() -> None:
+    """Run receiver, workers, sweeper and web page here; start again what dies.
+
+    A private Redis is started when broker.url is not set; the database is brought up to date first.
+    Ctrl-C stops everything in order.
+    """
+    settings = load_settings()
+    configure_logging(settings.log, process="up")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with sole_owner(settings.run_dir):
+        machine = Machine(settings, parts(settings, as_environment({})))
+        try:
+            machine.start()
+            log.info(
+                "up",
+                receiver=f"{settings.receiver.ae_title}@{settings.receiver.host}:{settings.receiver.port}",
+                web=f"http://{settings.web.host}:{settings.web.port}/",
+                destinations=[destination.name for destination in settings.destinations],
+            )
+            machine.run(until=stop)
+        finally:
+            machine.stop()

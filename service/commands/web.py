@@ -1,0 +1,15 @@
+"""`wetread web`."""
+
+import click
+
+from service.config import load_settings
+from service.log import configure_logging
+from service.web.app import serve
+
+
+@click.command()
+def web() -> None:
+    """Run the web page, the JSON API, health and metrics."""
+    settings = load_settings()
+    configure_logging(settings.log, process="web")
+    serve(settings)

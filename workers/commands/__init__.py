@@ -1,0 +1,1 @@
+"""The subcommands of `wetread` that need the compute."""

@@ -1,0 +1,32 @@
+"""`wetread worker`."""
+
+import click
+
+from service.config import load_settings
+from service.log import configure_logging
+from workers.app import serve
+
+_QUEUES = ("reading", "delivery")
+
+
+def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    queues = tuple(queue.strip() for queue in value.split(",") if queue.strip())
+    unknown = set(queues) - set(_QUEUES)
+    if unknown or not queues:
+        raise click.BadParameter(f"choose from {', '.join(_QUEUES)}")
+    return queues
+
+
+@click.command()
+@click.option(
+    "--queues",
+    default=",".join(_QUEUES),
+    show_default=True,
+    callback=_split,
+    help="What to work on: reading (needs the model), delivery, or both.",
+)
+def worker(queues: tuple[str, ...]) -> None:
+    """Run a worker: reads studies, sends results."""
+    settings = load_settings()
+    configure_logging(settings.log, process=f"worker-{'-'.join(queues)}")
+    serve(settings, queues)
