@@ -32,6 +32,9 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
+_ALL_GROUPS: Final = range(0x10000)
+_FILE_META: Final = range(2, 3)
+_BEFORE_PIXELS: Final = range(0x7FE0)
 _FIRST_WINDOW: Final = 64 * 2**10
 # VRs whose values pydicom splits at backslashes into one object each.
 _MULTI_VALUED: Final = frozenset(
@@ -201,14 +204,14 @@ class _Walk:
     text: int = 0
 
     def dataset(
-        self, at: int, end: int, *, explicit: bool, depth: int = 0, last_group: int = 0xFFFF
+        self, at: int, end: int, *, explicit: bool, depth: int = 0, groups: range = _ALL_GROUPS
     ) -> int:
-        """Return where the data set at `at` ends: after its delimiter, before `last_group` + 1."""
+        """Return where the data set at `at` ends: after its delimiter, or outside of `groups`."""
         while end - at >= 8:
             tag, vr, length, value = self._element(at, explicit=explicit)
             if tag == _ITEM_END:
                 return value
-            if tag >> 16 > last_group:
+            if tag >> 16 not in groups:
                 return at
             self._count(vr, length)
             if length == _UNDEFINED:
@@ -329,8 +332,10 @@ def _read(file: BinaryIO, size: int, limits: HeaderLimits) -> Dataset:
         limits,
         explicit=syntax != ImplicitVRLittleEndian,
         order=">" if syntax == ExplicitVRBigEndian else "<",
-        last_group=0x7FDF,
+        groups=_BEFORE_PIXELS,
     )[0]
+    if not header:
+        raise InvalidDataset("the data set is empty")
     _decode_values(header)
     header.file_meta = meta
     return header
@@ -347,7 +352,7 @@ def _check_bare(start: bytes) -> None:
 def _read_file_meta(source: _Source, at: int, limits: HeaderLimits) -> tuple[FileMetaDataset, int]:
     if source.bytes[at : at + 2] != b"\x02\x00":
         return FileMetaDataset(), at
-    elements, end = _read_elements(source, at, limits, explicit=True, order="<", last_group=2)
+    elements, end = _read_elements(source, at, limits, explicit=True, order="<", groups=_FILE_META)
     _decode_values(elements)
     try:
         return FileMetaDataset(elements), end
@@ -364,10 +369,10 @@ def _guess_syntax(start: bytes, at: int) -> UID:
 
 
 def _read_elements(
-    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, last_group: int
+    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
 ) -> tuple[Dataset, int]:
-    """Return the elements up to `last_group`, values undecoded, and where they end."""
-    end = _walk(source, at, limits, explicit=explicit, order=order, last_group=last_group)
+    """Return the elements of `groups`, values undecoded, and where they end."""
+    end = _walk(source, at, limits, explicit=explicit, order=order, groups=groups)
     stream = BytesIO(source.bytes[at:end])
     try:
         return read_dataset(stream, not explicit, order == "<"), end
@@ -377,9 +382,9 @@ def _read_elements(
 
 
 def _walk(
-    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, last_group: int
+    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
 ) -> int:
-    """Return where the elements up to `last_group` end, with all of them in `source.bytes`."""
+    """Return where the elements of `groups` end, with all of them in `source.bytes`."""
     length = _FIRST_WINDOW
     while True:
         source.grow(length)
@@ -389,7 +394,7 @@ def _walk(
             # Some writers declare one encoding and use the other; the first element tells.
             written_explicit = _looks_like_vr(source.bytes[at + 4 : at + 6])
         try:
-            return walk.dataset(at, source.size, explicit=written_explicit, last_group=last_group)
+            return walk.dataset(at, source.size, explicit=written_explicit, groups=groups)
         except _NeedMoreBytes:
             length *= 4
 
