@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from service import schema
 from service.config import Settings
@@ -68,13 +69,16 @@ def sole_owner(folder: Path) -> Iterator[None]:
 class Machine:
     """A supervised Wetread: brings the database up to date, runs the parts, records who died."""
 
-    def __init__(self, settings: Settings, members: Sequence[Part]) -> None:
-        """Take the parts; `start` starts them."""
+    def __init__(
+        self, settings: Settings, members: Sequence[Part], *, output: IO[bytes] | None = None
+    ) -> None:
+        """Take the parts and where they write (this process's streams when None)."""
         self._settings = settings
         self._store: Store | None = None
         self._supervisor = Supervisor(
             members,
             on_death=self._record,
+            output=output,
             stop_seconds=settings.receiver.stop_seconds + 10,
         )
 

@@ -1,0 +1,141 @@
+"""`wetread demo`."""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from dicom.report import Presence
+from service.config import as_environment, load_settings
+from service.demo import (
+    Demo,
+    Film,
+    clear,
+    demo_folder,
+    demo_settings,
+    draw_films,
+    own_films,
+    settled,
+)
+from service.log import configure_logging
+from service.machine import parts, sole_owner
+from service.records import Job
+
+_LOOK_EVERY = 0.2
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C or a stop signal: leaves through every `finally`."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--exit", "leave", is_flag=True, help="Stop when the drafts are there.")
+def demo(files: tuple[Path, ...], *, leave: bool) -> None:
+    """Start the whole service here, send it studies, and show what comes back.
+
+    Without FILES, synthetic films are drawn and sent. With Orthanc on the PATH a private one is the
+    PACS, otherwise a folder is. Ctrl-C stops everything.
+    """
+    base = load_settings()
+    configure_logging(base.log.model_copy(update={"level": "error"}), process="demo")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    folder = demo_folder(base)
+    try:
+        with sole_owner(folder / "run"):
+            clear(folder)
+            films = list(own_films(files))
+            _run(folder, films, leave=leave)
+    except _Interrupted:
+        click.echo("stopped; nothing is left running", err=True)
+
+
+def _interrupt(*_: object) -> None:
+    # A second signal must not break off the orderly stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise _Interrupted
+
+
+def _run(folder: Path, films: list[Film], *, leave: bool) -> None:
+    console = Console()
+    settings, overrides, servers, orthanc_url = demo_settings(load_settings())
+    running = Demo(settings, [*servers, *parts(settings, as_environment(overrides))], orthanc_url)
+    begun = time.monotonic()
+    try:
+        console.print(f"starting Wetread in {folder} (log: {running.log_path}) ...")
+        running.start()
+        console.print(f"page: {running.web_url}")
+        films = films or list(draw_films(folder / "films"))
+        _send(running, films)
+        _follow(running, films, begun)
+        _print_results(console, running, films)
+        if leave:
+            return
+        console.print(f"\n[bold]page: {running.web_url}[/bold]   Ctrl-C stops everything")
+        while True:
+            running.jobs()
+            time.sleep(_LOOK_EVERY)
+    finally:
+        running.stop()
+
+
+def _send(running: Demo, films: Sequence[Film]) -> None:
+    def key(film: Film) -> str:
+        return film.study_instance_uid
+
+    for _, members in groupby(sorted(films, key=key), key=key):
+        running.send(list(members))
+
+
+def _follow(running: Demo, films: Sequence[Film], begun: float) -> None:
+    """Show the state of each study until all are settled."""
+    with Live(console=Console(stderr=True), refresh_per_second=5, transient=True) as live:
+        while True:
+            jobs = running.jobs()
+            live.update(_progress(films, jobs, time.monotonic() - begun))
+            if all(settled(jobs.get(film.study_instance_uid)) for film in films):
+                return
+            time.sleep(_LOOK_EVERY)
+
+
+def _progress(films: Sequence[Film], jobs: dict[str, Job], elapsed: float) -> Table:
+    table = Table("film", "state", "", title=f"{elapsed:.0f} s")
+    for film in films:
+        job = jobs.get(film.study_instance_uid)
+        table.add_row(film.shown, job.state if job else "sent", job.reason if job else "")
+    return table
+
+
+def _print_results(console: Console, running: Demo, films: Sequence[Film]) -> None:
+    jobs = running.jobs()
+    shown = {film.study_instance_uid: film.shown for film in films}
+    for study, what in shown.items():
+        job = jobs[study]
+        console.rule(f"{what}: {job.state}")
+        for line in [*_lines(job), *running.places(job)]:
+            console.print(line, markup=False, highlight=False)
+    sys.stdout.flush()
+
+
+def _lines(job: Job) -> list[str]:
+    if job.draft is None:
+        return [job.reason]
+    draft = job.draft
+    said = [item for item in draft.findings if item.presence is not Presence.NOT_MENTIONED]
+    findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in said)
+    return [
+        "UNVERIFIED AI DRAFT - not a diagnosis",
+        *([draft.model.caveat] if draft.model.caveat else []),
+        f"findings: {findings or 'none stated'}",
+        f"text: {' '.join((*draft.findings_text, *draft.impression_text))}",
+        *draft.notes,
+    ]

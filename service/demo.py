@@ -1,0 +1,248 @@
+"""`wetread demo`: the whole service with synthetic films, in a folder of its own.
+
+Everything but the films is real: the receiver, the associations, Redis, the workers, and Orthanc
+where it is installed.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dicom.errors import DicomError
+from dicom.header import check_identity, read_header
+from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
+from dicom.report import Observation, Side
+from dicom.scu import echo, send_files
+from service.config import Settings, load_settings
+from service.embedded import free_port, orthanc_part, orthanc_program
+from service.errors import ConfigurationError, WetreadError
+from service.jobs import FINAL
+from service.machine import Machine
+from service.records import Job
+from service.store import Store
+from service.supervisor import Part
+
+CALLING_AE = "DEMO"
+# The small checkpoint takes seconds to make and the lock is held while the folder is cleared.
+_KEPT = {"models", "run"}
+_READY_SECONDS = 90.0
+
+# One study a line: what its film shows. The last is a lateral, which must not be read.
+_SHOWN: tuple[tuple[PhantomFinding, ...] | None, ...] = (
+    (),
+    (
+        PhantomFinding(Observation.CARDIOMEGALY, None, 0.6),
+        PhantomFinding(Observation.PLEURAL_EFFUSION, Side.LEFT, 0.5),
+    ),
+    (PhantomFinding(Observation.PNEUMOTHORAX, Side.RIGHT, 0.6),),
+    (PhantomFinding(Observation.CONSOLIDATION, Side.RIGHT, 0.5),),
+    None,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One file to send, and the study that it belongs to."""
+
+    path: Path
+    study_instance_uid: str
+    shown: str
+
+
+def demo_settings(base: Settings) -> tuple[Settings, dict[str, Any], list[Part], str]:
+    """Return the demo's settings, the same as overrides, its own servers, and Orthanc's address.
+
+    The site's model and device are kept; everything that could touch the site's own service (data,
+    database, broker, ports, destinations) is replaced.
+    """
+    folder = demo_folder(base)
+    servers, orthanc_url = [], ""
+    destination: dict[str, Any] = {
+        "kind": "folder",
+        "name": "results",
+        "path": str(folder / "results"),
+    }
+    if program := orthanc_program():
+        server, orthanc_url = orthanc_part(folder / "orthanc", program)
+        servers.append(server)
+        destination = {"kind": "orthanc", "name": "orthanc", "url": orthanc_url}
+    overrides: dict[str, Any] = {
+        "data_dir": str(folder),
+        "database": {"url": f"sqlite:///{folder / 'wetread.db'}"},
+        "receiver": {
+            "host": "127.0.0.1",
+            "port": free_port(),
+            "callers": [{"ae_title": CALLING_AE}],
+        },
+        "web": {"host": "127.0.0.1", "port": free_port()},
+        "destinations": [destination],
+    }
+    return load_settings(**overrides), overrides, servers, orthanc_url
+
+
+def demo_folder(base: Settings) -> Path:
+    """Return the folder that holds everything of the demo."""
+    return base.data_dir.absolute() / "demo"
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier demo left, but for the model's files and the lock."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name in _KEPT:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def draw_films(folder: Path) -> Iterator[Film]:
+    """Draw the demo's synthetic films and yield each when it is written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, findings in enumerate(_SHOWN, start=1):
+        if findings is None:
+            phantom, shown, view = draw_lateral(number), "a lateral film", "LL"
+        else:
+            phantom, view = draw(number, findings=findings), "PA"
+            shown = ", ".join(finding.observation.value for finding in findings) or "no finding"
+        dataset = as_dataset(phantom, seed=number, view_position=view)
+        path = folder / f"study-{number}.dcm"
+        write(dataset, path)
+        yield Film(path=path, study_instance_uid=str(dataset.StudyInstanceUID), shown=shown)
+
+
+def own_films(files: Sequence[Path]) -> Iterator[Film]:
+    """Yield the user's films.
+
+    Raises:
+        ConfigurationError: A file cannot be read as DICOM; names it and says why.
+    """
+    for path in files:
+        try:
+            identity = check_identity(read_header(path))
+        except DicomError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        yield Film(path=path, study_instance_uid=identity.study_instance_uid, shown=path.name)
+
+
+class Demo:
+    """One run of the demo over settings that `demo_settings` made."""
+
+    def __init__(self, settings: Settings, members: Sequence[Part], orthanc_url: str) -> None:
+        """Take the parts; `start` starts them, `stop` leaves nothing running."""
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.log_path = settings.run_dir / "demo.log"
+        self._output = self.log_path.open("wb")
+        self._machine = Machine(settings, members, output=self._output)
+        self._orthanc_url = orthanc_url
+        self._store: Store | None = None
+
+    @property
+    def web_url(self) -> str:
+        """Address of the queue's page."""
+        return f"http://{self.settings.web.host}:{self.settings.web.port}/"
+
+    def start(self) -> None:
+        """Start every part and return once the receiver and the PACS answer.
+
+        Raises:
+            WetreadError: They do not within the limit; names the log.
+        """
+        self._machine.start()
+        self._store = Store.open(self.settings)
+        self._wait(self._receiver_answers, "the receiver")
+        if self._orthanc_url:
+            self._wait(self._orthanc_answers, "Orthanc")
+
+    def send(self, films: Sequence[Film]) -> None:
+        """Send one study over one association; in Orthanc its films lie beside the results.
+
+        Raises:
+            DicomError: The receiver refused.
+        """
+        receiver = self.settings.receiver
+        if self._orthanc_url:
+            for film in films:
+                httpx.post(f"{self._orthanc_url}/instances", content=film.path.read_bytes())
+        results = send_files(
+            [film.path for film in films],
+            host=receiver.host,
+            port=receiver.port,
+            calling=CALLING_AE,
+            called=receiver.ae_title,
+        )
+        for result in results:
+            if not result.accepted:
+                raise WetreadError(f"{result.path.name} was refused: {result.reason}")
+
+    def jobs(self) -> dict[str, Job]:
+        """Tend the parts, and return the latest job of each study."""
+        self._machine.tend()
+        found = self._store.jobs(limit=1000) if self._store else ()
+        latest: dict[str, Job] = {}
+        for job in found:
+            known = latest.get(job.study_instance_uid)
+            if known is None or known.revision < job.revision:
+                latest[job.study_instance_uid] = job
+        return latest
+
+    def places(self, job: Job) -> list[str]:
+        """Return where the results of `job` are: files, and the study in Orthanc."""
+        objects = self._store.objects(job.id) if self._store else ()
+        lines = [f"{item.kind}: {item.path}" for item in objects]
+        if objects and self._orthanc_url:
+            answer = httpx.post(
+                f"{self._orthanc_url}/tools/lookup", content=job.study_instance_uid
+            ).json()
+            studies = [item["ID"] for item in answer if item["Type"] == "Study"]
+            lines += [
+                f"Orthanc: {self._orthanc_url}/app/explorer.html#study?uuid={uid}"
+                for uid in studies
+            ]
+        return lines
+
+    def stop(self) -> None:
+        """Stop every part in order."""
+        if self._store is not None:
+            self._store.close()
+        self._machine.stop()
+        self._output.close()
+
+    def _wait(self, answers: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not answers():
+            self._machine.tend()
+            if time.monotonic() > deadline:
+                raise WetreadError(f"{what} does not answer; its log is {self.log_path}")
+            time.sleep(0.05)
+
+    def _receiver_answers(self) -> bool:
+        receiver = self.settings.receiver
+        try:
+            echo(
+                receiver.host,
+                receiver.port,
+                calling=CALLING_AE,
+                called=receiver.ae_title,
+                timeout=2,
+            )
+        except DicomError:
+            return False
+        return True
+
+    def _orthanc_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self._orthanc_url}/system", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+
+def settled(job: Job | None) -> bool:
+    """Return whether `job` will not change any more by itself."""
+    return job is not None and job.state in FINAL
