@@ -1,0 +1,116 @@
+"""An association that we request: who is called, how it is bounded in time, why it failed.
+
+An association is used by one thread, and never again after anything went wrong on it.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The application entity that is called, and as whom.
+
+    Attributes:
+        timeout: Seconds for the connection, for each answer, and for each write.
+        name: What a person calls it; part of each error's sentence.
+    """
+
+    host: str
+    port: int
+    called: str
+    calling: str = "WETREAD"
+    timeout: float = 30.0
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return how an error's sentence names it."""
+        address = f"{self.called} at {self.host}:{self.port}"
+        return f"{self.name} ({address})" if self.name else address
+
+
+@contextmanager
+def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Association]:
+    """Give an established association; released at the end, aborted after an error.
+
+    Args:
+        peer: Who is called.
+        contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
+
+    Raises:
+        DestinationUnavailable: No connection, no answer in time, or a transient rejection.
+        DestinationRejected: A permanent rejection (PS3.8 9.3.4).
+    """
+    proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
+    association = _request(peer, proposed)
+    try:
+        if not association.is_established:
+            raise _refusal(association, peer)
+        yield association
+        association.release()
+    finally:
+        if association.is_established:
+            association.abort()
+
+
+def _request(peer: Peer, contexts: list[PresentationContext]) -> Association:
+    entity = AE(ae_title=peer.calling)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.connection_timeout = entity.acse_timeout = peer.timeout
+    entity.dimse_timeout = entity.network_timeout = peer.timeout
+
+    def bound(event: evt.Event) -> None:
+        _bound_socket(event.assoc, peer.timeout)
+
+    try:
+        return entity.associate(
+            peer.host,
+            peer.port,
+            contexts=contexts,
+            ae_title=peer.called,
+            evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
+        )
+    except OSError as error:  # the host's name cannot be resolved
+        raise DestinationUnavailable(f"{peer}: {error.strerror}: check its host name") from error
+
+
+def _bound_socket(association: Association, seconds: float) -> None:
+    """Send small PDUs at once, and let no read or write of this connection last for ever.
+
+    Without TCP_NODELAY a small object waits some 40 ms for the peer's delayed acknowledgement.
+    pynetdicom reads and writes without a time limit: a peer that stops in the middle of a PDU would
+    hold the thread.
+    """
+    connection = association.dul.socket
+    if connection is None or connection.socket is None:
+        return
+    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
+def _refusal(association: Association, peer: Peer) -> DestinationError:
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        sentence = f"{peer} rejected the association: {answer.reason_str.lower()}"
+        if answer.result == 0x01:
+            advice = f"check both AE titles there (calling is {peer.calling})"
+            return DestinationRejected(f"{sentence}; {advice}")
+        return DestinationUnavailable(sentence)
+    return DestinationUnavailable(
+        f"{peer} did not take the association within {peer.timeout:g} s: is it running, "
+        "and are host and port right?"
+    )

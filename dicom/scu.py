@@ -1,0 +1,247 @@
+"""We as a Service Class User: C-ECHO, C-STORE of PS3.10 files as they lie, C-FIND of one instance.
+
+Data sets leave in the transfer syntax of their file, byte for byte; only where a peer accepts no other
+context than Implicit VR Little Endian is an uncompressed data set encoded again.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, ImplicitVRLittleEndian
+from pynetdicom import _config
+from pynetdicom.association import Association
+
+from dicom.association import Peer, associate
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationUnavailable,
+    InvalidDataset,
+)
+
+# send_c_store(path) then sends the file's bytes instead of decoding and encoding them.
+_config.STORE_SEND_CHUNKED_DATASET = True
+
+VERIFICATION: Final = UID("1.2.840.10008.1.1")
+# Study Root Query/Retrieve Information Model - FIND (PS3.4 C.6.2)
+FIND_MODEL: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")
+_MAX_CONTEXTS: Final = (
+    128  # presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2)
+)
+_PENDING: Final = (0xFF00, 0xFF01)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOutcome:
+    """What became of one file.
+
+    Attributes:
+        status: Of the C-STORE-RSP (PS3.4 B.2.3); None when there was no answer.
+        error: A sentence, or "" when it was stored.
+    """
+
+    path: Path
+    status: int | None
+    error: str
+
+    @property
+    def stored(self) -> bool:
+        """Whether the peer has it."""
+        return not self.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A PS3.10 file as its file meta information describes it."""
+
+    path: Path
+    sop_class_uid: UID
+    transfer_syntax_uid: UID
+
+    @classmethod
+    def read(cls, path: Path) -> "StoredFile":
+        """Return what the file meta information of `path` says.
+
+        Raises:
+            InvalidDataset: It is no PS3.10 file, or cannot be read.
+        """
+        try:
+            meta = read_file_meta_info(path)
+            sop_class, syntax = meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
+        except (InvalidDicomError, OSError, AttributeError, ValueError, struct.error) as error:
+            kind = type(error).__name__
+            raise InvalidDataset(f"{path}: not a DICOM file that can be sent ({kind})") from error
+        return cls(path=path, sop_class_uid=UID(sop_class), transfer_syntax_uid=UID(syntax))
+
+    def contexts(self) -> list[tuple[UID, UID]]:
+        """Return the (abstract syntax, transfer syntax) pairs to propose for it.
+
+        An SCU must offer the default transfer syntax too, unless the pixels are compressed (PS3.5 10.1).
+        """
+        own = (self.sop_class_uid, self.transfer_syntax_uid)
+        if self.transfer_syntax_uid.is_compressed:
+            return [own]
+        return list(dict.fromkeys([own, (self.sop_class_uid, ImplicitVRLittleEndian)]))
+
+
+def echo(host: str, port: int, *, calling: str, called: str, timeout: float = 10.0) -> None:
+    """Return once `called` has answered a C-ECHO with Success.
+
+    Raises:
+        DestinationUnavailable: It did not answer in time.
+        DestinationRejected: It refused the association or the verification.
+    """
+    echo_peer(Peer(host=host, port=port, called=called, calling=calling, timeout=timeout))
+
+
+def echo_peer(peer: Peer) -> None:
+    """Return once `peer` has answered a C-ECHO with Success; errors as `echo`."""
+    with associate(peer, [(VERIFICATION, ImplicitVRLittleEndian)]) as association:
+        if not association.accepted_contexts:
+            raise DestinationRejected(f"{peer} does not accept C-ECHO from {peer.calling}")
+        status = _status(association.send_c_echo(), peer)
+        if status != 0x0000:
+            raise DestinationRejected(f"{peer} answered C-ECHO with status 0x{status:04X}")
+
+
+def send_files(
+    paths: Iterable[Path],
+    *,
+    host: str,
+    port: int,
+    calling: str,
+    called: str,
+    timeout: float = 30.0,
+    progress: Callable[[StoreOutcome], None] | None = None,
+) -> list[StoreOutcome]:
+    """Send PS3.10 files in their own transfer syntax over one association, or few, and tell of each.
+
+    Args:
+        paths: Files; a file that is not DICOM gets an outcome, too.
+        host: Of the receiver.
+        port: Of the receiver.
+        calling: Our AE title.
+        called: Its AE title.
+        timeout: Seconds for each exchange.
+        progress: Called after each file, in this thread.
+
+    Raises:
+        DestinationUnavailable: No association could be had.
+        DestinationRejected: The association was refused.
+    """
+    peer = Peer(host=host, port=port, called=called, calling=calling, timeout=timeout)
+    outcomes = []
+    for outcome in _outcomes(peer, list(paths)):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(outcome)
+    return outcomes
+
+
+def _outcomes(peer: Peer, paths: Sequence[Path]) -> Iterator[StoreOutcome]:
+    files = []
+    for path in paths:
+        try:
+            files.append(StoredFile.read(path))
+        except InvalidDataset as error:
+            yield StoreOutcome(path=path, status=None, error=str(error))
+    for batch in _batches(files):
+        with associate(peer, _contexts(batch)) as association:
+            for file in batch:
+                yield _outcome(association, peer, file)
+
+
+def _outcome(association: Association, peer: Peer, file: StoredFile) -> StoreOutcome:
+    try:
+        status = store(association, peer, file)
+    except DestinationError as error:
+        return StoreOutcome(path=file.path, status=None, error=str(error))
+    error_text = "" if is_stored(status) else f"{peer} answered {file.path} with 0x{status:04X}"
+    return StoreOutcome(path=file.path, status=status, error=error_text)
+
+
+def _contexts(files: Iterable[StoredFile]) -> list[tuple[UID, UID]]:
+    return list(dict.fromkeys(pair for file in files for pair in file.contexts()))
+
+
+def _batches(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
+    batch: list[StoredFile] = []
+    for file in files:
+        if len(_contexts([*batch, file])) > _MAX_CONTEXTS:
+            yield batch
+            batch = []
+        batch.append(file)
+    if batch:
+        yield batch
+
+
+def is_stored(status: int) -> bool:
+    """Return whether a C-STORE status means that the peer has the instance.
+
+    Success, the warnings of the Storage Service (0xB000 coercion, 0xB006 elements discarded, 0xB007
+    data set does not match SOP class: stored all the same, PS3.4 B.2.3), and 0x0111, by which a peer
+    says that it holds this instance already (PS3.7 C).
+    """
+    return status in (0x0000, 0x0111) or status & 0xF000 == 0xB000
+
+
+def store(association: Association, peer: Peer, file: StoredFile) -> int:
+    """Send one file and return the status of the C-STORE-RSP.
+
+    Raises:
+        DestinationRejected: No presentation context for it was accepted.
+        DestinationUnavailable: There was no answer; the association is over.
+    """
+    accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
+    usable = [pair for pair in file.contexts() if pair in accepted]
+    if not usable:
+        raise DestinationRejected(
+            f"{peer} accepts no presentation context for {file.sop_class_uid.name} in "
+            f"{file.transfer_syntax_uid.name}: allow this SOP class from {peer.calling} there"
+        )
+    own = usable[0][1] == file.transfer_syntax_uid
+    if not association.is_established:
+        raise DestinationUnavailable(f"{peer} ended the association before all was sent")
+    return _status(association.send_c_store(file.path if own else dcmread(file.path)), peer)
+
+
+def find_instance(
+    association: Association, peer: Peer, *, study: str, series: str, sop: str
+) -> bool:
+    """Return whether a C-FIND at the IMAGE level finds the instance (PS3.4 C.6.2).
+
+    Raises:
+        DestinationUnavailable: There was no answer, or a failure status.
+        DestinationRejected: The identifier does not suit the peer (0xA9xx).
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
+    query.StudyInstanceUID = study
+    query.SeriesInstanceUID = series
+    query.SOPInstanceUID = sop
+    if not association.is_established:
+        raise DestinationUnavailable(f"{peer} ended the association before all was queried")
+    found = False
+    for response, identifier in association.send_c_find(query, FIND_MODEL):
+        status = _status(response, peer)
+        if status in _PENDING:
+            found = found or (identifier is not None and identifier.get("SOPInstanceUID") == sop)
+        elif status != 0x0000:
+            kind = DestinationRejected if status & 0xFF00 == 0xA900 else DestinationUnavailable
+            raise kind(f"{peer} answered C-FIND with status 0x{status:04X}")
+    return found
+
+
+def _status(response: Dataset, peer: Peer) -> int:
+    if "Status" not in response:
+        raise DestinationUnavailable(
+            f"{peer} gave no answer within {peer.timeout:g} s or ended the association"
+        )
+    return int(response.Status)
