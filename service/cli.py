@@ -17,6 +17,7 @@ _COMMANDS = {
     "echo": "service.commands.echo:echo",
     "jobs": "service.commands.jobs:jobs",
     "receive": "service.commands.receive:receive",
+    "settings": "service.commands.settings:settings",
     "sweep": "service.commands.sweep:sweep",
     "up": "service.commands.up:up",
     "web": "service.commands.web:web",

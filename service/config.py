@@ -45,7 +45,7 @@ class _Section(BaseModel):
 class Caller(_Section):
     """A modality or PACS that may send, and what differs for it."""
 
-    ae_title: AETitle
+    ae_title: AETitle = Field(description="Its AE title (calling).")
     address: str | None = Field(None, description="Only from this IP address; any when absent.")
     quiet_time: Seconds | None = Field(
         None, description="Overrides receiver.quiet_time, in seconds."
@@ -96,6 +96,11 @@ class Reading(_Section):
         description="`cxr-llava-v2` from `model_dir`, or `tiny`: the same architecture, small, random "
         "weights, for trying the service without a GPU; its text is meaningless and says so.",
     )
+    model_version: str = Field(
+        "1",
+        pattern=r"^[\x21-\x7e]{1,32}$",
+        description="Release of the weights in use; a new one makes later drafts a new version.",
+    )
     model_dir: Path | None = Field(
         None, description="Folder with the published checkpoint's files."
     )
@@ -135,7 +140,7 @@ class _Destination(_Section):
 class OrthancDestination(_Destination):
     """An Orthanc, by its REST API."""
 
-    kind: Literal["orthanc"]
+    kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
     url: str = Field(pattern=r"^https?://", description="Root of its REST API.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
@@ -144,7 +149,7 @@ class OrthancDestination(_Destination):
 class DimseDestination(_Destination):
     """Any PACS, by C-STORE."""
 
-    kind: Literal["dimse"]
+    kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
     host: str = Field(description="Host name or address.")
     port: Port = Field(description="DICOM port.")
     ae_title: AETitle = Field(description="Its AE title (called).")
@@ -156,7 +161,7 @@ class DimseDestination(_Destination):
 class StowDestination(_Destination):
     """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
 
-    kind: Literal["stow"]
+    kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
     url: str = Field(
         pattern=r"^https?://", description="DICOMweb root, e.g. http://host:8042/dicom-web."
     )
@@ -170,7 +175,7 @@ class StowDestination(_Destination):
 class FolderDestination(_Destination):
     """A folder: one sub-folder a study, one file an object."""
 
-    kind: Literal["folder"]
+    kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
     path: Path = Field(description="The folder; made when missing.")
 
 

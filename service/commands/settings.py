@@ -1,0 +1,23 @@
+"""`wetread settings`."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from service.config import config_path, load_settings
+from service.reference import as_markdown, in_force
+
+
+@click.command()
+@click.option(
+    "--markdown", is_flag=True, help="Print the reference of docs/configuration.md instead."
+)
+def settings(*, markdown: bool) -> None:
+    """Print every setting with the value in force; secrets are not shown."""
+    if markdown:
+        click.echo(as_markdown(), nl=False)
+        return
+    table = Table("setting", "value", title=str(config_path() or "no wetread.toml; defaults"))
+    for name, value in in_force(load_settings()):
+        table.add_row(name, value)
+    Console().print(table)

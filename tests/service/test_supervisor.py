@@ -1,0 +1,120 @@
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from service.supervisor import Part, Supervisor
+
+
+def _until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def deaths():
+    """What the supervisor reported."""
+    return []
+
+
+@pytest.fixture
+def supervise(deaths):
+    """Start a supervisor over parts given as Python source; stop it at the end."""
+    started = []
+
+    def start(stop_seconds=10.0, **sources):
+        parts = [
+            Part(name=name, command=(sys.executable, "-c", source))
+            for name, source in sources.items()
+        ]
+        supervisor = Supervisor(parts, on_death=deaths.append, stop_seconds=stop_seconds)
+        supervisor.start()
+        started.append(supervisor)
+        return supervisor
+
+    yield start
+    for supervisor in started:
+        supervisor.stop()
+
+
+def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
+    """kill -9 of a part leads to a report with the signal's name and to a new process."""
+    supervisor = supervise(sleeper="import time; time.sleep(60)")
+    first = supervisor.pids()["sleeper"]
+    os.kill(first, signal.SIGKILL)
+    _until(lambda: supervisor.tend() or supervisor.pids().get("sleeper", first) != first)
+    assert [(death.part.name, death.ended_by, death.restarts) for death in deaths] == [
+        ("sleeper", "signal SIGKILL", 1)
+    ]
+
+
+def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deaths):
+    """The wait doubles from death to death, so that a broken part does not burn a core."""
+    supervisor = supervise(broken="raise SystemExit(3)")
+    _until(lambda: supervisor.tend() or len(deaths) >= 3)
+    assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
+    assert deaths[0].ended_by == "exit status 3"
+
+
+def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
+    """The count is in its environment from the first start on."""
+    note = tmp_path / "count"
+    source = (
+        "import os, time, pathlib\n"
+        f"pathlib.Path({str(note)!r}).write_text(os.environ['WETREAD_RESTARTS'])\n"
+        "time.sleep(60)"
+    )
+    supervisor = supervise(part=source)
+    _until(note.exists)
+    os.kill(supervisor.pids()["part"], signal.SIGKILL)
+    _until(lambda: supervisor.tend() or note.read_text() == "1")
+
+
+def test_stop_ends_even_a_part_that_ignores_the_signal(supervise, tmp_path):
+    """What does not stop within the limit is killed; nothing is left."""
+    ready = tmp_path / "ready"
+    supervisor = supervise(
+        stop_seconds=0.5,
+        stubborn=(
+            "import signal, time, pathlib\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            f"pathlib.Path({str(ready)!r}).touch()\n"
+            "time.sleep(60)"
+        ),
+    )
+    _until(ready.exists)
+    supervisor.stop()
+    assert supervisor.pids() == {}
+
+
+def test_parts_end_with_a_killed_supervisor(tmp_path):
+    """kill -9 of the supervisor itself leaves no part running."""
+    note = tmp_path / "pid"
+    part = f"import os, time, pathlib; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    source = (
+        "import sys, time\n"
+        "from service.supervisor import Part, Supervisor\n"
+        f"part = Part(name='p', command=(sys.executable, '-c', {part!r}))\n"
+        "Supervisor([part], on_death=print).start()\n"
+        "time.sleep(60)"
+    )
+    owner = Part(name="owner", command=(sys.executable, "-c", source))
+    supervisor = Supervisor([owner], on_death=print)
+    supervisor.start()
+    _until(lambda: note.exists() and note.read_text())
+    child = int(note.read_text())
+    os.kill(supervisor.pids()["owner"], signal.SIGKILL)
+    _until(lambda: not _runs(child))
+    supervisor.stop()
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
