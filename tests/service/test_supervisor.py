@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def supervise(deaths):
 
 
 def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
-    """kill -9 of a part leads to a report with the signal's name and to a new process."""
+    """Kill -9 of a part leads to a report with the signal's name and to a new process."""
     supervisor = supervise(sleeper="import time; time.sleep(60)")
     first = supervisor.pids()["sleeper"]
     os.kill(first, signal.SIGKILL)
@@ -92,9 +93,13 @@ def test_stop_ends_even_a_part_that_ignores_the_signal(supervise, tmp_path):
 
 
 def test_parts_end_with_a_killed_supervisor(tmp_path):
-    """kill -9 of the supervisor itself leaves no part running."""
+    """Kill -9 of the supervisor itself leaves no part running."""
     note = tmp_path / "pid"
-    part = f"import os, time, pathlib; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    part = (
+        "import os, time, pathlib\n"
+        f"pathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)"
+    )
     source = (
         "import sys, time\n"
         "from service.supervisor import Part, Supervisor\n"
@@ -114,7 +119,6 @@ def test_parts_end_with_a_killed_supervisor(tmp_path):
 
 def _runs(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().split()[2] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
