@@ -7,6 +7,7 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
         ▲  │                 │  │  └─not_analysed─▶ NOT_ANALYSED
         │  └─cancel─▶ CANCELED  └─fail─▶ FAILED
         └────────hand_back───┘                 retry: FAILED, NOT_ANALYSED, CANCELED ──▶ SCHEDULED
+                                   redeliver: FAILED, CANCELED with a draft ──▶ DRAFTED
 """
 
 from enum import StrEnum
@@ -54,6 +55,7 @@ TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
     (JobState.FAILED, Action.REDELIVER): JobState.DRAFTED,
     (JobState.NOT_ANALYSED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.RETRY): JobState.SCHEDULED,
+    (JobState.CANCELED, Action.REDELIVER): JobState.DRAFTED,
 }
 
 FINAL = frozenset({JobState.COMPLETED, JobState.NOT_ANALYSED, JobState.FAILED, JobState.CANCELED})

@@ -29,6 +29,11 @@ class Job:
         not_before: Earliest next try, after an error that may pass.
         lease_until: While IN_PROGRESS: when the holder counts as lost.
         fence: Counts claims; a holder with an older number may write nothing.
+        forced: A person asked for it: read although nothing changed.
+        produced_at: Time of the first claim, which the results carry: a second attempt makes the same
+            bytes.
+        read_through: The last film that it reads, in order of arrival (`Store.study`).
+        removed_at: When retention removed its files.
     """
 
     id: str
@@ -53,6 +58,10 @@ class Job:
     supersedes: str | None
     superseded_by: str | None
     draft: DraftReport | None
+    forced: bool = False
+    produced_at: datetime | None = None
+    read_through: int | None = None
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +97,12 @@ class ResultObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Where one job's results stand with one destination."""
+    """Where one job's results stand with one destination.
+
+    Attributes:
+        created_at: When it was first due; a destination away for too long after this fails it.
+        fence: Counts claims, like that of a Job.
+    """
 
     id: int
     job_id: str
@@ -99,6 +113,8 @@ class Delivery:
     first_error: str
     last_error: str
     confirmed_at: datetime | None
+    created_at: datetime
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

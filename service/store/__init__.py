@@ -1,0 +1,27 @@
+"""The only place that holds a database session. Frozen records go out, typed errors, nothing else."""
+
+from typing import Self
+
+from service.config import Settings
+from service.store.arrivals import Arrivals
+from service.store.deliveries import Deliveries
+from service.store.jobs import Jobs
+from service.store.ledger import Ledger
+from service.store.queries import Queries
+from service.store.scheduling import Scheduling
+from service.store.upkeep import Upkeep
+
+__all__ = ["Store"]
+
+
+class Store(Arrivals, Scheduling, Jobs, Deliveries, Upkeep, Queries, Ledger):
+    """The database of one service; safe to share among threads, one for each process.
+
+    Every method is one transaction and raises `StoreUnavailable` when the database is away, locked
+    or full, and `SchemaMismatch` when it lacks a table or column.
+    """
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the store that the settings name; the schema is `service.schema`'s concern."""
+        return cls(settings.database_url, busy_seconds=settings.database.busy_seconds)

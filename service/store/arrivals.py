@@ -1,0 +1,195 @@
+"""Films arrive: rows of studies and instances, and when a study counts as complete."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy.orm import Session
+
+from dicom.study import Instance, Study
+from service.errors import NotFound
+from service.models import IncidentRow, InstanceRow, StudyRow
+from service.records import Arrival, ReceivedInstance
+from service.store import rows
+from service.store.moves import Moves, changed_rows
+
+
+class Arrivals(Moves):
+    """The intake's part of the store."""
+
+    def add_instance(
+        self,
+        instance: Instance,
+        *,
+        calling_ae: str,
+        association_id: str,
+        eligible: bool,
+        quiet_seconds: float = 2.0,
+        urgent: bool = False,
+    ) -> Arrival:
+        """Keep a film's row, committed when this returns; the same film again changes nothing.
+
+        Args:
+            instance: The film, already durable in the spool.
+            calling_ae: Who sent it.
+            association_id: On which association, unique among all processes and times.
+            eligible: Whether it may be what is read.
+            quiet_seconds: How long after it the study counts as complete if nothing else happens.
+            urgent: The study's next job overtakes others.
+
+        Raises:
+            StoreUnavailable: Nothing was kept; the sender must be told so.
+        """
+        now = self.now()
+        values = _columns(instance) | {
+            "calling_ae": calling_ae,
+            "association_id": association_id,
+            "eligible": eligible,
+            "received_at": now,
+        }
+        with self._writing() as session:
+            self._insert_new(
+                session,
+                StudyRow,
+                study_instance_uid=instance.study_instance_uid,
+                calling_ae=calling_ae,
+                urgent=urgent,
+                first_arrival=now,
+                last_arrival=now,
+            )
+            study = self._lock_study(session, instance.study_instance_uid)
+            if self._insert_new(session, InstanceRow, **values, conflict=False):
+                study.calling_ae = calling_ae
+                study.urgent = study.urgent or urgent
+                study.last_arrival = now
+                study.quiet_at = now + timedelta(seconds=quiet_seconds)
+                return Arrival.NEW
+            return self._same_or_conflict(session, instance, values)
+
+    def _same_or_conflict(
+        self, session: Session, instance: Instance, values: dict[str, object]
+    ) -> Arrival:
+        known = session.scalar(
+            select(InstanceRow).where(
+                InstanceRow.sop_instance_uid == instance.sop_instance_uid,
+                InstanceRow.sha256 == instance.sha256,
+            )
+        )
+        if known is not None:
+            if known.removed_at is not None:  # it came again after retention had removed its file
+                known.path, known.removed_at = str(instance.path), None
+            return Arrival.CONFLICT if known.conflict else Arrival.SAME
+        session.execute(insert(InstanceRow).values(**values, conflict=True))
+        session.execute(
+            insert(IncidentRow).values(
+                at=self.now(),
+                actor=values["calling_ae"],
+                kind="conflict",
+                subject=instance.sop_instance_uid,
+                detail="This SOP Instance UID was received before with other bytes. The later film "
+                "is kept apart and is not read.",
+            )
+        )
+        return Arrival.CONFLICT
+
+    def association_ended(self, association_id: str, *, released: bool) -> list[str]:
+        """Return the studies that are complete now: those to which it brought an eligible film.
+
+        Args:
+            association_id: As given to `add_instance`.
+            released: False when it was aborted or the connection broke: then the quiet time decides,
+                because the sender will probably try again.
+        """
+        if not released:
+            return []
+        with self._reading() as session:
+            return list(
+                session.scalars(
+                    select(InstanceRow.study_instance_uid)
+                    .join(StudyRow, StudyRow.study_instance_uid == InstanceRow.study_instance_uid)
+                    .where(
+                        InstanceRow.association_id == association_id,
+                        InstanceRow.eligible,
+                        ~InstanceRow.conflict,
+                        StudyRow.quiet_at.is_not(None),
+                    )
+                    .group_by(InstanceRow.study_instance_uid)
+                )
+            )
+
+    def quiet_studies(self, now: datetime, *, limit: int = 100) -> list[str]:
+        """Return the studies with films that wait for a job and whose quiet time is over."""
+        with self._reading() as session:
+            return list(
+                session.scalars(
+                    select(StudyRow.study_instance_uid)
+                    .where(StudyRow.quiet_at <= now)
+                    .order_by(StudyRow.quiet_at)
+                    .limit(limit)
+                )
+            )
+
+    def study(self, study_uid: str, *, through: int | None = None) -> Study:
+        """Return the study's films that can be read, in order of arrival.
+
+        Args:
+            study_uid: Study Instance UID.
+            through: `Job.read_through` of the job that reads, so that it reads what it claimed.
+
+        Raises:
+            NotFound: No readable film of it is here.
+        """
+        chosen = [InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict]
+        chosen.append(InstanceRow.removed_at.is_(None))
+        if through is not None:
+            chosen.append(InstanceRow.id <= through)
+        films = tuple(rows.instance(row) for row in self._films(chosen))
+        if not films:
+            raise NotFound(f"no film of study {study_uid} is here")
+        return Study(study_instance_uid=study_uid, instances=films)
+
+    def instances(self, study_uid: str) -> list[ReceivedInstance]:
+        """Return every film received for a study, conflicts included, in order of arrival."""
+        return [
+            rows.received(row) for row in self._films([InstanceRow.study_instance_uid == study_uid])
+        ]
+
+    def _films(self, chosen: list[ColumnElement[bool]]) -> list[InstanceRow]:
+        with self._reading() as session:
+            found = list(
+                session.scalars(select(InstanceRow).where(*chosen).order_by(InstanceRow.id))
+            )
+            session.expunge_all()
+            return found
+
+    def known_paths(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those of `paths` that a row names: what lies in the spool without one is an orphan."""
+        with self._reading() as session:
+            return frozenset(
+                session.scalars(select(InstanceRow.path).where(InstanceRow.path.in_(paths)))
+            )
+
+    def films_removed(self, study_uid: str, at: datetime) -> int:
+        """Note that the study's files were removed from the spool; return how many rows this changed."""
+        with self._writing() as session:
+            return changed_rows(
+                session,
+                update(InstanceRow)
+                .where(
+                    InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
+                )
+                .values(removed_at=at),
+            )
+
+
+def _columns(instance: Instance) -> dict[str, object]:
+    return {
+        "study_instance_uid": instance.study_instance_uid,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "sop_class_uid": instance.sop_class_uid,
+        "series_instance_uid": instance.series_instance_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "sha256": instance.sha256,
+        "size": instance.size,
+        "path": str(instance.path),
+    }

@@ -1,0 +1,219 @@
+"""Results go out: one row for each job and destination, leased and fenced like a job."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Update, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.errors import LeaseLost
+from service.jobs import Action, DeliveryState, JobState
+from service.models import DeliveryRow, JobRow, ObjectRow
+from service.records import Delivery, ResultObject
+from service.store import rows
+from service.store.moves import NO_LEASE, Moves, changed_rows
+
+# Number of the advisory lock under which deliveries are claimed, so that the limits hold.
+_CLAIMING = 0x57454C
+
+
+class Deliveries(Moves):
+    """The deliverer's part of the store."""
+
+    def claim_delivery(
+        self,
+        job_id: str | None,
+        owner: str,
+        lease_seconds: float,
+        limits: Mapping[str, int],
+    ) -> tuple[Delivery, tuple[ResultObject, ...]] | None:
+        """Return one due delivery, now held by `owner`, and its objects; None when none is due.
+
+        Args:
+            job_id: Only of this job; of any job, urgent ones first, when None.
+            owner: Who sends.
+            lease_seconds: Until when it counts as lost.
+            limits: For each destination how many deliveries may be under way at once, in all
+                processes; a destination that is not named has no limit.
+        """
+        with self._writing() as session:
+            self._exclusive(session, _CLAIMING)
+            row = self._due(session, job_id, self._full(session, limits))
+            if row is None:
+                return None
+            row.state = DeliveryState.SENDING.value
+            row.lease_owner = owner
+            row.lease_until = self.now() + timedelta(seconds=lease_seconds)
+            row.attempts += 1
+            row.fence += 1
+            session.flush()
+            return rows.delivery(row), self._objects(session, row.job_id)
+
+    def _full(self, session: Session, limits: Mapping[str, int]) -> list[str]:
+        under_way = session.execute(
+            select(DeliveryRow.destination, func.count())
+            .where(DeliveryRow.state == DeliveryState.SENDING.value)
+            .group_by(DeliveryRow.destination)
+        )
+        return [name for name, count in under_way if count >= limits.get(name, count + 1)]
+
+    def _due(self, session: Session, job_id: str | None, full: list[str]) -> DeliveryRow | None:
+        chosen = (
+            select(DeliveryRow)
+            .join(JobRow, JobRow.id == DeliveryRow.job_id)
+            .where(
+                DeliveryRow.state == DeliveryState.PENDING.value,
+                JobRow.state == JobState.DRAFTED.value,
+                or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= self.now()),
+            )
+            .order_by(JobRow.urgent.desc(), DeliveryRow.id)
+            .limit(1)
+            .with_for_update(of=DeliveryRow, skip_locked=True)
+        )
+        if full:
+            chosen = chosen.where(DeliveryRow.destination.not_in(full))
+        if job_id is not None:
+            chosen = chosen.where(DeliveryRow.job_id == job_id)
+        return session.scalar(chosen)
+
+    def _objects(self, session: Session, job_id: str) -> tuple[ResultObject, ...]:
+        found = session.scalars(
+            select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
+        )
+        return tuple(rows.result_object(row) for row in found)
+
+    def extend_delivery(self, delivery_id: int, fence: int, lease_seconds: float) -> None:
+        """Keep the lease for another `lease_seconds` from now.
+
+        Raises:
+            LeaseLost: Somebody took the delivery back, or its job was canceled.
+        """
+        until = self.now() + timedelta(seconds=lease_seconds)
+        with self._writing() as session:
+            self._change_held(session, delivery_id, fence, {"lease_until": until})
+
+    def confirm_delivery(self, delivery_id: int, fence: int) -> JobState:
+        """Note that the destination holds every object, read back; return the job's state after it.
+
+        Raises:
+            LeaseLost: Somebody else holds the delivery: nothing was written.
+        """
+        return self._end_delivery(
+            delivery_id,
+            fence,
+            {"state": DeliveryState.CONFIRMED.value, "confirmed_at": self.now(), "last_error": ""},
+        )
+
+    def fail_delivery(self, delivery_id: int, fence: int, error: str) -> JobState:
+        """Note that this destination will never take the objects; return the job's state after it.
+
+        Raises:
+            LeaseLost: Somebody else holds the delivery: nothing was written.
+        """
+        return self._end_delivery(
+            delivery_id, fence, {"state": DeliveryState.FAILED.value}, error=error
+        )
+
+    def postpone_delivery(self, delivery_id: int, fence: int, error: str, delay: float) -> None:
+        """Note that it did not succeed now; it is due again after `delay` seconds.
+
+        Args:
+            delivery_id: The delivery.
+            fence: The claim in whose name this happens.
+            error: What went wrong; empty when the worker only stops, which counts no attempt.
+            delay: Seconds until the next try.
+
+        Raises:
+            LeaseLost: Somebody else holds the delivery: nothing was written.
+        """
+        values: dict[str, Any] = {
+            "state": DeliveryState.PENDING.value,
+            "not_before": self.now() + timedelta(seconds=delay) if delay else None,
+            "published_at": None,
+        }
+        with self._writing() as session:
+            if error:
+                values |= self._delivery_errors(session, delivery_id, error)
+            else:
+                values["attempts"] = DeliveryRow.attempts - 1
+            self._change_held(session, delivery_id, fence, values | NO_LEASE)
+
+    def _end_delivery(
+        self, delivery_id: int, fence: int, values: dict[str, Any], *, error: str = ""
+    ) -> JobState:
+        with self._writing() as session:
+            row = session.get(DeliveryRow, delivery_id)
+            if row is None:
+                raise LeaseLost(f"delivery {delivery_id}: it is gone")
+            # The job's row first: of two destinations that end at once, the second sees the first.
+            job = session.get_one(JobRow, row.job_id, with_for_update=True)
+            if error:
+                values = values | self._delivery_errors(session, delivery_id, error)
+            self._change_held(session, delivery_id, fence, values | NO_LEASE)
+            word = "deliver" if not error else "deliver_failed"
+            reason = f"{row.destination}: {error or 'every object is there, read back.'}"
+            state = JobState(job.state)
+            self._event(session, job.id, word, row.lease_owner, state, state, reason)
+            return self._settle(session, job.id, state)
+
+    def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
+        """Complete or fail the job when no delivery is open any more."""
+        found = session.execute(
+            select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.last_error)
+            .where(DeliveryRow.job_id == job_id)
+            .order_by(DeliveryRow.id)
+        ).all()
+        states = {DeliveryState(row.state) for row in found}
+        if states & {DeliveryState.PENDING, DeliveryState.SENDING}:
+            return state
+        if states == {DeliveryState.CONFIRMED}:
+            return self._move(session, job_id, Action.CONFIRM, state=state, actor="service")
+        failed = [row for row in found if row.state == DeliveryState.FAILED.value]
+        words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
+        return self._move(
+            session,
+            job_id,
+            Action.FAIL,
+            state=state,
+            actor="service",
+            code="NOT_DELIVERED",
+            reason=words,
+            values={"last_error": words},
+        )
+
+    def _change_held(
+        self, session: Session, delivery_id: int, fence: int, values: dict[str, Any]
+    ) -> None:
+        if not changed_rows(session, _held(delivery_id, fence).values(**values)):
+            raise LeaseLost(f"delivery {delivery_id}: claim {fence} holds it no longer")
+
+    def _delivery_errors(self, session: Session, delivery_id: int, error: str) -> dict[str, Any]:
+        row = session.get_one(DeliveryRow, delivery_id)
+        return {"first_error": row.first_error or error, "last_error": error}
+
+    def take_back_deliveries(self, now: datetime) -> int:
+        """Make due again what a dead worker was sending; return how many deliveries that were."""
+        with self._writing() as session:
+            return changed_rows(
+                session,
+                update(DeliveryRow)
+                .where(
+                    DeliveryRow.state == DeliveryState.SENDING.value,
+                    DeliveryRow.lease_until <= now,
+                )
+                .values(
+                    state=DeliveryState.PENDING.value,
+                    published_at=None,
+                    last_error="The worker that was sending it was lost.",
+                    **NO_LEASE,
+                ),
+            )
+
+
+def _held(delivery_id: int, fence: int) -> Update:
+    return update(DeliveryRow).where(
+        DeliveryRow.id == delivery_id,
+        DeliveryRow.fence == fence,
+        DeliveryRow.state == DeliveryState.SENDING.value,
+    )

@@ -1,0 +1,432 @@
+"""A worker's and a person's hold on a job: claim, extend, end it one way or another, try again."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from dicom.report import DraftReport
+from service.errors import LeaseLost
+from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
+from service.models import DeliveryRow, EventRow, JobRow, ObjectRow
+from service.records import Job, ResultObject
+from service.store import rows
+from service.store.moves import UNDRAFTED, Moves, changed_rows
+
+_AFRESH: Final[dict[str, Any]] = {
+    "attempts": 0,
+    "first_error": "",
+    "last_error": "",
+    "not_before": None,
+    "published_at": None,
+}
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+class Jobs(Moves):
+    """The life of a job from its claim to its end."""
+
+    def claim_reading(self, job_id: str, owner: str, lease_seconds: float) -> Job | None:
+        """Return the job, held by `owner` until the lease ends, or None when there is nothing to do.
+
+        None is the ordinary answer to a message that came twice, came early, or speaks of a job that
+        somebody else holds, or whose earlier revision is not yet read.
+        """
+        with self._writing() as session:
+            row = session.get(JobRow, job_id)
+            if row is None:
+                return None
+            # From here to the commit no film of the study can be taken for read, and left unread.
+            self._lock_study(session, row.study_instance_uid)
+            session.refresh(row)
+            if not self._claimable(session, row):
+                return None
+            self._claim(session, row, owner, lease_seconds)
+            session.refresh(row)
+            return rows.job(row)
+
+    def _claimable(self, session: Session, row: JobRow) -> bool:
+        now = self.now()
+        if row.state != JobState.SCHEDULED.value or (row.not_before and row.not_before > now):
+            return False
+        earlier = select(JobRow.id).where(
+            JobRow.study_instance_uid == row.study_instance_uid,
+            JobRow.model_name == row.model_name,
+            JobRow.revision < row.revision,
+            JobRow.state.in_(UNDRAFTED),
+        )
+        return session.scalar(earlier.limit(1)) is None
+
+    def _claim(self, session: Session, row: JobRow, owner: str, lease_seconds: float) -> None:
+        now = self.now()
+        is_latest = not session.scalar(
+            select(JobRow.id)
+            .where(
+                JobRow.study_instance_uid == row.study_instance_uid,
+                JobRow.model_name == row.model_name,
+                JobRow.revision > row.revision,
+            )
+            .limit(1)
+        )
+        # A later revision is there for the later films: this one keeps to its own.
+        reads = self._newest_film(session, row.study_instance_uid)
+        through = reads if is_latest or row.read_through is None else row.read_through
+        self._move(
+            session,
+            row.id,
+            Action.CLAIM,
+            state=JobState.SCHEDULED,
+            actor=owner,
+            values={
+                "fence": JobRow.fence + 1,
+                "attempts": JobRow.attempts + 1,
+                "lease_owner": owner,
+                "lease_until": now + timedelta(seconds=lease_seconds),
+                "produced_at": row.produced_at or now,
+                "read_through": through,
+                "not_before": None,
+            },
+        )
+
+    def extend(self, job_id: str, fence: int, lease_seconds: float) -> None:
+        """Keep the lease for another `lease_seconds` from now.
+
+        Raises:
+            LeaseLost: Somebody took the job back, or a person canceled it.
+        """
+        held = update(JobRow).where(
+            JobRow.id == job_id,
+            JobRow.fence == fence,
+            JobRow.state == JobState.IN_PROGRESS.value,
+        )
+        until = self.now() + timedelta(seconds=lease_seconds)
+        with self._writing() as session:
+            if not changed_rows(session, held.values(lease_until=until)):
+                raise LeaseLost(f"job {job_id[:8]}: claim {fence} holds it no longer")
+
+    def draft(
+        self,
+        job_id: str,
+        fence: int,
+        draft: DraftReport,
+        objects: Sequence[ResultObject],
+        destinations: Sequence[str],
+    ) -> Job:
+        """Return the job DRAFTED, its objects to be delivered; COMPLETED when there is no destination.
+
+        The drafts of earlier revisions are superseded from now on.
+
+        Raises:
+            LeaseLost: Somebody else holds the job: nothing was written.
+        """
+        with self._writing() as session:
+            before = self._previous_draft_row(session, self._row(session, job_id))
+            values = {
+                "draft": draft.to_json(),
+                "supersedes": before.id if before else None,
+                "published_at": self.now(),
+            }
+            self._move_held(session, job_id, fence, Action.DRAFT, values=values)
+            self._replace_results(session, job_id, objects, destinations)
+            if before is not None:
+                self._supersede(session, before.id, job_id)
+            if not destinations:
+                self._complete_undelivered(session, job_id)
+            return rows.job(self._row(session, job_id))
+
+    def _supersede(self, session: Session, earlier: str, later: str) -> None:
+        changed_rows(
+            session,
+            update(JobRow)
+            .where(JobRow.id == earlier)
+            .values(superseded_by=later, updated_at=self.now()),
+        )
+
+    def _complete_undelivered(self, session: Session, job_id: str) -> None:
+        self._move(
+            session,
+            job_id,
+            Action.CONFIRM,
+            state=JobState.DRAFTED,
+            actor="service",
+            code="NO_DESTINATION",
+            reason="No destination is configured: the results stay in the outbox.",
+        )
+
+    def _replace_results(
+        self,
+        session: Session,
+        job_id: str,
+        objects: Sequence[ResultObject],
+        destinations: Sequence[str],
+    ) -> None:
+        session.execute(delete(ObjectRow).where(ObjectRow.job_id == job_id))
+        session.execute(delete(DeliveryRow).where(DeliveryRow.job_id == job_id))
+        now = self.now()
+        session.add_all(_object_row(job_id, item) for item in objects)
+        session.add_all(
+            DeliveryRow(
+                job_id=job_id,
+                destination=name,
+                state=DeliveryState.PENDING.value,
+                created_at=now,
+                published_at=now,
+            )
+            for name in destinations
+        )
+        session.flush()
+
+    def not_analysed(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
+        """Return the job NOT_ANALYSED for this reason.
+
+        Raises:
+            LeaseLost: Somebody else holds the job: nothing was written.
+        """
+        return self._end(job_id, fence, Action.NOT_ANALYSED, code, sentence)
+
+    def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
+        """Return the job CANCELED by its own worker, because an earlier draft says the same.
+
+        Raises:
+            LeaseLost: Somebody else holds the job: nothing was written.
+        """
+        return self._end(job_id, fence, Action.CANCEL, code, sentence)
+
+    def fail(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
+        """Return the job FAILED for this reason, which stays on it as its last error.
+
+        Raises:
+            LeaseLost: Somebody else holds the job: nothing was written.
+        """
+        return self._end(job_id, fence, Action.FAIL, code, sentence, error=True)
+
+    def _end(
+        self,
+        job_id: str,
+        fence: int,
+        action: Action,
+        code: str,
+        sentence: str,
+        *,
+        error: bool = False,
+    ) -> Job:
+        with self._writing() as session:
+            values = self._errors(session, job_id, sentence) if error else {}
+            self._move_held(session, job_id, fence, action, code, sentence, values=values)
+            return rows.job(self._row(session, job_id))
+
+    def hand_back(
+        self,
+        job_id: str,
+        fence: int,
+        code: str,
+        sentence: str,
+        delay: float = 0.0,
+        *,
+        counted: bool = True,
+        lapsed_at: datetime | None = None,
+    ) -> Job:
+        """Return the job SCHEDULED again, to be tried by anybody after `delay` seconds.
+
+        Args:
+            job_id: The job.
+            fence: The claim that gives it back, or that is taken back.
+            code: Machine word for the reason.
+            sentence: The reason for a person.
+            delay: Seconds until the next try.
+            counted: Whether this was an attempt that failed; a worker that stops has not failed.
+            lapsed_at: Take back only if the lease ended before this time.
+
+        Raises:
+            LeaseLost: Somebody else holds the job: nothing was written.
+        """
+        now = self.now()
+        with self._writing() as session:
+            values = self._errors(session, job_id, sentence) if counted else {}
+            if not counted:
+                values["attempts"] = JobRow.attempts - 1
+            values["not_before"] = now + timedelta(seconds=delay) if delay else None
+            values["published_at"] = None
+            self._move_held(
+                session,
+                job_id,
+                fence,
+                Action.HAND_BACK,
+                code,
+                sentence,
+                lapsed_at=lapsed_at,
+                values=values,
+            )
+            return rows.job(self._row(session, job_id))
+
+    def give_up(self, job_id: str, fence: int, code: str, sentence: str, now: datetime) -> Job:
+        """Return the job FAILED because its lease ended before `now` once too often.
+
+        Raises:
+            LeaseLost: The holder is alive after all, or somebody else took it back.
+        """
+        with self._writing() as session:
+            values = self._errors(session, job_id, sentence)
+            self._move_held(
+                session, job_id, fence, Action.FAIL, code, sentence, lapsed_at=now, values=values
+            )
+            return rows.job(self._row(session, job_id))
+
+    def _move_held(
+        self,
+        session: Session,
+        job_id: str,
+        fence: int,
+        action: Action,
+        code: str = "",
+        sentence: str = "",
+        *,
+        lapsed_at: datetime | None = None,
+        values: dict[str, Any] | None = None,
+    ) -> None:
+        owner = self._row(session, job_id).lease_owner
+        self._move(
+            session,
+            job_id,
+            action,
+            state=JobState.IN_PROGRESS,
+            actor=owner if lapsed_at is None else "sweeper",
+            fence=fence,
+            code=code,
+            reason=sentence,
+            lapsed_at=lapsed_at,
+            values=values,
+        )
+
+    def _errors(self, session: Session, job_id: str, sentence: str) -> dict[str, Any]:
+        first = self._row(session, job_id).first_error or sentence
+        return {"first_error": first, "last_error": sentence}
+
+    def cancel(self, job_id: str, actor: str, reason: str = "") -> Job:
+        """Return the job CANCELED; a worker that holds it notices and writes nothing.
+
+        Raises:
+            NotFound: There is no such job.
+            IllegalTransition: It has ended already.
+        """
+        words = reason or f"Canceled by {actor}."
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            values: dict[str, Any] = {}
+            if row.state == JobState.SCHEDULED.value and row.read_through is None:
+                values["read_through"] = self._newest_film(session, row.study_instance_uid)
+            self._move(
+                session,
+                job_id,
+                Action.CANCEL,
+                state=JobState(row.state),
+                actor=actor,
+                code="CANCELED",
+                reason=words,
+                values=values,
+            )
+            self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
+            return rows.job(self._row(session, job_id))
+
+    def retry(self, job_id: str, actor: str) -> Job:
+        """Return the job on its way again: delivered once more when it has a draft, else read once more.
+
+        The caller publishes it.
+
+        Raises:
+            NotFound: There is no such job.
+            IllegalTransition: It has not ended, has been delivered, or its files were removed.
+        """
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            state = JobState(row.state)
+            if row.removed_at is not None:
+                raise IllegalTransition("the files of this job were removed: send the study again")
+            redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
+            self._move(
+                session,
+                job_id,
+                Action.REDELIVER if redeliver else Action.RETRY,
+                state=state,
+                actor=actor,
+                reason=f"Tried again by {actor}.",
+                # Nothing of this revision left the house: its results get the time of the new claim.
+                values=_AFRESH | ({} if redeliver else {"produced_at": None}),
+            )
+            if redeliver:
+                ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
+                self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
+            return rows.job(self._row(session, job_id))
+
+    def _set_deliveries(
+        self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState
+    ) -> None:
+        afresh = _AFRESH | {"created_at": self.now()} if target is DeliveryState.PENDING else {}
+        changed_rows(
+            session,
+            update(DeliveryRow)
+            .where(DeliveryRow.job_id == job_id, DeliveryRow.state.in_(states))
+            .values(state=target.value, lease_owner="", lease_until=None, **afresh),
+        )
+
+    def previous_draft(self, job_id: str) -> Job | None:
+        """Return the drafted job of the study and model that the draft of `job_id` would supersede.
+
+        Raises:
+            NotFound: There is no job of this id.
+        """
+        with self._reading() as session:
+            row = self._previous_draft_row(session, self._row(session, job_id))
+            return rows.job(row) if row else None
+
+    def _previous_draft_row(self, session: Session, row: JobRow) -> JobRow | None:
+        """Return the last revision before `row` whose draft is, or may be, in a PACS."""
+        delivered = select(DeliveryRow.job_id).where(
+            DeliveryRow.job_id == JobRow.id, DeliveryRow.state == DeliveryState.CONFIRMED.value
+        )
+        stands = (JobState.DRAFTED.value, JobState.COMPLETED.value)
+        return session.scalar(
+            select(JobRow)
+            .where(
+                JobRow.study_instance_uid == row.study_instance_uid,
+                JobRow.model_name == row.model_name,
+                JobRow.revision < row.revision,
+                JobRow.draft.is_not(None),
+                or_(JobRow.state.in_(stands), delivered.exists()),
+            )
+            .order_by(JobRow.revision.desc())
+            .limit(1)
+        )
+
+    def removed(self, job_id: str, reason: str) -> None:
+        """Note that retention removed the job's files, with a line in its history."""
+        now = self.now()
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            row.removed_at = now
+            session.execute(
+                insert(EventRow).values(
+                    job_id=job_id,
+                    at=now,
+                    actor="sweeper",
+                    action="remove_files",
+                    from_state=row.state,
+                    to_state=row.state,
+                    reason=reason,
+                )
+            )
+
+
+def _object_row(job_id: str, item: ResultObject) -> ObjectRow:
+    return ObjectRow(
+        job_id=job_id,
+        kind=item.kind,
+        sop_class_uid=item.sop_class_uid,
+        sop_instance_uid=item.sop_instance_uid,
+        series_instance_uid=item.series_instance_uid,
+        study_instance_uid=item.study_instance_uid,
+        path=str(item.path),
+        sha256=item.sha256,
+    )

@@ -1,0 +1,76 @@
+"""What the processes report of themselves, and what a person should know."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from service.models import IncidentRow, ProcessRow
+from service.records import Incident, ProcessBeat
+from service.store import rows
+from service.store.session import Transactions
+
+
+class Ledger(Transactions):
+    """Heartbeats and incidents."""
+
+    def beat(
+        self,
+        name: str,
+        role: str,
+        *,
+        host: str,
+        pid: int,
+        started_at: datetime,
+        restarts: int = 0,
+        detail: str = "",
+    ) -> None:
+        """Note that the process `name` is alive now."""
+        values = {
+            "role": role,
+            "host": host,
+            "pid": pid,
+            "started_at": started_at,
+            "seen_at": self.now(),
+            "restarts": restarts,
+            "detail": detail,
+        }
+        with self._writing() as session:
+            if self._insert_new(session, ProcessRow, name=name, **values):
+                return
+            row = session.get_one(ProcessRow, name)
+            for column, value in values.items():
+                setattr(row, column, value)
+
+    def processes(self) -> list[ProcessBeat]:
+        """Return every process that has not signed off, by name."""
+        with self._reading() as session:
+            found = session.scalars(select(ProcessRow).order_by(ProcessRow.name))
+            return [rows.beat(row) for row in found]
+
+    def sign_off(self, name: str) -> None:
+        """Forget a process that ends in order."""
+        with self._writing() as session:
+            session.execute(delete(ProcessRow).where(ProcessRow.name == name))
+
+    def record_incident(self, *, actor: str, kind: str, subject: str, detail: str) -> None:
+        """Keep what a person should know; `detail` is a sentence without patient attributes."""
+        with self._writing() as session:
+            self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
+
+    def _incident(
+        self, session: Session, *, actor: str, kind: str, subject: str, detail: str
+    ) -> None:
+        session.execute(
+            insert(IncidentRow).values(
+                at=self.now(), actor=actor, kind=kind, subject=subject, detail=detail
+            )
+        )
+
+    def incidents(self, limit: int = 50) -> list[Incident]:
+        """Return the latest incidents, the newest first."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(IncidentRow).order_by(IncidentRow.id.desc()).limit(limit)
+            )
+            return [rows.incident(row) for row in found]

@@ -1,0 +1,145 @@
+"""What pages, command line and metrics ask."""
+
+import re
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import func, select, tuple_
+
+from dicom.report import Predecessor
+from service.errors import NotFound
+from service.jobs import DeliveryState, JobState
+from service.models import DeliveryRow, EventRow, IncidentRow, InstanceRow, JobRow, ObjectRow
+from service.records import Delivery, Job, JobEvent, ResultObject
+from service.store import rows
+from service.store.session import Transactions
+
+_PREFIX = re.compile(r"[0-9a-f]{4,32}")
+
+
+class Queries(Transactions):
+    """Reads, changes nothing."""
+
+    def job(self, job_id: str) -> Job:
+        """Return the job of this id, or the only one whose id begins so (at least 4 characters).
+
+        Raises:
+            NotFound: There is none, or there are several.
+        """
+        if not _PREFIX.fullmatch(job_id):
+            raise NotFound(f"not a job id: {job_id[:40]!a}")
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow).where(JobRow.id.startswith(job_id)).limit(2)
+            ).all()
+            if not found:
+                raise NotFound(f"there is no job {job_id}")
+            if len(found) > 1:
+                raise NotFound(f"several jobs begin with {job_id}: give more of the id")
+            return rows.job(found[0])
+
+    def jobs(
+        self,
+        states: Collection[JobState] = (),
+        *,
+        limit: int = 100,
+        before: str | None = None,
+        study: str | None = None,
+    ) -> list[Job]:
+        """Return jobs, the newest first.
+
+        Args:
+            states: Only in these states; in any when empty.
+            limit: At most so many.
+            before: Only those older than the job of this id: the next page.
+            study: Only of this Study Instance UID.
+        """
+        chosen = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+        if states:
+            chosen = chosen.where(JobRow.state.in_([state.value for state in states]))
+        if study is not None:
+            chosen = chosen.where(JobRow.study_instance_uid == study)
+        with self._reading() as session:
+            if before is not None:
+                mark = session.execute(
+                    select(JobRow.created_at, JobRow.id).where(JobRow.id == before)
+                ).one_or_none()
+                if mark is None:
+                    raise NotFound(f"there is no job {before[:32]!a}")
+                chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*mark))
+            return [rows.job(row) for row in session.scalars(chosen)]
+
+    def events(self, job_id: str) -> list[JobEvent]:
+        """Return the job's history, the oldest first."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(EventRow).where(EventRow.job_id == job_id).order_by(EventRow.id)
+            )
+            return [rows.event(row) for row in found]
+
+    def deliveries(self, job_id: str) -> list[Delivery]:
+        """Return where the job's results stand, one for each destination."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(DeliveryRow).where(DeliveryRow.job_id == job_id).order_by(DeliveryRow.id)
+            )
+            return [rows.delivery(row) for row in found]
+
+    def objects(self, job_id: str) -> list[ResultObject]:
+        """Return the objects made for the job."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
+            )
+            return [rows.result_object(row) for row in found]
+
+    def predecessor(self, drafted: Job) -> Predecessor | None:
+        """Return how a later draft names the draft report of `drafted`; None when it has none."""
+        for item in self.objects(drafted.id):
+            if item.kind == "draft-report":
+                return Predecessor(
+                    sop_instance_uid=item.sop_instance_uid,
+                    sop_class_uid=item.sop_class_uid,
+                    series_instance_uid=item.series_instance_uid,
+                )
+        return None
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state; states without any are 0."""
+        with self._reading() as session:
+            found = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
+            counted = {JobState(state): count for state, count in found}
+        return {state: counted.get(state, 0) for state in JobState}
+
+    def delivery_counts(self) -> dict[tuple[str, DeliveryState], int]:
+        """Return how many deliveries each destination has in each state, those above 0."""
+        with self._reading() as session:
+            found = session.execute(
+                select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
+                    DeliveryRow.destination, DeliveryRow.state
+                )
+            )
+            return {(name, DeliveryState(state)): count for name, state, count in found}
+
+    def oldest_waiting(
+        self, states: Sequence[JobState] = (JobState.SCHEDULED, JobState.IN_PROGRESS)
+    ) -> Job | None:
+        """Return the oldest job that waits for its draft; None when none does."""
+        with self._reading() as session:
+            row = session.scalar(
+                select(JobRow)
+                .where(JobRow.state.in_([state.value for state in states]))
+                .order_by(JobRow.created_at)
+                .limit(1)
+            )
+            return rows.job(row) if row else None
+
+    def version(self) -> str:
+        """Return a word that differs when anything that a page shows has changed; cheap to ask."""
+        marks = (
+            select(func.max(EventRow.id)),
+            select(func.max(InstanceRow.id)),
+            select(func.max(IncidentRow.id)),
+            select(func.max(JobRow.updated_at)),
+        )
+        with self._reading() as session:
+            return "-".join(str(session.scalar(mark) or 0) for mark in marks)

@@ -1,0 +1,149 @@
+"""Rows become records: what leaves the store is frozen and knows no session."""
+
+from pathlib import Path
+
+from dicom.report import DraftReport
+from dicom.study import Instance
+from service.jobs import DeliveryState, JobState
+from service.models import (
+    DeliveryRow,
+    EventRow,
+    IncidentRow,
+    InstanceRow,
+    JobRow,
+    ObjectRow,
+    ProcessRow,
+)
+from service.records import (
+    Delivery,
+    Incident,
+    Job,
+    JobEvent,
+    ProcessBeat,
+    ReceivedInstance,
+    ResultObject,
+)
+
+
+def job(row: JobRow) -> Job:
+    """Return the record of a job."""
+    return Job(
+        id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        calling_ae=row.calling_ae,
+        model_name=row.model_name,
+        model_version=row.model_version,
+        revision=row.revision,
+        state=JobState(row.state),
+        urgent=row.urgent,
+        reason_code=row.reason_code,
+        reason=row.reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        not_before=row.not_before,
+        attempts=row.attempts,
+        first_error=row.first_error,
+        last_error=row.last_error,
+        lease_owner=row.lease_owner,
+        lease_until=row.lease_until,
+        fence=row.fence,
+        supersedes=row.supersedes,
+        superseded_by=row.superseded_by,
+        draft=DraftReport.from_json(row.draft) if row.draft else None,
+        forced=row.forced,
+        produced_at=row.produced_at,
+        read_through=row.read_through,
+        removed_at=row.removed_at,
+    )
+
+
+def event(row: EventRow) -> JobEvent:
+    """Return the record of one line of history."""
+    return JobEvent(
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        from_state=JobState(row.from_state) if row.from_state else None,
+        to_state=JobState(row.to_state),
+        reason=row.reason,
+    )
+
+
+def result_object(row: ObjectRow) -> ResultObject:
+    """Return the record of one object in the outbox."""
+    return ResultObject(
+        kind=row.kind,
+        sop_class_uid=row.sop_class_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        path=Path(row.path),
+        sha256=row.sha256,
+    )
+
+
+def delivery(row: DeliveryRow) -> Delivery:
+    """Return the record of one job at one destination."""
+    return Delivery(
+        id=row.id,
+        job_id=row.job_id,
+        destination=row.destination,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        not_before=row.not_before,
+        first_error=row.first_error,
+        last_error=row.last_error,
+        confirmed_at=row.confirmed_at,
+        created_at=row.created_at,
+        fence=row.fence,
+    )
+
+
+def received(row: InstanceRow) -> ReceivedInstance:
+    """Return the record of one film for the study's page."""
+    return ReceivedInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        calling_ae=row.calling_ae,
+        received_at=row.received_at,
+        size=row.size,
+        conflict=row.conflict,
+        path=Path(row.path),
+    )
+
+
+def instance(row: InstanceRow) -> Instance:
+    """Return a film as `dicom` reads it."""
+    return Instance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        path=Path(row.path),
+        sha256=row.sha256,
+        size=row.size,
+    )
+
+
+def beat(row: ProcessRow) -> ProcessBeat:
+    """Return the record of a process."""
+    return ProcessBeat(
+        name=row.name,
+        role=row.role,
+        host=row.host,
+        pid=row.pid,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        restarts=row.restarts,
+        detail=row.detail,
+    )
+
+
+def incident(row: IncidentRow) -> Incident:
+    """Return the record of an incident."""
+    return Incident(
+        at=row.at, actor=row.actor, kind=row.kind, subject=row.subject, detail=row.detail
+    )

@@ -1,0 +1,110 @@
+"""Transactions: one to read, one to write, and no error of the database library beyond this package."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.errors import SchemaMismatch, StoreError, StoreUnavailable
+from service.models import Base
+from service.store.engine import READING, WRITING, make_engine
+
+
+def utc_now() -> datetime:
+    """Return the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_job_id() -> str:
+    """Return an id for a job: 32 hexadecimal digits, the first few of which are enough for a person."""
+    return uuid.uuid4().hex
+
+
+class Transactions:
+    """Holds the engine and opens sessions; the base of the store's parts."""
+
+    def __init__(
+        self, url: str, *, busy_seconds: float = 20.0, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._engine = make_engine(url, busy_seconds=busy_seconds)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._clock = clock
+        self._readers = sessionmaker(self._engine.execution_options(begin=READING))
+        self._writers = sessionmaker(
+            self._engine.execution_options(begin=WRITING), expire_on_commit=False
+        )
+        # SQLite has one writer. Threads that queue here get it in turn; in SQLite's busy handler they
+        # would sleep and poll.
+        self._turn = threading.Lock() if self._is_sqlite else nullcontext()
+
+    def close(self) -> None:
+        """Close the connections; the store can still be used and opens new ones."""
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            StoreUnavailable: It does not.
+        """
+        with self._reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def now(self) -> datetime:
+        """Return the time by the store's clock."""
+        return self._clock()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with _mapped_errors(), self._readers.begin() as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with _mapped_errors(), self._turn, self._writers.begin() as session:
+            yield session
+
+    def _insert_new(self, session: Session, model: type[Base], **values: Any) -> bool:  # noqa: ANN401 - column values
+        """Insert a row unless a unique constraint already has it; return whether it was inserted."""
+        table = model.__table__
+        if not isinstance(table, Table):
+            raise TypeError(f"{model.__name__} is not mapped to one table")
+        dialect = sqlite if self._is_sqlite else postgresql
+        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+        return bool(session.connection().execute(statement).rowcount)
+
+    def _exclusive(self, session: Session, number: int) -> None:
+        """Wait until no other transaction holds `number`; SQLite has one writer anyway."""
+        if not self._is_sqlite:
+            session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+@contextmanager
+def _mapped_errors() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _mapped(error) from error
+
+
+def _mapped(error: SQLAlchemyError) -> StoreError:
+    if isinstance(error, PoolTimeout):
+        return StoreUnavailable("the database is busy: no connection became free in time")
+    if not isinstance(error, DBAPIError):
+        return StoreError(f"the database refused: {type(error).__name__}")
+    words = (
+        str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
+    )
+    if "no such table" in words or "no such column" in words or "does not exist" in words:
+        return SchemaMismatch(f"the database lacks what this version needs ({words})")
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return StoreUnavailable(f"the database cannot be used now: {words}")
+    return StoreError(f"the database refused: {words}")

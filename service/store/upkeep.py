@@ -1,0 +1,111 @@
+"""What the sweeper asks: what is due, what was lost, what is old."""
+
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
+
+from service.jobs import FINAL, DeliveryState, JobState
+from service.models import DeliveryRow, JobRow, StudyRow
+from service.records import Job
+from service.store import rows
+from service.store.moves import Moves, changed_rows
+
+
+class Upkeep(Moves):
+    """The sweeper's part of the store."""
+
+    def lapsed(self, now: datetime, *, limit: int = 100) -> list[Job]:
+        """Return the jobs whose lease has ended while they were being read."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow)
+                .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until <= now)
+                .limit(limit)
+            )
+            return [rows.job(row) for row in found]
+
+    def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
+        """Return the SCHEDULED jobs that could be read now and of which nobody was told lately.
+
+        Args:
+            now: Jobs that wait for a later time are left out.
+            told_before: Jobs published after this are left out.
+            limit: At most so many; urgent ones first, then the oldest.
+        """
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow)
+                .where(
+                    JobRow.state == JobState.SCHEDULED.value,
+                    or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
+                    or_(JobRow.published_at.is_(None), JobRow.published_at <= told_before),
+                )
+                .order_by(JobRow.urgent.desc(), JobRow.created_at)
+                .limit(limit)
+            )
+            return [rows.job(row) for row in found]
+
+    def due_deliveries(
+        self, now: datetime, told_before: datetime, *, limit: int = 1000
+    ) -> list[tuple[int, Job]]:
+        """Return the PENDING deliveries (id, job) that could be sent now and nobody was told of."""
+        with self._reading() as session:
+            found = session.execute(
+                select(DeliveryRow.id, JobRow)
+                .join(JobRow, JobRow.id == DeliveryRow.job_id)
+                .where(
+                    DeliveryRow.state == DeliveryState.PENDING.value,
+                    JobRow.state == JobState.DRAFTED.value,
+                    or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
+                    or_(
+                        DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before
+                    ),
+                )
+                .order_by(JobRow.urgent.desc(), DeliveryRow.id)
+                .limit(limit)
+            )
+            return [(delivery_id, rows.job(row)) for delivery_id, row in found]
+
+    def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
+        """Note that messages for these are on their way since `at`."""
+        with self._writing() as session:
+            if job_ids:
+                changed_rows(
+                    session,
+                    update(JobRow).where(JobRow.id.in_(job_ids)).values(published_at=at),
+                )
+            if delivery_ids:
+                changed_rows(
+                    session,
+                    update(DeliveryRow)
+                    .where(DeliveryRow.id.in_(delivery_ids))
+                    .values(published_at=at),
+                )
+
+    def removable(self, older_than: datetime, *, limit: int = 100) -> list[str]:
+        """Return the studies whose last film came, and whose every job ended, before `older_than`.
+
+        Studies whose files are gone already are left out.
+        """
+        final = [state.value for state in FINAL]
+        still_needed = select(JobRow.id).where(
+            JobRow.study_instance_uid == StudyRow.study_instance_uid,
+            or_(JobRow.state.not_in(final), JobRow.updated_at > older_than),
+        )
+        has_files = select(func.count(JobRow.id)).where(
+            JobRow.study_instance_uid == StudyRow.study_instance_uid, JobRow.removed_at.is_(None)
+        )
+        with self._reading() as session:
+            return list(
+                session.scalars(
+                    select(StudyRow.study_instance_uid)
+                    .where(
+                        StudyRow.quiet_at.is_(None),
+                        StudyRow.last_arrival <= older_than,
+                        ~still_needed.exists(),
+                        has_files.scalar_subquery() > 0,
+                    )
+                    .order_by(StudyRow.last_arrival)
+                    .limit(limit)
+                )
+            )
