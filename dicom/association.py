@@ -105,7 +105,7 @@ def _bound_socket(association: Association, seconds: float) -> None:
 def _refusal(association: Association, peer: Peer) -> DestinationError:
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
-        sentence = f"{peer} rejected the association: {answer.reason_str.lower()}"
+        sentence = f"{peer} rejected the association: {answer.reason_str}"
         if answer.result == 0x01:
             advice = f"check both AE titles there (calling is {peer.calling})"
             return DestinationRejected(f"{sentence}; {advice}")
