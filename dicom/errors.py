@@ -9,6 +9,7 @@
     ├── OutOfResources              0xA700  disk, memory or database cannot take it now
     ├── PixelError                  0xC000  the pixel data cannot become a Frame
     │   └── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
+    ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
         └── DestinationRejected     -       will not pass: the peer understood and said no
@@ -68,6 +69,10 @@ class PixelError(DicomError):
 
 class LimitExceeded(PixelError):
     """The instance declares more than the configured limits allow; nothing was allocated."""
+
+
+class InvalidOutput(DicomError):
+    """A result that we made breaks a rule that must hold before it leaves; it is not sent."""
 
 
 class DestinationError(DicomError):

@@ -1,0 +1,136 @@
+"""One draft becomes the objects that go to the PACS, and each object becomes a file.
+
+    build(draft, source, pixels, equipment)
+     ├── draft-report  Basic Text SR, TID 2000      what the model wrote
+     ├── findings      Comprehensive SR, TID 1500   what it means, coded and located
+     ├── overlay       Secondary Capture, RGB       the film with both
+     └── report-page   Secondary Capture, grey      the text for viewers without SR
+
+The same draft gives the same bytes: every time comes from the draft, every UID from what was read and
+by whom. `encode` is the only exit and lets nothing out that claims to be verified or final.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom.errors import InvalidOutput, PixelError
+from dicom.findings_sr import findings_report
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.report import DraftReport
+from dicom.result_header import Equipment, OutputKind
+from dicom.sc import overlay, report_page
+from dicom.sr import draft_report
+from dicom.sr_document import Completion
+
+__all__ = ["Equipment", "Output", "OutputKind", "OutputOptions", "build", "encode"]
+
+# What a result may say of itself, where it says anything (PS3.3 C.17.2).
+_ALLOWED: Final = {
+    "PreliminaryFlag": "PRELIMINARY",
+    "VerificationFlag": "UNVERIFIED",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One object made from a draft."""
+
+    kind: OutputKind
+    dataset: FileDataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What a site may choose.
+
+    Attributes:
+        completion: Completion Flag of the draft report; COMPLETE where the PACS hides PARTIAL.
+        overlay_edge: Width of the annotated film in pixels.
+    """
+
+    completion: Completion = "PARTIAL"
+    overlay_edge: int = 1280
+
+    def __post_init__(self) -> None:
+        """Refuse a size at which the burned-in words could not be read, or no viewer could load."""
+        if not 512 <= self.overlay_edge <= 4096:
+            raise ValueError("overlay_edge must lie in 512..4096 pixels")
+
+
+def build(
+    draft: DraftReport,
+    source: Dataset,
+    pixels: NDArray[np.float32],
+    equipment: Equipment,
+    options: OutputOptions | None = None,
+) -> tuple[Output, ...]:
+    """Return the four objects of `draft`, the same for the same arguments.
+
+    Args:
+        source: Header of the film that the draft names as its source.
+        pixels: float32 [rows, columns] 0..1, that film as it is to be shown (0 black).
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        MissingAttribute: The film has no Study Instance UID.
+        InvalidDataset: Its Patient ID or Study Instance UID cannot be written.
+        PixelError: `pixels` has not the size that the draft states.
+        InvalidOutput: A finding's region has a coordinate that is not a number.
+    """
+    if pixels.shape != (draft.source.rows, draft.source.columns):
+        raise PixelError(
+            f"the film's pixels are {pixels.shape}, the draft speaks of "
+            f"{(draft.source.rows, draft.source.columns)}"
+        )
+    chosen = options or OutputOptions()
+    made: tuple[tuple[OutputKind, Dataset], ...] = (
+        ("draft-report", draft_report(draft, source, equipment, chosen.completion)),
+        ("findings", findings_report(draft, source, equipment)),
+        ("overlay", overlay(draft, source, pixels, equipment, chosen.overlay_edge)),
+        ("report-page", report_page(draft, source, equipment)),
+    )
+    return tuple(Output(kind=kind, dataset=_as_file(dataset)) for kind, dataset in made)
+
+
+def encode(output: Output) -> bytes:
+    """Return the object as a PS3.10 file, Explicit VR Little Endian.
+
+    Raises:
+        InvalidOutput: It claims to be verified or final, which only a person's act may make it.
+    """
+    check_modest(output.dataset)
+    buffer = BytesIO()
+    dcmwrite(buffer, output.dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def check_modest(dataset: Dataset) -> None:
+    """Make sure that `dataset` claims no person's authority.
+
+    Raises:
+        InvalidOutput: Its flags say more than PRELIMINARY and UNVERIFIED, or it names a verifier.
+    """
+    for keyword, allowed in _ALLOWED.items():
+        if keyword in dataset and dataset.get(keyword) != allowed:
+            raise InvalidOutput(f"{keyword} of a draft must be {allowed}")
+    if "VerifyingObserverSequence" in dataset:
+        raise InvalidOutput("a draft names no verifying observer")
+    if "ValueType" in dataset and not all(keyword in dataset for keyword in _ALLOWED):
+        raise InvalidOutput("a draft document must say that it is preliminary and unverified")
+
+
+def _as_file(dataset: Dataset) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)

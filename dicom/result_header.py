@@ -1,0 +1,198 @@
+"""The header that all our results share: whose it is, when it was made, by which equipment."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final, Literal
+
+from pydicom.dataset import Dataset
+
+from dicom.codes import PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
+from dicom.errors import DatasetMismatch
+from dicom.identifiers import check_uid, derived_uid
+from dicom.patient_study import clean_text, copied_modules, lo
+from dicom.report import DraftReport
+
+OutputKind = Literal["draft-report", "findings", "overlay", "report-page"]
+
+# The words that every result carries, in its content and burned into its pixels.
+BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
+
+# kind: (series, first series number, instance number). A revision is a series of its own, because
+# viewers show the first instance of a series; the two images of one revision share theirs.
+_SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
+    "draft-report": ("draft-report", 9000, 1),
+    "findings": ("findings", 9200, 1),
+    "overlay": ("images", 9400, 1),
+    "report-page": ("images", 9400, 2),
+}
+# The words that tell most come first: viewers cut after about 20 characters.
+_SERIES_DESCRIPTIONS: Final = {
+    "draft-report": "AI DRAFT report - NOT VERIFIED (rev {revision})",
+    "findings": "AI findings - NOT VERIFIED (rev {revision})",
+    "images": "AI images - NOT FOR DIAGNOSIS (rev {revision})",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """This installation, as General Equipment and the device observer name it.
+
+    Attributes:
+        device_uid: Stable for one installation; also in every derived UID, so that two installations
+            never make the same one.
+        software_version: Of the service; the model's version stands in the draft.
+    """
+
+    device_uid: str
+    manufacturer: str = "Wetread"
+    model_name: str = "Wetread"
+    software_version: str = ""
+    device_serial_number: str = ""
+    station_name: str = ""
+    institution_name: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a device UID that is none: it would end up in every object."""
+        check_uid(self.device_uid, "DeviceUID")
+
+    @property
+    def words(self) -> str:
+        """Name and version of the service, for people."""
+        return " ".join(part for part in (self.model_name, self.software_version) if part)
+
+
+def code_item(code: Code) -> Dataset:
+    """Return `code` as an item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def model_words(draft: DraftReport) -> str:
+    """Return name, version and the first digits of the weights' digest, for people."""
+    model = draft.model
+    parts = [model.name, model.version]
+    if model.weights_sha256:
+        parts.append(f"(weights {model.weights_sha256[:12]})")
+    return clean_text(" ".join(part for part in parts if part))
+
+
+def instance_uid(draft: DraftReport, equipment: Equipment, kind: OutputKind) -> str:
+    """Return the SOP Instance UID that always belongs to this result."""
+    return derived_uid(*_key(draft, equipment), kind, draft.revision)
+
+
+def series_uid(draft: DraftReport, equipment: Equipment, kind: OutputKind) -> str:
+    """Return the Series Instance UID of the result: one per kind and revision."""
+    return derived_uid(*_key(draft, equipment), "series", _SERIES[kind][0], draft.revision)
+
+
+def tracking_uid(draft: DraftReport, equipment: Equipment, what: str) -> str:
+    """Return the Tracking Unique Identifier of one finding of the draft."""
+    return derived_uid(*_key(draft, equipment), "tracking", what, draft.revision)
+
+
+def new_result(
+    draft: DraftReport,
+    source: Dataset,
+    equipment: Equipment,
+    kind: OutputKind,
+    sop_class_uid: str,
+) -> Dataset:
+    """Return a data set with everything but the content of the result.
+
+    Args:
+        source: Header of the film that the draft is about.
+
+    Raises:
+        DatasetMismatch: `source` is not the film that the draft names.
+        InvalidDataset: The film lacks what a result needs (see `copied_modules`).
+    """
+    result = copied_modules(source)
+    _check_source(draft, source, result)
+    moment = clock_of_film(draft.produced_at, result)
+    series, number, instance = _SERIES[kind]
+    result.SpecificCharacterSet = "ISO_IR 192"
+    result.SOPClassUID = sop_class_uid
+    result.SOPInstanceUID = instance_uid(draft, equipment, kind)
+    result.SeriesInstanceUID = series_uid(draft, equipment, kind)
+    result.SeriesNumber = number + draft.revision
+    result.InstanceNumber = instance
+    result.SeriesDescription = _SERIES_DESCRIPTIONS[series].format(revision=draft.revision)
+    for name in ("InstanceCreation", "Series", "Content"):
+        setattr(result, f"{name}Date", f"{moment:%Y%m%d}")
+        setattr(result, f"{name}Time", f"{moment:%H%M%S}")
+    _write_equipment(result, draft, equipment, moment)
+    return result
+
+
+def clock_of_film(moment: datetime, result: Dataset) -> datetime:
+    """Return `moment` in the clock of the film's dates and times.
+
+    Timezone Offset From UTC, where the film has it, applies to every date and time of the object;
+    where it has none the moment is taken as it reads.
+    """
+    offset = result.get("TimezoneOffsetFromUTC")
+    if not offset or moment.tzinfo is None:
+        return moment
+    minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+    zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+    return moment.astimezone(zone)
+
+
+def source_image_item(draft: DraftReport) -> Dataset:
+    """Return the Source Image Sequence item of the film that was read."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = draft.source.sop_class_uid
+    item.ReferencedSOPInstanceUID = draft.source.sop_instance_uid
+    item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
+    return item
+
+
+def _key(draft: DraftReport, equipment: Equipment) -> tuple[str, ...]:
+    model = draft.model
+    return (
+        draft.study_instance_uid,
+        draft.source.sop_instance_uid,
+        model.name,
+        model.version,
+        model.weights_sha256,
+        equipment.device_uid,
+    )
+
+
+def _check_source(draft: DraftReport, source: Dataset, result: Dataset) -> None:
+    if result.StudyInstanceUID != draft.study_instance_uid:
+        raise DatasetMismatch("the film is not of the study that the draft is about")
+    if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
+        raise DatasetMismatch("the film is not the one that the draft is about")
+
+
+def _write_equipment(
+    result: Dataset, draft: DraftReport, equipment: Equipment, moment: datetime
+) -> None:
+    result.Manufacturer = lo(equipment.manufacturer)
+    if equipment.institution_name:
+        result.InstitutionName = lo(equipment.institution_name)
+    result.ManufacturerModelName = lo(equipment.model_name)
+    result.DeviceSerialNumber = lo(equipment.device_serial_number)
+    result.DeviceUID = equipment.device_uid
+    result.SoftwareVersions = [lo(equipment.words), lo(model_words(draft))]
+    result.ContributingEquipmentSequence = [_contribution(draft, equipment, moment)]
+
+
+def _contribution(draft: DraftReport, equipment: Equipment, moment: datetime) -> Dataset:
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
+    item.Manufacturer = lo(equipment.manufacturer)
+    item.ManufacturerModelName = lo(equipment.model_name)
+    item.SoftwareVersions = [lo(equipment.words), lo(model_words(draft))]
+    item.DeviceSerialNumber = lo(equipment.device_serial_number)
+    item.ContributionDateTime = f"{moment:%Y%m%d%H%M%S}"
+    item.ContributionDescription = clean_text(
+        f"AI draft, not verified by a radiologist. Model {model_words(draft)}. {draft.model.caveat}",
+        1024,
+    )
+    return item

@@ -1,0 +1,140 @@
+"""The draft report as a Basic Text SR after TID 2000.
+
+Basic Text SR is the narrowest SOP Class that holds a narrative (PS3.3 A.35.1): no numbers, no
+coordinates, readable by every viewer. Meaning is never carried in a code alone, because viewers show
+values without their concept names: each item is a sentence that stands alone, and the first one says
+that this is an unverified AI draft.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom import codes, wording
+from dicom.patient_study import clean_text, overlong, value_of
+from dicom.report import DraftReport
+from dicom.result_header import Equipment, new_result
+from dicom.sr_document import (
+    Completion,
+    code,
+    container,
+    device_observer,
+    image,
+    language,
+    order_of,
+    source_reference,
+    text,
+    write_document_modules,
+    write_predecessor,
+    write_root,
+)
+
+BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
+
+
+def draft_report(
+    draft: DraftReport, source: Dataset, equipment: Equipment, completion: Completion = "PARTIAL"
+) -> Dataset:
+    """Return the Basic Text SR of `draft`.
+
+    Args:
+        source: Header of the film that was read.
+        completion: PARTIAL can never be marked VERIFIED in place; some PACS hide PARTIAL documents.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+    """
+    document = new_result(draft, source, equipment, "draft-report", BASIC_TEXT_SR)
+    description = "AI draft; not reviewed by a radiologist"
+    write_document_modules(document, draft, source, equipment, completion, description)
+    if draft.predecessor is not None:
+        write_predecessor(document, draft.study_instance_uid, draft.predecessor)
+    write_root(
+        document,
+        codes.DIAGNOSTIC_IMAGING_REPORT,
+        "2000",
+        [
+            code(codes.PROCEDURE_REPORTED, codes.CHEST_RADIOGRAPH, "HAS CONCEPT MOD"),
+            language(),
+            *device_observer(draft, equipment),
+            *_sections(draft, source, equipment),
+        ],
+    )
+    return document
+
+
+def _sections(draft: DraftReport, source: Dataset, equipment: Equipment) -> Iterator[Dataset]:
+    described = [
+        wording.warning(draft, equipment),
+        wording.procedure(source),
+        *wording.remarks(draft),
+    ]
+    yield container(
+        codes.CURRENT_PROCEDURE_DESCRIPTIONS,
+        [text(codes.PROCEDURE_DESCRIPTION, line) for line in described],
+    )
+    order = [text(codes.REQUEST, line) for line in _order_lines(source)]
+    if order:
+        yield container(codes.INDICATIONS_FOR_PROCEDURE, order)
+    yield container(codes.FINDINGS, _findings(draft))
+    yield container(codes.IMPRESSIONS, _impressions(draft))
+
+
+def _order_lines(source: Dataset) -> list[str]:
+    """Return what the order asks, and an accession number too long for its attribute."""
+    reason = order_of(source).get("ReasonForTheRequestedProcedure")
+    reason = reason or value_of(source, "ReasonForTheRequestedProcedure")
+    lines = [f"Reason for the request: {clean_text(reason)}"] if reason else []
+    accession = overlong(source, "AccessionNumber")
+    if accession:
+        lines.append(f"Accession number: {clean_text(accession)}")
+    return lines
+
+
+def _findings(draft: DraftReport) -> list[Dataset]:
+    sentences = [line for line in map(clean_text, draft.findings_text) if line]
+    items = [
+        text(codes.FINDING, line, "CONTAINS", *_seen_on(draft, line))
+        for line in sentences or [wording.NO_FINDINGS_TEXT]
+    ]
+    items.extend(
+        text(codes.FINDING, line, "CONTAINS", _illustration(draft)) for line in _unspoken(draft)
+    )
+    silence = wording.silence(draft)
+    if silence:
+        items.append(text(codes.FINDING, silence))
+    return items
+
+
+def _impressions(draft: DraftReport) -> list[Dataset]:
+    lines = [line for line in map(clean_text, draft.impression_text) if line]
+    items = [
+        text(codes.IMPRESSION, f"{number}. {line}", "CONTAINS", *_seen_on(draft, line))
+        for number, line in enumerate(lines, start=1)
+    ]
+    return [*items, text(codes.IMPRESSION, wording.FOOTER)]
+
+
+def _unspoken(draft: DraftReport) -> list[str]:
+    """Return sentences for positive findings that no sentence of the text says."""
+    spoken = {clean_text(line) for line in (*draft.findings_text, *draft.impression_text)}
+    return [
+        wording.statement(finding)
+        for finding in draft.findings
+        if wording.is_positive(finding) and clean_text(finding.sentence or "") not in spoken
+    ]
+
+
+def _seen_on(draft: DraftReport, sentence: str) -> list[Dataset]:
+    """Return the film as illustration when `sentence` says a positive finding."""
+    positive = any(
+        wording.is_positive(finding) and clean_text(finding.sentence or "") == sentence
+        for finding in draft.findings
+    )
+    return [_illustration(draft)] if positive else []
+
+
+def _illustration(draft: DraftReport) -> Dataset:
+    return image(codes.BEST_ILLUSTRATION, source_reference(draft), "INFERRED FROM")

@@ -1,0 +1,112 @@
+"""The sentences that every result says in the same words: the warning, the film, each finding."""
+
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.patient_study import clean_text, value_of
+from dicom.report import SIX, DraftReport, Finding, Presence
+from dicom.result_header import Equipment, model_words
+
+FOOTER: Final = "AI draft. Requires verification by a radiologist."
+NO_FINDINGS_TEXT: Final = (
+    "The model wrote no findings. This is not a normal report: nothing was described."
+)
+_STATES: Final = {
+    Presence.PRESENT: "present",
+    Presence.ABSENT: "absent",
+    Presence.UNCERTAIN: "uncertain",
+    Presence.NOT_MENTIONED: "not mentioned",
+}
+_VIEWS: Final = {
+    "PA": "posteroanterior (PA) view",
+    "AP": "anteroposterior (AP) view",
+}
+
+
+def warning(draft: DraftReport, equipment: Equipment) -> str:
+    """Return the first text that a reader meets: what this is, who wrote it, and its caveat."""
+    text = (
+        "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS. Written by software "
+        f"({equipment.words}; {model_words(draft)}), revision {draft.revision}. "
+        "Not reviewed by a radiologist."
+    )
+    return f"{text} {caveat(draft)}".strip()
+
+
+def caveat(draft: DraftReport) -> str:
+    """Return the model's caveat as a sentence, or an empty text."""
+    words = clean_text(draft.model.caveat)
+    if not words:
+        return ""
+    return f"{words[0].upper()}{words[1:]}{'' if words[-1] in '.!' else '.'}"
+
+
+def procedure(source: Dataset) -> str:
+    """Return which film was read, as far as it says itself."""
+    view = _VIEWS.get(value_of(source, "ViewPosition") or "")
+    return f"Chest radiograph, {view or 'frontal view; the film does not state PA or AP'}."
+
+
+def label(finding: Finding) -> str:
+    """Return the finding's name, capitalised."""
+    return finding.observation.value.capitalize()
+
+
+def state(finding: Finding) -> str:
+    """Return what the draft says of the finding, in one or two words."""
+    return _STATES[finding.presence]
+
+
+def place(finding: Finding) -> str:
+    """Return side and site ("left, lower lobe"), or an empty text."""
+    parts = [finding.side.value if finding.side else "", clean_text(finding.site or "")]
+    return ", ".join(part for part in parts if part)
+
+
+def certainty(finding: Finding) -> str:
+    """Return the model's own score as a whole percentage, or an empty text."""
+    return "" if finding.score is None else f"{percent(finding.score)} %"
+
+
+def percent(score: float) -> int:
+    """Return a score of 0..1 as a whole percentage, held in 0..100."""
+    return round(100 * min(max(score, 0.0), 1.0))
+
+
+def statement(finding: Finding) -> str:
+    """Return the coded finding as a sentence that stands alone."""
+    where = f" ({place(finding)})" if place(finding) else ""
+    score = f"; model score {certainty(finding)}" if finding.score is not None else ""
+    return f"{label(finding)}{where}: {state(finding)}{score}."
+
+
+def is_positive(finding: Finding) -> bool:
+    """Whether the draft says or suspects that the finding is there."""
+    return finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+
+
+def silence(draft: DraftReport) -> str:
+    """Return which of the six findings the draft does not mention, or an empty text.
+
+    Without it a reader could take silence for absence.
+    """
+    spoken = {
+        finding.observation
+        for finding in draft.findings
+        if finding.presence is not Presence.NOT_MENTIONED
+    }
+    missing = [observation.value for observation in SIX if observation not in spoken]
+    if not missing:
+        return ""
+    return f"Not mentioned by this draft, neither present nor absent: {', '.join(missing)}."
+
+
+def remarks(draft: DraftReport) -> list[str]:
+    """Return the notes for the reader and which films were not read, as sentences."""
+    lines = [f"Note: {clean_text(note)}" for note in draft.notes if clean_text(note)]
+    lines.extend(
+        f"Another film of this study was not read: {clean_text(film.reason)}"
+        for film in draft.not_read
+    )
+    return lines
