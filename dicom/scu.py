@@ -153,7 +153,7 @@ def _outcomes(peer: Peer, paths: Sequence[Path]) -> Iterator[StoreOutcome]:
         except InvalidDataset as error:
             yield StoreOutcome(path=path, status=None, error=str(error))
     for batch in _batches(files):
-        with associate(peer, _contexts(batch)) as association:
+        with associate(peer, contexts_of(batch)) as association:
             for file in batch:
                 yield _outcome(association, peer, file)
 
@@ -167,14 +167,15 @@ def _outcome(association: Association, peer: Peer, file: StoredFile) -> StoreOut
     return StoreOutcome(path=file.path, status=status, error=error_text)
 
 
-def _contexts(files: Iterable[StoredFile]) -> list[tuple[UID, UID]]:
+def contexts_of(files: Iterable[StoredFile]) -> list[tuple[UID, UID]]:
+    """Return the presentation contexts to propose for `files`, each pair once."""
     return list(dict.fromkeys(pair for file in files for pair in file.contexts()))
 
 
 def _batches(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
     batch: list[StoredFile] = []
     for file in files:
-        if len(_contexts([*batch, file])) > _MAX_CONTEXTS:
+        if len(contexts_of([*batch, file])) > _MAX_CONTEXTS:
             yield batch
             batch = []
         batch.append(file)

@@ -1,0 +1,242 @@
+"""Any DICOMweb archive as a Destination: STOW-RS, read back by WADO-RS (PS3.18 10.4, 10.5)."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+import structlog
+
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.pacs import EncodedObject
+from dicom.readback import first_difference
+
+_log = structlog.stdlib.get_logger(__name__)
+
+_JSON: Final = "application/dicom+json"
+_MULTIPART: Final = 'multipart/related; type="application/dicom"'
+_FAILED_SOP_SEQUENCE: Final = "00081198"
+_REFERENCED_SOP_SEQUENCE: Final = "00081199"
+_REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
+_FAILURE_REASON: Final = "00081197"
+_WARNING_REASON: Final = "00081196"
+_MAY_PASS: Final = (408, 425, 429)
+# An archive that stores but does not give back instances.
+_NO_RETRIEVE: Final = (403, 405, 406, 501)
+
+
+class StowDestination:
+    """Any archive by DICOMweb.
+
+    Each instance is retrieved and compared. Where the archive does not allow that, a search for it
+    (QIDO-RS) must do.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        url: str,
+        username: str = "",
+        password: str = "",
+        token: str = "",
+        timeout: float = 30.0,
+        max_connections: int = 4,
+    ) -> None:
+        self._name = name
+        self._where = f"{name} (DICOMweb at {url})"
+        self._timeout = timeout
+        self._client = httpx.Client(
+            base_url=url,
+            auth=httpx.BasicAuth(username, password) if username and not token else None,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=max_connections),
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Store all objects by one request and judge its Store Instances Response."""
+        boundary = uuid.uuid4().hex
+        headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": _JSON}
+        body = _multipart([item.read() for item in objects], boundary)
+        with self._told():
+            response = self._client.post("studies", content=body, headers=headers)
+        # 409 is the answer when each instance failed; its body says why (PS3.18 10.5.3).
+        if response.status_code != HTTPStatus.CONFLICT:
+            self._check_status(response)
+        failures, warnings = _store_response(response)
+        if warnings:
+            _log.warning("stored_with_warning", destination=self.name, reasons=warnings)
+        if failures or response.status_code == HTTPStatus.CONFLICT:
+            raise self._failure(failures)
+
+    def _failure(self, failures: Mapping[str, int]) -> DestinationError:
+        if not failures:
+            return DestinationRejected(
+                f"{self._where} refused all objects (HTTP status 409) without a reason: see its log"
+            )
+        uid, reason = next(iter(failures.items()))
+        sentence = f"{self._where} did not store {uid}: failure reason 0x{reason:04X}"
+        # 0x0110 processing failure, 0xA7xx out of resources; the codes are those of C-STORE.
+        if all(code == 0x0110 or code & 0xFF00 == 0xA700 for code in failures.values()):
+            return DestinationUnavailable(sentence)
+        return DestinationRejected(f"{sentence}; see its log for why it refuses the object")
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Retrieve each object and compare it."""
+        for item in objects:
+            content = item.read()
+            copy = self._retrieve(item, 2 * len(content) + 2**20)
+            difference = first_difference(content, copy) if copy is not None else None
+            if difference is not None:
+                raise DestinationRejected(
+                    f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
+                    f"(first difference: {difference}); delete that instance there, then redeliver"
+                )
+
+    def _retrieve(self, item: EncodedObject, limit: int) -> bytes | None:
+        """Return the archive's copy, or None when it gives none but lists the instance."""
+        address = (
+            f"studies/{item.study_instance_uid}/series/{item.series_instance_uid}"
+            f"/instances/{item.sop_instance_uid}"
+        )
+        headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
+        with self._told(), self._client.stream("GET", address, headers=headers) as response:
+            if response.status_code in _NO_RETRIEVE:
+                self._search(item)
+                return None
+            if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+                raise self._missing(item)
+            self._check_status(response)
+            content = bytearray()
+            for piece in response.iter_bytes():
+                content += piece
+                if len(content) > limit:  # more than our object can be: it will differ
+                    break
+        return _first_part(bytes(content), response.headers.get("Content-Type", ""))
+
+    def _search(self, item: EncodedObject) -> None:
+        address = f"studies/{item.study_instance_uid}/series/{item.series_instance_uid}/instances"
+        with self._told():
+            response = self._client.get(
+                address,
+                params={"SOPInstanceUID": item.sop_instance_uid},
+                headers={"Accept": _JSON},
+            )
+        self._check_status(response)
+        if response.status_code == HTTPStatus.NO_CONTENT or not _json_list(response):
+            raise self._missing(item)
+
+    def _missing(self, item: EncodedObject) -> DestinationUnavailable:
+        return DestinationUnavailable(
+            f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
+        )
+
+    def probe(self) -> None:
+        """Search for at most one study; an archive that has no search service is there, too."""
+        with self._told():
+            response = self._client.get("studies", params={"limit": "1"}, headers={"Accept": _JSON})
+        if response.status_code not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+            self._check_status(response)
+
+    def _check_status(self, response: httpx.Response) -> None:
+        code = response.status_code
+        if response.is_success:
+            return
+        sentence = f"{self._where} answered with HTTP status {code}"
+        if code >= 500 or code in _MAY_PASS:
+            raise DestinationUnavailable(sentence)
+        if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise DestinationRejected(f"{sentence}: check user name and password, or the token")
+        raise DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise DestinationUnavailable(
+                f"{self._where} gave no answer within {self._timeout:g} s"
+            ) from error
+        except httpx.HTTPError as error:
+            raise DestinationUnavailable(
+                f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
+                "is it running, and is its url right?"
+            ) from error
+
+
+def _multipart(parts: Sequence[bytes], boundary: str) -> bytes:
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return b"".join([*(head + part + b"\r\n" for part in parts), f"--{boundary}--\r\n".encode()])
+
+
+def _first_part(content: bytes, content_type: str) -> bytes:
+    """Return the first part of a multipart body, or `content` itself when it is no multipart."""
+    if not content_type.lower().startswith("multipart/"):
+        return content
+    delimiter = b"--" + _parameter(content_type, "boundary").encode()
+    _, _, rest = content.partition(delimiter)
+    _, _, body = rest.partition(b"\r\n\r\n")
+    end = body.rfind(b"\r\n" + delimiter)
+    return body[:end] if end >= 0 else body
+
+
+def _parameter(content_type: str, name: str) -> str:
+    for word in content_type.split(";")[1:]:
+        key, _, value = word.strip().partition("=")
+        if key.lower() == name:
+            return value.strip('"')
+    return ""
+
+
+def _store_response(response: httpx.Response) -> tuple[dict[str, int], list[str]]:
+    """Return (failure reason by SOP Instance UID, warning reasons) of a Store Instances Response.
+
+    The response may also be XML, or nothing: then reading back alone decides (PS3.18 10.5.3.2).
+    """
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}, []
+    if not isinstance(answer, dict):
+        return {}, []
+    failures = {
+        str(_value(item, _REFERENCED_SOP_INSTANCE_UID)): _code(_value(item, _FAILURE_REASON))
+        for item in _items(answer, _FAILED_SOP_SEQUENCE)
+    }
+    reasons = [_value(item, _WARNING_REASON) for item in _items(answer, _REFERENCED_SOP_SEQUENCE)]
+    return failures, [f"0x{_code(reason):04X}" for reason in reasons if reason is not None]
+
+
+def _items(answer: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    element = answer.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return [item for item in values if isinstance(item, dict)] if isinstance(values, list) else []
+
+
+def _value(item: Mapping[str, Any], tag: str) -> object:
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _code(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0
+
+
+def _json_list(response: httpx.Response) -> list[Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return []
+    return answer if isinstance(answer, list) else []

@@ -1,0 +1,162 @@
+"""An Orthanc as a Destination, by its REST API."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
+
+import requests
+from orthanc_api_client import exceptions as api
+from orthanc_api_client.api_client import OrthancApiClient
+from requests.adapters import HTTPAdapter
+
+from dicom.errors import DestinationRejected, DestinationUnavailable
+from dicom.pacs import EncodedObject
+from dicom.readback import first_difference
+
+_STORED: Final = ("Success", "AlreadyStored")
+# 409: the same instance is being stored by somebody else at this moment.
+_MAY_PASS: Final = (408, 409, 425, 429)
+
+
+class _BoundedClient(OrthancApiClient):
+    """The API client with a time limit on each exchange and no hidden repetitions.
+
+    The library repeats up to three times what timed out, and lets some errors of the connection end
+    as a missing answer. Here each is raised at once: the delivery worker repeats, and tells.
+    """
+
+    def __init__(self, *, url: str, user: str, password: str, timeout: float, pool: int) -> None:
+        # The library joins addresses: without the slash it would drop the last part of the path.
+        super().__init__(f"{url.rstrip('/')}/", user=user, pwd=password)
+        adapter = HTTPAdapter(pool_maxsize=pool, max_retries=0)
+        self._http_session.mount("http://", adapter)
+        self._http_session.mount("https://", adapter)
+        self._timeout = timeout
+
+    def get(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
+        """Return the response to a GET, within the timeout."""
+        response: requests.Response = super().get(endpoint, timeout=self._timeout, **kwargs)
+        return response
+
+    def post(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
+        """Return the response to a POST, within the timeout."""
+        response: requests.Response = super().post(endpoint, timeout=self._timeout, **kwargs)
+        return response
+
+    def _translate_exception(self, request_exception: Exception, url: str) -> NoReturn:
+        del url
+        raise request_exception
+
+
+class OrthancDestination:
+    """An Orthanc; every object is read back whole and compared.
+
+    Orthanc answers `AlreadyStored` with status 200 when it holds another object under the same UID,
+    and keeps that one: so an answer of success is never believed without reading back.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        url: str,
+        username: str = "",
+        password: str = "",
+        timeout: float = 30.0,
+        max_connections: int = 4,
+    ) -> None:
+        self._name = name
+        self._where = f"{name} (Orthanc at {url})"
+        self._timeout = timeout
+        self._client = _BoundedClient(
+            url=url, user=username, password=password, timeout=timeout, pool=max_connections
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Upload each object; one that was there before is compared."""
+        for item in objects:
+            content = item.read()
+            with self._told():
+                answer = self._client.post("instances", data=content).json()
+            status = answer.get("Status") if isinstance(answer, dict) else None
+            if status not in _STORED:
+                raise DestinationRejected(
+                    f"{self._where} did not store {item.path.name}: {status!a:.40}; see its filters"
+                )
+            if status == "AlreadyStored":
+                self._compare(item, content)
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Read each object back and compare it."""
+        for item in objects:
+            self._compare(item, item.read())
+
+    def probe(self) -> None:
+        """Ask for the system's description, with our password."""
+        with self._told():
+            system = self._client.get_system()
+        if not isinstance(system, dict) or "ApiVersion" not in system:
+            raise DestinationRejected(
+                f"{self._where} answers, but not as an Orthanc: check its url"
+            )
+
+    def _compare(self, item: EncodedObject, content: bytes) -> None:
+        with self._told():
+            candidates = self._client.lookup(needle=item.sop_instance_uid, filter="Instance")
+            copies = [self._download(identifier, 2 * len(content)) for identifier in candidates]
+        if not copies:
+            raise DestinationUnavailable(
+                f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
+            )
+        differences = [first_difference(content, copy) for copy in copies]
+        if None not in differences:
+            raise DestinationRejected(
+                f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
+                f"(first difference: {differences[0]}); delete that instance there, then redeliver"
+            )
+
+    def _download(self, identifier: str, limit: int) -> bytes:
+        """Return the stored file, cut off behind `limit` bytes and some: more is not our object."""
+        with self._client.get(f"instances/{identifier}/file", stream=True) as response:
+            content = bytearray()
+            for piece in response.iter_content(2**16):
+                content += piece
+                if len(content) > limit + 2**20:
+                    break
+            return bytes(content)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except api.NotAuthorized as error:
+            raise DestinationRejected(
+                f"{self._where} refused our user name or password (HTTP {error.http_status_code})"
+            ) from error
+        except api.HttpError as error:
+            raise self._http_error(error) from error
+        except requests.JSONDecodeError as error:
+            raise DestinationRejected(
+                f"{self._where} answers, but not as an Orthanc: check its url"
+            ) from error
+        except requests.Timeout as error:
+            raise DestinationUnavailable(
+                f"{self._where} gave no answer within {self._timeout:g} s"
+            ) from error
+        except requests.RequestException as error:
+            raise DestinationUnavailable(
+                f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
+                "is it running, and is its url right?"
+            ) from error
+
+    def _http_error(self, error: api.HttpError) -> DestinationRejected | DestinationUnavailable:
+        code = error.http_status_code
+        sentence = f"{self._where} answered with HTTP status {code}"
+        if code >= 500 or code in _MAY_PASS:
+            return DestinationUnavailable(sentence)
+        return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")

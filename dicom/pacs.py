@@ -1,0 +1,292 @@
+"""Where results go: the Destination interface, any PACS by C-STORE, and a plain folder.
+
+dicom/orthanc.py and dicom/dicomweb.py hold the two that speak HTTP. Each destination is told the same
+three things and raises the same two errors:
+
+    DestinationUnavailable   refused, timed out, 5xx, 0xA7xx, disk full: try again later
+    DestinationRejected      4xx, 0xA9xx, 0xCxxx, no presentation context: a person must act
+
+A message names the destination, what it answered and what to do; never a patient attribute.
+"""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+from pydicom.uid import ImplicitVRLittleEndian
+
+from dicom.association import Peer, associate
+from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidDataset
+from dicom.identifiers import check_uid
+from dicom.scu import (
+    FIND_MODEL,
+    StoredFile,
+    contexts_of,
+    echo_peer,
+    find_instance,
+    is_stored,
+    store,
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedObject:
+    """One SOP Instance that was made here, as a PS3.10 file.
+
+    Attributes:
+        sha256: Hex digest of the whole file.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    path: Path
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Refuse UIDs that could not safely be part of a path or an address."""
+        for uid in (self.sop_instance_uid, self.series_instance_uid, self.study_instance_uid):
+            check_uid(uid)
+
+    def read(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            DestinationRejected: The file is gone, or is not what it was when it was made.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise DestinationRejected(
+                f"{self.path}: the result cannot be read ({error.strerror}); read the study again"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DestinationRejected(
+                f"{self.path}: the result was changed after it was made; read the study again"
+            )
+        return content
+
+
+class Destination(Protocol):
+    """A place that results are sent to; safe to use from several threads.
+
+    Attributes:
+        name: As in the settings, in events and on pages.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Return once the destination has acknowledged each object; sending again changes nothing.
+
+        Raises:
+            DestinationUnavailable: Some may have arrived; send all again later.
+            DestinationRejected: It will not take them.
+        """
+        ...
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Return once each object was seen at the destination.
+
+        Raises:
+            DestinationUnavailable: It does not answer, or acknowledged an object that it has not.
+            DestinationRejected: It holds something else under one of the UIDs.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Return when the destination can be reached and lets us in; nothing is changed there.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
+            DestinationRejected: It refuses us.
+        """
+        ...
+
+
+class DimseDestination:
+    """Any PACS, by C-STORE; read back by C-FIND.
+
+    C-FIND shows that the PACS lists the instance, not that it kept the same bytes: over DIMSE there is
+    no way to see that which every PACS allows.
+    """
+
+    def __init__(self, peer: Peer, *, verify: bool = True) -> None:
+        self._peer = peer
+        self._verify = verify
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._peer.name
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Store each object over one association."""
+        for item in objects:
+            item.read()
+        files = [_stored_file(item) for item in objects]
+        with associate(self._peer, contexts_of(files)) as association:
+            for file, item in zip(files, objects, strict=True):
+                self._judge(store(association, self._peer, file), item)
+
+    def _judge(self, status: int, item: EncodedObject) -> None:
+        if is_stored(status):
+            if status:
+                _log.warning(
+                    "stored_with_warning",
+                    destination=self.name,
+                    status=f"0x{status:04X}",
+                    sop_instance_uid=item.sop_instance_uid,
+                )
+            return
+        answer = f"{self._peer} answered {item.path.name} with status 0x{status:04X}"
+        # 0x0110 processing failure, 0xA7xx out of resources (PS3.7 C.5.3, PS3.4 B.2.3).
+        if status == 0x0110 or status & 0xFF00 == 0xA700:
+            raise DestinationUnavailable(f"{answer} (it cannot store it now)")
+        raise DestinationRejected(f"{answer}: see its log for why it refuses the object")
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Find each object by C-FIND at the IMAGE level, unless that is switched off."""
+        if not self._verify:
+            return
+        with associate(self._peer, [(FIND_MODEL, ImplicitVRLittleEndian)]) as association:
+            if not association.accepted_contexts:
+                raise DestinationRejected(
+                    f"{self._peer} does not accept C-FIND from {self._peer.calling}: allow it there, "
+                    "or set verify = false for this destination"
+                )
+            missing = [
+                item.sop_instance_uid
+                for item in objects
+                if not find_instance(
+                    association,
+                    self._peer,
+                    study=item.study_instance_uid,
+                    series=item.series_instance_uid,
+                    sop=item.sop_instance_uid,
+                )
+            ]
+        if missing:
+            raise DestinationUnavailable(
+                f"{self._peer} acknowledged {missing[0]} but does not list it "
+                f"({len(missing)} of {len(objects)} objects missing)"
+            )
+
+    def probe(self) -> None:
+        """Ask by C-ECHO."""
+        echo_peer(self._peer)
+
+
+def _stored_file(item: EncodedObject) -> StoredFile:
+    try:
+        return StoredFile.read(item.path)
+    except InvalidDataset as error:
+        raise DestinationRejected(str(error)) from error
+
+
+# What a person has to change; anything else (full, stale, away) may pass.
+_FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class FolderDestination:
+    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there."""
+
+    def __init__(self, *, name: str, path: Path) -> None:
+        self._name = name
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def place(self, item: EncodedObject) -> Path:
+        """Return where `item` lies or will lie."""
+        return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Write each object durably under its own name."""
+        for item in objects:
+            content = item.read()
+            with self._told():
+                self._write(self.place(item), content)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if target.read_bytes() == content:
+                return
+            raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(
+                0o644
+            )  # mkstemp makes it private; whoever collects it must read it
+            Path(temporary).replace(target)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+        _sync_folder(target.parent)
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Read each file back and compare its digest."""
+        for item in objects:
+            target = self.place(item)
+            with self._told():
+                content = _or_none(target.read_bytes)
+            if content is None:
+                raise DestinationUnavailable(f"{self.name}: {target} is not there any more")
+            if hashlib.sha256(content).hexdigest() != item.sha256:
+                raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
+
+    def probe(self) -> None:
+        """Make a file in the folder and remove it."""
+        with self._told():
+            self._path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._path) as file:
+                file.write(b"\0")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            sentence = f"{self.name}: the folder {self._path} cannot be used: {error.strerror}"
+            if error.errno in _FORBIDDEN:
+                raise DestinationRejected(
+                    f"{sentence}: give this user the right to write"
+                ) from error
+            raise DestinationUnavailable(sentence) from error
+
+
+def _or_none(read: Callable[[], bytes]) -> bytes | None:
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
