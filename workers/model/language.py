@@ -1,0 +1,195 @@
+"""The LLaMA decoder of CXR-LLaVA v2, written for ragged batches over a cache of fixed size.
+
+A token's position is also its slot in its row's cache, and it sees the slots up to its own. So rows
+of different lengths share a step without padding masks: what a padded row writes beyond its end is
+never seen and later overwritten. Attribute names are the checkpoint's tensor names.
+Letters in shape comments: B rows, T new tokens, C hidden size, H heads, K key-value heads, D channels
+of a head, L slots in sight.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from workers.model.config import LanguageConfig
+
+
+class KVCache:
+    """Keys and values of every layer, allocated once for `rows` sequences of `slots` tokens."""
+
+    def __init__(
+        self,
+        config: LanguageConfig,
+        *,
+        rows: int,
+        slots: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        shape = (config.layers, rows, config.kv_heads, slots, config.head_dim)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.slots = slots
+        self._rows = torch.arange(rows, device=device)[:, None]  # [B, 1], beside positions [B, T]
+
+    def update(
+        self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
+    ) -> tuple[Tensor, Tensor]:
+        """Write new keys and values [B, T, K, D] at `positions` and return the first slots.
+
+        Returns:
+            Keys and values [B, K, in_sight, D], views of the cache.
+        """
+        self.keys[layer][self._rows, :, positions] = key
+        self.values[layer][self._rows, :, positions] = value
+        return self.keys[layer, :, :, :in_sight], self.values[layer, :, :, :in_sight]
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square, in float32 whatever the model's dtype."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor like `x`."""
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return torch.mul(self.weight, wide.to(x.dtype))
+
+
+def rotary(config: LanguageConfig, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine of the rotary angles, each [B, T, 1, D], for `positions` [B, T]."""
+    exponent = (
+        torch.arange(0, config.head_dim, 2, device=positions.device).float() / config.head_dim
+    )
+    angles = positions[..., None].float() * (1.0 / config.rope_theta**exponent)  # [B, T, D/2]
+    angles = torch.cat([angles, angles], dim=-1)[:, :, None]
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return `x` [B, T, heads, D] turned by the angles: first and second half of D are the pairs."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-second, first], dim=-1) * sin
+
+
+class Attention(nn.Module):
+    """Causal attention over the cache."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.grouped = config.kv_heads != config.heads
+        inner, shared = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, inner, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, shared, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, shared, bias=False)
+        self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, layer: int, step: "Step") -> Tensor:
+        """Return [B, T, C] like `x`; the new keys and values are in the cache afterwards."""
+        q, k, v = (
+            project(x).unflatten(-1, (-1, self.head_dim))
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )  # [B, T, H or K, D]
+        q, k = rotate(q, step.cos, step.sin), rotate(k, step.cos, step.sin)
+        keys, values = step.cache.update(layer, step.positions, k, v, step.in_sight)
+        mixed = F.scaled_dot_product_attention(
+            q.transpose(1, 2), keys, values, attn_mask=step.mask, enable_gqa=self.grouped
+        )  # [B, H, T, D]
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class Mlp(nn.Module):
+    """The SiLU-gated feed-forward layer."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [B, T, C] like `x`."""
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class Layer(nn.Module):
+    """A pre-norm residual layer."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = Mlp(config)
+
+    def forward(self, x: Tensor, layer: int, step: "Step") -> Tensor:
+        """Return [B, T, C] like `x`."""
+        x = x + self.self_attn(self.input_layernorm(x), layer, step)
+        x += self.mlp(self.post_attention_layernorm(x))
+        return x
+
+
+class Step:
+    """What all layers of one forward pass share.
+
+    Attributes:
+        positions: int64 [B, T], the slot of each new token.
+        in_sight: Slots that are looked at: the highest position plus one.
+        mask: bool [B, 1, T, L], or None where one new token of one row sees every slot.
+    """
+
+    def __init__(
+        self,
+        config: LanguageConfig,
+        cache: KVCache,
+        positions: Tensor,
+        in_sight: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self.cache = cache
+        self.positions = positions
+        self.in_sight = in_sight
+        self.cos, self.sin = rotary(config, positions, dtype)
+        self.mask: Tensor | None = None
+        if positions.numel() > 1:
+            slots = torch.arange(in_sight, device=positions.device)
+            self.mask = slots <= positions[:, None, :, None]
+
+
+class LlamaDecoder(nn.Module):
+    """Token embeddings, layers and final norm; the head that gives logits is beside it."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        # Given weights, because drawing random ones on the meta device imports half of torch.
+        table = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(*table.shape, _weight=table)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, embeds: Tensor, positions: Tensor, cache: KVCache, in_sight: int) -> Tensor:
+        """Return the hidden states of new tokens and leave their keys and values in `cache`.
+
+        Args:
+            embeds: [B, T, C].
+            positions: int64 [B, T]; in each row counting up from what the cache already holds.
+            cache: For B rows.
+            in_sight: The highest position of any row plus one (given, so that nothing has to be
+                fetched from the device to know it).
+
+        Returns:
+            [B, T, C].
+        """
+        step = Step(self.config, cache, positions, in_sight, embeds.dtype)
+        for number, layer in enumerate(self.layers):
+            embeds = layer(embeds, number, step)
+        hidden: Tensor = self.norm(embeds)
+        return hidden

@@ -1,0 +1,113 @@
+"""What the model is asked, in the LLaMA-2 chat layout that CXR-LLaVA v2 was run with.
+
+The layout is written out here: the checkpoint stores none, and the library that used to supply it by
+default no longer does. A wrong one gives plausible but wrong reports.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from workers.model.errors import GenerationError
+from workers.model.tokenizer import BOS, Tokenizer
+
+IMAGE: Final = "<image>"
+IMAGE_SENTINEL: Final = -200  # stands among ids where the film's tokens go
+
+SYSTEM: Final = (
+    "You are a helpful radiologist. Try to interpret chest x ray image and answer to the question "
+    "that user provides."
+)
+REPORT: Final = (
+    "Write a radiologic report on the given chest radiograph, including information about "
+    "atelectasis, cardiomegaly, consolidation, pulmonary edema, pleural effusion, and pneumothorax."
+)
+# Ours, not the authors': their prompt with two words more. Nothing is known of its accuracy.
+PAEDIATRIC_REPORT: Final = REPORT.replace("chest radiograph", "chest radiograph of a child")
+DIFFERENTIAL: Final = "What are the possible differential diagnoses for this patient?"
+
+
+class Task(StrEnum):
+    """What is asked of the model."""
+
+    REPORT = "report"
+    PAEDIATRIC_REPORT = "paediatric report"
+    DIFFERENTIAL = "differential diagnosis"
+    QUESTION = "question"
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One thing said in a chat."""
+
+    role: Role
+    content: str
+
+
+_WORDS: Final = {
+    Task.REPORT: REPORT,
+    Task.PAEDIATRIC_REPORT: PAEDIATRIC_REPORT,
+    Task.DIFFERENTIAL: DIFFERENTIAL,
+}
+
+
+def chat(task: Task, question: str = "") -> tuple[Turn, ...]:
+    """Return the system turn and the user turn, with one film, that ask `task`.
+
+    Args:
+        task: What is asked.
+        question: For `Task.QUESTION`: the words, which must not hold control words of the layout.
+
+    Raises:
+        GenerationError: A question without words, or with words that the layout gives a meaning.
+    """
+    words = _WORDS.get(task, question)
+    if not words.strip() or any(mark in words for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
+        raise GenerationError("a question needs words, and none of the chat's control words")
+    return Turn(Role.SYSTEM, SYSTEM), Turn(Role.USER, f"{IMAGE}\n{words}")
+
+
+def render(turns: Iterable[Turn]) -> str:
+    r"""Return a chat in the LLaMA-2 layout, `<s>[INST] <<SYS>>\n...\n<</SYS>>\n\n... [/INST]`.
+
+    Raises:
+        GenerationError: After an optional system turn, users and assistants do not alternate.
+    """
+    turns = list(turns)
+    preface = ""
+    if turns and turns[0].role is Role.SYSTEM:
+        preface = f"<<SYS>>\n{turns.pop(0).content}\n<</SYS>>\n\n"
+    text = ""
+    for number, turn in enumerate(turns):
+        if turn.role is not (Role.ASSISTANT if number % 2 else Role.USER):
+            raise GenerationError("users and assistants must alternate in a chat, a user first")
+        if turn.role is Role.USER:
+            content = (preface + turn.content if number == 0 else turn.content).strip()
+            text += f"<s>[INST] {content} [/INST]"
+        else:
+            text += f" {turn.content.strip()} </s>"
+    return text
+
+
+def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """Return the ids of a rendered chat, IMAGE_SENTINEL where each film goes.
+
+    Each piece around `<image>` is tokenized by itself with a BOS, which is kept on the first piece
+    only. The layout begins with `<s>` too, so the ids begin with two BOS: as the authors ran it.
+    """
+    pieces = [tokenizer.encode(piece) for piece in prompt.split(IMAGE)]
+    bos = 1 if pieces[0][:1] == [BOS] and tokenizer.add_bos else 0
+    ids = pieces[0][:bos]
+    for number, piece in enumerate(pieces):
+        ids += [IMAGE_SENTINEL] if number else []
+        ids += piece[bos:]
+    return ids

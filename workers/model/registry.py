@@ -1,0 +1,44 @@
+"""The models that can be loaded, by the name that the settings use. Another model: one line here."""
+
+import importlib
+from pathlib import Path
+from typing import Final, cast
+
+import torch
+
+from workers.model.errors import CheckpointError
+from workers.model.vlm import Loader, VisionLanguageModel, torch_device
+
+# name -> the module whose `load` takes it; imported only when it is wanted.
+MODELS: Final = {
+    "cxr-llava-v2": "workers.model.cxr_llava",
+    "tiny": "workers.model.tiny",
+}
+DTYPES: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load(
+    name: str, folder: Path, *, device: str = "cpu", dtype: str = "float32"
+) -> VisionLanguageModel:
+    """Return the model called `name`, loaded from `folder` and ready to answer.
+
+    Args:
+        name: A key of `MODELS`.
+        folder: The checkpoint's files; for "tiny" the place where they are, or are made.
+        device: "cpu", "cuda" or "cuda:N".
+        dtype: A key of `DTYPES`.
+
+    Raises:
+        CheckpointError: No such model, or its files do not fit.
+        DeviceError: No such device, or it has not the memory.
+    """
+    if name not in MODELS or dtype not in DTYPES:
+        raise CheckpointError(
+            f"no model {name!r} as {dtype!r}; models: {', '.join(MODELS)}; dtypes: {', '.join(DTYPES)}"
+        )
+    loader = cast("Loader", importlib.import_module(MODELS[name]).load)
+    return loader(folder, device=torch_device(device), dtype=DTYPES[dtype])

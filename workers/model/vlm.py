@@ -1,0 +1,154 @@
+"""The one interface of all models: a film and a task go in; text, ids and timings come out.
+
+An engine that batches answers of many callers goes in behind the same `answer`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.model.errors import DeviceError
+from workers.model.prompts import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen.
+
+    Attributes:
+        temperature: Up to 0.001: greedy, repeatable to the token. Otherwise sampling.
+        top_p: Sampling keeps the likeliest tokens that together have this probability.
+        top_k: Sampling keeps this many tokens at most; 50 was silently active in the published code.
+        seed: Of the sampling.
+        max_new_tokens: Longest answer; the checkpoint may bound it further.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 0.8
+    top_k: int = 50
+    seed: int = 0
+    max_new_tokens: int = 512
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is always taken."""
+        return self.temperature <= 0.001
+
+    def describe(self) -> str:
+        """Return the settings in words, for the draft."""
+        if self.greedy:
+            return f"greedy, {self.max_new_tokens} new tokens"
+        return (
+            f"temperature {self.temperature:g}, top_p {self.top_p:g}, top_k {self.top_k}, "
+            f"seed {self.seed}, {self.max_new_tokens} new tokens"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        text: As decoded, special tokens left out, not stripped.
+        token_ids: The new ids; the last is `</s>` where the model ended by itself.
+        prompt: The rendered prompt, `<image>` standing for the film.
+        ended: Whether the model ended by itself; otherwise the bound on new tokens cut it.
+        timings_ms: Milliseconds of "preprocess", "vision", "prefill", "decode".
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    prompt: str
+    ended: bool
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Which weights a model runs, where and as what.
+
+    Attributes:
+        name: Of the model, for people.
+        revision: The snapshot's commit where its folder is named by it, otherwise the digest's start.
+        weights_sha256: Over the weight files (see `weights.WeightFiles.sha256`).
+        caveat: A sentence that must accompany every answer, or "".
+        device: "cpu", "cuda:0".
+        dtype: "float32", "bfloat16", "float16".
+        max_new_tokens: The checkpoint's own bound on an answer, or None.
+    """
+
+    name: str
+    revision: str
+    weights_sha256: str
+    caveat: str
+    device: str
+    dtype: str
+    max_new_tokens: int | None
+
+
+def never() -> bool:
+    """Return False: nobody withdraws the question."""
+    return False
+
+
+class VisionLanguageModel(Protocol):
+    """A model that reads films. `answer` is not safe for several threads at once."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What is running."""
+        ...
+
+    def answer(
+        self,
+        frame: NDArray[np.float32],
+        task: Task,
+        *,
+        question: str = "",
+        decoding: Decoding = ...,
+        cancelled: Callable[[], bool] = never,
+    ) -> Answer:
+        """Return what the model says of one film.
+
+        Args:
+            frame: float32 [H, W] in 0..1, 0 black.
+            task: What is asked.
+            question: The words, for `Task.QUESTION`.
+            decoding: How tokens are chosen.
+            cancelled: Asked before every token.
+
+        Raises:
+            GenerationError: The film or question cannot be used, or the logits are not finite.
+            Cancelled: `cancelled` returned True.
+        """
+        ...
+
+
+class Loader(Protocol):
+    """Loads one kind of model; each model's file has one."""
+
+    def __call__(
+        self, folder: Path, *, device: torch.device, dtype: torch.dtype
+    ) -> VisionLanguageModel:
+        """Return the model of the checkpoint in `folder`, ready to answer."""
+        ...
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the device called `name`.
+
+    Raises:
+        DeviceError: There is no such device here.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"{name!r} names no device; use cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"{name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
