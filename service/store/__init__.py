@@ -3,6 +3,7 @@
 from typing import Self
 
 from service.config import Settings
+from service.schema import check
 from service.store.arrivals import Arrivals
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
@@ -22,6 +23,12 @@ class Store(Arrivals, Scheduling, Jobs, Deliveries, Upkeep, Queries, Ledger):
     """
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Return the store that the settings name; the schema is `service.schema`'s concern."""
+    def open(cls, settings: Settings) -> Self:
+        """Return the store that the settings name.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+            SchemaMismatch: It is not at the revision that this code needs.
+        """
+        check(settings.database_url)
         return cls(settings.database_url, busy_seconds=settings.database.busy_seconds)

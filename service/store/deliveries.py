@@ -12,7 +12,7 @@ from service.jobs import Action, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Delivery, ResultObject
 from service.store import rows
-from service.store.moves import NO_LEASE, Moves, changed_rows
+from service.store.moves import NO_LEASE, Change, Moves, changed_rows
 
 # Number of the advisory lock under which deliveries are claimed, so that the limits hold.
 _CLAIMING = 0x57454C
@@ -154,7 +154,7 @@ class Deliveries(Moves):
             word = "deliver" if not error else "deliver_failed"
             reason = f"{row.destination}: {error or 'every object is there, read back.'}"
             state = JobState(job.state)
-            self._event(session, job.id, word, row.lease_owner, state, state, reason)
+            self._event(session, job.id, word, row.lease_owner, (state, state), reason)
             return self._settle(session, job.id, state)
 
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
@@ -168,19 +168,12 @@ class Deliveries(Moves):
         if states & {DeliveryState.PENDING, DeliveryState.SENDING}:
             return state
         if states == {DeliveryState.CONFIRMED}:
-            return self._move(session, job_id, Action.CONFIRM, state=state, actor="service")
+            return self._move(session, job_id, state, Action.CONFIRM, Change(actor="service"))
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
         words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
-        return self._move(
-            session,
-            job_id,
-            Action.FAIL,
-            state=state,
-            actor="service",
-            code="NOT_DELIVERED",
-            reason=words,
-            values={"last_error": words},
-        )
+        values = {"last_error": words}
+        change = Change(actor="service", code="NOT_DELIVERED", reason=words, values=values)
+        return self._move(session, job_id, state, Action.FAIL, change)
 
     def _change_held(
         self, session: Session, delivery_id: int, fence: int, values: dict[str, Any]

@@ -1,6 +1,7 @@
 """A worker's and a person's hold on a job: claim, extend, end it one way or another, try again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from service.jobs import Action, DeliveryState, IllegalTransition, JobState, all
 from service.models import DeliveryRow, EventRow, JobRow, ObjectRow
 from service.records import Job, ResultObject
 from service.store import rows
-from service.store.moves import UNDRAFTED, Moves, changed_rows
+from service.store.moves import UNDRAFTED, Change, Moves, changed_rows
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -73,22 +74,17 @@ class Jobs(Moves):
         # A later revision is there for the later films: this one keeps to its own.
         reads = self._newest_film(session, row.study_instance_uid)
         through = reads if is_latest or row.read_through is None else row.read_through
-        self._move(
-            session,
-            row.id,
-            Action.CLAIM,
-            state=JobState.SCHEDULED,
-            actor=owner,
-            values={
-                "fence": JobRow.fence + 1,
-                "attempts": JobRow.attempts + 1,
-                "lease_owner": owner,
-                "lease_until": now + timedelta(seconds=lease_seconds),
-                "produced_at": row.produced_at or now,
-                "read_through": through,
-                "not_before": None,
-            },
-        )
+        values = {
+            "fence": JobRow.fence + 1,
+            "attempts": JobRow.attempts + 1,
+            "lease_owner": owner,
+            "lease_until": now + timedelta(seconds=lease_seconds),
+            "produced_at": row.produced_at or now,
+            "read_through": through,
+            "not_before": None,
+        }
+        change = Change(actor=owner, values=values)
+        self._move(session, row.id, JobState.SCHEDULED, Action.CLAIM, change)
 
     def extend(self, job_id: str, fence: int, lease_seconds: float) -> None:
         """Keep the lease for another `lease_seconds` from now.
@@ -128,7 +124,8 @@ class Jobs(Moves):
                 "supersedes": before.id if before else None,
                 "published_at": self.now(),
             }
-            self._move_held(session, job_id, fence, Action.DRAFT, values=values)
+            change = Change(actor="", fence=fence, values=values)
+            self._move_held(session, job_id, Action.DRAFT, change)
             self._replace_results(session, job_id, objects, destinations)
             if before is not None:
                 self._supersede(session, before.id, job_id)
@@ -145,15 +142,9 @@ class Jobs(Moves):
         )
 
     def _complete_undelivered(self, session: Session, job_id: str) -> None:
-        self._move(
-            session,
-            job_id,
-            Action.CONFIRM,
-            state=JobState.DRAFTED,
-            actor="service",
-            code="NO_DESTINATION",
-            reason="No destination is configured: the results stay in the outbox.",
-        )
+        reason = "No destination is configured: the results stay in the outbox."
+        change = Change(actor="service", code="NO_DESTINATION", reason=reason)
+        self._move(session, job_id, JobState.DRAFTED, Action.CONFIRM, change)
 
     def _replace_results(
         self,
@@ -184,7 +175,8 @@ class Jobs(Moves):
         Raises:
             LeaseLost: Somebody else holds the job: nothing was written.
         """
-        return self._end(job_id, fence, Action.NOT_ANALYSED, code, sentence)
+        change = Change(actor="", fence=fence, code=code, reason=sentence)
+        return self._end(job_id, Action.NOT_ANALYSED, change)
 
     def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
         """Return the job CANCELED by its own worker, because an earlier draft says the same.
@@ -192,7 +184,8 @@ class Jobs(Moves):
         Raises:
             LeaseLost: Somebody else holds the job: nothing was written.
         """
-        return self._end(job_id, fence, Action.CANCEL, code, sentence)
+        change = Change(actor="", fence=fence, code=code, reason=sentence)
+        return self._end(job_id, Action.CANCEL, change)
 
     def fail(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
         """Return the job FAILED for this reason, which stays on it as its last error.
@@ -200,21 +193,23 @@ class Jobs(Moves):
         Raises:
             LeaseLost: Somebody else holds the job: nothing was written.
         """
-        return self._end(job_id, fence, Action.FAIL, code, sentence, error=True)
+        change = Change(actor="", fence=fence, code=code, reason=sentence)
+        return self._end(job_id, Action.FAIL, change)
 
-    def _end(
-        self,
-        job_id: str,
-        fence: int,
-        action: Action,
-        code: str,
-        sentence: str,
-        *,
-        error: bool = False,
-    ) -> Job:
+    def give_up(self, job_id: str, fence: int, code: str, sentence: str, now: datetime) -> Job:
+        """Return the job FAILED because its lease ended before `now` once too often.
+
+        Raises:
+            LeaseLost: The holder is alive after all, or somebody else took it back.
+        """
+        change = Change(actor="sweeper", fence=fence, code=code, reason=sentence, lapsed_at=now)
+        return self._end(job_id, Action.FAIL, change)
+
+    def _end(self, job_id: str, action: Action, change: Change) -> Job:
         with self._writing() as session:
-            values = self._errors(session, job_id, sentence) if error else {}
-            self._move_held(session, job_id, fence, action, code, sentence, values=values)
+            if action is Action.FAIL:
+                change = replace(change, values=self._errors(session, job_id, change.reason))
+            self._move_held(session, job_id, action, change)
             return rows.job(self._row(session, job_id))
 
     def hand_back(
@@ -242,63 +237,28 @@ class Jobs(Moves):
         Raises:
             LeaseLost: Somebody else holds the job: nothing was written.
         """
-        now = self.now()
         with self._writing() as session:
-            values = self._errors(session, job_id, sentence) if counted else {}
-            if not counted:
-                values["attempts"] = JobRow.attempts - 1
-            values["not_before"] = now + timedelta(seconds=delay) if delay else None
+            if counted:
+                values = self._errors(session, job_id, sentence)
+            else:
+                values = {"attempts": JobRow.attempts - 1}
+            values["not_before"] = self.now() + timedelta(seconds=delay) if delay else None
             values["published_at"] = None
-            self._move_held(
-                session,
-                job_id,
-                fence,
-                Action.HAND_BACK,
-                code,
-                sentence,
+            change = Change(
+                actor="sweeper" if lapsed_at else "",
+                fence=fence,
+                code=code,
+                reason=sentence,
                 lapsed_at=lapsed_at,
                 values=values,
             )
+            self._move_held(session, job_id, Action.HAND_BACK, change)
             return rows.job(self._row(session, job_id))
 
-    def give_up(self, job_id: str, fence: int, code: str, sentence: str, now: datetime) -> Job:
-        """Return the job FAILED because its lease ended before `now` once too often.
-
-        Raises:
-            LeaseLost: The holder is alive after all, or somebody else took it back.
-        """
-        with self._writing() as session:
-            values = self._errors(session, job_id, sentence)
-            self._move_held(
-                session, job_id, fence, Action.FAIL, code, sentence, lapsed_at=now, values=values
-            )
-            return rows.job(self._row(session, job_id))
-
-    def _move_held(
-        self,
-        session: Session,
-        job_id: str,
-        fence: int,
-        action: Action,
-        code: str = "",
-        sentence: str = "",
-        *,
-        lapsed_at: datetime | None = None,
-        values: dict[str, Any] | None = None,
-    ) -> None:
-        owner = self._row(session, job_id).lease_owner
-        self._move(
-            session,
-            job_id,
-            action,
-            state=JobState.IN_PROGRESS,
-            actor=owner if lapsed_at is None else "sweeper",
-            fence=fence,
-            code=code,
-            reason=sentence,
-            lapsed_at=lapsed_at,
-            values=values,
-        )
+    def _move_held(self, session: Session, job_id: str, action: Action, change: Change) -> None:
+        """Move the job that a claim holds, in the name of its holder unless an actor is given."""
+        actor = change.actor or self._row(session, job_id).lease_owner
+        self._move(session, job_id, JobState.IN_PROGRESS, action, replace(change, actor=actor))
 
     def _errors(self, session: Session, job_id: str, sentence: str) -> dict[str, Any]:
         first = self._row(session, job_id).first_error or sentence
@@ -317,23 +277,15 @@ class Jobs(Moves):
             values: dict[str, Any] = {}
             if row.state == JobState.SCHEDULED.value and row.read_through is None:
                 values["read_through"] = self._newest_film(session, row.study_instance_uid)
-            self._move(
-                session,
-                job_id,
-                Action.CANCEL,
-                state=JobState(row.state),
-                actor=actor,
-                code="CANCELED",
-                reason=words,
-                values=values,
-            )
+            change = Change(actor=actor, code="CANCELED", reason=words, values=values)
+            self._move(session, job_id, JobState(row.state), Action.CANCEL, change)
             self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
             return rows.job(self._row(session, job_id))
 
     def retry(self, job_id: str, actor: str) -> Job:
         """Return the job on its way again: delivered once more when it has a draft, else read once more.
 
-        The caller publishes it.
+        The sweeper publishes it at its next look.
 
         Raises:
             NotFound: There is no such job.
@@ -345,16 +297,11 @@ class Jobs(Moves):
             if row.removed_at is not None:
                 raise IllegalTransition("the files of this job were removed: send the study again")
             redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
-            self._move(
-                session,
-                job_id,
-                Action.REDELIVER if redeliver else Action.RETRY,
-                state=state,
-                actor=actor,
-                reason=f"Tried again by {actor}.",
-                # Nothing of this revision left the house: its results get the time of the new claim.
-                values=_AFRESH | ({} if redeliver else {"produced_at": None}),
-            )
+            # Without a draft nothing of this revision left the house: its results get a new time.
+            values = _AFRESH if redeliver else _AFRESH | {"produced_at": None}
+            change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
+            action = Action.REDELIVER if redeliver else Action.RETRY
+            self._move(session, job_id, state, action, change)
             if redeliver:
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)

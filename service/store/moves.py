@@ -1,5 +1,6 @@
 """Every change of a job's state: one conditional UPDATE and its event, in one transaction."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -15,6 +16,27 @@ UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a transition is to do besides changing the state.
+
+    Attributes:
+        actor: Who does it, for the history.
+        code: Machine word for the new state.
+        reason: The same for a person.
+        fence: The claim in whose name it happens; after a later claim it does not.
+        lapsed_at: Only if the lease ended before this time.
+        values: Other columns to set.
+    """
+
+    actor: str
+    code: str = ""
+    reason: str = ""
+    fence: int | None = None
+    lapsed_at: datetime | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
 def changed_rows(session: Session, statement: Update) -> int:
     """Execute `statement`; return how many rows it changed."""
     result = session.execute(statement.execution_options(synchronize_session=False))
@@ -25,52 +47,29 @@ class Moves(Transactions):
     """Applies the transition table to rows."""
 
     def _move(
-        self,
-        session: Session,
-        job_id: str,
-        action: Action,
-        *,
-        state: JobState,
-        actor: str,
-        fence: int | None = None,
-        code: str = "",
-        reason: str = "",
-        lapsed_at: datetime | None = None,
-        values: dict[str, Any] | None = None,
+        self, session: Session, job_id: str, state: JobState, action: Action, change: Change
     ) -> JobState:
         """Apply `action` to the job if it is still in `state`; return its new state.
 
-        Args:
-            fence: The claim in whose name this happens; a later claim makes it fail.
-            code: Machine word for the new state.
-            reason: The same for a person.
-            lapsed_at: Only if the lease ended before this time.
-            values: Other columns to set.
-
         Raises:
-            LeaseLost: `fence` was given, and the job is no longer held by that claim.
+            LeaseLost: The change is fenced, and that claim no longer holds the job.
             IllegalTransition: The table has no such way, or somebody else moved the job first.
         """
         target = next_state(state, action)
         columns = {
             "state": target.value,
             "updated_at": self.now(),
-            "reason_code": code,
-            "reason": reason,
+            "reason_code": change.code,
+            "reason": change.reason,
             **(NO_LEASE if state is JobState.IN_PROGRESS else {}),
-            **(values or {}),
+            **change.values,
         }
-        wanted = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
-        if fence is not None:
-            wanted = wanted.where(JobRow.fence == fence)
-        if lapsed_at is not None:
-            wanted = wanted.where(JobRow.lease_until <= lapsed_at)
-        if not changed_rows(session, wanted.values(**columns)):
-            if fence is not None:
-                raise LeaseLost(f"job {job_id[:8]}: claim {fence} holds it no longer")
+        if not changed_rows(session, _still(job_id, state, change).values(**columns)):
+            if change.fence is not None:
+                raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} holds it no longer")
             raise IllegalTransition(f"a job that is no longer {state} cannot {action}")
-        self._event(session, job_id, action, actor, state, target, reason)
-        if state in (JobState.SCHEDULED, JobState.IN_PROGRESS) and target.value not in UNDRAFTED:
+        self._event(session, job_id, action, change.actor, (state, target), change.reason)
+        if state.value in UNDRAFTED and target.value not in UNDRAFTED:
             self._wake_later_revisions(session, job_id)
         return target
 
@@ -80,10 +79,10 @@ class Moves(Transactions):
         job_id: str,
         action: str,
         actor: str,
-        before: JobState | None,
-        after: JobState,
+        states: tuple[JobState | None, JobState],
         reason: str,
     ) -> None:
+        before, after = states
         session.execute(
             insert(EventRow).values(
                 job_id=job_id,
@@ -131,3 +130,12 @@ class Moves(Transactions):
             )
         )
         return newest
+
+
+def _still(job_id: str, state: JobState, change: Change) -> Update:
+    wanted = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
+    if change.fence is not None:
+        wanted = wanted.where(JobRow.fence == change.fence)
+    if change.lapsed_at is not None:
+        wanted = wanted.where(JobRow.lease_until <= change.lapsed_at)
+    return wanted

@@ -69,7 +69,7 @@ class Scheduling(Moves):
             row.calling_ae = calling_ae or study.calling_ae
             session.add(row)
             session.flush()
-            self._event(session, row.id, "schedule", actor, None, JobState.SCHEDULED, reason)
+            self._event(session, row.id, "schedule", actor, (None, JobState.SCHEDULED), reason)
             return rows.job(row)
 
     def _latest(self, session: Session, study_uid: str, model: str) -> JobRow | None:
@@ -95,7 +95,7 @@ class Scheduling(Moves):
             return False
         if state in _READ and not self._eligible_after(session, latest.study_instance_uid, seen):
             words = "Later films of the study cannot be read; what was read stands."
-            self._event(session, latest.id, "later_films", actor, state, state, words)
+            self._event(session, latest.id, "later_films", actor, (state, state), words)
             return False
         return True
 
@@ -139,7 +139,7 @@ class Scheduling(Moves):
         )
 
     def make_urgent(self, job_id: str, actor: str) -> Job:
-        """Return the job, which overtakes others from now on; the caller publishes it again.
+        """Return the job, which overtakes others from now on: the sweeper publishes it again.
 
         Raises:
             NotFound: There is no such job.
@@ -148,9 +148,9 @@ class Scheduling(Moves):
             row = self._row(session, job_id)
             if not row.urgent:
                 state = JobState(row.state)
-                row.urgent, row.updated_at = True, self.now()
+                row.urgent, row.updated_at, row.published_at = True, self.now(), None
                 session.flush()
-                self._event(session, job_id, "make_urgent", actor, state, state, "")
+                self._event(session, job_id, "make_urgent", actor, (state, state), "")
             return rows.job(row)
 
     def unpublished(self, job_id: str) -> None:

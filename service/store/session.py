@@ -9,13 +9,11 @@ from typing import Any
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.errors import SchemaMismatch, StoreError, StoreUnavailable
+from service.engine import READING, WRITING, make_engine
+from service.faults import mapped_errors
 from service.models import Base
-from service.store.engine import READING, WRITING, make_engine
 
 
 def utc_now() -> datetime:
@@ -64,12 +62,12 @@ class Transactions:
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
-        with _mapped_errors(), self._readers.begin() as session:
+        with mapped_errors(), self._readers.begin() as session:
             yield session
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        with _mapped_errors(), self._turn, self._writers.begin() as session:
+        with mapped_errors(), self._turn, self._writers.begin() as session:
             yield session
 
     def _insert_new(self, session: Session, model: type[Base], **values: Any) -> bool:  # noqa: ANN401 - column values
@@ -85,26 +83,3 @@ class Transactions:
         """Wait until no other transaction holds `number`; SQLite has one writer anyway."""
         if not self._is_sqlite:
             session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-
-
-@contextmanager
-def _mapped_errors() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise _mapped(error) from error
-
-
-def _mapped(error: SQLAlchemyError) -> StoreError:
-    if isinstance(error, PoolTimeout):
-        return StoreUnavailable("the database is busy: no connection became free in time")
-    if not isinstance(error, DBAPIError):
-        return StoreError(f"the database refused: {type(error).__name__}")
-    words = (
-        str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
-    )
-    if "no such table" in words or "no such column" in words or "does not exist" in words:
-        return SchemaMismatch(f"the database lacks what this version needs ({words})")
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return StoreUnavailable(f"the database cannot be used now: {words}")
-    return StoreError(f"the database refused: {words}")

@@ -1,0 +1,13 @@
+"""Runs the migrations on the connection that `service.schema` opened, inside its transaction."""
+
+from alembic import context
+
+from service.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite changes a table by copying it.
+    render_as_batch=True,
+)
+context.run_migrations()

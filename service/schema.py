@@ -1,0 +1,113 @@
+"""The database's revision: what it is, what it must be, and the way there, without an ini file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, make_url, text
+
+from service.engine import READING, make_engine
+from service.errors import SchemaMismatch
+from service.faults import mapped_errors
+
+# Number of the advisory lock that lets one process at a time migrate a PostgreSQL database.
+_MIGRATING = 0x57454D
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database up to `revision`, in one transaction; an SQLite file is made when missing.
+
+    Raises:
+        StoreUnavailable: The database does not answer or cannot be written.
+    """
+    _make_folder(url)
+    with _migrating(url) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database back to `revision`; "base" empties it.
+
+    Raises:
+        StoreUnavailable: The database does not answer or cannot be written.
+    """
+    with _migrating(url) as config:
+        command.downgrade(config, revision)
+
+
+def current(url: str) -> str | None:
+    """Return the revision that the database is at; None when it is empty or not there yet.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+    """
+    file = _sqlite_file(url)
+    if file is not None and not file.exists():
+        return None
+    engine = make_engine(url).execution_options(begin=READING)
+    try:
+        with mapped_errors(), engine.begin() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+@cache
+def head() -> str:
+    """Return the revision that this code needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise SchemaMismatch("this installation has no migrations")
+    return revision
+
+
+def check(url: str) -> None:
+    """Return when the database is at the revision that this code needs.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+        SchemaMismatch: It is at another revision, or empty.
+    """
+    at = current(url)
+    if at != head():
+        raise SchemaMismatch(
+            f"the database is at revision {at or 'none'}, needed is {head()}: run `wetread db upgrade`"
+        )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _migrating(url: str) -> Iterator[Config]:
+    engine = make_engine(url)
+    try:
+        with mapped_errors(), engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
+            yield _config(connection)
+    finally:
+        engine.dispose()
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _make_folder(url: str) -> None:
+    file = _sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)

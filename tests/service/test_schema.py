@@ -1,0 +1,99 @@
+import sqlite3
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from service import schema
+from service.engine import make_engine
+from service.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
+from service.models import Base
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'wetread.db'}"
+    return request.getfixturevalue("postgres_url")
+
+
+def tables(url):
+    """Return the names of our tables in the database."""
+    engine = make_engine(url)
+    try:
+        return set(inspect(engine).get_table_names()) - {"alembic_version"}
+    finally:
+        engine.dispose()
+
+
+def test_up_and_down_leave_nothing_behind(url):
+    """Every migration goes up from nothing, down to nothing, and up again."""
+    assert schema.current(url) is None
+    schema.upgrade(url)
+    assert schema.current(url) == schema.head()
+    assert tables(url) == set(Base.metadata.tables)
+    schema.downgrade(url, "base")
+    assert schema.current(url) is None
+    assert tables(url) == set()
+    schema.upgrade(url)
+    schema.check(url)
+
+
+def test_the_migrations_make_what_the_models_say(url):
+    """Alembic finds no difference between the migrated database and the mapped classes."""
+    schema.upgrade(url)
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_an_upgrade_twice_at_the_same_time_is_one(url):
+    """Processes that start together and all upgrade do not trip over each other."""
+    faults = []
+
+    def upgrade():
+        try:
+            schema.upgrade(url)
+        except Exception as error:  # noqa: BLE001 - the test reports any
+            faults.append(error)
+
+    threads = [threading.Thread(target=upgrade) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    schema.check(url)
+
+
+def test_an_empty_database_is_refused_with_the_command_that_helps(url):
+    """Before the first upgrade the check names the revision that is needed and how to get there."""
+    with pytest.raises(SchemaMismatch, match="wetread db upgrade"):
+        schema.check(url)
+
+
+def test_a_database_that_is_away_is_unavailable(free_port):
+    """A PostgreSQL that does not answer is StoreUnavailable, not an error of the library."""
+    with pytest.raises(StoreUnavailable):
+        schema.current(f"postgresql+psycopg://wetread@127.0.0.1:{free_port()}/none")
+
+
+def test_another_database_is_a_fault_of_the_configuration():
+    """Only SQLite and PostgreSQL are taken."""
+    with pytest.raises(ConfigurationError, match="sqlite and postgresql"):
+        make_engine("mysql://host/name")
+
+
+def test_an_upgrade_that_fails_changes_nothing(tmp_path):
+    """A database that already has a table of ours, but no revision, is left as it was."""
+    file = tmp_path / "wetread.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE deliveries (id INTEGER)")
+    with pytest.raises(StoreUnavailable):
+        schema.upgrade(f"sqlite:///{file}")
+    assert tables(f"sqlite:///{file}") == {"deliveries"}
