@@ -1,0 +1,174 @@
+"""The command line as a person uses it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from dicom.phantom import as_dataset, draw, draw_lateral, write
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def wetread(tmp_path):
+    """Run `wetread ARGUMENTS` in an empty folder."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            timeout=200,
+        )
+
+    return run
+
+
+@pytest.fixture
+def frontal(tmp_path):
+    """A synthetic frontal film."""
+    path = tmp_path / "films" / "frontal.dcm"
+    path.parent.mkdir(exist_ok=True)
+    write(as_dataset(draw(1, rows=512, columns=512), seed=1), path)
+    return path
+
+
+@pytest.fixture
+def lateral(tmp_path):
+    """A synthetic lateral film of another study."""
+    path = tmp_path / "films" / "lateral.dcm"
+    path.parent.mkdir(exist_ok=True)
+    write(as_dataset(draw_lateral(2, rows=512, columns=512), seed=2, view_position="LL"), path)
+    return path
+
+
+def test_read_writes_what_the_service_would_send(wetread, frontal, tmp_path):
+    """`wetread read` exits 0 and its JSON names state, findings, text and files that exist."""
+    done = wetread("read", frontal, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    study = json.loads(done.stdout)
+    assert study["state"] == "DRAFTED"
+    assert study["report"]
+    assert {finding["observation"] for finding in study["findings"]} >= {"pneumothorax"}
+    results = [dcmread(path) for path in study["outputs"].values()]
+    assert {str(result.StudyInstanceUID) for result in results} == {study["study_instance_uid"]}
+    assert {result.Modality for result in results} >= {"SR", "OT"}
+
+
+def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
+    """A folder with a lateral in it exits 3 and gives the reason; the frontal is drafted."""
+    done = wetread("read", frontal.parent, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 3, done.stderr
+    studies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(study["state"] for study in studies) == ["DRAFTED", "NOT_ANALYSED"]
+    refused = next(study for study in studies if study["state"] == "NOT_ANALYSED")
+    assert refused["reason"]
+    assert refused["files"] == [str(lateral)]
+
+
+def test_read_names_a_file_that_is_no_dicom(wetread, tmp_path):
+    """A text file is an error with the file's name and exit status 1."""
+    (tmp_path / "notes.txt").write_text("not a film")
+    done = wetread("read", tmp_path / "notes.txt", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "notes.txt" in done.stdout + done.stderr
+
+
+def test_a_fault_in_the_settings_is_one_clear_message(wetread):
+    """No traceback: the key and what is wrong with it, exit status 1."""
+    done = wetread("check", WETREAD_RECEIVER__PORT="high")
+    assert done.returncode == 1
+    assert "receiver.port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.orthanc
+@pytest.mark.dcmtk
+def test_check_names_the_fault(site):
+    """All in place: exit 0. A destination that is away: exit 1 and its name."""
+    assert site.command("check").returncode == 0
+    gone = [{"kind": "orthanc", "name": "archive", "url": "http://127.0.0.1:9"}]
+    site_environment = {**site.environment, "WETREAD_DESTINATIONS": json.dumps(gone)}
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "check", "--no-model"],
+        env=site_environment,
+        cwd=site.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "destination archive" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demo_runs_twice_and_leaves_nothing_running(tmp_path):
+    """Two runs end well; the second shows its first draft in time and no process is left."""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "service.cli", "demo", "--exit"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "UNVERIFIED AI DRAFT" in done.stdout
+        assert "NOT_ANALYSED" in done.stdout  # the lateral
+        assert "http://127.0.0.1:" in done.stdout
+        assert _processes_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_demo(tmp_path):
+    """SIGINT at any moment ends every process of the demo within seconds."""
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "demo"], cwd=tmp_path, stdout=log, stderr=log
+        )
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    process.wait(45)
+    assert _processes_in(tmp_path) == []
+
+
+def _processes_in(folder):
+    """Return the command lines of processes whose working folder is `folder` or below it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            where = (entry / "cwd").readlink()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if where.is_relative_to(folder):
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    "module", ["service.receive", "service.web.app", "service.sweep", "service.cli"]
+)
+def test_the_front_imports_no_torch_and_starts_fast(module):
+    """Importing a front process loads no torch and takes under two seconds of processor time."""
+    source = (
+        f"import {module}, sys, time\n"
+        "print(time.process_time(), 'torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    seconds, torch, transformers = done.stdout.split()
+    assert (torch, transformers) == ("False", "False")
+    assert float(seconds) < 2.0

@@ -1,0 +1,144 @@
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+from service.jobs import JobState
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]
+
+READ = [
+    "barre_CR-MONO1-10_pa_explicitLE.dcm",
+    "barre_CR-MONO1-10_pa_headless-nometa.dcm",
+    "barre_CR-MONO1-10_pa_implicitLE.dcm",
+    "barre_cxr_deflated.dcm",
+    "barre_cxr_explicit-bigendian.dcm",
+    "barre_cxr_j2k-lossless.dcm",
+    "barre_cxr_jpeg-lossless-sv1.dcm",
+    "barre_cxr_jpegls-lossless.dcm",
+    "barre_cxr_rle-lossless.dcm",
+    "canon_dx_pa_mono1_12bit_j2k-lossless.dcm",
+    "nema_RG1_pa_mono1_15bit_j2k-lossy.dcm",
+    "nema_RG1_pa_mono1_15bit_jpegls-nearlossless.dcm",
+    "nih_gcp_nofinding_patient-covid0000_implicitLE.dcm",
+    "nih_google_00000001_000_cardiomegaly_implicitLE.dcm",
+    "rsna_pa_mono2_jpegbaseline8.dcm",
+    "udacity_nih_test2.dcm",
+    "udacity_nih_test3.dcm",
+    "udacity_nih_test4.dcm",
+    "udacity_nih_test5.dcm",
+]
+
+
+@pytest.fixture(scope="session")
+def films(shared_data):
+    """The folder of real films."""
+    return shared_data / "cxr-dicom"
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_real_film_ends_as_sr_and_sc_in_the_pacs(site, films, own_study, in_pacs, name):
+    """Each real film comes back as draft SR and SC under its own patient and study."""
+    path = own_study(films / name)
+    source = dcmread(path, force=True)
+    assert site.store_scu(path).acknowledged
+    job = site.completed(str(source.StudyInstanceUID))
+    results = in_pacs(job.study_instance_uid)
+    classes = {str(result.SOPClassUID) for result in results.values()}
+    assert "1.2.840.10008.5.1.4.1.1.88.11" in classes
+    assert "1.2.840.10008.5.1.4.1.1.7" in classes
+    for result in results.values():
+        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"):
+            assert (result.get(keyword) or "") == (source.get(keyword) or ""), keyword
+        assert result.get("VerificationFlag", "UNVERIFIED") == "UNVERIFIED"
+    assert _references(results, source)
+
+
+def _references(results, source):
+    """Whether the SR names the film as its evidence and the SC as its source."""
+    evidence = {
+        str(item.ReferencedSOPInstanceUID)
+        for result in results.values()
+        for element in result.iterall()
+        if element.keyword == "ReferencedSOPSequence"
+        for item in element.value
+    }
+    overlay = next(result for result in results.values() if "SourceImageSequence" in result)
+    named = str(overlay.SourceImageSequence[0].ReferencedSOPInstanceUID)
+    return str(source.SOPInstanceUID) in evidence and named == str(source.SOPInstanceUID)
+
+
+@pytest.mark.parametrize("name", [name for name in READ if "headless" not in name])
+def test_the_secondary_capture_shows_the_film_as_dcmtk_shows_it(
+    site, films, own_study, in_pacs, tmp_path, name
+):
+    """The SC's picture correlates with DCMTK's rendering: not inverted, mirrored or windowed away."""
+    path = own_study(films / name)
+    study = str(dcmread(path, force=True, stop_before_pixels=True).StudyInstanceUID)
+    site.store_scu(path)
+    site.completed(study)
+    overlay = next(found for found in in_pacs(study).values() if "SourceImageSequence" in found)
+    ours = Image.fromarray(overlay.pixel_array).convert("L")
+    theirs = _dcmtk_picture(path, tmp_path / "film.png")
+    assert _likeness(ours, theirs) > 0.9
+
+
+def _dcmtk_picture(path, target):
+    """Render with dcmj2pnm (JPEG, RLE, uncompressed), after dcmdjpls for JPEG-LS; J2K by another way."""
+    syntax = str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
+    if syntax in ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"):
+        pytest.skip("Debian's DCMTK has no JPEG 2000 decoder; the pixel tests cover this film")
+    if syntax in ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"):
+        plain = target.with_suffix(".dcm")
+        subprocess.run(["dcmdjpls", str(path), str(plain)], check=True)
+        path = plain
+    dataset = dcmread(path, stop_before_pixels=True)
+    window = ["+Wi", "1"] if "WindowCenter" in dataset else ["+Wm"]
+    subprocess.run(["dcmj2pnm", "+on", *window, str(path), str(target)], check=True)
+    return Image.open(target).convert("L")
+
+
+def _likeness(ours, theirs):
+    """Correlation of the middle of both pictures at 64 x 64; banners lie at the edges."""
+    box = (0.15, 0.2, 0.85, 0.8)
+
+    def middle(image):
+        width, height = image.size
+        crop = image.crop(
+            (int(box[0] * width), int(box[1] * height), int(box[2] * width), int(box[3] * height))
+        )
+        return np.asarray(crop.resize((64, 64)), dtype=float).ravel()
+
+    return np.corrcoef(middle(ours), middle(theirs))[0, 1]
+
+
+def test_a_negative_is_not_read(site, films, own_study):
+    """A film whose header turns it into a negative ends NOT_ANALYSED, and says that it is inverted."""
+    path = own_study(films / "rsna_pa_header-only-mono1_jpegbaseline8.dcm")
+    site.store_scu(path)
+    job = site.settled(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))
+    assert job.state is JobState.NOT_ANALYSED
+    assert "invert" in job.reason.lower()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nema_RG2_hip_mono2_10bit_j2k.dcm",
+        "highdicom_dog-thorax_dx_mono1.dcm",
+        "dcm4che_test16signed_chest-tag.dcm",
+    ],
+)
+def test_what_is_no_chest_film_is_not_read(site, shared_data, own_study, in_pacs, name):
+    """A hip, a dog and a test pattern end NOT_ANALYSED with a reason, and nothing goes to the PACS."""
+    path = own_study(shared_data / "not-chest" / name)
+    sent = site.store_scu(path)
+    study = str(dcmread(path, stop_before_pixels=True).StudyInstanceUID)
+    assert sent.acknowledged
+    job = site.settled(study)
+    assert job.state is JobState.NOT_ANALYSED
+    assert job.reason_code
+    assert len(job.reason.split()) > 3
+    assert in_pacs(study) == {}

@@ -1,0 +1,167 @@
+"""`kill -9` of each part in the middle of fifty studies: every acknowledged one arrives, once."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from dicom.phantom import as_dataset, draw, write
+from service.jobs import JobState
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.slow, pytest.mark.timeout(600)]
+
+STUDIES = 50
+SEED = 20261122
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Fifty small studies of one film each: file by Study Instance UID."""
+    folder = tmp_path_factory.mktemp("fifty")
+    made = {}
+    for seed in range(1000, 1000 + STUDIES):
+        dataset = as_dataset(draw(seed, rows=256, columns=256), seed=seed)
+        write(dataset, folder / f"{seed}.dcm")
+        made[str(dataset.StudyInstanceUID)] = folder / f"{seed}.dcm"
+    return made
+
+
+class _Modality(threading.Thread):
+    """Sends each study until it is acknowledged, as a modality does that must not lose a film."""
+
+    def __init__(self, site, films):
+        super().__init__()
+        self.site, self.films = site, films
+        self.acknowledged = set()
+        self.refused = 0
+
+    def run(self):
+        for study, path in self.films.items():
+            deadline = time.monotonic() + 120
+            while not self.site.store_scu(path).acknowledged:
+                self.refused += 1
+                assert time.monotonic() < deadline, f"{study} was never acknowledged"
+                time.sleep(0.3)
+            self.acknowledged.add(study)
+
+
+def _torment(modality, parts, kill):
+    """Kill each part in turn while the modality sends, at moments drawn from the seed."""
+    moments = random.Random(SEED)
+    for number, part in enumerate(parts, start=1):
+        mark = STUDIES * number // (len(parts) + 1)
+        while len(modality.acknowledged) < mark and modality.is_alive():
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.5))
+        kill(part)
+
+
+def _everything_arrived(site, films, in_pacs):
+    for study in films:
+        site.completed(study)
+        drafts = [
+            found
+            for found in in_pacs(study).values()
+            if str(found.SOPClassUID) == "1.2.840.10008.5.1.4.1.1.88.11"
+        ]
+        assert len(drafts) == 1, f"{len(drafts)} drafts of {study}"
+    assert {job.state for job in site.jobs()} == {JobState.COMPLETED}
+    assert len(site.jobs()) == STUDIES
+
+
+def test_every_acknowledged_study_arrives_once_on_sqlite(
+    site_class, orthanc, films, in_pacs, tmp_path, free_port
+):
+    """Receiver, workers, sweeper, Redis and web are killed in turn; fifty drafts arrive, no more."""
+    overrides = {
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": orthanc.url}],
+        "reading": {"lease_seconds": 5},
+        "delivery": {"lease_seconds": 5, "retry_seconds": 0.5},
+        "sweep": {"republish_seconds": 3},
+    }
+    site = site_class(tmp_path, free_port(), overrides)
+    modality = _Modality(site, films)
+    try:
+        site.start()
+        modality.start()
+        parts = ["worker-reading", "receive", "redis", "worker-delivery", "sweep", "web", "receive"]
+        _torment(modality, parts, site.kill)
+        modality.join()
+        assert modality.acknowledged == set(films)
+        _everything_arrived(site, films, in_pacs)
+    finally:
+        modality.join()
+        site.stop()
+
+
+@pytest.mark.postgres
+def test_every_acknowledged_study_arrives_once_on_postgresql(
+    site_class,
+    orthanc_server_class,
+    postgres_server_class,
+    postgres_folder,
+    films,
+    tmp_path,
+    free_port,
+):
+    """The database itself is killed, too, and the PACS: what is acknowledged is not lost."""
+    (tmp_path / "orthanc").mkdir()
+    pacs = orthanc_server_class(tmp_path / "orthanc")
+    database = postgres_server_class(postgres_folder)
+    pacs.start()
+    database.start()
+    overrides = {
+        "database": {"url": database.new_database()},
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": pacs.url}],
+        "reading": {"lease_seconds": 5},
+        "delivery": {"lease_seconds": 5, "retry_seconds": 0.5, "retry_max_seconds": 2},
+        "sweep": {"republish_seconds": 3},
+    }
+    site = site_class(tmp_path, free_port(), overrides)
+    modality = _Modality(site, films)
+
+    def kill(part):
+        server = {"database": database, "pacs": pacs}.get(part)
+        if server is None:
+            site.kill(part)
+            return
+        server.kill()
+        time.sleep(1)
+        server.start()
+
+    try:
+        site.start()
+        modality.start()
+        _torment(modality, ["database", "worker-reading", "pacs", "redis", "database"], kill)
+        modality.join()
+        assert modality.acknowledged == set(films)
+        for study in films:
+            site.completed(study)
+        assert len(site.jobs()) == STUDIES
+        assert _drafts_by_study(pacs) == dict.fromkeys(films, 1)
+    finally:
+        modality.join()
+        site.stop()
+        database.stop()
+        pacs.stop()
+
+
+def _drafts_by_study(pacs):
+    import json  # noqa: PLC0415
+    import urllib.request  # noqa: PLC0415
+
+    query = {
+        "Level": "Instance",
+        "Query": {"Modality": "SR", "SeriesDescription": "AI DRAFT*"},
+        "Expand": True,
+        "RequestedTags": ["StudyInstanceUID"],
+    }
+    request = urllib.request.Request(f"{pacs.url}/tools/find", data=json.dumps(query).encode())  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        found = json.load(answer)
+    counts = {}
+    for instance in found:
+        study = instance["RequestedTags"]["StudyInstanceUID"]
+        counts[study] = counts.get(study, 0) + 1
+    return counts

@@ -1,0 +1,194 @@
+"""What happens to studies over time: later films, repeats, urgency, a PACS that is away."""
+
+import time
+
+import pytest
+from pydicom import dcmread
+
+from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
+from dicom.report import Observation, Side
+from service.jobs import JobState
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Draw a film: seed -> file. The same study seed puts films into one study."""
+
+    def make(seed, *, study=None, lateral=False, findings=()):
+        phantom = (
+            draw_lateral(seed, rows=512, columns=512)
+            if lateral
+            else draw(seed, rows=512, columns=512, findings=findings)
+        )
+        dataset = as_dataset(phantom, seed=seed, view_position="LL" if lateral else "PA")
+        if study is not None:
+            dataset.StudyInstanceUID = study
+        path = tmp_path / f"{seed}.dcm"
+        write(dataset, path)
+        return path, str(dataset.StudyInstanceUID)
+
+    return make
+
+
+def _drafts(results):
+    return [
+        result
+        for result in results.values()
+        if result.Modality == "SR"
+        and result.get("PreliminaryFlag") == "PRELIMINARY"
+        and str(result.SOPClassUID).endswith(".88.11")
+    ]
+
+
+def test_the_same_film_again_changes_nothing(site, film, in_pacs):
+    """A repeated C-STORE of the same bytes is acknowledged and makes no second job."""
+    path, study = film(101)
+    site.store_scu(path)
+    site.completed(study)
+    before = sorted(in_pacs(study))
+    assert site.store_scu(path).acknowledged
+    time.sleep(3)  # longer than the quiet time
+    assert len(site.jobs(study)) == 1
+    assert sorted(in_pacs(study)) == before
+
+
+def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, film):
+    """A second film under a used SOP Instance UID is stored, reported and never read."""
+    path, study = film(102)
+    site.store_scu(path)
+    job = site.completed(study)
+    other = dcmread(path)
+    other.PatientComments = "changed afterwards"
+    other.save_as(path)
+    assert site.store_scu(path).acknowledged
+    site.until(
+        lambda: any(
+            str(other.SOPInstanceUID) in (found.subject + found.detail)
+            for found in site.store.incidents(limit=100)
+        ),
+        seconds=10,
+        what="the report of the conflict",
+    )
+    assert [one.conflict for one in site.store.instances(study)] == [False, True]
+    assert [one.id for one in site.jobs(study)] == [job.id]
+
+
+def test_a_later_frontal_film_supersedes_the_draft(site, film, in_pacs):
+    """A second frontal film leads to revision 2, whose SR names the first as its predecessor."""
+    path, study = film(103)
+    site.store_scu(path)
+    first = site.completed(study)
+    better, _ = film(
+        104, study=study, findings=(PhantomFinding(Observation.PNEUMOTHORAX, Side.LEFT, 0.5),)
+    )
+    site.store_scu(better)
+    second = site.settled(study, revision=2)
+    assert second.supersedes == first.id
+    if second.state is JobState.COMPLETED:
+        drafts = {str(draft.SeriesInstanceUID): draft for draft in _drafts(in_pacs(study))}
+        assert len(drafts) == 2
+        named = [draft for draft in drafts.values() if "PredecessorDocumentsSequence" in draft]
+        assert len(named) == 1
+        assert site.store.job(first.id).superseded_by == second.id
+    else:
+        # The documented rule may prefer the first film: then its draft stands and says so.
+        assert second.state is JobState.CANCELED
+        assert second.reason_code == "NO_CHANGE"
+
+
+def test_a_lateral_alone_is_not_read_and_a_frontal_that_follows_is(site, film):
+    """Only a lateral: NOT_ANALYSED after the quiet time; the frontal then makes a draft."""
+    lateral, study = film(105, lateral=True)
+    begun = time.monotonic()
+    site.store_scu(lateral)
+    job = site.settled(study)
+    assert job.state is JobState.NOT_ANALYSED
+    assert time.monotonic() - begun >= 1.9  # the quiet time: a frontal might have followed
+    frontal, _ = film(106, study=study)
+    site.store_scu(frontal)
+    assert site.settled(study, revision=2).state is JobState.COMPLETED
+
+
+def test_an_unknown_modality_is_refused(site, film):
+    """A calling AE title that is not configured gets no association."""
+    path, study = film(107)
+    sent = site.store_scu(path, calling="STRANGER")
+    assert not sent.acknowledged
+    assert "Calling AE Title Not Recognized" in sent.output
+    assert site.jobs(study) == []
+
+
+def test_drafts_wait_for_a_pacs_that_is_away(
+    site_class, orthanc_server_class, tmp_path, film, free_port
+):
+    """Orthanc is stopped while studies arrive; when it is back every draft gets there by itself."""
+    (tmp_path / "orthanc").mkdir()
+    (tmp_path / "site").mkdir()
+    pacs = orthanc_server_class(tmp_path / "orthanc")
+    pacs.start()
+    overrides = {
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": pacs.url}],
+        "delivery": {"retry_seconds": 0.5, "retry_max_seconds": 2},
+    }
+    site = site_class(tmp_path / "site", free_port(), overrides)
+    try:
+        site.start()
+        pacs.kill()
+        films = [film(seed) for seed in (110, 111, 112)]
+        for path, _ in films:
+            assert site.store_scu(path).acknowledged
+        for _, study in films:
+            site.until(
+                lambda study=study: [job.state for job in site.jobs(study)] == [JobState.DRAFTED],
+                seconds=60,
+                what="the draft",
+            )
+        waiting = site.store.deliveries(site.jobs(films[0][1])[0].id)[0]
+        assert "pacs" in waiting.last_error
+        pacs.start()
+        for _, study in films:
+            site.completed(study)
+    finally:
+        site.stop()
+        pacs.stop()
+
+
+def test_urgent_studies_overtake(site_class, tmp_path, film, free_port):
+    """Of studies that wait together, those of an urgent caller are read first."""
+    overrides = {
+        "receiver": {
+            "host": "127.0.0.1",
+            "port": (port := free_port()),
+            "callers": [
+                {"ae_title": "WARD"},
+                {"ae_title": "ED", "priority": "urgent"},
+                {"ae_title": "MODALITY"},
+            ],
+            "min_free_bytes": 0,
+        },
+        "reading": {"concurrency": 1},
+        "destinations": [{"kind": "folder", "name": "out", "path": str(tmp_path / "out")}],
+    }
+    site = site_class(tmp_path, port, overrides)
+    try:
+        site.start()
+        routine = [film(seed) for seed in range(120, 126)]
+        urgent = film(130)
+        for path, _ in routine:
+            site.store_scu(path, calling="WARD")
+        site.store_scu(urgent[0], calling="ED")
+        for _, study in [*routine, urgent]:
+            site.completed(study)
+        drafted = {
+            study: next(
+                e.at
+                for e in site.store.events(site.jobs(study)[0].id)
+                if e.to_state is JobState.DRAFTED
+            )
+            for _, study in [*routine, urgent]
+        }
+        assert drafted[urgent[1]] < drafted[routine[-1][1]]
+    finally:
+        site.stop()
