@@ -57,7 +57,7 @@ _DECISIVE: Final = frozenset(
     }
 )
 # What pydicom raises on bytes that are not what they say. MemoryError comes from lengths that lie.
-_PYDICOM_ERRORS: Final = (
+PYDICOM_ERRORS: Final = (
     ValueError,  # with UnicodeError and BytesLengthException
     TypeError,
     AttributeError,
@@ -356,7 +356,7 @@ def _read_file_meta(source: _Source, at: int, limits: HeaderLimits) -> tuple[Fil
     _decode_values(elements)
     try:
         return FileMetaDataset(elements), end
-    except _PYDICOM_ERRORS:
+    except PYDICOM_ERRORS:
         raise InvalidDataset("the file meta group cannot be read") from None
 
 
@@ -376,7 +376,7 @@ def _read_elements(
     stream = BytesIO(source.bytes[at:end])
     try:
         return read_dataset(stream, not explicit, order == "<"), end
-    except _PYDICOM_ERRORS:
+    except PYDICOM_ERRORS:
         # Not chained: the words of the error beneath may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None
 
@@ -404,7 +404,7 @@ def _decode_values(dataset: Dataset) -> None:
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except _PYDICOM_ERRORS:
+        except PYDICOM_ERRORS:
             if tag in _DECISIVE:
                 raise InvalidDataset(f"the value of {tag} cannot be read") from None
             del dataset[tag]

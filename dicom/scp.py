@@ -1,0 +1,346 @@
+"""The storage SCP: C-ECHO and C-STORE in, files in the spool, one status for each object out.
+
+What arrives goes from the socket to the spool undecoded. A StorageHandler decides who may associate and
+records each durable Instance; only when it has returned does the sender hear 0x0000. Nothing here knows
+of a database; what reaches into pynetdicom is in `dicom/acceptor.py`.
+"""
+
+import logging
+import re
+import threading
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+
+import pydicom.uid as uids
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom import association as dul
+from pynetdicom.pdu_primitives import A_ABORT
+
+from dicom.acceptor import MAXIMUM_PDU, AcceptorServer, DatasetStream, IncomingConnection
+from dicom.errors import DatasetMismatch, DicomError, InvalidDataset
+from dicom.header import check_identity, read_header
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.spool import Announced, Incoming, Spool
+from dicom.study import Instance
+
+if TYPE_CHECKING:
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+LOGGER: Final = logging.getLogger(__name__)
+
+STORAGE_CLASSES: Final = (
+    uids.ComputedRadiographyImageStorage,
+    uids.DigitalXRayImageStorageForPresentation,
+    uids.DigitalXRayImageStorageForProcessing,
+)
+# All that our decoders can read.
+TRANSFER_SYNTAXES: Final = (
+    uids.ExplicitVRLittleEndian,
+    uids.ImplicitVRLittleEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+    uids.RLELossless,
+    uids.JPEGBaseline8Bit,
+    uids.JPEGExtended12Bit,
+    uids.JPEGLossless,
+    uids.JPEGLosslessSV1,
+    uids.JPEGLSLossless,
+    uids.JPEGLSNearLossless,
+    uids.JPEG2000Lossless,
+    uids.JPEG2000,
+)
+_VERIFICATION: Final = "1.2.840.10008.1.1"
+_PROCESSING_FAILURE: Final = 0x0110  # PS3.7 C.5.13
+
+Outcome = Literal["released", "aborted", "broken"]
+
+
+class Refusal(Enum):
+    """Why an association is rejected: result, source and reason (PS3.8 table 9-21)."""
+
+    CALLING_AE_NOT_RECOGNIZED = (1, 1, 3)
+    CALLED_AE_NOT_RECOGNIZED = (1, 1, 7)
+    NO_REASON_GIVEN = (2, 1, 1)
+    TEMPORARY_CONGESTION = (2, 3, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingAssociation:
+    """An association that a peer requested of us; `id` is ours and never used twice."""
+
+    id: str
+    calling_ae: str
+    called_ae: str
+    address: str
+
+
+class StorageHandler(Protocol):
+    """What the application does; called from the threads of the associations."""
+
+    def admit(self, association: IncomingAssociation) -> Refusal | None:
+        """Return why a peer may not associate, or None when it may."""
+
+    def stored(self, instance: Instance, header: Dataset, association: IncomingAssociation) -> None:
+        """Record a durable Instance; the sender hears Success when this has returned.
+
+        Raises:
+            DicomError: It cannot be recorded; the file is removed and the sender hears the status.
+        """
+
+    def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
+        """An association that was admitted is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScpSettings:
+    """How the SCP listens.
+
+    Attributes:
+        port: 0 takes a free one.
+        storage_classes: SOP Class UIDs accepted besides CR and DX.
+        max_associations: At the same time; one more is rejected as over the local limit.
+        request_seconds: How long a connection may stay without an association request.
+        idle_seconds: How long an association may be silent.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    storage_classes: tuple[str, ...] = ()
+    max_associations: int = 256
+    request_seconds: float = 15.0
+    idle_seconds: float = 120.0
+
+
+@dataclass(slots=True)
+class _Session:
+    """One association from its request to its end."""
+
+    association: IncomingAssociation
+    established: bool = False
+    peer_aborted: bool = False
+    ended: bool = False
+    incoming: set[Incoming] = field(default_factory=set)
+
+
+class StorageSCP:
+    """Listens for modalities; every object that it acknowledges is in the spool and recorded."""
+
+    def __init__(self, settings: ScpSettings, spool: Spool, handler: StorageHandler) -> None:
+        self.idle_seconds = settings.idle_seconds
+        self._settings = settings
+        self._spool = spool
+        self._handler = handler
+        self._sessions: dict[dul.Association, _Session] = {}
+        self._server: AcceptorServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port in force; known once started."""
+        if self._server is None:
+            return self._settings.port
+        port: int = self._server.server_address[1]
+        return port
+
+    def start(self) -> None:
+        """Listen, in threads of its own.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        entity = _entity(self._settings)
+        self._server = server = AcceptorServer(
+            entity,
+            (self._settings.host, self._settings.port),
+            self._settings.ae_title,
+            entity.supported_contexts,
+            request_handler=partial(IncomingConnection, hooks=self),
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_ESTABLISHED, self._on_established),
+                (evt.EVT_REJECTED, self._on_limit),
+                (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_ACSE_RECV, self._on_acse),
+                (evt.EVT_RELEASED, self._on_released),
+            ],
+        )
+        threading.Thread(
+            target=server.serve_forever, args=(0.1,), name="listener", daemon=True
+        ).start()
+
+    def stop(self, timeout: float) -> None:
+        """Take no new association, let running ones finish for `timeout` seconds, abort the rest."""
+        if self._server is None:
+            return
+        deadline = time.monotonic() + timeout
+        self._server.shutdown()
+        for association in list(self._sessions):
+            association.join(max(0.0, deadline - time.monotonic()))
+        left = list(self._sessions)
+        for association in left:
+            association.abort(block=False)
+        for association in left:
+            association.join(1.0)
+        self._server = None
+
+    def announced(self, association: dul.Association, announced: Announced) -> Incoming:
+        """Return where the data set goes that a C-STORE command announces (see acceptor.Hooks)."""
+        incoming = self._spool.receive(announced)
+        self._sessions[association].incoming.add(incoming)
+        return incoming
+
+    def ended(self, association: dul.Association) -> None:
+        """Tidy up after an association, however it ended (see acceptor.Hooks)."""
+        session = self._sessions.pop(association, None)
+        if session is None:
+            return
+        for incoming in session.incoming:
+            incoming.discard()
+        self._end(session, "aborted" if session.peer_aborted else "broken")
+
+    def _on_requested(self, event: evt.Event) -> None:
+        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
+        session = _Session(
+            IncomingAssociation(
+                id=uuid.uuid4().hex,
+                calling_ae=request.calling_ae_title.strip(),
+                called_ae=request.called_ae_title.strip(),
+                address=event.assoc.requestor.address,
+            )
+        )
+        refusal = self._admit(session.association)
+        if refusal is None:
+            self._sessions[event.assoc] = session
+            return
+        event.assoc.acse.send_reject(*refusal.value)
+        event.assoc.kill()  # returns once the rejection is sent
+
+    def _admit(self, association: IncomingAssociation) -> Refusal | None:
+        try:
+            return self._handler.admit(association)
+        except Exception as error:  # noqa: BLE001 - the edge: who cannot be checked does not come in
+            _log_unexpected(error, association)
+            return Refusal.NO_REASON_GIVEN
+
+    def _on_established(self, event: evt.Event) -> None:
+        self._sessions[event.assoc].established = True
+
+    def _on_limit(self, event: evt.Event) -> None:
+        session = self._sessions.get(event.assoc)
+        if session:
+            LOGGER.warning(
+                "association refused: %s: more than %d at once",
+                session.association.calling_ae,
+                self._settings.max_associations,
+            )
+
+    def _on_acse(self, event: evt.Event) -> None:
+        session = self._sessions.get(event.assoc)
+        if session and isinstance(getattr(event, "primitive", None), A_ABORT):
+            session.peer_aborted = True
+
+    def _on_released(self, event: evt.Event) -> None:
+        self._end(self._sessions[event.assoc], "released")
+
+    def _end(self, session: _Session, outcome: Outcome) -> None:
+        if session.ended or not session.established:
+            return
+        session.ended = True
+        try:
+            self._handler.association_ended(session.association, outcome)
+        except Exception as error:  # noqa: BLE001 - the edge: a thread of pynetdicom's ends here
+            _log_unexpected(error, session.association)
+
+    def _on_store(self, event: evt.Event) -> Dataset:
+        """Return the response's status; the one place where a C-STORE may fail in any way."""
+        session = self._sessions[event.assoc]
+        stream = getattr(event.request, "DataSet", None)
+        incoming = stream.incoming if isinstance(stream, DatasetStream) else None
+        try:
+            self._store(incoming, event.context.abstract_syntax, session.association)
+        except DicomError as error:
+            LOGGER.warning(
+                "object refused: 0x%04X %s (from %s)",
+                error.status,
+                error,
+                session.association.calling_ae,
+            )
+            return _status(error.status, str(error))
+        except Exception as error:  # noqa: BLE001 - the edge: a bug must not end as Success
+            _log_unexpected(error, session.association)
+            return _status(_PROCESSING_FAILURE, "internal error")
+        finally:
+            if incoming is not None:
+                incoming.discard()
+                session.incoming.discard(incoming)
+        return _status(0x0000)
+
+    def _store(
+        self, incoming: Incoming | None, context_class: str, association: IncomingAssociation
+    ) -> None:
+        if incoming is None:
+            raise InvalidDataset("the C-STORE request brought no data set")
+        if incoming.fault:
+            raise incoming.fault
+        header = read_header(incoming.path)
+        identity = check_identity(header)
+        _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
+        if incoming.announced.sop_class_uid != context_class:
+            raise DatasetMismatch("SOP Class differs between command and presentation context")
+        with self._spool.exclusive(identity.sop_instance_uid):
+            kept = self._spool.keep(incoming, identity)
+            recorded = False
+            try:
+                self._handler.stored(kept.instance, header, association)
+                recorded = True
+            finally:
+                # An older file of the same bytes stands for a Success that was given before.
+                if kept.created and not recorded:
+                    self._spool.remove(kept.instance.path)
+
+
+def _entity(settings: ScpSettings) -> AE:
+    entity = AE(ae_title=settings.ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.maximum_associations = settings.max_associations
+    entity.maximum_pdu_size = MAXIMUM_PDU - 6
+    entity.acse_timeout = settings.request_seconds
+    entity.dimse_timeout = entity.network_timeout = settings.idle_seconds
+    entity.add_supported_context(_VERIFICATION)
+    # Few contexts: pynetdicom copies all of them for each association.
+    for storage_class in (*STORAGE_CLASSES, *settings.storage_classes):
+        entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
+    return entity
+
+
+def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Announced) -> None:
+    if sop_instance_uid != announced.sop_instance_uid:
+        raise DatasetMismatch("SOP Instance UID differs between command and data set")
+    if sop_class_uid != announced.sop_class_uid:
+        raise DatasetMismatch("SOP Class UID differs between command and data set")
+
+
+def _status(code: int, comment: str = "") -> Dataset:
+    status = Dataset()
+    status.Status = code
+    if comment:
+        # LO: 64 characters of the default repertoire, no backslash (PS3.7 C, PS3.5 6.2).
+        status.ErrorComment = re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", comment)[:64]
+    return status
+
+
+def _log_unexpected(error: Exception, association: IncomingAssociation) -> None:
+    # The places only, not the error's own words: those may quote a value of the data set.
+    LOGGER.error(
+        "unexpected %s (association with %s)\n%s",
+        type(error).__name__,
+        association.calling_ae,
+        "".join(traceback.format_tb(error.__traceback__)),
+    )

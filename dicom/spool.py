@@ -1,0 +1,332 @@
+"""The spool: bytes as they arrived become PS3.10 files that survive a power cut.
+
+    receive() ──▶ tmp/<random>.part ──keep()──▶ <aa>/<study>/<SOP Instance UID>.<hash>.dcm
+                  written, hashed            synced, renamed, folder synced
+
+File names are made from validated UIDs and from hashes only. The same SOP Instance with the same bytes
+has the same name, so that it is found again; with other bytes it has another name and lies beside.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import struct
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dicom.errors import DicomError, LimitExceeded, OutOfResources
+from dicom.header import Identity
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, check_uid
+from dicom.study import Instance
+
+_LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
+_TEMPORARY: Final = "tmp"
+_LOCKS: Final = "locks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What the C-STORE command and its presentation context say of the data set that follows."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    source_ae: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A durable Instance; `created` is False when the same bytes lay in the spool already."""
+
+    instance: Instance
+    created: bool
+
+
+class Incoming:
+    """A data set on its way to the disk.
+
+    Writing never raises: what went wrong is kept in `fault`, further bytes are dropped, and the sender
+    learns of it in the response, after it sent the last of them (PS3.7 9.3.1 has no earlier place).
+
+    Attributes:
+        path: The temporary file, complete with preamble and file meta group.
+        size: Bytes of the data set so far.
+        fault: Why the data set cannot be kept.
+    """
+
+    def __init__(
+        self, path: Path, announced: Announced, *, max_bytes: int, fault: DicomError | None = None
+    ) -> None:
+        self.path = path
+        self.announced = announced
+        self.size = 0
+        self.fault = fault
+        self._max_bytes = max_bytes
+        self._hash = hashlib.sha256()
+        self._descriptor: int | None = None
+        if fault is None:
+            self._open()
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+            # Held as long as we live: recover() takes what nobody holds for a leftover.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            _write_all(self._descriptor, file_meta(self.announced))
+        except OSError as error:
+            self.fail(_out_of_resources(error))
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the data set so far."""
+        return self._hash.hexdigest()
+
+    def write(self, fragment: bytes | memoryview) -> None:
+        """Append bytes of the data set."""
+        if self._descriptor is None or self.fault:
+            return
+        self.size += len(fragment)
+        if self.size > self._max_bytes:
+            self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
+            return
+        try:
+            _write_all(self._descriptor, fragment)
+        except OSError as error:
+            self.fail(_out_of_resources(error))
+            return
+        self._hash.update(fragment)
+
+    def fail(self, fault: DicomError) -> None:
+        """Give the disk space back at once and remember why."""
+        self.fault = self.fault or fault
+        self.discard()
+
+    def sync(self) -> None:
+        """Return once the file is on stable storage.
+
+        Raises:
+            OutOfResources: The disk refused; nothing is left of the file.
+        """
+        if self._descriptor is None:
+            raise self.fault or OutOfResources("the temporary file is gone")
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self.fail(_out_of_resources(error))
+            raise self.fault or error from None
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is there still; may be called again."""
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the file, whatever its name is now."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Spool:
+    """The folder in which received Instances lie; threads and processes may share it.
+
+    Args:
+        root: The folder; made when missing.
+        max_object_bytes: A longer data set is refused.
+        min_free_bytes: Below this free space nothing is taken.
+    """
+
+    def __init__(
+        self, root: Path, *, max_object_bytes: int = 2**40, min_free_bytes: int = 0
+    ) -> None:
+        self.root = root.absolute()
+        self._max_object_bytes = max_object_bytes
+        self._min_free_bytes = min_free_bytes
+        for folder in (self.root, self.root / _TEMPORARY, self.root / _LOCKS):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def recover(self) -> int:
+        """Remove what interrupted receptions left; return how many files those were."""
+        return sum(_remove_if_abandoned(path) for path in (self.root / _TEMPORARY).iterdir())
+
+    def free_bytes(self) -> int:
+        """Return how many bytes an unprivileged process may still write."""
+        status = os.statvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+    def receive(self, announced: Announced) -> Incoming:
+        """Return where the bytes of an announced data set go; refused ones go nowhere.
+
+        Its `fault` is set from the start when a UID is invalid or the disk is nearly full.
+        """
+        path = self.root / _TEMPORARY / f"{uuid.uuid4().hex}.part"
+        fault: DicomError | None = None
+        try:
+            check_uid(announced.sop_class_uid, "Affected SOP Class UID")
+            check_uid(announced.sop_instance_uid, "Affected SOP Instance UID")
+            self._check_space()
+        except DicomError as error:
+            fault = error
+        return Incoming(path, announced, max_bytes=self._max_object_bytes, fault=fault)
+
+    def keep(self, incoming: Incoming, identity: Identity) -> Kept:
+        """Make a data set durable under its final name.
+
+        Args:
+            incoming: All of its bytes.
+            identity: Its UIDs, read from it and valid.
+
+        Raises:
+            OutOfResources: The disk refused; nothing is left of it.
+        """
+        incoming.sync()
+        digest = incoming.sha256
+        path = self._path(identity, digest)
+        try:
+            created = self._place(incoming, path)
+        except OSError as error:
+            incoming.fail(_out_of_resources(error))
+            raise _out_of_resources(error) from None
+        instance = Instance(
+            sop_instance_uid=identity.sop_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            series_instance_uid=identity.series_instance_uid,
+            study_instance_uid=identity.study_instance_uid,
+            transfer_syntax_uid=incoming.announced.transfer_syntax_uid,
+            path=path,
+            sha256=digest,
+            size=incoming.size,
+        )
+        return Kept(instance=instance, created=created)
+
+    def remove(self, path: Path) -> None:
+        """Make sure that a kept file is gone, and its folder too when that is empty then."""
+        with suppress(FileNotFoundError):
+            path.unlink()
+        with suppress(OSError):  # not empty, or gone already
+            path.parent.rmdir()
+
+    @contextmanager
+    def exclusive(self, sop_instance_uid: str) -> Iterator[None]:
+        """Hold off everybody else, in any process, who stores an Instance of the same UID.
+
+        Without it the failed second store of a film could remove the file that the first one's
+        Success stands for.
+
+        Raises:
+            OutOfResources: The disk refused the lock file.
+        """
+        stripe = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:_LOCK_DIGITS]
+        try:
+            lock = os.open(self.root / _LOCKS / stripe, os.O_RDONLY | os.O_CREAT, 0o640)
+        except OSError as error:
+            raise _out_of_resources(error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _check_space(self) -> None:
+        try:
+            free = self.free_bytes()
+        except OSError as error:
+            raise _out_of_resources(error) from None
+        if free < self._min_free_bytes:
+            raise OutOfResources("the spool's disk is nearly full")
+
+    def _path(self, identity: Identity, digest: str) -> Path:
+        study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
+        folder = self.root / study[:2] / study
+        return folder / f"{identity.sop_instance_uid}.{digest[:16]}.dcm"
+
+    def _place(self, incoming: Incoming, path: Path) -> bool:
+        wanted = incoming.path.stat().st_size
+        if path.exists() and path.stat().st_size == wanted:
+            incoming.discard()
+            _sync_folder(path.parent)  # its first writer may have died before it could
+            return False
+        _make_folder(path.parent, self.root)
+        # Between our mkdir and here remove() may have taken the empty folder: then make it again.
+        try:
+            incoming.path.rename(path)
+        except FileNotFoundError:
+            _make_folder(path.parent, self.root)
+            incoming.path.rename(path)
+        incoming.release()
+        try:
+            _sync_folder(path.parent)
+        except OSError:
+            self.remove(path)
+            raise
+        return True
+
+
+def file_meta(announced: Announced) -> bytes:
+    """Return preamble, prefix and file meta group for a data set that follows (PS3.10 7.1)."""
+    elements = b"".join(
+        [
+            _element(0x0001, b"OB", b"\x00\x01"),
+            _element(0x0002, b"UI", announced.sop_class_uid.encode("ascii")),
+            _element(0x0003, b"UI", announced.sop_instance_uid.encode("ascii")),
+            _element(0x0010, b"UI", announced.transfer_syntax_uid.encode("ascii")),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
+            _element(0x0016, b"AE", announced.source_ae.encode("ascii")),
+        ]
+    )
+    length = _element(0x0000, b"UL", struct.pack("<L", len(elements)))
+    return bytes(128) + b"DICM" + length + elements
+
+
+def _element(number: int, vr: bytes, value: bytes) -> bytes:
+    """Return one element of group 0002 in explicit VR little endian, padded to even length."""
+    if len(value) % 2:
+        value += b" " if vr in {b"SH", b"AE"} else b"\x00"
+    long = b"\x00\x00" + struct.pack("<L", len(value)) if vr == b"OB" else b""
+    return struct.pack("<HH2s", 2, number, vr) + (long or struct.pack("<H", len(value))) + value
+
+
+def _out_of_resources(error: OSError) -> OutOfResources:
+    name = errno.errorcode.get(error.errno or 0, "unknown error")
+    return OutOfResources(f"the spool cannot be written ({name})")
+
+
+def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _make_folder(folder: Path, root: Path) -> None:
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for parent in folder.parents:
+        _sync_folder(parent)
+        if parent == root:
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
