@@ -171,7 +171,7 @@ class LlamaDecoder(nn.Module):
         self.config = config
         # Given weights, because drawing random ones on the meta device imports half of torch.
         table = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding(*table.shape, _weight=table)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=table)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 

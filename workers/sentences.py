@@ -1,0 +1,57 @@
+"""Text of a report as sentences: sections told apart, control characters gone, priors noticed. Pure."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+_HEADING = re.compile(r"\b(findings?|impressions?|conclusions?|opinion)\s*:\s*", re.IGNORECASE)
+_IMPRESSION: Final = ("impression", "conclusion", "opinion")
+# A full stop ends a sentence unless a digit follows ("1.5 cm") or it stands after a list number.
+_END = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+|[\r\n]+")
+_LIST_NUMBER = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
+_PRIOR = re.compile(
+    r"\b(?:unchanged|interval (?:change|increase|decrease|development|improvement|worsening)"
+    r"|(?:compared|comparison) (?:to|with)|(?:prior|previous|earlier|preceding|last) "
+    r"(?:exam\w*|stud\w+|film\w*|radiograph\w*|x-?rays?|image\w*|report\w*)|again (?:seen|noted|demonstrated)"
+    r"|as before|since (?:the )?(?:prior|previous|last)|(?:has|have) (?:increased|decreased|improved|"
+    r"worsened|resolved|progressed|developed)|no longer (?:seen|visible|present)|persist(?:s|ent|ing)"
+    r"|re-?demonstrat\w+|stable|new(?:ly)?|worsening|improving|improved)\b",
+    re.IGNORECASE,
+)
+
+
+def clean(text: str) -> str:
+    """Return `text` without control, format and unassigned characters; line breaks stay."""
+    kept = (
+        char if char == "\n" or unicodedata.category(char)[0] != "C" else " "
+        for char in text.replace("\r", "\n").replace("\N{REPLACEMENT CHARACTER}", " ")
+    )
+    return re.sub(r"[^\S\n]+", " ", "".join(kept)).strip()
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """Return the sentences of `text` in order, list numbers taken off, each on one line."""
+    pieces = (_LIST_NUMBER.sub("", piece) for piece in _END.split(_LIST_NUMBER.sub("", text)))
+    stripped = (" ".join(piece.split()) for piece in pieces)
+    return tuple(piece for piece in stripped if any(char.isalnum() for char in piece))
+
+
+def sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sentences of the findings and of the impression.
+
+    Text without headings is findings; so is what stands before the first heading.
+    """
+    findings: list[str] = []
+    impression: list[str] = []
+    pieces = _HEADING.split(text)
+    findings += sentences(pieces[0])
+    for heading, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        part = impression if heading.lower().startswith(_IMPRESSION) else findings
+        part += sentences(body)
+    return tuple(findings), tuple(impression)
+
+
+def compares_with_prior(lines: Iterable[str]) -> bool:
+    """Return whether a sentence speaks of an earlier film, which no model here was shown."""
+    return any(_PRIOR.search(line) for line in lines)
