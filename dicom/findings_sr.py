@@ -16,6 +16,7 @@ from dicom.regions import Points, located, whole_image
 from dicom.report import DraftReport, Finding, Presence
 from dicom.result_header import Equipment, new_result, tracking_uid
 from dicom.sr_document import (
+    Relationship,
     code,
     container,
     device_observer,
@@ -140,7 +141,7 @@ def _algorithm(draft: DraftReport) -> list[Dataset]:
         "Certainty is the model's own score, not calibrated.",
         wording.caveat(draft),
     ]
-    modifier = "HAS CONCEPT MOD"
+    modifier: Relationship = "HAS CONCEPT MOD"
     return [
         text(codes.ALGORITHM_NAME, model.name, modifier),
         text(codes.ALGORITHM_VERSION, model.version or "unknown", modifier),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom.errors import InvalidOutput, PixelError
 from dicom.findings_sr import findings_report
@@ -74,8 +74,11 @@ def build(
     """Return the four objects of `draft`, the same for the same arguments.
 
     Args:
+        draft: What the model wrote and what it means.
         source: Header of the film that the draft names as its source.
         pixels: float32 [rows, columns] 0..1, that film as it is to be shown (0 black).
+        equipment: This installation.
+        options: What the site chose; the defaults when None.
 
     Raises:
         DatasetMismatch: `source` is not the film of the draft.
@@ -131,6 +134,6 @@ def _as_file(dataset: Dataset) -> FileDataset:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)

@@ -1,6 +1,7 @@
 """Regions of findings made fit to be written: closed, inside the matrix, with an area."""
 
 import math
+from itertools import pairwise
 
 from dicom.errors import InvalidOutput
 from dicom.report import Finding, Region, SourceImage
@@ -15,6 +16,7 @@ def closed_polygon(region: Region, image: SourceImage) -> Points | None:
         region: (column, row) points, sub-pixel, (0, 0) the corner of the top left pixel
             (PS3.3 C.18.6.1.2). Points outside the matrix are moved to its border: a model's box
             may end a fraction of a pixel beyond the film.
+        image: The film that the region lies on.
 
     Returns:
         At least four points, or None when nothing of it lies inside the matrix.
@@ -49,5 +51,5 @@ def whole_image(image: SourceImage) -> Points:
 
 def _area(points: Points) -> float:
     """Return the area in square pixels (the shoelace formula)."""
-    crosses = (x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False))
+    crosses = (x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(points))
     return abs(sum(crosses)) / 2

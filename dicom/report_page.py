@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from PIL import Image, ImageDraw
+from PIL.ImageFont import FreeTypeFont
 from pydicom.dataset import Dataset
 
 from dicom import wording
@@ -20,6 +21,8 @@ _MOST_HEIGHT: Final = 5 * _LEAST_HEIGHT
 _MARGIN: Final = 84
 _BANNER: Final = 190
 _SIZE: Final = 25
+# Left edge and width of the cells: finding, state, place, score.
+_COLUMNS: Final = ((0, 400), (420, 220), (650, 270), (930, 142))
 _BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
 
 
@@ -29,8 +32,10 @@ def page_image(
     """Return the page as an 8-bit grey image, 1240 pixels wide and as high as the text needs.
 
     Args:
+        draft: The text and the findings.
         source: Header of the film, for the view.
         header: Patient and study attributes as they are written into the result.
+        equipment: This installation, named in the foot.
     """
     page = _Page()
     page.banner()
@@ -54,6 +59,7 @@ def _write_patient(page: "_Page", header: Dataset) -> None:
 
 def _write_findings(page: "_Page", draft: DraftReport) -> None:
     page.heading("Findings, coded")
+    page.table_head()
     for finding in listed(draft):
         page.row(finding)
     page.gap()
@@ -99,7 +105,7 @@ class _Page:
 
     def banner(self) -> None:
         self._draw.rectangle((0, 0, WIDTH, _BANNER), fill=_BLACK)
-        face = font(fit_size(BANNER, WIDTH - 60, 74, bold=True), bold=True)
+        face = font(fit_size(BANNER, WIDTH - 120, 74, bold=True), bold=True)
         for line, y in zip(BANNER, (0.28, 0.73), strict=True):
             centre = (WIDTH / 2, _BANNER * y)
             self._draw.text(centre, line, font=face, fill=_PAPER, anchor="mm")
@@ -116,7 +122,7 @@ class _Page:
                     (x + 140, self._y - 3), text, font=font(_SIZE, bold=True), fill=_INK
                 )
             self._y += round(_SIZE * 1.6)
-        self.gap()
+        self._y += _SIZE
 
     def heading(self, words: str) -> None:
         if not self._room(3 * _SIZE):
@@ -134,14 +140,23 @@ class _Page:
         positive = wording.is_positive(finding)
         face = font(_SIZE, bold=positive)
         ink = _INK if positive else _QUIET
-        score = f"score {wording.certainty(finding)}" if finding.score is not None else ""
-        cells = (wording.label(finding), wording.state(finding), wording.place(finding), score)
+        cells = (
+            wording.label(finding),
+            wording.state(finding),
+            wording.place(finding),
+            wording.certainty(finding) or "none",
+        )
         if positive:
             box = (_MARGIN - 12, self._y - 5, WIDTH - _MARGIN + 12, self._y + _SIZE + 9)
             self._draw.rectangle(box, fill=_SHADE)
-        for text, (x, width) in zip(
-            cells, ((0, 420), (440, 200), (660, 250), (930, 150)), strict=True
-        ):
+        self._cells(cells, face, ink)
+
+    def table_head(self) -> None:
+        head = ("Finding", "The draft says", "Where", "Model score")
+        self._cells(head, font(_SIZE - 6), _QUIET)
+
+    def _cells(self, cells: tuple[str, ...], face: FreeTypeFont, ink: int) -> None:
+        for text, (x, width) in zip(cells, _COLUMNS, strict=True):
             line = shorten(text, face, width)
             self._draw.text((_MARGIN + x, self._y), line, font=face, fill=ink)
         self._y += round(_SIZE * 1.6)

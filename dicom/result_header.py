@@ -73,10 +73,8 @@ def code_item(code: Code) -> Dataset:
 def model_words(draft: DraftReport) -> str:
     """Return name, version and the first digits of the weights' digest, for people."""
     model = draft.model
-    parts = [model.name, model.version]
-    if model.weights_sha256:
-        parts.append(f"(weights {model.weights_sha256[:12]})")
-    return clean_text(" ".join(part for part in parts if part))
+    words = clean_text(f"{model.name} {model.version}")
+    return f"{words}, weights {model.weights_sha256[:12]}" if model.weights_sha256 else words
 
 
 def instance_uid(draft: DraftReport, equipment: Equipment, kind: OutputKind) -> str:
@@ -104,7 +102,11 @@ def new_result(
     """Return a data set with everything but the content of the result.
 
     Args:
+        draft: What the result says.
         source: Header of the film that the draft is about.
+        equipment: This installation.
+        kind: Which result it becomes; series, numbers and UIDs follow from it.
+        sop_class_uid: The SOP Class it becomes an instance of.
 
     Raises:
         DatasetMismatch: `source` is not the film that the draft names.

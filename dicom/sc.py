@@ -39,8 +39,10 @@ def overlay(
     """Return the film with the draft's findings as an RGB Secondary Capture.
 
     Args:
+        draft: The findings and notes that are drawn.
         source: Header of the film that was read.
         pixels: float32 [rows, columns] 0..1, as it is to be shown (0 black).
+        equipment: This installation, named in the footer.
         long_edge: Width of the image in pixels.
 
     Raises:

@@ -39,7 +39,9 @@ def draft_report(
     """Return the Basic Text SR of `draft`.
 
     Args:
+        draft: What the model wrote.
         source: Header of the film that was read.
+        equipment: This installation, the device observer.
         completion: PARTIAL can never be marked VERIFIED in place; some PACS hide PARTIAL documents.
 
     Raises:

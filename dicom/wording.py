@@ -36,10 +36,8 @@ def warning(draft: DraftReport, equipment: Equipment) -> str:
 
 def caveat(draft: DraftReport) -> str:
     """Return the model's caveat as a sentence, or an empty text."""
-    words = clean_text(draft.model.caveat)
-    if not words:
-        return ""
-    return f"{words[0].upper()}{words[1:]}{'' if words[-1] in '.!' else '.'}"
+    words = _sentence(draft.model.caveat)
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def procedure(source: Dataset) -> str:
@@ -104,9 +102,14 @@ def silence(draft: DraftReport) -> str:
 
 def remarks(draft: DraftReport) -> list[str]:
     """Return the notes for the reader and which films were not read, as sentences."""
-    lines = [f"Note: {clean_text(note)}" for note in draft.notes if clean_text(note)]
+    lines = [f"Note: {_sentence(note)}" for note in draft.notes if clean_text(note)]
     lines.extend(
-        f"Another film of this study was not read: {clean_text(film.reason)}"
+        f"Another film of this study was not read: {_sentence(film.reason)}"
         for film in draft.not_read
     )
     return lines
+
+
+def _sentence(text: str) -> str:
+    words = clean_text(text)
+    return f"{words}." if words and words[-1] not in ".!?" else words
