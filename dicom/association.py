@@ -48,6 +48,10 @@ def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Assoc
         peer: Who is called.
         contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
 
+    Yields:
+        The association. Where the peer accepted none of the contexts it is over already and its
+            `accepted_contexts` are empty: the caller knows what that means.
+
     Raises:
         DestinationUnavailable: No connection, no answer in time, or a transient rejection.
         DestinationRejected: A permanent rejection (PS3.8 9.3.4).
@@ -55,7 +59,7 @@ def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Assoc
     proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
     association = _request(peer, proposed)
     try:
-        if not association.is_established:
+        if not association.is_established and not association.rejected_contexts:
             raise _refusal(association, peer)
         yield association
         association.release()

@@ -17,7 +17,20 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag
 
-_PIXEL_DATA: Final = 0x7FE00010
+# What changes when an archive stores the pixels in another encoding (PS3.5 8.2, PS3.3 C.7.6.1).
+_OF_ENCODING: Final = frozenset(
+    {
+        0x00080008,  # Image Type
+        0x00082111,  # Derivation Description
+        0x00089215,  # Derivation Code Sequence
+        0x00280004,  # Photometric Interpretation
+        0x00280006,  # Planar Configuration
+        0x00282110,  # Lossy Image Compression
+        0x00282112,  # Lossy Image Compression Ratio
+        0x00282114,  # Lossy Image Compression Method
+        0x7FE00010,  # Pixel Data
+    }
+)
 # Identification of study and visit, character set, and where the archive tells what it changed.
 _COERCIBLE: Final = frozenset(
     {
@@ -69,10 +82,10 @@ def first_difference(ours: bytes, theirs: bytes) -> str | None:
 
 
 def _compare(ours: Dataset, theirs: Dataset) -> str | None:
-    compressed = {ours.file_meta.TransferSyntaxUID, theirs.file_meta.TransferSyntaxUID}
-    transcoded = len(compressed) > 1 and any(syntax.is_compressed for syntax in compressed)
+    syntaxes = {ours.file_meta.TransferSyntaxUID, theirs.file_meta.TransferSyntaxUID}
+    transcoded = len(syntaxes) > 1 and any(syntax.is_compressed for syntax in syntaxes)
     for tag in _compared_tags(ours, theirs):
-        if tag == _PIXEL_DATA and transcoded and tag in ours and tag in theirs:
+        if transcoded and tag in _OF_ENCODING:
             continue
         if tag not in ours or tag not in theirs or ours[tag].value != theirs[tag].value:
             return keyword_for_tag(tag) or str(tag)
