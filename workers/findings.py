@@ -14,21 +14,30 @@ from typing import Final
 from dicom.report import Finding, Observation, Presence, Side
 from workers.sentences import clean, sentences
 
-_HEART = r"(?:heart|cardiac(?:\s+(?:silhouette|shadow|contour|size))?|cardio-?(?:mediastinal|pericardial)\s+(?:silhouette|contours?)|heart\s+size)"
-_BIG = r"(?:enlarged|enlargement|increased|prominent|prominence|large|top[- ]heavy)"
-_NORMAL = r"(?:normal|unremarkable|not\s+enlarged|within\s+normal\s+limits|stable\s+and\s+normal)"
+_HEART: Final = (
+    r"(?:heart|cardiac|cardio-?(?:mediastinal|pericardial)\s+(?:silhouette|contours?))"
+    r"(?:\s+(?:silhouette|shadow|contour|size))*"
+)
+_BIG: Final = r"(?:enlarged|enlargement|increased|large)"
+_BORDER: Final = r"(?:borderline|prominent|prominence)"
+_NORMAL: Final = r"(?:normal|unremarkable|not\s+(?:\w+\s+)?(?:enlarged|large))"
 
 # What a report calls each observation. A group named `no` says by itself that it is absent, a group
 # named `perhaps` that it is uncertain.
 _WORDS: Final[dict[Observation, str]] = {
-    Observation.ATELECTASIS: r"at[ea]lect\w+|(?:lobar|lobe|lung|partial|complete)\s+collapse",
+    Observation.ATELECTASIS: (
+        r"at[ea]lect\w+|(?:lobar|lobe|lung|partial|complete)\s+collapse"
+        r"|collapse\s+of\s+(?:\w+\s+){0,5}?(?:lobe|lung)"
+    ),
     Observation.CARDIOMEGALY: (
-        rf"cardiomegaly|{_BIG}\s+(?:of\s+the\s+)?{_HEART}|{_HEART}[^.;]{{0,40}}?\b{_BIG}\b"
-        rf"|(?P<no>{_HEART}[^.;]{{0,60}}?\b{_NORMAL})"
+        rf"(?P<perhaps>{_BORDER}\s+(?:\w+\s+){{0,2}}?{_HEART}|borderline\s+(?:\w+\s+)?cardiomegaly"
+        rf"|{_HEART}[^.;,]{{0,25}}?\b{_BORDER})|cardiomegaly"
+        rf"|(?P<no>{_HEART}(?:(?!\b(?<!not\s){_BIG})[^.;]){{0,60}}?\b{_NORMAL})"
+        rf"|{_BIG}\s+(?:of\s+the\s+)?{_HEART}|{_HEART}(?:(?!\bnormal)[^.;,]){{0,40}}?\b{_BIG}"
     ),
     Observation.CONSOLIDATION: r"consolidat\w+",
-    Observation.EDEMA: r"(?:o?edema(?:tous)?)",
-    Observation.PLEURAL_EFFUSION: r"effusions?|pleural\s+fluid|hydro(?:pneumo)?thorax|hemothorax",
+    Observation.EDEMA: r"(?<!tissue\s)(?<!subcutaneous\s)o?edema(?:tous)?",
+    Observation.PLEURAL_EFFUSION: r"(?<!pericardial\s)(?<!joint\s)effusions?|pleural\s+fluid|hydro(?:pneumo)?thorax|hemothorax",
     Observation.PNEUMOTHORAX: r"(?:hydro)?pneumothora(?:x|ces)",
     Observation.PNEUMONIA: r"(?:broncho)?pneumonias?|infectious\s+process",
     Observation.FRACTURE: r"fractures?(?:d)?",
@@ -56,7 +65,7 @@ _CLAUSE_END = re.compile(
 )
 _NEGATION_BEFORE = re.compile(
     r"\b(?:no|without|negative\s+for|free\s+of|clear\s+of|absence\s+of|nor|neither|rather\s+than"
-    r"|not\s+(?:have|show|demonstrate|see|identify|seen|identified|any)|none|resol(?:ved|ution\s+of)"
+    r"|(?:do|does|did|is|are|was|were)\s+not|not\s+(?:seen|identified|any)|none|resol(?:ved|ution\s+of)"
     r"|no\s+longer|exclude[sd]?)\b",
     re.I,
 )
@@ -68,20 +77,20 @@ _NEGATION_BEHIND = re.compile(
     re.I,
 )
 _DOUBT_BEFORE = re.compile(
-    r"\b(?:possibl[ey]|probabl[ey]|likely|may|might|could|suggest\w*|suspicio\w+|suspected|concern\w*"
-    r"|questionabl\w+|question\s+of|cannot\s+(?:be\s+)?(?:completely\s+)?exclude|cannot\s+rule\s+out"
-    r"|potential\w*|differential|versus|vs|equivocal|either|evaluate\s+for|rule\s+out)\b",
+    r"\b(?:possibl[ey]|may|maybe|might|could|suggest\w*|suspicio\w+|suspect\w*|concern\w*|favor\w*"
+    r"|questionabl\w+|question|unclear|considerations?|cannot\s+(?:be\s+)?(?:completely\s+)?exclude|cannot\s+rule\s+out"
+    r"|potential\w*|differential|versus|vs|equivocal|either|evaluat\w+\s+(?:for|of)|rule\s+out)\b",
     re.I,
 )
 _DOUBT_BEHIND = re.compile(
     r"\b(?:versus|vs|(?:cannot|can\s*not|not)\s+(?:be\s+)?(?:entirely\s+|completely\s+)?(?:excluded|ruled)"
-    r"|(?:is|are)\s+(?:possible|suspected|questioned|questionable|not\s+excluded))\b",
+    r"|(?:difficult|hard|impossible)\s+to\s+(?:\w+\s+)?exclude|suspected|(?:is|are)\s+(?:possible|also\s+possible|questioned|questionable|not\s+excluded))\b",
     re.I,
 )
 # A doubt that is negated ("no convincing ...") stays a negation; this is no negation at all.
 _FALSE_NEGATION = re.compile(
-    r"\bno\s+(?:significant\s+|interval\s+|definite\s+)*(?:change|increase|improvement)\b"
-    r"|\bnot\s+(?:only|necessarily)\b|\bcannot\s+(?:be\s+)?(?:completely\s+)?(?:exclude|rule)\w*",
+    r"\b(?:no|without)\s+(?:significant\s+|interval\s+|definite\s+)*(?:change|increase|improvement)\b"
+    r"|\bnot\s+(?:only|necessarily|\w*\s*exclude\w*|\w*\s*rule\w*)\b|\bcannot\s+(?:be\s+)?(?:completely\s+)?(?:exclude|rule)\w*",
     re.I,
 )
 
@@ -159,9 +168,10 @@ def _judge(clause: str, hit: re.Match[str]) -> Presence:
     behind = clause[hit.end() :]
     if "no" in hit.re.groupindex and hit.group("no"):
         return Presence.ABSENT
+    perhaps = "perhaps" in hit.re.groupindex and hit.group("perhaps")
     if _NEGATION_BEFORE.search(before) or _NEGATION_BEHIND.search(behind):
         return Presence.ABSENT
-    if _DOUBT_BEFORE.search(clause[: hit.start()]) or _DOUBT_BEHIND.search(behind):
+    if perhaps or _DOUBT_BEFORE.search(clause[: hit.start()]) or _DOUBT_BEHIND.search(behind):
         return Presence.UNCERTAIN
     return Presence.PRESENT
 
