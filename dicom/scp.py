@@ -39,21 +39,22 @@ STORAGE_CLASSES: Final = (
     uids.DigitalXRayImageStorageForPresentation,
     uids.DigitalXRayImageStorageForProcessing,
 )
-# All that our decoders can read.
+# All that our decoders can read. Of several proposed in one context the first of these is accepted:
+# lossless ones as they are, so that nobody decodes for us; lossy ones last, so that nobody compresses.
 TRANSFER_SYNTAXES: Final = (
-    uids.ExplicitVRLittleEndian,
-    uids.ImplicitVRLittleEndian,
-    uids.DeflatedExplicitVRLittleEndian,
-    uids.ExplicitVRBigEndian,
-    uids.RLELossless,
-    uids.JPEGBaseline8Bit,
-    uids.JPEGExtended12Bit,
-    uids.JPEGLossless,
     uids.JPEGLosslessSV1,
+    uids.JPEGLossless,
     uids.JPEGLSLossless,
-    uids.JPEGLSNearLossless,
     uids.JPEG2000Lossless,
+    uids.RLELossless,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+    uids.ImplicitVRLittleEndian,
     uids.JPEG2000,
+    uids.JPEGLSNearLossless,
+    uids.JPEGExtended12Bit,
+    uids.JPEGBaseline8Bit,
 )
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 _PROCESSING_FAILURE: Final = 0x0110  # PS3.7 C.5.13

@@ -1,0 +1,233 @@
+"""`wetread receive`: who may send, and what happens with a film that is durable in the spool."""
+
+import ipaddress
+import os
+import signal
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.errors import DicomError, OutOfResources
+from dicom.identifiers import check_ae_title
+from dicom.scp import IncomingAssociation, Outcome, Refusal, ScpSettings, StorageSCP
+from dicom.spool import Spool
+from dicom.study import Instance
+from service.config import Settings, restarts
+from service.errors import ConfigurationError, StoreError
+from service.intake import Intake
+from service.log import get_logger
+from service.queue import Queue
+from service.store import Store
+
+BEAT_EVERY: Final = 5.0
+# A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
+_INCIDENT_EVERY: Final = 3600.0
+_REMEMBERED: Final = 1000
+
+log = get_logger(__name__)
+
+
+class Reception:
+    """Answers the SCP for the service; its methods are called from many threads."""
+
+    def __init__(self, settings: Settings, store: Store, intake: Intake) -> None:
+        """Take the settings and where refusals and films are recorded."""
+        self._settings = settings
+        self._store = store
+        self._intake = intake
+        self._reported: dict[tuple[str, str, str], float] = {}
+        self._turn = threading.Lock()
+
+    def admit(self, association: IncomingAssociation) -> Refusal | None:
+        """Return why a peer may not associate, logged with the reason in words, or None."""
+        verdict = self._judge(association)
+        if verdict is None:
+            return None
+        refusal, reason = verdict
+        log.warning(
+            "association_refused",
+            calling_ae=association.calling_ae,
+            called_ae=association.called_ae,
+            address=association.address,
+            reason=reason,
+        )
+        if self._is_news(association, reason):
+            self._report(association, reason)
+        return refusal
+
+    def stored(self, instance: Instance, header: Dataset, association: IncomingAssociation) -> None:
+        """Commit the film's row.
+
+        Raises:
+            OutOfResources: The database did not take it.
+        """
+        try:
+            self._intake.instance_arrived(
+                instance,
+                header,
+                calling_ae=association.calling_ae,
+                association_id=association.id,
+            )
+        except StoreError as error:
+            log.error("film_not_recorded", reason=str(error), calling_ae=association.calling_ae)
+            raise OutOfResources("the database cannot take it now") from error
+
+    def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
+        """Let the studies that are complete now become jobs."""
+        self._intake.association_ended(association.id, outcome)
+
+    def _judge(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
+        ours = self._settings.receiver.ae_title
+        if association.called_ae != ours:
+            return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
+        try:
+            caller = self._settings.caller(check_ae_title(association.calling_ae))
+        except DicomError:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
+        if caller is None:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
+        if caller.address is not None and not _same_address(caller.address, association.address):
+            # The Standard has no reason for an address (PS3.8 table 9-21).
+            reason = f"receiver.callers has it at the address {caller.address}"
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
+        return None
+
+    def _is_news(self, association: IncomingAssociation, reason: str) -> bool:
+        key = (association.calling_ae, association.address, reason)
+        now = time.monotonic()
+        with self._turn:
+            last = self._reported.get(key)
+            if last is not None and now - last < _INCIDENT_EVERY:
+                return False
+            if len(self._reported) >= _REMEMBERED:
+                # Somebody tries many names: what is written down then says no more than the log.
+                self._reported = {k: at for k, at in self._reported.items() if now - at < 60}
+                if len(self._reported) >= _REMEMBERED:
+                    return False
+            self._reported[key] = now
+            return True
+
+    def _report(self, association: IncomingAssociation, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor="receive",
+                kind="refused",
+                subject=f"{association.calling_ae} at {association.address}",
+                detail=f"An association was refused: {reason}.",
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+
+
+def serve(settings: Settings) -> None:
+    """Receive until SIGTERM or SIGINT; then let running associations finish.
+
+    Raises:
+        StoreError: The database cannot be used at the start.
+        ConfigurationError: No broker is configured, or the address cannot be bound.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    store = Store.open(settings)
+    queue = Queue(settings)
+    spool = _open_spool(settings)
+    scp = StorageSCP(
+        _scp_settings(settings),
+        spool,
+        Reception(settings, store, Intake(store, settings, queue.publish)),
+    )
+    _listen(scp, settings)
+    try:
+        _beat_until(stop, store, scp.port)
+    finally:
+        log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
+        scp.stop(settings.receiver.stop_seconds)
+        _sign_off(store)
+        queue.close()
+        store.close()
+        log.info("receiver_stopped")
+
+
+def process_name() -> str:
+    """Return the name of this part on this machine."""
+    return f"receive@{socket.gethostname()}"
+
+
+def _open_spool(settings: Settings) -> Spool:
+    try:
+        spool = Spool(
+            settings.spool_dir,
+            max_object_bytes=settings.receiver.max_object_bytes,
+            min_free_bytes=settings.receiver.min_free_bytes,
+        )
+        leftovers = spool.recover()
+    except OSError as error:
+        raise ConfigurationError(
+            f"data_dir: the spool {settings.spool_dir} cannot be used: {error.strerror}"
+        ) from None
+    if leftovers:
+        log.warning("leftovers_removed", files=leftovers)
+    return spool
+
+
+def _scp_settings(settings: Settings) -> ScpSettings:
+    receiver = settings.receiver
+    return ScpSettings(
+        ae_title=receiver.ae_title,
+        host=receiver.host,
+        port=receiver.port,
+        storage_classes=receiver.storage_classes,
+        max_associations=receiver.max_associations,
+    )
+
+
+def _listen(scp: StorageSCP, settings: Settings) -> None:
+    receiver = settings.receiver
+    try:
+        scp.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"receiver.host, receiver.port: cannot listen on {receiver.host} port "
+            f"{receiver.port}: {error.strerror}"
+        ) from None
+    log.info("receiver_listening", ae_title=receiver.ae_title, host=receiver.host, port=scp.port)
+    if not receiver.open and not receiver.callers:
+        log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
+
+
+def _beat_until(stop: threading.Event, store: Store, port: int) -> None:
+    started = datetime.now(UTC)
+    while True:
+        try:
+            store.beat(
+                process_name(),
+                "receive",
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_at=started,
+                restarts=restarts(),
+                detail=f"listening on port {port}",
+            )
+        except StoreError as error:
+            log.warning("heartbeat_failed", reason=type(error).__name__)
+        if stop.wait(BEAT_EVERY):
+            return
+
+
+def _sign_off(store: Store) -> None:
+    try:
+        store.sign_off(process_name())
+    except StoreError as error:
+        log.warning("not_signed_off", reason=type(error).__name__)
+
+
+def _same_address(configured: str, actual: str) -> bool:
+    peer = ipaddress.ip_address(actual.partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+        peer = peer.ipv4_mapped
+    return ipaddress.ip_address(configured) == peer
