@@ -1,0 +1,169 @@
+"""Where the phantom is drawn: body coordinates on a pixel grid, strokes, polygons, soft noise.
+
+Body coordinates: `u` runs from the midline to the image's right (the patient's left), `v` from the top
+of a square film down, both in film widths; the thorax fills about 0.8 of the unit square.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+FloatField = NDArray[np.float32]
+BoolField = NDArray[np.bool_]
+Points = Sequence[tuple[float, float]] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """How the body lies on the film.
+
+    Attributes:
+        zoom: Film widths per body unit, about 1.
+        shift: Where the midline is, film widths to the right of the film's centre.
+        drop: Film widths by which everything is moved down.
+        lean: Sideways drift of the midline over one film width downwards.
+    """
+
+    zoom: float
+    shift: float
+    drop: float
+    lean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A pixel grid that knows where each pixel lies in the body.
+
+    Attributes:
+        u: float32 [H, W], body units, grows to the image's right.
+        v: float32 [H, 1], body units, grows downwards.
+        scale: Pixels per film width (the shorter side of the film).
+    """
+
+    rows: int
+    columns: int
+    scale: float
+    placement: Placement
+    u: FloatField
+    v: FloatField
+
+    @classmethod
+    def over(cls, rows: int, columns: int, placement: Placement) -> Self:
+        """Return the canvas of `rows` x `columns`; the body is fitted to the shorter side."""
+        scale = float(min(rows, columns))
+        # A portrait film shows more abdomen than neck.
+        top = 0.35 * (rows - scale)
+        y = ((np.arange(rows, dtype=np.float32) + 0.5 - top) / scale)[:, None]
+        x = ((np.arange(columns, dtype=np.float32) + 0.5 - columns / 2) / scale)[None, :]
+        v = (y - placement.drop) / placement.zoom
+        u = (x - placement.shift - placement.lean * (y - 0.5)) / placement.zoom
+        return cls(rows, columns, scale, placement, u.astype(np.float32), v.astype(np.float32))
+
+    def pixels(self, length: float) -> float:
+        """Return how many pixels `length` body units are."""
+        return length * self.placement.zoom * self.scale
+
+    def project(self, points: Points) -> list[tuple[float, float]]:
+        """Return body points (u, v) as pixel positions (x, y)."""
+        body = np.asarray(points, dtype=np.float64)
+        place = self.placement
+        y = place.drop + place.zoom * body[:, 1]
+        x = place.shift + place.zoom * body[:, 0] + place.lean * (y - 0.5)
+        top = 0.35 * (self.rows - self.scale)
+        xy = np.stack([x * self.scale + self.columns / 2, y * self.scale + top], axis=1) - 0.5
+        return [(float(px), float(py)) for px, py in xy]
+
+    def locate(self, x: float, y: float) -> tuple[float, float]:
+        """Return the body point (u, v) of a pixel position; the inverse of `project`."""
+        place = self.placement
+        down = (y + 0.5 - 0.35 * (self.rows - self.scale)) / self.scale
+        across = (x + 0.5 - self.columns / 2) / self.scale
+        u = (across - place.shift - place.lean * (down - 0.5)) / place.zoom
+        return (u, (down - place.drop) / place.zoom)
+
+    def layer(self) -> "Layer":
+        """Return an empty layer of this canvas' size."""
+        return Layer(self)
+
+    def noise(self, rng: np.random.Generator, cells: int) -> FloatField:
+        """Return smooth noise, float32 [H, W], mean 0, about unit deviation, `cells` per longer side."""
+        longer = max(self.rows, self.columns)
+        coarse = rng.standard_normal((cells, cells)).astype(np.float32)
+        if cells >= 2 * longer:
+            return resized(coarse, longer, longer)[: self.rows, : self.columns]
+        fine = Image.fromarray(coarse).resize((longer, longer), Image.Resampling.BICUBIC)
+        return np.asarray(fine, dtype=np.float32)[: self.rows, : self.columns] * 1.35
+
+
+class Layer:
+    """An 8-bit drawing in body coordinates that becomes a smooth field in 0..1.
+
+    Strokes overwrite what lies under them; a stroke thinner than a pixel is drawn fainter instead.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self._image = Image.new("L", (canvas.columns, canvas.rows))
+        self._draw = ImageDraw.Draw(self._image)
+
+    def polygon(self, points: Points, value: float) -> None:
+        """Fill the closed polygon of body points with `value` in 0..1."""
+        self._draw.polygon(self._canvas.project(points), fill=round(255 * min(value, 1.0)))
+
+    def stroke(self, points: Points, width: float, value: float) -> None:
+        """Draw a polyline `width` body units wide with `value` in 0..1."""
+        thickness = self._canvas.pixels(width)
+        fill = round(255 * min(value * min(thickness, 1.0), 1.0))
+        if fill:
+            self._draw.line(
+                self._canvas.project(points),
+                fill=fill,
+                width=max(1, round(thickness)),
+                joint="curve" if thickness > 4 else None,
+            )
+
+    def strokes(self, lines: Iterable[tuple[Points, float, float]]) -> None:
+        """Draw (points, width, value) one after another."""
+        for points, width, value in lines:
+            self.stroke(points, width, value)
+
+    def disc(self, centre: tuple[float, float], radius: float, value: float) -> None:
+        """Fill a circle."""
+        self.ellipse(centre, (radius, radius), value)
+
+    def ellipse(
+        self, centre: tuple[float, float], radii: tuple[float, float], value: float
+    ) -> None:
+        """Fill an ellipse with its axes along u and v."""
+        (x, y) = self._canvas.project([centre])[0]
+        rx, ry = (self._canvas.pixels(radius) for radius in radii)
+        self._draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=round(255 * min(value, 1.0)))
+
+    def field(self, blur: float = 0.0) -> FloatField:
+        """Return the drawing as float32 [H, W] in 0..1, blurred by `blur` body units.
+
+        At least 0.6 pixel of blur is always applied: it takes the staircase off the edges.
+        """
+        radius = max(0.6, self._canvas.pixels(blur))
+        soft = self._image.filter(ImageFilter.GaussianBlur(radius))
+        return np.asarray(soft, dtype=np.float32) / np.float32(255)
+
+
+def resized(field: FloatField, rows: int, columns: int) -> FloatField:
+    """Return `field` as float32 [rows, columns]: bicubic upwards, averaged downwards."""
+    if field.shape == (rows, columns):
+        return field
+    down = rows < field.shape[0] or columns < field.shape[1]
+    method = Image.Resampling.BOX if down else Image.Resampling.BICUBIC
+    image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
+    return np.asarray(image.resize((columns, rows), method), dtype=np.float32)
+
+
+def edge(distance: FloatField, softness: float) -> FloatField:
+    """Return 0 well outside, 1 well inside of a signed distance, with a smooth step between."""
+    t = np.clip(distance * np.float32(0.5 / softness) + np.float32(0.5), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)

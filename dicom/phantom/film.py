@@ -1,0 +1,180 @@
+"""`draw`: a frontal chest film of a made-up person with the findings asked for, and their truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom.phantom import detector
+from dicom.phantom.body import LEFT, RIGHT, Body, View, made_up
+from dicom.phantom.bones import skeleton
+from dicom.phantom.canvas import BoolField, Canvas, FloatField, resized
+from dicom.phantom.disease import Chest, PhantomFinding, afflicted, diseased
+from dicom.phantom.lungs import lung, organs, soft_tissue, texture, vessels
+from dicom.report import Observation, Side
+
+_SMALLEST: Final = 64
+_LARGEST: Final = 8192
+# Anatomy is drawn between these shorter sides and then resized: finer shows nothing more.
+_WORK: Final = (256, 1024)
+_LUNG_WATER: Final = 0.72  # of a lung's path is air
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Where one finding is on the film.
+
+    Attributes:
+        side: The patient's side; None for the heart.
+        site: Where in words ("lower zone").
+        mask: bool [H, W], True where the finding is.
+    """
+
+    observation: Observation
+    side: Side | None
+    site: str
+    mask: BoolField
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phantom:
+    """A synthetic chest radiograph and what is true of it.
+
+    Attributes:
+        seed: What it was drawn from.
+        pixels: uint16 [H, W], 0 black to 2**bits_stored - 1 white (bone).
+        truths: One for each finding asked for, in that order.
+        view: "PA", "AP" or "LL" (left lateral).
+        cardiothoracic_ratio: Greatest width of the heart over that of the thorax, measured on the
+            drawn outlines; 0 on a lateral film.
+        pixel_spacing: mm on the detector between pixel centres.
+    """
+
+    seed: int
+    pixels: NDArray[np.uint16]
+    bits_stored: int
+    truths: tuple[Truth, ...]
+    view: Literal["PA", "AP", "LL"]
+    sex: Literal["F", "M"]
+    age: int
+    cardiothoracic_ratio: float
+    pixel_spacing: float
+
+
+def draw(  # noqa: PLR0913 - the film's own parameters, keyword-only
+    seed: int,
+    *,
+    rows: int = 1024,
+    columns: int = 1024,
+    bits_stored: int = 12,
+    findings: Sequence[PhantomFinding] = (),
+    view: View = "PA",
+) -> Phantom:
+    """Return the film that always belongs to these arguments.
+
+    The same seed is the same person on the same film with and without findings, so that the difference
+    of two films is the finding.
+
+    Args:
+        seed: 0 or greater; the person, position, exposure and grain.
+        rows: 64..8192.
+        columns: 64..8192.
+        bits_stored: 8..16.
+        findings: Any of the six, several at once.
+        view: "PA" upright or "AP" supine.
+
+    Raises:
+        ValueError: An argument is outside its range, or a finding is none of the six.
+    """
+    check_size(rows, columns, bits_stored)
+    body = afflicted(made_up(seed, view), findings)
+    canvas = work_canvas(rows, columns, body)
+    chest = _chest(body, canvas)
+    truths = diseased(chest, findings)
+    measured = detector.exposed(_water(chest), body)
+    brightness = finish(measured, body, rows, columns)
+    return Phantom(
+        seed=seed,
+        pixels=detector.stored(brightness, bits_stored),
+        bits_stored=bits_stored,
+        truths=tuple(
+            Truth(observation=o, side=side, site=site, mask=_enlarged(mask, rows, columns))
+            for o, side, site, mask in truths
+        ),
+        view=view,
+        sex=body.sex,
+        age=body.age,
+        cardiothoracic_ratio=_ratio(body, canvas),
+        pixel_spacing=round(400 / min(rows, columns), 6),
+    )
+
+
+def check_size(rows: int, columns: int, bits_stored: int) -> None:
+    """Raise ValueError unless a film of this size and depth can be drawn."""
+    if not (_SMALLEST <= rows <= _LARGEST and _SMALLEST <= columns <= _LARGEST):
+        raise ValueError(f"a phantom has {_SMALLEST} to {_LARGEST} rows and columns")
+    if not 8 <= bits_stored <= 16:
+        raise ValueError("a phantom has 8 to 16 bits stored")
+
+
+def work_canvas(rows: int, columns: int, body: Body) -> Canvas:
+    """Return the canvas on which the anatomy of a `rows` x `columns` film is drawn."""
+    shorter = min(rows, columns)
+    factor = min(max(shorter, _WORK[0]), _WORK[1]) / shorter
+    return Canvas.over(round(rows * factor), round(columns * factor), body.placement)
+
+
+def finish(measured: FloatField, body: Body, rows: int, columns: int) -> FloatField:
+    """Return the developed film at its own size, brightness 0..1: grain, marker and border added."""
+    measured = resized(measured, rows, columns)
+    canvas = Canvas.over(rows, columns, body.placement)
+    brightness = detector.developed(measured, body)
+    brightness += detector.grain((rows, columns), measured, body)
+    if body.marker:
+        np.maximum(brightness, 0.96 * detector.marker(canvas), out=brightness)
+    hidden = detector.collimated(body, canvas)
+    if hidden is not None:
+        brightness[hidden] = 0.0
+    return brightness
+
+
+def _chest(body: Body, canvas: Canvas) -> Chest:
+    right, left = lung(body, canvas, RIGHT), lung(body, canvas, LEFT)
+    none = np.zeros((canvas.rows, canvas.columns), np.float32)
+    return Chest(
+        body=body,
+        canvas=canvas,
+        lungs=(right, left),
+        soft=soft_tissue(body, canvas) + organs(body, canvas),
+        bone=skeleton(body, canvas),
+        vessels=vessels(body, canvas),
+        texture=texture(body, canvas),
+        filled=none,
+        free_air=none.copy(),
+        added=none.copy(),
+    )
+
+
+def _water(chest: Chest) -> FloatField:
+    """Return the cm of water in each pixel's path."""
+    depth = chest.lungs[0].depth + chest.lungs[1].depth
+    aerated = (1 - chest.filled) * depth
+    inner = np.minimum(aerated * np.float32(0.12), 1) * (1 - chest.free_air)
+    marks = (chest.vessels + np.float32(0.22) * chest.texture) * inner
+    air = aerated * (np.float32(_LUNG_WATER) + np.float32(0.24) * chest.free_air)
+    total = np.maximum(chest.soft, 0) - air + marks + chest.bone * (chest.soft > 0.5) + chest.added
+    return np.maximum(total, 0).astype(np.float32)
+
+
+def _ratio(body: Body, canvas: Canvas) -> float:
+    v = canvas.v[(canvas.v[:, 0] < body.domes[0] + 0.05)]
+    widths = [float(body.heart_edge(side, v).max()) for side in (RIGHT, LEFT)]
+    return round(sum(widths) / float(2 * body.wall(v).max()), 4)
+
+
+def _enlarged(mask: BoolField, rows: int, columns: int) -> BoolField:
+    if mask.shape == (rows, columns):
+        return mask
+    return np.asarray(resized(mask.astype(np.float32), rows, columns) > 0.5)

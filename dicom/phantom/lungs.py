@@ -1,0 +1,236 @@
+"""What fills the chest: air, vessels and the soft parts around, in cm of water along the beam."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom.phantom.body import LEFT, RIGHT, Body, curve, line
+from dicom.phantom.canvas import Canvas, FloatField, Layer, edge, resized
+
+_VESSEL_CM: Final = 2.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lung:
+    """One lung on the canvas.
+
+    Attributes:
+        side: RIGHT or LEFT.
+        lateral: float32 [H, W], distance from the midline towards this side, body units.
+        depth: float32 [H, W], cm of lung in the beam's path, with what overlies heart and diaphragm.
+        open: float32 [H, W] in 0..1, where the lung is seen clear of heart, mediastinum and diaphragm.
+        cavity: float32 [H, W] in 0..1, the whole pleural cavity that is seen, heart included.
+    """
+
+    side: int
+    lateral: FloatField
+    depth: FloatField
+    open: FloatField
+    cavity: FloatField
+
+
+def lung(body: Body, canvas: Canvas, side: int) -> Lung:
+    """Return one lung of `body`."""
+    lateral = np.float32(side) * canvas.u
+    wall = body.wall(canvas.v)
+    inside = edge(wall - lateral, 0.003) * edge(lateral - body.pleura(canvas.v), 0.014)
+    profile = np.sqrt(np.clip(1 - (lateral / np.maximum(wall, 0.02)) ** 3, 0, 1))
+    thickness = curve((-0.1, 0.0, 0.1, 0.3, 0.6, 0.9), (1.0, 5.0, 9.5, 14.5, 17.0, 17.0))
+    deep = thickness(np.clip(canvas.v - body.apex, -0.1, 0.9)).astype(np.float32)
+    below = canvas.v - body.dome(side, canvas.u[canvas.rows // 2][None, :])
+    above = edge(-below, 0.0035)
+    sulcus = np.float32(0.16) * np.exp(-np.maximum(below, 0) / np.float32(0.06))
+    heart = edge(body.heart_edge(side, canvas.v) - lateral, 0.006)
+    vessels = _mediastinum(body, canvas, side, lateral)
+    covered = np.maximum(np.float32(0.68) * heart, np.float32(0.86) * vessels)
+    seen = (1 - covered) * (above + (1 - above) * sulcus)
+    return Lung(
+        side=side,
+        lateral=lateral,
+        depth=np.asarray(inside * profile * deep * seen, dtype=np.float32),
+        open=np.asarray(inside * above * (1 - np.maximum(heart, vessels)), dtype=np.float32),
+        cavity=np.asarray(inside * above, dtype=np.float32),
+    )
+
+
+def _mediastinum(body: Body, canvas: Canvas, side: int, lateral: FloatField) -> FloatField:
+    """Return where the great vessels cover the lung: sharp above, fading out behind the heart."""
+    fade = edge(np.float32(body.apex + 0.47) - canvas.v, 0.16)
+    return edge(body.mediastinum_edge(side, canvas.v) - lateral, 0.006) * fade
+
+
+def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
+    """Return the body without its lungs as float32 [H, W] in cm of water: trunk, neck, arms, breasts."""
+    coarse = Canvas.over(max(canvas.rows // 3, 48), max(canvas.columns // 3, 48), canvas.placement)
+    u, v = np.abs(coarse.u), coarse.v
+    parts = (_trunk(body, u, v), _girdle(u, v), _neck(u, v), _arm(body, u, v))
+    total = np.sqrt(np.sqrt(sum((part**4 for part in parts), np.float32(0))))
+    total = total * np.float32(body.habitus)
+    if body.breasts:
+        total += _breasts(body, coarse)
+    total *= 1 + np.float32(0.012) * coarse.noise(np.random.default_rng([body.seed, 3]), 9)
+    return resized(np.asarray(total, dtype=np.float32), canvas.rows, canvas.columns)
+
+
+def _trunk(body: Body, u: FloatField, v: FloatField) -> FloatField:
+    outer = body.half_width * (1.10 + 0.16 * body.habitus)
+    half = curve((-0.2, 0.0, 0.1, 0.3, 0.5, 0.75, 1.2), (0.02, 0.35, 0.9, 1.0, 0.99, 0.97, 1.02))
+    deep = curve((-0.2, 0.0, 0.15, 0.3, 0.55, 0.8, 1.2), (4.0, 8.0, 14.0, 18.5, 21.5, 23.5, 24.0))
+    at = np.clip(v, -0.2, 1.2)
+    across = u / (half(at) * np.float32(outer)).astype(np.float32)
+    return np.asarray(deep(at) * np.sqrt(np.clip(1 - across**4.0, 0, 1)), dtype=np.float32)
+
+
+def _girdle(u: FloatField, v: FloatField) -> FloatField:
+    """Shoulder muscles: a thick rod from the neck to the shoulder joint."""
+    return _rod(u, v, ((0.10, 0.15), (0.46, 0.20)), radius=0.155, depth=14.0)
+
+
+def _arm(body: Body, u: FloatField, v: FloatField) -> FloatField:
+    ends = ((0.46, 0.20), (0.56 + 3 * body.arms, 1.3))
+    return _rod(u, v, ends, radius=0.105 * body.habitus, depth=12.0)
+
+
+def _neck(u: FloatField, v: FloatField) -> FloatField:
+    across = u / (np.float32(0.105) + np.maximum(v, 0) * np.float32(0.5))
+    fade = edge(0.2 - v, 0.08)
+    return np.asarray(fade * 11.5 * np.sqrt(np.clip(1 - across**2.4, 0, 1)), dtype=np.float32)
+
+
+def _rod(
+    u: FloatField,
+    v: FloatField,
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    *,
+    radius: float,
+    depth: float,
+) -> FloatField:
+    (u0, v0), (u1, v1) = ends
+    du, dv = u1 - u0, v1 - v0
+    t = np.clip(((u - u0) * du + (v - v0) * dv) / (du * du + dv * dv), 0, 1)
+    square = ((u - u0 - t * du) ** 2 + (v - v0 - t * dv) ** 2) / (radius * radius)
+    return np.asarray(depth * np.sqrt(np.clip(1 - square, 0, 1)), dtype=np.float32)
+
+
+def _breasts(body: Body, canvas: Canvas) -> FloatField:
+    rng = np.random.default_rng([body.seed, 4])
+    total = np.zeros((canvas.rows, canvas.columns), np.float32)
+    for side in (RIGHT, LEFT):
+        radius = 0.10 + 0.02 * body.breasts + float(rng.normal(0, 0.006))
+        du = (canvas.u * side - np.float32(0.53 * body.half_width + 0.02)) / np.float32(
+            1.15 * radius
+        )
+        dv = canvas.v - np.float32(body.domes[0] - 0.06 + float(rng.normal(0, 0.012)))
+        # Round and sharp below, fading into the chest wall above.
+        dv = np.where(dv > 0, dv / radius, dv / (2.2 * radius))
+        bulge = np.sqrt(np.clip(1 - du**2 - dv**2, 0, 1))
+        total += np.float32(body.breasts) * bulge.astype(np.float32)
+    return total
+
+
+def organs(body: Body, canvas: Canvas) -> FloatField:
+    """Return what heart, windpipe, gas and hila add to (or take from) the trunk, cm of water."""
+    air, gas, hila = canvas.layer(), canvas.layer(), canvas.layer()
+    _airways(body, air)
+    _gas(body, gas)
+    _hila(body, hila)
+    windpipe = np.float32(4.2) * air.field(0.004) + np.float32(8.0) * gas.field(0.006)
+    return np.asarray(np.float32(3.4) * hila.field(0.012) - windpipe, dtype=np.float32)
+
+
+def _airways(body: Body, layer: Layer) -> None:
+    top = body.apex
+    u = -0.004 + 0.7 * body.turn + body.shift
+    carina = (u - 0.002, top + 0.255)
+    layer.stroke(line((u, -0.3), (u + 0.002, top), carina), 0.036, 0.85)
+    layer.stroke(line(carina, (u - 0.035, top + 0.305), (u - 0.06, top + 0.35)), 0.026, 0.6)
+    layer.stroke(line(carina, (u + 0.05, top + 0.30), (u + 0.085, top + 0.325)), 0.023, 0.6)
+
+
+def _gas(body: Body, layer: Layer) -> None:
+    rng = np.random.default_rng([body.seed, 5])
+    dome = body.domes[1]
+    if body.stomach:
+        u, v = 0.13 + 0.05 * float(rng.random()), dome + 0.055
+        width = body.stomach
+        angle = np.linspace(math.pi, 2 * math.pi, 20)
+        roof = np.stack([u + width * np.cos(angle), v + 0.02 + 0.5 * width * np.sin(angle)], axis=1)
+        layer.polygon(roof, 0.75)
+    for _ in range(int(rng.integers(1, 6))):
+        centre = (float(rng.uniform(-0.25, 0.3)), dome + float(rng.uniform(0.13, 0.35)))
+        layer.ellipse(
+            centre, (float(rng.uniform(0.012, 0.04)), float(rng.uniform(0.01, 0.025))), 0.35
+        )
+
+
+def _hila(body: Body, layer: Layer) -> None:
+    for side in (RIGHT, LEFT):
+        u, v = hilum(body, side)
+        layer.ellipse((u, v - 0.005), (0.026, 0.040), 0.55)
+        layer.ellipse((u + side * 0.012, v + 0.045), (0.013, 0.05), 0.6)
+
+
+def hilum(body: Body, side: int) -> tuple[float, float]:
+    """Return where the vessels enter one lung; the left hilum lies higher."""
+    lean = body.shift + 0.5 * body.turn
+    return (
+        side * (0.072 if side == RIGHT else 0.08) + lean,
+        body.apex + 0.335 - 0.02 * (side == LEFT),
+    )
+
+
+def vessels(body: Body, canvas: Canvas) -> FloatField:
+    """Return the pulmonary vessels, float32 [H, W] in cm of water; not yet clipped to the lungs."""
+    coarse, fine = canvas.layer(), canvas.layer()
+    rng = np.random.default_rng([body.seed, 6])
+    for side in (RIGHT, LEFT):
+        for points, width in _tree(body, side, rng):
+            layer = coarse if width > 0.005 else fine
+            layer.stroke(points, width, min(1.0, 0.05 + width / 0.012))
+    both = coarse.field(0.0020) + fine.field(0.0011)
+    return np.asarray(_VESSEL_CM * both, dtype=np.float32)
+
+
+def _tree(
+    body: Body, side: int, rng: np.random.Generator
+) -> list[tuple[list[tuple[float, float]], float]]:
+    """Return the branches of one lung from the thinnest to the thickest."""
+    start = hilum(body, side)
+    normal = rng.standard_normal(6000)
+    # angle 0 points laterally, positive angles down
+    fan = np.array([-1.35, -1.05, -0.7, -0.35, -0.05, 0.2, 0.45, 0.7, 0.9, 1.1, 1.3, 1.45])
+    width = np.array(
+        [0.010, 0.009, 0.008, 0.006, 0.0055, 0.006, 0.008, 0.009, 0.010, 0.012, 0.012, 0.009]
+    )
+    active = deque(
+        (start[0], start[1] + 0.05 * math.sin(angle), angle + 0.08 * normal[i], float(w))
+        for i, (angle, w) in enumerate(zip(fan, width, strict=True))
+    )
+    branches: list[tuple[list[tuple[float, float]], float]] = []
+    draw = 20
+    while active and draw < len(normal) - 8:
+        u, v, angle, w = active.popleft()
+        step = 0.014 + 1.2 * w
+        bend = angle + 0.16 * normal[draw]
+        u2, v2 = u + side * step * math.cos(bend), v + step * math.sin(bend)
+        branches.append(([(u, v), (u2, v2)], w))
+        draw += 1
+        if w < 0.0011 or not 0.0 < side * u2 < body.half_width:
+            continue
+        active.append((u2, v2, bend, w * 0.92))
+        if normal[draw] > -0.15:
+            fork = 0.55 + 0.2 * abs(normal[draw + 1])
+            active.append((u2, v2, bend + math.copysign(fork, normal[draw + 2]), w * 0.62))
+        draw += 3
+    return sorted(branches, key=lambda branch: branch[1])
+
+
+def texture(body: Body, canvas: Canvas) -> FloatField:
+    """Return the fine grain of the lungs, float32 [H, W], mean 0, unit deviation at most."""
+    rng = np.random.default_rng([body.seed, 7])
+    grain = 0.5 * canvas.noise(rng, 60) + 0.5 * canvas.noise(rng, 150)
+    return np.asarray(grain, dtype=np.float32)

@@ -1,0 +1,66 @@
+"""`random_findings`: what a day's films show, as a list of findings to be drawn."""
+
+from typing import Final
+
+import numpy as np
+
+from dicom.phantom.disease import ZONES, PhantomFinding
+from dicom.report import Observation, Side
+
+# How often each is found on a film that is not normal; heart failure brings three at once.
+_FAILURE: Final = 0.22
+_ALONE: Final = {
+    Observation.ATELECTASIS: 0.24,
+    Observation.CARDIOMEGALY: 0.20,
+    Observation.CONSOLIDATION: 0.24,
+    Observation.EDEMA: 0.06,
+    Observation.PLEURAL_EFFUSION: 0.24,
+    Observation.PNEUMOTHORAX: 0.14,
+}
+
+
+def random_findings(rng: np.random.Generator, *, normal: float = 0.4) -> tuple[PhantomFinding, ...]:
+    """Return the findings of one film, none with the probability `normal`.
+
+    Heart, water in the lungs and water round them come together; the others by themselves or in pairs.
+    No observation comes twice.
+    """
+    if rng.random() < normal:
+        return ()
+    if rng.random() < _FAILURE:
+        return _heart_failure(rng)
+    names = list(_ALONE)
+    weights = np.asarray(list(_ALONE.values()))
+    count = 1 + int(rng.random() < 0.3)
+    chosen = rng.choice(len(names), size=count, replace=False, p=weights / weights.sum())
+    return tuple(_one(names[int(i)], rng) for i in chosen)
+
+
+def _heart_failure(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:
+    findings = [_one(Observation.CARDIOMEGALY, rng)]
+    if rng.random() < 0.75:
+        findings.append(_one(Observation.EDEMA, rng))
+    if rng.random() < 0.7:
+        side = Side.BILATERAL if rng.random() < 0.6 else Side.RIGHT
+        findings.append(_one(Observation.PLEURAL_EFFUSION, rng, side))
+    return tuple(findings)
+
+
+def _one(
+    observation: Observation, rng: np.random.Generator, side: Side | None = None
+) -> PhantomFinding:
+    extent = round(float(rng.beta(1.6, 2.0)), 3)
+    drawn_side = Side.RIGHT if rng.random() < 0.54 else Side.LEFT
+    if observation is Observation.CARDIOMEGALY:
+        return PhantomFinding(observation=observation, extent=extent)
+    if observation is Observation.EDEMA:
+        return PhantomFinding(observation=observation, side=Side.BILATERAL, extent=extent)
+    if observation is Observation.PLEURAL_EFFUSION and rng.random() < 0.25:
+        drawn_side = Side.BILATERAL
+    zone = ZONES[int(rng.choice(3, p=[0.25, 0.25, 0.5]))]
+    return PhantomFinding(
+        observation=observation,
+        side=side or drawn_side,
+        extent=extent,
+        zone=zone if observation is Observation.CONSOLIDATION else None,
+    )
