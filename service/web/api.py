@@ -1,0 +1,201 @@
+"""The JSON API: the same as the pages, for programs. docs/api.md describes each route."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from dicom.errors import InvalidIdentifier
+from dicom.identifiers import check_uid
+from service.errors import NotFound
+from service.jobs import JobState
+from service.records import Job
+from service.store import Store
+from service.web.acting import act
+from service.web.auth import same_origin
+from service.web.study_view import StudyRecord, study_record
+from service.web.wiring import Wiring, wiring
+from service.web.words import Situation, why
+
+_DEFAULT_LIMIT: Final = 100
+_LARGEST_LIMIT: Final = 1000
+_BODY_LIMIT: Final = 16 * 2**10
+
+
+async def jobs(request: Request) -> JSONResponse:
+    """Answer with jobs, the newest first: `state` (repeatable), `study`, `before`, `limit`."""
+    asked = request.query_params
+    states, limit = _states(asked.getlist("state")), _limit(asked.get("limit"))
+    here = wiring(request)
+
+    def find() -> dict[str, Any]:
+        found = here.store.jobs(
+            states, limit=limit, before=asked.get("before"), study=asked.get("study")
+        )
+        situation = here.observer.situation()
+        return {
+            "jobs": [job_json(here.store, job, situation) for job in found],
+            "next": found[-1].id if len(found) == limit else None,
+        }
+
+    return JSONResponse(await run_in_threadpool(find))
+
+
+async def job(request: Request) -> JSONResponse:
+    """Answer with one job: draft, deliveries, objects and events too."""
+    here, job_id = wiring(request), request.path_params["job_id"]
+    return JSONResponse(await run_in_threadpool(_job_in_full, here, job_id))
+
+
+async def study(request: Request) -> JSONResponse:
+    """Answer with one study: its films and its jobs, no patient attribute."""
+    here = wiring(request)
+    try:
+        uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("That is not a Study Instance UID.") from None
+
+    def find() -> dict[str, Any]:
+        return _study_json(here.store, study_record(here.store, uid), here.observer.situation())
+
+    return JSONResponse(await run_in_threadpool(find))
+
+
+def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """Return the handler of one action; it takes `{"reason": "…"}` as application/json."""
+
+    async def handler(request: Request) -> JSONResponse:
+        here, job_id = wiring(request), request.path_params["job_id"]
+        reason = await _reason(request)
+        changed = await run_in_threadpool(act, here, job_id, action, reason=reason)
+        return JSONResponse(await run_in_threadpool(_job_in_full, here, changed.id))
+
+    return handler
+
+
+async def _reason(request: Request) -> str:
+    """Return the reason in the body.
+
+    Only application/json is taken: a foreign page cannot send that without asking us first (CORS).
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, "Send application/json, at least {}.")
+    if not same_origin(request):
+        raise HTTPException(403, "Another site may not do this.")
+    if int(request.headers.get("content-length", "0")) > _BODY_LIMIT:
+        raise HTTPException(413, "The body is too large.")
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise HTTPException(400, "The body is not JSON.") from None
+    reason = body.get("reason", "") if isinstance(body, dict) else None
+    if not isinstance(reason, str):
+        raise HTTPException(400, 'The body is an object, "reason" a string.')
+    return reason
+
+
+def job_json(store: Store, found: Job, situation: Situation) -> dict[str, Any]:
+    """Return one job as the API lists it."""
+    deliveries = store.deliveries(found.id) if found.state is JobState.DRAFTED else ()
+    return {
+        "id": found.id,
+        "study_instance_uid": found.study_instance_uid,
+        "state": found.state.value,
+        "why": why(found, deliveries, situation).plain(),
+        "reason_code": found.reason_code,
+        "reason": found.reason,
+        "urgent": found.urgent,
+        "calling_ae": found.calling_ae,
+        "model": {"name": found.model_name, "version": found.model_version},
+        "revision": found.revision,
+        "created_at": found.created_at.isoformat(),
+        "updated_at": found.updated_at.isoformat(),
+        "not_before": found.not_before.isoformat() if found.not_before else None,
+        "attempts": found.attempts,
+        "first_error": found.first_error,
+        "last_error": found.last_error,
+        "supersedes": found.supersedes,
+        "superseded_by": found.superseded_by,
+    }
+
+
+def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
+    store = here.store
+    found = store.job(job_id)
+    return {
+        **job_json(store, found, here.observer.situation()),
+        "draft": found.draft.to_json() if found.draft else None,
+        "deliveries": [
+            {
+                "destination": each.destination,
+                "state": each.state.value,
+                "attempts": each.attempts,
+                "not_before": each.not_before.isoformat() if each.not_before else None,
+                "first_error": each.first_error,
+                "last_error": each.last_error,
+                "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
+            }
+            for each in store.deliveries(found.id)
+        ],
+        "objects": [
+            {
+                "kind": each.kind,
+                "sop_class_uid": each.sop_class_uid,
+                "sop_instance_uid": each.sop_instance_uid,
+                "series_instance_uid": each.series_instance_uid,
+                "sha256": each.sha256,
+            }
+            for each in store.objects(found.id)
+        ],
+        "events": [
+            {
+                "at": each.at.isoformat(),
+                "actor": each.actor,
+                "action": each.action,
+                "from_state": each.from_state.value if each.from_state else None,
+                "to_state": each.to_state.value,
+                "reason": each.reason,
+            }
+            for each in store.events(found.id)
+        ],
+    }
+
+
+def _study_json(store: Store, record: StudyRecord, situation: Situation) -> dict[str, Any]:
+    return {
+        "study_instance_uid": record.uid,
+        "jobs": [job_json(store, each, situation) for each in record.jobs],
+        "films": [
+            {
+                "sop_instance_uid": each.sop_instance_uid,
+                "sop_class_uid": each.sop_class_uid,
+                "series_instance_uid": each.series_instance_uid,
+                "transfer_syntax_uid": each.transfer_syntax_uid,
+                "calling_ae": each.calling_ae,
+                "received_at": each.received_at.isoformat(),
+                "bytes": each.size,
+                "conflict": each.conflict,
+            }
+            for each in record.instances
+        ],
+    }
+
+
+def _states(words: Sequence[str]) -> tuple[JobState, ...]:
+    try:
+        return tuple(JobState(word) for word in words)
+    except ValueError:
+        raise HTTPException(400, f"state: one of {', '.join(JobState)}.") from None
+
+
+def _limit(word: str | None) -> int:
+    if word is None:
+        return _DEFAULT_LIMIT
+    if not word.isascii() or not word.isdigit() or not 1 <= int(word[:6]) <= _LARGEST_LIMIT:
+        raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
+    return int(word)

@@ -1,0 +1,116 @@
+"""The web application and its process: `wetread web`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dicom.pixels import PixelLimits
+from service.config import Settings
+from service.store import Store
+from service.web import api, pages
+from service.web.acting import ACTIONS
+from service.web.auth import FormTokens, Guard
+from service.web.failures import HANDLERS, Edge
+from service.web.film import FilmCache
+from service.web.health import broker_fault, healthz, readyz
+from service.web.live import MAX_STREAMS, Hub
+from service.web.metrics import make_registry, metrics
+from service.web.render import STATIC_DIR
+from service.web.server import Server, address_of, announced, listen, run_until_signal
+from service.web.situation import Observer
+from service.web.wiring import Wiring
+
+# A page must not hang as long as a writer may wait for the database.
+_BUSY_SECONDS: Final = 5.0
+
+
+def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STREAMS) -> Wiring:
+    """Return the parts of the web process; nothing runs yet."""
+    limits = PixelLimits(
+        max_pixels=settings.reading.max_pixels, max_bytes=settings.receiver.max_object_bytes
+    )
+    return Wiring(
+        settings=settings,
+        store=store,
+        observer=Observer(store, lambda: broker_fault(settings)),
+        hub=Hub(store.version, max_streams=max_streams),
+        films=FilmCache(limits),
+        tokens=FormTokens(),
+        registry=make_registry(store, settings),
+    )
+
+
+def make_app(here: Wiring) -> Starlette:
+    """Return the application: routes, errors as pages or JSON, the guard around all of it."""
+    app = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(Guard, settings=here.settings.web), Middleware(Edge)],
+        exception_handlers=HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.state.wiring = here
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    here: Wiring = app.state.wiring
+    following = asyncio.create_task(here.hub.run())
+    try:
+        yield
+    finally:
+        here.hub.close()
+        here.films.close()
+        following.cancel()
+
+
+ROUTES: Final = [
+    Route("/", pages.queue),
+    Route("/live/queue", pages.queue_live),
+    Route("/live/queue.json", pages.queue_parts),
+    Route("/live/studies/{study_uid}.json", pages.study_parts),
+    Route("/live/studies/{study_uid}", pages.study_live),
+    Route("/studies/{study_uid}", pages.study),
+    Route("/studies/{study_uid}/films/{film_uid}.png", pages.study_film),
+    Route("/jobs/{job_id}", pages.job_page),
+    Route("/jobs/{job_id}/film.png", pages.job_film),
+    *[
+        Route(f"/jobs/{{job_id}}/{word}", pages.act_page(word), methods=["POST"])
+        for word in ACTIONS
+    ],
+    Route("/api/jobs", api.jobs),
+    Route("/api/jobs/{job_id}", api.job),
+    *[
+        Route(f"/api/jobs/{{job_id}}/{word}", api.act_json(word), methods=["POST"])
+        for word in ACTIONS
+    ],
+    Route("/api/studies/{study_uid}", api.study),
+    Route("/healthz", healthz),
+    Route("/readyz", readyz),
+    Route("/metrics", metrics),
+    Mount("/static", StaticFiles(directory=STATIC_DIR)),
+]
+
+
+def serve(settings: Settings) -> None:
+    """Serve the pages until SIGTERM or SIGINT, which ends every stream and returns within 2 seconds.
+
+    The address in force is written to `run/web.json` in the data folder. A database that is away
+    does not keep the page away: it says so.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+    with closing(listen(settings)) as listener:
+        url = address_of(listener)
+        busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
+        store = Store(settings.database_url, busy_seconds=busy)
+        here = make_wiring(settings, store)
+        with closing(store), announced(settings.run_dir, url):
+            run_until_signal(Server(make_app(here), here.hub), listener, store, url)

@@ -1,0 +1,109 @@
+"""Errors become answers: a page for people, JSON for programs, and one line in the log."""
+
+import traceback
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import NotFound, StoreError
+from service.jobs import IllegalTransition
+from service.log import get_logger
+from service.web.render import page
+
+_TITLES: Final = {
+    400: "That was not understood",
+    403: "Not allowed",
+    404: "Not found",
+    405: "That is not possible here",
+    413: "Too large",
+    415: "That was not understood",
+    422: "This film cannot be shown",
+    503: "Busy",
+}
+
+log = get_logger(__name__)
+
+
+class Edge:
+    """ASGI middleware: whatever nobody expected ends here, in a log line and an answer.
+
+    The log gets the class and the place of the error, not its words: they may quote a value.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer 500 when that raises."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:  # noqa: BLE001 - the web request is one of the three edges
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error(
+                "request_failed",
+                error=type(error).__name__,
+                place=f"{place.name}:{place.lineno}",
+            )
+            if scope["type"] == "http" and not begun:
+                await _broken(Request(scope))(scope, receive, send)
+
+
+async def _answer_not_found(request: Request, error: Exception) -> Response:
+    return _failure(request, 404, "Not found", str(error))
+
+
+async def _answer_illegal(request: Request, error: Exception) -> Response:
+    words = f"{str(error).capitalize()}. It has changed since this page was made, perhaps."
+    return _failure(request, 409, "That is not possible now", words)
+
+
+async def _answer_away(request: Request, error: Exception) -> Response:
+    log.warning("store_failed", reason=type(error).__name__)
+    words = (
+        "The database does not answer, or lacks what this version needs. Nothing is lost: "
+        "/readyz and the log tell more."
+    )
+    return _failure(request, 503, "The database cannot be used now", words)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    words = error.detail if isinstance(error, HTTPException) else ""
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 404 and words == "Not Found":
+        words = "There is no page of this name."
+    return _failure(request, status, _TITLES.get(status, "That did not work"), words, headers)
+
+
+def _broken(request: Request) -> Response:
+    words = "This is a fault of Wetread; the log names it. Jobs are not affected."
+    return _failure(request, 500, "Something broke", words)
+
+
+def _failure(
+    request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    if request.url.path.startswith(("/api/", "/live/")):
+        return JSONResponse({"error": words or title}, status, headers)
+    html = page("error.html", title=title, detail=words, back="/", back_words="To the queue")
+    return HTMLResponse(html, status, headers)
+
+
+HANDLERS: Final = {
+    NotFound: _answer_not_found,
+    IllegalTransition: _answer_illegal,
+    StoreError: _answer_away,
+    HTTPException: _answer_http,
+}

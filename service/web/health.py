@@ -1,0 +1,112 @@
+"""`/healthz`: this process lives. `/readyz`: every part that a study needs is in place, or which is not.
+
+Both are open, so that probes need no password: they name no patient, no study, no address and no user.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from service import schema
+from service.config import Settings
+from service.errors import ConfigurationError, SchemaMismatch, StoreError
+from service.store import Store
+from service.web.wiring import wiring
+from service.web.words import READING_ROLE, Situation
+
+# Seconds that Redis may take; a probe must not hang.
+_WAIT: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartHealth:
+    """One part of readiness; `fault` is a sentence, or "" when all is well."""
+
+    name: str
+    fault: str
+
+
+async def healthz(_request: Request) -> JSONResponse:
+    """Answer 200: the process serves requests."""
+    return JSONResponse({"status": "alive"})
+
+
+async def readyz(request: Request) -> JSONResponse:
+    """Answer 200 with every part, or 503 that names what is at fault."""
+    here = wiring(request)
+    parts = await run_in_threadpool(readiness, here.store, here.settings)
+    faults = [each.name for each in parts if each.fault]
+    body = {
+        "status": "ready" if not faults else "not ready",
+        "faults": faults,
+        "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
+    }
+    return JSONResponse(body, status_code=503 if faults else 200)
+
+
+def readiness(store: Store, settings: Settings) -> list[PartHealth]:
+    """Return each part's health, looked at now; waits a few seconds at most."""
+    return [
+        PartHealth(name="database", fault=database_fault(settings)),
+        PartHealth(name="broker", fault=broker_fault(settings)),
+        PartHealth(name="spool", fault=spool_fault(settings)),
+        PartHealth(name="reading_worker", fault=_reader_fault(store)),
+    ]
+
+
+def database_fault(settings: Settings) -> str:
+    """Return what is wrong with the database, or ""."""
+    try:
+        schema.check(settings.database_url)
+    except SchemaMismatch:
+        return "The database is at another revision than this code needs: run `wetread db upgrade`."
+    except StoreError:
+        return "The database does not answer."
+    return ""
+
+
+def broker_fault(settings: Settings) -> str:
+    """Return what is wrong with the message broker, or ""."""
+    try:
+        url = settings.broker_url
+    except ConfigurationError:
+        return "No Redis is configured, and no private one is running."
+    try:
+        with Redis.from_url(url, socket_connect_timeout=_WAIT, socket_timeout=_WAIT) as client:
+            client.ping()
+    except (RedisError, ValueError):
+        return "Redis does not answer. Jobs are safe in the database and go on by themselves."
+    return ""
+
+
+def spool_fault(settings: Settings) -> str:
+    """Return why films could not be taken now, or ""."""
+    folder = settings.spool_dir
+    try:
+        free = shutil.disk_usage(folder).free
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return f"The spool cannot be written: {error.strerror}."
+    needed = settings.receiver.min_free_bytes
+    if free < needed:
+        return f"The spool's disk has {free // 2**20} MiB free, {needed // 2**20} MiB are needed."
+    return ""
+
+
+def _reader_fault(store: Store) -> str:
+    try:
+        situation = Situation(now=store.now(), processes=store.processes())
+    except StoreError:
+        return "Not known: the database does not answer."
+    absent = situation.absent(READING_ROLE)
+    return absent.plain().capitalize() if absent else ""

@@ -1,0 +1,145 @@
+"""Live updates: one look at the store for all open pages, Server-Sent Events to each of them.
+
+A page names its view by a key. While somebody watches, one task asks the store for its version; on a
+change (and every few seconds, because "no worker is alive" comes true without any row changing) each
+watched view is rendered once and every watcher is sent what it is missing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from service.errors import StoreError
+from service.log import get_logger
+from service.web.render import NOTHING, Snapshot
+
+LOOK_EVERY: Final = 0.3
+RENDER_AT_LEAST_EVERY: Final = 3.0
+MAX_STREAMS: Final = 64
+# A reader that takes no bytes for this long is gone; its stream is closed.
+_SEND_TIMEOUT: Final = 20.0
+_PING_SECONDS: Final = 15
+
+log = get_logger(__name__)
+
+
+@dataclass(eq=False)
+class _View:
+    render: Callable[[], Snapshot]
+    watchers: set["_Watcher"] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class _Watcher:
+    # One slot: a slow reader gets the newest snapshot, never a backlog.
+    latest: Snapshot | None = None
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def give(self, snapshot: Snapshot) -> None:
+        self.latest = snapshot
+        self.woken.set()
+
+
+class Hub:
+    """Knows who watches what; `run` is its task, `close` ends every stream."""
+
+    def __init__(self, version: Callable[[], object], *, max_streams: int = MAX_STREAMS) -> None:
+        """Take what tells that something changed; call it in a thread.
+
+        Args:
+            version: Cheap; equal results mean that nothing changed.
+            max_streams: More are refused with 503, and the page asks every few seconds instead.
+        """
+        self._version = version
+        self._max_streams = max_streams
+        self._views: dict[str, _View] = {}
+        self._watched = asyncio.Event()
+        self._closed = False
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return sum(len(view.watchers) for view in self._views.values())
+
+    def close(self) -> None:
+        """End every stream and refuse new ones."""
+        self._closed = True
+        self._watched.set()
+        for view in self._views.values():
+            for watcher in view.watchers:
+                watcher.woken.set()
+
+    def stream(self, key: str, render: Callable[[], Snapshot]) -> Response:
+        """Return the response that follows view `key`, or 503 when there are too many."""
+        if self._closed or self.streams >= self._max_streams:
+            return JSONResponse(
+                {"error": "too many live pages"}, status_code=503, headers={"Retry-After": "60"}
+            )
+        watcher = _Watcher()
+        self._views.setdefault(key, _View(render)).watchers.add(watcher)
+        self._watched.set()
+        return EventSourceResponse(
+            self._events(key, render, watcher), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
+        )
+
+    async def run(self) -> None:
+        """Look and render until closed."""
+        seen: object = None
+        rendered = 0.0
+        clock = asyncio.get_running_loop().time
+        while not self._closed:
+            await self._watched.wait()
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                version = await run_in_threadpool(self._version)
+                if version != seen or clock() - rendered >= RENDER_AT_LEAST_EVERY:
+                    seen, rendered = version, clock()
+                    await self._render_all()
+            except StoreError as error:
+                log.warning("live_update_failed", reason=str(error))
+                await asyncio.sleep(1)
+
+    async def _render_all(self) -> None:
+        for view in list(self._views.values()):
+            snapshot = await run_in_threadpool(view.render)
+            for watcher in view.watchers:
+                watcher.give(snapshot)
+
+    async def _events(
+        self, key: str, render: Callable[[], Snapshot], watcher: _Watcher
+    ) -> AsyncIterator[ServerSentEvent]:
+        known = NOTHING
+        try:
+            with suppress(StoreError):
+                watcher.give(await run_in_threadpool(render))
+            while True:
+                await watcher.woken.wait()
+                watcher.woken.clear()
+                if self._closed:
+                    return
+                snapshot = watcher.latest
+                if snapshot is None:
+                    continue
+                change = snapshot.since(known)
+                if change["parts"] or snapshot.order != known.order:
+                    yield ServerSentEvent(json.dumps(change), event="parts", retry=2000)
+                known = snapshot
+        finally:
+            self._leave(key, watcher)
+
+    def _leave(self, key: str, watcher: _Watcher) -> None:
+        view = self._views.get(key)
+        if view is None:
+            return
+        view.watchers.discard(watcher)
+        if not view.watchers:
+            del self._views[key]
+        if not self._views and not self._closed:
+            self._watched.clear()

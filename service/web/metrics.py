@@ -1,0 +1,149 @@
+"""`/metrics` for Prometheus, computed from the store at each scrape; no patient, no UID as a label."""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.config import Settings
+from service.errors import StoreError
+from service.jobs import DeliveryState, JobState
+from service.store import Store
+from service.web.wiring import wiring
+from service.web.words import Situation
+
+_RECENT_INCIDENTS: Final = 1000
+_RECENT_DRAFTS: Final = 100
+
+
+async def metrics(request: Request) -> Response:
+    """Answer with the metrics in Prometheus' text format."""
+    registry = wiring(request).registry
+    return Response(
+        await run_in_threadpool(generate_latest, registry), media_type=CONTENT_TYPE_LATEST
+    )
+
+
+def make_registry(store: Store, settings: Settings) -> CollectorRegistry:
+    """Return a registry of what the store knows, and of this process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry, namespace="wetread_web")
+    registry.register(StoreCollector(store, settings))
+    return registry
+
+
+class StoreCollector(Collector):
+    """Asks the store at each scrape; a store that does not answer is itself a metric."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Take where to ask."""
+        self._store = store
+        self._settings = settings
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family."""
+        yield self._spool()
+        try:
+            families = [
+                self._jobs(),
+                self._oldest(),
+                self._stages(),
+                self._incidents(),
+                self._processes(),
+                self._deliveries(),
+            ]
+        except StoreError:
+            yield _family("wetread_database_up", "Whether the database answered.", 0)
+            return
+        yield _family("wetread_database_up", "Whether the database answered.", 1)
+        yield from families
+
+    def _jobs(self) -> Metric:
+        family = GaugeMetricFamily("wetread_jobs", "Jobs by state.", labels=["state"])
+        counts = self._store.counts()
+        for state in JobState:
+            family.add_metric([state.value], counts.get(state, 0))
+        return family
+
+    def _oldest(self) -> Metric:
+        oldest = self._store.oldest_waiting()
+        age = (self._store.now() - oldest.created_at).total_seconds() if oldest else 0.0
+        return _family(
+            "wetread_oldest_waiting_seconds",
+            "Age of the oldest job without a draft.",
+            max(age, 0.0),
+        )
+
+    def _stages(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_stage_seconds",
+            "Time per stage over the latest drafts.",
+            labels=["stage", "quantile"],
+        )
+        drafted = self._store.jobs((JobState.DRAFTED, JobState.COMPLETED), limit=_RECENT_DRAFTS)
+        times: defaultdict[str, list[float]] = defaultdict(list)
+        for job in drafted:
+            for stage, milliseconds in (job.draft.timings_ms if job.draft else {}).items():
+                times[stage].append(milliseconds / 1000)
+        for stage, measured in sorted(times.items()):
+            measured.sort()
+            for quantile in (0.5, 0.95):
+                family.add_metric(
+                    [stage, str(quantile)], measured[int(quantile * (len(measured) - 1))]
+                )
+        return family
+
+    def _incidents(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_recent_incidents",
+            "The latest incidents by kind.",
+            labels=["kind"],
+        )
+        kinds = Counter(each.kind for each in self._store.incidents(_RECENT_INCIDENTS))
+        for kind, count in sorted(kinds.items()):
+            family.add_metric([kind], count)
+        return family
+
+    def _processes(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_processes", "Processes by role, alive and silent.", labels=["role", "alive"]
+        )
+        processes = self._store.processes()
+        situation = Situation(now=self._store.now(), processes=processes)
+        seen = Counter((each.role, situation.alive(each)) for each in processes)
+        for role in sorted({role for role, _ in seen}):
+            for alive in (True, False):
+                family.add_metric([role, str(alive).lower()], seen[role, alive])
+        return family
+
+    def _deliveries(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_deliveries",
+            "Deliveries by destination and state.",
+            labels=["destination", "state"],
+        )
+        counts = self._store.delivery_counts()
+        names = {each.name for each in self._settings.destinations} | {name for name, _ in counts}
+        for name in sorted(names):
+            for state in DeliveryState:
+                family.add_metric([name, state.value], counts.get((name, state), 0))
+        return family
+
+    def _spool(self) -> Metric:
+        try:
+            free = float(shutil.disk_usage(self._settings.spool_dir).free)
+        except OSError:
+            free = 0.0
+        return _family("wetread_spool_free_bytes", "Free space on the spool's disk.", free)
+
+
+def _family(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=value)

@@ -1,0 +1,204 @@
+"""The pages for people: the queue, a study, films, and the forms that act on a job."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from dicom.errors import DicomError, InvalidIdentifier, OutOfResources
+from dicom.identifiers import check_uid
+from service.errors import NotFound
+from service.jobs import JobState
+from service.web.acting import act
+from service.web.auth import same_origin
+from service.web.film import THUMBNAIL_SIZE, Picture
+from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
+from service.web.render import NOTHING, Snapshot, page
+from service.web.study_view import identity, study_record, study_snapshot
+from service.web.wiring import Wiring, wiring
+
+_FORM_LIMIT: Final = 16 * 2**10
+
+
+async def queue(request: Request) -> Response:
+    """Answer with the queue."""
+    return HTMLResponse(await run_in_threadpool(_queue_html, wiring(request), _choice(request)))
+
+
+async def queue_live(request: Request) -> Response:
+    """Answer with the stream of the queue's changes."""
+    choice = _choice(request)
+    here = wiring(request)
+    return here.hub.stream(choice.key, _queue_view(here, choice))
+
+
+async def queue_parts(request: Request) -> Response:
+    """Answer with every part of the queue, for a page that has no stream."""
+    snapshot = await run_in_threadpool(_queue_view(wiring(request), _choice(request)))
+    return JSONResponse(snapshot.since(NOTHING))
+
+
+async def study(request: Request) -> Response:
+    """Answer with a study's page."""
+    uid, job_id = _study_uid(request), request.query_params.get("job")
+    return HTMLResponse(await run_in_threadpool(_study_html, wiring(request), uid, job_id))
+
+
+async def study_live(request: Request) -> Response:
+    """Answer with the stream of a study's changes."""
+    uid, job_id = _study_uid(request), request.query_params.get("job")
+    render = _study_view(wiring(request), uid, job_id)
+    await run_in_threadpool(render)  # an unknown study is 404, not a silent stream
+    return wiring(request).hub.stream(f"study {uid} {job_id or ''}", render)
+
+
+async def study_parts(request: Request) -> Response:
+    """Answer with every part of a study's page."""
+    render = _study_view(wiring(request), _study_uid(request), request.query_params.get("job"))
+    return JSONResponse((await run_in_threadpool(render)).since(NOTHING))
+
+
+async def job_page(request: Request) -> Response:
+    """Redirect to the study's page at this job."""
+    job = await run_in_threadpool(wiring(request).store.job, request.path_params["job_id"])
+    return RedirectResponse(_study_url(job.study_instance_uid, job.id), status_code=303)
+
+
+async def job_film(request: Request) -> Response:
+    """Answer with the film that a job read as PNG, with its findings drawn in when there are any."""
+    here = wiring(request)
+    only_source = "source" in request.query_params
+    picture = await run_in_threadpool(
+        _job_picture, here, request.path_params["job_id"], only_source=only_source
+    )
+    return await _png(here, picture)
+
+
+async def study_film(request: Request) -> Response:
+    """Answer with one received film as PNG, small with `?size=160`."""
+    here = wiring(request)
+    uid, film = _study_uid(request), check_uid(request.path_params["film_uid"])
+    path = await run_in_threadpool(_film_path, here, uid, film)
+    small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
+    picture = Picture(path=path, size=THUMBNAIL_SIZE) if small else Picture(path=path)
+    return await _png(here, picture)
+
+
+def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return the handler of one form: checks who asks, acts, and goes back to the study's page."""
+
+    async def handler(request: Request) -> Response:
+        here = wiring(request)
+        job_id = request.path_params["job_id"]
+        if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
+            raise HTTPException(413, "The form is too large.")
+        form = await request.form(max_files=0, max_fields=5)
+        token, reason = str(form.get("csrf", "")), str(form.get("reason", ""))
+        if not same_origin(request) or not here.tokens.valid(job_id, token):
+            raise HTTPException(
+                403, "This form was not made by this page, or is too old. Go back and reload it."
+            )
+        job = await run_in_threadpool(act, here, job_id, action, reason=reason)
+        return RedirectResponse(_study_url(job.study_instance_uid, job.id), status_code=303)
+
+    return handler
+
+
+def _choice(request: Request) -> QueueChoice:
+    state = request.query_params.get("state")
+    try:
+        chosen = JobState(state) if state else None
+    except ValueError:
+        raise NotFound("There is no such state.") from None
+    return QueueChoice(state=chosen, before=request.query_params.get("before", ""))
+
+
+def _queue_view(here: Wiring, choice: QueueChoice) -> Callable[[], Snapshot]:
+    return lambda: queue_snapshot(here.store, here.settings, here.observer.situation(), choice)
+
+
+def _queue_html(here: Wiring, choice: QueueChoice) -> str:
+    snapshot = _queue_view(here, choice)()
+    asked = {"state": choice.state.value if choice.state else "", "before": choice.before}
+    asked = {key: value for key, value in asked.items() if value}
+    state = {key: value for key, value in asked.items() if key == "state"}
+    rows = snapshot.order or ()
+    last = rows[-1].removeprefix("job-") if len(rows) == PAGE_LENGTH else ""
+    return page(
+        "queue.html",
+        site_name=here.settings.site_name,
+        snapshot=snapshot,
+        chosen=choice.state,
+        before=choice.before,
+        older_url=f"/?{urlencode({**state, 'before': last})}" if last else "",
+        newest_url=f"/?{urlencode(state)}" if state else "/",
+        live_url=f"/live/queue?{urlencode(asked)}",
+        poll_url=f"/live/queue.json?{urlencode(asked)}",
+    )
+
+
+def _study_view(here: Wiring, uid: str, job_id: str | None) -> Callable[[], Snapshot]:
+    def render() -> Snapshot:
+        record = study_record(here.store, uid, job_id)
+        situation = here.observer.situation()
+        return study_snapshot(here.store, here.settings, situation, record, here.tokens)
+
+    return render
+
+
+def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
+    pairs, fault = identity(study_record(here.store, uid, job_id))
+    asked = f"?{urlencode({'job': job_id})}" if job_id else ""
+    return page(
+        "study.html",
+        site_name=here.settings.site_name,
+        snapshot=_study_view(here, uid, job_id)(),
+        study_uid=uid,
+        identity=pairs,
+        identity_fault=fault,
+        live_url=f"/live/studies/{uid}{asked}",
+        poll_url=f"/live/studies/{uid}.json{asked}",
+    )
+
+
+def _study_uid(request: Request) -> str:
+    try:
+        return check_uid(request.path_params["study_uid"], "Study Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("That is not a Study Instance UID.") from None
+
+
+def _study_url(uid: str, job_id: str) -> str:
+    return f"/studies/{quote(uid)}?{urlencode({'job': job_id})}"
+
+
+def _job_picture(here: Wiring, job_id: str, *, only_source: bool) -> Picture:
+    job = here.store.job(job_id)
+    overlays = [each for each in here.store.objects(job.id) if each.kind == "overlay"]
+    if overlays and not only_source:
+        return Picture(path=overlays[0].path, drawn=True)
+    if job.draft is None:
+        raise NotFound("No film has been read for this job.")
+    source = job.draft.source.sop_instance_uid
+    return Picture(path=_film_path(here, job.study_instance_uid, source))
+
+
+def _film_path(here: Wiring, study_uid: str, film_uid: str) -> Path:
+    for instance in here.store.instances(study_uid):
+        if instance.sop_instance_uid == film_uid and not instance.conflict:
+            return instance.path
+    raise NotFound("There is no such film.")
+
+
+async def _png(here: Wiring, picture: Picture) -> Response:
+    try:
+        return Response(await here.films.png(picture), media_type="image/png")
+    except OutOfResources as error:
+        raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
+    except DicomError as error:
+        raise HTTPException(422, f"This film cannot be shown: {error}.") from None

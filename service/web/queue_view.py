@@ -1,0 +1,92 @@
+"""What the queue's page shows, as a Snapshot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from service.config import Settings
+from service.jobs import JobState
+from service.records import Job
+from service.store import Store
+from service.web.render import Snapshot, part
+from service.web.words import READING_ROLE, Reason, Situation, why
+
+PAGE_LENGTH = 100
+_INCIDENTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueChoice:
+    """Which jobs the page lists.
+
+    Attributes:
+        state: Only these; all when None.
+        before: Only those older than the job of this id; the newest when empty.
+    """
+
+    state: JobState | None = None
+    before: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return a word that is equal for equal choices."""
+        return f"queue {self.state or ''} {self.before}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notice:
+    weight: str
+    title: str
+    reason: Reason
+
+
+def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
+    """Return the jobs of one page, the newest first, and one more when older ones exist."""
+    states = (choice.state,) if choice.state else ()
+    return store.jobs(states, limit=PAGE_LENGTH + 1, before=choice.before or None)
+
+
+def queue_snapshot(
+    store: Store, settings: Settings, situation: Situation, choice: QueueChoice
+) -> Snapshot:
+    """Return the queue as it is now."""
+    counts = store.counts()
+    total = sum(counts.values())
+    jobs = listed_jobs(store, choice)[:PAGE_LENGTH]
+    rows = {f"job-{job.id}": _row(store, job, situation) for job in jobs}
+    parts = {
+        "notices": part("notices", notices=_notices(situation, counts.get(JobState.SCHEDULED, 0))),
+        "counts": part(
+            "counts",
+            total=total,
+            chosen=choice.state,
+            counts=[(state, counts.get(state, 0)) for state in JobState],
+        ),
+        "empty": part("empty", total=total, nothing=not jobs, receiver=settings.receiver),
+        "processes": part(
+            "processes",
+            processes=[(each, situation.alive(each)) for each in situation.processes],
+        ),
+        "incidents": part("incidents", incidents=store.incidents(limit=_INCIDENTS)),
+        **rows,
+    }
+    return Snapshot(parts=parts, order=tuple(rows))
+
+
+def _row(store: Store, job: Job, situation: Situation) -> Markup:
+    deliveries = store.deliveries(job.id) if job.state is JobState.DRAFTED else ()
+    return part("row", job=job, reason=why(job, deliveries, situation))
+
+
+def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
+    notices = []
+    stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
+    absent = situation.absent(READING_ROLE)
+    if absent is not None:
+        reason = absent.followed_by(stakes)
+        notices.append(_Notice(weight="bad", title="Nothing is read now:", reason=reason))
+    if situation.broker_fault:
+        reason = Reason(situation.broker_fault)
+        notices.append(_Notice(weight="bad", title="The message broker is away:", reason=reason))
+    return notices

@@ -1,0 +1,102 @@
+"""Templates to HTML, every value escaped; the parts of a page that can be replaced alone."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydicom.uid import UID
+
+from service.web.words import STATE_WORDS
+
+_HERE: Final = Path(__file__).parent
+STATIC_DIR: Final = _HERE / "static"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A page's replaceable parts at one moment.
+
+    Attributes:
+        parts: HTML by the id of its root element; equal content gives equal text at any time, so
+            that only what changed is sent.
+        order: Ids of those parts that are rows of the page's list, in order.
+    """
+
+    parts: Mapping[str, Markup]
+    order: tuple[str, ...] | None = None
+
+    def since(self, known: "Snapshot") -> dict[str, Any]:
+        """Return as JSON types what somebody who has `known` is missing."""
+        fresh = {key: html for key, html in self.parts.items() if known.parts.get(key) != html}
+        return {"parts": fresh, "order": list(self.order) if self.order is not None else None}
+
+
+def _clock(at: datetime, *, seconds: bool = False) -> str:
+    local = at.astimezone()
+    return local.strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
+
+
+def _short_uid(uid: str) -> str:
+    return uid if len(uid) <= 28 else f"{uid[:12]}…{uid[-14:]}"
+
+
+def _sentence_case(text: str) -> str:
+    words = str(text).replace("_", " ").replace("-", " ") if " " not in str(text) else str(text)
+    return words[:1].upper() + words[1:].replace(" sr", " SR")
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _uid_name(uid: str) -> str:
+    return UID(uid).name
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        clock=_clock,
+        short_uid=_short_uid,
+        sentence_case=_sentence_case,
+        size=_size,
+        state_word=lambda state: STATE_WORDS.get(state, str(state).capitalize()),
+        uid_name=_uid_name,
+    )
+    return environment
+
+
+_TEMPLATES: Final = _environment()
+
+
+def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
+    """Return a whole page."""
+    given = {"site_name": "", "live_url": "", "poll_url": ""}
+    return _TEMPLATES.get_template(name).render({**given, **values})
+
+
+def part(name: str, **values: Any) -> Markup:  # noqa: ANN401 - whatever the template shows
+    """Return one replaceable part; its root element carries the hash of its content.
+
+    Values are escaped, so the first `data-hash=""` is the template's own.
+    """
+    html = _TEMPLATES.get_template(f"parts/{name}.html").render(values).strip()
+    digest = hashlib.blake2b(html.encode(), digest_size=6).hexdigest()
+    return Markup(html.replace('data-hash=""', f'data-hash="{digest}"', 1))  # noqa: S704 - rendered with autoescape
+
+
+NOTHING: Final = Snapshot(parts={})

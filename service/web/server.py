@@ -1,0 +1,146 @@
+"""The process around the application: its address, its heartbeat, its orderly end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+
+from service.config import Settings, restarts
+from service.errors import ConfigurationError, StoreError
+from service.log import get_logger
+from service.store import Store
+from service.web.live import Hub
+
+BEAT_EVERY: Final = 5.0
+_STOP_SECONDS: Final = 1
+_BACKLOG: Final = 128
+
+log = get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends the live streams first, so that a stop does not wait for pages that stay open."""
+
+    def __init__(self, app: Starlette, hub: Hub) -> None:
+        """Take the application and the streams that it serves."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                log_config=None,
+                access_log=False,  # addresses of pages hold study UIDs and nothing that is needed
+                server_header=False,
+                timeout_graceful_shutdown=_STOP_SECONDS,
+                timeout_keep_alive=15,
+            )
+        )
+        self._hub = hub
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `run_until_signal`: uvicorn would raise them again at the end."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close streams, then connections."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket that the settings name; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: It cannot be had.
+    """
+    host, port = settings.web.host, settings.web.port
+    try:
+        return socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"web.host, web.port: cannot listen on {host} port {port}: {error.strerror}"
+        ) from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL at which a browser on this machine finds the page."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
+    return f"http://{host}:{port}/"
+
+
+@contextlib.contextmanager
+def announced(folder: Path, url: str) -> Generator[None, None, None]:
+    """Keep `web.json` with the address and the process id in `folder` while this lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft, final = folder / f"web.json.{os.getpid()}", folder / "web.json"
+    draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+    draft.replace(final)
+    log.info("web_listening", url=url)
+    try:
+        yield
+    finally:
+        final.unlink(missing_ok=True)
+        log.info("web_stopped")
+
+
+def run_until_signal(server: Server, listener: socket.socket, store: Store, url: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    asyncio.run(_serve(server, listener, store, url))
+
+
+async def _serve(server: Server, listener: socket.socket, store: Store, url: str) -> None:
+    beating = asyncio.create_task(_beat(store, url))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        beating.cancel()
+        with contextlib.suppress(StoreError):
+            await run_in_threadpool(store.sign_off, process_name())
+
+
+async def _beat(store: Store, url: str) -> None:
+    started = datetime.now(UTC)
+    while True:
+        try:
+            await run_in_threadpool(_beat_once, store, started, url)
+        except StoreError as error:
+            log.warning("heartbeat_failed", reason=type(error).__name__)
+        await asyncio.sleep(BEAT_EVERY)
+
+
+def _beat_once(store: Store, started: datetime, url: str) -> None:
+    store.beat(
+        process_name(),
+        "web",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=started,
+        restarts=restarts(),
+        detail=url,
+    )
+
+
+def process_name() -> str:
+    """Return the name of this part on this machine."""
+    return f"web@{socket.gethostname()}"

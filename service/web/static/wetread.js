@@ -1,0 +1,139 @@
+// Live parts of a page. The server renders; this swaps what changed: Server-Sent Events first, polling
+// where a stream is refused. Each part is an element with an id and data-hash; rows also have an order.
+"use strict";
+(() => {
+  const page = document.querySelector("[data-live]");
+  const light = document.getElementById("live");
+  const spoken = document.getElementById("spoken");
+  const POLL_MS = 4000;
+  let polling = 0;
+  let stale = new Map();
+
+  const MODES = { live: "live", polling: "checked every few seconds", away: "not connected, trying again" };
+  const mode = (name) => {
+    if (light.dataset.mode === name) return;
+    light.dataset.mode = name;
+    light.textContent = MODES[name];
+  };
+
+  // ---- times: the server writes absolute ones, here they become distances that tick
+  const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const distance = (seconds) => {
+    for (const [size, unit] of UNITS) if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
+    return "now";
+  };
+  const tick = () => {
+    const now = Date.now();
+    for (const element of document.querySelectorAll("time[data-rel]")) {
+      if (!element.title) element.title = element.textContent;
+      const seconds = (now - Date.parse(element.dateTime)) / 1000;
+      const kind = element.dataset.rel;
+      let text = distance(Math.abs(seconds));
+      if (kind === "ago" && text !== "now") text = seconds < 0 ? `in ${text}` : `${text} ago`;
+      if (element.textContent !== text) element.textContent = text;
+    }
+  };
+
+  // ---- parts
+  const element = (html) => {
+    const box = document.createElement("template");
+    box.innerHTML = html.trim();
+    return box.content.firstElementChild;
+  };
+  const refocus = (held) => {
+    if (!held) return;
+    const again = held.id ? document.getElementById(held.id)
+      : held.href ? document.querySelector(`[href="${CSS.escape(held.href)}"]`) : null;
+    if (again) again.focus({ preventScroll: true });
+  };
+  const swap = (id, html) => {
+    const old = document.getElementById(id);
+    const fresh = element(html);
+    if (!old || !fresh) return fresh;
+    if (old.dataset.hash === fresh.dataset.hash) return null;
+    if (old.querySelector("details[open] form")) { stale.set(id, html); return null; } // somebody is writing
+    const active = document.activeElement;
+    const held = old.contains(active) ? { id: active.id, href: active.getAttribute("href") } : null;
+    if (fresh.dataset.word && old.dataset.word !== fresh.dataset.word) say(fresh.dataset.word);
+    if (fresh.dataset.word) fresh.classList.add("changed");
+    old.replaceWith(fresh);
+    refocus(held);
+    return null;
+  };
+  const apply = ({ parts, order }) => {
+    const added = new Map();
+    for (const [id, html] of Object.entries(parts)) {
+      const fresh = swap(id, html);
+      if (fresh) added.set(id, fresh);
+    }
+    if (order) arrange(order, added);
+    tick();
+  };
+  const arrange = (order, added) => {
+    const body = document.getElementById("rows");
+    if (!body) return;
+    const wanted = new Set(order);
+    for (const row of [...body.children]) if (!wanted.has(row.id)) row.remove();
+    let place = body.firstElementChild;
+    for (const id of order) {
+      const row = added.get(id) || document.getElementById(id);
+      if (!row) continue;
+      if (added.has(id)) row.classList.add("changed");
+      if (row === place) place = place.nextElementSibling;
+      else body.insertBefore(row, place);
+    }
+  };
+  document.addEventListener("toggle", (event) => {
+    if (event.target.open) return;
+    const waiting = stale;
+    stale = new Map();
+    for (const [id, html] of waiting) swap(id, html);
+    tick();
+  }, true);
+
+  // ---- what a screen reader hears: a few changes one by one, many as a count
+  let words = [];
+  let speaking = 0;
+  const say = (word) => {
+    words.push(word);
+    if (speaking) return;
+    speaking = setTimeout(() => {
+      spoken.textContent = words.length > 3 ? `${words.length} studies changed` : words.join("; ");
+      words = [];
+      speaking = 0;
+    }, 1500);
+  };
+
+  // ---- transport
+  const poll = async () => {
+    try {
+      const answer = await fetch(page.dataset.poll, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      apply(await answer.json());
+      mode("polling");
+    } catch {
+      mode("away");
+    }
+  };
+  const startPolling = () => {
+    if (polling) return;
+    poll();
+    polling = setInterval(() => { if (!document.hidden) poll(); }, POLL_MS);
+    setTimeout(() => { clearInterval(polling); polling = 0; connect(); }, 60000); // a stream may be free again
+  };
+  const connect = () => {
+    if (!window.EventSource) { startPolling(); return; }
+    const source = new EventSource(page.dataset.live);
+    source.addEventListener("open", () => mode("live"));
+    source.addEventListener("parts", (event) => apply(JSON.parse(event.data)));
+    source.addEventListener("error", () => {
+      mode("away");
+      if (source.readyState === EventSource.CLOSED) startPolling();
+    });
+    window.addEventListener("pagehide", () => source.close(), { once: true });
+  };
+
+  tick();
+  setInterval(tick, 1000);
+  if (page) connect();
+})();

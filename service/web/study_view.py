@@ -1,0 +1,226 @@
+"""What a study's page shows: a Snapshot without any patient attribute, and the identity beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dicom.errors import DicomError
+from dicom.header import read_header
+from dicom.report import DraftReport, Finding, Presence
+from service.config import Settings
+from service.errors import NotFound
+from service.jobs import Action, JobState, allowed
+from service.records import Job, ReceivedInstance
+from service.store import Store
+from service.web.auth import FormTokens
+from service.web.render import Snapshot, part
+from service.web.words import Situation, delivery_reason, why
+
+# Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
+_IDENTITY = (
+    ("PatientName", "Patient's name"),
+    ("PatientID", "Patient ID"),
+    ("PatientBirthDate", "Birth date"),
+    ("PatientSex", "Sex"),
+    ("AccessionNumber", "Accession number"),
+    ("StudyDate", "Study date"),
+    ("StudyDescription", "Study description"),
+)
+_PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Film:
+    instance: ReceivedInstance
+    url: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ActionForm:
+    name: str
+    title: str
+    effect: str
+    confirm: str
+    asks: bool = False
+
+
+_RETRY = _ActionForm(
+    name="retry",
+    title="Retry",
+    effect="The study is read again, or a draft that stands is sent again.",
+    confirm="Try again",
+)
+_URGENT = _ActionForm(
+    name="urgent",
+    title="Make urgent",
+    effect="The study overtakes every routine one that waits.",
+    confirm="Make urgent",
+)
+_CANCEL = _ActionForm(
+    name="cancel",
+    title="Cancel",
+    effect="Nothing more is read or sent for this study. What a PACS already holds stays there.",
+    confirm="Cancel this job",
+    asks=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """A study's jobs and films; `job` is the one that the page is about, None when there is none."""
+
+    uid: str
+    job: Job | None
+    jobs: Sequence[Job]
+    instances: Sequence[ReceivedInstance]
+
+
+def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyRecord:
+    """Return what the store knows about a study.
+
+    Args:
+        store: The store.
+        uid: Study Instance UID.
+        job_id: The job to show; the newest revision when None.
+
+    Raises:
+        NotFound: No film of this study was received, or it has no such job.
+    """
+    jobs = sorted(store.jobs(study=uid, limit=200), key=lambda job: job.created_at, reverse=True)
+    instances = store.instances(uid)
+    if not jobs and not instances:
+        raise NotFound("No film of this study has been received.")
+    chosen = [job for job in jobs if job_id in {None, job.id}]
+    if job_id is not None and not chosen:
+        raise NotFound("This study has no such job.")
+    return StudyRecord(
+        uid=uid, job=chosen[0] if chosen else None, jobs=tuple(jobs), instances=tuple(instances)
+    )
+
+
+def study_snapshot(
+    store: Store, settings: Settings, situation: Situation, record: StudyRecord, tokens: FormTokens
+) -> Snapshot:
+    """Return the replaceable parts of a study's page; they hold no patient attribute."""
+    job = record.job
+    deliveries = store.deliveries(job.id) if job else ()
+    objects = store.objects(job.id) if job else ()
+    kinds = {each.kind for each in objects}
+    by_id = {each.id: each for each in record.jobs}
+    draft = job.draft if job else None
+    parts = {
+        "status": part(
+            "status",
+            job=job,
+            reason=why(job, deliveries, situation) if job else None,
+            newer=by_id.get(job.superseded_by or "") if job else None,
+            earlier=by_id.get(job.supersedes or "") if job else None,
+        ),
+        "actions": part(
+            "actions",
+            job=job,
+            actions=_actions(job) if job else (),
+            csrf=tokens.issue(job.id) if job else "",
+        ),
+        "film": part("film", **_film_values(job, has_overlay="overlay" in kinds)),
+        "films": part(
+            "films",
+            films=[_film(record, each) for each in record.instances],
+            retention_days=f"{settings.sweep.retention_days:g}",
+        ),
+        "draft": part("draft", job=job, draft=draft, **_finding_values(draft)),
+        "deliveries": part(
+            "deliveries",
+            deliveries=[(each, delivery_reason(each, situation)) for each in deliveries],
+            destinations=settings.destinations,
+        ),
+        "objects": part("objects", objects=objects),
+        "revisions": part("revisions", job=job, jobs=record.jobs),
+        "events": part("events", events=store.events(job.id) if job else ()),
+    }
+    return Snapshot(parts=parts)
+
+
+def identity(record: StudyRecord) -> tuple[list[tuple[str, str]], str]:
+    """Return (name, value) pairs read from a spooled film now, and a sentence when that fails.
+
+    The values go to the one page that asked and nowhere else: not stored, not logged.
+    """
+    readable = [each for each in record.instances if not each.conflict]
+    if not readable:
+        return [], "The film is not kept any more."
+    source = record.job.draft.source.sop_instance_uid if record.job and record.job.draft else ""
+    chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
+    try:
+        header = read_header(chosen.path)
+    except DicomError:
+        return [], "The film's header cannot be read."
+    pairs = [(name, str(header.get(keyword, "") or "")) for keyword, name in _IDENTITY]
+    return [(name, value[:200]) for name, value in pairs if value], ""
+
+
+def _actions(job: Job) -> list[_ActionForm]:
+    possible = allowed(job.state)
+    forms = []
+    if Action.RETRY in possible or Action.REDELIVER in possible:
+        forms.append(_RETRY)
+    if job.state is JobState.SCHEDULED and not job.urgent:
+        forms.append(_URGENT)
+    if Action.CANCEL in possible:
+        forms.append(_CANCEL)
+    return forms
+
+
+def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
+    empty = {"film_url": "", "other_url": "", "other_words": ""}
+    if job is None or job.draft is None:
+        return {**empty, "film_words": "No film has been read for this job."}
+    url = f"/jobs/{job.id}/film.png"
+    if not has_overlay:
+        return {**empty, "film_url": url, "film_words": "The film that was read"}
+    return {
+        "film_url": url,
+        "film_words": "The film that was read, with the draft's findings drawn in",
+        "other_url": f"{url}?source=1",
+        "other_words": "Without findings",
+    }
+
+
+def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
+    url = f"/studies/{record.uid}/films/{instance.sop_instance_uid}.png"
+    verdict, reason = _verdict(record.job, instance)
+    return _Film(instance=instance, url=url, verdict=verdict, reason=reason)
+
+
+def _verdict(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
+    uid = instance.sop_instance_uid
+    if instance.conflict:
+        return "Kept apart", "It carries the UID of another film with other content; never read."
+    draft = job.draft if job else None
+    if draft is None:
+        if job is not None and job.state is JobState.NOT_ANALYSED:
+            return "Not read", job.reason
+        return "Not read yet", ""
+    if draft.source.sop_instance_uid == uid:
+        return "Read: the draft is about this film", ""
+    reasons = [each.reason for each in draft.not_read if each.sop_instance_uid == uid]
+    return "Not read", reasons[0] if reasons else "It came after this draft was made."
+
+
+def _finding_values(draft: DraftReport | None) -> dict[str, object]:
+    if draft is None:
+        return {"findings": (), "silent": ()}
+    spoken = [each for each in draft.findings if each.presence is not Presence.NOT_MENTIONED]
+    return {
+        "findings": sorted(spoken, key=_finding_rank),
+        "silent": [
+            each.observation.value
+            for each in draft.findings
+            if each.presence is Presence.NOT_MENTIONED
+        ],
+    }
+
+
+def _finding_rank(finding: Finding) -> int:
+    return _PRESENCE_ORDER.get(finding.presence, len(_PRESENCE_ORDER))

@@ -1,0 +1,163 @@
+"""Why a job stands where it stands, in words for the person who looks at the queue. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from service.jobs import DeliveryState, JobState
+from service.records import Delivery, Job, ProcessBeat
+
+# A process reports itself every few seconds; one that is silent this long counts as dead.
+ALIVE_FOR = timedelta(seconds=15)
+READING_ROLE = "reading"
+DELIVERY_ROLE = "delivery"
+
+STATE_WORDS: dict[str, str] = {
+    JobState.SCHEDULED: "Waiting",
+    JobState.IN_PROGRESS: "Reading",
+    JobState.DRAFTED: "Delivering",
+    JobState.COMPLETED: "Delivered",
+    JobState.NOT_ANALYSED: "Not analysed",
+    JobState.FAILED: "Failed",
+    JobState.CANCELED: "Canceled",
+    DeliveryState.PENDING: "Waiting",
+    DeliveryState.SENDING: "Sending",
+    DeliveryState.CONFIRMED: "Confirmed",
+}
+
+
+class Reason:
+    """One sentence, with moments in it that a page shows as distances from now."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, *pieces: str | datetime) -> None:
+        """Take the words and the moments between them, in order."""
+        self.pieces = pieces
+
+    def plain(self) -> str:
+        """Return the sentence as text, each moment in ISO 8601."""
+        return "".join(
+            each if isinstance(each, str) else each.isoformat(timespec="seconds")
+            for each in self.pieces
+        )
+
+    def led_by(self, words: str) -> "Reason":
+        """Return the sentence with words before it."""
+        return Reason(words, *self.pieces)
+
+    def followed_by(self, words: str) -> "Reason":
+        """Return the sentence with words after it."""
+        return Reason(*self.pieces, words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the whole service looks like at one moment, as far as a waiting job cares.
+
+    Attributes:
+        broker_fault: Sentence when the message broker does not answer, else "".
+        processes: As they last reported themselves, alive or not.
+    """
+
+    now: datetime
+    broker_fault: str = ""
+    processes: Sequence[ProcessBeat] = field(default=())
+
+    def alive(self, process: ProcessBeat) -> bool:
+        """Return whether the process reported itself lately."""
+        return self.now - process.seen_at <= ALIVE_FOR
+
+    def absent(self, role: str) -> Reason | None:
+        """Return the sentence that no process of `role` is alive, or None when one is."""
+        members = [process for process in self.processes if process.role == role]
+        if any(self.alive(process) for process in members):
+            return None
+        who = f"no {role} worker is alive"
+        if not members:
+            return Reason(f"{who}, and none has reported itself so far.")
+        last = max(process.seen_at for process in members)
+        return Reason(f"{who}; the last was seen ", last, ".")
+
+
+def why(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reason:
+    """Return why `job` waits, failed or was not analysed, or what is done with it now."""
+    match job.state:
+        case JobState.SCHEDULED:
+            return _why_scheduled(job, situation)
+        case JobState.IN_PROGRESS:
+            return _why_in_progress(job, situation)
+        case JobState.DRAFTED:
+            return _why_drafted(deliveries, situation)
+        case JobState.COMPLETED:
+            return _why_completed(job, deliveries)
+        case _:
+            return Reason(job.reason or job.last_error or "No reason was recorded.")
+
+
+def _why_scheduled(job: Job, situation: Situation) -> Reason:
+    if job.not_before is not None and job.not_before > situation.now:
+        cause = job.last_error or job.reason
+        tail = f", after: {cause}" if cause else "."
+        return Reason("Next try ", job.not_before, tail)
+    absent = situation.absent(READING_ROLE)
+    if absent is not None:
+        return absent.led_by("Waiting for a worker: ")
+    if situation.broker_fault:
+        return Reason(f"Waiting for the message broker: {situation.broker_fault}")
+    if job.reason:
+        return Reason(f"Waiting for its turn. {job.reason}")
+    return Reason("Waiting for its turn.")
+
+
+def _why_in_progress(job: Job, situation: Situation) -> Reason:
+    holder = job.lease_owner or "a worker"
+    if job.lease_until is not None and job.lease_until < situation.now:
+        return Reason(f"{holder} has fallen silent; its lease ended ", job.lease_until, ".")
+    attempt = f", attempt {job.attempts}" if job.attempts > 1 else ""
+    return Reason(f"Being read by {holder}{attempt}.")
+
+
+def _why_drafted(deliveries: Sequence[Delivery], situation: Situation) -> Reason:
+    still = [one for one in deliveries if one.state is not DeliveryState.CONFIRMED]
+    if not still:
+        return Reason("The draft is made; its delivery begins.")
+    failed = [one for one in still if one.state is DeliveryState.FAILED]
+    troubled = failed or [one for one in still if one.last_error]
+    if troubled:
+        return delivery_reason(troubled[0], situation)
+    absent = situation.absent(DELIVERY_ROLE)
+    if absent is not None:
+        return absent.led_by("Waiting to be sent: ")
+    return Reason(f"Being sent to {_names(still)}.")
+
+
+def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> Reason:
+    held = [one for one in deliveries if one.state is DeliveryState.CONFIRMED]
+    if not held:
+        return Reason(job.reason or "Every destination holds the results; read back.")
+    return Reason(f"Read back from {_names(held)}.")
+
+
+def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
+    """Return where one delivery stands, as a sentence."""
+    name = delivery.destination
+    if delivery.state is DeliveryState.CONFIRMED:
+        return Reason(f"{name} holds every object; read back.")
+    if delivery.state is DeliveryState.FAILED:
+        return Reason(f"{name} did not take it: {delivery.last_error}")
+    if delivery.state is DeliveryState.CANCELED:
+        return Reason(f"Nothing more is sent to {name}.")
+    if not delivery.last_error:
+        return Reason(f"Being sent to {name}.")
+    tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
+    begun = (f"{name} has not taken it in {tries} since ", delivery.created_at)
+    cause = f": {delivery.last_error.rstrip('.')}; next try "
+    if delivery.not_before is not None and delivery.not_before > situation.now:
+        return Reason(*begun, cause, delivery.not_before, ".")
+    return Reason(*begun, cause, "now.")
+
+
+def _names(deliveries: Sequence[Delivery]) -> str:
+    names = sorted({one.destination for one in deliveries})
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

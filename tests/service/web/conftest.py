@@ -1,0 +1,297 @@
+"""A real store, real films in a spool, and the web process's application on a real socket."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom.identifiers import derived_uid
+from dicom.phantom import draw
+from dicom.phantom.dataset import Demographics, as_dataset
+from dicom.report import (
+    DraftReport,
+    Finding,
+    ModelIdentity,
+    NotRead,
+    Observation,
+    Presence,
+    Side,
+    SourceImage,
+)
+from dicom.study import Instance
+from service import schema
+from service.config import Settings
+from service.records import Job, ResultObject
+from service.store import Store
+from service.web.app import make_app, make_wiring
+from service.web.server import Server, address_of, listen
+from service.web.wiring import Wiring
+
+SEED_PATIENT = "PHANTOM^CHEST"
+MODEL = ModelIdentity(
+    name="Tiny",
+    version="0.1",
+    weights_sha256="0" * 64,
+    decoding="greedy, 64 new tokens, float32, cpu",
+    caveat="its weights are random: the text is meaningless.",
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The application as a browser meets it."""
+
+    url: str
+    here: Wiring
+    server: Server
+
+    @property
+    def store(self) -> Store:
+        return self.here.store
+
+    def get(self, path: str, **options) -> httpx.Response:
+        return httpx.get(self.url + path.lstrip("/"), timeout=20, **options)
+
+    def post(self, path: str, **options) -> httpx.Response:
+        return httpx.post(self.url + path.lstrip("/"), timeout=20, **options)
+
+
+@dataclass(frozen=True)
+class Seeder:
+    """Puts films and jobs into a store through the store's own methods."""
+
+    store: Store
+    folder: Path
+
+    def film(self, number: int, *, study: int | None = None, side: int = 96, **options) -> Instance:
+        """Write a phantom's film into the spool and add its row."""
+        uid = derived_uid("web test study", number if study is None else study)
+        phantom = draw(number, rows=side, columns=side)
+        dataset = as_dataset(
+            phantom,
+            seed=number,
+            study_instance_uid=uid,
+            patient=Demographics.made_up(number if study is None else study),
+        )
+        path = self.folder / f"{dataset.SOPInstanceUID}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        content = path.read_bytes()
+        instance = Instance(
+            sop_instance_uid=dataset.SOPInstanceUID,
+            sop_class_uid=dataset.SOPClassUID,
+            series_instance_uid=dataset.SeriesInstanceUID,
+            study_instance_uid=uid,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            path=path,
+            sha256=hashlib.sha256(content).hexdigest(),
+            size=len(content),
+        )
+        given = {"calling_ae": "MODALITY", "association_id": f"a{number}", "eligible": True}
+        self.store.add_instance(instance, **{**given, **options})
+        return instance
+
+    def waiting(self, number: int, *, urgent: bool = False, **options) -> Job:
+        """Return the SCHEDULED job of a new study of one film."""
+        film = self.film(number, **options)
+        job = self.store.schedule(
+            film.study_instance_uid,
+            model=MODEL.name,
+            version=MODEL.version,
+            urgent=urgent,
+            actor="intake",
+            reason="The association ended.",
+        )
+        assert job is not None
+        return job
+
+    def reading(self, number: int, **options) -> Job:
+        """Return a job that a worker holds."""
+        return self.claim(self.waiting(number, **options))
+
+    def claim(self, job: Job, *, seconds: float = 3600) -> Job:
+        """Return the job, held by a worker."""
+        held = self.store.claim_reading(job.id, "reading@gpu-1", seconds)
+        assert held is not None
+        return held
+
+    def drafted(self, number: int, destinations: Sequence[str] = ("orthanc",), **options) -> Job:
+        """Return a job with a draft that waits to be delivered."""
+        return self.finish(self.reading(number, **options), destinations)
+
+    def finish(self, job: Job, destinations: Sequence[str] = ("orthanc",)) -> Job:
+        """Return the held job with a draft."""
+        report = draft_of(self.store, job)
+        return self.store.draft(job.id, job.fence, report, [result_object(job)], destinations)
+
+    def deliver(self, job: Job, *, error: str = "", refused: bool = False) -> None:
+        """Try the job's next delivery once: confirm it, put it off, or have it refused."""
+        claimed = self.store.claim_delivery(job.id, "delivery@front", 60, {})
+        assert claimed is not None
+        delivery = claimed[0]
+        if refused:
+            self.store.fail_delivery(delivery.id, delivery.fence, error)
+        elif error:
+            self.store.postpone_delivery(delivery.id, delivery.fence, error, 600)
+        else:
+            self.store.confirm_delivery(delivery.id, delivery.fence)
+
+    def completed(self, number: int, **options) -> Job:
+        """Return a job whose results a destination holds."""
+        job = self.drafted(number, **options)
+        self.deliver(job)
+        return self.store.job(job.id)
+
+    def beat(self, role: str, *, restarts: int = 0, detail: str = "") -> None:
+        """Let a process of this role report itself now."""
+        self.store.beat(
+            f"{role}@host",
+            role,
+            host="host",
+            pid=4711,
+            started_at=datetime.now(UTC),
+            restarts=restarts,
+            detail=detail,
+        )
+
+
+def draft_of(store: Store, job: Job) -> DraftReport:
+    """Return a draft about the first film of the job's study."""
+    first, *others = store.instances(job.study_instance_uid)
+    return DraftReport(
+        study_instance_uid=job.study_instance_uid,
+        source=SourceImage(
+            sop_instance_uid=first.sop_instance_uid,
+            sop_class_uid=first.sop_class_uid,
+            series_instance_uid=first.series_instance_uid,
+            rows=96,
+            columns=96,
+        ),
+        revision=job.revision,
+        produced_at=datetime.now(UTC),
+        findings_text=(
+            "The cardiac silhouette is enlarged.",
+            "There is a small left pleural effusion with blunting of the costophrenic angle.",
+            "Opacity at the left base may represent atelectasis or consolidation.",
+            "No pneumothorax.",
+        ),
+        impression_text=("Cardiomegaly with a small left pleural effusion.",),
+        findings=findings(),
+        notes=("The text and the scores disagree on consolidation.",),
+        not_read=tuple(
+            NotRead(sop_instance_uid=each.sop_instance_uid, reason="It is a lateral film.")
+            for each in others
+        ),
+        model=MODEL,
+        timings_ms={"pixels": 41.0, "model": 812.0, "outputs": 96.0},
+    )
+
+
+def findings() -> tuple[Finding, ...]:
+    """Return one finding of each presence and more."""
+    return (
+        Finding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT, score=0.02),
+        Finding(
+            observation=Observation.PLEURAL_EFFUSION,
+            presence=Presence.PRESENT,
+            side=Side.LEFT,
+            site="costophrenic angle",
+            score=0.91,
+        ),
+        Finding(observation=Observation.CARDIOMEGALY, presence=Presence.PRESENT, score=0.88),
+        Finding(
+            observation=Observation.ATELECTASIS,
+            presence=Presence.UNCERTAIN,
+            side=Side.LEFT,
+            site="base",
+        ),
+        Finding(observation=Observation.CONSOLIDATION, presence=Presence.UNCERTAIN, score=0.12),
+        Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED),
+    )
+
+
+def result_object(job: Job) -> ResultObject:
+    """Return an object as the reading worker leaves it; its file is not needed here."""
+    return ResultObject(
+        kind="draft-report",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
+        sop_instance_uid=derived_uid("web test SR", job.id),
+        series_instance_uid=derived_uid("web test SR series", job.id),
+        study_instance_uid=job.study_instance_uid,
+        path=Path("nowhere.dcm"),
+        sha256="0" * 64,
+    )
+
+
+def make_settings(folder: Path, **overrides) -> Settings:
+    """Return settings of a service in `folder`; no file and no environment is read."""
+    base = {
+        "data_dir": folder,
+        "web": {"port": 0},
+        "receiver": {"min_free_bytes": 0, "callers": [{"ae_title": "MODALITY"}]},
+        "broker": {"url": "redis://127.0.0.1:1/0"},
+        "destinations": [{"kind": "folder", "name": "orthanc", "path": folder / "out"}],
+    }
+    settings = Settings(**{**base, **overrides})
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    schema.upgrade(settings.database_url)
+    return settings
+
+
+def start_site(settings: Settings, **options) -> tuple[Site, Callable[[], None]]:
+    """Return the application on a free port, and what stops it."""
+    store = Store(settings.database_url)
+    here = make_wiring(settings, store, **options)
+    listener = listen(settings)
+    server = Server(make_app(here), here.hub)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        store.close()
+        assert not thread.is_alive()
+
+    return Site(url=address_of(listener), here=here, server=server), stop
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """A function that starts the application with settings of one's own."""
+    stops = []
+
+    def make(max_streams: int = 64, **overrides) -> Site:
+        folder = tmp_path / f"site{len(stops)}"
+        site, stop = start_site(make_settings(folder, **overrides), max_streams=max_streams)
+        stops.append(stop)
+        return site
+
+    yield make
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """The application with an empty store."""
+    return make_site()
+
+
+@pytest.fixture
+def seeder_of() -> Callable[[Site], Seeder]:
+    """A function that returns what seeds a site's store."""
+    return lambda site: Seeder(site.store, site.here.settings.spool_dir)
+
+
+@pytest.fixture
+def seeder(site: Site, seeder_of: Callable[[Site], Seeder]) -> Seeder:
+    """What seeds the store of `site`."""
+    return seeder_of(site)
