@@ -99,7 +99,7 @@ def build(
         ("overlay", overlay(draft, source, pixels, equipment, chosen.overlay_edge)),
         ("report-page", report_page(draft, source, equipment)),
     )
-    return tuple(Output(kind=kind, dataset=_as_file(dataset)) for kind, dataset in made)
+    return tuple(Output(kind=kind, dataset=as_file(dataset)) for kind, dataset in made)
 
 
 def encode(output: Output) -> bytes:
@@ -129,7 +129,8 @@ def check_modest(dataset: Dataset) -> None:
         raise InvalidOutput("a draft document must say that it is preliminary and unverified")
 
 
-def _as_file(dataset: Dataset) -> FileDataset:
+def as_file(dataset: Dataset) -> FileDataset:
+    """Return `dataset` with our file meta group and Explicit VR Little Endian (PS3.10 7.1)."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
