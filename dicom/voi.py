@@ -1,0 +1,243 @@
+"""From stored values to grey levels: Modality LUT, VOI LUT or window, polarity, padding.
+
+The steps and their order are those of PS3.3 C.11.1 and C.11.2. A radiograph has at most 65,536 stored
+values, so each step acts on a table of them and on how often each occurs; the picture itself is
+looked up once, at the end.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from dicom.errors import PixelError
+
+FloatTable = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+# A VOI transformation misses the pixels when it clips more of them than this ...
+_MOST: Final = 0.5
+# ... or when what lies between the 5th and the 95th percentile is shown with less contrast than this.
+_FLAT: Final = 0.15
+# Where no VOI is given nobody chose that contrast, so more is asked before the full range is kept.
+_FLAT_UNCHOSEN: Final = 0.3
+_FALLBACK_PERCENTILES: Final = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Histogram:
+    """How often each modality value occurs among the pixels that are not padding.
+
+    Attributes:
+        values: float64 [N], one for each stored value, in the order of the stored values.
+        counts: int64 [N].
+    """
+
+    values: FloatTable
+    counts: Counts
+
+    def percentile(self, percent: float) -> float:
+        """Return the modality value below which `percent` of the pixels lie."""
+        order = np.argsort(self.values, kind="stable")
+        running = np.cumsum(self.counts[order])
+        place = int(np.searchsorted(running, percent / 100 * running[-1]))
+        return float(self.values[order[min(place, len(order) - 1)]])
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest modality value that occurs."""
+        present = self.values[self.counts > 0]
+        return float(present.min()), float(present.max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Voi:
+    """One way that the file offers to show its values.
+
+    Attributes:
+        name: In words, for a warning ("window 2").
+        show: From modality values to 0..1.
+    """
+
+    name: str
+    show: Callable[[FloatTable], FloatTable]
+
+
+def modality_values(header: Dataset, stored: FloatTable) -> tuple[FloatTable, tuple[str, ...]]:
+    """Return the modality value of each stored value, and warnings (PS3.3 C.11.1).
+
+    Raises:
+        PixelError: The Modality LUT cannot be used.
+    """
+    sequence = header.get("ModalityLUTSequence")
+    if sequence:
+        return _look_up(sequence[0], stored, header)[0], ()
+    slope, intercept = (
+        _number(header, "RescaleSlope", 1.0),
+        _number(header, "RescaleIntercept", 0.0),
+    )
+    if slope == 0:
+        return stored, ("Rescale Slope is 0 and was ignored.",)
+    return stored * slope + intercept, ()
+
+
+def grey_levels(
+    header: Dataset, histogram: Histogram, full_range: tuple[float, float]
+) -> tuple[FloatTable, tuple[str, ...]]:
+    """Return the grey level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
+
+    VOI LUTs come before windows, and each before the ones after it; the first that does not miss the
+    pixels is taken. Where all miss, the 0.5 and 99.5 percentiles of the pixels become black and white.
+
+    Args:
+        header: With VOI LUT Sequence, Window Center and Window Width where present.
+        histogram: Of the pixels that are not padding.
+        full_range: The modality values that the bit depth can hold: shown when there is no VOI.
+    """
+    if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
+        return _linear(histogram.values, *full_range), ()
+    offered, warnings = _offered(header)
+    for number, voi in enumerate(offered):
+        levels = voi.show(histogram.values)
+        if _misses(histogram, levels, _FLAT):
+            warnings.append(f"The {voi.name} misses most of the picture and was not used.")
+            continue
+        if number or warnings:
+            warnings.append(f"Shown with the {voi.name}.")
+        return levels, tuple(warnings)
+    if not offered:
+        levels = _linear(histogram.values, *full_range)
+        if not _misses(histogram, levels, _FLAT_UNCHOSEN):
+            return levels, tuple(warnings)
+        warnings.append("The film has no usable VOI window.")
+    black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
+    warnings.append("Grey levels were set from the 0.5 and 99.5 percentiles of its pixels.")
+    return _linear(histogram.values, black, white), tuple(warnings)
+
+
+def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
+    """Say whether `levels` clip most pixels or leave them without contrast.
+
+    Values at the ends of the data are not counted as clipped: they were cut off when it was recorded.
+    """
+    lowest, highest = histogram.extremes
+    inner = (histogram.values > lowest) & (histogram.values < highest)
+    clipped = inner & ((levels <= 0.0) | (levels >= 1.0))
+    if histogram.counts[clipped].sum() > _MOST * histogram.counts.sum():
+        return True
+    shown = Histogram(values=levels, counts=histogram.counts)
+    return shown.percentile(95) - shown.percentile(5) < flat
+
+
+def _offered(header: Dataset) -> tuple[list[Voi], list[str]]:
+    offered: list[Voi] = []
+    warnings: list[str] = []
+    for number, item in enumerate(header.get("VOILUTSequence") or (), 1):
+        try:
+            _look_up(item, np.zeros(1), header)
+        except PixelError:
+            warnings.append(f"VOI LUT {number} is damaged and was not used.")
+            continue
+        offered.append(Voi(name=f"VOI LUT {number}", show=_lut_shower(item, header)))
+    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
+    for number, (centre, width) in enumerate(_windows(header), 1):
+        if not _usable(function, centre, width):
+            warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
+            continue
+        offered.append(Voi(name=f"window {number}", show=_window_shower(function, centre, width)))
+    return offered, warnings
+
+
+def _usable(function: str, centre: float, width: float) -> bool:
+    """Say whether the function is defined for this width (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    narrowest = 1.0 if function not in {"LINEAR_EXACT", "SIGMOID"} else np.nextafter(0.0, 1.0)
+    return bool(np.isfinite(centre) and np.isfinite(width) and width >= narrowest)
+
+
+def _windows(header: Dataset) -> Iterator[tuple[float, float]]:
+    return zip(_numbers(header, "WindowCenter"), _numbers(header, "WindowWidth"), strict=False)
+
+
+def _window_shower(
+    function: str, centre: float, width: float
+) -> Callable[[FloatTable], FloatTable]:
+    """Return the window as a function (PS3.3 C.11.2.1.2, C.11.2.1.3); an unknown one is LINEAR."""
+    if function == "SIGMOID":
+        return lambda values: _sigmoid(values, centre, width)
+    if function == "LINEAR_EXACT":
+        return lambda values: _linear(values, centre - width / 2, centre + width / 2)
+    middle, half = centre - 0.5, (width - 1) / 2
+    return lambda values: _linear(values, middle - half, middle + half)
+
+
+def _sigmoid(values: FloatTable, centre: float, width: float) -> FloatTable:
+    exponent = np.clip(-4 * (values - centre) / width, -700, 700)
+    levels: FloatTable = 1 / (1 + np.exp(exponent))
+    return levels
+
+
+def _linear(values: FloatTable, black: float, white: float) -> FloatTable:
+    if white <= black:  # a LINEAR window of width 1 is a threshold
+        return (values > black).astype(np.float64)
+    return np.clip((values - black) / (white - black), 0.0, 1.0)
+
+
+def _lut_shower(item: Dataset, header: Dataset) -> Callable[[FloatTable], FloatTable]:
+    def show(values: FloatTable) -> FloatTable:
+        output, bits = _look_up(item, values, header)
+        levels: FloatTable = np.clip(output / (2**bits - 1), 0.0, 1.0)
+        return levels
+
+    return show
+
+
+def _look_up(item: Dataset, values: FloatTable, header: Dataset) -> tuple[FloatTable, int]:
+    """Return what a LUT makes of `values`, and its bits per entry (PS3.3 C.11.1.1, C.11.2.1.1)."""
+    descriptor = item.get("LUTDescriptor")
+    if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3:
+        raise PixelError("a look-up table of the film has no descriptor")
+    count, first, bits = (int(number) & 0xFFFF for number in descriptor)
+    count = count or 2**16
+    if not 8 <= bits <= 16:
+        raise PixelError(f"a look-up table of the film has {bits} bits for each entry")
+    if first >= 2**15 and values.min() < 0:
+        first -= 2**16  # the descriptor has the sign of what it is looked up with
+    entries = _entries(item.get("LUTData"), count, header)
+    place = np.clip(np.rint(values) - first, 0, count - 1).astype(np.int64)
+    return entries[place], bits
+
+
+def _entries(raw: object, count: int, header: Dataset) -> FloatTable:
+    if isinstance(raw, bytes):
+        little_endian = header.original_encoding[1] is not False
+        wide = "<u2" if little_endian else ">u2"
+        entries = np.frombuffer(raw[: 2 * count], wide if len(raw) >= 2 * count else "u1")
+    elif isinstance(raw, MultiValue | list):
+        entries = np.asarray([int(entry) & 0xFFFF for entry in raw[:count]], np.uint16)
+    else:
+        entries = np.zeros(0, np.uint16)
+    if len(entries) < count:
+        raise PixelError("a look-up table of the film is shorter than it says")
+    return entries[:count].astype(np.float64)
+
+
+def _number(header: Dataset, keyword: str, default: float) -> float:
+    numbers = _numbers(header, keyword)
+    return numbers[0] if numbers and np.isfinite(numbers[0]) else default
+
+
+def _numbers(header: Dataset, keyword: str) -> list[float]:
+    """Return the values of a decimal string attribute; what is not a number becomes NaN."""
+    raw = header.get(keyword)
+    values = list(raw) if isinstance(raw, MultiValue | list) else [] if raw is None else [raw]
+    numbers = []
+    for value in values:
+        try:
+            numbers.append(float(value))
+        except (TypeError, ValueError):
+            numbers.append(float("nan"))
+    return numbers
