@@ -254,6 +254,7 @@ def _draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) -
     pen.heading("Draft text (AI)")
     for sentence in draft.impression_text or draft.findings_text or (wording.NO_FINDINGS_TEXT,):
         pen.paragraph(sentence, _TEXT)
+    pen.finish()
 
 
 class _Column:
@@ -265,13 +266,19 @@ class _Column:
         self._left = left
         self._width = layout.width - left - layout.width // 64
         self._y = layout.banner + self._unit
-        self._bottom = bottom - self._unit // 2
+        # The last line is kept for saying that there was more.
+        self._bottom = bottom - 2 * self._unit
+        self._full = False
 
     def gap(self) -> None:
         self._y += self._unit
 
     def heading(self, words: str) -> None:
+        # A heading stands with two lines below it or not at all.
+        self._full = self._full or self._y + 4 * self._unit > self._bottom
         self._line(words.upper(), round(self._unit * 0.85), _QUIET, bold=True)
+        if self._full:
+            return
         y = self._y - self._unit // 4
         self._draw.line((self._left, y, self._left + self._width, y), fill=_RULE)
         self._y += self._unit // 3
@@ -279,9 +286,6 @@ class _Column:
     def paragraph(self, words: str, colour: Colour, *, bold: bool = False) -> None:
         size = round(self._unit * 0.92)
         lines = wrap(words, font(size, bold=bold), self._width)
-        room = max(0, (self._bottom - self._y) // round(size * 1.4))
-        if len(lines) > room:
-            lines = wrap(words, font(size, bold=bold), self._width, limit=max(1, room))
         for line in lines:
             self._line(line, size, colour, bold=bold)
         self._y += self._unit // 3
@@ -300,17 +304,25 @@ class _Column:
         self._line(words, round(self._unit * 0.88), colour, indent=indent)
         self._y += self._unit // 3
 
+    def finish(self) -> None:
+        """Say that there was more, when there was."""
+        if self._full:
+            y = self._bottom + self._unit // 2
+            face = font(round(self._unit * 0.85), bold=True)
+            self._draw.text((self._left, y), "… more on the report page", font=face, fill=_QUIET)
+
     def _line(
         self, words: str, size: int, colour: Colour, *, bold: bool = False, indent: int = 0
     ) -> None:
-        if self._y + size > self._bottom:
+        self._full = self._full or self._y + size > self._bottom
+        if self._full:
             return
         line = shorten(words, font(size, bold=bold), self._width - indent)
         self._text(line, self._left + indent, size, colour, bold=bold)
         self._y += round(size * 1.4)
 
     def _text(self, words: str, x: int, size: int, colour: Colour, *, bold: bool) -> None:
-        if self._y + size <= self._bottom:
+        if not self._full and self._y + size <= self._bottom:
             self._draw.text((x, self._y), words, font=font(size, bold=bold), fill=colour)
 
 

@@ -50,8 +50,9 @@ def page_image(
 def _write_patient(page: "_Page", header: Dataset) -> None:
     name = readable_name(str(header.PatientName)) or "not stated"
     born = _day(header.PatientBirthDate)
+    page.field("Patient", name)
+    page.field("Patient ID", header.PatientID or "not stated")
     page.fields(
-        (("Patient", name), ("Patient ID", header.PatientID or "not stated")),
         (("Born", born), ("Sex", header.PatientSex or "not stated")),
         (("Study", _day(header.StudyDate)), ("Accession", header.AccessionNumber or "none")),
     )
@@ -110,6 +111,15 @@ class _Page:
             centre = (WIDTH / 2, _BANNER * y)
             self._draw.text(centre, line, font=face, fill=_PAPER, anchor="mm")
         self._y = _BANNER + 40
+
+    def field(self, name: str, value: str) -> None:
+        """Write what identifies the patient: smaller when it is long, but never cut."""
+        room = WIDTH - 2 * _MARGIN - 140
+        text = drawable(value)
+        face = font(fit_size((text,), room, _SIZE, bold=True), bold=True)
+        self._draw.text((_MARGIN, self._y), name, font=font(_SIZE - 4), fill=_QUIET)
+        self._draw.text((_MARGIN + 140, self._y - 3), text, font=face, fill=_INK)
+        self._y += round(_SIZE * 1.6)
 
     def fields(self, *rows: tuple[tuple[str, str], tuple[str, str]]) -> None:
         for row in rows:

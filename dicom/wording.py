@@ -5,7 +5,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dicom.patient_study import clean_text, value_of
-from dicom.report import SIX, DraftReport, Finding, Presence
+from dicom.report import SIX, DraftReport, Finding, Observation, Presence
 from dicom.result_header import Equipment, model_words
 
 FOOTER: Final = "AI draft. Requires verification by a radiologist."
@@ -74,6 +74,8 @@ def percent(score: float) -> int:
 
 def statement(finding: Finding) -> str:
     """Return the coded finding as a sentence that stands alone."""
+    if finding.observation is Observation.NO_FINDING:
+        return "The draft describes no abnormal finding."
     where = f" ({place(finding)})" if place(finding) else ""
     score = f"; model score {certainty(finding)}" if finding.score is not None else ""
     return f"{label(finding)}{where}: {state(finding)}{score}."
@@ -81,7 +83,8 @@ def statement(finding: Finding) -> str:
 
 def is_positive(finding: Finding) -> bool:
     """Whether the draft says or suspects that the finding is there."""
-    return finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+    found = finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+    return found and finding.observation is not Observation.NO_FINDING
 
 
 def silence(draft: DraftReport) -> str:

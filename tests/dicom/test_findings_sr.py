@@ -169,3 +169,12 @@ def test_flags_say_complete_and_unverified(findings):
     document = findings()
     flags = (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag)
     assert flags == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
+
+
+def test_a_normal_draft_says_so_in_words(findings, content_items):
+    """A draft of "no finding" has no code of its own; when the draft says it, a sentence does."""
+    normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
+    abnormal = Finding(observation=Observation.NO_FINDING, presence=Presence.ABSENT)
+    (evaluations,) = named(content_items(findings(findings=(normal,))), "C0034375")
+    assert evaluations.ContentSequence[0].TextValue == "The draft describes no abnormal finding."
+    assert not named(content_items(findings(findings=(abnormal,))), "C0034375")
