@@ -25,6 +25,7 @@ from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from dicom.study import Instance
 
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
+_TRIES: Final = 20
 _TEMPORARY: Final = "tmp"
 _LOCKS: Final = "locks"
 
@@ -252,13 +253,7 @@ class Spool:
             incoming.discard()
             _sync_folder(path.parent)  # its first writer may have died before it could
             return False
-        _make_folder(path.parent, self.root)
-        # Between our mkdir and here remove() may have taken the empty folder: then make it again.
-        try:
-            incoming.path.rename(path)
-        except FileNotFoundError:
-            _make_folder(path.parent, self.root)
-            incoming.path.rename(path)
+        self._rename(incoming.path, path)
         incoming.release()
         try:
             _sync_folder(path.parent)
@@ -266,6 +261,16 @@ class Spool:
             self.remove(path)
             raise
         return True
+
+    def _rename(self, source: Path, target: Path) -> None:
+        for _ in range(_TRIES):
+            _make_folder(target.parent, self.root)
+            try:
+                source.rename(target)
+            except FileNotFoundError:
+                continue  # remove() took the empty folder away between our two steps
+            return
+        raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
 
 def file_meta(announced: Announced) -> bytes:

@@ -24,7 +24,12 @@ import psycopg
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-MARKED_BY_FIXTURE = {"orthanc": "orthanc", "storescp": "dcmtk", "postgres": "postgres"}
+MARKED_BY_FIXTURE = {
+    "orthanc": "orthanc",
+    "storescp": "dcmtk",
+    "dcmtk": "dcmtk",
+    "postgres": "postgres",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -317,6 +322,40 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real films (../shared/data) are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs one of DCMTK's programs to its end and returns what it said."""
+    programs = {name: find_program(name) for name in ("dcmsend", "echoscu", "storescu")}
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [programs[name], *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "TCP_NODELAY": "1"},
+        )
+
+    return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 2 MiB of its own."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and not subprocess.call(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], stderr=subprocess.DEVNULL
+    )
+    if not mounted:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,249 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from dicom.errors import InvalidIdentifier, LimitExceeded, OutOfResources
+from dicom.header import Identity, check_identity, read_header
+from dicom.spool import Announced, Spool
+
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+ANNOUNCED = Announced(
+    sop_class_uid=DX,
+    sop_instance_uid="1.2.3.4",
+    transfer_syntax_uid="1.2.840.10008.1.2.1",
+    source_ae="MODALITY",
+)
+IDENTITY = Identity(
+    sop_instance_uid="1.2.3.4",
+    sop_class_uid=DX,
+    study_instance_uid="1.2.3",
+    series_instance_uid="1.2.3.5",
+)
+
+
+def keep(spool: Spool, content: bytes, identity: Identity = IDENTITY):
+    """Receive `content` in two pieces and keep it."""
+    incoming = spool.receive(ANNOUNCED)
+    incoming.write(content[:3])
+    incoming.write(content[3:])
+    return spool.keep(incoming, identity)
+
+
+def files(spool: Spool) -> list[Path]:
+    """Return what lies in the spool, its lock files left out."""
+    found = (path for path in spool.root.rglob("*") if path.is_file())
+    return [path for path in found if path.parent.name != "locks"]
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """An empty spool."""
+    return Spool(tmp_path / "spool")
+
+
+def test_a_film_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
+    """Each film's data set is kept undecoded behind a file meta group of our own."""
+    for source in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
+        header = read_header(source)
+        identity = check_identity(header)
+        content = source.read_bytes()[-100_000:]
+        incoming = spool.receive(
+            Announced(
+                sop_class_uid=identity.sop_class_uid,
+                sop_instance_uid=identity.sop_instance_uid,
+                transfer_syntax_uid=header.file_meta.TransferSyntaxUID,
+                source_ae="MODALITY",
+            )
+        )
+        incoming.write(content)
+        instance = spool.keep(incoming, identity).instance
+        assert instance.path.read_bytes().endswith(content)
+        assert instance.sha256 == hashlib.sha256(content).hexdigest()
+        assert instance.size == len(content)
+        assert instance.study_instance_uid == identity.study_instance_uid
+
+
+def test_the_file_meta_group_is_one_that_others_read(spool):
+    """Another reader finds preamble, prefix, group length and each element as the Standard has them."""
+    kept = keep(spool, b"\x08\x00\x60\x00CS\x02\x00DX")
+    dataset = pydicom.dcmread(kept.instance.path)
+    meta = dataset.file_meta
+    assert meta.MediaStorageSOPInstanceUID == "1.2.3.4"
+    assert meta.MediaStorageSOPClassUID == DX
+    assert meta.SourceApplicationEntityTitle == "MODALITY"
+    assert meta.ImplementationVersionName.startswith("WETREAD")
+    assert dataset.Modality == "DX"
+    start = 128 + 4 + 12 + meta.FileMetaInformationGroupLength
+    assert kept.instance.path.read_bytes()[start:] == b"\x08\x00\x60\x00CS\x02\x00DX"
+
+
+def test_the_same_bytes_twice_are_one_file(spool):
+    """A film that is sent again is found, not stored again."""
+    first, second = keep(spool, b"same bytes"), keep(spool, b"same bytes")
+    assert (first.created, second.created) == (True, False)
+    assert first.instance == second.instance
+    assert files(spool) == [first.instance.path]
+
+
+def test_other_bytes_under_the_same_uid_are_kept_apart(spool):
+    """The first film is not touched by a second one that claims its UID."""
+    first, second = keep(spool, b"one film"), keep(spool, b"another film")
+    assert first.created
+    assert second.created
+    assert first.instance.path != second.instance.path
+    assert first.instance.path.read_bytes().endswith(b"one film")
+
+
+def test_a_damaged_file_is_replaced_when_the_film_comes_again(spool):
+    """A file that was cut short since does not count as the same film."""
+    path = keep(spool, b"the whole film").instance.path
+    path.write_bytes(path.read_bytes()[:-4])
+    assert keep(spool, b"the whole film").created
+    assert path.read_bytes().endswith(b"the whole film")
+
+
+def test_names_hold_nothing_that_a_sender_chose_but_a_uid(spool):
+    """A study is a hash, a film its UID: no path, no control character, nothing hidden."""
+    path = keep(spool, b"bytes").instance.path.relative_to(spool.root)
+    assert len(path.parts) == 3
+    assert path.name.startswith("1.2.3.4.")
+    assert all(character in "0123456789abcdef./" for character in str(path)[:-4])
+
+
+@pytest.mark.parametrize("uid", ["../../../etc/cron.d/x", "1.2\x00", "", "1" * 65])
+def test_an_invalid_announced_uid_is_refused_and_its_bytes_go_nowhere(spool, uid):
+    """What follows such a command is read from the wire and dropped."""
+    incoming = spool.receive(
+        Announced(
+            sop_class_uid=DX,
+            sop_instance_uid=uid,
+            transfer_syntax_uid="1.2.840.10008.1.2",
+            source_ae="X",
+        )
+    )
+    incoming.write(b"bytes")
+    assert isinstance(incoming.fault, InvalidIdentifier)
+    assert files(spool) == []
+
+
+def test_a_film_over_the_limit_takes_no_disk_space(tmp_path):
+    """At the first byte too many the file is gone, and stays away."""
+    spool = Spool(tmp_path, max_object_bytes=1000)
+    incoming = spool.receive(ANNOUNCED)
+    incoming.write(bytes(1000))
+    assert incoming.fault is None
+    incoming.write(b"1")
+    incoming.write(bytes(5000))
+    assert isinstance(incoming.fault, LimitExceeded)
+    assert files(spool) == []
+    with pytest.raises(LimitExceeded):
+        spool.keep(incoming, IDENTITY)
+
+
+def test_a_nearly_full_disk_takes_nothing(tmp_path):
+    """Below the free space that must stay, a film is answered 0xA700 before a byte is written."""
+    spool = Spool(tmp_path, min_free_bytes=2**60)
+    incoming = spool.receive(ANNOUNCED)
+    assert isinstance(incoming.fault, OutOfResources)
+    assert incoming.fault.status == 0xA700
+    assert files(spool) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(small_disk):
+    """When the disk fills while a film arrives, its space is given back and the next one fits."""
+    spool = Spool(small_disk)
+    before = spool.free_bytes()
+    incoming = spool.receive(ANNOUNCED)
+    for _ in range(64):
+        incoming.write(bytes(2**16))
+    assert isinstance(incoming.fault, OutOfResources)
+    assert files(spool) == []
+    assert spool.free_bytes() == before
+    assert keep(spool, bytes(2**16)).created
+
+
+def test_a_disk_that_fails_at_the_end_leaves_nothing_behind(spool, monkeypatch):
+    """When the last step, syncing the folder, fails, there is no file and no Success."""
+
+    def fail(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("dicom.spool._sync_folder", fail)
+    with pytest.raises(OutOfResources, match="EIO"):
+        keep(spool, b"bytes")
+    assert files(spool) == []
+
+
+def test_kill_in_the_middle_leaves_a_temporary_file_that_recover_removes(tmp_path):
+    """After kill -9 nothing but a leftover is there, and the next start clears it away."""
+    script = """
+import sys, time
+from pathlib import Path
+from dicom.spool import Announced, Spool
+incoming = Spool(Path(sys.argv[1])).receive(Announced(
+    sop_class_uid="1.2", sop_instance_uid="1.3", transfer_syntax_uid="1.4", source_ae="X"))
+incoming.write(bytes(100000))
+print("written", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        spool = Spool(tmp_path)
+        assert spool.recover() == 0, "a file that is still being written is not a leftover"
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(files(spool)) == 1
+    assert spool.recover() == 1
+    assert files(spool) == []
+
+
+def test_removing_the_last_film_removes_the_folder_of_the_study(spool):
+    """Nothing but empty ground is left of a study, and removing twice is no error."""
+    path = keep(spool, b"bytes").instance.path
+    spool.remove(path)
+    spool.remove(path)
+    assert not path.parent.exists()
+    assert keep(spool, b"bytes").created
+
+
+def test_many_threads_may_keep_and_remove_films_of_one_study(spool):
+    """A folder that one thread removes while another fills it costs nobody a film."""
+
+    def keep_and_remove(number: int) -> bool:
+        identity = replace(IDENTITY, sop_instance_uid=f"1.2.3.{number % 16}")
+        with spool.exclusive(identity.sop_instance_uid):
+            kept = keep(spool, b"film", identity)
+            assert kept.created
+            spool.remove(kept.instance.path)
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(keep_and_remove, range(200)))
+    assert files(spool) == []
+
+
+def test_only_one_at_a_time_stores_the_same_uid(spool):
+    """Two senders of one film take turns; senders of other films do not wait for them."""
+    inside = []
+
+    def hold(number: int) -> None:
+        with spool.exclusive("1.2.3"):
+            inside.append(number)
+            assert len(inside) == 1
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(hold, range(100)))
