@@ -32,6 +32,7 @@ class Job:
         forced: A person asked for it: read although nothing changed.
         produced_at: Time of the first claim, which the results carry: a second attempt makes the same
             bytes.
+        published_at: When workers were last told of it; None: not since it last changed hands.
         read_through: The last film that it reads, in order of arrival (`Store.study`).
         removed_at: When retention removed its files.
     """
@@ -60,6 +61,7 @@ class Job:
     draft: DraftReport | None
     forced: bool = False
     produced_at: datetime | None = None
+    published_at: datetime | None = None
     read_through: int | None = None
     removed_at: datetime | None = None
 

@@ -1,6 +1,5 @@
 """Films arrive: rows of studies and instances, and when a study counts as complete."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, insert, select, update
@@ -162,23 +161,16 @@ class Arrivals(Moves):
             session.expunge_all()
             return found
 
-    def known_paths(self, paths: Collection[str]) -> frozenset[str]:
-        """Return those of `paths` that a row names: what lies in the spool without one is an orphan."""
-        with self._reading() as session:
-            return frozenset(
-                session.scalars(select(InstanceRow.path).where(InstanceRow.path.in_(paths)))
-            )
-
-    def films_removed(self, study_uid: str, at: datetime) -> int:
-        """Note that the study's files were removed from the spool; return how many rows this changed."""
+    def films_removed(self, study_uid: str) -> None:
+        """Note that the study's files were removed from the spool."""
         with self._writing() as session:
-            return changed_rows(
+            changed_rows(
                 session,
                 update(InstanceRow)
                 .where(
                     InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
                 )
-                .values(removed_at=at),
+                .values(removed_at=self.now()),
             )
 
 

@@ -185,20 +185,26 @@ class Deliveries(Moves):
         row = session.get_one(DeliveryRow, delivery_id)
         return {"first_error": row.first_error or error, "last_error": error}
 
-    def take_back_deliveries(self, now: datetime) -> int:
-        """Make due again what a dead worker was sending; return how many deliveries that were."""
+    def take_back_deliveries(self, now: datetime, *, owner: str | None = None) -> int:
+        """Make due again what a worker was sending and sends no more; return how many that were.
+
+        Args:
+            now: Those whose lease ended before this time.
+            owner: Instead all of this worker, which stops.
+        """
+        lapsed = DeliveryRow.lease_until <= now
         with self._writing() as session:
             return changed_rows(
                 session,
                 update(DeliveryRow)
                 .where(
                     DeliveryRow.state == DeliveryState.SENDING.value,
-                    DeliveryRow.lease_until <= now,
+                    lapsed if owner is None else DeliveryRow.lease_owner == owner,
                 )
                 .values(
                     state=DeliveryState.PENDING.value,
                     published_at=None,
-                    last_error="The worker that was sending it was lost.",
+                    last_error="The worker that was sending it stopped or was lost.",
                     **NO_LEASE,
                 ),
             )

@@ -53,6 +53,16 @@ class Ledger(Transactions):
         with self._writing() as session:
             session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
+    def drop_silent(self, before: datetime) -> list[ProcessBeat]:
+        """Forget the processes that were last seen before this time; return those it forgot."""
+        old = select(ProcessRow).where(ProcessRow.seen_at < before)
+        with self._writing() as session:
+            dropped = []
+            for row in session.scalars(old.with_for_update(skip_locked=True)):
+                dropped.append(rows.beat(row))
+                session.delete(row)
+            return dropped
+
     def record_incident(self, *, actor: str, kind: str, subject: str, detail: str) -> None:
         """Keep what a person should know; `detail` is a sentence without patient attributes."""
         with self._writing() as session:

@@ -39,7 +39,7 @@ class Queries(Transactions):
 
     def jobs(
         self,
-        states: Collection[JobState] = (),
+        states: Collection[JobState] | None = None,
         *,
         limit: int = 100,
         before: str | None = None,
@@ -48,7 +48,7 @@ class Queries(Transactions):
         """Return jobs, the newest first.
 
         Args:
-            states: Only in these states; in any when empty.
+            states: Only in these states; in any when None or empty.
             limit: At most so many.
             before: Only those older than the job of this id: the next page.
             study: Only of this Study Instance UID.

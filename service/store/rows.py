@@ -52,6 +52,7 @@ def job(row: JobRow) -> Job:
         draft=DraftReport.from_json(row.draft) if row.draft else None,
         forced=row.forced,
         produced_at=row.produced_at,
+        published_at=row.published_at,
         read_through=row.read_through,
         removed_at=row.removed_at,
     )

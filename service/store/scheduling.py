@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.jobs import JobState
-from service.models import InstanceRow, JobRow, StudyRow
+from service.models import DeliveryRow, InstanceRow, JobRow, StudyRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Moves, changed_rows
@@ -156,6 +156,7 @@ class Scheduling(Moves):
     def unpublished(self, job_id: str) -> None:
         """Note that no message could be sent for the job: the sweeper sends it as soon as it can."""
         with self._writing() as session:
-            changed_rows(
-                session, update(JobRow).where(JobRow.id == job_id).values(published_at=None)
-            )
+            job = update(JobRow).where(JobRow.id == job_id)
+            changed_rows(session, job.values(published_at=None))
+            deliveries = update(DeliveryRow).where(DeliveryRow.job_id == job_id)
+            changed_rows(session, deliveries.values(published_at=None))

@@ -24,6 +24,16 @@ class Upkeep(Moves):
             )
             return [rows.job(row) for row in found]
 
+    def held_by(self, owner: str) -> list[Job]:
+        """Return the jobs on which `owner` has the lease."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow).where(
+                    JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_owner == owner
+                )
+            )
+            return [rows.job(row) for row in found]
+
     def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
         """Return the SCHEDULED jobs that could be read now and of which nobody was told lately.
 
@@ -47,11 +57,15 @@ class Upkeep(Moves):
 
     def due_deliveries(
         self, now: datetime, told_before: datetime, *, limit: int = 1000
-    ) -> list[tuple[int, Job]]:
-        """Return the PENDING deliveries (id, job) that could be sent now and nobody was told of."""
+    ) -> list[tuple[int, Job, datetime | None]]:
+        """Return the PENDING deliveries that could be sent now and of which nobody was told lately.
+
+        Returns:
+            For each its id, its job, and when a message was last sent for it.
+        """
         with self._reading() as session:
             found = session.execute(
-                select(DeliveryRow.id, JobRow)
+                select(DeliveryRow.id, JobRow, DeliveryRow.published_at)
                 .join(JobRow, JobRow.id == DeliveryRow.job_id)
                 .where(
                     DeliveryRow.state == DeliveryState.PENDING.value,
@@ -64,7 +78,7 @@ class Upkeep(Moves):
                 .order_by(JobRow.urgent.desc(), DeliveryRow.id)
                 .limit(limit)
             )
-            return [(delivery_id, rows.job(row)) for delivery_id, row in found]
+            return [(number, rows.job(row), told) for number, row, told in found]
 
     def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
         """Note that messages for these are on their way since `at`."""

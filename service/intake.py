@@ -1,0 +1,118 @@
+"""A film arrives: a row, and when its study is complete a job.
+
+A study is complete when the association that brought a film which may be read is released. Where
+only films came that cannot be read, or the association broke off or stays open, it is complete when
+nothing came for the quiet time; the sweeper sees to that. Whether a film may be read is `triage`'s
+first guess from its header: the reading decides, so nothing that is possible is left out here.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from pydicom.dataset import Dataset
+
+from dicom.select import Eligibility, triage
+from dicom.study import Instance
+from service.config import Settings
+from service.errors import BrokerUnavailable, StoreUnavailable
+from service.log import get_logger
+from service.records import Arrival, Job
+from service.store import Store
+
+log = get_logger(__name__)
+
+Outcome = Literal["released", "aborted", "broken"]
+# Of the terms of Requested Procedure Priority (0040,1003): STAT, HIGH, ROUTINE, MEDIUM, LOW.
+_URGENT_WORDS: Final = frozenset({"STAT", "HIGH"})
+
+
+class Intake:
+    """What the receiver tells the service; its methods may be called from many threads."""
+
+    def __init__(self, store: Store, settings: Settings, publish: Callable[[Job], None]) -> None:
+        """Take the store, the settings, and what sends a job's id to the workers."""
+        self._store = store
+        self._settings = settings
+        self._publish = publish
+
+    def instance_arrived(
+        self, instance: Instance, header: Dataset, *, calling_ae: str, association_id: str
+    ) -> Arrival:
+        """Keep the film, committed when this returns.
+
+        Args:
+            instance: The film, durable in the spool.
+            header: Its elements before the pixels.
+            calling_ae: Who sent it.
+            association_id: On which association; never used twice.
+
+        Raises:
+            StoreError: It was not kept: the sender must not hear Success.
+        """
+        verdict = triage(header)
+        caller = self._settings.caller(calling_ae)
+        quiet = caller.quiet_time if caller else None
+        arrival = self._store.add_instance(
+            instance,
+            calling_ae=calling_ae,
+            association_id=association_id,
+            eligible=verdict.eligibility is not Eligibility.EXCLUDED,
+            quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
+            urgent=_is_urgent(header) or (caller is not None and caller.priority == "urgent"),
+        )
+        log.info(
+            "film_arrived",
+            arrival=arrival.value,
+            study_uid=instance.study_instance_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            calling_ae=calling_ae,
+            eligibility=verdict.eligibility.value,
+            reason=verdict.reason,
+        )
+        return arrival
+
+    def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
+        """Return the jobs that began with it, published; what fails here the sweeper makes good."""
+        try:
+            studies = self._store.association_ended(association_id, released=outcome == "released")
+            jobs = [self._schedule(study_uid) for study_uid in studies]
+        except StoreUnavailable as error:
+            log.warning("not_scheduled_yet", association_id=association_id, reason=str(error))
+            return []
+        return [job for job in jobs if job is not None]
+
+    def _schedule(self, study_uid: str) -> Job | None:
+        reading = self._settings.reading
+        job = self._store.schedule(
+            study_uid,
+            model=reading.model,
+            version=reading.model_version,
+            actor="intake",
+            reason="The association that brought the film was released.",
+        )
+        if job is not None:
+            log.info("job_scheduled", job_id=job.id, study_uid=study_uid, revision=job.revision)
+            tell(self._store, self._publish, job)
+        return job
+
+
+def tell(store: Store, publish: Callable[[Job], None], job: Job) -> bool:
+    """Publish a committed job; return whether a worker will hear of it now, not later by the sweeper."""
+    try:
+        publish(job)
+    except BrokerUnavailable as error:
+        log.warning("not_published_yet", job_id=job.id, reason=str(error))
+    else:
+        return True
+    try:
+        store.unpublished(job.id)
+    except StoreUnavailable as error:
+        log.warning("not_marked", job_id=job.id, reason=str(error))
+    return False
+
+
+def _is_urgent(header: Dataset) -> bool:
+    words = {str(header.get("RequestedProcedurePriority", "")).strip().upper()}
+    requests = header.get("RequestAttributesSequence") or ()
+    words |= {str(item.get("RequestedProcedurePriority", "")).strip().upper() for item in requests}
+    return not words.isdisjoint(_URGENT_WORDS)

@@ -1,0 +1,163 @@
+"""Job ids to Redis, for whoever works on them: two queues, urgent first, no waiting for a broker.
+
+A message is a hint. The database is the truth: a message that is lost is sent again by the sweeper,
+one that comes twice finds nothing to claim. So nothing here retries, and a Redis that does not answer
+costs its caller a second at most.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from service.config import Settings
+from service.errors import BrokerUnavailable
+from service.jobs import JobState
+from service.records import Job
+
+READ: Final = "wetread.read"
+DELIVER: Final = "wetread.deliver"
+READING: Final = "reading"
+DELIVERY: Final = "delivery"
+_URGENT: Final = 0
+_ROUTINE: Final = 9
+# kombu keeps one Redis list for each priority: "reading", and "reading\x06\x169".
+_SEPARATOR: Final = "\x06\x16"
+_SOCKET_SECONDS: Final = 1.0
+_HEAD: Final = 5000
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application with what producers and workers must agree on; it is not connected.
+
+    Raises:
+        ConfigurationError: No Redis is configured, and no private one is running.
+    """
+    app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_eager_result=False,
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        enable_utc=True,
+        task_create_missing_queues=True,
+        task_default_queue=READING,
+        broker_transport_options={
+            "priority_steps": [_URGENT, _ROUTINE],
+            "queue_order_strategy": "priority",
+            "sep": _SEPARATOR,
+            "socket_keepalive": True,
+            "socket_connect_timeout": _SOCKET_SECONDS,
+        },
+    )
+    return app
+
+
+class Queue:
+    """The sending end; safe to share among threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = celery_app(settings)
+        options: dict[str, Any] = self._app.conf.broker_transport_options
+        self._app.conf.broker_transport_options = options | {
+            "socket_timeout": _SOCKET_SECONDS,
+            "max_retries": 0,
+        }
+        self._app.conf.broker_pool_limit = 8
+        self._client = _client(settings)
+
+    def publish(self, job: Job) -> None:
+        """Tell a worker of the job: to read it when it is SCHEDULED, to deliver it when DRAFTED.
+
+        Raises:
+            BrokerUnavailable: Redis did not take the message.
+        """
+        task, queue = (DELIVER, DELIVERY) if job.state is JobState.DRAFTED else (READ, READING)
+        try:
+            self._app.send_task(
+                task,
+                args=[job.id],
+                queue=queue,
+                priority=_URGENT if job.urgent else _ROUTINE,
+                retry=False,
+                ignore_result=True,
+            )
+        except (KombuError, redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
+
+    def in_sight(self, queue: str) -> frozenset[str]:
+        """Return the ids of jobs for which a message lies in `queue`, of its first thousands.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in (queue, f"{queue}{_SEPARATOR}{_ROUTINE}"):
+                    pipe.lrange(name, -_HEAD, -1)
+                lists = pipe.execute()
+        except (redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+        return frozenset(_job_ids(message for messages in lists for message in messages))
+
+    def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises:
+            BrokerUnavailable: It does not.
+        """
+        try:
+            self._client.ping()
+        except (redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._app.close()
+
+
+def ping(settings: Settings) -> str:
+    """Return a word on the broker that answers.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        ConfigurationError: None is configured.
+    """
+    client = _client(settings)
+    try:
+        return f"Redis {client.info('server')['redis_version']}"
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+    finally:
+        client.close()
+
+
+def _client(settings: Settings) -> redis.Redis:
+    client: redis.Redis = redis.Redis.from_url(
+        settings.broker_url,
+        socket_timeout=_SOCKET_SECONDS,
+        socket_connect_timeout=_SOCKET_SECONDS,
+    )
+    return client
+
+
+def _job_ids(messages: Iterator[bytes]) -> Iterator[str]:
+    for message in messages:
+        try:
+            arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+            yield str(arguments[0])
+        except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
+            continue  # not one of ours: the worker will refuse it
+
+
+def _words(error: Exception) -> str:
+    """Return the error's first line without the password that a Redis URL may hold."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("@")[2]

@@ -1,0 +1,186 @@
+"""The sweeper: what time alone must do, and what a dead process, Redis or sender left undone.
+
+Each look at the database does these, in this order; any number of sweepers may do them at once,
+because each is a conditional change that only one of them can make:
+
+1. studies whose quiet time is over become jobs;
+2. a job whose worker is silent is taken back, or fails when that happened too often;
+3. a delivery likewise;
+4. a job or delivery that waits, and of which no worker can know, is published (again);
+5. now and then: processes that are silent are forgotten, old films and results removed.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from service.config import Settings
+from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
+from service.heartbeat import Heartbeat
+from service.intake import tell
+from service.log import get_logger
+from service.queue import DELIVERY, READING, Queue
+from service.records import Job
+from service.retention import remove_old
+from service.store import Store
+
+log = get_logger(__name__)
+
+_SILENT_SECONDS: Final = 60.0
+_TIDY_SECONDS: Final = 60.0
+
+
+class Sweeper:
+    """One look at the database is one `tick`."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        publish: Callable[[Job], None],
+        in_sight: Callable[[str], Collection[str]] = lambda _: (),
+    ) -> None:
+        """Take the store, the settings, what sends a job's id, and what tells which ids are sent.
+
+        Args:
+            store: The store.
+            settings: The settings.
+            publish: Sends a job's id to the workers; raises BrokerUnavailable.
+            in_sight: Returns the ids that lie in a queue unread; raises BrokerUnavailable.
+        """
+        self._store = store
+        self._settings = settings
+        self._publish = publish
+        self._in_sight = in_sight
+        self._tidy_at: datetime | None = None
+
+    def tick(self) -> None:
+        """Do once what is due now, by the store's clock.
+
+        Raises:
+            StoreUnavailable: The database is away; the next tick goes on from there.
+        """
+        now = self._store.now()
+        self._complete_quiet(now)
+        self._take_back(now)
+        if self._store.take_back_deliveries(now):
+            log.warning("deliveries_taken_back")
+        self._publish_due(now)
+        if self._tidy_at is None or now >= self._tidy_at:
+            self._tidy_at = now + timedelta(seconds=_TIDY_SECONDS)
+            self._forget_silent(now)
+            remove_old(self._store, self._settings, now)
+
+    def _complete_quiet(self, now: datetime) -> None:
+        reading = self._settings.reading
+        for study_uid in self._store.quiet_studies(now):
+            job = self._store.schedule(
+                study_uid,
+                model=reading.model,
+                version=reading.model_version,
+                actor="sweeper",
+                reason="No further film came within the quiet time.",
+            )
+            if job is not None:
+                log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
+                tell(self._store, self._publish, job)
+
+    def _take_back(self, now: datetime) -> None:
+        for job in self._store.lapsed(now):
+            # It may be alive after all, canceled meanwhile, or another sweeper's by now.
+            try:
+                self._take_back_one(job, now)
+            except (LeaseLost, NotFound):
+                continue
+
+    def _take_back_one(self, job: Job, now: datetime) -> None:
+        log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
+        if job.attempts >= self._settings.reading.max_attempts:
+            words = f"Its worker was lost {job.attempts} times; the study may be what ends it."
+            self._store.give_up(job.id, job.fence, "WORKER_LOST", words, now)
+            return
+        words = f"Its worker {job.lease_owner} was lost."
+        self._store.hand_back(job.id, job.fence, "LEASE_EXPIRED", words, lapsed_at=now)
+
+    def _publish_due(self, now: datetime) -> None:
+        told_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
+        readings = self._store.due_readings(now, told_before)
+        deliveries = self._store.due_deliveries(now, told_before)
+        if not readings and not deliveries:
+            return
+        untold = [job for job in readings if job.published_at is None]
+        stale = [job for job in readings if job.published_at is not None]
+        again = [job for _, job, told in deliveries if told is not None]
+        try:
+            unseen = _without(self._in_sight, READING, stale)
+            unseen += _without(self._in_sight, DELIVERY, again)
+        except BrokerUnavailable as error:
+            log.warning("broker_unavailable", reason=str(error), waiting=len(readings))
+            return
+        untold += [job for _, job, told in deliveries if told is None]
+        self._store.mark_told(
+            [job.id for job in readings], [number for number, _, _ in deliveries], now
+        )
+        # Marked first: a worker that hands a job back at once wins over this look.
+        self._send_all(untold + unseen)
+
+    def _send_all(self, jobs: list[Job]) -> None:
+        for number, job in enumerate(jobs):
+            if not tell(self._store, self._publish, job):
+                for later in jobs[number + 1 :]:
+                    self._store.unpublished(later.id)
+                return
+
+    def _forget_silent(self, now: datetime) -> None:
+        before = now - timedelta(seconds=_SILENT_SECONDS)
+        for beat in self._store.drop_silent(before):
+            log.warning("process_silent", name=beat.name, seen_at=beat.seen_at.isoformat())
+            self._store.record_incident(
+                actor="sweeper",
+                kind="process_silent",
+                subject=beat.name,
+                detail=f"It was last seen at {beat.seen_at:%H:%M:%S} UTC and has not signed off.",
+            )
+
+
+def _without(in_sight: Callable[[str], Collection[str]], queue: str, jobs: list[Job]) -> list[Job]:
+    """Return those of `jobs` for which no message lies in `queue`."""
+    if not jobs:
+        return []
+    seen = in_sight(queue)
+    return [job for job in jobs if job.id not in seen]
+
+
+def serve(settings: Settings) -> None:
+    """Sweep until SIGTERM or SIGINT.
+
+    Raises:
+        StoreUnavailable: The database does not answer at the start.
+        SchemaMismatch: It is not at the revision that this code needs.
+        ConfigurationError: There is no broker.
+    """
+    store, queue = Store.open(settings), Queue(settings)
+    sweeper = Sweeper(store, settings, queue.publish, queue.in_sight)
+    try:
+        with _stop_signal() as stop, Heartbeat(store, ["sweep"]).beating():
+            log.info("sweeper_started")
+            while not stop.wait(settings.sweep.interval):
+                try:
+                    sweeper.tick()
+                except StoreUnavailable as error:
+                    log.warning("store_unavailable", reason=str(error))
+    finally:
+        queue.close()
+        store.close()
+        log.info("sweeper_stopped")
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    yield stop

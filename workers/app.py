@@ -1,0 +1,184 @@
+"""A worker process: one queue, a pool of threads, and an end in order.
+
+Celery hands out job ids and nothing more. What it believes about a task counts for nothing: results
+are off, and a message that is lost or comes twice is the database's business.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from service.config import Settings
+from service.destinations import destinations
+from service.errors import LeaseLost, StoreError
+from service.heartbeat import Heartbeat
+from service.log import get_logger
+from service.queue import READING, Queue, celery_app
+from service.store import Store
+from service.supervisor import Death, Part, Supervisor, wetread_command
+from workers.delivering import Delivering
+from workers.tasks import register_deliver, register_read
+
+log = get_logger(__name__)
+
+_LAST_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.2
+
+
+def serve(settings: Settings, queues: Sequence[str]) -> None:
+    """Work on `queues` ("reading", "delivery") until SIGTERM or SIGINT, then finish what is in hand.
+
+    For more than one queue a process each is supervised: sending shall not wait for reading, and a
+    device has one process.
+
+    Raises:
+        StoreError: The database does not answer, or is at another revision.
+        ConfigurationError: There is no broker.
+        ReadingError: The model cannot be loaded.
+    """
+    if len(queues) == 1:
+        _Worker(settings, queues[0]).run()
+    else:
+        _supervise(settings, queues)
+
+
+def _supervise(settings: Settings, queues: Sequence[str]) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    parts = [
+        Part(name=queue, command=wetread_command("worker", "--queues", queue)) for queue in queues
+    ]
+    limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
+    supervisor = Supervisor(parts, on_death=_note, stop_seconds=limit)
+    supervisor.start()
+    try:
+        while not stop.wait(_LOOK_SECONDS):
+            supervisor.tend()
+    finally:
+        supervisor.stop()
+
+
+def _note(death: Death) -> None:
+    log.error("worker_died", queue=death.part.name, ended_by=death.ended_by)
+
+
+class _Worker:
+    """One process on one queue."""
+
+    def __init__(self, settings: Settings, queue: str) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._store = Store.open(settings)
+        self._stopping = threading.Event()
+        self._abandon = threading.Event()
+        # Never the same again: a later process on this machine is another holder of leases.
+        self._owner = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._app = worker_app(settings)
+
+    def run(self) -> None:
+        loading = "loading the model" if self._queue == READING else "starting"
+        publisher = Queue(self._settings)
+        try:
+            with Heartbeat(self._store, [self._queue], loading).beating() as heart:
+                self._register(publisher)
+                heart.says("ready")
+                log.info("worker_ready", queue=self._queue)
+                self._consume()
+        finally:
+            publisher.close()
+            self._store.close()
+            log.info("worker_stopped", queue=self._queue)
+
+    def _register(self, publisher: Queue) -> None:
+        if self._queue != READING:
+            register_deliver(
+                self._app,
+                Delivering(
+                    self._store,
+                    self._settings,
+                    destinations(self._settings),
+                    self._owner,
+                    self._stopping,
+                ),
+            )
+            return
+        # Imported here: these load torch, which a process that only delivers does without.
+        drafting = import_module("workers.drafting")
+        reader = import_module("workers.reading").Reader.from_settings(self._settings)
+        work = drafting.Drafting(
+            self._store, self._settings, reader, publisher.publish, self._owner, self._abandon
+        )
+        register_read(self._app, work)
+
+    def _consume(self) -> None:
+        signals.setup_logging.connect(_leave_logging, weak=False)
+        signals.worker_shutting_down.connect(self._on_stop, weak=False)
+        reading, delivery = self._settings.reading, self._settings.delivery
+        self._app.Worker(
+            pool="threads",
+            concurrency=reading.concurrency if self._queue == READING else delivery.concurrency,
+            queues=[self._queue],
+            hostname=self._owner,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        ).start()
+
+    def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
+        """Begin nothing new; within the limit finish what is in hand, then give it back."""
+        log.info("worker_stopping", queue=self._queue)
+        self._stopping.set()
+        threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
+
+    def _end_in_time(self) -> None:
+        threading.Event().wait(self._settings.receiver.stop_seconds)
+        self._abandon.set()
+        threading.Event().wait(_LAST_SECONDS)
+        self._release()
+        # A thread that hangs in a driver or a socket would keep the process for ever.
+        os._exit(0)
+
+    def _release(self) -> None:
+        """Give back in the database what this process still holds."""
+        try:
+            self._store.take_back_deliveries(self._store.now(), owner=self._owner)
+            for job in self._store.held_by(self._owner):
+                words = "Its worker was stopped."
+                self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
+        except LeaseLost as error:
+            log.info("given_back_already", reason=str(error))
+        except StoreError as error:
+            log.warning("not_given_back", reason=str(error))
+
+
+def worker_app(settings: Settings) -> Celery:
+    """Return the Celery application of a worker: late acknowledgement, no prefetch, our own logs."""
+    app = celery_app(settings)
+    app.conf.update(
+        task_acks_late=True,
+        task_acks_on_failure_or_timeout=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    # A message that a lost worker held comes back after this; the sweeper is sooner.
+    app.conf.broker_transport_options |= {"visibility_timeout": 3600, "health_check_interval": 10}
+    return app
+
+
+def _leave_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
+    """Being connected is enough: Celery then leaves the logging as `service.log` set it."""

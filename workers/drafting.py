@@ -1,0 +1,158 @@
+"""One job from its claim to DRAFTED: claim, read, write the objects, say so, tell the deliverers."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Protocol
+
+from dicom.report import Predecessor
+from dicom.study import Study
+from service.config import Settings
+from service.errors import LeaseLost, ReadingCancelled, StoreError, StoreUnavailable
+from service.intake import tell
+from service.log import get_logger
+from service.records import Job
+from service.store import Store
+from workers.lease import Lease, insist
+from workers.outbox import write_outputs
+from workers.reading import Drafted, NotAnalysed
+from workers.verdict import backoff, code, may_pass, sentence, where
+
+log = get_logger(__name__)
+
+_FIRST_WAIT: Final = 2.0
+_LONGEST_WAIT: Final = 60.0
+_NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
+
+
+class StudyReader(Protocol):
+    """What reads a study: `workers.reading.Reader`."""
+
+    def read(
+        self,
+        study: Study,
+        *,
+        revision: int,
+        predecessor: Predecessor | None,
+        produced_at: datetime,
+        cancelled: Callable[[], bool],
+    ) -> Drafted | NotAnalysed:
+        """Return the draft of a study, or why there is none."""
+
+
+class Drafting:
+    """The reading worker's work; its methods may be called from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        reader: StudyReader,
+        publish: Callable[[Job], None],
+        owner: str,
+        abandon: threading.Event,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            store: The store.
+            settings: The settings.
+            reader: The loaded model.
+            publish: Sends the id of a drafted job to the deliverers.
+            owner: This worker's name on the leases.
+            abandon: Set when the process must end now: what is held goes back.
+        """
+        self._store = store
+        self._settings = settings
+        self._reader = reader
+        self._publish = publish
+        self._owner = owner
+        self._abandon = abandon
+
+    def claim(self, job_id: str) -> Job | None:
+        """Return the job, ours now, or None when there is nothing to do, or no database to ask."""
+        try:
+            return self._store.claim_reading(
+                job_id, self._owner, self._settings.reading.lease_seconds
+            )
+        except StoreUnavailable as error:
+            log.warning("not_claimed", job_id=job_id, reason=str(error))
+            return None
+
+    def work(self, job: Job) -> None:
+        """Read the job's study and keep the result; stop quietly when somebody else holds the job.
+
+        Raises:
+            ReadingError, DicomError, StoreError, OSError: It could not be read or kept.
+        """
+        seconds = self._settings.reading.lease_seconds
+
+        def extend() -> None:
+            self._store.extend(job.id, job.fence, seconds)
+
+        with Lease(extend, seconds).kept() as lease:
+            previous = self._store.previous_draft(job.id)
+            result = self._reader.read(
+                self._store.study(job.study_instance_uid, through=job.read_through),
+                revision=job.revision,
+                predecessor=self._store.predecessor(previous) if previous else None,
+                produced_at=job.produced_at or job.created_at,
+                cancelled=lambda: lease.lost or self._abandon.is_set(),
+            )
+            ended = insist(lambda: self._keep(job, previous, result, lease), lease)
+        log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
+
+    def _keep(
+        self, job: Job, previous: Job | None, result: Drafted | NotAnalysed, lease: Lease
+    ) -> Job:
+        if isinstance(result, NotAnalysed):
+            return self._store.not_analysed(job.id, job.fence, result.code, result.sentence)
+        if previous is not None and _says_the_same(job, previous, result):
+            return self._store.needless(job.id, job.fence, "NO_CHANGE", _NO_CHANGE)
+        # A folder for each claim: a worker that was thought dead may still be writing into its own.
+        folder = self._settings.outbox_dir / job.id / str(job.fence)
+        objects = write_outputs(folder.absolute(), result.outputs)
+        if lease.lost:
+            raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
+        names = [destination.name for destination in self._settings.destinations]
+        drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
+        # One message for each destination: a slow one does not hold up the others.
+        all(tell(self._store, self._publish, drafted) for _ in names)
+        return drafted
+
+    def give_back(self, job: Job, error: Exception) -> None:
+        """End the claim after `error`: to be tried again, or FAILED.
+
+        If not even that can be written, the lease ends by itself.
+        """
+        canceled = isinstance(error, ReadingCancelled) and not self._abandon.is_set()
+        if canceled or isinstance(error, LeaseLost):
+            log.warning("lease_lost", job_id=job.id)
+            return
+        try:
+            self._end(job, error)
+        except StoreError as fault:
+            log.warning("not_given_back", job_id=job.id, reason=str(fault))
+
+    def _end(self, job: Job, error: Exception) -> None:
+        if self._abandon.is_set():
+            words = "Its worker was stopped."
+            self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
+            return
+        words = sentence(error)
+        log.error("reading_failed", job_id=job.id, error=code(error), reason=words, at=where(error))
+        if may_pass(error) and job.attempts < self._settings.reading.max_attempts:
+            delay = backoff(job.attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+            self._store.hand_back(job.id, job.fence, code(error), words, delay)
+        else:
+            self._store.fail(job.id, job.fence, code(error), words)
+
+
+def _says_the_same(job: Job, previous: Job, result: Drafted) -> bool:
+    """Whether a later film led to `job`, and yet it read the film that `previous` read."""
+    return (
+        not job.forced
+        and previous.draft is not None
+        and previous.model_version == job.model_version
+        and previous.draft.source.sop_instance_uid == result.draft.source.sop_instance_uid
+    )

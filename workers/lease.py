@@ -1,0 +1,75 @@
+"""A claim is kept alive while its work runs, and the work hears when the claim is gone."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from service.errors import LeaseLost, StoreError
+from service.log import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Lease:
+    """Extends one claim three times in its length.
+
+    A database that is away does not end the lease at once: only when it has been away for the whole
+    length could somebody else have taken the claim over.
+    """
+
+    def __init__(self, extend: Callable[[], None], seconds: float) -> None:
+        """Take what extends the claim (raises LeaseLost when it is gone) and the lease's length."""
+        self._extend = extend
+        self._seconds = seconds
+        self._lost = threading.Event()
+        self._done = threading.Event()
+        self._good_until = time.monotonic() + seconds
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else holds, or may hold, the claim now: nothing may be written any more."""
+        return self._lost.is_set() or time.monotonic() > self._good_until
+
+    @contextmanager
+    def kept(self) -> Iterator["Lease"]:
+        """Keep the claim for the length of the block."""
+        thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._done.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(self._seconds / 3):
+            begun = time.monotonic()
+            try:
+                self._extend()
+            except LeaseLost:
+                self._lost.set()
+                return
+            except StoreError as error:
+                log.warning("lease_not_extended", reason=str(error))
+            else:
+                self._good_until = begun + self._seconds
+
+
+def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
+    """Return what `write` returns, tried again while the database is away and the lease is good.
+
+    Raises:
+        StoreError: The database refused, or was away until the lease was over.
+    """
+    while True:
+        try:
+            return write()
+        except StoreError as error:
+            if not error.retry or lease.lost:
+                raise
+            log.warning("store_unavailable", reason=str(error))
+        time.sleep(pause)

@@ -1,0 +1,50 @@
+"""Results lie on disk, synced, before the database says that they exist."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from dicom.outputs import Output, encode
+from service.records import ResultObject
+
+
+def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObject, ...]:
+    """Return the records of `outputs`, each a durable file `<kind>.dcm` in `folder`.
+
+    Raises:
+        InvalidOutput: One of them claims to be verified or final.
+        OSError: The disk refused; what was written is replaced by the next try.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = tuple(_write(folder / f"{output.kind}.dcm", output) for output in outputs)
+    for directory in (folder, folder.parent, folder.parent.parent):
+        _sync(directory)
+    return written
+
+
+def _write(path: Path, output: Output) -> ResultObject:
+    content = encode(output)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    dataset = output.dataset
+    return ResultObject(
+        kind=output.kind,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        study_instance_uid=str(dataset.StudyInstanceUID),
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,47 @@
+"""The two Celery tasks: a job's id comes in, and any error ends here.
+
+This is one of the three places with a broad except: whatever went wrong is in the log, and in the
+state of the job or the delivery.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+
+from service.log import get_logger
+from service.queue import DELIVER, READ
+from workers.delivering import Delivering
+
+if TYPE_CHECKING:  # a process that only delivers must not load torch
+    from workers.drafting import Drafting
+
+log = get_logger(__name__)
+
+
+def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - Celery's task type
+    """Return the task `wetread.read`, which drafts one job."""
+
+    def read(job_id: str) -> None:
+        job = drafting.claim(job_id)
+        if job is None:
+            log.debug("nothing_to_read", job_id=job_id)
+            return
+        try:
+            drafting.work(job)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the job gets a state
+            drafting.give_back(job, error)
+
+    return app.task(read, name=READ)
+
+
+def register_deliver(app: Celery, delivering: Delivering) -> Any:  # noqa: ANN401 - Celery's task type
+    """Return the task `wetread.deliver`, which sends what is due of one job, then of any."""
+
+    def deliver(job_id: str) -> None:
+        for claim in delivering.claims(job_id):
+            try:
+                delivering.work(claim)
+            except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it gets a state
+                delivering.give_back(claim, error)
+
+    return app.task(deliver, name=DELIVER)

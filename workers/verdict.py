@@ -1,0 +1,51 @@
+"""What an error means for the work that it ended: try again or not, and in which words."""
+
+import re
+import traceback
+from pathlib import Path
+
+from dicom.errors import DicomError
+from service.errors import WetreadError
+
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def may_pass(error: Exception) -> bool:
+    """Return whether the same work can succeed later: memory, files, database, network."""
+    if isinstance(error, WetreadError):
+        return error.retry
+    if isinstance(error, DicomError):
+        return error.transient
+    return isinstance(error, OSError | MemoryError)
+
+
+def code(error: Exception) -> str:
+    """Return the machine word for an error: `PIXEL_ERROR`."""
+    return _WORD.sub("_", type(error).__name__).upper()
+
+
+def sentence(error: Exception) -> str:
+    """Return one sentence for a person.
+
+    An error that is not ours gives its type only: what it says may hold a patient attribute.
+    """
+    if isinstance(error, WetreadError | DicomError) and str(error):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"The file system refused: {error.strerror}."
+    return (
+        f"An unforeseen error ended it ({type(error).__name__}); the worker's log has the details."
+    )
+
+
+def backoff(attempts: int, *, first: float, longest: float) -> float:
+    """Return the seconds until the next try after `attempts` (1 or more): doubling from `first`."""
+    return float(min(longest, first * 2 ** min(attempts - 1, 30)))
+
+
+def where(error: Exception) -> str:
+    """Return where an error arose, innermost last: file, line and function, without any value."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames
+    )
