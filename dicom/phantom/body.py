@@ -4,6 +4,7 @@ All lengths are body units (see `dicom.phantom.canvas`): 1 is about 40 cm.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ View = Literal["PA", "AP"]
 RIGHT: Final = -1  # the patient's right is the image's left
 LEFT: Final = 1
 
+_Table = tuple[tuple[float, ...], tuple[float, ...]]
+
 # Fraction of the lung's height from apex to costophrenic angle, and there the lateral wall and the
 # medial border of the pleura as fractions of the greatest half width; read off real films by eye.
 _WALL: Final = (
@@ -25,6 +28,24 @@ _WALL: Final = (
 _PLEURA: Final = (
     (-0.02, 0.0, 0.01, 0.03, 0.07, 0.12, 0.25, 0.5, 1.0, 1.2),
     (0.36, 0.34, 0.27, 0.215, 0.17, 0.13, 0.09, 0.08, 0.08, 0.08),
+)
+
+
+# From the top of the right diaphragm down, and there the heart's border as a part of its reach.
+_HEART: Final[dict[int, _Table]] = {
+    LEFT: (
+        (-0.27, -0.22, -0.16, -0.09, -0.03, 0.01, 0.04, 0.075, 0.10),
+        (0.15, 0.40, 0.60, 0.83, 0.96, 1.0, 0.97, 0.78, 0.10),
+    ),
+    RIGHT: (
+        (-0.27, -0.21, -0.16, -0.10, -0.05, 0.0, 0.04, 0.075, 0.10),
+        (0.35, 0.62, 0.80, 0.96, 1.0, 0.93, 0.75, 0.40, 0.0),
+    ),
+}
+# From the apices down, and there the border of the great vessels in body units.
+_VESSELS_RIGHT: Final[_Table] = (
+    (-0.2, 0.0, 0.08, 0.16, 0.22, 0.27, 0.32, 0.38, 0.45, 0.8),
+    (0.05, 0.05, 0.05, 0.055, 0.061, 0.063, 0.068, 0.07, 0.06, 0.05),
 )
 
 
@@ -47,6 +68,7 @@ class Body:
         stomach: Width of the gastric bubble, 0 for none.
         exposure: Where the detector's curve is centred, in cm of water.
         latitude: How much water spans the detector's curve: greater is flatter.
+        white: Brightness of the densest parts, 0.85 to 1.
         noise: Quantum noise, relative.
         collimation: Dark border at the left, right, top, bottom in film widths.
         marker: Whether a lead L lies in the corner.
@@ -70,6 +92,7 @@ class Body:
     stomach: float
     exposure: float
     latitude: float
+    white: float
     noise: float
     collimation: tuple[float, float, float, float]
     marker: bool
@@ -83,12 +106,10 @@ class Body:
         """Return the distance of the lungs' medial border from the midline at each `v`."""
         return self._along(_PLEURA, v)
 
-    def _along(
-        self, table: tuple[tuple[float, ...], tuple[float, ...]], v: FloatField
-    ) -> FloatField:
+    def _along(self, table: _Table, v: FloatField) -> FloatField:
         height = sum(self.angles) / 2 - self.apex
         t = np.clip((v - self.apex) / height, table[0][0], table[0][-1])
-        return curve(*table)(t) * np.float32(self.half_width)
+        return np.asarray(curve(*table)(t) * self.half_width, dtype=np.float32)
 
     def dome(self, side: int, u: FloatField) -> FloatField:
         """Return v of the diaphragm of one side at each `u`."""
@@ -103,12 +124,7 @@ class Body:
         """Return how far the heart reaches to one side of the midline at each `v`; negative: none."""
         floor = self.domes[0]
         reach = self.heart[0 if side == RIGHT else 1]
-        if side == LEFT:
-            at = (-0.27, -0.22, -0.16, -0.09, -0.03, 0.01, 0.04, 0.075, 0.10)
-            of = (0.15, 0.40, 0.60, 0.83, 0.96, 1.0, 0.97, 0.78, 0.10)
-        else:
-            at = (-0.27, -0.21, -0.16, -0.10, -0.05, 0.0, 0.04, 0.075, 0.10)
-            of = (0.35, 0.62, 0.80, 0.96, 1.0, 0.93, 0.75, 0.40, 0.0)
+        at, of = _HEART[side]
         outline = curve(at, of)(np.clip(v - floor, -0.28, 0.11)) * np.float32(reach)
         lean = self.shift + self.turn
         beyond = (v - floor < -0.27) | (v - floor > 0.10)
@@ -117,34 +133,22 @@ class Body:
     def mediastinum_edge(self, side: int, v: FloatField) -> FloatField:
         """Return how far great vessels and spine reach to one side of the midline at each `v`."""
         t = v - self.apex
-        if side == LEFT:
-            k = self.knob
-            at = (-0.2, 0.0, 0.08, 0.14, 0.175, 0.205, 0.235, 0.265, 0.29, 0.325, 0.37, 0.42, 0.8)
-            of = (
-                0.05,
-                0.052,
-                0.055,
-                0.057,
-                0.9 * k,
-                k,
-                0.9 * k,
-                0.066,
-                0.066,
-                0.076,
-                0.078,
-                0.06,
-                0.055,
-            )
-        else:
-            at = (-0.2, 0.0, 0.08, 0.16, 0.22, 0.27, 0.32, 0.38, 0.45, 0.8)
-            of = (0.05, 0.05, 0.05, 0.055, 0.061, 0.063, 0.068, 0.07, 0.06, 0.05)
+        at, of = _VESSELS_RIGHT if side == RIGHT else _vessels_left(self.knob)
         outline = curve(at, of)(np.clip(t, at[0], at[-1]))
         return np.asarray(outline + side * (self.shift + 0.5 * self.turn), dtype=np.float32)
 
 
+def _vessels_left(knob: float) -> _Table:
+    """Return subclavian artery, aortic knob, window, pulmonary trunk, descending aorta."""
+    at = (-0.2, 0.0, 0.08, 0.14, 0.175, 0.205, 0.235, 0.265, 0.29, 0.325, 0.37, 0.42, 0.8)
+    arch = (0.9 * knob, knob, 0.9 * knob)
+    return (at, (0.05, 0.052, 0.055, 0.057, *arch, 0.066, 0.066, 0.076, 0.078, 0.06, 0.055))
+
+
+@lru_cache(maxsize=64)
 def curve(at: tuple[float, ...], of: tuple[float, ...]) -> PchipInterpolator:
     """Return the smooth curve through the points that does not overshoot between them."""
-    return PchipInterpolator(np.asarray(at), np.asarray(of))
+    return PchipInterpolator(np.asarray(at), np.asarray(of))  # type: ignore[no-untyped-call] # scipy has no types
 
 
 def made_up(seed: int, view: View) -> Body:
@@ -176,8 +180,9 @@ def made_up(seed: int, view: View) -> Body:
         breasts=float(rng.uniform(1.2, 4.2)) if sex == "F" else 0.0,
         arms=float(rng.uniform(0.0, 0.07)),
         stomach=0.0 if rng.random() < 0.25 else float(rng.uniform(0.05, 0.11)),
-        exposure=float(rng.normal(12.4, 0.5)),
-        latitude=float(rng.uniform(2.5, 3.3)),
+        exposure=float(rng.normal(13.4, 0.7)),
+        latitude=float(rng.uniform(2.9, 4.2)),
+        white=float(rng.uniform(0.86, 1.0)),
         noise=float(rng.uniform(0.6, 1.6) * (1.3 if supine else 1.0)),
         collimation=_collimation(rng),
         marker=bool(rng.random() < 0.85),
@@ -206,4 +211,5 @@ def line(*points: tuple[float, float], count: int = 24) -> NDArray[np.float64]:
     """Return `count` points on a smooth curve through `points`, in order."""
     knots = np.asarray(points, dtype=np.float64)
     steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(knots, axis=0).T))])
-    return np.asarray(PchipInterpolator(steps, knots)(np.linspace(0, steps[-1], count)))
+    along = PchipInterpolator(steps, knots)  # type: ignore[no-untyped-call] # scipy has no types
+    return np.asarray(along(np.linspace(0, steps[-1], count)))

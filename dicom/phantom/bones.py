@@ -61,6 +61,8 @@ def _ribs(body: Body, side: int, wobble: NDArray[np.float64], back: Layer, front
         width = 0.0115 + 0.001 * (number < 3)
         lateral = np.abs(centre[:, 0]) / np.abs(centre[turn, 0])
         half = width * (1 - 0.38 * lateral**8)
+        if number > 10:  # floating ribs end in a point
+            half *= np.sqrt(np.linspace(1, 0, len(half)))
         _band(back, centre[: turn + 2], half[: turn + 2], rim=0.42, core=0.25)
         if number > 10:
             continue
@@ -102,12 +104,14 @@ def _shoulder(body: Body, side: int, rng: np.random.Generator, layer: Layer) -> 
             (0.14, 0.052),
             (0.22, 0.022),
             (0.31, 0.004),
-            (0.4, -0.006),
+            (0.42, -0.004),
         )
     )
     centre[:, 0] += body.turn
-    bulge = np.abs(np.linspace(-1, 1, len(centre))) ** 2
-    _band(layer, centre, 0.0095 + 0.004 * bulge, rim=0.27, core=0.17)
+    along = np.linspace(0, 1, len(centre))
+    # Thick at the breastbone, flat and then ending at the shoulder.
+    half = 0.009 + 0.0045 * (1 - along) ** 3 - 0.008 * np.clip(along - 0.8, 0, 1) * 5
+    _band(layer, centre, half, rim=0.27, core=0.17)
 
 
 def _scapula(place: _Placer, layer: Layer) -> None:
@@ -122,9 +126,9 @@ def _scapula(place: _Placer, layer: Layer) -> None:
     )
     layer.polygon(blade, 0.06)
     layer.stroke(np.vstack([blade, blade[:1]]), 0.0035, 0.11)
-    layer.stroke(place(line((0.41, 0.295), (0.424, 0.2), (0.430, 0.1))), 0.009, 0.2)
+    layer.stroke(place(line((0.41, 0.295), (0.424, 0.2), (0.430, 0.1))), 0.008, 0.16)
     spine = place(line((0.345, 0.055), (0.39, 0.03), (0.43, -0.008), (0.475, -0.01)))
-    _band(layer, spine, np.linspace(0.004, 0.015, len(spine)), rim=0.2, core=0.14)
+    _band(layer, spine, 0.013 * np.sin(np.linspace(0.25, 2.9, len(spine))), rim=0.18, core=0.13)
     layer.polygon(place([(0.40, 0.035), (0.425, 0.03), (0.445, 0.065), (0.432, 0.07)]), 0.3)
 
 
@@ -132,18 +136,18 @@ def _humerus(place: _Placer, body: Body, layer: Layer) -> None:
     away = body.arms
     shaft = place(
         line(
-            (0.485, 0.075),
-            (0.515 + 0.3 * away, 0.2),
-            (0.535 + 1.2 * away, 0.5),
-            (0.54 + 2 * away, 0.8),
+            (0.492, 0.085),
+            (0.505 + 0.2 * away, 0.16),
+            (0.53 + 1.2 * away, 0.45),
+            (0.545 + 2 * away, 1.0),
         )
     )
-    _band(layer, shaft, np.full(len(shaft), 0.026), rim=0.5, core=0.2)
-    centre = place([(0.483, 0.065)])[0]
-    layer.disc((float(centre[0]), float(centre[1])), 0.047, 0.42)
-    layer.disc((float(centre[0]), float(centre[1])), 0.043, 0.3)
+    _band(layer, shaft, np.linspace(0.031, 0.022, len(shaft)), rim=0.36, core=0.2)
+    (u, v) = place([(0.484, 0.066)])[0].tolist()
+    layer.disc((u, v), 0.043, 0.34)
+    layer.disc((u, v), 0.039, 0.26)
     glenoid = place(line((0.434, 0.04), (0.440, 0.065), (0.438, 0.095)))
-    layer.stroke(glenoid, 0.007, 0.42)
+    layer.stroke(glenoid, 0.006, 0.3)
 
 
 def _vertebrae(body: Body, rng: np.random.Generator, layer: Layer) -> None:

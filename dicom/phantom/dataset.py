@@ -9,6 +9,7 @@ from typing import Final, Literal, Self
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
@@ -252,16 +253,15 @@ def _identify(ds: FileDataset, number: int, transfer_syntax: str) -> None:
     content = hashlib.sha256(ds.PixelData)
     content.update(_words(ds).encode())
     ds.SeriesInstanceUID = derived_uid("phantom series", ds.StudyInstanceUID, ds.SeriesDescription)
-    ds.SOPInstanceUID = derived_uid("phantom", number, content.hexdigest(), str(transfer_syntax))
+    ds.SOPInstanceUID = derived_uid("phantom", number, content.hexdigest(), transfer_syntax)
     meta = ds.file_meta
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    meta.TransferSyntaxUID = (
-        transfer_syntax if transfer_syntax in _NATIVE else ExplicitVRLittleEndian
-    )
-    if transfer_syntax not in _NATIVE:
+    native = transfer_syntax in _NATIVE
+    meta.TransferSyntaxUID = UID(transfer_syntax if native else ExplicitVRLittleEndian)
+    if not native:
         ds.compress(transfer_syntax, generate_instance_uid=False)
 
 

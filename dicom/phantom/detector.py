@@ -24,7 +24,7 @@ def exposed(water: FloatField, body: Body) -> FloatField:
         through = np.mean([wide.take(range(i, i + count), axis=axis) for i in range(5)], axis=0)
     intensity = primary + _SCATTER * resized(through.astype(np.float32), rows, columns)
     measured = -np.log(intensity) / np.float32(_MU)
-    return np.asarray(_sharpened(measured, amount=0.35, body=body), dtype=np.float32)
+    return np.asarray(_sharpened(measured, amount=0.6, body=body), dtype=np.float32)
 
 
 def _sharpened(image: FloatField, *, amount: float, body: Body) -> FloatField:
@@ -38,7 +38,7 @@ def _sharpened(image: FloatField, *, amount: float, body: Body) -> FloatField:
 def developed(measured: FloatField, body: Body) -> FloatField:
     """Return brightness 0..1 (bone white), float32 [H, W], through the film-like curve."""
     steep = (measured - np.float32(body.exposure)) / np.float32(body.latitude)
-    return np.asarray(1 / (1 + np.exp(-steep)), dtype=np.float32)
+    return np.asarray(np.float32(body.white) / (1 + np.exp(-steep)), dtype=np.float32)
 
 
 def grain(shape: tuple[int, int], measured: FloatField, body: Body) -> FloatField:

@@ -166,13 +166,13 @@ def _consolidation(
     away = np.hypot(
         (lung.lateral - centre[0]) / np.float32(1.15 * size), (canvas.v - centre[1]) / size
     )
-    inside = edge((1 - away - wobble).astype(np.float32), 0.28)
+    inside = edge((1 - away - wobble).astype(np.float32), 0.42)
     if zone == "upper" and rng.random() < 0.5:
         # It stops at the minor fissure.
-        inside *= edge(centre[1] + 0.55 * size - canvas.v, 0.004)
-    patchy = np.clip(0.86 + 0.1 * canvas.noise(rng, 24), 0.6, 0.98)
+        inside *= edge(centre[1] + 0.55 * size - canvas.v, 0.007)
+    patchy = np.clip(0.84 + 0.12 * canvas.noise(rng, 24), 0.5, 0.98)
     tubes = _bronchogram(chest, side, centre, size, rng)
-    amount = inside * patchy * (1 - np.float32(0.75) * tubes) * (0.75 + 0.25 * finding.extent)
+    amount = inside * patchy * (1 - np.float32(0.5) * tubes) * (0.62 + 0.2 * finding.extent)
     chest.fill(amount.astype(np.float32) * lung.cavity)
     return (f"{zone} zone", np.asarray((inside > 0.4) & (lung.cavity > 0.5)))
 
@@ -201,23 +201,23 @@ def _bronchogram(
         end = (side * float(target[0]), float(target[1]))
         middle = (0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1]) + 0.02 * float(rng.normal()))
         beyond = (end[0] + 0.5 * (end[0] - middle[0]), end[1] + 0.5 * (end[1] - middle[1]))
-        layer.stroke([middle, end, beyond], 0.0065, 0.9)
+        layer.stroke(line(middle, end, beyond), 0.006, 0.9)
         fork = end[1] + 0.03 * float(rng.normal())
         layer.stroke([end, (end[0] + side * 0.03, fork)], 0.0045, 0.8)
-    return layer.field(0.0012)
+    return layer.field(0.0020)
 
 
 def _edema(chest: Chest, finding: PhantomFinding, rng: np.random.Generator) -> BoolField:
     body, canvas = chest.body, chest.canvas
-    cloud = 1 + np.float32(0.16) * canvas.noise(rng, 18) + np.float32(0.2) * canvas.noise(rng, 70)
+    cloud = 1 + np.float32(0.22) * canvas.noise(rng, 14) + np.float32(0.12) * canvas.noise(rng, 45)
     mask = np.zeros_like(chest.filled, np.bool_)
     lines = canvas.layer()
     for side in (RIGHT, LEFT):
         lung, (u, v) = chest.lung(side), hilum(body, side)
-        across = (lung.lateral - (abs(u) + 0.02)) / np.float32(0.10 + 0.05 * finding.extent)
+        across = (lung.lateral - (abs(u) + 0.02)) / np.float32(0.11 + 0.06 * finding.extent)
         down = (canvas.v - (v + 0.05)) / np.float32(0.15 + 0.05 * finding.extent)
         wing = np.exp(-(np.abs(across) ** 3) - np.abs(down) ** 3)
-        haze = (wing + np.float32(0.22)) * cloud * np.float32(0.26 + 0.44 * finding.extent)
+        haze = (wing + np.float32(0.22)) * cloud * np.float32(0.2 + 0.36 * finding.extent)
         chest.fill(haze.astype(np.float32) * lung.cavity)
         mask |= (wing > 0.3) & (lung.open > 0.5)
         _kerley(body, side, lines, finding.extent, rng)
@@ -245,10 +245,10 @@ def _effusion(
 ) -> tuple[str, BoolField]:
     body, canvas, lung = chest.body, chest.canvas, chest.lung(side)
     low = body.angles[0 if side == RIGHT else 1]
-    top = low - 0.055 - 0.36 * finding.extent + 0.008 * float(rng.normal())
+    top = low - 0.06 - 0.36 * finding.extent + 0.008 * float(rng.normal())
     along = np.clip(lung.lateral / body.wall(canvas.v), 0, 1)
     # The meniscus: lowest in the middle, rising steeply along the wall.
-    dip = np.float32(0.035 + 0.05 * finding.extent) * (1 - along**3)
+    dip = np.float32(0.05 + 0.06 * finding.extent) * (1 - along**2.5)
     depth = canvas.v - (top + dip)
     inside = edge(depth.astype(np.float32), 0.012 + 0.014 * finding.extent)
     veil = np.float32(0.25) * np.exp(np.minimum(depth, 0) / np.float32(0.035))
@@ -315,9 +315,9 @@ def _plates(
             (side * (start + end) / 2, v - 0.006 + slope / 2),
             (side * end, v + slope),
         )
-        layer.stroke(points, 0.008 + 0.012 * finding.extent, 0.95)
-    band = layer.field(0.0022)
-    chest.fill(np.float32(0.8) * band * lung.cavity)
+        layer.stroke(points, 0.007 + 0.010 * finding.extent, 0.95)
+    band = layer.field(0.0032)
+    chest.fill(np.float32(0.55) * band * lung.cavity)
     return np.asarray((band > 0.3) & (lung.open > 0.3))
 
 
@@ -336,8 +336,8 @@ def _collapsed_lobe(chest: Chest, finding: PhantomFinding, side: int) -> BoolFie
         (side * 0.03, floor + 0.1),
     ]
     layer.polygon(lobe, 1.0)
-    dense = layer.field(0.004)
-    chest.fill(np.float32(0.88) * dense * lung.cavity)
+    dense = layer.field(0.006)
+    chest.fill(np.float32(0.74) * dense * lung.cavity)
     return np.asarray((dense > 0.5) & (lung.cavity > 0.5))
 
 

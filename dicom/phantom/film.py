@@ -12,7 +12,7 @@ from dicom.phantom.body import LEFT, RIGHT, Body, View, made_up
 from dicom.phantom.bones import skeleton
 from dicom.phantom.canvas import BoolField, Canvas, FloatField, resized
 from dicom.phantom.disease import Chest, PhantomFinding, afflicted, diseased
-from dicom.phantom.lungs import lung, organs, soft_tissue, texture, vessels
+from dicom.phantom.lungs import lung, soft_tissue, texture, vessels
 from dicom.report import Observation, Side
 
 _SMALLEST: Final = 64
@@ -63,7 +63,7 @@ class Phantom:
     pixel_spacing: float
 
 
-def draw(  # noqa: PLR0913 - the film's own parameters, keyword-only
+def draw(
     seed: int,
     *,
     rows: int = 1024,
@@ -147,7 +147,7 @@ def _chest(body: Body, canvas: Canvas) -> Chest:
         body=body,
         canvas=canvas,
         lungs=(right, left),
-        soft=soft_tissue(body, canvas) + organs(body, canvas),
+        soft=soft_tissue(body, canvas),
         bone=skeleton(body, canvas),
         vessels=vessels(body, canvas),
         texture=texture(body, canvas),
@@ -165,7 +165,7 @@ def _water(chest: Chest) -> FloatField:
     marks = (chest.vessels + np.float32(0.22) * chest.texture) * inner
     air = aerated * (np.float32(_LUNG_WATER) + np.float32(0.24) * chest.free_air)
     total = np.maximum(chest.soft, 0) - air + marks + chest.bone * (chest.soft > 0.5) + chest.added
-    return np.maximum(total, 0).astype(np.float32)
+    return np.asarray(np.maximum(total, 0), dtype=np.float32)
 
 
 def _ratio(body: Body, canvas: Canvas) -> float:

@@ -12,6 +12,21 @@ from dicom.phantom.body import LEFT, RIGHT, Body, curve, line
 from dicom.phantom.canvas import Canvas, FloatField, Layer, edge, resized
 
 _VESSEL_CM: Final = 2.6
+# The first branches of a lung's vessels: angle from straight lateral, positive downwards, and width.
+_FAN: Final = (
+    (-1.35, 0.010),
+    (-1.05, 0.009),
+    (-0.7, 0.008),
+    (-0.35, 0.006),
+    (-0.05, 0.0055),
+    (0.2, 0.006),
+    (0.45, 0.008),
+    (0.7, 0.009),
+    (0.9, 0.010),
+    (1.1, 0.012),
+    (1.3, 0.012),
+    (1.45, 0.009),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +53,30 @@ def lung(body: Body, canvas: Canvas, side: int) -> Lung:
     lateral = np.float32(side) * canvas.u
     wall = body.wall(canvas.v)
     inside = edge(wall - lateral, 0.003) * edge(lateral - body.pleura(canvas.v), 0.014)
-    profile = np.sqrt(np.clip(1 - (lateral / np.maximum(wall, 0.02)) ** 3, 0, 1))
+    across = lateral / np.maximum(wall, np.float32(0.02))
+    profile = np.sqrt(np.maximum(1 - across * across * across, 0))
     thickness = curve((-0.1, 0.0, 0.1, 0.3, 0.6, 0.9), (1.0, 5.0, 9.5, 14.5, 17.0, 17.0))
     deep = thickness(np.clip(canvas.v - body.apex, -0.1, 0.9)).astype(np.float32)
     below = canvas.v - body.dome(side, canvas.u[canvas.rows // 2][None, :])
     above = edge(-below, 0.0035)
     sulcus = np.float32(0.16) * np.exp(-np.maximum(below, 0) / np.float32(0.06))
-    heart = edge(body.heart_edge(side, canvas.v) - lateral, 0.006)
-    vessels = _mediastinum(body, canvas, side, lateral)
-    covered = np.maximum(np.float32(0.68) * heart, np.float32(0.86) * vessels)
+    outline = np.maximum(body.heart_edge(side, canvas.v), body.mediastinum_edge(side, canvas.v))
+    middle = edge(outline - lateral, 0.006)
+    # Lung lies behind and before the heart, hardly any beside the great vessels above it.
+    covered = middle * (0.86 - 0.2 * edge(canvas.v - np.float32(body.domes[0] - 0.17), 0.12))
     seen = (1 - covered) * (above + (1 - above) * sulcus)
     return Lung(
         side=side,
         lateral=lateral,
         depth=np.asarray(inside * profile * deep * seen, dtype=np.float32),
-        open=np.asarray(inside * above * (1 - np.maximum(heart, vessels)), dtype=np.float32),
+        open=np.asarray(inside * above * (1 - middle), dtype=np.float32),
         cavity=np.asarray(inside * above, dtype=np.float32),
     )
 
 
-def _mediastinum(body: Body, canvas: Canvas, side: int, lateral: FloatField) -> FloatField:
-    """Return where the great vessels cover the lung: sharp above, fading out behind the heart."""
-    fade = edge(np.float32(body.apex + 0.47) - canvas.v, 0.16)
-    return edge(body.mediastinum_edge(side, canvas.v) - lateral, 0.006) * fade
-
-
 def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
-    """Return the body without its lungs as float32 [H, W] in cm of water: trunk, neck, arms, breasts."""
-    coarse = Canvas.over(max(canvas.rows // 3, 48), max(canvas.columns // 3, 48), canvas.placement)
+    """Return the body without its lungs as float32 [H, W] in cm of water: trunk, neck, arms, organs."""
+    coarse = canvas.coarser(3)
     u, v = np.abs(coarse.u), coarse.v
     parts = (_trunk(body, u, v), _girdle(u, v), _neck(u, v), _arm(body, u, v))
     total = np.sqrt(np.sqrt(sum((part**4 for part in parts), np.float32(0))))
@@ -73,6 +84,7 @@ def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
     if body.breasts:
         total += _breasts(body, coarse)
     total *= 1 + np.float32(0.012) * coarse.noise(np.random.default_rng([body.seed, 3]), 9)
+    total += _organs(body, coarse)
     return resized(np.asarray(total, dtype=np.float32), canvas.rows, canvas.columns)
 
 
@@ -132,13 +144,13 @@ def _breasts(body: Body, canvas: Canvas) -> FloatField:
     return total
 
 
-def organs(body: Body, canvas: Canvas) -> FloatField:
+def _organs(body: Body, canvas: Canvas) -> FloatField:
     """Return what heart, windpipe, gas and hila add to (or take from) the trunk, cm of water."""
     air, gas, hila = canvas.layer(), canvas.layer(), canvas.layer()
     _airways(body, air)
     _gas(body, gas)
     _hila(body, hila)
-    windpipe = np.float32(4.2) * air.field(0.004) + np.float32(8.0) * gas.field(0.006)
+    windpipe = np.float32(3.4) * air.field(0.004) + np.float32(8.0) * gas.field(0.006)
     return np.asarray(np.float32(3.4) * hila.field(0.012) - windpipe, dtype=np.float32)
 
 
@@ -187,46 +199,40 @@ def vessels(body: Body, canvas: Canvas) -> FloatField:
     """Return the pulmonary vessels, float32 [H, W] in cm of water; not yet clipped to the lungs."""
     coarse, fine = canvas.layer(), canvas.layer()
     rng = np.random.default_rng([body.seed, 6])
-    for side in (RIGHT, LEFT):
-        for points, width in _tree(body, side, rng):
-            layer = coarse if width > 0.005 else fine
-            layer.stroke(points, width, min(1.0, 0.05 + width / 0.012))
+    branches = np.concatenate([_tree(body, side, rng) for side in (RIGHT, LEFT)])
+    branches = branches[np.argsort(branches[:, 4], kind="stable")]
+    for layer, chosen in ((coarse, branches[:, 4] > 0.005), (fine, branches[:, 4] <= 0.005)):
+        width = branches[chosen, 4].astype(np.float32)
+        layer.segments(branches[chosen, :4], width, np.minimum(0.05 + width / 0.012, 1))
     both = coarse.field(0.0020) + fine.field(0.0011)
     return np.asarray(_VESSEL_CM * both, dtype=np.float32)
 
 
-def _tree(
-    body: Body, side: int, rng: np.random.Generator
-) -> list[tuple[list[tuple[float, float]], float]]:
-    """Return the branches of one lung from the thinnest to the thickest."""
+def _tree(body: Body, side: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the branches of one lung, float64 [N, 5]: both ends (u, v, u, v) and the width."""
     start = hilum(body, side)
-    normal = rng.standard_normal(6000)
-    # angle 0 points laterally, positive angles down
-    fan = np.array([-1.35, -1.05, -0.7, -0.35, -0.05, 0.2, 0.45, 0.7, 0.9, 1.1, 1.3, 1.45])
-    width = np.array(
-        [0.010, 0.009, 0.008, 0.006, 0.0055, 0.006, 0.008, 0.009, 0.010, 0.012, 0.012, 0.009]
-    )
+    normal: list[float] = rng.standard_normal(6000).tolist()
     active = deque(
-        (start[0], start[1] + 0.05 * math.sin(angle), angle + 0.08 * normal[i], float(w))
-        for i, (angle, w) in enumerate(zip(fan, width, strict=True))
+        (start[0], start[1] + 0.05 * math.sin(angle), angle + 0.08 * normal[i], width)
+        for i, (angle, width) in enumerate(_FAN)
     )
-    branches: list[tuple[list[tuple[float, float]], float]] = []
+    branches: list[tuple[float, float, float, float, float]] = []
     draw = 20
     while active and draw < len(normal) - 8:
         u, v, angle, w = active.popleft()
         step = 0.014 + 1.2 * w
         bend = angle + 0.16 * normal[draw]
         u2, v2 = u + side * step * math.cos(bend), v + step * math.sin(bend)
-        branches.append(([(u, v), (u2, v2)], w))
+        branches.append((u, v, u2, v2, w))
         draw += 1
-        if w < 0.0011 or not 0.0 < side * u2 < body.half_width:
+        if w < 0.0015 or not 0.0 < side * u2 < body.half_width:
             continue
         active.append((u2, v2, bend, w * 0.92))
         if normal[draw] > -0.15:
             fork = 0.55 + 0.2 * abs(normal[draw + 1])
             active.append((u2, v2, bend + math.copysign(fork, normal[draw + 2]), w * 0.62))
         draw += 3
-    return sorted(branches, key=lambda branch: branch[1])
+    return np.asarray(branches)
 
 
 def texture(body: Body, canvas: Canvas) -> FloatField:
