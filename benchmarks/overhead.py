@@ -85,7 +85,7 @@ def films(folder: Path, count: int, size: int, first_seed: int) -> dict[str, Pat
     """Draw studies of one film each."""
     made = {}
     for seed in range(first_seed, first_seed + count):
-        dataset = as_dataset(draw(seed, rows=size, columns=size), seed=seed)
+        dataset = as_dataset(draw(seed, rows=size, columns=size))
         path = folder / f"{seed}.dcm"
         write(dataset, path)
         made[str(dataset.StudyInstanceUID)] = path

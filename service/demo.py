@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from dicom.errors import DicomError
-from dicom.header import check_identity, read_header
+from dicom.files import describe
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
 from dicom.report import Observation, Side
 from dicom.scu import echo, send_files
@@ -36,11 +36,11 @@ _READY_SECONDS = 90.0
 _SHOWN: tuple[tuple[PhantomFinding, ...] | None, ...] = (
     (),
     (
-        PhantomFinding(Observation.CARDIOMEGALY, None, 0.6),
-        PhantomFinding(Observation.PLEURAL_EFFUSION, Side.LEFT, 0.5),
+        PhantomFinding(observation=Observation.CARDIOMEGALY, extent=0.6),
+        PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT),
     ),
-    (PhantomFinding(Observation.PNEUMOTHORAX, Side.RIGHT, 0.6),),
-    (PhantomFinding(Observation.CONSOLIDATION, Side.RIGHT, 0.5),),
+    (PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6),),
+    (PhantomFinding(observation=Observation.CONSOLIDATION, side=Side.RIGHT),),
     None,
 )
 
@@ -106,11 +106,11 @@ def draw_films(folder: Path) -> Iterator[Film]:
     folder.mkdir(parents=True, exist_ok=True)
     for number, findings in enumerate(_SHOWN, start=1):
         if findings is None:
-            phantom, shown, view = draw_lateral(number), "a lateral film", "LL"
+            phantom, shown = draw_lateral(number), "a lateral film"
         else:
-            phantom, view = draw(number, findings=findings), "PA"
+            phantom = draw(number, findings=findings)
             shown = ", ".join(finding.observation.value for finding in findings) or "no finding"
-        dataset = as_dataset(phantom, seed=number, view_position=view)
+        dataset = as_dataset(phantom)
         path = folder / f"study-{number}.dcm"
         write(dataset, path)
         yield Film(path=path, study_instance_uid=str(dataset.StudyInstanceUID), shown=shown)
@@ -124,10 +124,10 @@ def own_films(files: Sequence[Path]) -> Iterator[Film]:
     """
     for path in files:
         try:
-            identity = check_identity(read_header(path))
+            instance = describe(path)
         except DicomError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        yield Film(path=path, study_instance_uid=identity.study_instance_uid, shown=path.name)
+        yield Film(path=path, study_instance_uid=instance.study_instance_uid, shown=path.name)
 
 
 class Demo:
@@ -178,8 +178,8 @@ class Demo:
             called=receiver.ae_title,
         )
         for result in results:
-            if not result.accepted:
-                raise WetreadError(f"{result.path.name} was refused: {result.reason}")
+            if not result.stored:
+                raise WetreadError(f"{result.path.name} was refused: {result.error}")
 
     def jobs(self) -> dict[str, Job]:
         """Tend the parts, and return the latest job of each study."""

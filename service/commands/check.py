@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import click
 from rich.console import Console
@@ -35,13 +36,13 @@ def check(*, no_model: bool) -> None:
     """Check configuration, database, broker, spool, model and destinations."""
     settings = load_settings()
     rows = [Row("configuration", good=True, detail="valid")]
-    rows.append(_row("database", lambda: _database(settings)))
-    rows.append(_row("broker", lambda: ping(settings)))
-    rows.append(_row("spool", lambda: _spool(settings)))
+    rows.append(_row("database", partial(_database, settings)))
+    rows.append(_row("broker", partial(ping, settings)))
+    rows.append(_row("spool", partial(_spool, settings)))
     if not no_model:
         rows.append(_model())
     for name, destination in destinations(settings).items():
-        rows.append(_row(f"destination {name}", lambda each=destination: _probe(each)))
+        rows.append(_row(f"destination {name}", partial(_probe, destination)))
     if not settings.destinations:
         rows.append(
             Row("destinations", good=False, detail="none configured: drafts would stay here")

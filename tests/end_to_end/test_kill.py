@@ -21,7 +21,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fifty")
     made = {}
     for seed in range(1000, 1000 + STUDIES):
-        dataset = as_dataset(draw(seed, rows=256, columns=256), seed=seed)
+        dataset = as_dataset(draw(seed, rows=256, columns=256))
         write(dataset, folder / f"{seed}.dcm")
         made[str(dataset.StudyInstanceUID)] = folder / f"{seed}.dcm"
     return made

@@ -22,9 +22,7 @@ def film(tmp_path):
             if lateral
             else draw(seed, rows=512, columns=512, findings=findings)
         )
-        dataset = as_dataset(phantom, seed=seed, view_position="LL" if lateral else "PA")
-        if study is not None:
-            dataset.StudyInstanceUID = study
+        dataset = as_dataset(phantom, study_instance_uid=study)
         path = tmp_path / f"{seed}.dcm"
         write(dataset, path)
         return path, str(dataset.StudyInstanceUID)
@@ -81,7 +79,9 @@ def test_a_later_frontal_film_supersedes_the_draft(site, film, in_pacs):
     site.store_scu(path)
     first = site.completed(study)
     better, _ = film(
-        104, study=study, findings=(PhantomFinding(Observation.PNEUMOTHORAX, Side.LEFT, 0.5),)
+        104,
+        study=study,
+        findings=(PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.LEFT),),
     )
     site.store_scu(better)
     second = site.settled(study, revision=2)

@@ -13,7 +13,7 @@ import click
 from dicom.errors import DicomError
 from dicom.outputs import encode
 from dicom.report import Presence
-from dicom.spool import describe
+from dicom.files import describe
 from dicom.study import Instance, Study, group_by_study
 from service.config import load_settings
 from service.errors import ReadingError
