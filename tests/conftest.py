@@ -23,6 +23,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, inverted, write
+from dicom.report import Observation, Side
+
 REPOSITORY = Path(__file__).parents[1]
 MARKED_BY_FIXTURE = {
     "orthanc": "orthanc",
@@ -428,3 +431,19 @@ def postgres_server(postgres_server_class: type[PostgresServer]) -> Iterator[Pos
 def postgres_url(postgres_server: PostgresServer) -> str:
     """The SQLAlchemy URL of an empty database of this test's own."""
     return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def phantom_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small synthetic DX files by name: normal, effusion, pneumothorax, lateral, negative."""
+    effusion = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RIGHT)
+    pneumothorax = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.LEFT)
+    films = {
+        "normal": draw(101, rows=320, columns=288),
+        "effusion": draw(102, rows=320, columns=288, findings=(effusion,)),
+        "pneumothorax": draw(103, rows=320, columns=288, findings=(pneumothorax,), view="AP"),
+        "lateral": draw_lateral(101, rows=320, columns=288),
+        "negative": inverted(draw(104, rows=320, columns=288)),
+    }
+    folder = tmp_path_factory.mktemp("phantoms")
+    return {name: write(as_dataset(film), folder / f"{name}.dcm") for name, film in films.items()}

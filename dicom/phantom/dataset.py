@@ -257,7 +257,7 @@ def _identify(ds: FileDataset, number: int, transfer_syntax: str) -> None:
     meta = ds.file_meta
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     native = transfer_syntax in _NATIVE
     meta.TransferSyntaxUID = UID(transfer_syntax if native else ExplicitVRLittleEndian)
