@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -105,6 +105,8 @@ def load_frame(path: Path, limits: PixelLimits) -> Frame:
 
 def _declared(header: Dataset, limits: PixelLimits) -> tuple[_Matrix, tuple[str, ...]]:
     """Return what the header declares, and warnings; refuse what we do not show."""
+    if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
+        raise PixelError("the object holds no picture")
     photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
     if not photometric:
         raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
@@ -193,23 +195,22 @@ def _check_native(encoded: bytes, matrix: _Matrix) -> None:
 
 
 def _decoded(encoded: bytes, syntax: UID, matrix: _Matrix, *, pixel_vr: str) -> Stored:
+    options: dict[str, Any] = {
+        "rows": matrix.rows,
+        "columns": matrix.columns,
+        "samples_per_pixel": 1,
+        "number_of_frames": 1,
+        "bits_allocated": matrix.bits_allocated,
+        "bits_stored": matrix.bits_stored,
+        "pixel_representation": int(matrix.signed),
+        "photometric_interpretation": matrix.photometric,
+        "pixel_keyword": "PixelData",
+        "pixel_vr": pixel_vr,
+        "correct_unused_bits": syntax.is_encapsulated,
+    }
     try:
         array, _ = get_decoder(syntax).as_array(
-            encoded,
-            index=0,
-            raw=True,
-            decoding_plugin=_PLUGIN.get(syntax, ""),
-            rows=matrix.rows,
-            columns=matrix.columns,
-            samples_per_pixel=1,
-            number_of_frames=1,
-            bits_allocated=matrix.bits_allocated,
-            bits_stored=matrix.bits_stored,
-            pixel_representation=int(matrix.signed),
-            photometric_interpretation=matrix.photometric,
-            pixel_keyword="PixelData",
-            pixel_vr=pixel_vr,
-            correct_unused_bits=syntax.is_encapsulated,
+            encoded, index=0, raw=True, decoding_plugin=_PLUGIN.get(syntax, ""), **options
         )
     except NotImplementedError:
         raise PixelError(f"no decoder for the transfer syntax {syntax.name}") from None
