@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from dicom.pixels import PixelLimits
 from service.config import Settings
+from service.heartbeat import Heartbeat
 from service.store import Store
 from service.web import api, pages
 from service.web.acting import ACTIONS
@@ -112,5 +113,6 @@ def serve(settings: Settings) -> None:
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
         store = Store(settings.database_url, busy_seconds=busy)
         here = make_wiring(settings, store)
-        with closing(store), announced(settings.run_dir, url):
-            run_until_signal(Server(make_app(here), here.hub), listener, store, url)
+        beats = Heartbeat(store, ("web",), url)
+        with closing(store), announced(settings.run_dir, url), beats.beating():
+            run_until_signal(Server(make_app(here), here.hub), listener)

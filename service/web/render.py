@@ -42,7 +42,7 @@ def _clock(at: datetime, *, seconds: bool = False) -> str:
 
 
 def _short_uid(uid: str) -> str:
-    return uid if len(uid) <= 28 else f"{uid[:12]}…{uid[-14:]}"
+    return uid if len(uid) <= 24 else f"{uid[:9]}…{uid[-10:]}"
 
 
 def _sentence_case(text: str) -> str:

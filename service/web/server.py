@@ -1,4 +1,4 @@
-"""The process around the application: its address, its heartbeat, its orderly end."""
+"""The process around the application: its address and its orderly end."""
 
 import asyncio
 import contextlib
@@ -7,21 +7,17 @@ import os
 import signal
 import socket
 from collections.abc import Generator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 
-from service.config import Settings, restarts
-from service.errors import ConfigurationError, StoreError
+from service.config import Settings
+from service.errors import ConfigurationError
 from service.log import get_logger
-from service.store import Store
 from service.web.live import Hub
 
-BEAT_EVERY: Final = 5.0
 _STOP_SECONDS: Final = 1
 _BACKLOG: Final = 128
 
@@ -98,7 +94,7 @@ def announced(folder: Path, url: str) -> Generator[None, None, None]:
         log.info("web_stopped")
 
 
-def run_until_signal(server: Server, listener: socket.socket, store: Store, url: str) -> None:
+def run_until_signal(server: Server, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
 
     def stop(*_: object) -> None:
@@ -106,41 +102,4 @@ def run_until_signal(server: Server, listener: socket.socket, store: Store, url:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    asyncio.run(_serve(server, listener, store, url))
-
-
-async def _serve(server: Server, listener: socket.socket, store: Store, url: str) -> None:
-    beating = asyncio.create_task(_beat(store, url))
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        beating.cancel()
-        with contextlib.suppress(StoreError):
-            await run_in_threadpool(store.sign_off, process_name())
-
-
-async def _beat(store: Store, url: str) -> None:
-    started = datetime.now(UTC)
-    while True:
-        try:
-            await run_in_threadpool(_beat_once, store, started, url)
-        except StoreError as error:
-            log.warning("heartbeat_failed", reason=type(error).__name__)
-        await asyncio.sleep(BEAT_EVERY)
-
-
-def _beat_once(store: Store, started: datetime, url: str) -> None:
-    store.beat(
-        process_name(),
-        "web",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        started_at=started,
-        restarts=restarts(),
-        detail=url,
-    )
-
-
-def process_name() -> str:
-    """Return the name of this part on this machine."""
-    return f"web@{socket.gethostname()}"
+    asyncio.run(server.serve(sockets=[listener]))

@@ -156,8 +156,25 @@ def identity(record: StudyRecord) -> tuple[list[tuple[str, str]], str]:
         header = read_header(chosen.path)
     except DicomError:
         return [], "The film's header cannot be read."
-    pairs = [(name, str(header.get(keyword, "") or "")) for keyword, name in _IDENTITY]
-    return [(name, value[:200]) for name, value in pairs if value], ""
+    pairs = [(name, _readable(keyword, header.get(keyword))) for keyword, name in _IDENTITY]
+    return [(name, value) for name, value in pairs if value], ""
+
+
+def _readable(keyword: str, value: object) -> str:
+    """Return a header value as people write it, cut to a bounded length."""
+    words = "" if value is None else str(value)[:200]
+    if keyword.endswith("Date") and len(words) == 8 and words.isdigit():
+        return f"{words[:4]}-{words[4:6]}-{words[6:]}"
+    if keyword == "PatientName":
+        # Component groups: alphabetic, ideographic, phonetic (PS3.5 6.2, VR PN).
+        return " = ".join(_name(group) for group in words.split("=") if group.strip("^ "))
+    return words
+
+
+def _name(group: str) -> str:
+    family, *others = (part.strip() for part in group.split("^"))
+    given = " ".join(part for part in others if part)
+    return f"{family}, {given}" if given else family
 
 
 def _actions(job: Job) -> list[_ActionForm]:

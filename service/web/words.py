@@ -151,8 +151,8 @@ def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
     if not delivery.last_error:
         return Reason(f"Being sent to {name}.")
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
-    begun = (f"{name} has not taken it in {tries} since ", delivery.created_at)
-    cause = f": {delivery.last_error.rstrip('.')}; next try "
+    begun = (f"{name} does not take it ({tries}, the first ", delivery.created_at)
+    cause = f"): {delivery.last_error.rstrip('.')}; next try "
     if delivery.not_before is not None and delivery.not_before > situation.now:
         return Reason(*begun, cause, delivery.not_before, ".")
     return Reason(*begun, cause, "now.")

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom.identifiers import derived_uid
-from dicom.phantom import draw
-from dicom.phantom.dataset import Demographics, as_dataset
 from dicom.report import (
     DraftReport,
     Finding,
@@ -34,7 +34,6 @@ from service.web.app import make_app, make_wiring
 from service.web.server import Server, address_of, listen
 from service.web.wiring import Wiring
 
-SEED_PATIENT = "PHANTOM^CHEST"
 MODEL = ModelIdentity(
     name="Tiny",
     version="0.1",
@@ -54,12 +53,15 @@ class Site:
 
     @property
     def store(self) -> Store:
+        """The store behind the application."""
         return self.here.store
 
     def get(self, path: str, **options) -> httpx.Response:
+        """Return the answer to a GET."""
         return httpx.get(self.url + path.lstrip("/"), timeout=20, **options)
 
     def post(self, path: str, **options) -> httpx.Response:
+        """Return the answer to a POST."""
         return httpx.post(self.url + path.lstrip("/"), timeout=20, **options)
 
 
@@ -73,13 +75,7 @@ class Seeder:
     def film(self, number: int, *, study: int | None = None, side: int = 96, **options) -> Instance:
         """Write a phantom's film into the spool and add its row."""
         uid = derived_uid("web test study", number if study is None else study)
-        phantom = draw(number, rows=side, columns=side)
-        dataset = as_dataset(
-            phantom,
-            seed=number,
-            study_instance_uid=uid,
-            patient=Demographics.made_up(number if study is None else study),
-        )
+        dataset = small_film(number, uid, side)
         path = self.folder / f"{dataset.SOPInstanceUID}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         content = path.read_bytes()
@@ -159,6 +155,30 @@ class Seeder:
             restarts=restarts,
             detail=detail,
         )
+
+
+def small_film(number: int, study_uid: str, side: int) -> Dataset:
+    """Return a DX image whose grey rises from left to right."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = derived_uid("web test film", number)
+    dataset.SeriesInstanceUID = derived_uid("web test series", number)
+    dataset.StudyInstanceUID = study_uid
+    dataset.PatientName = f"PHANTOM^CHEST^{number}"
+    dataset.PatientID = f"PHANTOM-{number}"
+    dataset.PatientBirthDate = "19731231"
+    dataset.Modality = "DX"
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PresentationLUTShape = "IDENTITY"
+    dataset.SamplesPerPixel = 1
+    dataset.Rows = dataset.Columns = side
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    ramp = np.linspace(0, 4095, side).astype("<u2")
+    dataset.PixelData = np.tile(ramp, (side, 1)).tobytes()
+    return dataset
 
 
 def draft_of(store: Store, job: Job) -> DraftReport:

@@ -1,0 +1,250 @@
+import html
+import io
+import re
+
+from PIL import Image
+
+from dicom.header import read_header
+from service.jobs import JobState
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def token_of(site, job) -> str:
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    return re.search(r'name="csrf" value="([0-9a-f]+)"', page).group(1)
+
+
+def test_an_empty_queue_explains_how_to_send_the_first_study(site):
+    """Without any job the page names AE title, port, who may send, and a command."""
+    page = site.get("/").text
+    assert "No study has arrived yet" in page
+    assert "storescu -aet MODALITY -aec WETREAD localhost 11112 film.dcm" in page
+
+
+def test_every_page_says_that_results_are_unverified_ai_drafts(site, seeder):
+    """Queue, study and error pages carry the permanent line."""
+    job = seeder.completed(1)
+    for path in ("/", f"/studies/{job.study_instance_uid}", "/nowhere"):
+        assert "All results are unverified AI drafts. They are never a diagnosis" in (
+            site.get(path).text
+        )
+
+
+def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
+    """Each job has its state as a word, why it stands there, who sent it, and its state is counted."""
+    seeder.beat("reading")
+    seeder.waiting(1, urgent=True)
+    held = seeder.reading(2)
+    site.store.not_analysed(held.id, held.fence, "NOT_FRONTAL", "The only film is a lateral view.")
+    page = site.get("/").text
+    assert "Waiting for the message broker" in page
+    assert "The only film is a lateral view." in page
+    assert "urgent</span>" in page
+    assert page.count("MODALITY</td>") == 2
+    assert re.search(r"Not analysed</span> <b>1</b>", page)
+
+
+def test_the_queue_shows_one_state_when_asked(site, seeder):
+    """`?state=` keeps only the jobs in it, and an unknown state is 404."""
+    waiting, held = seeder.waiting(1), seeder.reading(2)
+    page = site.get("/?state=IN_PROGRESS").text
+    assert f"job-{held.id}" in page
+    assert f"job-{waiting.id}" not in page
+    assert site.get("/?state=NONSENSE").status_code == 404
+
+
+def test_the_queue_names_dead_and_restarted_processes(site, seeder):
+    """A process that was started again says so; nothing is read while no reading worker is alive."""
+    seeder.beat("delivery", restarts=2)
+    page = site.get("/").text
+    assert "restarted 2 times" in page
+    assert "Nothing is read now:" in page
+
+
+def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, seeder):
+    """The page of a drafted study holds all that was made of it and the unverified-AI banner."""
+    job = seeder.drafted(1)
+    page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
+    assert "UNVERIFIED AI DRAFT — not a diagnosis" in page
+    assert "Its weights are random: the text is meaningless." in page
+    assert "There is a small left pleural effusion" in page
+    assert "Not mentioned: edema. Silence does not mean absence." in page
+    assert "Read: the draft is about this film" in page
+    assert "Being sent to orthanc." in page or "no delivery worker is alive" in page
+    assert "Basic Text SR Storage" in page
+    assert "The association ended." in page
+    assert f"/jobs/{job.id}/film.png" in page
+
+
+def test_a_study_page_reads_the_patient_from_the_film_and_keeps_nothing(site, seeder, caplog):
+    """The name is on the page, and neither in the live parts nor in any log line."""
+    job = seeder.completed(1)
+    address = f"/studies/{job.study_instance_uid}"
+    with caplog.at_level("DEBUG"):
+        page = site.get(address).text
+        parts = site.get(f"/live{address}.json").text
+    assert "PHANTOM, CHEST 1" in page
+    assert "PHANTOM" not in parts
+    assert "PHANTOM" not in caplog.text
+
+
+def test_a_study_page_without_its_film_says_so(site, seeder):
+    """When retention has removed the film the page is still there, without a picture."""
+    job = seeder.completed(1)
+    for film in site.store.instances(job.study_instance_uid):
+        film.path.unlink()
+    page = site.get(f"/studies/{job.study_instance_uid}")
+    assert page.status_code == 200
+    assert "header cannot be read" in page.text
+    picture = site.get(f"/jobs/{job.id}/film.png")
+    assert (picture.status_code, "is not kept any more" in picture.text) == (404, True)
+
+
+def test_revisions_of_a_study_point_at_each_other(site, seeder):
+    """The older draft says that it is superseded, the newer that it supersedes."""
+    first = seeder.completed(1)
+    seeder.film(2, study=1)
+    second = site.store.schedule(
+        first.study_instance_uid,
+        model=first.model_name,
+        version=first.model_version,
+        actor="intake",
+        reason="A later film arrived.",
+    )
+    seeder.finish(seeder.claim(second))
+    address = f"/studies/{first.study_instance_uid}"
+    assert "Superseded: a later draft" in site.get(f"{address}?job={first.id}").text
+    newest = site.get(address).text
+    assert "This draft supersedes an earlier one." in newest
+    assert "It is a lateral film." in newest
+
+
+def test_a_film_is_shown_as_png_small_on_request(site, seeder):
+    """The film that was read is a PNG of its own size; its thumbnail is at most 160 pixels."""
+    job = seeder.drafted(1, side=256)
+    whole = site.get(f"/jobs/{job.id}/film.png")
+    assert whole.headers["content-type"] == "image/png"
+    assert whole.headers["cache-control"] == "no-store"
+    assert Image.open(io.BytesIO(whole.content)).size == (256, 256)
+    film = site.store.instances(job.study_instance_uid)[0].sop_instance_uid
+    small = site.get(f"/studies/{job.study_instance_uid}/films/{film}.png?size=160")
+    assert Image.open(io.BytesIO(small.content)).size == (160, 160)
+
+
+def test_a_film_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
+    """Broken pixel data gives 422 and words, and the page that embeds it is unharmed."""
+    job = seeder.drafted(1)
+    path = site.store.instances(job.study_instance_uid)[0].path
+    header_end = path.read_bytes().index(b"\xe0\x7f\x10\x00")
+    path.write_bytes(path.read_bytes()[: header_end + 20])
+    picture = site.get(f"/jobs/{job.id}/film.png")
+    assert picture.status_code == 422
+    assert "This film cannot be shown" in picture.text
+
+
+def test_cancel_by_form_needs_its_token_and_keeps_the_reason(site, seeder):
+    """With the page's token the job is canceled and the reason kept; without it nothing happens."""
+    job = seeder.waiting(1)
+    refused = site.post(f"/jobs/{job.id}/cancel", data={"csrf": "0" * 64, "reason": "x"})
+    assert refused.status_code == 403
+    assert site.store.job(job.id).state is JobState.SCHEDULED
+    done = site.post(
+        f"/jobs/{job.id}/cancel", data={"csrf": token_of(site, job), "reason": "Sent\ntwice."}
+    )
+    assert done.status_code == 303
+    assert site.store.job(job.id).reason == "Sent twice."
+    assert site.store.events(job.id)[-1].actor == "admin (web page)"
+
+
+def test_a_form_posted_from_another_site_is_refused(site, seeder):
+    """A foreign Origin or a cross-site fetch is refused even with a good token."""
+    job = seeder.waiting(1)
+    form = {"csrf": token_of(site, job), "reason": "x"}
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = site.post(f"/jobs/{job.id}/cancel", data=form, headers=headers)
+        assert answer.status_code == 403
+    assert site.store.job(job.id).state is JobState.SCHEDULED
+
+
+def test_retry_and_urgent_by_form_change_the_job(site, seeder):
+    """A failed job goes back to SCHEDULED; a waiting one becomes urgent."""
+    held = seeder.reading(1)
+    job = site.store.fail(held.id, held.fence, "X", "It failed.")
+    site.post(f"/jobs/{job.id}/retry", data={"csrf": token_of(site, job)})
+    assert site.store.job(job.id).state is JobState.SCHEDULED
+    site.post(f"/jobs/{job.id}/urgent", data={"csrf": token_of(site, job)})
+    assert site.store.job(job.id).urgent
+
+
+def test_an_action_that_came_too_late_says_so(site, seeder):
+    """Canceling a job that was completed meanwhile answers 409 with a sentence."""
+    job = seeder.waiting(1)
+    token = token_of(site, job)
+    seeder.deliver(seeder.finish(seeder.claim(job)))
+    answer = site.post(f"/jobs/{job.id}/cancel", data={"csrf": token, "reason": "late"})
+    assert answer.status_code == 409
+    assert "That is not possible now" in answer.text
+
+
+def test_hostile_values_are_text_on_every_page(site, seeder):
+    """Calling AE titles, reasons, incidents and process names never become markup."""
+    site.store.record_incident(actor=HOSTILE, kind=HOSTILE, subject=HOSTILE, detail=HOSTILE)
+    seeder.film(1, calling_ae="<b>AE</b>")
+    job = site.store.schedule(
+        seeder.film(2, study=1, calling_ae="<b>AE</b>").study_instance_uid,
+        model=HOSTILE,
+        version=HOSTILE,
+        actor=HOSTILE,
+        reason=HOSTILE,
+    )
+    site.store.cancel(job.id, HOSTILE, f'{HOSTILE}" data-hash="')
+    address = f"/studies/{job.study_instance_uid}"
+    for path in ("/", address, "/live/queue.json", f"/live{address}.json"):
+        text = site.get(path).text
+        assert "<script>alert" not in text
+        assert "<b>AE" not in text
+        assert "alert(1)" in text
+
+
+def test_hostile_addresses_are_refused_in_words(site):
+    """UIDs and job ids that are none give 404 and come back escaped."""
+    for path in (
+        "/studies/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "/studies/1.2.3'%20OR%201=1",
+        "/studies/..%2f..%2fetc%2fpasswd",
+        "/jobs/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "/jobs/0000/film.png",
+        "/static/..%2fapp.py",
+        "/studies/1.2.840.1/films/1.2.3.png",
+        "/?before=%3Cscript%3E",
+    ):
+        answer = site.get(path)
+        assert answer.status_code == 404, path
+        assert "<script>alert" not in answer.text
+
+
+def test_a_hostile_patient_name_is_text(site, seeder):
+    """Markup in the film's header is shown as text."""
+    film = seeder.film(1)
+    header = read_header(film.path)
+    path = film.path
+    content = path.read_bytes()
+    name = str(header.PatientName).encode()
+    path.write_bytes(content.replace(name, b"<i>hostile</i>"[: len(name)].ljust(len(name))))
+    page = site.get(f"/studies/{film.study_instance_uid}").text
+    assert "<i>hostile" not in page
+    assert "&lt;i&gt;hostile" in page
+
+
+def test_a_database_that_went_away_gives_a_page_that_says_so(site, seeder):
+    """Pages and API answer 503 in words, /healthz stays 200 and the process lives on."""
+    job = seeder.waiting(1)
+    database = site.here.settings.data_dir / "wetread.db"
+    site.store.close()
+    for file in database.parent.glob("wetread.db*"):
+        file.unlink()
+    database.write_bytes(b"not a database at all" * 100)
+    assert site.get(f"/studies/{job.study_instance_uid}").status_code == 503
+    assert site.get("/api/jobs").json()["error"].startswith("The database does not answer")
+    assert site.get("/healthz").status_code == 200

@@ -1,0 +1,111 @@
+from datetime import UTC, datetime, timedelta
+
+from service.jobs import JobState
+from service.records import ProcessBeat
+from service.web.words import Situation, why
+
+NOW = datetime.now(UTC)
+
+
+def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
+    return ProcessBeat(
+        name=f"{role}@host",
+        role=role,
+        host="host",
+        pid=1,
+        started_at=NOW,
+        seen_at=NOW - timedelta(seconds=seconds_ago),
+        restarts=0,
+        detail="",
+    )
+
+
+def situation(*processes: ProcessBeat, broker_fault: str = "") -> Situation:
+    return Situation(now=datetime.now(UTC), broker_fault=broker_fault, processes=processes)
+
+
+def test_a_waiting_job_says_that_no_reading_worker_ever_reported_itself(seeder):
+    """Without any reading worker the reason says so."""
+    reason = why(seeder.waiting(1), (), situation(beat("delivery"))).plain()
+    assert reason == (
+        "Waiting for a worker: no reading worker is alive, and none has reported itself so far."
+    )
+
+
+def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
+    """A worker that has been silent for a minute counts as dead, and its last sign is named."""
+    reason = why(seeder.waiting(1), (), situation(beat("reading", 60))).plain()
+    assert reason.startswith("Waiting for a worker: no reading worker is alive; the last was seen ")
+    assert (NOW - timedelta(seconds=60)).isoformat(timespec="seconds") in reason
+
+
+def test_a_waiting_job_says_that_the_broker_is_away(seeder):
+    """With a worker alive and Redis away, Redis is the reason."""
+    now = situation(beat("reading"), broker_fault="Redis does not answer.")
+    reason = why(seeder.waiting(1), (), now).plain()
+    assert reason == "Waiting for the message broker: Redis does not answer."
+
+
+def test_a_waiting_job_waits_for_its_turn_when_all_is_well(seeder):
+    """With a worker and a broker the job just waits for its turn."""
+    reason = why(seeder.waiting(1), (), situation(beat("reading"))).plain()
+    assert reason.startswith("Waiting for its turn.")
+
+
+def test_a_job_that_was_handed_back_names_its_next_try_and_the_error(seeder):
+    """After an error that may pass, the reason holds the time of the next try and the error."""
+    held = seeder.reading(1)
+    job = seeder.store.hand_back(held.id, held.fence, "OOM", "The GPU ran out of memory.", 600)
+    reason = why(job, (), situation()).plain()
+    assert reason.startswith("Next try ")
+    assert reason.endswith(", after: The GPU ran out of memory.")
+
+
+def test_a_job_in_work_names_its_worker_until_the_lease_ends(seeder):
+    """The holder is named while it is alive, and said to be silent once its lease has ended."""
+    held = seeder.reading(1)
+    assert why(held, (), situation()).plain() == "Being read by reading@gpu-1."
+    later = Situation(now=held.lease_until + timedelta(seconds=1))
+    assert "has fallen silent" in why(held, (), later).plain()
+
+
+def test_a_draft_that_a_destination_does_not_take_names_it_and_the_error(seeder):
+    """The troubled destination is named, with tries, first time, error and next try."""
+    job = seeder.drafted(1, ("orthanc", "pacs"))
+    seeder.deliver(job)
+    seeder.deliver(job, error="connection refused.")
+    reason = why(job, seeder.store.deliveries(job.id), situation(beat("delivery"))).plain()
+    assert reason.startswith("pacs does not take it (1 try, the first ")
+    assert "): connection refused; next try " in reason
+
+
+def test_a_draft_waits_for_a_delivery_worker_when_none_is_alive(seeder):
+    """Nothing sent yet and no delivery worker: that is the reason."""
+    job = seeder.drafted(1)
+    reason = why(job, seeder.store.deliveries(job.id), situation()).plain()
+    assert reason.startswith("Waiting to be sent: no delivery worker is alive")
+
+
+def test_every_ended_job_has_a_reason(seeder):
+    """Not analysed, failed, canceled and completed jobs all say something."""
+    store = seeder.store
+    lateral, broken, unwanted = seeder.reading(1), seeder.reading(2), seeder.waiting(3)
+    ended = [
+        store.not_analysed(lateral.id, lateral.fence, "NOT_FRONTAL", "It is a lateral film."),
+        store.fail(broken.id, broken.fence, "PIXELS", "The pixels end early."),
+        store.cancel(unwanted.id, "admin", "Sent twice."),
+        seeder.completed(4),
+    ]
+    words = [why(job, store.deliveries(job.id), situation()).plain() for job in ended]
+    assert words == [
+        "It is a lateral film.",
+        "The pixels end early.",
+        "Sent twice.",
+        "Read back from orthanc.",
+    ]
+    assert [job.state for job in ended] == [
+        JobState.NOT_ANALYSED,
+        JobState.FAILED,
+        JobState.CANCELED,
+        JobState.COMPLETED,
+    ]
