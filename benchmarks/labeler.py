@@ -70,9 +70,8 @@ def main() -> None:
             maybe = said or presence is Presence.UNCERTAIN
             pairs["present or uncertain"][name].append((maybe, true))
             if options.errors == name.value and maybe != true:
-                print(
-                    f"{stem} gold={int(true)} {presence}: {found[name].sentence}\n    {' '.join(text.split())}"
-                )
+                print(f"{stem} gold={int(true)} {presence}: {found[name].sentence}")
+                print(f"    {' '.join(text.split())}")
     for positive, rows in pairs.items():
         print(f"\n{positive:24}      P     R    F1    positives")
         for name, row in rows.items():

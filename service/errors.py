@@ -10,7 +10,8 @@ WetreadError
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a study could not be read
     ├── TransientReadingError   may pass: try again
-    └── PermanentReadingError   will not pass: fail the job
+    ├── PermanentReadingError   will not pass: fail the job
+    └── ReadingCancelled        nobody wants the draft any more: write nothing
 """
 
 from typing import ClassVar
@@ -66,3 +67,7 @@ class TransientReadingError(ReadingError):
 
 class PermanentReadingError(ReadingError):
     """Reading failed and the same study will fail again."""
+
+
+class ReadingCancelled(ReadingError):
+    """Nobody wants the draft any more; whoever asked for the end decides what becomes of the job."""

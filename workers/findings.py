@@ -37,7 +37,9 @@ _WORDS: Final[dict[Observation, str]] = {
     ),
     Observation.CONSOLIDATION: r"consolidat\w+",
     Observation.EDEMA: r"(?<!tissue\s)(?<!subcutaneous\s)o?edema(?:tous)?",
-    Observation.PLEURAL_EFFUSION: r"(?<!pericardial\s)(?<!joint\s)effusions?|pleural\s+fluid|hydro(?:pneumo)?thorax|hemothorax",
+    Observation.PLEURAL_EFFUSION: (
+        r"(?<!pericardial\s)(?<!joint\s)effusions?|pleural\s+fluid|hydro(?:pneumo)?thorax|hemothorax"
+    ),
     Observation.PNEUMOTHORAX: r"(?:hydro)?pneumothora(?:x|ces)",
     Observation.PNEUMONIA: r"(?:broncho)?pneumonias?|infectious\s+process",
     Observation.FRACTURE: r"fractures?(?:d)?",
@@ -117,6 +119,7 @@ _SITE = re.compile(
     r"|costophrenic\s+(?:angle|sulcus)|lateral|subpulmonic)\b",
     re.I,
 )
+_REACH: Final = 240  # characters that a cue reaches; bounds the work on a text without full stops
 _STRENGTH: Final = (Presence.NOT_MENTIONED, Presence.ABSENT, Presence.UNCERTAIN, Presence.PRESENT)
 
 
@@ -164,14 +167,14 @@ def _clauses(sentence: str) -> Iterator[str]:
 
 
 def _judge(clause: str, hit: re.Match[str]) -> Presence:
-    before = _FALSE_NEGATION.sub(lambda found: " " * len(found.group()), clause[: hit.start()])
-    behind = clause[hit.end() :]
+    before = clause[max(0, hit.start() - _REACH) : hit.start()]
+    behind = clause[hit.end() : hit.end() + _REACH]
     if "no" in hit.re.groupindex and hit.group("no"):
         return Presence.ABSENT
     perhaps = "perhaps" in hit.re.groupindex and hit.group("perhaps")
-    if _NEGATION_BEFORE.search(before) or _NEGATION_BEHIND.search(behind):
+    if _NEGATION_BEFORE.search(_FALSE_NEGATION.sub(" ", before)) or _NEGATION_BEHIND.search(behind):
         return Presence.ABSENT
-    if perhaps or _DOUBT_BEFORE.search(clause[: hit.start()]) or _DOUBT_BEHIND.search(behind):
+    if perhaps or _DOUBT_BEFORE.search(before) or _DOUBT_BEHIND.search(behind):
         return Presence.UNCERTAIN
     return Presence.PRESENT
 

@@ -13,7 +13,7 @@ _LIST_NUMBER = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
 _PRIOR = re.compile(
     r"\b(?:unchanged|interval (?:change|increase|decrease|development|improvement|worsening)"
     r"|(?:compared|comparison) (?:to|with)|(?:prior|previous|earlier|preceding|last) "
-    r"(?:exam\w*|stud\w+|film\w*|radiograph\w*|x-?rays?|image\w*|report\w*)|again (?:seen|noted|demonstrated)"
+    r"(?:exam\w*|stud\w+|film\w*|radiograph\w*|x-?rays?|image\w*|report\w*)|again (?:seen|noted)"
     r"|as before|since (?:the )?(?:prior|previous|last)|(?:has|have) (?:increased|decreased|improved|"
     r"worsened|resolved|progressed|developed)|no longer (?:seen|visible|present)|persist(?:s|ent|ing)"
     r"|re-?demonstrat\w+|stable|new(?:ly)?|worsening|improving|improved)\b",

@@ -1,0 +1,55 @@
+"""Which installation this is, as its results name it."""
+
+import os
+import tempfile
+import uuid
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from dicom.identifiers import check_uid
+from dicom.outputs import Equipment
+from service.config import Settings
+
+_FILE: Final = "device-uid"
+
+
+def this_equipment(settings: Settings) -> Equipment:
+    """Return this installation, with a device UID that is made once and kept in its data folder.
+
+    Raises:
+        OSError: The data folder cannot be read or written.
+        InvalidIdentifier: The file there holds no UID.
+    """
+    return Equipment(
+        device_uid=device_uid(settings.data_dir),
+        software_version=metadata.version("wetread"),
+        institution_name=settings.site_name,
+    )
+
+
+def device_uid(data_dir: Path) -> str:
+    """Return the installation's UID, the same in every process that shares `data_dir`.
+
+    Raises:
+        OSError: The folder cannot be read or written.
+        InvalidIdentifier: The file there holds no UID.
+    """
+    path = data_dir / _FILE
+    if not path.exists():
+        _write_once(path, f"2.25.{uuid.uuid4().int}")
+    return check_uid(path.read_text(encoding="ascii").strip(), "device UID")
+
+
+def _write_once(path: Path, text: str) -> None:
+    # A whole file is linked into place, and only where none is: the first of several processes wins.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+        path.hardlink_to(name)
+    except FileExistsError:
+        return
+    finally:
+        Path(name).unlink()

@@ -1,0 +1,257 @@
+"""A study becomes a draft and its objects: choose the film, ask the model, code the text, build.
+
+Knows no Celery and no database. Films are decoded and objects built by the calling thread; the model
+answers one caller after another. An engine that lets several share a step goes in behind
+`VisionLanguageModel.answer` and takes the lock away.
+"""
+
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+
+from dicom.errors import DicomError
+from dicom.outputs import Equipment, Output, build
+from dicom.pixels import PixelLimits
+from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor, SourceImage
+from dicom.select import Rules, Selection, choose
+from dicom.study import Study
+from service.config import Settings
+from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
+from workers.equipment import this_equipment
+from workers.findings import label_sentences
+from workers.model import registry
+from workers.model.errors import Cancelled, ModelError
+from workers.model.prompts import Task
+from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
+from workers.sentences import clean, compares_with_prior, sections
+
+_TINY_FOLDER: Final = Path("models", "tiny-1")  # the number counts up when its recipe changes
+_WARM_UP_PIXELS: Final = 64
+_PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
+_CHILD_NOTE: Final = (
+    "The patient is a child: read with a paediatric prompt, whose accuracy nobody has measured."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """A study was read."""
+
+    draft: DraftReport
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAnalysed:
+    """A study holds nothing that may be read.
+
+    Attributes:
+        code: Machine word, such as NOT_FRONTAL.
+        sentence: The reason, for a person.
+        not_read: Each film and why it was not read.
+    """
+
+    code: str
+    sentence: str
+    not_read: tuple[NotRead, ...]
+
+
+class Reader:
+    """A loaded model and what a site wants read; safe for several threads."""
+
+    def __init__(
+        self, model: VisionLanguageModel, settings: Settings, equipment: Equipment
+    ) -> None:
+        wanted, bound = settings.reading.max_new_tokens, model.checkpoint.max_new_tokens
+        self._model = model
+        self._decoding = Decoding(max_new_tokens=min(wanted, bound or wanted))
+        self._equipment = equipment
+        self._rules = Rules(
+            minimum_age_years=settings.reading.minimum_age_years,
+            read_children=settings.reading.read_children,
+        )
+        self._limits = PixelLimits(max_pixels=settings.reading.max_pixels)
+        self._model_is_free = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return a reader whose model is loaded and has answered once, so that no study waits for it.
+
+        Raises:
+            PermanentReadingError: The checkpoint or the device is not what the settings say.
+            TransientReadingError: Memory or the file system refused.
+        """
+        reading = settings.reading
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        with _reading_errors():
+            folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
+            model = registry.load(reading.model, folder, device=reading.device, dtype=reading.dtype)
+            blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
+            model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
+            return cls(model, settings, this_equipment(settings))
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model reads, as each of its drafts records it."""
+        checkpoint = self._model.checkpoint
+        return ModelIdentity(
+            name=checkpoint.name,
+            version=checkpoint.revision,
+            weights_sha256=checkpoint.weights_sha256,
+            decoding=(
+                f"{self._decoding.describe()}, {checkpoint.dtype} on {checkpoint.device}, "
+                f"torch {torch.__version__}"
+            ),
+            caveat=checkpoint.caveat,
+        )
+
+    def read(
+        self,
+        study: Study,
+        *,
+        revision: int,
+        predecessor: Predecessor | None,
+        produced_at: datetime,
+        cancelled: Callable[[], bool] = never,
+    ) -> Drafted | NotAnalysed:
+        """Return the draft of a study and its objects, or why there is none.
+
+        Args:
+            study: The films received so far.
+            revision: Of the draft, from 1.
+            predecessor: The draft report that this one supersedes.
+            produced_at: The draft's time; the same arguments give the same objects.
+            cancelled: Asked before every token.
+
+        Raises:
+            TransientReadingError: Memory, device or file system refused; later it may not.
+            PermanentReadingError: The film or the model's answer cannot become a draft.
+            ReadingCancelled: `cancelled` returned True.
+        """
+        with _reading_errors():
+            clock = _Clock()
+            selection = choose(study, self._rules, self._limits)
+            if selection.frame is None:
+                return NotAnalysed(
+                    code=selection.reason, sentence=selection.sentence, not_read=selection.not_read
+                )
+            clock.mark("decode")
+            answer = self._ask(selection, clock, cancelled)
+            content = _content(answer, selection)
+            draft = DraftReport(
+                study_instance_uid=study.study_instance_uid,
+                source=_source(selection),
+                revision=revision,
+                produced_at=produced_at,
+                findings_text=content.findings_text,
+                impression_text=content.impression_text,
+                findings=label_sentences(content.findings_text + content.impression_text),
+                notes=content.notes,
+                model=self.identity,
+                not_read=selection.not_read,
+                predecessor=predecessor,
+            )
+            outputs = build(draft, selection.header, selection.frame.pixels, self._equipment)
+            clock.mark("outputs")
+            return Drafted(
+                draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
+            )
+
+    def _ask(self, selection: Selection, clock: "_Clock", cancelled: Callable[[], bool]) -> Answer:
+        task = Task.PAEDIATRIC_REPORT if selection.child else Task.REPORT
+        with self._model_is_free:
+            clock.mark("wait")
+            answer = self._model.answer(
+                selection.frame.pixels, task, decoding=self._decoding, cancelled=cancelled
+            )
+        clock.mark("model")
+        return answer
+
+
+class _Clock:
+    """Milliseconds between marks."""
+
+    def __init__(self) -> None:
+        self.spent_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, name: str) -> None:
+        """Book the time since the last mark under `name`."""
+        now = time.perf_counter()
+        self.spent_ms[name] = round((now - self._last) * 1000, 1)
+        self._last = now
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an answer puts into a draft."""
+
+    findings_text: tuple[str, ...]
+    impression_text: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _content(answer: Answer, selection: Selection) -> _Content:
+    findings, impression = sections(clean(answer.text.replace("</s>", " ")))
+    if not findings + impression:
+        raise PermanentReadingError("the model wrote no text for this film")
+    notes = list(selection.notes)
+    if selection.child:
+        notes.append(_CHILD_NOTE)
+    if not answer.ended:
+        notes.append(
+            f"The text was cut after {len(answer.token_ids)} tokens; how it would end is not known."
+        )
+    if compares_with_prior(findings + impression):
+        notes.append(_PRIOR_NOTE)
+    return _Content(findings, impression, tuple(notes))
+
+
+def _source(selection: Selection) -> SourceImage:
+    rows, columns = selection.frame.pixels.shape
+    return SourceImage(
+        sop_instance_uid=selection.instance.sop_instance_uid,
+        sop_class_uid=selection.instance.sop_class_uid,
+        series_instance_uid=selection.instance.series_instance_uid,
+        rows=rows,
+        columns=columns,
+    )
+
+
+@contextlib.contextmanager
+def _reading_errors() -> Iterator[None]:
+    # The lower layers' errors, each with its verdict on trying again.
+    try:
+        yield
+    except Cancelled as error:
+        raise ReadingCancelled(str(error)) from None
+    except DicomError as error:
+        kind = TransientReadingError if error.transient else PermanentReadingError
+        raise kind(str(error)) from error
+    except ModelError as error:
+        raise PermanentReadingError(str(error)) from error
+    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:
+        raise TransientReadingError(
+            f"the device or its memory refused: {_first_line(error)}"
+        ) from error
+    except OSError as error:
+        raise TransientReadingError(f"the file system refused: {error.strerror}") from error
+    except RuntimeError as error:
+        # PyTorch tells of an allocation that the CPU refused by its words alone.
+        short = "can't allocate memory" in str(error)
+        kind = TransientReadingError if short else PermanentReadingError
+        raise kind(f"the model failed: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
