@@ -264,11 +264,11 @@ class Spool:
 
     def _rename(self, source: Path, target: Path) -> None:
         for _ in range(_TRIES):
-            _make_folder(target.parent, self.root)
             try:
+                _make_folder(target.parent, self.root)
                 source.rename(target)
-            except FileNotFoundError:
-                continue  # remove() took the empty folder away between our two steps
+            except (FileNotFoundError, FileExistsError):
+                continue  # remove() took the empty folder away between two of our steps
             return
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
