@@ -18,10 +18,14 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from service import schema
+from service.store import Store
 
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, inverted, write
 from dicom.report import Observation, Side
@@ -447,3 +451,45 @@ def phantom_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     folder = tmp_path_factory.mktemp("phantoms")
     return {name: write(as_dataset(film), folder / f"{name}.dcm") for name, film in films.items()}
+
+
+class Clock:
+    """A clock that stands until it is moved: `clock()` is now, `clock.move(seconds)` lets time pass."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def move(self, seconds: float) -> datetime:
+        """Let `seconds` pass and return the time."""
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database at the current revision, once of each kind."""
+    url = (
+        f"sqlite:///{tmp_path / 'wetread.db'}"
+        if request.param == "sqlite"
+        else str(request.getfixturevalue("postgres_url"))
+    )
+    schema.upgrade(url)
+    return url
+
+
+@pytest.fixture
+def store(database_url: str, clock: Clock) -> Iterator[Store]:
+    """An empty store on each kind of database, whose time is `clock`."""
+    opened = Store(database_url, clock=clock)
+    yield opened
+    opened.close()
