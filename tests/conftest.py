@@ -24,11 +24,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service import schema
-from service.store import Store
-
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, inverted, write
 from dicom.report import Observation, Side
+from service import schema
+from service.store import Store
 
 REPOSITORY = Path(__file__).parents[1]
 MARKED_BY_FIXTURE = {
