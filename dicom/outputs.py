@@ -7,7 +7,8 @@
      └── report-page   Secondary Capture, grey      the text for viewers without SR
 
 The same draft gives the same bytes: every time comes from the draft, every UID from what was read and
-by whom. `encode` is the only exit and lets nothing out that claims to be verified or final.
+by whom. Each has passed the gate. `encode` is the only exit and lets nothing out that claims to be
+verified or final.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom.errors import InvalidOutput, PixelError
 from dicom.findings_sr import findings_report
+from dicom.gate import check
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.report import DraftReport
 from dicom.result_header import Equipment, OutputKind
@@ -85,7 +87,8 @@ def build(
         MissingAttribute: The film has no Study Instance UID.
         InvalidDataset: Its Patient ID or Study Instance UID cannot be written.
         PixelError: `pixels` has not the size that the draft states.
-        InvalidOutput: A finding's region has a coordinate that is not a number.
+        InvalidOutput: A finding's region has a coordinate that is not a number, or a result does
+            not pass the gate.
     """
     if pixels.shape != (draft.source.rows, draft.source.columns):
         raise PixelError(
@@ -99,6 +102,8 @@ def build(
         ("overlay", overlay(draft, source, pixels, equipment, chosen.overlay_edge)),
         ("report-page", report_page(draft, source, equipment)),
     )
+    for _, dataset in made:
+        check(dataset, source)
     return tuple(Output(kind=kind, dataset=as_file(dataset)) for kind, dataset in made)
 
 
