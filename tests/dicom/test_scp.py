@@ -1,0 +1,553 @@
+import hashlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom.uid import UID
+from pynetdicom import AE, build_context
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+
+from dicom.errors import DicomError, OutOfResources
+from dicom.header import check_identity, read_header
+from dicom.scp import (
+    STORAGE_CLASSES,
+    TRANSFER_SYNTAXES,
+    Refusal,
+    ScpSettings,
+    StorageSCP,
+)
+from dicom.spool import Spool
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CR = "1.2.840.10008.5.1.4.1.1.1"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+class Recorder:
+    """A StorageHandler that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.refuse: Refusal | None = None
+        self.fault: BaseException | None = None
+        self.admitted = []
+        self.instances = []
+        self.ends = []
+        self.wait = threading.Event()
+        self.wait.set()
+
+    def admit(self, association):
+        """Give the verdict that the test wants."""
+        self.admitted.append(association)
+        return self.refuse
+
+    def stored(self, instance, header, association):
+        """Look at the film, wait or fail as the test wants."""
+        assert association in self.admitted
+        assert instance.path.is_file()
+        assert header.SOPInstanceUID == instance.sop_instance_uid
+        self.wait.wait(20)
+        if self.fault:
+            raise self.fault
+        self.instances.append(instance)
+
+    def association_ended(self, association, outcome):
+        """Remember how it ended."""
+        self.ends.append((association.id, outcome))
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """An empty spool."""
+    return Spool(tmp_path / "spool", max_object_bytes=64 * 2**20)
+
+
+@pytest.fixture
+def handler():
+    """A handler that accepts everything."""
+    return Recorder()
+
+
+@pytest.fixture
+def scp(spool, handler):
+    """A running SCP on a free port."""
+    server = StorageSCP(
+        ScpSettings(
+            ae_title="WETREAD",
+            host="127.0.0.1",
+            port=0,
+            storage_classes=(SECONDARY_CAPTURE,),
+            max_associations=64,
+        ),
+        spool,
+        handler,
+    )
+    server.start()
+    yield server
+    server.stop(5)
+
+
+def files(spool: Spool) -> list[Path]:
+    """Return what lies in the spool, its lock files left out."""
+    found = (path for path in spool.root.rglob("*") if path.is_file())
+    return [path for path in found if path.parent.name != "locks"]
+
+
+def dataset_bytes(path: Path) -> bytes:
+    """Return a file's bytes behind its file meta group; all of them when it has none."""
+    content = path.read_bytes()
+    if content[128:132] != b"DICM" or len(content) < 144:
+        return content or b"\0\0"  # a data set of no bytes cannot be sent
+    (length,) = struct.unpack_from("<L", content, 140)
+    return content[144 + length :]
+
+
+def associate(scp, *contexts, calling="MODALITY", called="WETREAD"):
+    """Return an association with the SCP, established or not."""
+    entity = AE(ae_title=calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
+    link = entity.associate("127.0.0.1", scp.port, contexts=proposed, ae_title=called)
+    if link.is_established:
+        link.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
+
+
+def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: str):
+    """Send data set bytes as they are and return the response's status."""
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = UID(sop_class)
+    request.AffectedSOPInstanceUID = UID(uid)
+    request.Priority = 2
+    request.DataSet = BytesIO(content)
+    context = next(
+        each
+        for each in association.accepted_contexts
+        if (each.abstract_syntax, each.transfer_syntax[0]) == (sop_class, syntax)
+    )
+    association._reactor_checkpoint.clear()
+    association.dimse.send_msg(request, context.context_id)
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    return response
+
+
+def send_file(scp, path: Path, content: bytes | None = None, **association):
+    """Send a film's data set (or other bytes in its place) over an association of its own."""
+    header = read_header(path)
+    identity = check_identity(header)
+    syntax = str(header.file_meta.TransferSyntaxUID)
+    link = associate(scp, (identity.sop_class_uid, syntax), **association)
+    assert link.is_established
+    response = send_raw(
+        link,
+        dataset_bytes(path) if content is None else content,
+        sop_class=identity.sop_class_uid,
+        uid=identity.sop_instance_uid,
+        syntax=syntax,
+    )
+    link.release()
+    return response
+
+
+@pytest.fixture
+def small_film(shared_data):
+    """A film of 0.4 MB."""
+    return shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+
+
+def test_each_film_is_stored_as_it_was_sent(scp, handler, shared_data):
+    """In every transfer syntax, what lies in the spool is what the modality sent, byte for byte."""
+    films = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
+    for film in films:
+        assert send_file(scp, film).Status == 0x0000, film.name
+        kept = handler.instances[-1]
+        assert dataset_bytes(kept.path) == dataset_bytes(film), film.name
+        assert kept.sha256 == hashlib.sha256(dataset_bytes(film)).hexdigest()
+        assert kept.transfer_syntax_uid == read_header(film).file_meta.TransferSyntaxUID
+        assert read_header(kept.path).file_meta.TransferSyntaxUID == kept.transfer_syntax_uid
+    assert len(handler.instances) == len(films) >= 19
+
+
+def test_dcmtk_sends_a_folder_and_hears_success(scp, handler, dcmtk, shared_data, eventually):
+    """DCMTK's dcmsend gets Success for each film that it can read, over one association."""
+    folder = shared_data / "cxr-dicom"
+    sent = dcmtk(
+        "dcmsend", "-v", "-aec", "WETREAD", "--no-halt", "+sd", "127.0.0.1", scp.port, folder
+    )
+    assert "with status SUCCESS  : 19" in sent.stderr
+    assert len(handler.instances) == 19
+    eventually(lambda: handler.ends, seconds=5, what="the end of the association")
+    assert [outcome for _, outcome in handler.ends] == ["released"]
+
+
+def test_a_film_keeps_its_compression_where_plain_is_proposed_too(scp, handler, dcmtk, shared_data):
+    """A lossless film is taken as it is, although its sender offers to decode it first."""
+    for name, syntax in [("rle-lossless", "1.2.5"), ("jpeg-lossless-sv1", "1.2.4.70")]:
+        film = shared_data / f"cxr-dicom/barre_cxr_{name}.dcm"
+        dcmtk("dcmsend", "-aec", "WETREAD", "127.0.0.1", scp.port, film)
+        assert handler.instances[-1].transfer_syntax_uid == f"1.2.840.10008.{syntax}"
+
+
+def test_storescu_and_echoscu_are_served(scp, handler, dcmtk, small_film):
+    """The plainest of modalities gets its answers."""
+    assert dcmtk("echoscu", "-aec", "WETREAD", "127.0.0.1", scp.port).returncode == 0
+    stored = dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", scp.port, small_film)
+    assert stored.returncode == 0, stored.stderr
+    assert len(handler.instances) == 1
+
+
+def test_the_same_film_twice_is_one_file_and_two_successes(scp, handler, spool, small_film):
+    """A modality that sends again is answered again; the disk holds the film once."""
+    assert [send_file(scp, small_film).Status for _ in range(2)] == [0, 0]
+    assert len(handler.instances) == 2
+    assert len(files(spool)) == 1
+
+
+def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool, small_film):
+    """Neither film replaces the other; the handler is told of both."""
+    content = dataset_bytes(small_film)
+    send_file(scp, small_film)
+    assert send_file(scp, small_film, content[:-2] + b"\x01\x01").Status == 0
+    assert len({instance.path for instance in handler.instances}) == 2
+    assert len(files(spool)) == 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (Refusal.CALLING_AE_NOT_RECOGNIZED, "Calling AE title not recognised"),
+        (Refusal.CALLED_AE_NOT_RECOGNIZED, "Called AE title not recognised"),
+        (Refusal.TEMPORARY_CONGESTION, "Temporary congestion"),
+    ],
+)
+def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal, words):
+    """The rejection carries result, source and reason of PS3.8 table 9-21."""
+    handler.refuse = refusal
+    link = associate(scp, (CR, EXPLICIT), calling="STRANGER")
+    assert link.is_rejected
+    answer = link.acceptor.primitive
+    assert (answer.result, answer.result_source, answer.diagnostic) == refusal.value
+    assert answer.reason_str == words
+    assert handler.admitted[0].calling_ae == "STRANGER"
+    assert handler.admitted[0].address == "127.0.0.1"
+
+
+def test_a_refused_echoscu_says_why(scp, handler, dcmtk):
+    """DCMTK shows its user the reason in words."""
+    handler.refuse = Refusal.CALLING_AE_NOT_RECOGNIZED
+    said = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
+    assert said.returncode != 0
+    assert "Calling AE Title Not Recognized" in said.stderr + said.stdout
+
+
+def test_a_handler_that_breaks_lets_nobody_in(scp, handler, monkeypatch):
+    """Who cannot be checked is turned away for now."""
+    monkeypatch.setattr(handler, "admit", lambda _: 1 / 0)
+    link = associate(scp, (CR, EXPLICIT))
+    assert link.is_rejected
+    assert link.acceptor.primitive.result == 0x02
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "comment"),
+    [
+        (OutOfResources("the database is away"), 0xA700, "the database is away"),
+        (DicomError("a sentence" + "!" * 200 + "\\"), 0xC000, "a sentence" + "!" * 54),
+        (RuntimeError("words with a patient's name"), 0x0110, "internal error"),
+    ],
+)
+def test_a_film_that_is_not_recorded_is_not_kept(
+    scp, handler, spool, small_film, fault, status, comment
+):
+    """When the handler fails the sender hears the status, and nothing lies in the spool."""
+    handler.fault = fault
+    response = send_file(scp, small_film)
+    assert response.Status == status
+    assert response.ErrorComment == comment
+    assert files(spool) == []
+    handler.fault = None
+    assert send_file(scp, small_film).Status == 0
+
+
+def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool, small_film):
+    """A film for which Success was said stays, whatever happens to its repetition."""
+    assert send_file(scp, small_film).Status == 0
+    handler.fault = OutOfResources("the database is away")
+    assert send_file(scp, small_film).Status == 0xA700
+    assert len(files(spool)) == 1
+
+
+def test_success_is_said_after_the_handler_and_not_before(scp, handler, small_film):
+    """While the row is not committed the modality waits."""
+    handler.wait.clear()
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(send_file, scp, small_film)
+        time.sleep(0.5)
+        assert not answer.done()
+        handler.wait.set()
+        assert answer.result(20).Status == 0
+
+
+def test_a_command_that_announces_another_instance_is_a_mismatch(scp, spool, small_film):
+    """The data set decides what a film is; a command that says otherwise is answered 0xA900."""
+    link = associate(scp, (CR, EXPLICIT))
+    response = send_raw(
+        link, dataset_bytes(small_film), sop_class=CR, uid="1.2.3.4", syntax=EXPLICIT
+    )
+    link.release()
+    assert response.Status == 0xA900
+    assert "SOP Instance UID" in response.ErrorComment
+    assert files(spool) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("no_sopinstanceuid", 0xA900),
+        ("no_studyinstanceuid", 0xA900),
+        ("element_one_byte_short", 0xC000),
+        ("png_named_dcm", 0xC000),
+        ("zero_bytes", 0xC000),
+        ("truncated_half_file", 0x0000),
+        ("rows_cols_65535_bomb", 0x0000),
+        ("no_pixeldata", 0x0000),
+    ],
+)
+def test_a_malformed_film_is_answered_by_its_fault(scp, spool, shared_data, name, status):
+    """A film that cannot be placed or parsed is refused; one that only cannot be read is kept."""
+    path = shared_data / f"edge-cases/cxr-malformed/{name}.dcm"
+    link = associate(scp, (CR, EXPLICIT))
+    response = send_raw(
+        link,
+        dataset_bytes(path),
+        sop_class=CR,
+        uid=_uid_in(path),
+        syntax=EXPLICIT,
+    )
+    link.release()
+    assert response.Status == status, response
+    assert len(files(spool)) == (status == 0)
+
+
+def _uid_in(path: Path) -> str:
+    try:
+        return str(read_header(path).get("SOPInstanceUID", "1.2.3"))
+    except DicomError:
+        return "1.2.3"
+
+
+def test_every_edge_case_is_answered_and_the_next_film_is_stored(scp, spool, shared_data):
+    """All odd files, sent raw one after another: each gets a status, no thread or file is left."""
+    paths = sorted(path for path in (shared_data / "edge-cases").rglob("*") if path.is_file())
+    link = associate(scp, (CR, EXPLICIT), (CR, "1.2.840.10008.1.2"))
+    for path in paths:
+        for syntax in (EXPLICIT, "1.2.840.10008.1.2"):
+            content = dataset_bytes(path)
+            response = send_raw(link, content, sop_class=CR, uid=_uid_in(path), syntax=syntax)
+            assert response is not None, path
+            assert response.Status in {0x0000, 0xA900, 0xC000}, path
+    link.release()
+    assert list((spool.root / "tmp").iterdir()) == []
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    assert send_file(scp, film).Status == 0
+
+
+def test_a_film_over_the_limit_is_refused_without_filling_the_disk(scp, spool, small_film):
+    """A film of more than 64 MB is answered 0xC000 when it has been sent, and nowhere on disk."""
+    response = send_file(scp, small_film, dataset_bytes(small_film) + bytes(80 * 2**20))
+    assert response.Status == 0xC000
+    assert files(spool) == []
+
+
+def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_film):
+    """On a full disk a film is answered 0xA700; with space again the next one is stored."""
+    spool = Spool(small_disk)
+    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
+    server.start()
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(1_900_000))
+    try:
+        assert send_file(server, small_film).Status == 0xA700
+        assert files(spool) == [ballast]
+        ballast.unlink()
+        assert send_file(server, small_film).Status == 0
+    finally:
+        server.stop(5)
+
+
+@pytest.mark.parametrize("how", ["abort", "cut"])
+def test_a_broken_association_leaves_nothing_and_is_reported(scp, handler, spool, how, eventually):
+    """An abort and a cut cable in the middle of a film are told apart; both leave no file."""
+    link = associate(scp, (CR, EXPLICIT))
+    _send_half(link)
+    eventually(lambda: files(spool), seconds=5, what="the temporary file")
+    if how == "abort":
+        link.abort()
+    else:
+        link.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+    eventually(lambda: handler.ends, seconds=5, what="the end of the association")
+    expected = "aborted" if how == "abort" else "broken"
+    assert [outcome for _, outcome in handler.ends] == [expected]
+    eventually(lambda: not files(spool), seconds=5, what="an empty spool")
+
+
+def _send_half(link) -> None:
+    """Send a C-STORE command and the first fragment of its data set, and no more."""
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = UID(CR), UID("1.2.3")
+    request.Priority = 2
+    request.DataSet = BytesIO(bytes(200_000))
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    fragments = message.encode_msg(link.accepted_contexts[0].context_id, 16_384)
+    for _ in range(3):
+        link.dul.send_pdu(next(fragments))
+
+
+def test_32_associations_at_once_are_all_served(scp, handler, spool, small_film):
+    """A morning's rush: each of 32 senders gets Success for its own film."""
+    content = dataset_bytes(small_film)
+    uid = check_identity(read_header(small_film)).sop_instance_uid
+
+    def send(number: int) -> int:
+        own = f"{uid[:-3]}{number + 100}"
+        link = associate(scp, (CR, EXPLICIT), calling=f"CR{number}")
+        assert link.is_established
+        film = content.replace(uid.encode(), own.encode())
+        response = send_raw(link, film, sop_class=CR, uid=own, syntax=EXPLICIT)
+        link.release()
+        return response.Status
+
+    with ThreadPoolExecutor(32) as threads:
+        assert set(threads.map(send, range(32))) == {0}
+    assert len({instance.sop_instance_uid for instance in handler.instances}) == 32
+    assert len(files(spool)) == 32
+
+
+def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, handler):
+    """The limit is a rejection that says so, and may pass."""
+    server = StorageSCP(
+        ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, max_associations=2),
+        spool,
+        handler,
+    )
+    server.start()
+    links = [associate(server, (CR, EXPLICIT)) for _ in range(3)]
+    try:
+        assert [link.is_established for link in links] == [True, True, False]
+        answer = links[2].acceptor.primitive
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+    finally:
+        for link in links[:2]:
+            link.release()
+        server.stop(5)
+
+
+def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_film):
+    """After stop() nobody new comes in; who was there hears Success for a durable film."""
+    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
+    server.start()
+    handler.wait.clear()
+    with ThreadPoolExecutor(2) as threads:
+        answer = threads.submit(send_file, server, small_film)
+        while not handler.admitted or not files(spool):
+            time.sleep(0.01)
+        stopped = threads.submit(server.stop, 20)
+        time.sleep(0.4)
+        assert not stopped.done()
+        assert not associate(server, (CR, EXPLICIT)).is_established
+        handler.wait.set()
+        assert answer.result(20).Status == 0
+        stopped.result(20)
+    assert [outcome for _, outcome in handler.ends] == ["released"]
+
+
+def test_a_stop_aborts_who_does_not_finish(spool, handler):
+    """An association that stays open holds the stop no longer than its limit."""
+    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
+    server.start()
+    link = associate(server, (CR, EXPLICIT))
+    started = time.monotonic()
+    server.stop(0.5)
+    assert time.monotonic() - started < 4
+    assert [outcome for _, outcome in handler.ends] == ["broken"]
+    link.abort()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="http"),
+        pytest.param(b"\x01\x00\xff\xff\xff\xff" + bytes(100), id="length of 4 GiB"),
+        pytest.param(b"\x04\x00\x00\x00\x00\x10" + bytes(16), id="data before association"),
+        pytest.param(b"\x09" * 64, id="unknown PDU"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
+    """What is no DICOM gets no answer of use, and the next film is stored."""
+    with socket.create_connection(("127.0.0.1", scp.port), 5) as connection:
+        connection.sendall(garbage)
+    assert send_file(scp, small_film).Status == 0
+
+
+def test_kill_in_the_middle_of_a_film_loses_nothing_that_was_acknowledged(
+    tmp_path, small_film, eventually
+):
+    """After kill -9 the acknowledged film is there whole; of the half one only a leftover is."""
+    script = """
+import sys, time
+from pathlib import Path
+from dicom.scp import ScpSettings, StorageSCP
+from dicom.spool import Spool
+class Handler:
+    def admit(self, association): return None
+    def stored(self, instance, header, association): pass
+    def association_ended(self, association, outcome): pass
+settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0)
+scp = StorageSCP(settings, Spool(Path(sys.argv[1])), Handler())
+scp.start()
+print(scp.port, flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    spool = Spool(tmp_path)
+    try:
+        assert process.stdout is not None
+
+        class Remote:
+            port = int(process.stdout.readline())
+
+        assert send_file(Remote, small_film).Status == 0
+        link = associate(Remote, (CR, EXPLICIT))
+        _send_half(link)
+        eventually(lambda: len(files(spool)) == 2, seconds=5, what="the temporary file")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    link.abort()
+    assert spool.recover() == 1
+    (left,) = files(spool)
+    assert dataset_bytes(left) == dataset_bytes(small_film)
+
+
+def test_every_class_and_syntax_offered_is_accepted(scp):
+    """Each storage class is taken in each transfer syntax that our decoders can read."""
+    for storage_class in STORAGE_CLASSES:
+        link = associate(scp, *((storage_class, syntax) for syntax in TRANSFER_SYNTAXES))
+        assert len(link.accepted_contexts) == len(TRANSFER_SYNTAXES)
+        link.release()
