@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 
 import structlog
 
@@ -49,6 +50,8 @@ def configure_logging(settings: Log, *, process: str) -> None:
     # pynetdicom and pydicom log data set contents at INFO and DEBUG: patient attributes.
     for name in ("pynetdicom", "pydicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # pydicom's warnings quote values, and would go to standard error past the log.
+    warnings.filterwarnings("ignore", module="pydicom")
     structlog.contextvars.bind_contextvars(process=process)
 
 
