@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from dicom.errors import DicomError
+from dicom.files import describe
 from dicom.outputs import encode
 from dicom.report import Presence
-from dicom.files import describe
 from dicom.study import Instance, Study, group_by_study
 from service.config import load_settings
 from service.errors import ReadingError
