@@ -47,12 +47,16 @@ def configure_logging(settings: Log, *, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # pynetdicom and pydicom log data set contents at INFO and DEBUG: patient attributes.
-    for name in ("pynetdicom", "pydicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # pydicom's warnings quote values, and would go to standard error past the log.
+    # A level on their loggers would not last: pydicom sets its own when it is imported.
+    handler.addFilter(_quotes_nobody)
+    # The same words would go to standard error past the log.
     warnings.filterwarnings("ignore", module="pydicom")
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def _quotes_nobody(record: logging.LogRecord) -> bool:
+    """Return False for what pynetdicom and pydicom log: they quote values of data sets."""
+    return record.name.partition(".")[0] not in {"pynetdicom", "pydicom"}
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
