@@ -168,8 +168,8 @@ def _vertebra(layer: Layer, at: tuple[float, float], half: float, height: float)
     middle = (v + low) / 2
     outline = [(-half, v), (half, v), (waist, middle), (half, low), (-half, low), (-waist, middle)]
     layer.polygon([(u + x, y) for x, y in outline], 0.18)
-    layer.stroke([(u - half, v), (u + half, v)], 0.004, 0.32)
-    layer.stroke([(u - half, low), (u + half, low)], 0.004, 0.32)
+    layer.stroke([(u - half, v), (u + half, v)], 0.004, 0.25)
+    layer.stroke([(u - half, low), (u + half, low)], 0.004, 0.25)
     for x in (-half, half):
         layer.stroke([(u + x, v), (u + 0.9 * x, middle), (u + x, low)], 0.003, 0.27)
         layer.stroke([(u + x, middle - 0.01), (u + 1.8 * x, middle - 0.016)], 0.011, 0.2)

@@ -50,7 +50,7 @@ def grain(shape: tuple[int, int], measured: FloatField, body: Body) -> FloatFiel
     white += np.roll(white, 1, axis=1) * np.float32(0.5)
     # Fewer pixels on the film: each gathers more quanta.
     size = min(1.0, min(shape) / 2000) ** 0.5
-    strength = np.clip(np.exp(np.float32(0.5 * _MU) * (measured - 12)), 0.4, 2.5)
+    strength = np.clip(np.exp(np.float32(0.5 * _MU) * (measured - 12)), 0.5, 1.6)
     return np.asarray(white * strength * np.float32(0.0045 * body.noise * size), dtype=np.float32)
 
 

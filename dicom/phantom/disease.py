@@ -162,17 +162,17 @@ def _consolidation(
     lung, body, canvas = chest.lung(side), chest.body, chest.canvas
     centre = _zone_centre(body, side, zone, rng)
     size = 0.05 + 0.09 * finding.extent
-    wobble = canvas.noise(rng, 12) * np.float32(0.25) + canvas.noise(rng, 40) * np.float32(0.14)
+    wobble = canvas.noise(rng, 12) * np.float32(0.22) + canvas.noise(rng, 30) * np.float32(0.08)
     away = np.hypot(
         (lung.lateral - centre[0]) / np.float32(1.15 * size), (canvas.v - centre[1]) / size
     )
-    inside = edge((1 - away - wobble).astype(np.float32), 0.42)
+    inside = edge((1 - away - wobble).astype(np.float32), 0.55)
     if zone == "upper" and rng.random() < 0.5:
         # It stops at the minor fissure.
         inside *= edge(centre[1] + 0.55 * size - canvas.v, 0.007)
     patchy = np.clip(0.84 + 0.12 * canvas.noise(rng, 24), 0.5, 0.98)
     tubes = _bronchogram(chest, side, centre, size, rng)
-    amount = inside * patchy * (1 - np.float32(0.5) * tubes) * (0.62 + 0.2 * finding.extent)
+    amount = inside * patchy * (1 - np.float32(0.38) * tubes) * (0.62 + 0.2 * finding.extent)
     chest.fill(amount.astype(np.float32) * lung.cavity)
     return (f"{zone} zone", np.asarray((inside > 0.4) & (lung.cavity > 0.5)))
 
@@ -222,7 +222,7 @@ def _edema(chest: Chest, finding: PhantomFinding, rng: np.random.Generator) -> B
         mask |= (wing > 0.3) & (lung.open > 0.5)
         _kerley(body, side, lines, finding.extent, rng)
     chest.added[...] += np.float32(0.9) * lines.field(0.0006) * _clear(chest)
-    np.multiply(chest.vessels, np.float32(1.25), out=chest.vessels)
+    np.multiply(chest.vessels, np.float32(1.1), out=chest.vessels)
     return mask
 
 
@@ -316,8 +316,8 @@ def _plates(
             (side * end, v + slope),
         )
         layer.stroke(points, 0.007 + 0.010 * finding.extent, 0.95)
-    band = layer.field(0.0032)
-    chest.fill(np.float32(0.55) * band * lung.cavity)
+    band = layer.field(0.0042)
+    chest.fill(np.float32(0.36 + 0.2 * finding.extent) * band * lung.cavity)
     return np.asarray((band > 0.3) & (lung.open > 0.3))
 
 

@@ -162,7 +162,7 @@ def _water(chest: Chest) -> FloatField:
     depth = chest.lungs[0].depth + chest.lungs[1].depth
     aerated = (1 - chest.filled) * depth
     inner = np.minimum(aerated * np.float32(0.12), 1) * (1 - chest.free_air)
-    marks = (chest.vessels + np.float32(0.22) * chest.texture) * inner
+    marks = (chest.vessels + np.float32(0.26) * chest.texture) * inner
     air = aerated * (np.float32(_LUNG_WATER) + np.float32(0.24) * chest.free_air)
     total = np.maximum(chest.soft, 0) - air + marks + chest.bone * (chest.soft > 0.5) + chest.added
     return np.asarray(np.maximum(total, 0), dtype=np.float32)

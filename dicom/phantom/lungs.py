@@ -52,18 +52,19 @@ def lung(body: Body, canvas: Canvas, side: int) -> Lung:
     """Return one lung of `body`."""
     lateral = np.float32(side) * canvas.u
     wall = body.wall(canvas.v)
-    inside = edge(wall - lateral, 0.003) * edge(lateral - body.pleura(canvas.v), 0.014)
+    inside = edge(wall - lateral, 0.005) * edge(lateral - body.pleura(canvas.v), 0.022)
     across = lateral / np.maximum(wall, np.float32(0.02))
     profile = np.sqrt(np.maximum(1 - across * across * across, 0))
     thickness = curve((-0.1, 0.0, 0.1, 0.3, 0.6, 0.9), (1.0, 5.0, 9.5, 14.5, 17.0, 17.0))
     deep = thickness(np.clip(canvas.v - body.apex, -0.1, 0.9)).astype(np.float32)
     below = canvas.v - body.dome(side, canvas.u[canvas.rows // 2][None, :])
-    above = edge(-below, 0.0035)
+    above = edge(-below, 0.006)
     sulcus = np.float32(0.16) * np.exp(-np.maximum(below, 0) / np.float32(0.06))
     outline = np.maximum(body.heart_edge(side, canvas.v), body.mediastinum_edge(side, canvas.v))
-    middle = edge(outline - lateral, 0.006)
+    outline += _unevenness(body, canvas, side)
+    middle = edge(outline - lateral, 0.010)
     # Lung lies behind and before the heart, hardly any beside the great vessels above it.
-    covered = middle * (0.86 - 0.2 * edge(canvas.v - np.float32(body.domes[0] - 0.17), 0.12))
+    covered = middle * (0.86 - 0.14 * edge(canvas.v - np.float32(body.domes[0] - 0.17), 0.12))
     seen = (1 - covered) * (above + (1 - above) * sulcus)
     return Lung(
         side=side,
@@ -72,6 +73,14 @@ def lung(body: Body, canvas: Canvas, side: int) -> Lung:
         open=np.asarray(inside * above * (1 - middle), dtype=np.float32),
         cavity=np.asarray(inside * above, dtype=np.float32),
     )
+
+
+def _unevenness(body: Body, canvas: Canvas, side: int) -> FloatField:
+    """Return how the mediastinal border departs from the smooth one, float32 [H, 1], body units."""
+    rng = np.random.default_rng([body.seed, 9, side + 1])
+    at = tuple(np.linspace(-0.3, 1.3, 26).tolist())
+    bumps = curve(at, tuple((0.003 * rng.standard_normal(26)).tolist()))
+    return np.asarray(bumps(np.clip(canvas.v, -0.3, 1.3)), dtype=np.float32)
 
 
 def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
@@ -89,7 +98,7 @@ def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
 
 
 def _trunk(body: Body, u: FloatField, v: FloatField) -> FloatField:
-    outer = body.half_width * (1.10 + 0.16 * body.habitus)
+    outer = body.half_width * (1.15 + 0.18 * body.habitus)
     half = curve((-0.2, 0.0, 0.1, 0.3, 0.5, 0.75, 1.2), (0.02, 0.35, 0.9, 1.0, 0.99, 0.97, 1.02))
     deep = curve((-0.2, 0.0, 0.15, 0.3, 0.55, 0.8, 1.2), (4.0, 8.0, 14.0, 18.5, 21.5, 23.5, 24.0))
     at = np.clip(v, -0.2, 1.2)
@@ -99,7 +108,7 @@ def _trunk(body: Body, u: FloatField, v: FloatField) -> FloatField:
 
 def _girdle(u: FloatField, v: FloatField) -> FloatField:
     """Shoulder muscles: a thick rod from the neck to the shoulder joint."""
-    return _rod(u, v, ((0.10, 0.15), (0.46, 0.20)), radius=0.155, depth=14.0)
+    return _rod(u, v, ((0.10, 0.15), (0.46, 0.20)), radius=0.15, depth=13.5)
 
 
 def _arm(body: Body, u: FloatField, v: FloatField) -> FloatField:
@@ -110,7 +119,7 @@ def _arm(body: Body, u: FloatField, v: FloatField) -> FloatField:
 def _neck(u: FloatField, v: FloatField) -> FloatField:
     across = u / (np.float32(0.105) + np.maximum(v, 0) * np.float32(0.5))
     fade = edge(0.2 - v, 0.08)
-    return np.asarray(fade * 11.5 * np.sqrt(np.clip(1 - across**2.4, 0, 1)), dtype=np.float32)
+    return np.asarray(fade * 11.5 * np.sqrt(np.clip(1 - across**4, 0, 1)), dtype=np.float32)
 
 
 def _rod(
@@ -125,21 +134,21 @@ def _rod(
     du, dv = u1 - u0, v1 - v0
     t = np.clip(((u - u0) * du + (v - v0) * dv) / (du * du + dv * dv), 0, 1)
     square = ((u - u0 - t * du) ** 2 + (v - v0 - t * dv) ** 2) / (radius * radius)
-    return np.asarray(depth * np.sqrt(np.clip(1 - square, 0, 1)), dtype=np.float32)
+    return np.asarray(depth * np.clip(1 - square * np.sqrt(square), 0, 1) ** 0.8, dtype=np.float32)
 
 
 def _breasts(body: Body, canvas: Canvas) -> FloatField:
     rng = np.random.default_rng([body.seed, 4])
     total = np.zeros((canvas.rows, canvas.columns), np.float32)
     for side in (RIGHT, LEFT):
-        radius = 0.10 + 0.02 * body.breasts + float(rng.normal(0, 0.006))
-        du = (canvas.u * side - np.float32(0.53 * body.half_width + 0.02)) / np.float32(
-            1.15 * radius
+        radius = 0.085 + 0.02 * body.breasts + float(rng.normal(0, 0.006))
+        du = (canvas.u * side - np.float32(0.50 * body.half_width + 0.01)) / np.float32(
+            1.3 * radius
         )
-        dv = canvas.v - np.float32(body.domes[0] - 0.06 + float(rng.normal(0, 0.012)))
+        dv = canvas.v - np.float32(body.domes[0] - 0.035 + float(rng.normal(0, 0.014)))
         # Round and sharp below, fading into the chest wall above.
         dv = np.where(dv > 0, dv / radius, dv / (2.2 * radius))
-        bulge = np.sqrt(np.clip(1 - du**2 - dv**2, 0, 1))
+        bulge = np.clip(1 - du**2 - dv**2, 0, 1) ** 0.75
         total += np.float32(body.breasts) * bulge.astype(np.float32)
     return total
 
@@ -151,7 +160,7 @@ def _organs(body: Body, canvas: Canvas) -> FloatField:
     _gas(body, gas)
     _hila(body, hila)
     windpipe = np.float32(3.4) * air.field(0.004) + np.float32(8.0) * gas.field(0.006)
-    return np.asarray(np.float32(3.4) * hila.field(0.012) - windpipe, dtype=np.float32)
+    return np.asarray(np.float32(3.0) * hila.field(0.007) - windpipe, dtype=np.float32)
 
 
 def _airways(body: Body, layer: Layer) -> None:
@@ -172,18 +181,24 @@ def _gas(body: Body, layer: Layer) -> None:
         angle = np.linspace(math.pi, 2 * math.pi, 20)
         roof = np.stack([u + width * np.cos(angle), v + 0.02 + 0.5 * width * np.sin(angle)], axis=1)
         layer.polygon(roof, 0.75)
-    for _ in range(int(rng.integers(1, 6))):
-        centre = (float(rng.uniform(-0.25, 0.3)), dome + float(rng.uniform(0.13, 0.35)))
-        layer.ellipse(
-            centre, (float(rng.uniform(0.012, 0.04)), float(rng.uniform(0.01, 0.025))), 0.35
-        )
+    # Gas in the bowel: clusters of small bubbles, most under the left flexure.
+    for _ in range(int(rng.integers(0, 4))):
+        u, v = float(rng.normal(0.1, 0.13)), dome + float(rng.uniform(0.12, 0.35))
+        for du, dv, size in rng.normal(0, 1, (5, 3)).tolist():
+            radii = (0.012 + 0.004 * abs(size), 0.009 + 0.003 * abs(size))
+            layer.ellipse((u + 0.016 * du, v + 0.01 * dv), radii, 0.2)
 
 
 def _hila(body: Body, layer: Layer) -> None:
+    rng = np.random.default_rng([body.seed, 10])
     for side in (RIGHT, LEFT):
         u, v = hilum(body, side)
-        layer.ellipse((u, v - 0.005), (0.026, 0.040), 0.55)
-        layer.ellipse((u + side * 0.012, v + 0.045), (0.013, 0.05), 0.6)
+        # The arteries and veins of the root, some seen end on.
+        layer.ellipse((u, v - 0.005), (0.028, 0.038), 0.5)
+        layer.ellipse((u + side * 0.014, v + 0.045), (0.013, 0.05), 0.6)
+        for du, dv, size in rng.normal(0, 1, (7, 3)).tolist():
+            centre = (u + side * 0.012 + 0.014 * du, v + 0.03 * dv)
+            layer.ellipse(centre, (0.007 + 0.002 * size, 0.008 + 0.002 * size), 0.9)
 
 
 def hilum(body: Body, side: int) -> tuple[float, float]:
@@ -236,7 +251,9 @@ def _tree(body: Body, side: int, rng: np.random.Generator) -> NDArray[np.float64
 
 
 def texture(body: Body, canvas: Canvas) -> FloatField:
-    """Return the fine grain of the lungs, float32 [H, W], mean 0, unit deviation at most."""
+    """Return the fine grain of the lungs, float32 [H, W], mean 0, about unit deviation."""
     rng = np.random.default_rng([body.seed, 7])
-    grain = 0.5 * canvas.noise(rng, 60) + 0.5 * canvas.noise(rng, 150)
+    grain = (
+        0.5 * canvas.noise(rng, 50) + 0.6 * canvas.noise(rng, 120) + 0.5 * canvas.noise(rng, 260)
+    )
     return np.asarray(grain, dtype=np.float32)
