@@ -1,7 +1,7 @@
-"""Where results go: the Destination interface, any PACS by C-STORE, and a plain folder.
+"""Where results go: the Destination interface, and any PACS by C-STORE.
 
-dicom/orthanc.py and dicom/dicomweb.py hold the two that speak HTTP. Each destination is told the same
-three things and raises the same two errors:
+The others are dicom/orthanc.py, dicom/dicomweb.py and dicom/folder.py. Each destination is told the
+same three things and raises the same two errors:
 
     DestinationUnavailable   refused, timed out, 5xx, 0xA7xx, disk full: try again later
     DestinationRejected      4xx, 0xA9xx, 0xCxxx, no presentation context: a person must act
@@ -9,15 +9,11 @@ three things and raises the same two errors:
 A message names the destination, what it answered and what to do; never a patient attribute.
 """
 
-import errno
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 from pydicom.uid import ImplicitVRLittleEndian
@@ -25,6 +21,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from dicom.association import Peer, associate
 from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidDataset
 from dicom.identifiers import check_uid
+from dicom.readback import first_difference
 from dicom.scu import (
     FIND_MODEL,
     StoredFile,
@@ -67,14 +64,39 @@ class EncodedObject:
         try:
             content = self.path.read_bytes()
         except OSError as error:
-            raise DestinationRejected(
-                f"{self.path}: the result cannot be read ({error.strerror}); read the study again"
-            ) from error
+            raise self._unreadable(error) from error
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise DestinationRejected(
                 f"{self.path}: the result was changed after it was made; read the study again"
             )
         return content
+
+    @property
+    def copy_limit(self) -> int:
+        """The most bytes that a destination's copy may have: twice ours and a MiB.
+
+        Raises:
+            DestinationRejected: The file is gone.
+        """
+        try:
+            return 2 * self.path.stat().st_size + 2**20
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DestinationRejected:
+        return DestinationRejected(
+            f"{self.path}: the result cannot be read ({error.strerror}); read the study again"
+        )
+
+    def difference(self, copy: bytes) -> str | None:
+        """Return what differs first in a destination's copy, or None when it is this object.
+
+        Raises:
+            DestinationRejected: The copy is not the same file, and ours cannot be read to compare.
+        """
+        if hashlib.sha256(copy).hexdigest() == self.sha256:
+            return None
+        return first_difference(self.read(), copy)
 
 
 class Destination(Protocol):
@@ -195,98 +217,3 @@ def _stored_file(item: EncodedObject) -> StoredFile:
         return StoredFile.read(item.path)
     except InvalidDataset as error:
         raise DestinationRejected(str(error)) from error
-
-
-# What a person has to change; anything else (full, stale, away) may pass.
-_FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
-
-
-class FolderDestination:
-    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there."""
-
-    def __init__(self, *, name: str, path: Path) -> None:
-        self._name = name
-        self._path = path
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._name
-
-    def place(self, item: EncodedObject) -> Path:
-        """Return where `item` lies or will lie."""
-        return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
-
-    def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Write each object durably under its own name."""
-        for item in objects:
-            content = item.read()
-            with self._told():
-                self._write(self.place(item), content)
-
-    def _write(self, target: Path, content: bytes) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            if target.read_bytes() == content:
-                return
-            raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(
-                0o644
-            )  # mkstemp makes it private; whoever collects it must read it
-            Path(temporary).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
-        _sync_folder(target.parent)
-
-    def verify(self, objects: Sequence[EncodedObject]) -> None:
-        """Read each file back and compare its digest."""
-        for item in objects:
-            target = self.place(item)
-            with self._told():
-                content = _or_none(target.read_bytes)
-            if content is None:
-                raise DestinationUnavailable(f"{self.name}: {target} is not there any more")
-            if hashlib.sha256(content).hexdigest() != item.sha256:
-                raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
-
-    def probe(self) -> None:
-        """Make a file in the folder and remove it."""
-        with self._told():
-            self._path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._path) as file:
-                file.write(b"\0")
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            sentence = f"{self.name}: the folder {self._path} cannot be used: {error.strerror}"
-            if error.errno in _FORBIDDEN:
-                raise DestinationRejected(
-                    f"{sentence}: give this user the right to write"
-                ) from error
-            raise DestinationUnavailable(sentence) from error
-
-
-def _or_none(read: Callable[[], bytes]) -> bytes | None:
-    try:
-        return read()
-    except FileNotFoundError:
-        return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,8 +2,9 @@
 
 from dicom.association import Peer
 from dicom.dicomweb import StowDestination
+from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
-from dicom.pacs import Destination, DimseDestination, EncodedObject, FolderDestination
+from dicom.pacs import Destination, DimseDestination, EncodedObject
 from service import config
 from service.records import ResultObject
 

@@ -24,8 +24,9 @@ from pynetdicom import AE, evt
 from dicom.association import Peer
 from dicom.dicomweb import StowDestination
 from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidIdentifier
+from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
-from dicom.pacs import DimseDestination, EncodedObject, FolderDestination
+from dicom.pacs import DimseDestination, EncodedObject
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 

@@ -1,0 +1,107 @@
+"""A plain folder as a Destination: for the demo, for collectors, for sites without a PACS at hand."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from dicom.errors import DestinationRejected, DestinationUnavailable
+from dicom.pacs import EncodedObject
+
+# What a person has to change; anything else (full, stale, away) may pass.
+_FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class FolderDestination:
+    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there."""
+
+    def __init__(self, *, name: str, path: Path) -> None:
+        self._name = name
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def place(self, item: EncodedObject) -> Path:
+        """Return where `item` lies or will lie."""
+        return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Write each object durably under its own name."""
+        for item in objects:
+            content = item.read()
+            with self._told():
+                self._write(self.place(item), content)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if target.read_bytes() == content:
+                return
+            raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(
+                0o644
+            )  # mkstemp makes it private; whoever collects it must read it
+            Path(temporary).replace(target)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+        _sync_folder(target.parent)
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Read each file back and compare its digest."""
+        for item in objects:
+            target = self.place(item)
+            with self._told():
+                content = _or_none(target.read_bytes)
+            if content is None:
+                raise DestinationUnavailable(f"{self.name}: {target} is not there any more")
+            if hashlib.sha256(content).hexdigest() != item.sha256:
+                raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
+
+    def probe(self) -> None:
+        """Make a file in the folder and remove it."""
+        with self._told():
+            self._path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._path) as file:
+                file.write(b"\0")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            sentence = f"{self.name}: the folder {self._path} cannot be used: {error.strerror}"
+            if error.errno in _FORBIDDEN:
+                raise DestinationRejected(
+                    f"{sentence}: give this user the right to write"
+                ) from error
+            raise DestinationUnavailable(sentence) from error
+
+
+def _or_none(read: Callable[[], bytes]) -> bytes | None:
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
