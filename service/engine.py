@@ -40,7 +40,9 @@ def make_engine(url: str, *, busy_seconds: float = 20.0) -> Engine:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, int(busy_seconds)),
-                "options": f"-c timezone=UTC -c lock_timeout={int(busy_seconds * 1000)}",
+                # Whatever the server's default: an acknowledged film survives its crash.
+                "options": "-c timezone=UTC -c synchronous_commit=on "
+                f"-c lock_timeout={int(busy_seconds * 1000)}",
             },
         )
     raise ConfigurationError("database.url: only sqlite and postgresql are supported")

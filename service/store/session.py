@@ -77,7 +77,8 @@ class Transactions:
             raise TypeError(f"{model.__name__} is not mapped to one table")
         dialect = sqlite if self._is_sqlite else postgresql
         statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-        return bool(session.connection().execute(statement).rowcount)
+        returning = statement.returning(*table.primary_key.columns)
+        return session.connection().execute(returning).first() is not None
 
     def _exclusive(self, session: Session, number: int) -> None:
         """Wait until no other transaction holds `number`; SQLite has one writer anyway."""
