@@ -717,9 +717,25 @@ def test_a_file_in_the_folders_place_is_told(tmp_path, objects):
             call()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_the_right_to_write_is_told(tmp_path, objects):
+@pytest.fixture
+def read_only_folder(tmp_path):
+    """A folder that even root may not write to."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        yield folder
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a read-only file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_folder_without_the_right_to_write_is_told(read_only_folder, objects):
     """A read-only folder is a rejection that says which right is missing."""
-    (tmp_path / "out").mkdir(mode=0o500)
-    with pytest.raises(DestinationRejected, match="right to write"):
-        _folder(tmp_path / "out").send(objects)
+    destination = _folder(read_only_folder)
+    for call in (destination.probe, _send(destination, objects)):
+        with pytest.raises(DestinationRejected, match="right to write"):
+            call()
