@@ -34,7 +34,7 @@ async def jobs(request: Request) -> JSONResponse:
 
     def find() -> dict[str, Any]:
         found = here.store.jobs(
-            states, limit=limit, before=asked.get("before"), study=asked.get("study")
+            states, limit=limit, before=asked.get("before") or None, study=asked.get("study")
         )
         situation = here.observer.situation()
         return {

@@ -39,7 +39,7 @@ class _View:
 @dataclass(eq=False)
 class _Watcher:
     # One slot: a slow reader gets the newest snapshot, never a backlog.
-    latest: Snapshot | None = None
+    latest: Snapshot = NOTHING
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def give(self, snapshot: Snapshot) -> None:
@@ -82,11 +82,8 @@ class Hub:
             return JSONResponse(
                 {"error": "too many live pages"}, status_code=503, headers={"Retry-After": "60"}
             )
-        watcher = _Watcher()
-        self._views.setdefault(key, _View(render)).watchers.add(watcher)
-        self._watched.set()
         return EventSourceResponse(
-            self._events(key, render, watcher), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
+            self._events(key, render), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
         )
 
     async def run(self) -> None:
@@ -113,8 +110,10 @@ class Hub:
                 watcher.give(snapshot)
 
     async def _events(
-        self, key: str, render: Callable[[], Snapshot], watcher: _Watcher
+        self, key: str, render: Callable[[], Snapshot]
     ) -> AsyncIterator[ServerSentEvent]:
+        # Entered here, not where the response is made: a response that nobody reads is never left.
+        watcher = self._enter(key, render)
         known = NOTHING
         try:
             with suppress(StoreError):
@@ -125,14 +124,20 @@ class Hub:
                 if self._closed:
                     return
                 snapshot = watcher.latest
-                if snapshot is None:
-                    continue
                 change = snapshot.since(known)
                 if change["parts"] or snapshot.order != known.order:
                     yield ServerSentEvent(json.dumps(change), event="parts", retry=2000)
                 known = snapshot
         finally:
             self._leave(key, watcher)
+
+    def _enter(self, key: str, render: Callable[[], Snapshot]) -> _Watcher:
+        watcher = _Watcher()
+        if self._closed:
+            watcher.woken.set()
+        self._views.setdefault(key, _View(render)).watchers.add(watcher)
+        self._watched.set()
+        return watcher
 
     def _leave(self, key: str, watcher: _Watcher) -> None:
         view = self._views.get(key)

@@ -11,6 +11,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def token_of(site, job) -> str:
+    """Return the token that the study's page put into its forms."""
     page = site.get(f"/studies/{job.study_instance_uid}").text
     return re.search(r'name="csrf" value="([0-9a-f]+)"', page).group(1)
 

@@ -8,6 +8,7 @@ NOW = datetime.now(UTC)
 
 
 def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
+    """Return how a process of this role reported itself some seconds ago."""
     return ProcessBeat(
         name=f"{role}@host",
         role=role,
@@ -21,6 +22,7 @@ def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
 
 
 def situation(*processes: ProcessBeat, broker_fault: str = "") -> Situation:
+    """Return the situation now with these processes."""
     return Situation(now=datetime.now(UTC), broker_fault=broker_fault, processes=processes)
 
 

@@ -1,0 +1,107 @@
+import re
+from pathlib import Path
+
+from service.jobs import JobState
+from service.web.app import ROUTES
+
+API_MD = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+def test_the_documentation_lists_exactly_the_routes():
+    """docs/api.md has one row for each route and method, and none for anything else."""
+    documented = set(re.findall(r"^\| (GET|POST) \| `([^`]+)`", API_MD.read_text(), re.MULTILINE))
+    served = {
+        ("POST" if "POST" in (getattr(route, "methods", None) or ()) else "GET", route.path)
+        for route in ROUTES
+    }
+    assert documented == served
+
+
+def test_the_documentation_names_every_key_of_a_job(site, seeder):
+    """Each key of a job in full, of its parts and of a film stands in docs/api.md."""
+    job = seeder.completed(1)
+    full = site.get(f"/api/jobs/{job.id}").json()
+    film = site.get(f"/api/studies/{job.study_instance_uid}").json()["films"][0]
+    keys = set(full) | set(film) | set(full["model"])
+    for part in ("deliveries", "objects", "events"):
+        keys |= set(full[part][0])
+    words = set(re.findall(r"[a-z_0-9]+", API_MD.read_text()))
+    assert keys - words == set()
+
+
+def test_jobs_come_newest_first_and_page_by_page(site, seeder):
+    """`limit` and `before` walk through all jobs without gap or repetition."""
+    made = [seeder.waiting(number).id for number in range(5)]
+    seen, following = [], None
+    while True:
+        page = site.get("/api/jobs", params={"limit": 2, "before": following or ""}).json()
+        seen += [job["id"] for job in page["jobs"]]
+        following = page["next"]
+        if following is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_jobs_are_chosen_by_state_and_study(site, seeder):
+    """`state` may be given several times; `study` keeps one study."""
+    waiting, held, done = seeder.waiting(1), seeder.reading(2), seeder.completed(3)
+    asked = site.get("/api/jobs?state=SCHEDULED&state=IN_PROGRESS").json()["jobs"]
+    assert {job["id"] for job in asked} == {waiting.id, held.id}
+    one = site.get("/api/jobs", params={"study": done.study_instance_uid}).json()["jobs"]
+    assert [job["why"] for job in one] == ["Every destination holds the results; read back."]
+
+
+def test_wrong_questions_are_400_with_a_sentence(site):
+    """A state that is none and a limit that is none are refused in words."""
+    for query in ("state=NONSENSE", "limit=0", "limit=1001", "limit=x", "limit=²"):
+        answer = site.get(f"/api/jobs?{query}")
+        assert (answer.status_code, bool(answer.json()["error"])) == (400, True), query
+
+
+def test_one_job_is_given_in_full_by_its_first_letters(site, seeder):
+    """Draft, deliveries, objects and events are there, and no path of this machine."""
+    job = seeder.completed(1)
+    answer = site.get(f"/api/jobs/{job.id[:8]}")
+    full = answer.json()
+    assert full["id"] == job.id
+    assert full["draft"]["findings"][0]["observation"] == "pneumothorax"
+    assert full["deliveries"][0]["state"] == "CONFIRMED"
+    assert [event["to_state"] for event in full["events"]][-1] == "COMPLETED"
+    assert str(site.here.settings.data_dir) not in answer.text
+
+
+def test_no_answer_of_the_api_holds_a_patient_attribute(site, seeder):
+    """Neither jobs nor studies carry what the film's header says of the patient."""
+    job = seeder.completed(1)
+    for path in ("/api/jobs", f"/api/jobs/{job.id}", f"/api/studies/{job.study_instance_uid}"):
+        assert "PHANTOM" not in site.get(path).text
+
+
+def test_actions_change_the_job_and_answer_with_it(site, seeder):
+    """Urgent, cancel with its reason and retry, one after the other."""
+    job = seeder.waiting(1)
+    assert site.post(f"/api/jobs/{job.id}/urgent", json={}).json()["urgent"] is True
+    canceled = site.post(f"/api/jobs/{job.id}/cancel", json={"reason": "Sent twice."}).json()
+    assert (canceled["state"], canceled["reason"]) == ("CANCELED", "Sent twice.")
+    assert site.post(f"/api/jobs/{job.id}/retry", json={}).json()["state"] == "SCHEDULED"
+
+
+def test_an_action_that_the_state_does_not_allow_is_409(site, seeder):
+    """Retrying a waiting job and acting on none are refused in words."""
+    job = seeder.waiting(1)
+    refused = site.post(f"/api/jobs/{job.id}/retry", json={})
+    assert (refused.status_code, bool(refused.json()["error"])) == (409, True)
+    assert site.post("/api/jobs/ffffffff/cancel", json={}).status_code == 404
+
+
+def test_a_foreign_page_cannot_act(site, seeder):
+    """Form bodies, foreign origins and bodies that are no object are refused; nothing changes."""
+    job = seeder.waiting(1)
+    address = f"/api/jobs/{job.id}/cancel"
+    assert site.post(address, data={"reason": "x"}).status_code == 415
+    assert site.post(address, json={}, headers={"Origin": "http://a.example"}).status_code == 403
+    assert site.post(address, json=["x"]).status_code == 400
+    assert site.post(address, json={"reason": "x" * 20_000}).status_code == 413
+    broken = site.post(address, content=b"{", headers={"Content-Type": "application/json"})
+    assert broken.status_code == 400
+    assert site.store.job(job.id).state is JobState.SCHEDULED

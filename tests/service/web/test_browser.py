@@ -1,0 +1,175 @@
+import base64
+import contextlib
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.browser
+
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,900",
+)
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class Browser:
+    """Headless Chromium by the WebDriver protocol, as much of it as is needed here."""
+
+    def __init__(self, driver: str, profile: Path) -> None:
+        options = {"args": [*_FLAGS, f"--user-data-dir={profile}"]}
+        logs = {"browser": "ALL"}
+        match = {"goog:chromeOptions": options, "goog:loggingPrefs": logs}
+        wanted = {"capabilities": {"alwaysMatch": match}}
+        self._client = httpx.Client(timeout=60)
+        session = self._client.post(f"{driver}/session", json=wanted).raise_for_status().json()
+        self._session = f"{driver}/session/{session['value']['sessionId']}"
+
+    def call(self, path: str, **body):
+        """Return the value that a command of the session answers with."""
+        return (
+            self._client.post(f"{self._session}/{path}", json=body)
+            .raise_for_status()
+            .json()["value"]
+        )
+
+    def open(self, url: str) -> None:
+        """Load a page."""
+        self.call("url", url=url)
+
+    def run(self, script: str):
+        """Return what the script returns in the page."""
+        return self.call("execute/sync", script=script, args=[])
+
+    def element(self, css: str) -> str:
+        """Return the first element that matches."""
+        return self.call("element", using="css selector", value=css)[_ELEMENT]
+
+    def click(self, css: str) -> None:
+        """Click the first element that matches."""
+        self.call(f"element/{self.element(css)}/click")
+
+    def write(self, css: str, text: str) -> None:
+        """Type into the first element that matches."""
+        self.call(f"element/{self.element(css)}/value", text=text)
+
+    def screenshot(self) -> bytes:
+        """Return what is seen, as PNG."""
+        answer = self._client.get(f"{self._session}/screenshot").raise_for_status()
+        return base64.b64decode(answer.json()["value"])
+
+    def quit(self) -> None:
+        """End the browser."""
+        self._client.delete(self._session)
+        self._client.close()
+
+
+def driver_is_up(url: str) -> bool:
+    """Return whether chromedriver takes sessions."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/status").json()["value"]["ready"]
+    return False
+
+
+@pytest.fixture
+def browser(tmp_path, free_port, eventually, program):
+    """A headless Chromium."""
+    program("chromium", "google-chrome")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (tmp_path / "chromedriver.log").open("wb") as log:
+        process = subprocess.Popen(
+            [program("chromedriver"), f"--port={port}"], stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        eventually(lambda: driver_is_up(url), seconds=20, what="chromedriver")
+        opened = Browser(url, tmp_path / "profile")
+        yield opened
+        opened.quit()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eventually):
+    """The row, its place and the counts follow the store; the page is never loaded again."""
+    jobs = [seeder.waiting(number) for number in range(30)]
+    browser.open(site.url)
+    eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
+    browser.run("window.sameLoad = true; window.scrollTo(0, 300);")
+    began = time.monotonic()
+    site.store.cancel(jobs[3].id, "test", "No longer needed.")
+    row = f'return document.getElementById("job-{jobs[3].id}").textContent'
+    eventually(lambda: "No longer needed." in browser.run(row), seconds=5, what="the new reason")
+    assert time.monotonic() - began < 3
+    new = seeder.waiting(99)
+    first = 'return document.querySelector("#rows tr").id'
+    eventually(lambda: browser.run(first) == f"job-{new.id}", seconds=5, what="the new row")
+    assert browser.run("return [window.sameLoad, window.scrollY > 0]") == [True, True]
+    assert browser.run('return document.querySelectorAll("#rows tr").length') == 31
+    spoken = 'return document.getElementById("spoken").textContent'
+    eventually(lambda: "Canceled" in browser.run(spoken), seconds=5, what="the spoken words")
+
+
+def light(browser: Browser) -> str:
+    """Return how the page follows the service: live, polling or away."""
+    return browser.run('return document.getElementById("live").dataset.mode')
+
+
+def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, browser, eventually):
+    """With no stream to be had the page falls back to polling and still follows."""
+    site = make_site(max_streams=0)
+    job = seeder_of(site).waiting(1)
+    browser.open(site.url)
+    eventually(lambda: light(browser) == "polling", seconds=10, what="polling")
+    site.store.cancel(job.id, "test", "No longer needed.")
+    text = 'return document.getElementById("rows").textContent'
+    eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the new reason")
+
+
+def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually):
+    """Opening the form, writing a reason while the page changes, and sending it cancels the job."""
+    job = seeder.waiting(1)
+    browser.open(f"{site.url}studies/{job.study_instance_uid}")
+    browser.click("#do-cancel")
+    browser.write('input[name="reason"]', "Sent ")
+    site.store.make_urgent(job.id, "somebody else")
+    urgent = "return !!document.querySelector('#status .urgent')"
+    eventually(lambda: browser.run(urgent), seconds=5, what="the change beside the form")
+    browser.write('input[name="reason"]', "twice")
+    browser.click("details[open] button")
+    eventually(lambda: site.store.job(job.id).reason == "Sent twice", seconds=5, what="canceled")
+
+
+def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually):
+    """When streams are ended the page says so, reconnects by itself and shows what it missed."""
+    site = make_site()
+    job = seeder_of(site).waiting(1)
+    browser.open(f"{site.url}?state=SCHEDULED")
+    eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
+    browser.run("window.stop()")
+    site.store.cancel(job.id, "test", "")
+    rows = 'return document.querySelectorAll("#rows tr").length'
+    eventually(lambda: browser.run(rows) == 0, seconds=15, what="the row gone")
+
+
+def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, browser):
+    """Neither queue nor study page logs a violation or a script error."""
+    job = seeder.drafted(1)
+    for path in ("", f"studies/{job.study_instance_uid}"):
+        browser.open(site.url + path)
+        time.sleep(1)
+        entries = browser.call("se/log", type="browser")
+        assert [entry["message"] for entry in entries if entry["level"] == "SEVERE"] == []
+        assert len(browser.screenshot()) > 10_000

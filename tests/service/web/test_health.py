@@ -1,0 +1,50 @@
+from service import schema
+
+
+def faults(site) -> list[str]:
+    """Return the faults that /readyz names, after a look at the form of its answer."""
+    answer = site.get("/readyz")
+    body = answer.json()
+    assert (answer.status_code == 200) == (body["status"] == "ready") == (not body["faults"])
+    for name in body["faults"]:
+        assert body["parts"][name]["fault"].endswith((".", "`."))
+    return body["faults"]
+
+
+def test_everything_in_place_is_ready(make_site, seeder_of, redis_server_class, tmp_path):
+    """With a database, a Redis, a spool and a reading worker seen just now /readyz is 200."""
+    redis = redis_server_class(tmp_path)
+    redis.start()
+    try:
+        site = make_site(broker={"url": redis.url})
+        seeder_of(site).beat("reading")
+        assert faults(site) == []
+        redis.kill()
+        assert faults(site) == ["broker"]
+    finally:
+        redis.stop()
+
+
+def test_each_missing_part_is_named(make_site):
+    """No broker, no worker and a spool with too little room are named, each with a sentence."""
+    site = make_site(receiver={"min_free_bytes": 2**60})
+    assert faults(site) == ["broker", "spool", "reading_worker"]
+    site.here.settings.spool_dir.rmdir()
+    body = site.get("/readyz").json()
+    assert body["parts"]["spool"]["fault"].startswith("The spool cannot be written")
+
+
+def test_a_database_at_another_revision_is_named(site):
+    """An emptied database is not ready, and the way out is named."""
+    schema.downgrade(site.here.settings.database_url, "base")
+    body = site.get("/readyz").json()
+    assert "database" in body["faults"]
+    assert "wetread db upgrade" in body["parts"]["database"]["fault"]
+
+
+def test_readiness_tells_no_address_and_no_secret(make_site):
+    """What an open address says holds neither URL nor password nor path."""
+    site = make_site(broker={"url": "redis://:geheim@127.0.0.1:1/0"})
+    text = site.get("/readyz").text
+    for secret in ("geheim", "127.0.0.1", str(site.here.settings.data_dir)):
+        assert secret not in text

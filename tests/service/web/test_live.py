@@ -1,0 +1,123 @@
+import json
+import time
+
+import httpx
+
+from service.web.live import Hub
+from service.web.render import NOTHING, Snapshot, part
+
+
+def changes(stream: httpx.Response):
+    """Yield the parts of each event of an open stream."""
+    for line in stream.iter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+def open_stream(site, path: str):
+    """Open a stream of events."""
+    return httpx.stream("GET", site.url + path, timeout=10)
+
+
+def test_a_change_in_the_store_reaches_an_open_stream(site, seeder):
+    """The first event holds everything, the next one only the row and the counts that changed."""
+    job, other = seeder.waiting(1), seeder.waiting(2)
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        first = next(events)
+        assert {"counts", "notices", f"job-{job.id}", f"job-{other.id}"} <= set(first["parts"])
+        assert first["order"] == [f"job-{other.id}", f"job-{job.id}"]
+        began = time.monotonic()
+        site.store.cancel(job.id, "test", "No longer needed.")
+        second = next(events)
+        assert time.monotonic() - began < 2
+        assert set(second["parts"]) == {"counts", f"job-{job.id}", "notices"}
+        assert "No longer needed." in second["parts"][f"job-{job.id}"]
+
+
+def test_a_new_job_comes_first_in_the_order(site, seeder):
+    """A job that arrives while the page is open is sent with the new order."""
+    old = seeder.waiting(1)
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        next(events)
+        new = seeder.waiting(2)
+        change = next(events)
+        while f"job-{new.id}" not in change["parts"]:
+            change = next(events)
+        assert change["order"] == [f"job-{new.id}", f"job-{old.id}"]
+
+
+def test_a_study_page_follows_its_job(site, seeder):
+    """Status, actions and events of the study are sent when its job moves."""
+    job = seeder.waiting(1)
+    with open_stream(site, f"live/studies/{job.study_instance_uid}") as stream:
+        events = changes(stream)
+        next(events)
+        seeder.claim(job)
+        assert {"status", "actions", "events"} <= set(next(events)["parts"])
+
+
+def test_streams_are_bounded_and_given_back(make_site, eventually):
+    """One stream too many is 503 with Retry-After; a closed one makes room."""
+    site = make_site(max_streams=2)
+    with open_stream(site, "live/queue") as one:
+        begun = [changes(one)]
+        next(begun[0])
+        with open_stream(site, "live/queue?state=FAILED") as two:
+            begun.append(changes(two))
+            next(begun[1])
+            assert site.here.hub.streams == 2
+            refused = site.get("/live/queue")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+    eventually(lambda: site.here.hub.streams == 0, seconds=10, what="streams given back")
+
+
+def test_a_stream_that_is_only_asked_about_takes_no_place(make_site):
+    """HEAD requests, which begin no stream, do not use up the streams."""
+    site = make_site(max_streams=1)
+    for _ in range(3):
+        assert httpx.head(site.url + "live/queue").status_code == 200
+    assert site.here.hub.streams == 0
+
+
+def test_polling_gives_the_same_parts_as_the_stream(site, seeder):
+    """What a page without a stream asks for is what the stream begins with."""
+    seeder.waiting(1)
+    with open_stream(site, "live/queue") as stream:
+        streamed = next(changes(stream))
+    polled = site.get("/live/queue.json").json()
+    assert polled["order"] == streamed["order"]
+    assert set(polled["parts"]) == set(streamed["parts"])
+
+
+def test_an_unknown_study_has_no_stream(site):
+    """The stream of a study that never came is 404 at once."""
+    assert site.get("/live/studies/1.2.3").status_code == 404
+
+
+def test_a_stop_ends_open_streams_within_two_seconds(site):
+    """Closing the server ends the stream instead of waiting for the page to go."""
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        next(events)
+        began = time.monotonic()
+        site.server.should_exit = True
+        assert list(events) == []
+        assert time.monotonic() - began < 2
+
+
+def test_a_closed_hub_refuses_streams():
+    """After close no stream begins."""
+    hub = Hub(lambda: 0)
+    hub.close()
+    assert hub.stream("any", lambda: NOTHING).status_code == 503
+
+
+def test_only_what_differs_is_sent():
+    """Equal parts are left out, whatever else changed."""
+    old = Snapshot(parts={"empty": part("empty", total=1, nothing=False, receiver=None)})
+    new = Snapshot(parts={**old.parts, "incidents": part("incidents", incidents=[])})
+    assert set(new.since(old)["parts"]) == {"incidents"}
+    assert 'data-hash="' in new.parts["incidents"]
+    assert 'data-hash=""' not in new.parts["incidents"]

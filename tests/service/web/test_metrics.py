@@ -1,0 +1,47 @@
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def samples(site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return every sample of a scrape by name and labels."""
+    answer = site.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_the_store_holds(site, seeder):
+    """Jobs, deliveries, processes, incidents, stages and the oldest job are as in the store."""
+    seeder.waiting(1)
+    seeder.completed(2)
+    seeder.beat("reading")
+    site.store.record_incident(actor="receive", kind="sender_refused", subject="X", detail="No.")
+    found = samples(site)
+    assert found["wetread_jobs", (("state", "SCHEDULED"),)] == 1
+    assert found["wetread_jobs", (("state", "COMPLETED"),)] == 1
+    assert found["wetread_jobs", (("state", "FAILED"),)] == 0
+    assert found["wetread_deliveries", (("destination", "orthanc"), ("state", "CONFIRMED"))] == 1
+    assert found["wetread_processes", (("alive", "true"), ("role", "reading"))] == 1
+    assert found["wetread_recent_incidents", (("kind", "sender_refused"),)] == 1
+    assert found["wetread_stage_seconds", (("quantile", "0.5"), ("stage", "model"))] == 0.812
+    assert 0 < found["wetread_oldest_waiting_seconds", ()] < 60
+    assert found["wetread_spool_free_bytes", ()] > 0
+    assert found["wetread_database_up", ()] == 1
+
+
+def test_no_metric_holds_a_patient_or_a_uid(site, seeder):
+    """Neither names nor UIDs nor AE titles of senders are labels."""
+    job = seeder.completed(1)
+    text = site.get("/metrics").text
+    for secret in ("PHANTOM", job.study_instance_uid, "MODALITY", job.id):
+        assert secret not in text
+
+
+def test_a_scrape_without_a_database_says_so(site):
+    """The scrape succeeds and `wetread_database_up` is 0."""
+    site.store.close()
+    for file in site.here.settings.data_dir.glob("wetread.db*"):
+        file.unlink()
+    assert samples(site)["wetread_database_up", ()] == 0
