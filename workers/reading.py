@@ -36,6 +36,7 @@ from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
 from workers.sentences import clean, compares_with_prior, sections
 
 _TINY_FOLDER: Final = Path("models", "tiny-1")  # the number counts up when its recipe changes
+_BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
 _PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
 _CHILD_NOTE: Final = (
@@ -76,11 +77,13 @@ class Reader:
         self._model = model
         self._decoding = Decoding(max_new_tokens=min(wanted, bound or wanted))
         self._equipment = equipment
+        self._version = settings.reading.model_version
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
             read_children=settings.reading.read_children,
         )
-        self._limits = PixelLimits(max_pixels=settings.reading.max_pixels)
+        pixels = settings.reading.max_pixels
+        self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
         self._model_is_free = threading.Lock()
 
     @classmethod
@@ -106,11 +109,11 @@ class Reader:
         checkpoint = self._model.checkpoint
         return ModelIdentity(
             name=checkpoint.name,
-            version=checkpoint.revision,
+            version=self._version,
             weights_sha256=checkpoint.weights_sha256,
             decoding=(
                 f"{self._decoding.describe()}, {checkpoint.dtype} on {checkpoint.device}, "
-                f"torch {torch.__version__}"
+                f"torch {torch.__version__}, revision {checkpoint.revision}"
             ),
             caveat=checkpoint.caveat,
         )
@@ -171,6 +174,8 @@ class Reader:
         task = Task.PAEDIATRIC_REPORT if selection.child else Task.REPORT
         with self._model_is_free:
             clock.mark("wait")
+            if cancelled():
+                raise ReadingCancelled("the draft is no longer wanted")
             answer = self._model.answer(
                 selection.frame.pixels, task, decoding=self._decoding, cancelled=cancelled
             )
