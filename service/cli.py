@@ -20,6 +20,7 @@ _COMMANDS = {
     "settings": "service.commands.settings:settings",
     "sweep": "service.commands.sweep:sweep",
     "up": "service.commands.up:up",
+    "validate": "service.commands.validate:validate",
     "web": "service.commands.web:web",
 }
 # The compute adds its commands (worker, read, ...) by entry points: service never imports workers.

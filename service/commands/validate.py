@@ -1,0 +1,51 @@
+"""`wetread validate FILE...`: does an SR or SC pass the gate, ours or another vendor's?"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from pydicom.dataset import Dataset
+
+from dicom.errors import DicomError
+from dicom.gate import Fault, faults
+from dicom.header import PYDICOM_ERRORS, read_header, read_pixel_elements
+
+_MAX_BYTES = 512 * 2**20
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.option("--source", type=_FILE, help="The film they are about: patient and matrix too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> None:
+    """Check Structured Reports and Secondary Captures; exit status 1 when any breaks a rule."""
+    film = read_header(source) if source else None
+    found = {path: _faults(path, film) for path in files}
+    for path, reasons in found.items():
+        click.echo(_line(path, reasons) if as_json else _words(path, reasons))
+    sys.exit(1 if any(found.values()) else 0)
+
+
+def _faults(path: Path, film: Dataset | None) -> tuple[Fault, ...]:
+    try:
+        dataset = read_header(path)
+        dataset.update(read_pixel_elements(path, _MAX_BYTES))
+        return faults(dataset, film)
+    except DicomError as error:
+        return (Fault("unreadable", str(error)),)
+    except PYDICOM_ERRORS:
+        # Pixel elements are decoded when the gate touches them, and the file may hold anything.
+        return (Fault("unreadable", "a value cannot be decoded"),)
+
+
+def _words(path: Path, reasons: tuple[Fault, ...]) -> str:
+    if not reasons:
+        return f"{path}: passes"
+    return "\n".join(f"{path}: {fault.rule}: {fault.reason}" for fault in reasons)
+
+
+def _line(path: Path, reasons: tuple[Fault, ...]) -> str:
+    found = [{"rule": fault.rule, "reason": fault.reason} for fault in reasons]
+    return json.dumps({"file": str(path), "passes": not found, "faults": found})
