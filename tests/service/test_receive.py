@@ -1,0 +1,268 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dicom.errors import OutOfResources
+from dicom.header import check_identity, read_header
+from dicom.scp import IncomingAssociation, Refusal
+from dicom.study import Instance
+from service import schema
+from service.config import Settings
+from service.intake import Intake
+from service.jobs import JobState
+from service.receive import Reception
+from service.store import Store
+
+
+def settings_for(folder: Path, **receiver) -> Settings:
+    """Return settings with one known modality, CR1, at 127.0.0.1."""
+    callers = ({"ae_title": "CR1", "address": "127.0.0.1"}, {"ae_title": "ANYWHERE"})
+    return Settings(data_dir=folder, receiver={"callers": callers, "min_free_bytes": 0} | receiver)
+
+
+def peer(**changes) -> IncomingAssociation:
+    """Return an association of the known modality, with changes."""
+    values = {"id": "1", "calling_ae": "CR1", "called_ae": "WETREAD", "address": "127.0.0.1"}
+    return IncomingAssociation(**(values | changes))
+
+
+@pytest.fixture
+def reception(tmp_path):
+    """A function that makes a Reception on a database of its own."""
+    stores = []
+
+    def make(**receiver) -> Reception:
+        settings = settings_for(tmp_path, **receiver)
+        schema.upgrade(settings.database_url)
+        store = Store.open(settings)
+        stores.append(store)
+        return Reception(settings, store, Intake(store, settings, lambda _: None))
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, None),
+        ({"calling_ae": "ANYWHERE", "address": "10.0.0.9"}, None),
+        ({"address": "::ffff:127.0.0.1"}, None),
+        ({"called_ae": "OTHER"}, Refusal.CALLED_AE_NOT_RECOGNIZED),
+        ({"calling_ae": "STRANGER"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
+        ({"calling_ae": "bad\nname"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
+        ({"calling_ae": ""}, Refusal.CALLING_AE_NOT_RECOGNIZED),
+        ({"address": "10.0.0.9"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
+    ],
+)
+def test_only_known_callers_at_their_address_who_call_us_come_in(reception, changes, verdict):
+    """Calling AE, called AE and address are each checked, and each refusal has its reason."""
+    assert reception().admit(peer(**changes)) is verdict
+
+
+def test_an_open_receiver_admits_any_valid_ae_title(reception):
+    """A closed test network may do without a list, but not without an AE title."""
+    receiver = reception(open=True)
+    assert receiver.admit(peer(calling_ae="STRANGER")) is None
+    assert receiver.admit(peer(calling_ae="")) is Refusal.CALLING_AE_NOT_RECOGNIZED
+
+
+def test_a_refusal_is_one_incident_however_often_it_tries(reception):
+    """The page shows who was refused and why, once; not a line for each attempt."""
+    receiver = reception()
+    for _ in range(5):
+        receiver.admit(peer(calling_ae="STRANGER"))
+    receiver.admit(peer(called_ae="OTHER"))
+    incidents = receiver._store.incidents()
+    assert [incident.subject for incident in incidents] == [
+        "CR1 at 127.0.0.1",
+        "STRANGER at 127.0.0.1",
+    ]
+    assert "receiver.callers" in incidents[1].detail
+
+
+def test_a_flood_of_names_writes_no_flood_of_incidents(reception, monkeypatch):
+    """Somebody who tries thousands of AE titles cannot fill the database."""
+    monkeypatch.setattr("service.receive._REMEMBERED", 10)
+    receiver = reception()
+    for number in range(50):
+        receiver.admit(peer(calling_ae=f"GUESS{number}"))
+    assert len(receiver._store.incidents()) == 10
+
+
+def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_data):
+    """A database that fails is 0xA700: the modality keeps its film and tries again."""
+    receiver = reception()
+    schema.downgrade(receiver._settings.database_url, "base")
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    header = read_header(film)
+    identity = check_identity(header)
+    instance = Instance(
+        sop_instance_uid=identity.sop_instance_uid,
+        sop_class_uid=identity.sop_class_uid,
+        series_instance_uid=identity.series_instance_uid,
+        study_instance_uid=identity.study_instance_uid,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=film,
+        sha256="0" * 64,
+        size=1,
+    )
+    with pytest.raises(OutOfResources) as caught:
+        receiver.stored(instance, header, peer())
+    assert caught.value.status == 0xA700
+
+
+def test_the_receiver_loads_no_torch():
+    """The front of the service runs on a machine without the model."""
+    script = (
+        "import sys, service.receive; print(sorted({'torch', 'transformers'} & {*sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+class Receiver:
+    """A `wetread receive` process on a free port, with a database and Redis of its own."""
+
+    def __init__(self, folder: Path, port: int, broker: str) -> None:
+        self.port = port
+        self.settings = settings_for(folder)
+        schema.upgrade(self.settings.database_url)
+        self.store = Store.open(self.settings)
+        self.environment = {
+            **os.environ,
+            "WETREAD_DATA_DIR": str(folder),
+            "WETREAD_BROKER__URL": broker,
+            "WETREAD_LOG__FORMAT": "json",
+            "WETREAD_RECEIVER__HOST": "127.0.0.1",
+            "WETREAD_RECEIVER__PORT": str(port),
+            "WETREAD_RECEIVER__MIN_FREE_BYTES": "0",
+            "WETREAD_RECEIVER__CALLERS": '[{"ae_title": "CR1"}]',
+            "WETREAD_RECEIVER__STORAGE_CLASSES": '["1.2.840.10008.5.1.4.1.1.7"]',
+        }
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> float:
+        """Start it; return the seconds until it listens."""
+        begun = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "receive"],
+            cwd=self.folder,
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+            except OSError:
+                assert self.process.poll() is None, self.process.stderr
+                assert time.monotonic() - begun < 30
+                time.sleep(0.02)
+            else:
+                return time.monotonic() - begun
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Signal it and return its log once it has ended."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=40)
+        return log
+
+
+@pytest.fixture
+def receiver(tmp_path, free_port, redis_server):
+    """A receiver that is not started yet, and is not left running."""
+    server = Receiver(tmp_path, free_port(), redis_server.url)
+    yield server
+    if server.process is not None and server.process.poll() is None:
+        server.process.kill()
+        server.process.communicate()
+    server.store.close()
+
+
+def test_a_film_becomes_a_row_and_a_job_and_the_receiver_stops_in_order(
+    receiver, dcmtk, shared_data, eventually
+):
+    """From dcmsend's Success to a scheduled study; then SIGTERM ends it with status 0."""
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    study = check_identity(read_header(film)).study_instance_uid
+    receiver.start()
+    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
+    assert dcmtk("echoscu", *call).returncode == 0
+    assert dcmtk("dcmsend", *call, film).returncode == 0
+    (row,) = receiver.store.instances(study)
+    assert row.calling_ae == "CR1"
+    assert row.path.is_file()
+    assert row.path.is_relative_to(receiver.settings.spool_dir)
+    eventually(receiver.store.jobs, seconds=10, what="a job")
+    assert receiver.store.jobs()[0].state is JobState.SCHEDULED
+    (beat,) = receiver.store.processes()
+    assert beat.role == "receive"
+    log = receiver.end()
+    assert receiver.process.returncode == 0, log
+    assert receiver.store.processes() == []
+    assert '"receiver_stopped"' in log
+    assert "Traceback" not in log
+
+
+def test_it_listens_within_two_seconds(receiver):
+    """A receiver that was restarted is away for less than a modality's patience."""
+    best = receiver.start()
+    receiver.end()
+    # A second chance on a machine that is busy with other tests.
+    assert min(best, receiver.start()) < 2.0
+
+
+def test_a_stranger_is_refused_in_words_and_logged_once(receiver, dcmtk):
+    """The sender's own log says why; ours says who, from where and why, in one line."""
+    receiver.start()
+    said = dcmtk("echoscu", "-v", "-aet", "STRANGER", "-aec", "WETREAD", "127.0.0.1", receiver.port)
+    assert "Calling AE Title Not Recognized" in said.stderr
+    log = receiver.end()
+    lines = [line for line in log.splitlines() if "association_refused" in line]
+    assert len(lines) == 1
+    assert "STRANGER" in lines[0]
+    assert "receiver.callers" in lines[0]
+
+
+def test_after_kill_every_acknowledged_film_is_there(receiver, dcmtk, shared_data):
+    """Kill -9 between two sends loses neither row nor file, and the second start goes on."""
+    films = sorted((shared_data / "cxr-dicom").glob("barre_cxr_*.dcm"))
+    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
+    receiver.start()
+    assert dcmtk("dcmsend", *call, films[0]).returncode == 0
+    receiver.end(signal.SIGKILL)
+    receiver.start()
+    assert dcmtk("dcmsend", *call, films[0]).returncode == 0
+    study = check_identity(read_header(films[0])).study_instance_uid
+    rows = receiver.store.instances(study)
+    assert len(rows) == 1
+    assert rows[0].path.is_file()
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(receiver):
+    """Whoever starts it twice reads which setting is in the way."""
+    with socket.create_server(("127.0.0.1", receiver.port)):
+        done = subprocess.run(
+            [sys.executable, "-m", "service.cli", "receive"],
+            cwd=receiver.folder,
+            env=receiver.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert f"cannot listen on 127.0.0.1 port {receiver.port}" in done.stderr
+    assert "Traceback" not in done.stderr
