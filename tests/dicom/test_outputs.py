@@ -5,6 +5,7 @@ import subprocess
 import time
 from io import BytesIO
 
+import httpx
 import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite
@@ -338,3 +339,26 @@ def test_kinds_come_in_their_order(film_header, results):
     ]
     assert len({output.dataset.SeriesInstanceUID for output in outputs}) == 3
     assert isinstance(outputs[0], Output)
+
+
+def test_orthanc_keeps_film_and_results_as_one_study_and_returns_their_bytes(
+    film_header, results, shown_pixels, orthanc
+):
+    """A real archive files the results under the film's patient and study, byte for byte."""
+    header = film_header(**HEADERS["umlauts"], StudyInstanceUID="2.25.4711")
+    film = as_file(header)
+    film.PixelData = shown_pixels().astype(np.uint8).tobytes()
+    film["PixelData"].VR = "OB"
+    buffer = BytesIO()
+    dcmwrite(buffer, film, enforce_file_format=True)
+    files = [buffer.getvalue(), *(encode(output) for output in results(header))]
+    stored = [
+        httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status().json()
+        for data in files
+    ]
+    assert len({answer["ParentPatient"] for answer in stored}) == 1
+    assert len({answer["ParentStudy"] for answer in stored}) == 1
+    for answer, data in zip(stored, files, strict=True):
+        assert httpx.get(f"{orthanc.url}/instances/{answer['ID']}/file").content == data
+    again = httpx.post(f"{orthanc.url}/instances", content=files[1]).json()
+    assert again["Status"] == "AlreadyStored"
