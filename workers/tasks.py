@@ -31,7 +31,7 @@ def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - C
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the job gets a state
             drafting.give_back(job, error)
 
-    return app.task(read, name=READ)
+    return app.task(read, name=READ, shared=False)
 
 
 def register_deliver(app: Celery, delivering: Delivering) -> Any:  # noqa: ANN401 - Celery's task type
@@ -44,4 +44,4 @@ def register_deliver(app: Celery, delivering: Delivering) -> Any:  # noqa: ANN40
             except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it gets a state
                 delivering.give_back(claim, error)
 
-    return app.task(deliver, name=DELIVER)
+    return app.task(deliver, name=DELIVER, shared=False)
