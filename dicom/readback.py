@@ -13,7 +13,7 @@ from typing import Final
 from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 
 # What changes when an archive stores the pixels in another encoding (PS3.5 8.2, PS3.3 C.7.6.1).
@@ -50,11 +50,13 @@ _COERCIBLE: Final = frozenset(
     }
 )
 _UNREADABLE = (
+    BytesLengthException,
     InvalidDicomError,
     AttributeError,
     EOFError,
     KeyError,
     NotImplementedError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,

@@ -12,9 +12,14 @@ from typing import Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pynetdicom import _config
 from pynetdicom.association import Association
 
@@ -25,6 +30,7 @@ from dicom.errors import (
     DestinationUnavailable,
     InvalidDataset,
 )
+from dicom.identifiers import check_uid
 
 # send_c_store(path) then sends the file's bytes instead of decoding and encoding them.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -36,6 +42,23 @@ _MAX_CONTEXTS: Final = (
     128  # presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2)
 )
 _PENDING: Final = (0xFF00, 0xFF01)
+_CONVERTIBLE: Final = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+_UNREADABLE: Final = (
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +97,10 @@ class StoredFile:
         """
         try:
             meta = read_file_meta_info(path)
-            sop_class, syntax = meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
-        except (InvalidDicomError, OSError, AttributeError, ValueError, struct.error) as error:
+            check_uid(meta.MediaStorageSOPInstanceUID)
+            sop_class = check_uid(meta.MediaStorageSOPClassUID)
+            syntax = check_uid(meta.TransferSyntaxUID)
+        except (*_UNREADABLE, InvalidDataset) as error:
             kind = type(error).__name__
             raise InvalidDataset(f"{path}: not a DICOM file that can be sent ({kind})") from error
         return cls(path=path, sop_class_uid=UID(sop_class), transfer_syntax_uid=UID(syntax))
@@ -84,9 +109,10 @@ class StoredFile:
         """Return the (abstract syntax, transfer syntax) pairs to propose for it.
 
         An SCU must offer the default transfer syntax too, unless the pixels are compressed (PS3.5 10.1).
+        Big endian, retired, is not offered otherwise: its pixels would have to be swapped.
         """
         own = (self.sop_class_uid, self.transfer_syntax_uid)
-        if self.transfer_syntax_uid.is_compressed:
+        if self.transfer_syntax_uid not in _CONVERTIBLE:
             return [own]
         return list(dict.fromkeys([own, (self.sop_class_uid, ImplicitVRLittleEndian)]))
 
@@ -197,7 +223,7 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
     """Send one file and return the status of the C-STORE-RSP.
 
     Raises:
-        DestinationRejected: No presentation context for it was accepted.
+        DestinationRejected: No presentation context for it was accepted, or it cannot be encoded.
         DestinationUnavailable: There was no answer; the association is over.
     """
     accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
@@ -210,7 +236,12 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
     own = usable[0][1] == file.transfer_syntax_uid
     if not association.is_established:
         raise DestinationUnavailable(f"{peer} ended the association before all was sent")
-    return _status(association.send_c_store(file.path if own else dcmread(file.path)), peer)
+    try:
+        response = association.send_c_store(file.path if own else dcmread(file.path))
+    except _UNREADABLE as error:
+        kind = type(error).__name__
+        raise DestinationRejected(f"{file.path} cannot be encoded for {peer} ({kind})") from error
+    return _status(response, peer)
 
 
 def find_instance(

@@ -232,6 +232,25 @@ def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):
     assert "notes.txt: not a DICOM file" in outcomes[0].error
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("TransferSyntaxUID", "not a UID"),
+        ("MediaStorageSOPClassUID", ""),
+        ("TransferSyntaxUID", "1"),
+    ],
+)
+def test_a_file_with_an_impossible_header_is_an_outcome(storescp, tmp_path, keyword, value):
+    """File meta information that names no UID is told before anything is negotiated."""
+    film = dcmread(_film(tmp_path / "film.dcm"))
+    setattr(film.file_meta, keyword, value)
+    film.save_as(tmp_path / "odd.dcm", implicit_vr=False, little_endian=True)
+    with storescp.running():
+        outcomes = send_files([tmp_path / "odd.dcm"], **_to(storescp.port))
+    assert not outcomes[0].stored
+    assert "odd.dcm: not a DICOM file" in outcomes[0].error
+
+
 def test_more_contexts_than_fit_one_association_take_several(storescp, tmp_path):
     """Seventy SOP classes at two transfer syntaxes each, more than 128 contexts, are all offered."""
     films = [
