@@ -10,7 +10,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dicom.pixels import PixelLimits
 from service.config import Settings
 from service.heartbeat import Heartbeat
 from service.store import Store
@@ -33,7 +32,7 @@ _BUSY_SECONDS: Final = 5.0
 
 def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STREAMS) -> Wiring:
     """Return the parts of the web process; nothing runs yet."""
-    limits = PixelLimits(
+    films = FilmCache(
         max_pixels=settings.reading.max_pixels, max_bytes=settings.receiver.max_object_bytes
     )
     return Wiring(
@@ -41,7 +40,7 @@ def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STRE
         store=store,
         observer=Observer(store, lambda: broker_fault(settings)),
         hub=Hub(store.version, max_streams=max_streams),
-        films=FilmCache(limits),
+        films=films,
         tokens=FormTokens(),
         registry=make_registry(store, settings),
     )

@@ -16,7 +16,7 @@ from service.errors import NotFound
 from service.jobs import JobState
 from service.web.acting import act
 from service.web.auth import same_origin
-from service.web.film import THUMBNAIL_SIZE, Picture
+from service.web.picture import THUMBNAIL_SIZE, Picture
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page
 from service.web.study_view import identity, study_record, study_snapshot
