@@ -14,8 +14,9 @@ from pydicom.dataset import Dataset
 from dicom.select import Eligibility, triage
 from dicom.study import Instance
 from service.config import Settings
-from service.errors import BrokerUnavailable, StoreUnavailable
+from service.errors import StoreUnavailable
 from service.log import get_logger
+from service.publishing import tell
 from service.records import Arrival, Job
 from service.store import Store
 
@@ -94,21 +95,6 @@ class Intake:
             log.info("job_scheduled", job_id=job.id, study_uid=study_uid, revision=job.revision)
             tell(self._store, self._publish, job)
         return job
-
-
-def tell(store: Store, publish: Callable[[Job], None], job: Job) -> bool:
-    """Publish a committed job; return whether a worker will hear of it now, not later by the sweeper."""
-    try:
-        publish(job)
-    except BrokerUnavailable as error:
-        log.warning("not_published_yet", job_id=job.id, reason=str(error))
-    else:
-        return True
-    try:
-        store.unpublished(job.id)
-    except StoreUnavailable as error:
-        log.warning("not_marked", job_id=job.id, reason=str(error))
-    return False
 
 
 def _is_urgent(header: Dataset) -> bool:

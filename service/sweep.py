@@ -20,8 +20,8 @@ from typing import Final
 from service.config import Settings
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
-from service.intake import tell
 from service.log import get_logger
+from service.publishing import tell
 from service.queue import DELIVERY, READING, Queue
 from service.records import Job
 from service.retention import remove_old

@@ -9,8 +9,8 @@ from dicom.report import Predecessor
 from dicom.study import Study
 from service.config import Settings
 from service.errors import LeaseLost, ReadingCancelled, StoreError, StoreUnavailable
-from service.intake import tell
 from service.log import get_logger
+from service.publishing import tell
 from service.records import Job
 from service.store import Store
 from workers.lease import Lease, insist

@@ -1,0 +1,359 @@
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.study import Instance
+from service.config import as_environment, child_environment, load_settings
+from service.errors import BrokerUnavailable
+from service.jobs import DeliveryState, JobState
+from service.queue import READING, Queue
+from service.records import ResultObject
+from service.store import Store
+from service.sweep import Sweeper
+
+STUDY = "1.2.3"
+
+
+class Post:
+    """What was published; `away` makes it refuse like a Redis that does not answer."""
+
+    def __init__(self):
+        self.jobs = []
+        self.away = False
+
+    def __call__(self, job):
+        """Take the job's id."""
+        if self.away:
+            raise BrokerUnavailable("Redis does not answer")
+        self.jobs.append((job.id, job.state))
+
+    def take(self):
+        """Return what was published since the last time."""
+        taken, self.jobs = self.jobs, []
+        return taken
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings with a data folder of the test's own."""
+    return load_settings(data_dir=tmp_path / "data", reading={"max_attempts": 2})
+
+
+@pytest.fixture
+def post():
+    """Where the sweeper publishes."""
+    return Post()
+
+
+@pytest.fixture
+def sweeper(store, settings, post):
+    """A sweeper that sees no message in any queue."""
+    return Sweeper(store, settings, post)
+
+
+@pytest.fixture
+def arrive(store, settings):
+    """A function that lets a film arrive, its file in the spool."""
+
+    def add(number=1, *, study=STUDY, quiet_seconds=2.0):
+        path = settings.spool_dir / study / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"film")
+        film = Instance(
+            sop_instance_uid=f"{study}.1.{number}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{study}.1",
+            study_instance_uid=study,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=path,
+            sha256="a" * 64,
+            size=4,
+        )
+        store.add_instance(
+            film,
+            calling_ae="MODALITY",
+            association_id="A1",
+            eligible=True,
+            quiet_seconds=quiet_seconds,
+        )
+        return path
+
+    return add
+
+
+def schedule(store, study=STUDY):
+    """Schedule the study as the intake does."""
+    return store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
+
+
+def drafted(store, settings, job, destinations=("PACS",)):
+    """Claim the job and keep a draft with one object in the outbox."""
+    held = store.claim_reading(job.id, "reader", 60)
+    path = settings.outbox_dir / job.id / "1" / "draft-report.dcm"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"report")
+    report = DraftReport(
+        study_instance_uid=job.study_instance_uid,
+        source=SourceImage(
+            sop_instance_uid=f"{job.study_instance_uid}.1.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{job.study_instance_uid}.1",
+            rows=1,
+            columns=1,
+        ),
+        revision=1,
+        produced_at=held.produced_at,
+        findings_text=("Clear.",),
+        model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
+    )
+    item = ResultObject(
+        kind="draft-report",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
+        sop_instance_uid=f"2.25.{int(job.id, 16)}",
+        series_instance_uid="2.25.1",
+        study_instance_uid=job.study_instance_uid,
+        path=path,
+        sha256="b" * 64,
+    )
+    return store.draft(job.id, held.fence, report, [item], destinations)
+
+
+def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
+    """After the quiet time there is one published job, however often one looks."""
+    arrive()
+    sweeper.tick()
+    assert post.take() == []
+    clock.move(2.1)
+    sweeper.tick()
+    sweeper.tick()
+    (job,) = store.jobs()
+    assert post.take() == [(job.id, JobState.SCHEDULED)]
+    assert store.events(job.id)[0].actor == "sweeper"
+
+
+def test_a_lost_worker_costs_one_lease(sweeper, store, clock, arrive, post):
+    """The job goes back, is published at once, and the next worker gets it."""
+    arrive()
+    job = schedule(store)
+    store.claim_reading(job.id, "reader", 60)
+    clock.move(59)
+    sweeper.tick()
+    assert store.job(job.id).state is JobState.IN_PROGRESS
+    clock.move(2)
+    sweeper.tick()
+    back = store.job(job.id)
+    assert (back.state, back.reason_code) == (JobState.SCHEDULED, "LEASE_EXPIRED")
+    assert post.take() == [(job.id, JobState.SCHEDULED)]
+    assert store.claim_reading(job.id, "other", 60).fence == 2
+
+
+def test_a_job_that_kills_its_workers_fails(sweeper, store, clock, arrive):
+    """After max_attempts lost workers it is FAILED with that reason, not tried for ever."""
+    arrive()
+    job = schedule(store)
+    for _ in range(2):
+        store.claim_reading(job.id, "reader", 60)
+        clock.move(61)
+        sweeper.tick()
+    failed = store.job(job.id)
+    assert (failed.state, failed.reason_code) == (JobState.FAILED, "WORKER_LOST")
+    assert "lost 2 times" in failed.reason
+
+
+def test_a_lost_deliverer_costs_one_lease(sweeper, store, settings, clock, arrive, post):
+    """The delivery is due again and its job published."""
+    arrive()
+    job = drafted(store, settings, schedule(store))
+    store.claim_delivery(job.id, "sender", 60, {})
+    clock.move(61)
+    sweeper.tick()
+    assert [each.state for each in store.deliveries(job.id)] == [DeliveryState.PENDING]
+    assert post.take() == [(job.id, JobState.DRAFTED)]
+
+
+def test_a_lost_message_is_sent_again(sweeper, store, clock, arrive, post):
+    """What waits longer than republish_seconds without a message in sight is published again."""
+    arrive()
+    job = schedule(store)
+    clock.move(14)
+    sweeper.tick()
+    assert post.take() == []
+    clock.move(2)
+    sweeper.tick()
+    sweeper.tick()
+    assert post.take() == [(job.id, JobState.SCHEDULED)]
+
+
+def test_a_message_in_sight_is_not_doubled(store, clock, arrive, redis_server, tmp_path):
+    """While the queue is long, waiting jobs are not published over and over; after its loss they are."""
+    configured = load_settings(data_dir=tmp_path, broker={"url": redis_server.url})
+    queue = Queue(configured)
+    queue._client.flushall()
+    sweeper = Sweeper(store, configured, queue.publish, queue.in_sight)
+    arrive()
+    queue.publish(schedule(store))
+    for _ in range(5):
+        clock.move(16)
+        sweeper.tick()
+    assert queue._client.llen(f"{READING}\x06\x169") == 1
+    queue._client.flushall()
+    clock.move(16)
+    sweeper.tick()
+    assert len(queue.in_sight(READING)) == 1
+    queue.close()
+
+
+def test_while_redis_is_away_everything_waits_and_then_goes(sweeper, store, clock, arrive, post):
+    """Jobs made without a broker are published at the first look after it is back."""
+    post.away = True
+    for number in range(3):
+        arrive(study=f"1.{number + 1}")
+    clock.move(3)
+    sweeper.tick()
+    sweeper.tick()
+    assert store.counts()[JobState.SCHEDULED] == 3
+    post.away = False
+    sweeper.tick()
+    assert sorted(post.take()) == sorted((job.id, job.state) for job in store.jobs())
+    sweeper.tick()
+    assert post.take() == []
+
+
+def test_several_sweepers_are_harmless(database_url, settings, clock, post):
+    """Three that look at the same time make one job of a study and take a job back once."""
+    stores = [Store(database_url, clock=clock) for _ in range(3)]
+    sweepers = [Sweeper(each, settings, post) for each in stores]
+    film = Instance(
+        sop_instance_uid="1.1",
+        sop_class_uid="1.2",
+        series_instance_uid="1.3",
+        study_instance_uid=STUDY,
+        transfer_syntax_uid="1.4",
+        path=Path("/spool/x"),
+        sha256="a" * 64,
+        size=1,
+    )
+    stores[0].add_instance(film, calling_ae="M", association_id="A", eligible=True)
+    clock.move(3)
+    for sweeper in sweepers:
+        sweeper.tick()
+    (job,) = stores[0].jobs()
+    stores[0].claim_reading(job.id, "reader", 60)
+    clock.move(61)
+    lapsed = [(sweeper, sweeper._store.lapsed(clock.now)) for sweeper in sweepers]
+    for sweeper, jobs in lapsed:
+        for each in jobs:
+            with contextlib.suppress(Exception):
+                sweeper._take_back_one(each, clock.now)
+    assert [event.action for event in stores[0].events(job.id)] == [
+        "schedule",
+        "claim",
+        "hand_back",
+    ]
+
+
+def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
+    """After retention_days the film and the results are gone from the disk, the job is still listed."""
+    path = arrive()
+    job = drafted(store, settings, schedule(store))
+    delivery, (item,) = store.claim_delivery(job.id, "sender", 60, {})
+    store.confirm_delivery(delivery.id, delivery.fence)
+    clock.move(30 * 86400 - 60)
+    sweeper.tick()
+    assert path.exists()
+    clock.move(120)
+    sweeper.tick()
+    assert not path.exists()
+    assert not path.parent.exists()
+    assert settings.spool_dir.exists()
+    assert not item.path.exists()
+    kept = store.job(job.id)
+    assert kept.state is JobState.COMPLETED
+    assert kept.removed_at == clock.now
+    assert store.events(job.id)[-1].action == "remove_files"
+
+
+def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock, arrive):
+    """A draft that waits for its destination keeps its film and objects, however old it is."""
+    path = arrive()
+    job = drafted(store, settings, schedule(store))
+    clock.move(300 * 86400)
+    sweeper.tick()
+    assert path.exists()
+    assert store.objects(job.id)[0].path.exists()
+
+
+def test_a_film_outside_the_spool_is_not_removed(sweeper, store, settings, clock, arrive, tmp_path):
+    """A row that names a file elsewhere cannot make retention delete it."""
+    arrive()
+    precious = tmp_path / "precious"
+    precious.write_text("x")
+    with store._writing() as session:
+        from sqlalchemy import text  # noqa: PLC0415 - a fault put in through a private door
+
+        session.execute(text("UPDATE instances SET path = :path"), {"path": str(precious)})
+    drafted(store, settings, schedule(store), ())
+    clock.move(31 * 86400)
+    sweeper.tick()
+    assert precious.exists()
+
+
+def test_a_silent_process_is_an_incident(sweeper, store, clock):
+    """A process that stopped reporting itself without signing off is forgotten, and that is said."""
+    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=clock())
+    clock.move(61)
+    sweeper.tick()
+    assert store.processes() == []
+    (incident,) = store.incidents()
+    assert (incident.kind, incident.subject) == ("process_silent", "reading@h:1")
+
+
+def test_the_process_sweeps_and_ends_in_order(tmp_path, redis_server, arrive_in, eventually):
+    """`wetread sweep` schedules a quiet study, reports itself, and on SIGTERM signs off and ends."""
+    overrides = {"data_dir": str(tmp_path), "broker": {"url": redis_server.url}}
+    settings = load_settings(**overrides)
+    store = arrive_in(settings)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "sweep"],
+        env=child_environment(**as_environment(overrides)),
+    )
+    try:
+        eventually(store.jobs, seconds=20, what="a job")
+        assert [beat.role for beat in store.processes()] == ["sweep"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert store.processes() == []
+    finally:
+        process.kill()
+        store.close()
+
+
+@pytest.fixture
+def arrive_in():
+    """A function that opens the store of settings and lets one film arrive there."""
+    from service import schema  # noqa: PLC0415 - used here only
+
+    def open_and_add(settings):
+        schema.upgrade(settings.database_url)
+        store = Store.open(settings)
+        film = Instance(
+            sop_instance_uid="1.1",
+            sop_class_uid="1.2",
+            series_instance_uid="1.3",
+            study_instance_uid=STUDY,
+            transfer_syntax_uid="1.4",
+            path=settings.spool_dir / "x",
+            sha256="a" * 64,
+            size=1,
+        )
+        store.add_instance(
+            film, calling_ae="M", association_id="A", eligible=True, quiet_seconds=0.5
+        )
+        return store
+
+    return open_and_add
