@@ -167,6 +167,16 @@ def test_the_front_target_has_no_torch():
     assert "torch" in project["optional-dependencies"]["worker"]
 
 
+def test_what_the_front_runs_starts_without_torch():
+    """The delivery worker and the destinations load nothing that the front image has not."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'safetensors']));"
+        "import workers.commands.worker, workers.delivering, service.destinations"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 def test_every_installation_is_held_to_the_constraints():
     """No image is built from versions that were never tested."""
     for line in _dockerfile():
