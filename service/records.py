@@ -162,3 +162,13 @@ class Incident:
     kind: str
     subject: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivingStudy:
+    """A study whose films still arrive: it has no job for them until `quiet_at` or the release."""
+
+    study_instance_uid: str
+    calling_ae: str
+    films: int
+    quiet_at: datetime

@@ -8,8 +8,16 @@ from sqlalchemy import func, select, tuple_
 from dicom.report import Predecessor
 from service.errors import NotFound
 from service.jobs import DeliveryState, JobState
-from service.models import DeliveryRow, EventRow, IncidentRow, InstanceRow, JobRow, ObjectRow
-from service.records import Delivery, Job, JobEvent, ResultObject
+from service.models import (
+    DeliveryRow,
+    EventRow,
+    IncidentRow,
+    InstanceRow,
+    JobRow,
+    ObjectRow,
+    StudyRow,
+)
+from service.records import ArrivingStudy, Delivery, Job, JobEvent, ResultObject
 from service.store import rows
 from service.store.session import Transactions
 
@@ -102,6 +110,27 @@ class Queries(Transactions):
                     series_instance_uid=item.series_instance_uid,
                 )
         return None
+
+    def arriving(self, limit: int = 50) -> list[ArrivingStudy]:
+        """Return the studies whose quiet time still runs, those that end soonest first."""
+        films = (
+            select(func.count(InstanceRow.id))
+            .where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid)
+            .scalar_subquery()
+        )
+        with self._reading() as session:
+            found = session.execute(
+                select(StudyRow.study_instance_uid, StudyRow.calling_ae, films, StudyRow.quiet_at)
+                .where(StudyRow.quiet_at.is_not(None))
+                .order_by(StudyRow.quiet_at)
+                .limit(limit)
+            )
+            return [
+                ArrivingStudy(
+                    study_instance_uid=uid, calling_ae=calling_ae, films=count, quiet_at=quiet_at
+                )
+                for uid, calling_ae, count, quiet_at in found
+            ]
 
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state; states without any are 0."""

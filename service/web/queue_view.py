@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from service.config import Settings
 from service.jobs import JobState
-from service.records import Job
+from service.records import ArrivingStudy, Job
 from service.store import Store
 from service.web.render import Snapshot, part
 from service.web.words import READING_ROLE, Reason, Situation, why
@@ -64,6 +64,7 @@ def queue_snapshot(
             counts=[(state, counts.get(state, 0)) for state in JobState],
         ),
         "empty": part("empty", total=total, nothing=not jobs, receiver=settings.receiver),
+        "arriving": part("arriving", studies=_arriving(store, choice)),
         "processes": part(
             "processes",
             processes=[(each, situation.alive(each)) for each in situation.processes],
@@ -72,6 +73,11 @@ def queue_snapshot(
         **rows,
     }
     return Snapshot(parts=parts, order=tuple(rows))
+
+
+def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:
+    """Return the studies without a job yet; they belong to the whole queue's first page."""
+    return () if choice.state or choice.before else store.arriving()
 
 
 def _row(store: Store, job: Job, situation: Situation) -> Markup:

@@ -46,6 +46,16 @@ def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
     assert re.search(r"Not analysed</span> <b>1</b>", page)
 
 
+def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
+    """A study without a job yet is there, with its films and the end of its quiet time."""
+    film = seeder.film(1, quiet_seconds=60)
+    page = site.get("/").text
+    assert f'href="/studies/{film.study_instance_uid}"' in page
+    assert "1 film; quiet time ends <time" in page
+    assert "No job yet" in site.get(f"/studies/{film.study_instance_uid}").text
+    assert film.study_instance_uid not in site.get("/?state=FAILED").text
+
+
 def test_the_queue_shows_one_state_when_asked(site, seeder):
     """`?state=` keeps only the jobs in it, and an unknown state is 404."""
     waiting, held = seeder.waiting(1), seeder.reading(2)
