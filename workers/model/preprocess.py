@@ -29,11 +29,24 @@ def grey_image(frame: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(np.clip(frame, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32]:
-    """Return the central square of `image`, resized and normalised.
+def centre_square(
+    image: Image.Image, size: int, resample: Image.Resampling = Image.Resampling.LANCZOS
+) -> Image.Image:
+    """Return the central square of `image`, `size` x `size` pixels.
 
-    The shortest edge becomes the image size by LANCZOS on 8 bits, the longer edge is truncated to
-    whole pixels, the centre is cropped with floor offsets. What lies outside the square is not seen.
+    The shortest edge becomes `size`, the longer edge is truncated to whole pixels, the centre is
+    cropped with floor offsets. What lies outside the square is not seen.
+    """
+    short, long = min(image.size), max(image.size)
+    stretched = int(size * long / short)
+    width, height = (size, stretched) if image.width <= image.height else (stretched, size)
+    resized = image.resize((width, height), resample)
+    left, top = (width - size) // 2, (height - size) // 2
+    return resized.crop((left, top, left + size, top + size))
+
+
+def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32]:
+    """Return the central square of `image`, resized by LANCZOS on 8 bits and normalised.
 
     Args:
         image: 8 bits a channel, any mode; colour becomes ITU-R 601 luma.
@@ -42,13 +55,7 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
     Returns:
         float32 [1, 1, S, S], (grey in 0..1 - mean) / std.
     """
-    size, grey = config.image_size, image.convert("L")
-    short, long = min(grey.size), max(grey.size)
-    stretched = int(size * long / short)
-    width, height = (size, stretched) if grey.width <= grey.height else (stretched, size)
-    resized = grey.resize((width, height), Image.Resampling.LANCZOS)
-    left, top = (width - size) // 2, (height - size) // 2
-    square = np.asarray(resized.crop((left, top, left + size, top + size)))
+    square = np.asarray(centre_square(image.convert("L"), config.image_size))
     # The factor is applied in double precision and only then stored, as the reference does.
     unit = (square.astype(np.float64) * (1 / 255)).astype(np.float32)
     return ((unit - np.float32(config.mean)) / np.float32(config.std))[None, None]
