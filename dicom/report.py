@@ -145,8 +145,8 @@ class DraftReport:
         source: The one film the text is about.
         not_read: The study's other films and why each was not read.
         revision: 1 for the first draft of a study, then counting up.
-        produced_at: When the draft was made, in the clock of this service; SR and SC take their times
-            from here, so that building them again gives the same bytes.
+        produced_at: When the draft was made, an aware time; SR and SC take their times from here, in
+            the clock of the film, so that building them again gives the same bytes.
         findings_text: Sentences of the findings section.
         impression_text: Sentences of the impression section; may be empty.
         findings: What the text says, coded.

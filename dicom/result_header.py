@@ -12,7 +12,10 @@ from dicom.identifiers import check_uid, derived_uid
 from dicom.patient_study import clean_text, copied_modules, lo
 from dicom.report import DraftReport
 
-OutputKind = Literal["draft-report", "findings", "overlay", "report-page"]
+OutputKind = Literal[
+    "draft-report", "findings", "overlay", "report-page",
+    "not-analysed", "not-analysed-page",
+]  # fmt: skip
 
 # The words that every result carries, in its content and burned into its pixels.
 BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
@@ -24,12 +27,16 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "findings": ("findings", 9200, 1),
     "overlay": ("images", 9400, 1),
     "report-page": ("images", 9400, 2),
+    "not-analysed": ("not-analysed", 9600, 1),
+    "not-analysed-page": ("not-analysed-page", 9700, 1),
 }
 # The words that tell most come first: viewers cut after about 20 characters.
 _SERIES_DESCRIPTIONS: Final = {
     "draft-report": "AI DRAFT report - NOT VERIFIED (rev {revision})",
     "findings": "AI findings - NOT VERIFIED (rev {revision})",
     "images": "AI images - NOT FOR DIAGNOSIS (rev {revision})",
+    "not-analysed": "AI: NOT ANALYSED - no AI result (rev {revision})",
+    "not-analysed-page": "AI: NOT ANALYSED - no AI result (page, rev {revision})",
 }
 
 
@@ -61,6 +68,25 @@ class Equipment:
         return " ".join(part for part in (self.model_name, self.software_version) if part)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What UIDs, times and equipment attributes of a result are made of.
+
+    Attributes:
+        key: Everything that the content depends on, in a fixed order; the UIDs follow from it.
+        produced_at: When the content was made; aware times are written in the clock of the film.
+        software: What wrote the content, for Software Versions, the service first.
+        statement: What this equipment did, a sentence.
+    """
+
+    study_instance_uid: str
+    key: tuple[str, ...]
+    revision: int
+    produced_at: datetime
+    software: tuple[str, ...]
+    statement: str
+
+
 def code_item(code: Code) -> Dataset:
     """Return `code` as an item of a code sequence (PS3.3 8.8)."""
     item = Dataset()
@@ -77,16 +103,6 @@ def model_words(draft: DraftReport) -> str:
     return f"{words}, weights {model.weights_sha256[:12]}" if model.weights_sha256 else words
 
 
-def instance_uid(draft: DraftReport, equipment: Equipment, kind: OutputKind) -> str:
-    """Return the SOP Instance UID that always belongs to this result."""
-    return derived_uid(*_key(draft, equipment), kind, draft.revision)
-
-
-def series_uid(draft: DraftReport, equipment: Equipment, kind: OutputKind) -> str:
-    """Return the Series Instance UID of the result: one per kind and revision."""
-    return derived_uid(*_key(draft, equipment), "series", _SERIES[kind][0], draft.revision)
-
-
 def tracking_uid(draft: DraftReport, equipment: Equipment, what: str) -> str:
     """Return the Tracking Unique Identifier of one finding of the draft."""
     return derived_uid(*_key(draft, equipment), "tracking", what, draft.revision)
@@ -99,7 +115,7 @@ def new_result(
     kind: OutputKind,
     sop_class_uid: str,
 ) -> Dataset:
-    """Return a data set with everything but the content of the result.
+    """Return a data set with everything but the content of a result of `draft`.
 
     Args:
         draft: What the result says.
@@ -112,33 +128,58 @@ def new_result(
         DatasetMismatch: `source` is not the film that the draft names.
         InvalidDataset: The film lacks what a result needs (see `copied_modules`).
     """
+    if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
+        raise DatasetMismatch("the film is not the one that the draft is about")
+    return new_object(_origin(draft, equipment), source, equipment, kind, sop_class_uid)
+
+
+def new_object(
+    origin: Origin, source: Dataset, equipment: Equipment, kind: OutputKind, sop_class_uid: str
+) -> Dataset:
+    """Return a data set with everything but the content: whose it is, when and by what it was made.
+
+    Args:
+        origin: What UIDs, times and equipment attributes are made of.
+        source: Header of a film of the study.
+        equipment: This installation.
+        kind: Which result it becomes; series, numbers and UIDs follow from it.
+        sop_class_uid: The SOP Class it becomes an instance of.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: The film lacks what a result needs (see `copied_modules`).
+    """
     result = copied_modules(source)
-    _check_source(draft, source, result)
-    moment = clock_of_film(draft.produced_at, result)
+    if result.StudyInstanceUID != origin.study_instance_uid:
+        raise DatasetMismatch("the film is not of the study that the result is about")
+    moment = clock_of_film(origin.produced_at, result)
     series, number, instance = _SERIES[kind]
     result.SpecificCharacterSet = "ISO_IR 192"
     result.SOPClassUID = sop_class_uid
-    result.SOPInstanceUID = instance_uid(draft, equipment, kind)
-    result.SeriesInstanceUID = series_uid(draft, equipment, kind)
-    result.SeriesNumber = number + draft.revision
+    result.SOPInstanceUID = derived_uid(*origin.key, kind, origin.revision)
+    result.SeriesInstanceUID = derived_uid(*origin.key, "series", series, origin.revision)
+    result.SeriesNumber = number + origin.revision
     result.InstanceNumber = instance
-    result.SeriesDescription = _SERIES_DESCRIPTIONS[series].format(revision=draft.revision)
+    result.SeriesDescription = _SERIES_DESCRIPTIONS[series].format(revision=origin.revision)
     for name in ("InstanceCreation", "Series", "Content"):
         setattr(result, f"{name}Date", f"{moment:%Y%m%d}")
         setattr(result, f"{name}Time", f"{moment:%H%M%S}")
-    _write_equipment(result, draft, equipment, moment)
+    _write_equipment(result, origin, equipment, moment)
     return result
 
 
 def clock_of_film(moment: datetime, result: Dataset) -> datetime:
-    """Return `moment` in the clock of the film's dates and times.
+    """Return `moment` in the clock of the film's dates and times, which the result's stand beside.
 
-    Timezone Offset From UTC, where the film has it, applies to every date and time of the object;
-    where it has none the moment is taken as it reads.
+    Timezone Offset From UTC, where the film has it, applies to every date and time of the object
+    (PS3.3 C.12.1.1.8). Where it has none its times are local ones of the hospital: an aware moment
+    is taken to this machine's time zone, a naive one as it reads.
     """
-    offset = result.get("TimezoneOffsetFromUTC")
-    if not offset or moment.tzinfo is None:
+    if moment.tzinfo is None:
         return moment
+    offset = result.get("TimezoneOffsetFromUTC")
+    if not offset:
+        return moment.astimezone()
     minutes = int(offset[1:3]) * 60 + int(offset[3:5])
     zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
     return moment.astimezone(zone)
@@ -165,15 +206,20 @@ def _key(draft: DraftReport, equipment: Equipment) -> tuple[str, ...]:
     )
 
 
-def _check_source(draft: DraftReport, source: Dataset, result: Dataset) -> None:
-    if result.StudyInstanceUID != draft.study_instance_uid:
-        raise DatasetMismatch("the film is not of the study that the draft is about")
-    if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
-        raise DatasetMismatch("the film is not the one that the draft is about")
+def _origin(draft: DraftReport, equipment: Equipment) -> Origin:
+    words = model_words(draft)
+    return Origin(
+        study_instance_uid=draft.study_instance_uid,
+        key=_key(draft, equipment),
+        revision=draft.revision,
+        produced_at=draft.produced_at,
+        software=(equipment.words, words),
+        statement=(f"AI draft, not verified by a radiologist. Model {words}. {draft.model.caveat}"),
+    )
 
 
 def _write_equipment(
-    result: Dataset, draft: DraftReport, equipment: Equipment, moment: datetime
+    result: Dataset, origin: Origin, equipment: Equipment, moment: datetime
 ) -> None:
     result.Manufacturer = lo(equipment.manufacturer)
     if equipment.institution_name:
@@ -181,20 +227,13 @@ def _write_equipment(
     result.ManufacturerModelName = lo(equipment.model_name)
     result.DeviceSerialNumber = lo(equipment.device_serial_number)
     result.DeviceUID = equipment.device_uid
-    result.SoftwareVersions = [lo(equipment.words), lo(model_words(draft))]
-    result.ContributingEquipmentSequence = [_contribution(draft, equipment, moment)]
-
-
-def _contribution(draft: DraftReport, equipment: Equipment, moment: datetime) -> Dataset:
+    result.SoftwareVersions = [lo(words) for words in origin.software]
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
     item.Manufacturer = lo(equipment.manufacturer)
     item.ManufacturerModelName = lo(equipment.model_name)
-    item.SoftwareVersions = [lo(equipment.words), lo(model_words(draft))]
+    item.SoftwareVersions = [lo(words) for words in origin.software]
     item.DeviceSerialNumber = lo(equipment.device_serial_number)
     item.ContributionDateTime = f"{moment:%Y%m%d%H%M%S}"
-    item.ContributionDescription = clean_text(
-        f"AI draft, not verified by a radiologist. Model {model_words(draft)}. {draft.model.caveat}",
-        1024,
-    )
-    return item
+    item.ContributionDescription = clean_text(origin.statement, 1024)
+    result.ContributingEquipmentSequence = [item]

@@ -1,7 +1,8 @@
 """The draft report: what it says, in which order, and what it must never say."""
 
 import subprocess
-from datetime import timedelta, timezone
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from pydicom.dataset import Dataset
@@ -194,13 +195,56 @@ def test_a_new_revision_is_a_new_series_that_names_its_predecessor(report, film_
     assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121362"
 
 
-def test_times_are_in_the_clock_of_the_film(report, film_header):
-    """A film with a time zone has its times in it; one without keeps the moment as it reads."""
-    berlin = report(film_header(TimezoneOffsetFromUTC="+0100"))
-    assert (berlin.ContentTime, berlin.TimezoneOffsetFromUTC) == ("101530", "+0100")
-    local = report(film_header())
-    assert local.ContentTime == "091530"
-    assert "TimezoneOffsetFromUTC" not in local
+@pytest.fixture
+def machine_in(monkeypatch):
+    """A function that sets this machine's time zone for the test."""
+
+    def move(zone):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_are_in_the_films_time_zone_when_it_has_one(report, film_header, machine_in):
+    """The film's offset decides, wherever this machine stands."""
+    machine_in("America/New_York")
+    document = report(film_header(TimezoneOffsetFromUTC="+0100"))
+    assert (document.ContentTime, document.TimezoneOffsetFromUTC) == ("101530", "+0100")
+    contribution = document.ContributingEquipmentSequence[0]
+    assert contribution.ContributionDateTime == "20260304101530"
+
+
+@pytest.mark.parametrize(
+    ("month", "zone", "clock"),
+    [
+        (3, "Europe/Berlin", "20260304101530"),
+        (7, "Europe/Berlin", "20260704111530"),
+        (3, "Asia/Tokyo", "20260304181530"),
+        (3, "Pacific/Honolulu", "20260303231530"),
+        (3, "UTC", "20260304091530"),
+    ],
+)
+def test_times_are_local_ones_of_this_machine_when_the_film_has_no_zone(
+    report, machine_in, month, zone, clock
+):
+    """A moment in UTC is written as the clock on the wall, summer time included; no offset is added."""
+    machine_in(zone)
+    document = report(produced_at=datetime(2026, month, 4, 9, 15, 30, tzinfo=UTC))
+    assert document.ContentDate + document.ContentTime == clock
+    assert document.SeriesDate + document.SeriesTime == clock
+    assert document.InstanceCreationDate + document.InstanceCreationTime == clock
+    assert document.ContributingEquipmentSequence[0].ContributionDateTime == clock
+    assert "TimezoneOffsetFromUTC" not in document
+
+
+def test_a_time_without_a_zone_is_written_as_it_reads(report, machine_in):
+    """Nothing is known that it could be converted by."""
+    machine_in("Asia/Tokyo")
+    naive = datetime(2026, 3, 4, 9, 15, 30)  # noqa: DTZ001 - the case itself
+    assert report(produced_at=naive).ContentTime == "091530"
 
 
 def test_times_west_of_utc_may_be_of_the_day_before(report, film_header, make_draft):
