@@ -124,8 +124,51 @@ class Seeder:
 
     def finish(self, job: Job, destinations: Sequence[str] = ("orthanc",)) -> Job:
         """Return the held job with a draft."""
-        report = draft_of(self.store, job)
-        return self.store.draft(job.id, job.fence, report, [result_object(job)], destinations)
+        report, result = self.draft_of(job), self.result_object(job)
+        return self.store.draft(job.id, job.fence, report, [result], destinations)
+
+    def draft_of(self, job: Job) -> DraftReport:
+        """Return a draft about the first film of the job's study."""
+        first, *others = self.store.instances(job.study_instance_uid)
+        return DraftReport(
+            study_instance_uid=job.study_instance_uid,
+            source=SourceImage(
+                sop_instance_uid=first.sop_instance_uid,
+                sop_class_uid=first.sop_class_uid,
+                series_instance_uid=first.series_instance_uid,
+                rows=96,
+                columns=96,
+            ),
+            revision=job.revision,
+            produced_at=datetime.now(UTC),
+            findings_text=(
+                "The cardiac silhouette is enlarged.",
+                "There is a small left pleural effusion with blunting of the costophrenic angle.",
+                "Opacity at the left base may represent atelectasis or consolidation.",
+                "No pneumothorax.",
+            ),
+            impression_text=("Cardiomegaly with a small left pleural effusion.",),
+            findings=findings(),
+            notes=("The text and the scores disagree on consolidation.",),
+            not_read=tuple(
+                NotRead(sop_instance_uid=each.sop_instance_uid, reason="It is a lateral film.")
+                for each in others
+            ),
+            model=MODEL,
+            timings_ms={"pixels": 41.0, "model": 812.0, "outputs": 96.0},
+        )
+
+    def result_object(self, job: Job) -> ResultObject:
+        """Return an object as the reading worker leaves it; its file is not needed here."""
+        return ResultObject(
+            kind="draft-report",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
+            sop_instance_uid=derived_uid("web test SR", job.id),
+            series_instance_uid=derived_uid("web test SR series", job.id),
+            study_instance_uid=job.study_instance_uid,
+            path=Path("nowhere.dcm"),
+            sha256="0" * 64,
+        )
 
     def deliver(self, job: Job, *, error: str = "", refused: bool = False) -> None:
         """Try the job's next delivery once: confirm it, put it off, or have it refused."""
@@ -182,38 +225,6 @@ def small_film(number: int, study_uid: str, side: int) -> Dataset:
     return dataset
 
 
-def draft_of(store: Store, job: Job) -> DraftReport:
-    """Return a draft about the first film of the job's study."""
-    first, *others = store.instances(job.study_instance_uid)
-    return DraftReport(
-        study_instance_uid=job.study_instance_uid,
-        source=SourceImage(
-            sop_instance_uid=first.sop_instance_uid,
-            sop_class_uid=first.sop_class_uid,
-            series_instance_uid=first.series_instance_uid,
-            rows=96,
-            columns=96,
-        ),
-        revision=job.revision,
-        produced_at=datetime.now(UTC),
-        findings_text=(
-            "The cardiac silhouette is enlarged.",
-            "There is a small left pleural effusion with blunting of the costophrenic angle.",
-            "Opacity at the left base may represent atelectasis or consolidation.",
-            "No pneumothorax.",
-        ),
-        impression_text=("Cardiomegaly with a small left pleural effusion.",),
-        findings=findings(),
-        notes=("The text and the scores disagree on consolidation.",),
-        not_read=tuple(
-            NotRead(sop_instance_uid=each.sop_instance_uid, reason="It is a lateral film.")
-            for each in others
-        ),
-        model=MODEL,
-        timings_ms={"pixels": 41.0, "model": 812.0, "outputs": 96.0},
-    )
-
-
 def findings() -> tuple[Finding, ...]:
     """Return one finding of each presence and more."""
     return (
@@ -234,19 +245,6 @@ def findings() -> tuple[Finding, ...]:
         ),
         Finding(observation=Observation.CONSOLIDATION, presence=Presence.UNCERTAIN, score=0.12),
         Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED),
-    )
-
-
-def result_object(job: Job) -> ResultObject:
-    """Return an object as the reading worker leaves it; its file is not needed here."""
-    return ResultObject(
-        kind="draft-report",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
-        sop_instance_uid=derived_uid("web test SR", job.id),
-        series_instance_uid=derived_uid("web test SR series", job.id),
-        study_instance_uid=job.study_instance_uid,
-        path=Path("nowhere.dcm"),
-        sha256="0" * 64,
     )
 
 

@@ -1,8 +1,10 @@
 import html
 import io
 import re
+from dataclasses import replace
 
 from PIL import Image
+from pydicom import dcmread
 
 from dicom.header import read_header
 from service.jobs import JobState
@@ -141,6 +143,26 @@ def test_a_film_is_shown_as_png_small_on_request(site, seeder):
     film = site.store.instances(job.study_instance_uid)[0].sop_instance_uid
     small = site.get(f"/studies/{job.study_instance_uid}/films/{film}.png?size=160")
     assert Image.open(io.BytesIO(small.content)).size == (160, 160)
+
+
+def test_the_annotated_film_is_preferred_and_the_plain_one_can_be_had(site, seeder):
+    """With an overlay in the outbox its colours are shown; `?source=1` shows the film itself."""
+    job = seeder.reading(1, side=64)
+    path = site.here.settings.data_dir / "overlay.dcm"
+    capture = dcmread(site.store.instances(job.study_instance_uid)[0].path)
+    capture.SamplesPerPixel, capture.PhotometricInterpretation = 3, "RGB"
+    capture.PlanarConfiguration = 0
+    capture.BitsAllocated, capture.BitsStored, capture.HighBit = 8, 8, 7
+    capture["PixelData"].VR = "OB"
+    capture.PixelData = bytes([255, 128, 0]) * 64 * 64
+    capture.save_as(path)
+    overlay = replace(seeder.result_object(job), kind="overlay", path=path)
+    site.store.draft(job.id, job.fence, seeder.draft_of(job), [overlay], [])
+    drawn = Image.open(io.BytesIO(site.get(f"/jobs/{job.id}/film.png").content))
+    assert drawn.convert("RGB").getpixel((5, 5)) == (255, 128, 0)
+    plain = Image.open(io.BytesIO(site.get(f"/jobs/{job.id}/film.png?source=1").content))
+    assert plain.mode == "L"
+    assert "Without findings" in site.get(f"/studies/{job.study_instance_uid}").text
 
 
 def test_a_film_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
