@@ -4,8 +4,6 @@ from service.jobs import JobState
 from service.records import ProcessBeat
 from service.web.words import Situation, why
 
-NOW = datetime.now(UTC)
-
 
 def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
     """Return how a process of this role reported itself some seconds ago."""
@@ -14,8 +12,8 @@ def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
         role=role,
         host="host",
         pid=1,
-        started_at=NOW,
-        seen_at=NOW - timedelta(seconds=seconds_ago),
+        started_at=datetime.now(UTC),
+        seen_at=datetime.now(UTC) - timedelta(seconds=seconds_ago),
         restarts=0,
         detail="",
     )
@@ -36,9 +34,10 @@ def test_a_waiting_job_says_that_no_reading_worker_ever_reported_itself(seeder):
 
 def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
     """A worker that has been silent for a minute counts as dead, and its last sign is named."""
-    reason = why(seeder.waiting(1), (), situation(beat("reading", 60))).plain()
+    silent = beat("reading", 60)
+    reason = why(seeder.waiting(1), (), situation(silent)).plain()
     assert reason.startswith("Waiting for a worker: no reading worker is alive; the last was seen ")
-    assert (NOW - timedelta(seconds=60)).isoformat(timespec="seconds") in reason
+    assert silent.seen_at.isoformat(timespec="seconds") in reason
 
 
 def test_a_waiting_job_says_that_the_broker_is_away(seeder):
