@@ -1,30 +1,38 @@
 """The `wetread` command. Each subcommand is loaded only when it is asked for, so that all start fast."""
 
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
 
 import click
 
 from dicom.errors import DicomError
-from service.errors import WetreadError
+from service.errors import ConfigurationError, WetreadError
 
+# Name -> where the command is, and its line in the help, which must not import anything.
 _COMMANDS = {
-    "check": "service.commands.check:check",
-    "db": "service.commands.database:db",
-    "demo": "service.commands.demo:demo",
-    "echo": "service.commands.echo:echo",
-    "jobs": "service.commands.jobs:jobs",
-    "receive": "service.commands.receive:receive",
-    "settings": "service.commands.settings:settings",
-    "sweep": "service.commands.sweep:sweep",
-    "up": "service.commands.up:up",
-    "validate": "service.commands.validate:validate",
-    "web": "service.commands.web:web",
+    "check": ("service.commands.check:check", "Check that everything is in place."),
+    "db": ("service.commands.database:db", "Look after the database's revision."),
+    "demo": ("service.commands.demo:demo", "Run everything here with synthetic films."),
+    "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
+    "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
+    "receive": ("service.commands.receive:receive", "Run the storage SCP."),
+    "settings": ("service.commands.settings:settings", "Print every setting in force."),
+    "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),
+    "up": ("service.commands.up:up", "Run all parts on this machine, supervised."),
+    "validate": ("service.commands.validate:validate", "Hold SR and SC files to the gate."),
+    "web": ("service.commands.web:web", "Run the page, the API, health and metrics."),
 }
-# The compute adds its commands (worker, read, ...) by entry points: service never imports workers.
-_ENTRY_POINT_GROUP = "wetread.commands"
+# The compute adds a table of its own by entry point: service never imports workers.
+_TABLES = "wetread.commands"
+
+
+@cache
+def _commands() -> Mapping[str, tuple[str, str]]:
+    tables = [point.load() for point in entry_points(group=_TABLES)]
+    return {name: line for table in [_COMMANDS, *tables] for name, line in table.items()}
 
 
 class _LazyGroup(click.Group):
@@ -32,23 +40,27 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return sorted([*_COMMANDS, *(point.name for point in _worker_commands())])
+        return sorted(_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name in _COMMANDS:
-            module, _, name = _COMMANDS[cmd_name].partition(":")
+        if cmd_name not in _commands():
+            return None
+        module, _, name = _commands()[cmd_name][0].partition(":")
+        try:
             command: click.Command = getattr(import_module(module), name)
-            return command
-        for point in _worker_commands():
-            if point.name == cmd_name:
-                loaded: click.Command = point.load()
-                return loaded
-        return None
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"`wetread {cmd_name}` needs {error.name}, which is not installed here: "
+                "install the extra `worker` (the front runs without it)"
+            ) from error
+        return command
 
-
-def _worker_commands() -> Any:  # noqa: ANN401 - EntryPoints; its stubs differ between Pythons
-    return entry_points(group=_ENTRY_POINT_GROUP)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of subcommands without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(_commands().items())])
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -71,16 +71,16 @@ def _run(folder: Path, films: list[Film], *, leave: bool) -> None:
     running = Demo(settings, [*servers, *parts(settings, as_environment(overrides))], orthanc_url)
     begun = time.monotonic()
     try:
-        console.print(f"starting Wetread in {folder} (log: {running.log_path}) ...")
+        click.echo(f"starting Wetread in {folder} (log: {running.log_path}) ...")
         running.start()
-        console.print(f"page: {running.web_url}")
+        click.echo(f"page: {running.web_url}")
         films = films or list(draw_films(folder / "films"))
         _send(running, films)
         _follow(running, films, begun)
         _print_results(console, running, films)
         if leave:
             return
-        console.print(f"\n[bold]page: {running.web_url}[/bold]   Ctrl-C stops everything")
+        click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything")
         while True:
             running.jobs()
             time.sleep(_LOOK_EVERY)
@@ -120,9 +120,9 @@ def _print_results(console: Console, running: Demo, films: Sequence[Film]) -> No
     shown = {film.study_instance_uid: film.shown for film in films}
     for study, what in shown.items():
         job = jobs[study]
-        console.rule(f"{what}: {job.state}")
+        console.rule(f"{what}: {job.state}", align="left")
         for line in [*_lines(job), *running.places(job)]:
-            console.print(line, markup=False, highlight=False)
+            click.echo(f"  {line}")
     sys.stdout.flush()
 
 

@@ -1,1 +1,11 @@
-"""The subcommands of `wetread` that need the compute."""
+"""The subcommands of `wetread` that need the compute, by name: where each is, and what it does.
+
+Importing this package loads no torch: the command line reads the table to print its help.
+"""
+
+COMMANDS = {
+    "label": ("workers.commands.label:label", "Say what a report says of each finding."),
+    "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
+    "read": ("workers.commands.read:read", "Read DICOM files without any server."),
+    "worker": ("workers.commands.worker:worker", "Run a worker: reads studies, sends results."),
+}
