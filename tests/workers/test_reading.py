@@ -1,0 +1,255 @@
+"""A study becomes a draft and its objects, with a real (tiny) model and real DICOM files."""
+
+import dataclasses
+import shutil
+import threading
+from datetime import UTC, datetime
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dicom.files import describe
+from dicom.outputs import encode
+from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
+from dicom.report import DraftReport, Observation, Predecessor
+from dicom.study import Study
+from service.config import Reading, Settings
+from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
+from workers.model.errors import GenerationError
+from workers.model.prompts import Task
+from workers.model.tiny import CAVEAT
+from workers.reading import Drafted, NotAnalysed, Reader
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """Settings with a data folder of this module's own."""
+    return Settings(data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def reader(settings):
+    """A reader with the tiny model, loaded once."""
+    return Reader.from_settings(settings)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A synthetic frontal film as a file."""
+    path = tmp_path_factory.mktemp("films") / "film.dcm"
+    return write(as_dataset(draw(3, rows=420, columns=400)), path)
+
+
+def study(*paths):
+    """The study of one or more files."""
+    instances = tuple(describe(path) for path in paths)
+    return Study(study_instance_uid=instances[0].study_instance_uid, instances=instances)
+
+
+def read(reader, one, **changed):
+    """Read a study as its first draft."""
+    arguments = {"revision": 1, "predecessor": None, "produced_at": NOW, **changed}
+    return reader.read(one, **arguments)
+
+
+def test_a_frontal_film_becomes_a_draft_with_its_objects(reader, film):
+    """Text, findings, source, model and times are there, and four objects that can be encoded."""
+    result = read(reader, study(film))
+    assert isinstance(result, Drafted)
+    draft = result.draft
+    assert draft.source.sop_instance_uid == describe(film).sop_instance_uid
+    assert (draft.source.rows, draft.source.columns) == (420, 400)
+    assert draft.produced_at == NOW
+    assert draft.findings_text
+    assert [finding.observation for finding in draft.findings] == list(Observation)
+    assert set(draft.timings_ms) == {"decode", "wait", "model", "outputs"}
+    assert DraftReport.from_json(draft.to_json()) == draft
+    assert [output.kind for output in result.outputs] == [
+        "draft-report", "findings", "overlay", "report-page",
+    ]  # fmt: skip
+
+
+def test_the_caveat_is_in_the_identity_and_in_every_document(reader, film):
+    """Random weights say so: in the model's identity and in the words of both SR documents."""
+    assert reader.identity.caveat == CAVEAT
+    assert "greedy, 40 new tokens, float32 on cpu" in reader.identity.decoding
+    for output in read(reader, study(film)).outputs[:2]:
+        words = [
+            str(element.value) for element in output.dataset.iterall() if element.VR in {"UT", "LT"}
+        ]
+        assert any(CAVEAT in word for word in words), output.kind
+
+
+def test_the_same_arguments_give_the_same_bytes(reader, film):
+    """A second reading makes the same draft and, byte for byte, the same objects."""
+    first, second = read(reader, study(film)), read(reader, study(film))
+    assert dataclasses.replace(first.draft, timings_ms={}) == dataclasses.replace(
+        second.draft, timings_ms={}
+    )
+    assert list(map(encode, first.outputs)) == list(map(encode, second.outputs))
+
+
+def test_a_later_draft_names_the_one_it_supersedes(reader, film):
+    """Revision and predecessor arrive in the draft."""
+    earlier = Predecessor(
+        sop_instance_uid="2.25.1", sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
+        series_instance_uid="2.25.2",
+    )  # fmt: skip
+    draft = read(reader, study(film), revision=2, predecessor=earlier).draft
+    assert (draft.revision, draft.predecessor) == (2, earlier)
+
+
+def test_a_lateral_film_is_not_analysed_with_a_reason(reader, tmp_path):
+    """Nothing to read: a machine word and a sentence, no draft."""
+    path = write(as_dataset(draw_lateral(3, rows=400, columns=400)), tmp_path / "lateral.dcm")
+    result = read(reader, study(path))
+    assert isinstance(result, NotAnalysed)
+    assert result.code.isupper()
+    assert result.sentence.endswith(".")
+
+
+def child_film(folder):
+    """A film of a nine-year-old."""
+    child = Demographics(
+        patient_name="PHANTOM^CHILD", patient_id="PHANTOM-9", age=9, sex="F",
+        accession_number="PH9",
+    )  # fmt: skip
+    return write(as_dataset(draw(3, rows=420, columns=400), patient=child), folder / "child.dcm")
+
+
+def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatch, tmp_path):
+    """Without leave NOT_ANALYSED; with it the paediatric prompt is used and the draft says so."""
+    film, asked = child_film(tmp_path), []
+    assert isinstance(read(reader, study(film)), NotAnalysed)
+    model, original = reader._model, reader._model.answer
+
+    def answer(frame, task, **rest):
+        asked.append(task)
+        return original(frame, task, **rest)
+
+    monkeypatch.setattr(model, "answer", answer)
+    allowed = settings.model_copy(update={"reading": Reading(read_children=True)})
+    draft = read(Reader(model, allowed, reader._equipment), study(film)).draft
+    assert asked == [Task.PAEDIATRIC_REPORT]
+    assert any("child" in note for note in draft.notes)
+
+
+def answered(reader, film, monkeypatch, text):
+    """The reading of a film whose model's answer is replaced by `text`."""
+    original = reader._model.answer
+
+    def answer(*arguments, **rest):
+        return dataclasses.replace(original(*arguments, **rest), text=text, ended=True)
+
+    monkeypatch.setattr(reader._model, "answer", answer)
+    return read(reader, study(film))
+
+
+def test_headings_findings_and_notes_come_from_the_text(reader, film, monkeypatch):
+    """Impression apart from findings, findings coded, talk of an earlier film marked."""
+    text = "FINDINGS: Unchanged left pleural effusion.\nIMPRESSION: Left effusion.\x00</s>"
+    draft = answered(reader, film, monkeypatch, text).draft
+    assert draft.findings_text == ("Unchanged left pleural effusion.",)
+    assert draft.impression_text == ("Left effusion.",)
+    effusion = next(f for f in draft.findings if f.observation is Observation.PLEURAL_EFFUSION)
+    assert (effusion.presence.value, effusion.side.value) == ("present", "left")
+    assert any("earlier film" in note for note in draft.notes)
+    assert not any("cut" in note for note in draft.notes)
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "\ufffd\x00", "</s>"])
+def test_an_empty_text_is_an_error_and_no_draft(reader, film, monkeypatch, text):
+    """A model that says nothing never becomes an empty report."""
+    with pytest.raises(PermanentReadingError, match="no text"):
+        answered(reader, film, monkeypatch, text)
+
+
+def damaged(folder, target, name, value):
+    """A copy of a checkpoint in which every number of one tensor is `value`."""
+    shutil.copytree(folder, target)
+    for shard in target.glob("*.safetensors"):
+        content = load_file(shard)
+        if name in content:
+            save_file({**content, name: torch.full_like(content[name], value)}, shard)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "no text"), (float("nan"), "not finite")], ids=["mute", "broken"]
+)
+def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, words):
+    """Real weights that say nothing, or compute no numbers, end in an error."""
+    folder = damaged(tiny_folder, tmp_path / "damaged", "lm_head.weight", value)
+    reading = Reading(model="cxr-llava-v2", model_dir=folder, model_version="7")
+    with pytest.raises(PermanentReadingError, match=words):
+        read(Reader.from_settings(Settings(data_dir=tmp_path, reading=reading)), study(film))
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (MemoryError(), TransientReadingError),
+        (OSError(28, "No space left on device"), TransientReadingError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), TransientReadingError),
+        (RuntimeError("shapes cannot be multiplied"), PermanentReadingError),
+        (GenerationError("logits that are not finite"), PermanentReadingError),
+    ],
+)
+def test_each_fault_says_whether_to_try_again(reader, film, monkeypatch, fault, expected):
+    """What may pass is transient, what cannot is permanent; nothing else gets out."""
+
+    def fail(_):
+        raise fault
+
+    monkeypatch.setattr(reader._model.network, "image_tokens", fail)
+    with pytest.raises(expected):
+        read(reader, study(film))
+
+
+def test_a_reading_that_is_no_longer_wanted_ends(reader, film):
+    """Withdrawing ends the reading between two tokens."""
+    asked = []
+
+    def cancelled():
+        asked.append(None)
+        return len(asked) > 5
+
+    with pytest.raises(ReadingCancelled):
+        read(reader, study(film), cancelled=cancelled)
+    assert len(asked) == 6
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
+    """Wrong settings fail at load with the file's name."""
+    reading = Reading(model="cxr-llava-v2", model_dir=tmp_path / "nowhere")
+    with pytest.raises(PermanentReadingError, match=r"config\.json"):
+        Reader.from_settings(Settings(data_dir=tmp_path, reading=reading))
+
+
+def test_several_threads_share_the_model_one_at_a_time(reader, film, monkeypatch):
+    """Four threads read at once: four equal drafts, never two inside the model."""
+    inside, most, texts = [], [], []
+    original = reader._model.answer
+
+    def answer(*arguments, **rest):
+        inside.append(None)
+        most.append(len(inside))
+        said = original(*arguments, **rest)
+        inside.pop()
+        return said
+
+    def one():
+        texts.append(read(reader, study(film)).draft.findings_text)
+
+    monkeypatch.setattr(reader._model, "answer", answer)
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts) == 4
+    assert len(set(texts)) == 1
+    assert max(most) == 1
