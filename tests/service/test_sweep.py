@@ -320,6 +320,7 @@ def test_the_process_sweeps_and_ends_in_order(tmp_path, redis_server, arrive_in,
     store = arrive_in(settings)
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "sweep"],
+        cwd=tmp_path,
         env=child_environment(**as_environment(overrides)),
     )
     try:

@@ -1,0 +1,178 @@
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
+
+from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.study import Instance
+from service import schema
+from service.config import as_environment, child_environment, load_settings
+from service.jobs import JobState
+from service.queue import DELIVERY, Queue
+from service.records import ResultObject
+from service.store import Store
+
+
+class Site:
+    """A database, a Redis and a folder as the PACS; the delivery worker is a real process."""
+
+    def __init__(self, tmp_path, redis_url):
+        self.overrides = {
+            "data_dir": str(tmp_path / "data"),
+            "broker": {"url": redis_url},
+            "destinations": [{"kind": "folder", "name": "PACS", "path": str(tmp_path / "pacs")}],
+            "sweep": {"interval": 0.1, "republish_seconds": 1},
+        }
+        self.settings = load_settings(**self.overrides)
+        schema.upgrade(self.settings.database_url)
+        self.store = Store.open(self.settings)
+        self.queue = Queue(self.settings)
+        self.processes = []
+
+    def start(self, *arguments):
+        """Start `wetread ARGUMENTS`."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", *arguments],
+            cwd=self.settings.data_dir,
+            env=child_environment(**as_environment(self.overrides)),
+        )
+        self.processes.append(process)
+        return process
+
+    def drafted(self, number):
+        """Return a DRAFTED job whose one object waits in the outbox."""
+        study = f"1.2.{number}"
+        film = Instance(
+            sop_instance_uid=f"{study}.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{study}.2",
+            study_instance_uid=study,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=Path("/spool/film"),
+            sha256="a" * 64,
+            size=1,
+        )
+        self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        made = self.store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
+        job = self.store.claim_reading(made.id, "reader", 60)
+        report = DraftReport(
+            study_instance_uid=study,
+            source=SourceImage(
+                sop_instance_uid=film.sop_instance_uid,
+                sop_class_uid=film.sop_class_uid,
+                series_instance_uid=film.series_instance_uid,
+                rows=1,
+                columns=1,
+            ),
+            revision=1,
+            produced_at=job.produced_at,
+            findings_text=("Clear.",),
+            model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
+        )
+        return self.store.draft(job.id, job.fence, report, [self._object(job)], ["PACS"])
+
+    def _object(self, job):
+        path = self.settings.outbox_dir / job.id / "draft-report.dcm"
+        path.parent.mkdir(parents=True)
+        report = Dataset()
+        report.SOPClassUID = BasicTextSRStorage
+        report.SOPInstanceUID = f"2.25.{int(job.id, 16)}"
+        report.StudyInstanceUID = job.study_instance_uid
+        report.SeriesInstanceUID = "2.25.7"
+        report.file_meta = FileMetaDataset()
+        report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        report.save_as(path, enforce_file_format=True)
+        return ResultObject(
+            kind="draft-report",
+            sop_class_uid=BasicTextSRStorage,
+            sop_instance_uid=report.SOPInstanceUID,
+            series_instance_uid="2.25.7",
+            study_instance_uid=job.study_instance_uid,
+            path=path,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+    def state(self, job):
+        """Return the job's state."""
+        return self.store.job(job.id).state
+
+    def ready(self, role):
+        """Return whether a process of this role says that it is ready."""
+        return any(beat.role == role and beat.detail == "ready" for beat in self.store.processes())
+
+    def close(self):
+        """Stop everything."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.queue.close()
+        self.store.close()
+
+
+@pytest.fixture
+def redis_of_my_own(redis_server_class, tmp_path):
+    """A Redis that the test may kill."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = redis_server_class(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def site(tmp_path, redis_of_my_own):
+    """A site whose processes the test starts."""
+    made = Site(tmp_path, redis_of_my_own.url)
+    yield made
+    made.close()
+
+
+def test_a_delivery_worker_delivers_without_torch_and_ends_in_order(site, eventually):
+    """It never loads torch, and on SIGTERM signs off and ends with status 0."""
+    worker = site.start("worker", "--queues", "delivery")
+    job = site.drafted(1)
+    site.queue.publish(job)
+    eventually(lambda: site.state(job) is JobState.COMPLETED, seconds=30, what="the delivery")
+    maps = Path(f"/proc/{worker.pid}/maps").read_text()
+    assert "libtorch" not in maps
+    assert site.ready("delivery")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(15) == 0
+    assert site.store.processes() == []
+
+
+def test_a_killed_redis_delays_and_loses_nothing(site, redis_of_my_own, eventually):
+    """With kill -9 on Redis between drafts, all are delivered after its restart."""
+    site.start("worker", "--queues", "delivery")
+    site.start("sweep")
+    eventually(lambda: site.ready("delivery"), seconds=30, what="the worker")
+    jobs = [site.drafted(number) for number in range(3)]
+    site.queue.publish(jobs[0])
+    eventually(lambda: site.state(jobs[0]) is JobState.COMPLETED, seconds=30, what="the first")
+    redis_of_my_own.kill()
+    jobs.append(site.drafted(7))
+    redis_of_my_own.start()
+    eventually(
+        lambda: all(site.state(job) is JobState.COMPLETED for job in jobs),
+        seconds=60,
+        what="the other deliveries",
+    )
+    assert not site.queue.in_sight(DELIVERY)
+
+
+def test_a_killed_worker_costs_one_lease(site, eventually):
+    """After kill -9 in the middle of a delivery another worker delivers it."""
+    site.overrides["delivery"] = {"lease_seconds": 2}
+    job = site.drafted(1)
+    delivery, _ = site.store.claim_delivery(job.id, "a worker that was killed", 2, {})
+    site.start("sweep")
+    site.start("worker", "--queues", "delivery")
+    eventually(lambda: site.state(job) is JobState.COMPLETED, seconds=30, what="the delivery")
+    (after,) = site.store.deliveries(job.id)
+    assert (after.id, after.fence) == (delivery.id, 2)
