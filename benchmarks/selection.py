@@ -1,0 +1,130 @@
+"""Compute the template of dicom/plausibility.py, or measure the gate: python benchmarks/selection.py.
+
+selection.py template          print TEMPLATE_HALF, computed from phantoms alone (seeds 100..339)
+selection.py measure [FOLDER]  the gate on phantoms and on the real films in FOLDER (../shared/data)
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter, rotate, zoom
+
+from dicom import phantom
+from dicom.errors import DicomError
+from dicom.pixels import Frame, PixelLimits, load_frame
+from dicom.plausibility import judge, ranked
+
+Picture = NDArray[np.float32]
+CELLS = 16
+FILMS_OF_EACH = 6
+RIDGE_PENALTY = 5000
+LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=512 * 2**20)
+
+
+def frontal_phantom(seed: int) -> Picture:
+    findings = phantom.random_findings(np.random.default_rng(seed)) if seed % 4 else ()
+    view = "PA" if seed % 2 else "AP"
+    return brightness(phantom.draw(seed, rows=256, columns=256, view=view, findings=findings))
+
+
+def brightness(film: phantom.Phantom) -> Picture:
+    return (film.pixels / (2**film.bits_stored - 1)).astype(np.float32)
+
+
+def varied(film: Picture, rng: np.random.Generator) -> Picture:
+    """Return the film positioned, collimated and exposed otherwise, sometimes with one side white."""
+    height, width = film.shape
+    rows, columns = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
+    if rng.random() < 0.35:
+        side = (columns < 0.5) == (rng.random() < 0.5)
+        side &= (rows > rng.uniform(0.1, 0.6)) & (np.abs(columns - 0.5) < 0.42)
+        white = gaussian_filter(side.astype(np.float32), height / 20) * rng.uniform(0.3, 0.95)
+        film = film * (1 - white) + white * np.percentile(film, rng.uniform(70, 95))
+    if rng.random() < 0.6:
+        heel = zoom(rng.normal(0, 1, (3, 3)), (height / 3, width / 3), order=1)
+        heel = np.pad(heel, ((0, height - heel.shape[0]), (0, width - heel.shape[1])), mode="edge")
+        film = film + heel * rng.uniform(0, 0.44) * film.std()
+    if rng.random() < 0.3:
+        film = np.clip(film, *np.percentile(film, (rng.uniform(0, 15), rng.uniform(85, 100))))
+    cut = rng.uniform(0, 0.17, 4)
+    film = film[int(cut[0] * height) : int(height - cut[1] * height)]
+    film = film[:, int(cut[2] * width) : int(width - cut[3] * width)]
+    if rng.random() < 0.3:
+        border = (rng.uniform(0, 0.15, (2, 2)) * height).astype(int)
+        film = np.pad(film, border)
+    tilted = rotate(film[::3, ::3], rng.uniform(-12, 12), reshape=False, order=1, mode="nearest")
+    return np.ascontiguousarray(tilted, dtype=np.float32)
+
+
+def turns(cells: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Yield the cells upright with the target 1, then the seven turns and negatives with -1/7."""
+    for quarter in range(4):
+        for sign in (1, -1):
+            upright = quarter == 0 and sign == 1
+            yield (sign * np.rot90(cells, quarter)).ravel(), 1.0 if upright else -1 / 7
+
+
+def template() -> None:
+    """Print the left half of the weights of a ridge regression on `turns` of the varied phantoms."""
+    rng = np.random.default_rng(1)
+    films = (frontal_phantom(seed) for seed in range(100, 340))
+    seen = [varied(film, rng) for film in films for _ in range(FILMS_OF_EACH)]
+    rows = [row for film in seen for row in turns(ranked(film, CELLS) - 0.5)]
+    cells = np.asarray([cell for cell, _ in rows])
+    targets = np.asarray([target for _, target in rows])
+    weights = np.linalg.solve(
+        cells.T @ cells + RIDGE_PENALTY * np.eye(CELLS**2), cells.T @ targets
+    ).reshape(CELLS, CELLS)
+    half = ((weights + weights[:, ::-1]) / 2)[:, : CELLS // 2]
+    for line in np.rint(half * 1e4).astype(int):
+        print(f"    ({', '.join(f'{weight:d}' for weight in line)}),")
+
+
+def verdicts(name: str, films: list[Picture]) -> None:
+    for label, change in (
+        ("as it is", lambda film: film),
+        ("mirrored", lambda film: film[:, ::-1]),
+        ("negative", lambda film: 1 - film),
+        ("turned 90", np.rot90),
+        ("turned 180", lambda film: np.rot90(film, 2)),
+        ("turned 270", lambda film: np.rot90(film, 3)),
+    ):
+        found = Counter(
+            judge(Frame(pixels=np.ascontiguousarray(change(film)))).reason or "read"
+            for film in films
+        )
+        print(f"{name:12} {label:11} {len(films):4d}  {dict(found)}")
+
+
+def measure(folder: Path) -> None:
+    """Print how often each verdict is given, for real and synthetic films, as they are and turned."""
+    pictures = sorted(folder.glob("labelled/images/*.png"))
+    verdicts(
+        "labelled",
+        [np.asarray(Image.open(p).convert("L"), np.float32) / 255 for p in pictures],
+    )
+    verdicts("phantoms", [frontal_phantom(seed) for seed in range(400, 460)])
+    lateral = [brightness(phantom.draw_lateral(s, rows=256, columns=256)) for s in range(400, 460)]
+    verdicts("laterals", lateral)
+    for path in sorted([*folder.glob("cxr-dicom/*.dcm"), *folder.glob("not-chest/*.dcm")]):
+        verdict = judge(load_frame(path, LIMITS))
+        print(f"{path.name:60} {verdict.reason or 'read'} {verdict.measured}")
+    for path in sorted(folder.glob("edge-cases/cxr-malformed/*.dcm")):
+        try:
+            found = judge(load_frame(path, LIMITS)).reason or "read"
+        except DicomError as error:
+            found = str(error)
+        print(f"{path.name:60} {found}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["template"]:
+        template()
+    else:
+        beside = Path(__file__).parents[2] / "shared" / "data"
+        measure(Path(sys.argv[2]) if sys.argv[2:] else beside)

@@ -1,0 +1,279 @@
+"""Which film of a study is read, and why the others are not.
+
+The tags exclude what is certainly not a frontal chest film (`triage`). The rest is put in order, best
+first; the first film whose picture can be decoded and looks like an upright frontal chest film
+(`judge`) is read. docs/selection.md has the rule in words.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import DigitalXRayImageStorageForProcessing
+
+from dicom.age import age_in_years
+from dicom.errors import DicomError, LimitExceeded
+from dicom.header import read_header
+from dicom.pixels import Frame, PixelLimits, load_frame
+from dicom.plausibility import judge
+from dicom.projection import is_mirrored, words
+from dicom.reasons import Reason
+from dicom.report import NotRead
+from dicom.study import Instance, Study
+from dicom.triage import Eligibility, Triage, triage
+
+__all__ = [
+    "Eligibility",
+    "NothingToRead",
+    "Reason",
+    "Rules",
+    "Selection",
+    "Triage",
+    "choose",
+    "triage",
+]
+
+# Where nothing can be read, the study's reason is the one of the film that came nearest to it.
+_NEAREST_FIRST: Final = (
+    Reason.NOT_FRONTAL,
+    Reason.NOT_CHEST,
+    Reason.NOT_HUMAN,
+    Reason.UNREADABLE,
+    Reason.TOO_LARGE,
+    Reason.NOT_RADIOGRAPH,
+    Reason.OWN_RESULT,
+    Reason.NO_IMAGE,
+)
+_VIEW_ORDER: Final = {"PA": 0, "AP": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a site has decided.
+
+    Attributes:
+        minimum_age_years: Younger patients are children.
+        read_children: Whether their films are read.
+    """
+
+    minimum_age_years: int
+    read_children: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The film to read.
+
+    Attributes:
+        header: Its tags, for the results to copy from.
+        view: "PA", "AP", or "" where the tags do not say.
+        child: The patient is younger than the rules' age.
+        notes: What the reader of a draft should know about the film, sentences.
+        not_read: Every other object of the study, in order of arrival, and why.
+    """
+
+    instance: Instance
+    frame: Frame
+    header: Dataset
+    view: str
+    child: bool
+    notes: tuple[str, ...]
+    not_read: tuple[NotRead, ...]
+    reason: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToRead:
+    """The study holds no film that is read.
+
+    Attributes:
+        reason: Why, of the film that came nearest to be read.
+        sentence: The same for a person.
+        not_read: Every object of the study, in order of arrival, and why.
+    """
+
+    reason: Reason
+    sentence: str
+    not_read: tuple[NotRead, ...]
+    instance: None = None
+    frame: None = None
+    header: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    reason: Reason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    instance: Instance
+    header: Dataset
+    triage: Triage
+
+
+def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection | NothingToRead:
+    """Return the film of `study` to be read, decoded, or why none is.
+
+    Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
+    """
+    refused: dict[str, _Refusal] = {}
+    candidates = sorted(_candidates(study, refused), key=_rank)
+    for candidate in candidates:
+        found = _examined(candidate, rules, limits)
+        if isinstance(found, Frame):
+            return _chosen(study, candidate, found, refused, rules)
+        refused[candidate.instance.sop_instance_uid] = found
+        if found.reason is Reason.CHILD:
+            break
+    return _nothing(study, candidates, refused)
+
+
+def _candidates(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return the films that the tags do not exclude; put the others into `refused`."""
+    candidates = []
+    for instance in study.instances:
+        try:
+            header = read_header(instance.path)
+        except DicomError as error:
+            refused[instance.sop_instance_uid] = _unreadable(error)
+            continue
+        verdict = triage(header)
+        if verdict.reason is not None:
+            refused[instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
+            continue
+        candidates.append(_Candidate(instance, header, verdict))
+    return candidates
+
+
+def _unreadable(error: DicomError) -> _Refusal:
+    reason = Reason.TOO_LARGE if isinstance(error, LimitExceeded) else Reason.UNREADABLE
+    text = str(error)
+    return _Refusal(reason, f"{reason.sentence.rstrip('.')}: {text}.")
+
+
+def _rank(candidate: _Candidate) -> tuple[bool, bool, bool, int, tuple[int, ...], int, str]:
+    """Return the sort key; lower is read first, and no two films have the same."""
+    header = candidate.header
+    rows, columns = header.get("Rows") or 0, header.get("Columns") or 0
+    return (
+        candidate.triage.eligibility is not Eligibility.LIKELY,
+        _for_processing(header),
+        _derived_by_subtraction(header),
+        _VIEW_ORDER.get(candidate.triage.view, 2),
+        tuple(-ord(letter) for letter in _taken_at(header)),
+        -int(rows) * int(columns),
+        candidate.instance.sop_instance_uid,
+    )
+
+
+def _for_processing(header: Dataset) -> bool:
+    intent = words(header, "PresentationIntentType")
+    return intent == "FOR PROCESSING" or (
+        header.get("SOPClassUID") == DigitalXRayImageStorageForProcessing
+    )
+
+
+def _derived_by_subtraction(header: Dataset) -> bool:
+    """Say whether it is a picture made from a film: bone or soft tissue only, with marks on it."""
+    text = f" {words(header, 'ImageType', 'SeriesDescription', 'DerivationDescription')} "
+    return any(word in text for word in (" BONE", " SOFT TISSUE", "SUPPRESS", "SUBTRACT", " CAD "))
+
+
+def _taken_at(header: Dataset) -> str:
+    """Return date and time of the exposure as digits, so that a later one is the greater text."""
+    for name in ("Acquisition", "Content", "Series", "Study"):
+        day = words(header, f"{name}Date")
+        if len(day) == 8 and day.isdecimal() and day.isascii():
+            clock = words(header, f"{name}Time").split(" ")[0]
+            return day + (clock if clock.isdecimal() and clock.isascii() else "").ljust(6, "0")[:6]
+    return "0" * 14
+
+
+def _examined(candidate: _Candidate, rules: Rules, limits: PixelLimits) -> Frame | _Refusal:
+    """Return the frame of a film that is to be read, or why it is not."""
+    child = _is_child(candidate.header, rules)
+    try:
+        frame = load_frame(candidate.instance.path, limits)
+    except DicomError as error:
+        return _unreadable(error)
+    verdict = judge(frame)
+    if verdict.reason is not None:
+        also = " The patient is a child; the measures are made for adults." if child else ""
+        return _Refusal(verdict.reason, verdict.sentence + also)
+    if child and not rules.read_children:
+        return _Refusal(Reason.CHILD, Reason.CHILD.sentence)
+    return frame
+
+
+def _is_child(header: Dataset, rules: Rules) -> bool:
+    age = age_in_years(header)
+    return age is not None and age < rules.minimum_age_years
+
+
+def _chosen(
+    study: Study,
+    candidate: _Candidate,
+    frame: Frame,
+    refused: dict[str, _Refusal],
+    rules: Rules,
+) -> Selection:
+    header = candidate.header
+    return Selection(
+        instance=candidate.instance,
+        frame=frame,
+        header=header,
+        view=candidate.triage.view,
+        child=_is_child(header, rules),
+        notes=(*candidate.triage.notes, *_patient_notes(header), *frame.warnings),
+        not_read=_not_read(study, refused, Reason.ANOTHER_CHOSEN, candidate.instance),
+    )
+
+
+def _patient_notes(header: Dataset) -> tuple[str, ...]:
+    notes = []
+    if age_in_years(header) is None:
+        notes.append("The patient's age is not stated; the film was read as an adult's.")
+    if is_mirrored(header):
+        notes.append(
+            "Patient Orientation says that the patient's right is at the right of the picture: "
+            "the sides in this draft may be exchanged."
+        )
+    return tuple(notes)
+
+
+def _nothing(
+    study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]
+) -> NothingToRead:
+    """Return why nothing is read: the reason of the film that came nearest to be read."""
+    if any(refusal.reason is Reason.CHILD for refusal in refused.values()):
+        nearest = _Refusal(Reason.CHILD, Reason.CHILD.sentence)
+    elif candidates:
+        nearest = refused[candidates[0].instance.sop_instance_uid]
+    else:
+        none = _Refusal(Reason.NO_IMAGE, "The study holds no picture.")
+        nearest = min(refused.values(), key=_distance, default=none)
+    return NothingToRead(
+        reason=nearest.reason,
+        sentence=nearest.sentence,
+        not_read=_not_read(study, refused, nearest.reason, None),
+    )
+
+
+def _distance(refusal: _Refusal) -> int:
+    return _NEAREST_FIRST.index(refusal.reason)
+
+
+def _not_read(
+    study: Study, refused: dict[str, _Refusal], otherwise: Reason, chosen: Instance | None
+) -> tuple[NotRead, ...]:
+    default = _Refusal(otherwise, otherwise.sentence)
+    return tuple(
+        NotRead(
+            sop_instance_uid=instance.sop_instance_uid,
+            reason=refused.get(instance.sop_instance_uid, default).sentence,
+        )
+        for instance in study.instances
+        if instance is not chosen
+    )
