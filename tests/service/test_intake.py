@@ -1,0 +1,163 @@
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from dicom.study import Instance
+from service.config import load_settings
+from service.errors import BrokerUnavailable, StoreUnavailable
+from service.intake import Intake
+from service.records import Arrival
+from service.store import Store
+
+STUDY = "1.2.3"
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def film(number=1, *, study=STUDY):
+    """A film as the spool kept it."""
+    return Instance(
+        sop_instance_uid=f"{study}.1.{number}",
+        sop_class_uid=DX,
+        series_instance_uid=f"{study}.2",
+        study_instance_uid=study,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=Path(f"/spool/{number}"),
+        sha256="a" * 64,
+        size=1,
+    )
+
+
+def header(*, view="PA", sop_class=DX, **other):
+    """The header of a chest film."""
+    dataset = Dataset()
+    dataset.SOPClassUID = sop_class
+    dataset.Modality = "DX" if sop_class == DX else "CT"
+    dataset.BodyPartExamined = "CHEST"
+    dataset.ViewPosition = view
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    dataset.Rows = dataset.Columns = 2048
+    for keyword, value in other.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Three callers: as usual, patient, urgent."""
+    callers = [
+        {"ae_title": "MODALITY"},
+        {"ae_title": "SLOW", "quiet_time": 30},
+        {"ae_title": "EMERGENCY", "priority": "urgent"},
+    ]
+    return load_settings(data_dir=tmp_path, receiver={"callers": callers, "quiet_time": 2})
+
+
+@pytest.fixture
+def published():
+    """The jobs that were published."""
+    return []
+
+
+@pytest.fixture
+def intake(store, settings, published):
+    """The intake on each kind of database."""
+    return Intake(store, settings, published.append)
+
+
+def arrive(intake, number=1, *, calling_ae="MODALITY", association="A1", **about):
+    """Let a film arrive on an association."""
+    return intake.instance_arrived(
+        film(number), header(**about), calling_ae=calling_ae, association_id=association
+    )
+
+
+def test_the_job_starts_when_the_association_is_released(intake, store, published):
+    """Not a moment of quiet time is waited for after a frontal film."""
+    assert arrive(intake) is Arrival.NEW
+    assert store.jobs() == []
+    (job,) = intake.association_ended("A1", "released")
+    assert published == [job]
+    assert store.job(job.id).calling_ae == "MODALITY"
+
+
+@pytest.mark.parametrize("outcome", ["aborted", "broken"])
+def test_after_a_broken_association_the_quiet_time_decides(intake, store, clock, outcome):
+    """The sender will try again; if not, the sweeper finds the study."""
+    arrive(intake)
+    assert intake.association_ended("A1", outcome) == []
+    assert store.quiet_studies(clock.move(2)) == [STUDY]
+
+
+def test_a_lateral_alone_waits_for_the_quiet_time(intake, store, clock):
+    """The frontal film may come on the next association."""
+    arrive(intake, view="LL")
+    assert intake.association_ended("A1", "released") == []
+    assert store.quiet_studies(clock.move(2)) == [STUDY]
+
+
+def test_a_caller_has_its_own_quiet_time(intake, store, clock):
+    """30 seconds for SLOW instead of 2."""
+    arrive(intake, view="LL", calling_ae="SLOW")
+    assert store.quiet_studies(clock.move(29)) == []
+    assert store.quiet_studies(clock.move(1)) == [STUDY]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"calling_ae": "EMERGENCY"},
+        {"RequestedProcedurePriority": "STAT"},
+        {"RequestAttributesSequence": None},
+    ],
+)
+def test_an_urgent_study_makes_an_urgent_job(intake, about):
+    """By calling AE title, by tag, and by the tag inside the request."""
+    if "RequestAttributesSequence" in about:
+        request = Dataset()
+        request.RequestedProcedurePriority = "HIGH"
+        about = {"RequestAttributesSequence": Sequence([request])}
+    arrive(intake, **about)
+    (job,) = intake.association_ended("A1", "released")
+    assert job.urgent
+
+
+def test_a_routine_study_is_not_urgent(intake):
+    """ROUTINE, and no word at all, overtake nobody."""
+    arrive(intake, RequestedProcedurePriority="ROUTINE")
+    (job,) = intake.association_ended("A1", "released")
+    assert not job.urgent
+
+
+def test_a_second_association_of_the_same_study_is_one_job_while_it_waits(intake, published):
+    """Two films on two associations before a worker came: one reading."""
+    arrive(intake, 1, association="A1")
+    arrive(intake, 2, association="A2")
+    assert len(intake.association_ended("A1", "released")) == 1
+    assert intake.association_ended("A2", "released") == []
+    assert len(published) == 1
+
+
+def test_a_broker_that_is_away_does_not_matter(store, settings, clock):
+    """The job is there, marked as unpublished, for the sweeper to publish."""
+
+    def refuse(_job):
+        raise BrokerUnavailable("Redis does not answer")
+
+    intake = Intake(store, settings, refuse)
+    arrive(intake)
+    (job,) = intake.association_ended("A1", "released")
+    assert [due.id for due in store.due_readings(clock(), clock())] == [job.id]
+    assert store.job(job.id).published_at is None
+
+
+def test_a_database_that_is_away_refuses_the_film(settings, free_port):
+    """The film is not kept, so the sender must not hear Success; the end of the association passes."""
+    url = f"postgresql+psycopg://wetread@127.0.0.1:{free_port()}/none"
+    intake = Intake(Store(url, busy_seconds=1), settings, lambda _: None)
+    with pytest.raises(StoreUnavailable):
+        arrive(intake)
+    assert intake.association_ended("A1", "released") == []
