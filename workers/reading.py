@@ -18,13 +18,15 @@ from typing import Final, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from dicom.errors import DicomError
 from dicom.outputs import Equipment, Output, build
 from dicom.pixels import PixelLimits
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor, SourceImage
 from dicom.select import Rules, Selection, choose
-from dicom.study import Study
+from dicom.study import Instance, Study
 from service.config import Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
 from workers.equipment import this_equipment
@@ -144,16 +146,18 @@ class Reader:
         with _reading_errors():
             clock = _Clock()
             selection = choose(study, self._rules, self._limits)
-            if selection.frame is None:
+            film = _chosen_film(selection)
+            if film is None:
                 return NotAnalysed(
-                    code=selection.reason, sentence=selection.sentence, not_read=selection.not_read
+                    code=str(selection.reason),
+                    sentence=selection.sentence,
+                    not_read=selection.not_read,
                 )
             clock.mark("decode")
-            answer = self._ask(selection, clock, cancelled)
-            content = _content(answer, selection)
+            content = _content(self._ask(film, clock, cancelled), film)
             draft = DraftReport(
                 study_instance_uid=study.study_instance_uid,
-                source=_source(selection),
+                source=_source(film),
                 revision=revision,
                 produced_at=produced_at,
                 findings_text=content.findings_text,
@@ -164,20 +168,20 @@ class Reader:
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )
-            outputs = build(draft, selection.header, selection.frame.pixels, self._equipment)
+            outputs = build(draft, film.header, film.pixels, self._equipment)
             clock.mark("outputs")
             return Drafted(
                 draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
             )
 
-    def _ask(self, selection: Selection, clock: "_Clock", cancelled: Callable[[], bool]) -> Answer:
-        task = Task.PAEDIATRIC_REPORT if selection.child else Task.REPORT
+    def _ask(self, film: "_Film", clock: "_Clock", cancelled: Callable[[], bool]) -> Answer:
+        task = Task.PAEDIATRIC_REPORT if film.child else Task.REPORT
         with self._model_is_free:
             clock.mark("wait")
             if cancelled():
                 raise ReadingCancelled("the draft is no longer wanted")
             answer = self._model.answer(
-                selection.frame.pixels, task, decoding=self._decoding, cancelled=cancelled
+                film.pixels, task, decoding=self._decoding, cancelled=cancelled
             )
         clock.mark("model")
         return answer
@@ -197,6 +201,29 @@ class _Clock:
         self._last = now
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Film:
+    """The film that was chosen; `pixels` float32 [rows, columns] in 0..1."""
+
+    instance: Instance
+    header: Dataset
+    pixels: NDArray[np.float32]
+    child: bool
+    notes: tuple[str, ...]
+
+
+def _chosen_film(selection: Selection) -> _Film | None:
+    if selection.instance is None or selection.frame is None or selection.header is None:
+        return None
+    return _Film(
+        selection.instance,
+        selection.header,
+        selection.frame.pixels,
+        selection.child,
+        selection.notes,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     """What an answer puts into a draft."""
@@ -206,12 +233,12 @@ class _Content:
     notes: tuple[str, ...]
 
 
-def _content(answer: Answer, selection: Selection) -> _Content:
+def _content(answer: Answer, film: _Film) -> _Content:
     findings, impression = sections(clean(answer.text.replace("</s>", " ")))
     if not findings + impression:
         raise PermanentReadingError("the model wrote no text for this film")
-    notes = list(selection.notes)
-    if selection.child:
+    notes = list(film.notes)
+    if film.child:
         notes.append(_CHILD_NOTE)
     if not answer.ended:
         notes.append(
@@ -222,12 +249,12 @@ def _content(answer: Answer, selection: Selection) -> _Content:
     return _Content(findings, impression, tuple(notes))
 
 
-def _source(selection: Selection) -> SourceImage:
-    rows, columns = selection.frame.pixels.shape
+def _source(film: _Film) -> SourceImage:
+    rows, columns = film.pixels.shape
     return SourceImage(
-        sop_instance_uid=selection.instance.sop_instance_uid,
-        sop_class_uid=selection.instance.sop_class_uid,
-        series_instance_uid=selection.instance.series_instance_uid,
+        sop_instance_uid=film.instance.sop_instance_uid,
+        sop_class_uid=film.instance.sop_class_uid,
+        series_instance_uid=film.instance.series_instance_uid,
         rows=rows,
         columns=columns,
     )
