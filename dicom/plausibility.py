@@ -24,7 +24,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from scipy.stats import rankdata
 
 from dicom.pixels import Frame
@@ -45,6 +44,8 @@ _CELLS: Final = 16
 _FINE: Final = 48
 _EVEN: Final = 0.03
 _MOST_TRIMMED: Final = 0.3
+_BELL: Final = np.exp(-(np.arange(-3, 4) ** 2) / 2)
+_SMOOTHING: Final = _BELL / _BELL.sum()
 
 # The left half of the template, in ten-thousandths; the right half is its mirror image.
 TEMPLATE_HALF: Final = (
@@ -109,7 +110,7 @@ def _judged(pixels: FloatPicture, measured: dict[str, float]) -> tuple[Reason | 
 def _posed(picture: FloatPicture, measured: dict[str, float]) -> tuple[Reason | None, str]:
     """Judge a picture that is neither blank nor drawn: is it an upright frontal chest?"""
     agreement = orientation_agreement(picture)
-    measured["upright"] = agreement[0, 0]
+    measured["upright"] = float(agreement[0, 0])
     if agreement.max() < UPRIGHT:
         return Reason.NOT_PLAUSIBLE, ""
     turns, negative = np.unravel_index(int(agreement.argmax()), agreement.shape)
@@ -177,7 +178,8 @@ def ridge(fine: FloatField) -> float:
     Columns are averaged over the rows of the lungs, a quarter to six tenths of the height.
     """
     rows, width = fine.shape
-    profile = ndimage.gaussian_filter(fine[round(0.25 * rows) : int(0.6 * rows)].mean(axis=0), 1)
+    profile = fine[round(0.25 * rows) : int(0.6 * rows)].mean(axis=0)
+    profile = np.convolve(np.pad(profile, 3, mode="edge"), _SMOOTHING, mode="valid")
     reach = int(0.33 * width)
     return max(
         float(

@@ -62,42 +62,27 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Selection:
-    """The film to read.
+    """The film to read, or why there is none; then instance, frame and header are None.
 
     Attributes:
-        header: Its tags, for the results to copy from.
+        header: The film's tags, for the results to copy from.
         view: "PA", "AP", or "" where the tags do not say.
         child: The patient is younger than the rules' age.
         notes: What the reader of a draft should know about the film, sentences.
         not_read: Every other object of the study, in order of arrival, and why.
+        reason: Why nothing is read, of the film that came nearest to it; None when a film is.
+        sentence: The same for a person; "" when a film is read.
     """
 
-    instance: Instance
-    frame: Frame
-    header: Dataset
-    view: str
-    child: bool
-    notes: tuple[str, ...]
     not_read: tuple[NotRead, ...]
-    reason: None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NothingToRead:
-    """The study holds no film that is read.
-
-    Attributes:
-        reason: Why, of the film that came nearest to be read.
-        sentence: The same for a person.
-        not_read: Every object of the study, in order of arrival, and why.
-    """
-
-    reason: Reason
-    sentence: str
-    not_read: tuple[NotRead, ...]
-    instance: None = None
-    frame: None = None
-    header: None = None
+    instance: Instance | None = None
+    frame: Frame | None = None
+    header: Dataset | None = None
+    view: str = ""
+    child: bool = False
+    notes: tuple[str, ...] = ()
+    reason: Reason | None = None
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +98,7 @@ class _Candidate:
     triage: Triage
 
 
-def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection | NothingToRead:
+def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection:
     """Return the film of `study` to be read, decoded, or why none is.
 
     Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
@@ -243,9 +228,7 @@ def _patient_notes(header: Dataset) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _nothing(
-    study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]
-) -> NothingToRead:
+def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:
     """Return why nothing is read: the reason of the film that came nearest to be read."""
     if any(refusal.reason is Reason.CHILD for refusal in refused.values()):
         nearest = _Refusal(Reason.CHILD, Reason.CHILD.sentence)
@@ -254,7 +237,7 @@ def _nothing(
     else:
         none = _Refusal(Reason.NO_IMAGE, "The study holds no picture.")
         nearest = min(refused.values(), key=_distance, default=none)
-    return NothingToRead(
+    return Selection(
         reason=nearest.reason,
         sentence=nearest.sentence,
         not_read=_not_read(study, refused, nearest.reason, None),
