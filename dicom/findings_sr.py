@@ -14,12 +14,14 @@ from dicom import codes, wording
 from dicom.patient_study import clean_text, value_of
 from dicom.regions import Points, located, whole_image
 from dicom.report import DraftReport, Finding, Observation, Presence
-from dicom.result_header import Equipment, new_result, tracking_uid
+from dicom.result_header import Equipment, model_words, new_result, tracking_uid
 from dicom.sr_document import (
     Relationship,
     code,
     container,
+    device_author,
     device_observer,
+    film_evidence,
     image,
     language,
     num,
@@ -28,6 +30,7 @@ from dicom.sr_document import (
     text,
     uidref,
     write_document_modules,
+    write_draft_flags,
     write_root,
 )
 
@@ -46,11 +49,12 @@ def findings_report(draft: DraftReport, source: Dataset, equipment: Equipment) -
     """
     document = new_result(draft, source, equipment, "findings", COMPREHENSIVE_SR)
     description = "AI-generated findings, not verified"
-    write_document_modules(document, draft, source, equipment, "COMPLETE", description)
+    write_document_modules(document, source, device_author(equipment), film_evidence(draft))
+    write_draft_flags(document, "COMPLETE", description)
     placed = located(draft.findings, draft.source)
     children = [
         language(),
-        *device_observer(draft, equipment),
+        *device_observer(equipment, draft.model.name, model_words(draft)),
         code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, "HAS CONCEPT MOD"),
         _image_library(draft, source),
         container(codes.IMAGING_MEASUREMENTS, _groups(draft, equipment, placed)),

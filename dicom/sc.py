@@ -61,7 +61,7 @@ def overlay(
     result.DerivationDescription = (
         f"Film resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
     )[:1024]
-    _write_pixels(result, overlay_image(draft, pixels, equipment, moment, long_edge))
+    write_pixels(result, overlay_image(draft, pixels, equipment, moment, long_edge))
     return result
 
 
@@ -77,7 +77,7 @@ def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Da
     result.BurnedInAnnotation = "YES"
     result.LossyImageCompression = "00"
     result.DerivationDescription = "Page of text: AI draft report, not verified"
-    _write_pixels(result, page_image(draft, source, result, equipment))
+    write_pixels(result, page_image(draft, source, result, equipment))
     return result
 
 
@@ -85,20 +85,25 @@ def _capture(
     draft: DraftReport, source: Dataset, equipment: Equipment, kind: OutputKind
 ) -> Dataset:
     result = new_result(draft, source, equipment, kind, SECONDARY_CAPTURE)
+    write_capture(result, equipment)
+    result.BodyPartExamined = "CHEST"
+    result.ImageComments = _COMMENT
+    result.SourceImageSequence = [source_image_item(draft)]
+    return result
+
+
+def write_capture(result: Dataset, equipment: Equipment) -> None:
+    """Say in `result`, whose header stands, that it is a Secondary Capture made by a workstation."""
     # Not the film's modality: hanging protocols would hang the copy as a film.
     result.Modality = "OT"
     result.ConversionType = "WSD"
     result.ImageType = ["DERIVED", "SECONDARY", "", "AI"]
-    result.BodyPartExamined = "CHEST"
     result.RecognizableVisualFeatures = "NO"
-    result.ImageComments = _COMMENT
-    result.SourceImageSequence = [source_image_item(draft)]
     result.DateOfSecondaryCapture = result.ContentDate
     result.TimeOfSecondaryCapture = result.ContentTime
     result.SecondaryCaptureDeviceManufacturer = lo(equipment.manufacturer)
     result.SecondaryCaptureDeviceManufacturerModelName = lo(equipment.model_name)
     result.SecondaryCaptureDeviceSoftwareVersions = result.SoftwareVersions
-    return result
 
 
 def _orientation(source: Dataset) -> list[str] | str:
@@ -116,7 +121,8 @@ def _lossy(source: Dataset) -> str:
     return "01" if value_of(source, "LossyImageCompression") == "01" else "00"
 
 
-def _write_pixels(result: Dataset, image: Image.Image) -> None:
+def write_pixels(result: Dataset, image: Image.Image) -> None:
+    """Put an 8-bit grey or RGB picture into `result`, uncompressed (PS3.3 C.7.6.3)."""
     colour = image.mode == "RGB"
     result.SamplesPerPixel = 3 if colour else 1
     result.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"

@@ -14,18 +14,21 @@ from pydicom.dataset import Dataset
 from dicom import codes, wording
 from dicom.patient_study import clean_text, overlong, value_of
 from dicom.report import DraftReport
-from dicom.result_header import Equipment, new_result
+from dicom.result_header import Equipment, model_words, new_result
 from dicom.sr_document import (
     Completion,
     code,
     container,
+    device_author,
     device_observer,
+    film_evidence,
     image,
     language,
     order_of,
     source_reference,
     text,
     write_document_modules,
+    write_draft_flags,
     write_predecessor,
     write_root,
 )
@@ -50,7 +53,8 @@ def draft_report(
     """
     document = new_result(draft, source, equipment, "draft-report", BASIC_TEXT_SR)
     description = "AI draft; not reviewed by a radiologist"
-    write_document_modules(document, draft, source, equipment, completion, description)
+    write_document_modules(document, source, device_author(equipment), film_evidence(draft))
+    write_draft_flags(document, completion, description)
     if draft.predecessor is not None:
         write_predecessor(document, draft.study_instance_uid, draft.predecessor)
     write_root(
@@ -60,7 +64,7 @@ def draft_report(
         [
             code(codes.PROCEDURE_REPORTED, codes.CHEST_RADIOGRAPH, "HAS CONCEPT MOD"),
             language(),
-            *device_observer(draft, equipment),
+            *device_observer(equipment, draft.model.name, model_words(draft)),
             *_sections(draft, source, equipment),
         ],
     )

@@ -4,7 +4,7 @@ The items are built directly: each function returns one item of a Content Sequen
 relationship to its parent is an argument. Nothing here knows a template.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from pydicom.dataelem import DataElement
@@ -27,7 +27,7 @@ from dicom.codes import (
 )
 from dicom.patient_study import clean_text, lo, value_of
 from dicom.report import DraftReport, Predecessor
-from dicom.result_header import Equipment, code_item, model_words
+from dicom.result_header import Equipment, code_item
 
 Relationship = Literal[
     "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "HAS ACQ CONTEXT", "HAS PROPERTIES",
@@ -141,15 +141,21 @@ def language() -> Dataset:
     return code(LANGUAGE, ENGLISH_US, "HAS CONCEPT MOD")
 
 
-def device_observer(draft: DraftReport, equipment: Equipment) -> list[Dataset]:
-    """Return who observed: this installation and the model in it (TID 1001, 1002, 1004)."""
+def device_observer(equipment: Equipment, *model: str) -> list[Dataset]:
+    """Return who observed: this installation (TID 1001, 1002, 1004).
+
+    Args:
+        equipment: This installation.
+        model: Name, and all that identifies it for people, of the model in it when one observed.
+    """
     context: Relationship = "HAS OBS CONTEXT"
+    name, words = model or (equipment.model_name, "")
     items = [
         code(OBSERVER_TYPE, DEVICE, context),
         uidref(DEVICE_UID, equipment.device_uid, context),
-        text(DEVICE_NAME, draft.model.name, context),
+        text(DEVICE_NAME, name, context),
         text(DEVICE_MANUFACTURER, equipment.manufacturer, context),
-        text(DEVICE_MODEL_NAME, f"{equipment.words}; {model_words(draft)}", context),
+        text(DEVICE_MODEL_NAME, "; ".join(filter(None, (equipment.words, words))), context),
     ]
     if equipment.device_serial_number:
         items.append(text(DEVICE_SERIAL_NUMBER, equipment.device_serial_number, context))
@@ -166,29 +172,34 @@ def write_root(document: Dataset, title: Code, template: str, children: Iterable
 
 
 def write_document_modules(
-    document: Dataset,
-    draft: DraftReport,
-    source: Dataset,
-    equipment: Equipment,
-    completion: Completion,
-    description: str,
+    document: Dataset, source: Dataset, author: Dataset, evidence: Iterable[Dataset]
 ) -> None:
     """Put SR Document Series and SR Document General into `document` (PS3.3 C.17.1, C.17.2).
 
-    The flags say PRELIMINARY and UNVERIFIED here and nowhere else; `outputs.encode` refuses others.
+    Args:
+        document: Has the header already; gets its flags from `write_draft_flags`.
+        source: Header of a film, for the order.
+        author: An item of Author Observer Sequence.
+        evidence: Items of Current Requested Procedure Evidence Sequence: every image of the tree.
     """
     document.Modality = "SR"
     document.ReferencedPerformedProcedureStepSequence = []
+    document.PerformedProcedureCodeSequence = []
+    document.AuthorObserverSequence = [author]
+    listed = list(evidence)
+    if listed:
+        document.CurrentRequestedProcedureEvidenceSequence = listed
+    request = _request(document, source)
+    if request is not None:
+        document.ReferencedRequestSequence = [request]
+
+
+def write_draft_flags(document: Dataset, completion: Completion, description: str) -> None:
+    """Say PRELIMINARY and UNVERIFIED; `outputs.encode` lets nothing else out."""
     document.PreliminaryFlag = "PRELIMINARY"
     document.CompletionFlag = completion
     document.CompletionFlagDescription = lo(description)
     document.VerificationFlag = "UNVERIFIED"
-    document.PerformedProcedureCodeSequence = []
-    document.AuthorObserverSequence = [_author(equipment)]
-    document.CurrentRequestedProcedureEvidenceSequence = [_evidence(draft)]
-    request = _request(document, source)
-    if request is not None:
-        document.ReferencedRequestSequence = [request]
 
 
 def write_predecessor(document: Dataset, study_uid: str, predecessor: Predecessor) -> None:
@@ -196,7 +207,7 @@ def write_predecessor(document: Dataset, study_uid: str, predecessor: Predecesso
     reference = sop_reference(predecessor.sop_class_uid, predecessor.sop_instance_uid)
     reference.PurposeOfReferenceCodeSequence = [code_item(PRELIMINARY_REPORT)]
     document.PredecessorDocumentsSequence = [
-        _hierarchy(study_uid, predecessor.series_instance_uid, reference)
+        evidence(study_uid, {predecessor.series_instance_uid: [reference]})
     ]
 
 
@@ -213,7 +224,8 @@ def _template(identifier: str) -> Dataset:
     return item
 
 
-def _author(equipment: Equipment) -> Dataset:
+def device_author(equipment: Equipment) -> Dataset:
+    """Return this installation as an item of Author Observer Sequence."""
     item = Dataset()
     item.ObserverType = "DEV"
     item.StationName = clean_text(equipment.station_name, 16)
@@ -225,20 +237,27 @@ def _author(equipment: Equipment) -> Dataset:
     return item
 
 
-def _evidence(draft: DraftReport) -> Dataset:
-    """Return the evidence: every image that a tree of ours refers to, which is the one film read."""
-    return _hierarchy(
-        draft.study_instance_uid, draft.source.series_instance_uid, source_reference(draft)
-    )
+def film_evidence(draft: DraftReport) -> list[Dataset]:
+    """Return the evidence of a draft: the one film that was read."""
+    reference = source_reference(draft)
+    return [evidence(draft.study_instance_uid, {draft.source.series_instance_uid: [reference]})]
 
 
-def _hierarchy(study_uid: str, series_uid: str, reference: Dataset) -> Dataset:
-    series = Dataset()
-    series.ReferencedSOPSequence = [reference]
-    series.SeriesInstanceUID = series_uid
+def evidence(study_uid: str, references: Mapping[str, list[Dataset]]) -> Dataset:
+    """Return one study's item of an evidence or predecessor sequence (PS3.3 C.17.2.1, table 10-4).
+
+    Args:
+        study_uid: The study.
+        references: Items of Referenced SOP Sequence by Series Instance UID.
+    """
     study = Dataset()
-    study.ReferencedSeriesSequence = [series]
     study.StudyInstanceUID = study_uid
+    study.ReferencedSeriesSequence = []
+    for series_uid, items in references.items():
+        series = Dataset()
+        series.ReferencedSOPSequence = items
+        series.SeriesInstanceUID = series_uid
+        study.ReferencedSeriesSequence.append(series)
     return study
 
 
