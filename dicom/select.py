@@ -24,7 +24,6 @@ from dicom.triage import Eligibility, Triage, triage
 
 __all__ = [
     "Eligibility",
-    "NothingToRead",
     "Reason",
     "Rules",
     "Selection",
