@@ -11,11 +11,12 @@ from service.store.ledger import Ledger
 from service.store.queries import Queries
 from service.store.scheduling import Scheduling
 from service.store.upkeep import Upkeep
+from service.store.wishes import Wishes
 
 __all__ = ["Store"]
 
 
-class Store(Arrivals, Scheduling, Jobs, Deliveries, Upkeep, Queries, Ledger):
+class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Ledger):
     """The database of one service; safe to share among threads, one for each process.
 
     Every method is one transaction and raises `StoreUnavailable` when the database is away, locked

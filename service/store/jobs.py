@@ -3,27 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom.report import DraftReport
 from service.errors import LeaseLost
-from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
-from service.models import DeliveryRow, EventRow, JobRow, ObjectRow
+from service.jobs import Action, DeliveryState, JobState
+from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Job, ResultObject
 from service.store import rows
 from service.store.moves import UNDRAFTED, Change, Moves, changed_rows
-
-_AFRESH: Final[dict[str, Any]] = {
-    "attempts": 0,
-    "first_error": "",
-    "last_error": "",
-    "not_before": None,
-    "published_at": None,
-}
-_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 class Jobs(Moves):
@@ -264,60 +255,6 @@ class Jobs(Moves):
         first = self._row(session, job_id).first_error or sentence
         return {"first_error": first, "last_error": sentence}
 
-    def cancel(self, job_id: str, actor: str, reason: str = "") -> Job:
-        """Return the job CANCELED; a worker that holds it notices and writes nothing.
-
-        Raises:
-            NotFound: There is no such job.
-            IllegalTransition: It has ended already.
-        """
-        words = reason or f"Canceled by {actor}."
-        with self._writing() as session:
-            row = self._row(session, job_id)
-            values: dict[str, Any] = {}
-            if row.state == JobState.SCHEDULED.value and row.read_through is None:
-                values["read_through"] = self._newest_film(session, row.study_instance_uid)
-            change = Change(actor=actor, code="CANCELED", reason=words, values=values)
-            self._move(session, job_id, JobState(row.state), Action.CANCEL, change)
-            self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
-            return rows.job(self._row(session, job_id))
-
-    def retry(self, job_id: str, actor: str) -> Job:
-        """Return the job on its way again: delivered once more when it has a draft, else read once more.
-
-        The sweeper publishes it at its next look.
-
-        Raises:
-            NotFound: There is no such job.
-            IllegalTransition: It has not ended, has been delivered, or its files were removed.
-        """
-        with self._writing() as session:
-            row = self._row(session, job_id)
-            state = JobState(row.state)
-            if row.removed_at is not None:
-                raise IllegalTransition("the files of this job were removed: send the study again")
-            redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
-            # Without a draft nothing of this revision left the house: its results get a new time.
-            values = _AFRESH if redeliver else _AFRESH | {"produced_at": None}
-            change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
-            action = Action.REDELIVER if redeliver else Action.RETRY
-            self._move(session, job_id, state, action, change)
-            if redeliver:
-                ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
-                self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
-            return rows.job(self._row(session, job_id))
-
-    def _set_deliveries(
-        self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState
-    ) -> None:
-        afresh = _AFRESH | {"created_at": self.now()} if target is DeliveryState.PENDING else {}
-        changed_rows(
-            session,
-            update(DeliveryRow)
-            .where(DeliveryRow.job_id == job_id, DeliveryRow.state.in_(states))
-            .values(state=target.value, lease_owner="", lease_until=None, **afresh),
-        )
-
     def previous_draft(self, job_id: str) -> Job | None:
         """Return the drafted job of the study and model that the draft of `job_id` would supersede.
 
@@ -346,24 +283,6 @@ class Jobs(Moves):
             .order_by(JobRow.revision.desc())
             .limit(1)
         )
-
-    def removed(self, job_id: str, reason: str) -> None:
-        """Note that retention removed the job's files, with a line in its history."""
-        now = self.now()
-        with self._writing() as session:
-            row = self._row(session, job_id)
-            row.removed_at = now
-            session.execute(
-                insert(EventRow).values(
-                    job_id=job_id,
-                    at=now,
-                    actor="sweeper",
-                    action="remove_files",
-                    from_state=row.state,
-                    to_state=row.state,
-                    reason=reason,
-                )
-            )
 
 
 def _object_row(job_id: str, item: ResultObject) -> ObjectRow:

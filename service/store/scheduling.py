@@ -138,21 +138,6 @@ class Scheduling(Moves):
             fence=0,
         )
 
-    def make_urgent(self, job_id: str, actor: str) -> Job:
-        """Return the job, which overtakes others from now on: the sweeper publishes it again.
-
-        Raises:
-            NotFound: There is no such job.
-        """
-        with self._writing() as session:
-            row = self._row(session, job_id)
-            if not row.urgent:
-                state = JobState(row.state)
-                row.urgent, row.updated_at, row.published_at = True, self.now(), None
-                session.flush()
-                self._event(session, job_id, "make_urgent", actor, (state, state), "")
-            return rows.job(row)
-
     def unpublished(self, job_id: str) -> None:
         """Note that no message could be sent for the job: the sweeper sends it as soon as it can."""
         with self._writing() as session:

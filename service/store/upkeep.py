@@ -123,3 +123,11 @@ class Upkeep(Moves):
                     .limit(limit)
                 )
             )
+
+    def removed(self, job_id: str, reason: str) -> None:
+        """Note that retention removed the job's files, with a line in its history."""
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            row.removed_at = self.now()
+            state = JobState(row.state)
+            self._event(session, job_id, "remove_files", "sweeper", (state, state), reason)

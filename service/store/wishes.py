@@ -1,0 +1,95 @@
+"""What a person wants of a job: end it, try it again, let it overtake."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
+from service.models import DeliveryRow
+from service.records import Job
+from service.store import rows
+from service.store.moves import Change, Moves, changed_rows
+
+_AFRESH: Final[dict[str, Any]] = {
+    "attempts": 0,
+    "first_error": "",
+    "last_error": "",
+    "not_before": None,
+    "published_at": None,
+}
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+class Wishes(Moves):
+    """Cancel, retry, urgent; each with the name of who asks in the job's history."""
+
+    def cancel(self, job_id: str, actor: str, reason: str = "") -> Job:
+        """Return the job CANCELED; a worker that holds it notices and writes nothing.
+
+        Raises:
+            NotFound: There is no such job.
+            IllegalTransition: It has ended already.
+        """
+        words = reason or f"Canceled by {actor}."
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            values: dict[str, Any] = {}
+            if row.state == JobState.SCHEDULED.value and row.read_through is None:
+                values["read_through"] = self._newest_film(session, row.study_instance_uid)
+            change = Change(actor=actor, code="CANCELED", reason=words, values=values)
+            self._move(session, job_id, JobState(row.state), Action.CANCEL, change)
+            self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
+            return rows.job(self._row(session, job_id))
+
+    def retry(self, job_id: str, actor: str) -> Job:
+        """Return the job on its way again: delivered once more when it has a draft, else read once more.
+
+        The sweeper publishes it at its next look.
+
+        Raises:
+            NotFound: There is no such job.
+            IllegalTransition: It has not ended, has been delivered, or its files were removed.
+        """
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            state = JobState(row.state)
+            if row.removed_at is not None:
+                raise IllegalTransition("the files of this job were removed: send the study again")
+            redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
+            # Without a draft nothing of this revision left the house: its results get a new time.
+            values = _AFRESH if redeliver else _AFRESH | {"produced_at": None}
+            change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
+            action = Action.REDELIVER if redeliver else Action.RETRY
+            self._move(session, job_id, state, action, change)
+            if redeliver:
+                ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
+                self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
+            return rows.job(self._row(session, job_id))
+
+    def _set_deliveries(
+        self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState
+    ) -> None:
+        afresh = _AFRESH | {"created_at": self.now()} if target is DeliveryState.PENDING else {}
+        changed_rows(
+            session,
+            update(DeliveryRow)
+            .where(DeliveryRow.job_id == job_id, DeliveryRow.state.in_(states))
+            .values(state=target.value, lease_owner="", lease_until=None, **afresh),
+        )
+
+    def make_urgent(self, job_id: str, actor: str) -> Job:
+        """Return the job, which overtakes others from now on: the sweeper publishes it again.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        with self._writing() as session:
+            row = self._row(session, job_id)
+            if not row.urgent:
+                state = JobState(row.state)
+                row.urgent, row.updated_at, row.published_at = True, self.now(), None
+                session.flush()
+                self._event(session, job_id, "make_urgent", actor, (state, state), "")
+            return rows.job(row)
