@@ -32,7 +32,7 @@ FINDING: Final = Code("121071", "DCM", "Finding")
 IMPRESSION: Final = Code("121073", "DCM", "Impression")
 BEST_ILLUSTRATION: Final = Code("121080", "DCM", "Best illustration of finding")
 
-# What was reported, in which language, by whom (TID 1204, 1001, 1002, 1004).
+# What was reported, in which language, by whom (TID 1204, 1001 to 1004).
 PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
 CHEST_RADIOGRAPH: Final = Code("399208008", "SCT", "Plain X-ray of chest")
 # A member of CID 100, which TID 1500 asks for; the chest radiograph is none.
@@ -46,6 +46,10 @@ DEVICE_NAME: Final = Code("121013", "DCM", "Device Observer Name")
 DEVICE_MANUFACTURER: Final = Code("121014", "DCM", "Device Observer Manufacturer")
 DEVICE_MODEL_NAME: Final = Code("121015", "DCM", "Device Observer Model Name")
 DEVICE_SERIAL_NUMBER: Final = Code("121016", "DCM", "Device Observer Serial Number")
+
+PERSON: Final = Code("121006", "DCM", "Person")
+PERSON_NAME: Final = Code("121008", "DCM", "Person Observer Name")
+PERSON_ORGANIZATION: Final = Code("121009", "DCM", "Person Observer's Organization Name")
 
 # The findings document (TID 1500, 1410, 1600, 4019).
 IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")

@@ -14,7 +14,7 @@ from dicom.report import DraftReport
 
 OutputKind = Literal[
     "draft-report", "findings", "overlay", "report-page",
-    "not-analysed", "not-analysed-page",
+    "not-analysed", "not-analysed-page", "verified-report",
 ]  # fmt: skip
 
 # The words that every result carries, in its content and burned into its pixels.
@@ -29,6 +29,7 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "report-page": ("images", 9400, 2),
     "not-analysed": ("not-analysed", 9600, 1),
     "not-analysed-page": ("not-analysed-page", 9700, 1),
+    "verified-report": ("verified-report", 9800, 1),
 }
 # The words that tell most come first: viewers cut after about 20 characters.
 _SERIES_DESCRIPTIONS: Final = {
@@ -37,6 +38,7 @@ _SERIES_DESCRIPTIONS: Final = {
     "images": "AI images - NOT FOR DIAGNOSIS (rev {revision})",
     "not-analysed": "AI: NOT ANALYSED - no AI result (rev {revision})",
     "not-analysed-page": "AI: NOT ANALYSED - no AI result (page, rev {revision})",
+    "verified-report": "Radiology report (verified)",
 }
 
 

@@ -22,6 +22,9 @@ from dicom.codes import (
     ENGLISH_US,
     LANGUAGE,
     OBSERVER_TYPE,
+    PERSON,
+    PERSON_NAME,
+    PERSON_ORGANIZATION,
     PRELIMINARY_REPORT,
     Code,
 )
@@ -160,6 +163,18 @@ def device_observer(equipment: Equipment, *model: str) -> list[Dataset]:
     if equipment.device_serial_number:
         items.append(text(DEVICE_SERIAL_NUMBER, equipment.device_serial_number, context))
     return items
+
+
+def person_observer(name: str, organization: str) -> list[Dataset]:
+    """Return who observed: a person (TID 1001, 1002, 1003); `name` is a PN value."""
+    context: Relationship = "HAS OBS CONTEXT"
+    named = _item("PNAME", PERSON_NAME, context)
+    named.PersonName = name
+    return [
+        code(OBSERVER_TYPE, PERSON, context),
+        named,
+        text(PERSON_ORGANIZATION, organization, context),
+    ]
 
 
 def write_root(document: Dataset, title: Code, template: str, children: Iterable[Dataset]) -> None:

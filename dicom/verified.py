@@ -1,0 +1,195 @@
+"""The verified report: what a radiologist made of a draft and answers for.
+
+FINAL, COMPLETE and VERIFIED, by a person who is named. Only that person's authenticated act may make
+one: nothing of the service or the workers imports this module, and `outputs.encode` refuses what it
+makes. The draft stays as it is; the verified report is a new document in a new series that names the
+draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Final
+
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset
+
+from dicom import codes, wording
+from dicom.errors import DatasetMismatch, InvalidOutput
+from dicom.gate import check
+from dicom.outputs import as_file
+from dicom.patient_study import clean_text, lo
+from dicom.report import DraftReport, Predecessor
+from dicom.result_header import Equipment, Origin, clock_of_film, code_item, model_words, new_object
+from dicom.sr import BASIC_TEXT_SR
+from dicom.sr_document import (
+    code,
+    container,
+    film_evidence,
+    language,
+    person_observer,
+    text,
+    write_document_modules,
+    write_predecessor,
+    write_root,
+)
+
+_FLAGS: Final = {
+    "PreliminaryFlag": "FINAL",
+    "CompletionFlag": "COMPLETE",
+    "VerificationFlag": "VERIFIED",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """The accountable person.
+
+    Attributes:
+        name: A PN value, "Family^Given".
+        organization: Where the person is accountable.
+        identifier: The person's code there, when there is one.
+    """
+
+    name: str
+    organization: str
+    identifier: codes.Code | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a person without a name or an organization: both are type 1 in the document."""
+        if not self.name.strip("^= ") or not self.organization.strip():
+            raise InvalidOutput("a verified report names its verifier and the organization")
+        if len(self.name) > 64:
+            raise InvalidOutput("the verifier's name is longer than 64 characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReport:
+    """What the radiologist signed.
+
+    Attributes:
+        draft: The draft whose text was the start.
+        preliminary: The draft's SR, as it was delivered.
+        verified_at: When the person signed, an aware time.
+        findings_text: Sentences of the findings, as signed.
+        impression_text: Sentences of the impression, as signed.
+        revision: 1 for the first signed report of the draft, then counting up.
+    """
+
+    draft: DraftReport
+    preliminary: Predecessor
+    verifier: Verifier
+    verified_at: datetime
+    findings_text: tuple[str, ...]
+    impression_text: tuple[str, ...]
+    revision: int = 1
+
+
+def verified_report(report: VerifiedReport, source: Dataset, equipment: Equipment) -> bytes:
+    """Return the signed report as a PS3.10 file, Explicit VR Little Endian.
+
+    Args:
+        report: What was signed, by whom and when.
+        source: Header of the film that the draft is about.
+        equipment: The installation at which the person signed.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: Nothing was signed, or the document does not pass the gate.
+    """
+    document = _document(report, source, equipment)
+    check(document, source)
+    buffer = BytesIO()
+    dcmwrite(buffer, as_file(document), enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> Dataset:
+    draft = report.draft
+    if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
+        raise DatasetMismatch("the film is not the one that the report is about")
+    origin = _origin(report, equipment)
+    document = new_object(origin, source, equipment, "verified-report", BASIC_TEXT_SR)
+    author = _person(report.verifier)
+    write_document_modules(document, source, author, film_evidence(draft))
+    for keyword, value in _FLAGS.items():
+        setattr(document, keyword, value)
+    document.VerifyingObserverSequence = [_verifying(report, document)]
+    write_predecessor(document, draft.study_instance_uid, report.preliminary)
+    head = [
+        code(codes.PROCEDURE_REPORTED, codes.CHEST_RADIOGRAPH, "HAS CONCEPT MOD"),
+        language(),
+        *person_observer(report.verifier.name, report.verifier.organization),
+    ]
+    children = [*head, *_sections(report, source)]
+    write_root(document, codes.DIAGNOSTIC_IMAGING_REPORT, "2000", children)
+    return document
+
+
+def _origin(report: VerifiedReport, equipment: Equipment) -> Origin:
+    draft, words = report.draft, model_words(report.draft)
+    key = (
+        draft.study_instance_uid,
+        report.preliminary.sop_instance_uid,
+        report.verifier.name,
+        report.verifier.organization,
+        report.verified_at.isoformat(),
+        "\n".join(report.findings_text),
+        "\n".join(report.impression_text),
+        equipment.device_uid,
+    )
+    return Origin(
+        study_instance_uid=draft.study_instance_uid,
+        key=key,
+        revision=report.revision,
+        produced_at=report.verified_at,
+        software=(equipment.words, words),
+        statement=f"The preliminary report was an AI draft. Model {words}.",
+    )
+
+
+def _sections(report: VerifiedReport, source: Dataset) -> Iterator[Dataset]:
+    findings = [line for line in map(clean_text, report.findings_text) if line]
+    impressions = [line for line in map(clean_text, report.impression_text) if line]
+    if not findings + impressions:
+        raise InvalidOutput("a report without any text cannot be signed")
+    described = [
+        wording.procedure(source),
+        f"An AI draft ({model_words(report.draft)}) was the preliminary report.",
+    ]
+    yield container(
+        codes.CURRENT_PROCEDURE_DESCRIPTIONS,
+        [text(codes.PROCEDURE_DESCRIPTION, line) for line in described],
+    )
+    if findings:
+        yield container(codes.FINDINGS, [text(codes.FINDING, line) for line in findings])
+    if impressions:
+        items = [text(codes.IMPRESSION, f"{n}. {line}") for n, line in enumerate(impressions, 1)]
+        yield container(codes.IMPRESSIONS, items)
+
+
+def _verifying(report: VerifiedReport, document: Dataset) -> Dataset:
+    """Return the item of Verifying Observer Sequence (PS3.3 C.17.2)."""
+    item = Dataset()
+    item.VerifyingOrganization = lo(report.verifier.organization)
+    item.VerificationDateTime = f"{clock_of_film(report.verified_at, document):%Y%m%d%H%M%S}"
+    item.VerifyingObserverName = report.verifier.name
+    item.VerifyingObserverIdentificationCodeSequence = _identifier(report.verifier)
+    return item
+
+
+def _person(verifier: Verifier) -> Dataset:
+    """Return the verifier as an item of Author Observer Sequence."""
+    item = Dataset()
+    item.ObserverType = "PSN"
+    item.PersonName = verifier.name
+    item.PersonIdentificationCodeSequence = _identifier(verifier)
+    item.InstitutionName = lo(verifier.organization)
+    item.InstitutionCodeSequence = []
+    return item
+
+
+def _identifier(verifier: Verifier) -> list[Dataset]:
+    return [code_item(verifier.identifier)] if verifier.identifier else []
