@@ -45,9 +45,14 @@ class Arrivals(threading.Thread):
     def run(self) -> None:
         """Follow the change log."""
         since = 0
-        with httpx.Client(base_url=self.url) as client:
+        # Orthanc closes an idle connection at once; a new one is cheap on loopback.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=self.url, limits=limits) as client:
             while True:
-                answer = client.get("/changes", params={"since": since, "limit": 100}).json()
+                try:
+                    answer = client.get("/changes", params={"since": since, "limit": 100}).json()
+                except httpx.TransportError:
+                    return  # Orthanc was stopped: the benchmark is over
                 for change in answer["Changes"]:
                     if change["ChangeType"] == "NewInstance":
                         self._note(client, change["ID"])
