@@ -18,6 +18,8 @@ _HTJ2K: Final = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (201, 202, 2
 # SOF0..SOF15 without DHT, JPG and DAC (ISO/IEC 10918-1 B.1.1.3), and SOF55 of JPEG-LS.
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _STANDALONE_MARKERS: Final = frozenset(range(0xD0, 0xDA)) - {0xD9} | {0x01}
+# Bytes that an RLE segment may inflate to without being measured first.
+_UNMEASURED: Final = 2**27
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,22 @@ def _check_rle(frame: bytes, pixels: int, segments: int) -> None:
     if edges[0] < 64 or edges != sorted(edges):
         raise PixelError("the RLE segments lie outside of the picture")
     for start, end in pairwise(edges):
-        # A literal run costs one byte more than it gives, so an honest segment is hardly longer than
-        # what it inflates to, while each two bytes of a dishonest one inflate to 128.
-        if end - start > 2 * pixels + 64:
-            raise LimitExceeded("an RLE segment holds more than the picture can need")
         if 64 * (end - start) < pixels:
             raise PixelError("an RLE segment is too short for the picture")
+        # Each two bytes of a dishonest segment inflate to 128, so a long one is measured first.
+        if 64 * (end - start) > _UNMEASURED and _unpacked(frame, start, end) > 2 * pixels:
+            raise LimitExceeded("an RLE segment inflates to more than the picture")
+
+
+def _unpacked(frame: bytes, at: int, end: int) -> int:
+    """Return how many bytes the PackBits segment at `at` inflates to (PS3.5 G.3.2)."""
+    length = 0
+    while at < end:
+        head = frame[at]
+        if head < 128:
+            length += head + 1
+            at += head + 2
+        else:
+            length += 257 - head if head > 128 else 0
+            at += 2 if head > 128 else 1
+    return length

@@ -119,7 +119,7 @@ def read_pixel_elements(
     try:
         with path.open("rb") as file:
             header, source, at = _read(file, path.stat().st_size, limits)
-            source.grow(min(source.size, max_bytes + 1))
+            source.grow(max(len(source.bytes), min(source.size, max_bytes + 1)))
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
     if len(source.bytes) > max_bytes:

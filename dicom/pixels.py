@@ -35,9 +35,10 @@ Stored = NDArray[np.integer[Any]]
 
 # Decoders raise these on bytes that are not what they say, besides what pydicom itself raises.
 _DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError)
-# Where several plugins could, the one that reads all bit depths, or the faster one.
+# Where several plugins could: the one that reads all bit depths; for RLE the one that raises on
+# damaged segments, where pylibjpeg's panics past every `except`.
 _PLUGIN: Final = {
-    RLELossless: "pylibjpeg",
+    RLELossless: "pydicom",
     JPEG2000: "pylibjpeg",
     JPEG2000Lossless: "pylibjpeg",
     JPEGExtended12Bit: "pylibjpeg",

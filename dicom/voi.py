@@ -19,8 +19,9 @@ from dicom.errors import PixelError
 FloatTable = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-# A VOI transformation misses the pixels when it clips more of them than this ...
-_MOST: Final = 0.5
+# A VOI transformation misses the pixels when it clips more of them than this (a child on a large
+# detector leaves most of it to air, and rightly clipped) ...
+_MOST: Final = 0.8
 # ... or when what lies between the 5th and the 95th percentile is shown with less contrast than this.
 _FLAT: Final = 0.15
 # Where no VOI is given nobody chose that contrast, so more is asked before the full range is kept.
