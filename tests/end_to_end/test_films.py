@@ -111,12 +111,13 @@ def _likeness(ours, theirs):
 
 
 def test_a_negative_is_not_read(site, films, own_study):
-    """A film whose header turns it into a negative ends NOT_ANALYSED, and says that it is inverted."""
+    """A film whose header turns it into a negative ends NOT_ANALYSED, and says that it is a negative."""
     path = own_study(films / "rsna_pa_header-only-mono1_jpegbaseline8.dcm")
     site.store_scu(path)
     job = site.settled(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))
     assert job.state is JobState.NOT_ANALYSED
-    assert "invert" in job.reason.lower()
+    assert job.reason_code == "INVERTED"
+    assert "negative" in job.reason
 
 
 @pytest.mark.parametrize(
