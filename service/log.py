@@ -49,6 +49,9 @@ def configure_logging(settings: Log, *, process: str) -> None:
     root.setLevel(level)
     # A level on their loggers would not last: pydicom sets its own when it is imported.
     handler.addFilter(_quotes_nobody)
+    # These tell of every message and of every look at the database; we log what they mean.
+    for name in ("alembic", "celery"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # The same words would go to standard error past the log.
     warnings.filterwarnings("ignore", module="pydicom")
     structlog.contextvars.bind_contextvars(process=process)

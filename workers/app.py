@@ -9,11 +9,13 @@ import secrets
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 
 from service.config import Settings
 from service.destinations import destinations
@@ -119,6 +121,8 @@ class _Worker:
         register_read(self._app, work)
 
     def _consume(self) -> None:
+        # Celery warns root of pickled messages; only JSON is accepted here.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
         reading, delivery = self._settings.reading, self._settings.delivery
