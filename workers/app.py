@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, signals
-from celery.platforms import SecurityWarning
 
 from service.config import Settings
 from service.destinations import destinations
@@ -122,7 +121,7 @@ class _Worker:
 
     def _consume(self) -> None:
         # Celery warns root of pickled messages; only JSON is accepted here.
-        warnings.filterwarnings("ignore", category=SecurityWarning)
+        warnings.filterwarnings("ignore", message=".*superuser privileges")
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
         reading, delivery = self._settings.reading, self._settings.delivery
