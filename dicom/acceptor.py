@@ -1,31 +1,32 @@
-"""What the storage SCP needs from inside pynetdicom, all of it in one place.
+"""What the storage SCP needs from inside pynetdicom on the plain path.
 
-pynetdicom's own server keeps five connections waiting, reads 4,096 bytes at a time, believes any PDU
-length and assembles data sets in memory. Here each accepted association gets a socket that reads whole
-PDUs up to a bound and a DIMSE provider that passes data set fragments on as they come.
+pynetdicom's own server reads 4,096 bytes at a time, believes any PDU length and assembles data sets in
+memory. Here each accepted association gets a socket that reads whole PDUs up to a bound and a DIMSE
+provider that passes data set fragments on as they come. `dicom/fast.py` does the same with less work.
 """
 
 import logging
+import select
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
-from socketserver import TCPServer
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom.header import PYDICOM_ERRORS
 from dicom.spool import Announced, Incoming
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from pynetdicom.transport import AssociationSocket
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -34,50 +35,112 @@ _config.LOG_HANDLER_LEVEL = "none"
 
 MAXIMUM_PDU: Final = 256 * 2**10
 # No command of the services that we offer comes near this.
-_MAXIMUM_COMMAND: Final = 64 * 2**10
+MAXIMUM_COMMAND: Final = 64 * 2**10
 
 
 class Hooks(Protocol):
     """What happens on each accepted connection; called from its threads."""
 
+    request_seconds: float
     idle_seconds: float
 
     def announced(self, association: Association, announced: Announced) -> Incoming:
         """Return where the data set goes that a C-STORE command announces."""
 
+    def stored(
+        self, association: Association, incoming: Incoming | None, context_class: str
+    ) -> tuple[int, str]:
+        """Return status and comment for a data set that came in full; never raises."""
+
     def ended(self, association: Association) -> None:
         """The association is over and its thread ends."""
 
 
-class AcceptorServer(ThreadedAssociationServer):
-    """pynetdicom's server with a queue for a morning's rush of connections."""
+class PlainSocket(AssociationSocket):
+    """pynetdicom's socket, reading as much at once as there is of a PDU, and no PDU beyond a bound."""
 
-    request_queue_size = 512
-    daemon_threads = True
+    @property
+    def ready(self) -> bool:
+        """Whether reading would not wait; unlike select(), for any number of open files."""
+        return self.wait(0)
 
-    def shutdown(self) -> None:
-        """Stop listening; associations go on."""
-        TCPServer.shutdown(self)
-        self.server_close()
+    def wait(self, seconds: float) -> bool:
+        """Return whether bytes, or the end of the connection, come within `seconds`."""
+        if self.socket is None or not self._is_connected:
+            return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(max(0, int(seconds * 1000))))
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Return so many bytes, or fewer when the peer closed the connection.
+
+        Raises:
+            OSError: A PDU longer than we agreed to take, or the peer was silent for too long.
+        """
+        if nr_bytes > MAXIMUM_PDU:
+            raise OSError("the peer announced a PDU longer than the negotiated maximum")
+        received = bytearray(nr_bytes)
+        view = memoryview(received)
+        while view:
+            count = self._receive_into(view)
+            if not count:
+                return received[: nr_bytes - len(view)]
+            view = view[count:]
+        return received
+
+    def _shutdown_socket(self) -> None:
+        """Close it even when the peer is gone already, which pynetdicom forgets."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+    def _receive_into(self, view: memoryview) -> int:
+        if self.socket is None:
+            return 0
+        return self.socket.recv_into(view)
 
 
 class IncomingConnection(RequestHandler):
     """Makes an accepted connection an association that streams to the spool."""
 
-    def __init__(self, *args: Any, hooks: Hooks) -> None:  # noqa: ANN401 - socketserver's own
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - socketserver's own
+        hooks: Hooks,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self._hooks = hooks
+        self._tls = tls
         super().__init__(*args)
 
-    def _create_association(self) -> Association:
+    def setup(self) -> None:
+        """Set up the connection; on the TLS port, secure it.
+
+        Raises:
+            OSError: The peer cannot or will not, or not in time.
+        """
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            self.request.settimeout(self._hooks.request_seconds)
+            self.request = self._tls().wrap_socket(self.request, server_side=True)
         # A sender that stops in the middle of a PDU would otherwise hold its thread for ever.
         self.request.settimeout(self._hooks.idle_seconds)
+
+    def handle(self) -> None:
+        """Begin the association, in threads of its own."""
+        self._create_association().start()
+
+    def _create_association(self) -> Association:
         association = super()._create_association()
-        association.dimse = StreamingDIMSE(association, self._hooks.announced)
-        # pynetdicom makes both objects itself; only their methods can be exchanged.
-        transport = cast("AssociationSocket", association.dul.socket)
-        transport.recv = partial(_read_exactly, self.request)  # type: ignore[method-assign]
-        run = partial(_run, association.run, association, self._hooks)
+        association.dimse = StreamingDIMSE(association, self._hooks)
+        association.dul.event_queue.queue.clear()
+        association.dul.socket = PlainSocket(association, client_socket=self.request)
+        # pynetdicom makes the object itself; only its method can be exchanged.
+        run = partial(run_to_the_end, association.run, association, self._hooks)
         association.run = run  # type: ignore[method-assign]
         # What is durable was acknowledged; a process that stops need not wait for dead peers.
         association.daemon = association.dul.daemon = True
@@ -87,17 +150,16 @@ class IncomingConnection(RequestHandler):
 class StreamingDIMSE(DIMSEServiceProvider):
     """Passes the fragments of a C-STORE data set to the spool instead of collecting them."""
 
-    def __init__(
-        self,
-        association: Association,
-        announced: Callable[[Association, Announced], Incoming],
-    ) -> None:
+    def __init__(self, association: Association, hooks: Hooks) -> None:
         super().__init__(association)
-        self._announced = announced
+        self._hooks = hooks
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of one P-DATA-TF one by one: a command may end where its data begin."""
         for context_id, fragment in primitive.presentation_data_value_list:
+            if self._is_out_of_turn(context_id, fragment):
+                self._refuse("fragments of another message between those of one")
+                return
             single = P_DATA()
             # pynetdicom declares tuples and wants lists.
             single.presentation_data_value_list = [[context_id, fragment]]  # type: ignore[list-item]
@@ -109,13 +171,22 @@ class StreamingDIMSE(DIMSEServiceProvider):
             if self.message is not None:
                 self._direct(self.message)
 
+    def _is_out_of_turn(self, context_id: int, fragment: bytes) -> bool:
+        """Return whether it belongs to no message, or to another than the one begun (PS3.8 E.2)."""
+        message = self.message
+        awaits_data = message is not None and type(message) is not DIMSEMessage
+        is_data = bool(fragment) and not fragment[0] & 1
+        return awaits_data != is_data or (
+            message is not None and awaits_data and context_id != message.context_id
+        )
+
     def _direct(self, message: DIMSEMessage) -> None:
         if isinstance(message, C_STORE_RQ):
             if not isinstance(message.data_set, DatasetStream):
                 message.data_set = DatasetStream(self._incoming(message))
             return
         parts = (message.encoded_command_set, message.data_set)
-        if any(part and part.tell() > _MAXIMUM_COMMAND for part in parts):
+        if any(part and part.tell() > MAXIMUM_COMMAND for part in parts):
             self._refuse("a message longer than any that this service knows")
 
     def _refuse(self, what: str) -> None:
@@ -129,7 +200,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
             for context in self.assoc.accepted_contexts
             if context.context_id == message.context_id
         ]
-        return self._announced(
+        return self._hooks.announced(
             self.assoc,
             Announced(
                 sop_class_uid=str(message.command_set.get("AffectedSOPClassUID", "")),
@@ -154,25 +225,8 @@ class DatasetStream(BytesIO):
         return view.nbytes
 
 
-def _read_exactly(connection: socket.socket, length: int) -> bytearray:
-    """Return `length` bytes, or fewer when the peer closed the connection.
-
-    Raises:
-        OSError: A PDU longer than we agreed to take, or the peer was silent for too long.
-    """
-    if length > MAXIMUM_PDU:
-        raise OSError("the peer announced a PDU longer than the negotiated maximum")
-    received = bytearray(length)
-    view = memoryview(received)
-    while view:
-        count = connection.recv_into(view)
-        if not count:
-            return received[: length - len(view)]
-        view = view[count:]
-    return received
-
-
-def _run(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
+def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
+    """Run an association and tell the hooks when it is over, whatever happens."""
     try:
         run()
     finally:

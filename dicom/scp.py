@@ -22,10 +22,12 @@ from pynetdicom import AE, evt
 from pynetdicom import association as dul
 from pynetdicom.pdu_primitives import A_ABORT
 
-from dicom.acceptor import MAXIMUM_PDU, AcceptorServer, DatasetStream, IncomingConnection
+from dicom import fast
+from dicom.acceptor import MAXIMUM_PDU, DatasetStream, IncomingConnection
 from dicom.errors import DatasetMismatch, DicomError, InvalidDataset
 from dicom.header import check_identity, read_header
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.listener import DoorSettings, Listener
 from dicom.spool import Announced, Incoming, Spool
 from dicom.study import Instance
 
@@ -69,6 +71,7 @@ class Refusal(Enum):
     CALLED_AE_NOT_RECOGNIZED = (1, 1, 7)
     NO_REASON_GIVEN = (2, 1, 1)
     TEMPORARY_CONGESTION = (2, 3, 1)
+    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,8 @@ class ScpSettings:
         max_associations: At the same time; one more is rejected as over the local limit.
         request_seconds: How long a connection may stay without an association request.
         idle_seconds: How long an association may be silent.
+        fast: Receive by `dicom.fast`, where that is written for the pynetdicom that is installed.
+        shared_port: Other processes may listen on the same port.
     """
 
     ae_title: str
@@ -117,6 +122,13 @@ class ScpSettings:
     max_associations: int = 256
     request_seconds: float = 15.0
     idle_seconds: float = 120.0
+    fast: bool = True
+    shared_port: bool = False
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the fast path is in force."""
+        return self.fast and fast.IS_USABLE
 
 
 @dataclass(slots=True)
@@ -128,6 +140,7 @@ class _Session:
     peer_aborted: bool = False
     ended: bool = False
     incoming: set[Incoming] = field(default_factory=set)
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class StorageSCP:
@@ -135,11 +148,12 @@ class StorageSCP:
 
     def __init__(self, settings: ScpSettings, spool: Spool, handler: StorageHandler) -> None:
         self.idle_seconds = settings.idle_seconds
+        self.request_seconds = settings.request_seconds
         self._settings = settings
         self._spool = spool
         self._handler = handler
         self._sessions: dict[dul.Association, _Session] = {}
-        self._server: AcceptorServer | None = None
+        self._server: Listener | None = None
 
     @property
     def port(self) -> int:
@@ -155,25 +169,33 @@ class StorageSCP:
         Raises:
             OSError: The address cannot be bound.
         """
-        entity = _entity(self._settings)
-        self._server = server = AcceptorServer(
-            entity,
-            (self._settings.host, self._settings.port),
-            self._settings.ae_title,
-            entity.supported_contexts,
-            request_handler=partial(IncomingConnection, hooks=self),
+        self._server = server = self._listener()
+        threading.Thread(
+            target=server.serve_forever, args=(0.5,), name="listener", daemon=True
+        ).start()
+
+    def _listener(self) -> Listener:
+        settings = self._settings
+        connection = fast.FastConnection if settings.is_fast else IncomingConnection
+        door = DoorSettings(
+            address=(settings.host, settings.port),
+            shared=settings.shared_port,
+            silent_seconds=settings.request_seconds,
+            max_silent=4 * settings.max_associations,
+            max_open=4 * settings.max_associations,
+        )
+        return Listener(
+            _entity(settings),
+            door,
+            request_handler=partial(connection, hooks=self),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ESTABLISHED, self._on_established),
-                (evt.EVT_REJECTED, self._on_limit),
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_ACSE_RECV, self._on_acse),
                 (evt.EVT_RELEASED, self._on_released),
             ],
         )
-        threading.Thread(
-            target=server.serve_forever, args=(0.1,), name="listener", daemon=True
-        ).start()
 
     def stop(self, timeout: float) -> None:
         """Take no new association, let running ones finish for `timeout` seconds, abort the rest."""
@@ -181,13 +203,16 @@ class StorageSCP:
             return
         deadline = time.monotonic() + timeout
         self._server.shutdown()
-        for association in list(self._sessions):
-            association.join(max(0.0, deadline - time.monotonic()))
-        left = list(self._sessions)
+        running = dict(self._sessions)
+        for session in running.values():
+            session.over.wait(max(0.0, deadline - time.monotonic()))
+        left = [
+            association for association, session in running.items() if not session.over.is_set()
+        ]
         for association in left:
             association.abort(block=False)
         for association in left:
-            association.join(1.0)
+            running[association].over.wait(1.5)
         self._server = None
 
     def announced(self, association: dul.Association, announced: Announced) -> Incoming:
@@ -204,6 +229,7 @@ class StorageSCP:
         for incoming in session.incoming:
             incoming.discard()
         self._end(session, "aborted" if session.peer_aborted else "broken")
+        session.over.set()
 
     def _on_requested(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
@@ -224,22 +250,20 @@ class StorageSCP:
 
     def _admit(self, association: IncomingAssociation) -> Refusal | None:
         try:
-            return self._handler.admit(association)
+            refusal = self._handler.admit(association)
         except Exception as error:  # noqa: BLE001 - the edge: who cannot be checked does not come in
             _log_unexpected(error, association)
             return Refusal.NO_REASON_GIVEN
+        limit = self._settings.max_associations
+        if refusal is None and len(self._sessions) >= limit:
+            LOGGER.warning(
+                "association refused: %s: more than %d at once", association.calling_ae, limit
+            )
+            return Refusal.LOCAL_LIMIT_EXCEEDED
+        return refusal
 
     def _on_established(self, event: evt.Event) -> None:
         self._sessions[event.assoc].established = True
-
-    def _on_limit(self, event: evt.Event) -> None:
-        session = self._sessions.get(event.assoc)
-        if session:
-            LOGGER.warning(
-                "association refused: %s: more than %d at once",
-                session.association.calling_ae,
-                self._settings.max_associations,
-            )
 
     def _on_acse(self, event: evt.Event) -> None:
         session = self._sessions.get(event.assoc)
@@ -259,12 +283,23 @@ class StorageSCP:
             _log_unexpected(error, session.association)
 
     def _on_store(self, event: evt.Event) -> Dataset:
-        """Return the response's status; the one place where a C-STORE may fail in any way."""
-        session = self._sessions[event.assoc]
         stream = getattr(event.request, "DataSet", None)
         incoming = stream.incoming if isinstance(stream, DatasetStream) else None
+        return _status(*self.stored(event.assoc, incoming, event.context.abstract_syntax))
+
+    def stored(
+        self, association: dul.Association, incoming: Incoming | None, context_class: str
+    ) -> tuple[int, str]:
+        """Return the response's status and comment; the one place where a C-STORE may fail in any way.
+
+        Args:
+            association: On which it came.
+            incoming: Its data set; None when there was none.
+            context_class: SOP Class of the presentation context.
+        """
+        session = self._sessions[association]
         try:
-            self._store(incoming, event.context.abstract_syntax, session.association)
+            self._store(incoming, context_class, session.association)
         except DicomError as error:
             LOGGER.warning(
                 "object refused: 0x%04X %s (from %s)",
@@ -272,15 +307,15 @@ class StorageSCP:
                 error,
                 session.association.calling_ae,
             )
-            return _status(error.status, str(error))
+            return error.status, _comment(str(error))
         except Exception as error:  # noqa: BLE001 - the edge: a bug must not end as Success
             _log_unexpected(error, session.association)
-            return _status(_PROCESSING_FAILURE, "internal error")
+            return _PROCESSING_FAILURE, "internal error"
         finally:
             if incoming is not None:
                 incoming.discard()
                 session.incoming.discard(incoming)
-        return _status(0x0000)
+        return 0x0000, ""
 
     def _store(
         self, incoming: Incoming | None, context_class: str, association: IncomingAssociation
@@ -310,7 +345,7 @@ def _entity(settings: ScpSettings) -> AE:
     entity = AE(ae_title=settings.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.maximum_associations = settings.max_associations
+    entity.maximum_associations = 2**31  # counted by us, without a walk over all threads
     entity.maximum_pdu_size = MAXIMUM_PDU - 6
     entity.acse_timeout = settings.request_seconds
     entity.dimse_timeout = entity.network_timeout = settings.idle_seconds
@@ -328,12 +363,16 @@ def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Annou
         raise DatasetMismatch("SOP Class UID differs between command and data set")
 
 
-def _status(code: int, comment: str = "") -> Dataset:
+def _comment(sentence: str) -> str:
+    """Return `sentence` as LO: 64 characters of the default repertoire, no backslash (PS3.5 6.2)."""
+    return re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", sentence)[:64]
+
+
+def _status(code: int, comment: str) -> Dataset:
     status = Dataset()
     status.Status = code
     if comment:
-        # LO: 64 characters of the default repertoire, no backslash (PS3.7 C, PS3.5 6.2).
-        status.ErrorComment = re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", comment)[:64]
+        status.ErrorComment = comment
     return status
 
 

@@ -13,7 +13,7 @@ import hashlib
 import os
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from dicom.study import Instance
 
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
+_PIECES: Final = 512  # below IOV_MAX of every Linux
 _TEMPORARY: Final = "tmp"
 _LOCKS: Final = "locks"
 
@@ -78,7 +79,7 @@ class Incoming:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
             # Held as long as we live: recover() takes what nobody holds for a leftover.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            _write_all(self._descriptor, file_meta(self.announced))
+            _write_all(self._descriptor, [file_meta(self.announced)])
         except OSError as error:
             self.fail(_out_of_resources(error))
 
@@ -89,18 +90,23 @@ class Incoming:
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append bytes of the data set."""
+        self.write_all([fragment])
+
+    def write_all(self, fragments: Sequence[bytes | memoryview]) -> None:
+        """Append the bytes of several fragments in their order."""
         if self._descriptor is None or self.fault:
             return
-        self.size += len(fragment)
+        self.size += sum(map(len, fragments))
         if self.size > self._max_bytes:
             self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
             return
         try:
-            _write_all(self._descriptor, fragment)
+            _write_all(self._descriptor, fragments)
         except OSError as error:
             self.fail(_out_of_resources(error))
             return
-        self._hash.update(fragment)
+        for fragment in fragments:
+            self._hash.update(fragment)
 
     def fail(self, fault: DicomError) -> None:
         """Give the disk space back at once and remember why."""
@@ -303,10 +309,15 @@ def _out_of_resources(error: OSError) -> OutOfResources:
     return OutOfResources(f"the spool cannot be written ({name})")
 
 
-def _write_all(descriptor: int, content: bytes | memoryview) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _write_all(descriptor: int, fragments: Sequence[bytes | memoryview]) -> None:
+    for start in range(0, len(fragments), _PIECES):
+        pieces = fragments[start : start + _PIECES]
+        written = os.writev(descriptor, pieces)
+        for piece in pieces:
+            view = memoryview(piece)[written:]
+            written = max(0, written - len(piece))
+            while view:
+                view = view[os.write(descriptor, view) :]
 
 
 def _make_folder(folder: Path, root: Path) -> None:

@@ -10,10 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from pydicom.uid import UID
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
@@ -77,9 +78,9 @@ def handler():
     return Recorder()
 
 
-@pytest.fixture
-def scp(spool, handler):
-    """A running SCP on a free port."""
+@pytest.fixture(params=["fast", "plain"])
+def scp(request, spool, handler):
+    """A running SCP on a free port, on each of the two ways of receiving."""
     server = StorageSCP(
         ScpSettings(
             ae_title="WETREAD",
@@ -87,6 +88,7 @@ def scp(spool, handler):
             port=0,
             storage_classes=(SECONDARY_CAPTURE,),
             max_associations=64,
+            fast=request.param == "fast",
         ),
         spool,
         handler,
@@ -122,6 +124,21 @@ def associate(scp, *contexts, calling="MODALITY", called="WETREAD"):
     return link
 
 
+def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
+    """Return what the SCP answers to an association request; pynetdicom misses a fast rejection."""
+
+    def item(kind: int, body: bytes) -> bytes:
+        return struct.pack(">BxH", kind, len(body)) + body
+
+    context = bytes([1, 0, 0, 0]) + item(0x30, CR.encode()) + item(0x40, EXPLICIT.encode())
+    user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4")
+    body = struct.pack(">HH16s16s32x", 1, 0, called.encode().ljust(16), calling.encode().ljust(16))
+    body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, user)
+    with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
+        connection.sendall(struct.pack(">BxL", 1, len(body)) + body)
+        return connection.recv(4096)
+
+
 def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: str):
     """Send data set bytes as they are and return the response's status."""
     request = C_STORE()
@@ -135,11 +152,15 @@ def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: s
         for each in association.accepted_contexts
         if (each.abstract_syntax, each.transfer_syntax[0]) == (sop_class, syntax)
     )
-    association._reactor_checkpoint.clear()
-    association.dimse.send_msg(request, context.context_id)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    return response
+    answers: Queue = Queue()
+    # Not get_msg(): the association's own thread sometimes takes the response first.
+    heard = (evt.EVT_DIMSE_RECV, lambda event: answers.put(event.message.command_set))
+    association.bind(*heard)
+    try:
+        association.dimse.send_msg(request, context.context_id)
+        return answers.get(timeout=20)
+    finally:
+        association.unbind(*heard)
 
 
 def send_file(scp, path: Path, content: bytes | None = None, **association):
@@ -223,22 +244,11 @@ def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool
     assert len(files(spool)) == 2
 
 
-@pytest.mark.parametrize(
-    ("refusal", "words"),
-    [
-        (Refusal.CALLING_AE_NOT_RECOGNIZED, "Calling AE title not recognised"),
-        (Refusal.CALLED_AE_NOT_RECOGNIZED, "Called AE title not recognised"),
-        (Refusal.TEMPORARY_CONGESTION, "Temporary congestion"),
-    ],
-)
-def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal, words):
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal):
     """The rejection carries result, source and reason of PS3.8 table 9-21."""
     handler.refuse = refusal
-    link = associate(scp, (CR, EXPLICIT), calling="STRANGER")
-    assert link.is_rejected
-    answer = link.acceptor.primitive
-    assert (answer.result, answer.result_source, answer.diagnostic) == refusal.value
-    assert answer.reason_str == words
+    assert knock(scp, calling="STRANGER") == struct.pack(">BxLxBBB", 3, 4, *refusal.value)
     assert handler.admitted[0].calling_ae == "STRANGER"
     assert handler.admitted[0].address == "127.0.0.1"
 
@@ -254,9 +264,7 @@ def test_a_refused_echoscu_says_why(scp, handler, dcmtk):
 def test_a_handler_that_breaks_lets_nobody_in(scp, handler, monkeypatch):
     """Who cannot be checked is turned away for now."""
     monkeypatch.setattr(handler, "admit", lambda _: 1 / 0)
-    link = associate(scp, (CR, EXPLICIT))
-    assert link.is_rejected
-    assert link.acceptor.primitive.result == 0x02
+    assert knock(scp) == struct.pack(">BxLxBBB", 3, 4, *Refusal.NO_REASON_GIVEN.value)
 
 
 @pytest.mark.parametrize(
@@ -444,13 +452,12 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
         handler,
     )
     server.start()
-    links = [associate(server, (CR, EXPLICIT)) for _ in range(3)]
+    links = [associate(server, (CR, EXPLICIT)) for _ in range(2)]
     try:
-        assert [link.is_established for link in links] == [True, True, False]
-        answer = links[2].acceptor.primitive
-        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+        assert all(link.is_established for link in links)
+        assert knock(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
     finally:
-        for link in links[:2]:
+        for link in links:
             link.release()
         server.stop(5)
 

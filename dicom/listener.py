@@ -1,0 +1,184 @@
+"""The door: connections wait here, without a thread, until they say their first byte.
+
+pynetdicom's server gives each connection two threads before it has said anything and keeps five in the
+queue. Here a thread begins when bytes have come; a connection that stays silent is closed after a while,
+and when too many are silent the one that has been so for longest goes first.
+"""
+
+import errno
+import logging
+import selectors
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pynetdicom import AE
+from pynetdicom.transport import ThreadedAssociationServer
+
+LOGGER: Final = logging.getLogger(__name__)
+
+# accept() failed because of us or the machine, not of the peer; it will be tried again.
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_ACCEPTED_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """How connections are taken.
+
+    Attributes:
+        address: Host and port; port 0 takes a free one.
+        shared: Other processes may listen on the same port (SO_REUSEPORT).
+        silent_seconds: How long a connection may stay without saying anything.
+        max_silent: So many may do so at once.
+        max_open: Connections that have said something, at once; one more is closed.
+    """
+
+    address: tuple[str, int]
+    shared: bool
+    silent_seconds: float
+    max_silent: int
+    max_open: int
+
+
+class Listener(ThreadedAssociationServer):
+    """Accepts connections; hands each to a request handler, in a thread, once bytes have come."""
+
+    request_queue_size = 1024
+    daemon_threads = True
+    # Threads that are over are nobody's business; socketserver would keep a list of them.
+    block_on_close = False
+
+    def __init__(self, entity: AE, door: DoorSettings, **arguments: Any) -> None:  # noqa: ANN401 - pynetdicom's own
+        """Bind the address.
+
+        Raises:
+            OSError: It cannot be bound.
+        """
+        self._door = door
+        self._waiting: dict[socket.socket, tuple[Any, float]] = {}
+        self._open = 0
+        self._turn = threading.Lock()
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._wakened = socket.socketpair()
+        super().__init__(
+            entity, door.address, entity.ae_title, entity.supported_contexts, **arguments
+        )
+
+    def server_bind(self) -> None:
+        """Bind, if so set together with other processes."""
+        listening = self._listening()
+        if self._door.shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+        listening.setblocking(False)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept until `shutdown`; `poll_interval` is how late a silent connection may be closed."""
+        listening = self._listening()
+        self._selector.register(listening, selectors.EVENT_READ)
+        self._selector.register(self._wakened, selectors.EVENT_READ)
+        try:
+            while not self._stopping:
+                for key, _ in self._selector.select(poll_interval if self._waiting else None):
+                    if key.fileobj is listening:
+                        self._accept(listening)
+                    elif key.fileobj is not self._wakened and isinstance(
+                        key.fileobj, socket.socket
+                    ):
+                        self._begin(key.fileobj)
+                self._close_silent()
+        finally:
+            self._end()
+
+    def shutdown(self) -> None:
+        """Stop listening and close who has said nothing yet; associations go on."""
+        self._stopping = True
+        self._wake.send(b"\0")
+        self._stopped.wait(10)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's own
+        """Close a connection whatever state it is in."""
+        request.close()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        """Serve one connection; returns when its association is over, or goes on in its own thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._turn:
+                self._open -= 1
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        """Log the kind of error only; socketserver would print it with all that it quotes."""
+        del request
+        error = sys.exc_info()[0]
+        LOGGER.warning(
+            "a connection from %s failed: %s", client_address[0], error and error.__name__
+        )
+
+    def _listening(self) -> socket.socket:
+        if self.socket is None:
+            raise OSError("the listener is closed")
+        return self.socket
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                connection, address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED and not self._close_oldest():
+                    time.sleep(0.05)
+                return
+            self._waiting[connection] = (address, time.monotonic() + self._door.silent_seconds)
+            self._selector.register(connection, selectors.EVENT_READ)
+            if len(self._waiting) > self._door.max_silent:
+                self._close_oldest()
+
+    def _begin(self, connection: socket.socket) -> None:
+        address, _ = self._waiting.pop(connection)
+        self._selector.unregister(connection)
+        with self._turn:
+            full = self._open >= self._door.max_open
+            self._open += not full
+        if full:
+            LOGGER.warning("a connection from %s was closed: too many at once", address[0])
+            connection.close()
+            return
+        threading.Thread(
+            target=self.process_request_thread,
+            args=(connection, address),
+            name="association",
+            daemon=True,
+        ).start()
+
+    def _close_silent(self) -> None:
+        now = time.monotonic()
+        # In order of arrival, and all with the same patience: the first ones end first.
+        while self._waiting and next(iter(self._waiting.values()))[1] <= now:
+            self._close_oldest()
+
+    def _close_oldest(self) -> bool:
+        if not self._waiting:
+            return False
+        oldest = next(iter(self._waiting))
+        del self._waiting[oldest]
+        self._selector.unregister(oldest)
+        oldest.close()
+        return True
+
+    def _end(self) -> None:
+        while self._close_oldest():
+            pass
+        self._selector.close()
+        self.server_close()
+        self._wake.close()
+        self._wakened.close()
+        self._stopped.set()
