@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from pydicom.dataset import Dataset
 
-from dicom.select import Eligibility, triage
 from dicom.study import Instance
+from dicom.triage import Eligibility, triage
 from service.config import Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
