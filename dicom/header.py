@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -51,7 +51,8 @@ _DECISIVE: Final = frozenset(
 )
 # What pydicom raises on bytes that are not what they say. MemoryError comes from lengths that lie.
 PYDICOM_ERRORS: Final = (
-    ValueError,  # with UnicodeError and BytesLengthException
+    ValueError,  # with UnicodeError
+    BytesLengthException,
     TypeError,
     AttributeError,
     LookupError,
