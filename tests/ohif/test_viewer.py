@@ -1,0 +1,339 @@
+"""What a radiologist sees in OHIF: every series opens, the words are there, the boxes lie right.
+
+Pictures of each step are kept in build/ohif/seen.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmwrite
+
+from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.outputs import Equipment, build, encode
+from dicom.phantom import PhantomFinding, as_dataset, draw
+from dicom.report import (
+    DraftReport,
+    Finding,
+    ModelIdentity,
+    Observation,
+    Presence,
+    Region,
+    Side,
+    SourceImage,
+)
+
+pytestmark = [pytest.mark.ohif, pytest.mark.browser, pytest.mark.slow]
+
+SEEN = Path(__file__).parents[2] / "build" / "ohif" / "seen"
+EQUIPMENT = Equipment(
+    device_uid="2.25.9", software_version="0.1.0", institution_name="Klinikum Süd"
+)
+THUMBNAILS = "[data-cy^=study-browser-thumbnail]"
+PANE = "document.querySelector('[data-cy=viewport-pane]')"
+# Rounding of a position to the screen's pixels, and half of the line's width.
+TOLERANCE = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A study in the archive: its film as it is to be shown, its truths, its annotated film."""
+
+    study_uid: str
+    pixels: np.ndarray
+    boxes: list[tuple[float, float, float, float]]
+    overlay: np.ndarray
+
+
+def box_of(mask):
+    """Return left, top, right and bottom of a mask."""
+    ys, xs = np.nonzero(mask)
+    return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)
+
+
+def finding_of(truth):
+    """Return what a model that is always right would say of a truth."""
+    left, top, right, bottom = box_of(truth.mask)
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
+    return Finding(
+        observation=truth.observation,
+        presence=Presence.PRESENT,
+        side=truth.side,
+        site=truth.site,
+        sentence=f"There is {truth.observation.value}.",
+        score=0.9,
+        region=Region(points=corners),
+    )
+
+
+def drafted(phantom, film):
+    """Return a draft about a phantom."""
+    rows, columns = phantom.pixels.shape
+    source = SourceImage(
+        sop_instance_uid=film.SOPInstanceUID,
+        sop_class_uid=film.SOPClassUID,
+        series_instance_uid=film.SeriesInstanceUID,
+        rows=rows,
+        columns=columns,
+    )
+    found = tuple(finding_of(truth) for truth in phantom.truths)
+    return DraftReport(
+        study_instance_uid=film.StudyInstanceUID,
+        source=source,
+        revision=1,
+        produced_at=datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
+        findings_text=tuple(f.sentence for f in found) or ("The lungs are clear.",),
+        impression_text=tuple(f.observation.value.capitalize() + "." for f in found),
+        findings=found,
+        model=ModelIdentity(name="CXR-LLaVA v2", version="2024-07", weights_sha256="ab" * 32),
+    )
+
+
+def unread(film):
+    """Return the notice that a film of the study was not read."""
+    lateral = UnreadFilm(
+        sop_instance_uid=film.SOPInstanceUID,
+        sop_class_uid=film.SOPClassUID,
+        series_instance_uid=film.SeriesInstanceUID,
+        reason="it is a lateral view",
+    )
+    return UnreadStudy(
+        study_instance_uid=film.StudyInstanceUID,
+        films=(lateral,),
+        reason="No film of the study is a frontal chest radiograph",
+        revision=1,
+        produced_at=datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
+    )
+
+
+def store(archive, phantom, film, *, notice=False):
+    """Send a film and its results to the archive; return what is to be seen of them."""
+    draft = drafted(phantom, film)
+    shown = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
+    outputs = build(draft, film, shown, EQUIPMENT)
+    if notice:
+        outputs += build_not_analysed(unread(film), film, EQUIPMENT)
+    buffer = BytesIO()
+    dcmwrite(buffer, film, enforce_file_format=True)
+    for data in [buffer.getvalue(), *map(encode, outputs)]:
+        httpx.post(f"{archive.url}/instances", content=data).raise_for_status()
+    return Shown(
+        study_uid=film.StudyInstanceUID,
+        pixels=shown,
+        boxes=[box_of(truth.mask) for truth in phantom.truths],
+        overlay=outputs[2].dataset.pixel_array,
+    )
+
+
+@pytest.fixture(scope="module")
+def ill(orthanc):
+    """A film with two findings."""
+    found = (
+        PhantomFinding(observation=Observation.CARDIOMEGALY),
+        PhantomFinding(observation=Observation.CONSOLIDATION, side=Side.RIGHT),
+    )
+    phantom = draw(7, rows=1024, columns=880, findings=found)
+    return store(orthanc, phantom, as_dataset(phantom))
+
+
+@pytest.fixture(scope="module")
+def healthy(orthanc):
+    """A wide negative film without any finding, and a notice that something was not read."""
+    phantom = draw(8, rows=600, columns=900)
+    film = as_dataset(phantom, photometric="MONOCHROME1")
+    return store(orthanc, phantom, film, notice=True)
+
+
+@pytest.fixture(scope="module")
+def open_study(chromium, viewer_url):
+    """A function that opens a study in the viewer, unless it is open, and returns the browser."""
+    opened = []
+
+    def go(study, series):
+        if opened[-1:] != [study.study_uid]:
+            chromium.open(f"{viewer_url}/viewer?StudyInstanceUIDs={study.study_uid}")
+            chromium.until(f"return document.querySelectorAll('{THUMBNAILS}').length == {series}")
+            skip_tour(chromium)
+            opened.append(study.study_uid)
+        return chromium
+
+    return go
+
+
+def skip_tour(browser):
+    """Close the viewer's introduction, which a new profile gets; it may come late or not at all."""
+    find = "[...document.querySelectorAll('button')].find(b => b.textContent == 'Skip all')"
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        if browser.run(f"const b = {find}; if (b) b.click(); return Boolean(b)"):
+            return
+        time.sleep(0.2)
+
+
+def open_series(browser, words):
+    """Double-click the series whose description begins with `words`."""
+    place = browser.run(
+        f"const e = [...document.querySelectorAll('{THUMBNAILS}')]"
+        ".find(e => e.textContent.includes(arguments[0]));"
+        "e.scrollIntoView(); const r = e.getBoundingClientRect();"
+        "return [r.x + r.width / 2, r.y + r.height / 2]",
+        words,
+    )
+    browser.click(*place, times=2)
+
+
+def words_in(browser, words):
+    """Return the text of the open viewport once it holds `words`."""
+    script = f"const t = {PANE}?.innerText || ''; return t.includes(arguments[0]) ? t : ''"
+    return browser.until(script, words)
+
+
+def assert_alive(browser):
+    """The viewer has not crashed: no error boundary on the console, none on the screen."""
+    said = browser.console()
+    assert not [line for line in said if "Error Boundary" in line]
+    assert "Something went wrong" not in browser.run("return document.body.innerText")
+
+
+def canvas_of(browser):
+    """Return left, top, width and height of the picture's canvas on the screen."""
+    script = f"const r = {PANE}.querySelector('canvas').getBoundingClientRect();"
+    return tuple(browser.run(script + "return [r.x, r.y, r.width, r.height]"))
+
+
+def fitted(size, canvas):
+    """Return left, top and scale of a picture of (rows, columns) that is fitted into a canvas."""
+    left, top, width, height = canvas
+    scale = min(width / size[1], height / size[0])
+    return left + (width - size[1] * scale) / 2, top + (height - size[0] * scale) / 2, scale
+
+
+def likeness(screen, picture, canvas, part):
+    """Return how much the screen looks like a picture fitted into the canvas (1: the same).
+
+    Args:
+        screen: A screenshot, PNG.
+        picture: [rows, columns] as it is to be shown.
+        canvas: Left, top, width, height on the screen.
+        part: Upper and lower end of the compared part, as fractions of the picture's height.
+    """
+    left, top, scale = fitted(picture.shape, canvas)
+    rows, columns = (round(side * scale) for side in picture.shape)
+    values = np.asarray(picture, np.float32)
+    expected = np.asarray(Image.fromarray(values).resize((columns, rows), Image.Resampling.BOX))
+    grey = np.asarray(Image.open(BytesIO(screen)).convert("L"), np.float32)
+    seen = grey[round(top) : round(top) + rows, round(left) : round(left) + columns]
+    begin, end = (round(rows * fraction) for fraction in part)
+    return np.corrcoef(seen[begin:end].ravel(), expected[begin:end].ravel())[0, 1]
+
+
+def test_the_draft_says_on_the_screen_what_it_is(open_study, ill):
+    """The draft report opens as text; the warning, its reason and the findings can be read."""
+    browser = open_study(ill, 4)
+    open_series(browser, "AI DRAFT report")
+    text = words_in(browser, "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS.")
+    browser.screenshot(SEEN / "draft-report.png")
+    assert text.index("UNVERIFIED AI DRAFT") < text.index("There is cardiomegaly.")
+    assert "AI draft. Requires verification by a radiologist." in text
+    assert_alive(browser)
+
+
+def test_boxes_lie_on_the_findings(open_study, ill):
+    """Each box is drawn within two pixels of where the phantom's truth lies on the screen."""
+    browser = open_study(ill, 4)
+    open_series(browser, "AI findings")
+    words_in(browser, "Certainty of Finding: 90.00 %")
+    find = (
+        f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
+    )
+    # Boxes are drawn lazily: the pointer's way over the picture brings them.
+    browser.click(820, 700)
+    lines = browser.until(f"const p = {find}; return p.length >= 2 && p")
+    screen = browser.screenshot(SEEN / "findings.png")
+    canvas = canvas_of(browser)
+    left, top, scale = fitted(ill.pixels.shape, (0, 0, *canvas[2:]))
+    drawn = set()
+    for line in lines:
+        points = np.array(line.replace(",", " ").split(), float).reshape(-1, 2)
+        drawn.add((*points.min(axis=0), *points.max(axis=0)))
+    wanted = [
+        (left + x0 * scale, top + y0 * scale, left + x1 * scale, top + y1 * scale)
+        for x0, y0, x1, y1 in ill.boxes
+    ]
+    assert len(drawn) == len(wanted)
+    for box in wanted:
+        assert min(np.abs(np.subtract(box, other)).max() for other in drawn) <= TOLERANCE
+    # The film itself lies where that calculation says that it does.
+    assert likeness(screen, ill.pixels, canvas, (0.75, 1.0)) > 0.95
+    assert_alive(browser)
+
+
+def test_the_annotated_film_is_legible(open_study, ill):
+    """The annotated film fills the viewport undistorted, its words in the size that was drawn."""
+    browser = open_study(ill, 4)
+    open_series(browser, "AI images")
+    words_in(browser, "AI images - NOT FOR DIAGNOSIS")
+    browser.until(f"return {PANE}.innerText.includes('1/2')")
+    time.sleep(1.5)
+    screen = browser.screenshot(SEEN / "images.png")
+    canvas = canvas_of(browser)
+    grey = np.asarray(Image.fromarray(ill.overlay).convert("L"), np.float32)
+    # Letters of the panel, the smallest on it, are 12 pixels high at 1280 pixels of width.
+    assert fitted(grey.shape, canvas)[2] >= 0.6
+    assert likeness(screen, grey, canvas, (0.2, 1.0)) > 0.97
+    assert_alive(browser)
+
+
+def test_a_study_without_any_finding_opens(open_study, healthy):
+    """Findings without any region of their own crash no viewer; the film is shown as it should be."""
+    browser = open_study(healthy, 5)
+    open_series(browser, "Chest PA")
+    words_in(browser, "Chest PA")
+    time.sleep(1.5)
+    screen = browser.screenshot(SEEN / "negative-film.png")
+    assert likeness(screen, healthy.pixels, canvas_of(browser), (0.25, 0.9)) > 0.95
+    open_series(browser, "AI findings")
+    # The viewer's mark of a structured report; the analysed region, which has no number, is not drawn.
+    browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
+    browser.screenshot(SEEN / "no-findings.png")
+    assert_alive(browser)
+
+
+def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy):
+    """Its words are on the screen: not analysed, why, and that this is no normal report."""
+    browser = open_study(healthy, 5)
+    open_series(browser, "AI: NOT ANALYSED")
+    text = words_in(browser, "NOT ANALYSED - NO AI RESULT.")
+    browser.screenshot(SEEN / "not-analysed.png")
+    assert "No film of the study is a frontal chest radiograph." in text
+    assert "This is not a normal report." in text
+    assert_alive(browser)
+
+
+def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, orthanc):
+    """A measurement group without a region, which the gate refuses, does crash the viewer."""
+    phantom = draw(9, rows=320, columns=288)
+    film = as_dataset(phantom)
+    shown = np.zeros((320, 288), np.float32)
+    findings = build(drafted(phantom, film), film, shown, EQUIPMENT)[1]
+    group = next(
+        item
+        for item in findings.dataset.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeValue == "126010"
+    ).ContentSequence[0]
+    group.ContentSequence = [i for i in group.ContentSequence if i.ValueType != "SCOORD"]
+    buffer = BytesIO()
+    dcmwrite(buffer, film, enforce_file_format=True)
+    for data in (buffer.getvalue(), encode(replace(findings))):
+        httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status()
+    chromium.open(f"{viewer_url}/viewer?StudyInstanceUIDs={film.StudyInstanceUID}")
+    chromium.until(f"return document.querySelectorAll('{THUMBNAILS}').length == 2")
+    open_series(chromium, "AI findings")
+    chromium.until("return document.body.innerText.includes('Something went wrong')")
+    assert [line for line in chromium.console() if "Error Boundary" in line]
