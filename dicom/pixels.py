@@ -43,6 +43,7 @@ _PLUGIN: Final = {
     JPEG2000Lossless: "pylibjpeg",
     JPEGExtended12Bit: "pylibjpeg",
 }
+_PIXEL_DATA: Final = 0x7FE00010
 _BLOCK: Final = 2**20
 
 
@@ -158,10 +159,7 @@ def _integer(header: Dataset, keyword: str, default: int | None = None) -> int:
 
 def _decode(header: Dataset, pixels: Dataset, matrix: _Matrix) -> Stored:
     """Return the stored values, `[H, W]`, with unused bits removed and the sign extended."""
-    element = pixels.get_item("PixelData")
-    if element is None or not element.value:
-        raise PixelError("the film has no pixel data, or the file ends within it")
-    encoded = bytes(element.value)
+    encoded, pixel_vr = _pixel_bytes(pixels)
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise PixelError(f"the transfer syntax {str(syntax)[:64]!a} is not known")
@@ -171,8 +169,19 @@ def _decode(header: Dataset, pixels: Dataset, matrix: _Matrix) -> Stored:
         little_endian = header.original_encoding[1]
         syntax = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
         _check_native(encoded, matrix)
-    stored = _decoded(encoded, syntax, matrix, pixel_vr="OB" if element.VR == "OB" else "OW")
+    stored = _decoded(encoded, syntax, matrix, pixel_vr=pixel_vr)
     return stored if syntax.is_encapsulated else _used_bits(stored, matrix)
+
+
+def _pixel_bytes(pixels: Dataset) -> tuple[bytes, str]:
+    """Return the value of Pixel Data and its VR, OB or OW."""
+    try:
+        element = pixels.get(_PIXEL_DATA)
+    except PYDICOM_ERRORS:
+        raise PixelError("the pixel data cannot be read") from None
+    if element is None or not isinstance(element.value, bytes) or not element.value:
+        raise PixelError("the film has no pixel data, or the file ends within it")
+    return element.value, "OB" if element.VR == "OB" else "OW"
 
 
 def _check_encapsulated(encoded: bytes, syntax: UID, matrix: _Matrix) -> None:

@@ -36,8 +36,8 @@ BLANK_CONTRAST: Final = 0.02
 FLAT_PART: Final = 0.25
 SMALLEST_SIDE: Final = 96
 UPRIGHT: Final = 0.20
-SYMMETRY: Final = 0.68
-RIDGE: Final = 0.30
+SYMMETRY: Final = 0.75
+RIDGE: Final = 0.28
 
 _WORK: Final = 256
 _CELLS: Final = 16
