@@ -1,5 +1,6 @@
 """A whole Wetread as `wetread up` runs it, with DCMTK as the modality and Orthanc as the PACS."""
 
+import functools
 import json
 import os
 import shutil
@@ -207,18 +208,12 @@ class Site:
         )
 
 
-def orthanc_get(orthanc, path: str) -> Any:
-    """Return the JSON that Orthanc answers."""
-    with urllib.request.urlopen(f"{orthanc.url}{path}", timeout=20) as answer:  # noqa: S310
-        return json.load(answer)
-
-
 @pytest.fixture(scope="session")
-def in_pacs(orthanc, tmp_path_factory) -> Callable[[str], dict[str, FileDataset]]:
-    """A function: Study Instance UID -> the study's instances in Orthanc by SOP Instance UID."""
+def in_orthanc(tmp_path_factory) -> Callable[..., dict[str, FileDataset]]:
+    """A function: Orthanc, Study Instance UID -> the study's instances there by SOP Instance UID."""
     folder = tmp_path_factory.mktemp("from-orthanc")
 
-    def fetch(study: str) -> dict[str, FileDataset]:
+    def fetch(orthanc, study: str) -> dict[str, FileDataset]:
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": study}, "Expand": False}
         request = urllib.request.Request(  # noqa: S310
             f"{orthanc.url}/tools/find", data=json.dumps(query).encode()
@@ -236,6 +231,12 @@ def in_pacs(orthanc, tmp_path_factory) -> Callable[[str], dict[str, FileDataset]
         return found
 
     return fetch
+
+
+@pytest.fixture(scope="session")
+def in_pacs(orthanc, in_orthanc) -> Callable[[str], dict[str, FileDataset]]:
+    """A function: Study Instance UID -> the study's instances in the session's Orthanc."""
+    return functools.partial(in_orthanc, orthanc)
 
 
 @pytest.fixture(scope="session")
