@@ -120,7 +120,7 @@ def read_pixel_elements(
     try:
         with path.open("rb") as file:
             header, source, at = _read(file, path.stat().st_size, limits)
-            source.grow(max(len(source.bytes), min(source.size, max_bytes + 1)))
+            source.grow(min(source.size, max_bytes + 1))
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
     if len(source.bytes) > max_bytes:
@@ -189,7 +189,7 @@ class _Source:
         self.size = 2**62 if size is None else size
 
     def grow(self, length: int) -> None:
-        self.bytes += self._stream.read(length - len(self.bytes))
+        self.bytes += self._stream.read(max(0, length - len(self.bytes)))
         if len(self.bytes) < length:
             self.size = len(self.bytes)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 
 class Region(StrEnum):
@@ -99,6 +100,12 @@ def words(header: Dataset, *keywords: str) -> str:
     return " ".join(re.sub(r"[_\-./\\,:;()+]+", " ", plain).upper().split())
 
 
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; of something else that bears its name, none."""
+    value = header.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
 def region_of(header: Dataset) -> Region:
     """Return which body part the tags name; series words that disagree make it CONTRADICTORY."""
     stated = _coded_region(header)
@@ -115,7 +122,7 @@ def region_of(header: Dataset) -> Region:
 
 
 def _coded_region(header: Dataset) -> Region:
-    for item in header.get("AnatomicRegionSequence") or ():
+    for item in items(header, "AnatomicRegionSequence"):
         if str(item.get("CodeValue", "")).strip() in _CHEST_CODES:
             return Region.CHEST
         found = _region_in(words(item, "CodeMeaning"))
@@ -148,7 +155,7 @@ def view_of(header: Dataset) -> View:
 
 
 def _coded_view(header: Dataset) -> View:
-    for item in header.get("ViewCodeSequence") or ():
+    for item in items(header, "ViewCodeSequence"):
         known = _VIEW_CODES.get(str(item.get("CodeValue", "")).strip())
         return known or _view_in(words(item, "CodeMeaning"))
     return View.UNSAID

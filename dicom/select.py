@@ -140,16 +140,20 @@ def _unreadable(error: DicomError) -> _Refusal:
 def _rank(candidate: _Candidate) -> tuple[bool, bool, bool, int, tuple[int, ...], int, str]:
     """Return the sort key; lower is read first, and no two films have the same."""
     header = candidate.header
-    rows, columns = header.get("Rows") or 0, header.get("Columns") or 0
     return (
         candidate.triage.eligibility is not Eligibility.LIKELY,
         _for_processing(header),
         _derived_by_subtraction(header),
         _VIEW_ORDER.get(candidate.triage.view, 2),
         tuple(-ord(letter) for letter in _taken_at(header)),
-        -int(rows) * int(columns),
+        -_matrix_size(header),
         candidate.instance.sop_instance_uid,
     )
+
+
+def _matrix_size(header: Dataset) -> int:
+    rows, columns = header.get("Rows"), header.get("Columns")
+    return rows * columns if isinstance(rows, int) and isinstance(columns, int) else 0
 
 
 def _for_processing(header: Dataset) -> bool:

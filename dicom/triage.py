@@ -20,7 +20,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom.projection import Region, View, region_of, view_of, words
+from dicom.projection import Region, View, items, region_of, view_of, words
 from dicom.reasons import Reason
 
 
@@ -137,7 +137,7 @@ def _is_radiograph(header: Dataset) -> bool:
 
 def _is_animal(header: Dataset) -> bool:
     """Say whether the species is stated and not human (PS3.3 C.7.1.1)."""
-    codes = header.get("PatientSpeciesCodeSequence") or ()
+    codes = items(header, "PatientSpeciesCodeSequence")
     if any(str(item.get("CodeValue", "")).strip() in _HUMAN_CODES for item in codes):
         return False
     species = words(header, "PatientSpeciesDescription")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 from dicom.errors import PixelError
 
@@ -74,9 +75,9 @@ def modality_values(header: Dataset, stored: FloatTable) -> tuple[FloatTable, tu
     Raises:
         PixelError: The Modality LUT cannot be used.
     """
-    sequence = header.get("ModalityLUTSequence")
-    if sequence:
-        return _look_up(sequence[0], stored, header)[0], ()
+    tables = _items(header, "ModalityLUTSequence")
+    if tables:
+        return _look_up(tables[0], stored, header)[0], ()
     slope, intercept = (
         _number(header, "RescaleSlope", 1.0),
         _number(header, "RescaleIntercept", 0.0),
@@ -137,7 +138,7 @@ def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
 def _offered(header: Dataset) -> tuple[list[Voi], list[str]]:
     offered: list[Voi] = []
     warnings: list[str] = []
-    for number, item in enumerate(header.get("VOILUTSequence") or (), 1):
+    for number, item in enumerate(_items(header, "VOILUTSequence"), 1):
         try:
             _look_up(item, np.zeros(1), header)
         except PixelError:
@@ -224,6 +225,11 @@ def _entries(raw: object, count: int, header: Dataset) -> FloatTable:
     if len(entries) < count:
         raise PixelError("a look-up table of the film is shorter than it says")
     return entries[:count].astype(np.float64)
+
+
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    value = header.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def _number(header: Dataset, keyword: str, default: float) -> float:
