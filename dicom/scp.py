@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -24,12 +25,13 @@ from pynetdicom.pdu_primitives import A_ABORT
 
 from dicom import fast
 from dicom.acceptor import MAXIMUM_PDU, DatasetStream, IncomingConnection
-from dicom.errors import DatasetMismatch, DicomError, InvalidDataset
+from dicom.errors import DatasetMismatch, DicomError, InvalidDataset, OutOfResources
 from dicom.header import check_identity, read_header
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.listener import DoorSettings, Listener
 from dicom.spool import Announced, Incoming, Spool
 from dicom.study import Instance
+from dicom.together import Together
 
 if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -84,17 +86,29 @@ class IncomingAssociation:
     address: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A durable Instance, the elements before its pixels, and on which association it came."""
+
+    instance: Instance
+    header: Dataset
+    association: IncomingAssociation
+
+
 class StorageHandler(Protocol):
     """What the application does; called from the threads of the associations."""
 
     def admit(self, association: IncomingAssociation) -> Refusal | None:
         """Return why a peer may not associate, or None when it may."""
 
-    def stored(self, instance: Instance, header: Dataset, association: IncomingAssociation) -> None:
-        """Record a durable Instance; the sender hears Success when this has returned.
+    def stored(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
+        """Record durable Instances that came at the same time, on any associations.
 
-        Raises:
-            DicomError: It cannot be recorded; the file is removed and the sender hears the status.
+        A sender hears Success only after this has returned.
+
+        Returns:
+            For each of them None, or why it cannot be recorded: then its file is removed and its
+            sender hears that error's status.
         """
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
@@ -154,6 +168,7 @@ class StorageSCP:
         self._handler = handler
         self._sessions: dict[dul.Association, _Session] = {}
         self._server: Listener | None = None
+        self._together = Together(self._record)
 
     @property
     def port(self) -> int:
@@ -330,15 +345,27 @@ class StorageSCP:
         if incoming.announced.sop_class_uid != context_class:
             raise DatasetMismatch("SOP Class differs between command and presentation context")
         with self._spool.exclusive(identity.sop_instance_uid):
-            kept = self._spool.keep(incoming, identity)
+            kept = self._spool.place(incoming, identity)
             recorded = False
             try:
-                self._handler.stored(kept.instance, header, association)
+                fault = self._together.do(
+                    Received(instance=kept.instance, header=header, association=association)
+                )
+                if fault is not None:
+                    raise fault
                 recorded = True
             finally:
                 # An older file of the same bytes stands for a Success that was given before.
                 if kept.created and not recorded:
                     self._spool.remove(kept.instance.path)
+
+    def _record(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
+        """Make what arrived at the same time durable together: names, then rows."""
+        try:
+            self._spool.settle(each.instance.path for each in arrived)
+        except OutOfResources as error:
+            return [error] * len(arrived)
+        return self._handler.stored(arrived)
 
 
 def _entity(settings: ScpSettings) -> AE:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +192,23 @@ class Spool:
         Raises:
             OutOfResources: The disk refused; nothing is left of it.
         """
+        kept = self.place(incoming, identity)
+        try:
+            self.settle([kept.instance.path])
+        except OutOfResources:
+            if kept.created:
+                self.remove(kept.instance.path)
+            raise
+        return kept
+
+    def place(self, incoming: Incoming, identity: Identity) -> Kept:
+        """Give a data set, its bytes on stable storage, its final name.
+
+        The name itself is durable only after `settle`.
+
+        Raises:
+            OutOfResources: The disk refused; nothing is left of it.
+        """
         incoming.sync()
         digest = incoming.sha256
         path = self._path(identity, digest)
@@ -211,6 +228,18 @@ class Spool:
             size=incoming.size,
         )
         return Kept(instance=instance, created=created)
+
+    def settle(self, paths: Iterable[Path]) -> None:
+        """Return once the names of placed files survive a power cut, each folder synced once.
+
+        Raises:
+            OutOfResources: The disk refused.
+        """
+        try:
+            for folder in {path.parent for path in paths}:
+                _sync_folder(folder)
+        except OSError as error:
+            raise _out_of_resources(error) from None
 
     def remove(self, path: Path) -> None:
         """Make sure that a kept file is gone, and its folder too when that is empty then."""
@@ -257,15 +286,9 @@ class Spool:
         wanted = incoming.path.stat().st_size
         if path.exists() and path.stat().st_size == wanted:
             incoming.discard()
-            _sync_folder(path.parent)  # its first writer may have died before it could
             return False
         self._rename(incoming.path, path)
         incoming.release()
-        try:
-            _sync_folder(path.parent)
-        except OSError:
-            self.remove(path)
-            raise
         return True
 
     def _rename(self, source: Path, target: Path) -> None:

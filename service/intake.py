@@ -6,18 +6,19 @@ nothing came for the quiet time; the sweeper sees to that. Whether a film may be
 first guess from its header: the reading decides, so nothing that is possible is left out here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from pydicom.dataset import Dataset
 
+from dicom.scp import Received
 from dicom.study import Instance
-from dicom.triage import Eligibility, triage
+from dicom.triage import Eligibility, Triage, triage
 from service.config import Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.publishing import tell
-from service.records import Arrival, Job
+from service.records import Arrival, Film, Job
 from service.store import Store
 
 log = get_logger(__name__)
@@ -50,27 +51,57 @@ class Intake:
         Raises:
             StoreError: It was not kept: the sender must not hear Success.
         """
+        film, verdict = self._film(instance, header, calling_ae, association_id)
+        (arrival,) = self._keep([(film, verdict)])
+        return arrival
+
+    def instances_arrived(self, arrived: Sequence[Received]) -> list[Arrival]:
+        """Keep films that came at the same time, all committed when this returns.
+
+        Raises:
+            StoreError: None was kept: their senders must not hear Success.
+        """
+        return self._keep(
+            [
+                self._film(
+                    each.instance,
+                    each.header,
+                    each.association.calling_ae,
+                    each.association.id,
+                )
+                for each in arrived
+            ]
+        )
+
+    def _film(
+        self, instance: Instance, header: Dataset, calling_ae: str, association_id: str
+    ) -> tuple[Film, Triage]:
         verdict = triage(header)
         caller = self._settings.caller(calling_ae)
         quiet = caller.quiet_time if caller else None
-        arrival = self._store.add_instance(
-            instance,
+        film = Film(
+            instance=instance,
             calling_ae=calling_ae,
             association_id=association_id,
             eligible=verdict.eligibility is not Eligibility.EXCLUDED,
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
             urgent=_is_urgent(header) or (caller is not None and caller.priority == "urgent"),
         )
-        log.info(
-            "film_arrived",
-            arrival=arrival.value,
-            study_uid=instance.study_instance_uid,
-            sop_instance_uid=instance.sop_instance_uid,
-            calling_ae=calling_ae,
-            eligibility=verdict.eligibility.value,
-            reason=verdict.reason,
-        )
-        return arrival
+        return film, verdict
+
+    def _keep(self, films: Sequence[tuple[Film, Triage]]) -> list[Arrival]:
+        arrivals = self._store.add_instances([film for film, _ in films])
+        for (film, verdict), arrival in zip(films, arrivals, strict=True):
+            log.info(
+                "film_arrived",
+                arrival=arrival.value,
+                study_uid=film.instance.study_instance_uid,
+                sop_instance_uid=film.instance.sop_instance_uid,
+                calling_ae=film.calling_ae,
+                eligibility=verdict.eligibility.value,
+                reason=verdict.reason,
+            )
+        return arrivals
 
     def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
         """Return the jobs that began with it, published; what fails here the sweeper makes good."""

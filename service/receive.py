@@ -6,18 +6,16 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from pydicom.dataset import Dataset
-
 from dicom.errors import DicomError, OutOfResources
 from dicom.identifiers import check_ae_title
-from dicom.scp import IncomingAssociation, Outcome, Refusal, ScpSettings, StorageSCP
+from dicom.scp import IncomingAssociation, Outcome, Received, Refusal, ScpSettings, StorageSCP
 from dicom.spool import Spool
-from dicom.study import Instance
 from service.config import Settings, restarts
-from service.errors import ConfigurationError, StoreError
+from service.errors import ConfigurationError, StoreError, StoreUnavailable
 from service.intake import Intake
 from service.log import get_logger
 from service.queue import Queue
@@ -59,22 +57,21 @@ class Reception:
             self._report(association, reason)
         return refusal
 
-    def stored(self, instance: Instance, header: Dataset, association: IncomingAssociation) -> None:
-        """Commit the film's row.
+    def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
+        """Commit the rows of films that came at the same time, in one transaction if that can be.
 
-        Raises:
-            OutOfResources: The database did not take it.
+        Returns:
+            For each film None, or OutOfResources when the database did not take it.
         """
         try:
-            self._intake.instance_arrived(
-                instance,
-                header,
-                calling_ae=association.calling_ae,
-                association_id=association.id,
-            )
+            self._intake.instances_arrived(arrived)
         except StoreError as error:
-            log.error("film_not_recorded", reason=str(error), calling_ae=association.calling_ae)
-            raise OutOfResources("the database cannot take it now") from error
+            if len(arrived) > 1 and not isinstance(error, StoreUnavailable):
+                # One of them is to blame: the others must not suffer for it.
+                return [fault for each in arrived for fault in self.stored([each])]
+            log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            return [OutOfResources("the database cannot take it now") for _ in arrived]
+        return [None for _ in arrived]
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
         """Let the studies that are complete now become jobs."""

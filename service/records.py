@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dicom.report import DraftReport
+from dicom.study import Instance
 from service.jobs import DeliveryState, JobState
 
 
@@ -15,6 +16,27 @@ class Arrival(StrEnum):
     NEW = "new"
     SAME = "same"  # the same SOP Instance UID with the same bytes: acknowledged, nothing changed
     CONFLICT = "conflict"  # the same UID with other bytes: kept apart and reported, never read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One instance as it arrived, before the store has seen it.
+
+    Attributes:
+        instance: The film, already durable in the spool.
+        calling_ae: Who sent it.
+        association_id: On which association, unique among all processes and times.
+        eligible: Whether it may be what is read.
+        quiet_seconds: How long after it the study counts as complete if nothing else happens.
+        urgent: The study's next job overtakes others.
+    """
+
+    instance: Instance
+    calling_ae: str
+    association_id: str
+    eligible: bool
+    quiet_seconds: float = 2.0
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,29 @@
 """Films arrive: rows of studies and instances, and when a study counts as complete."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import Boolean, ColumnElement, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom.study import Instance, Study
 from service.errors import NotFound
 from service.models import IncidentRow, InstanceRow, StudyRow
-from service.records import Arrival, ReceivedInstance
+from service.records import Arrival, Film, ReceivedInstance
 from service.store import rows
 from service.store.moves import Moves, changed_rows
+
+_TOUCH: Final = (
+    update(StudyRow)
+    .where(StudyRow.study_instance_uid == bindparam("uid"))
+    .values(
+        calling_ae=bindparam("calling"),
+        urgent=or_(StudyRow.urgent, bindparam("is_urgent", type_=Boolean)),
+        last_arrival=bindparam("at"),
+        quiet_at=bindparam("quiet"),
+    )
+)
 
 
 class Arrivals(Moves):
@@ -39,31 +52,73 @@ class Arrivals(Moves):
         Raises:
             StoreUnavailable: Nothing was kept; the sender must be told so.
         """
+        film = Film(
+            instance=instance,
+            calling_ae=calling_ae,
+            association_id=association_id,
+            eligible=eligible,
+            quiet_seconds=quiet_seconds,
+            urgent=urgent,
+        )
+        return self.add_instances([film])[0]
+
+    def add_instances(self, films: Sequence[Film]) -> list[Arrival]:
+        """Keep the rows of films that arrived together, all committed when this returns.
+
+        Returns:
+            For each film what was found, as `add_instance` does.
+
+        Raises:
+            StoreUnavailable: None of them was kept; their senders must be told so.
+        """
         now = self.now()
-        values = _columns(instance) | {
-            "calling_ae": calling_ae,
-            "association_id": association_id,
-            "eligible": eligible,
+        with self._writing() as session:
+            self._begin_studies(session, films, now)
+            return [self._add(session, film, now) for film in films]
+
+    def _begin_studies(self, session: Session, films: Sequence[Film], now: datetime) -> None:
+        """Have the studies' rows, locked until the commit: in one order, so that nobody deadlocks."""
+        first = {film.instance.study_instance_uid: film for film in reversed(films)}
+        table = StudyRow.__table__
+        rows_of_studies = [
+            {
+                "study_instance_uid": uid,
+                "calling_ae": first[uid].calling_ae,
+                "urgent": first[uid].urgent,
+                "first_arrival": now,
+                "last_arrival": now,
+            }
+            for uid in sorted(first)
+        ]
+        session.connection().execute(self._insert_or_ignore(table), rows_of_studies)
+        if not self._is_sqlite:  # SQLite has one writer anyway
+            locked = select(table.c.study_instance_uid).where(
+                table.c.study_instance_uid.in_(sorted(first))
+            )
+            session.execute(locked.order_by(table.c.study_instance_uid).with_for_update())
+
+    def _add(self, session: Session, film: Film, now: datetime) -> Arrival:
+        values = _columns(film.instance) | {
+            "calling_ae": film.calling_ae,
+            "association_id": film.association_id,
+            "eligible": film.eligible,
             "received_at": now,
         }
-        with self._writing() as session:
-            self._insert_new(
-                session,
-                StudyRow,
-                study_instance_uid=instance.study_instance_uid,
-                calling_ae=calling_ae,
-                urgent=urgent,
-                first_arrival=now,
-                last_arrival=now,
-            )
-            study = self._lock_study(session, instance.study_instance_uid)
-            if self._insert_new(session, InstanceRow, **values, conflict=False):
-                study.calling_ae = calling_ae
-                study.urgent = study.urgent or urgent
-                study.last_arrival = now
-                study.quiet_at = now + timedelta(seconds=quiet_seconds)
-                return Arrival.NEW
-            return self._same_or_conflict(session, instance, values)
+        table = InstanceRow.__table__
+        statement = self._insert_or_ignore(table).returning(table.c.id)
+        if session.connection().execute(statement, values | {"conflict": False}).first() is None:
+            return self._same_or_conflict(session, film.instance, values)
+        session.connection().execute(
+            _TOUCH,
+            {
+                "uid": film.instance.study_instance_uid,
+                "calling": film.calling_ae,
+                "is_urgent": film.urgent,
+                "at": now,
+                "quiet": now + timedelta(seconds=film.quiet_seconds),
+            },
+        )
+        return Arrival.NEW
 
     def _same_or_conflict(
         self, session: Session, instance: Instance, values: dict[str, object]

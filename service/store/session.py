@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Table, text
+from sqlalchemy import FromClause, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -79,6 +79,14 @@ class Transactions:
         statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
         returning = statement.returning(*table.primary_key.columns)
         return session.connection().execute(returning).first() is not None
+
+    def _insert_or_ignore(self, table: FromClause) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that does nothing where a unique constraint already has the row."""
+        if not isinstance(table, Table):
+            raise TypeError(f"{table} is not a table")
+        if self._is_sqlite:
+            return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing()
 
     def _exclusive(self, session: Session, number: int) -> None:
         """Wait until no other transaction holds `number`; SQLite has one writer anyway."""

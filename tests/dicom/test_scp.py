@@ -51,15 +51,19 @@ class Recorder:
         self.admitted.append(association)
         return self.refuse
 
-    def stored(self, instance, header, association):
-        """Look at the film, wait or fail as the test wants."""
-        assert association in self.admitted
-        assert instance.path.is_file()
-        assert header.SOPInstanceUID == instance.sop_instance_uid
+    def stored(self, arrived):
+        """Look at the films, wait or fail as the test wants."""
+        for each in arrived:
+            assert each.association in self.admitted
+            assert each.instance.path.is_file()
+            assert each.header.SOPInstanceUID == each.instance.sop_instance_uid
         self.wait.wait(20)
+        if isinstance(self.fault, DicomError):
+            return [self.fault for _ in arrived]
         if self.fault:
             raise self.fault
-        self.instances.append(instance)
+        self.instances += [each.instance for each in arrived]
+        return [None for _ in arrived]
 
     def association_ended(self, association, outcome):
         """Remember how it ended."""
@@ -521,7 +525,7 @@ from dicom.scp import ScpSettings, StorageSCP
 from dicom.spool import Spool
 class Handler:
     def admit(self, association): return None
-    def stored(self, instance, header, association): pass
+    def stored(self, arrived): return [None for _ in arrived]
     def association_ended(self, association, outcome): pass
 settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0)
 scp = StorageSCP(settings, Spool(Path(sys.argv[1])), Handler())

@@ -10,7 +10,7 @@ import pytest
 
 from dicom.errors import OutOfResources
 from dicom.header import check_identity, read_header
-from dicom.scp import IncomingAssociation, Refusal
+from dicom.scp import IncomingAssociation, Received, Refusal
 from dicom.study import Instance
 from service import schema
 from service.config import Settings
@@ -114,9 +114,9 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
         sha256="0" * 64,
         size=1,
     )
-    with pytest.raises(OutOfResources) as caught:
-        receiver.stored(instance, header, peer())
-    assert caught.value.status == 0xA700
+    (fault,) = receiver.stored([Received(instance=instance, header=header, association=peer())])
+    assert isinstance(fault, OutOfResources)
+    assert fault.status == 0xA700
 
 
 def test_the_receiver_loads_no_torch():

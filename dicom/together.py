@@ -1,0 +1,81 @@
+"""Group commit: what many threads ask for at the same time is done at once, by one of them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Turn(Generic[Item, Result]):
+    """One thread's item, and what became of it."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.results: list[Result] = []
+        self.error: Exception | None = None
+        # Let go when the item is done, or when it is this thread's turn to work for all.
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.results) or self.error is not None
+
+    def outcome(self) -> Result:
+        if self.error is not None:
+            raise self.error
+        return self.results[0]
+
+
+class Together(Generic[Item, Result]):
+    """Calls `action` with all items that came while it was busy before.
+
+    A lone item waits for nobody. While one thread works for a batch the next batch gathers, so the more
+    there is to do the more is done at once.
+    """
+
+    def __init__(self, action: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
+        """Take what is done: it returns one result for each item, in their order."""
+        self._action = action
+        self._mutex = threading.Lock()
+        self._waiting: list[_Turn[Item, Result]] = []
+        self._working = False
+
+    def do(self, item: Item) -> Result:
+        """Return the result for `item`, worked for by this thread or another.
+
+        Raises:
+            Exception: Whatever `action` raised for the batch.
+        """
+        turn: _Turn[Item, Result] = _Turn(item)
+        with self._mutex:
+            self._waiting.append(turn)
+            waits, self._working = self._working, True
+        if waits:
+            turn.gate.acquire()
+        if not turn.is_done:
+            self._work()
+        return turn.outcome()
+
+    def _work(self) -> None:
+        with self._mutex:
+            batch, self._waiting = self._waiting, []
+        try:
+            for turn, result in zip(
+                batch, self._action([turn.item for turn in batch]), strict=True
+            ):
+                turn.results = [result]
+        except Exception as error:  # noqa: BLE001 - passed on: each thread raises it at its own edge
+            for turn in batch:
+                turn.error = error
+        finally:
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: list[_Turn[Item, Result]]) -> None:
+        with self._mutex:
+            self._working = bool(self._waiting)
+            successors = self._waiting[:1]
+        for turn in batch + successors:
+            turn.gate.release()
