@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset
 
 from dicom.errors import DicomError
 from dicom.outputs import Equipment, Output, build
+from dicom.phantom import is_phantom
 from dicom.pixels import PixelLimits
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor, SourceImage
 from dicom.select import Rules, Selection, choose
@@ -120,6 +121,13 @@ class Reader:
             caveat=checkpoint.caveat,
         )
 
+    def identity_for(self, header: Dataset | None) -> ModelIdentity:
+        """Return which model reads a film: a demo model's caveat is milder on a synthetic one."""
+        milder = self._model.checkpoint.synthetic_caveat
+        if milder and header is not None and is_phantom(header):
+            return dataclasses.replace(self.identity, caveat=milder)
+        return self.identity
+
     def read(
         self,
         study: Study,
@@ -164,7 +172,7 @@ class Reader:
                 impression_text=content.impression_text,
                 findings=label_sentences(content.findings_text + content.impression_text),
                 notes=content.notes,
-                model=self.identity,
+                model=self.identity_for(selection.header),
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )

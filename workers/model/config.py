@@ -81,6 +81,7 @@ class ModelConfig:
             one (the published code's rule).
         max_new_tokens: The checkpoint's own bound on an answer, or None.
         caveat: A sentence that must accompany what this checkpoint writes, or "".
+        synthetic_caveat: What accompanies it instead on a film that is marked as synthetic, or "".
     """
 
     vision: VisionConfig
@@ -88,6 +89,7 @@ class ModelConfig:
     token_budget: int
     max_new_tokens: int | None
     caveat: str
+    synthetic_caveat: str = ""
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -106,7 +108,8 @@ class ModelConfig:
                 language=_language(source["llama"]),
                 token_budget=int(source.get("max_position_embeddings", 2048)),
                 max_new_tokens=bounds.get("max_new_tokens"),
-                caveat=" ".join(str(source.get("caveat", "")).split())[:300],
+                caveat=_words(source, "caveat"),
+                synthetic_caveat=_words(source, "synthetic_caveat"),
             )
         except KeyError as error:
             raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing") from None
@@ -128,6 +131,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: not a JSON object")
     return content
+
+
+def _words(source: dict[str, Any], key: str) -> str:
+    return " ".join(str(source.get(key, "")).split())[:300]
 
 
 def _vision(source: dict[str, Any]) -> VisionConfig:

@@ -212,6 +212,7 @@ def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlava:
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         max_new_tokens=config.max_new_tokens,
+        synthetic_caveat=config.synthetic_caveat,
     )
     return CxrLlava(network, tokenizer, config, checkpoint)
 

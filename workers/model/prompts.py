@@ -26,6 +26,16 @@ REPORT: Final = (
 # Ours, not the authors': their prompt with two words more. Nothing is known of its accuracy.
 PAEDIATRIC_REPORT: Final = REPORT.replace("chest radiograph", "chest radiograph of a child")
 DIFFERENTIAL: Final = "What are the possible differential diagnoses for this patient?"
+# Yes-or-no questions, one for each of the six findings, for the probability of "Yes" against "No".
+IS_THERE: Final = {
+    "atelectasis": "Is there atelectasis?",
+    "cardiomegaly": "Is there cardiomegaly?",
+    "consolidation": "Is there consolidation?",
+    "edema": "Is there pulmonary edema?",
+    "pleural effusion": "Is there a pleural effusion?",
+    "pneumothorax": "Is there a pneumothorax?",
+}
+IS_NORMAL: Final = "Is this chest radiograph normal?"
 
 
 class Task(StrEnum):

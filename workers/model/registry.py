@@ -12,6 +12,7 @@ from workers.model.vlm import Loader, VisionLanguageModel, torch_device
 # name -> the module whose `load` takes it; imported only when it is wanted.
 MODELS: Final = {
     "cxr-llava-v2": "workers.model.cxr_llava",
+    "demo": "workers.model.shipped",
     "tiny": "workers.model.tiny",
 }
 DTYPES: Final = {
@@ -28,7 +29,8 @@ def load(
 
     Args:
         name: A key of `MODELS`.
-        folder: The checkpoint's files; for "tiny" the place where they are, or are made.
+        folder: The checkpoint's files; for "tiny" the place where they are, or are made; "demo" has
+            its own.
         device: "cpu", "cuda" or "cuda:N".
         dtype: A key of `DTYPES`.
 

@@ -77,6 +77,7 @@ class Checkpoint:
         revision: The snapshot's commit where its folder is named by it, otherwise the digest's start.
         weights_sha256: Over the weight files (see `weights.WeightFiles.sha256`).
         caveat: A sentence that must accompany every answer, or "".
+        synthetic_caveat: The sentence for films that are marked as synthetic, where it is another.
         device: "cpu", "cuda:0".
         dtype: "float32", "bfloat16", "float16".
         max_new_tokens: The checkpoint's own bound on an answer, or None.
@@ -89,6 +90,7 @@ class Checkpoint:
     device: str
     dtype: str
     max_new_tokens: int | None
+    synthetic_caveat: str = ""
 
 
 def never() -> bool:

@@ -1,0 +1,47 @@
+"""`wetread train-demo`: the demo model from nothing, on the CPU."""
+
+import time
+from pathlib import Path
+
+import click
+
+from workers.training.run import FILMS, Plan, train
+from workers.training.stages import Recipe
+
+_QUICK = Recipe(epochs=(2, 1, 1))
+_QUICK_FILMS = 300
+
+
+@click.command("train-demo")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder that gets the checkpoint.",
+)
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of drawn films and finished stages, to go on there; beside --out by default.",
+)
+@click.option("--films", type=click.IntRange(min=100), help="Synthetic films to learn from.")
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--quick", is_flag=True, help="A minute instead of an hour; learns next to nothing.")
+def train_demo(
+    out: Path, work: Path | None, films: int | None, threads: int, *, quick: bool
+) -> None:
+    """Train the demo model on synthetic films: labels, alignment, reports and questions."""
+    begun = time.monotonic()
+
+    def say(line: str) -> None:
+        click.echo(f"{time.monotonic() - begun:6.0f} s  {line}")
+
+    plan = Plan(
+        out=out,
+        work=work or out.with_name(f"{out.name}-work"),
+        threads=threads,
+        films=films or (_QUICK_FILMS if quick else FILMS),
+        recipe=_QUICK if quick else Recipe(),
+    )
+    train(plan, say)
+    say(f"the demo model is in {out}")

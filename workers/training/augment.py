@@ -1,0 +1,50 @@
+"""Small changes to films that leave their truth true: position, size, lean, grey scale, grain."""
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+_LEAN: Final = math.radians(4)
+_ZOOM: Final = 0.06
+_SHIFT: Final = 0.06  # of half the film's edge
+_GRAIN: Final = 0.02
+
+
+def varied(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return films and masks, moved alike, the films' grey scale changed too.
+
+    Args:
+        grey: float32 [B, 1, S, S] in 0..1.
+        masks: float32 [B, 6, M, M] in 0..1.
+        generator: Of the changes.
+    """
+    turn = _turns(len(grey), generator)
+    grid = F.affine_grid(turn, list(grey.shape), align_corners=False)
+    moved = F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
+    grid = F.affine_grid(turn, list(masks.shape), align_corners=False)
+    return _regraded(moved, generator), F.grid_sample(masks, grid, align_corners=False)
+
+
+def _turns(count: int, generator: torch.Generator) -> Tensor:
+    """Return float32 [B, 2, 3], where each place of the new film is taken from."""
+    amount = torch.rand(count, 4, generator=generator) * 2 - 1
+    angle, zoom = amount[:, 0] * _LEAN, 1 + amount[:, 1] * _ZOOM
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    shift = amount[:, 2:] * _SHIFT
+    return torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
+
+
+def _regraded(grey: Tensor, generator: torch.Generator) -> Tensor:
+    amount = torch.rand(len(grey), 3, 1, 1, 1, generator=generator) * 2 - 1
+    gamma = torch.exp(0.25 * amount[:, 0])
+    contrast, brightness = 1 + 0.12 * amount[:, 1], 0.06 * amount[:, 2]
+    level = grey.clamp(0, 1) ** gamma
+    level = (level - 0.5) * contrast + 0.5 + brightness
+    coarse = torch.rand(len(grey), 1, 1, 1, generator=generator) * _GRAIN
+    grain = torch.randn(grey.shape, generator=generator) * coarse
+    return (level + grain).clamp(0, 1)

@@ -1,0 +1,134 @@
+"""The demo model's sizes, its first weights, and its files: those of a published CXR-LLaVA v2."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from workers.model.config import ModelConfig
+from workers.model.cxr_llava import Network
+from workers.training.films import EDGE
+
+CAVEAT: Final = (
+    "This demo model knows only phantoms: it was trained on synthetic films, has never seen a "
+    "patient, and what it says of this film means nothing."
+)
+SYNTHETIC_CAVEAT: Final = "This demo model was trained on synthetic films only."
+SHARDS: Final = 2
+_CLIP_WIDTH: Final = 64
+_VISION: Final = {
+    "image_size": EDGE,
+    "layers": 5,
+    "patch_size": 16,
+    "width": 192,
+    "head_width": 64,
+}
+_LANGUAGE: Final = {
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 1024,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+_DEVIATION: Final = 0.02
+
+
+def write_settings(folder: Path, tokenizer: bytes, vocabulary: int) -> ModelConfig:
+    """Return the configuration of `folder`, which then holds every file but the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.model").write_bytes(tokenizer)
+    _write_json(
+        folder / "tokenizer_config.json",
+        {
+            "add_bos_token": True,
+            "add_eos_token": False,
+            "legacy": False,
+            "tokenizer_class": "LlamaTokenizer",
+        },
+    )
+    _write_json(
+        folder / "special_tokens_map.json",
+        {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
+    )
+    _write_json(folder / "config.json", _config(vocabulary))
+    _write_json(folder / "generation_config.json", {"max_new_tokens": 256})
+    return ModelConfig.from_folder(folder)
+
+
+def _config(vocabulary: int) -> dict[str, Any]:
+    return {
+        "architectures": ["CXRLLAVAModel"],
+        "caveat": CAVEAT,
+        "synthetic_caveat": SYNTHETIC_CAVEAT,
+        "clip_embed_dim": _CLIP_WIDTH,
+        "clip_vision_cfg": _VISION,
+        "image_preprocess_cfg": {"mean": 0.5518136078431373, "std": 0.3821719215686275},
+        "llama": {"vocab_size": vocabulary, **_LANGUAGE},
+        "mm_projector_dim": _VISION["width"],
+        "model_type": "CXR-LLAVA",
+        "torch_dtype": "bfloat16",
+    }
+
+
+def new_network(config: ModelConfig, seed: int) -> Network:
+    """Return the network with its first, random weights, ready to be trained."""
+    with torch.device("meta"):
+        network = Network(config)
+    network.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    depth = config.vision.layers + config.language.layers
+    for name, weight in network.named_parameters():
+        _begin(name, weight, generator, depth)
+    return network
+
+
+def _begin(name: str, weight: nn.Parameter, generator: torch.Generator, depth: int) -> None:
+    with torch.no_grad():
+        if weight.ndim == 1 and "embedding" not in name:
+            weight.fill_(0.0 if name.endswith("bias") else 1.0)
+        elif "conv1" in name:
+            weight.normal_(0, weight[0].numel() ** -0.5, generator=generator)
+        else:
+            # What is added to the residual stream begins small, and smaller in a deep model.
+            last = name.endswith(
+                ("out_proj.weight", "c_proj.weight", "o_proj.weight", "down_proj.weight")
+            )
+            fan = weight.shape[-1] ** -0.5 if weight.ndim > 1 else _DEVIATION
+            scale = _DEVIATION if "embed" in name else 0.7 * fan
+            weight.normal_(0, scale * (depth**-0.5 if last else 1.0), generator=generator)
+
+
+def write_weights(folder: Path, network: Network, seed: int) -> None:
+    """Write the weights as bfloat16 shards with their index, and the CLIP head that nothing reads."""
+    weights = {
+        name: tensor.detach().to(torch.bfloat16) for name, tensor in network.state_dict().items()
+    }
+    width = network.mm_projector.in_features
+    head = torch.randn(width, _CLIP_WIDTH, generator=torch.Generator().manual_seed(seed))
+    weights["vision_tower.proj"] = (head * _DEVIATION).to(torch.bfloat16)
+    names = sorted(weights)
+    part = -(-len(names) // SHARDS)
+    where: dict[str, str] = {}
+    for number in range(SHARDS):
+        file = f"model-{number + 1:05}-of-{SHARDS:05}.safetensors"
+        chosen = names[number * part : (number + 1) * part]
+        tensors: dict[str, Tensor] = {name: weights[name].contiguous() for name in chosen}
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(chosen, file)
+    size = sum(tensor.nbytes for tensor in weights.values())
+    _write_json(
+        folder / "model.safetensors.index.json",
+        {"metadata": {"total_size": size}, "weight_map": where},
+    )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

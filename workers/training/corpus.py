@@ -1,0 +1,136 @@
+"""What is said about films as ids: the tokenizer of the grammar's language, prompts and answers."""
+
+import functools
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import sentencepiece
+import torch
+
+from dicom.phantom import PhantomFinding
+from dicom.report import SIX
+from workers.model import prompts
+from workers.model.prompts import IMAGE_SENTINEL, Task
+from workers.model.tokenizer import EOS, Tokenizer
+from workers.training import grammar, questions
+from workers.training.films import plan
+from workers.training.packed import Packed
+
+VOCABULARY: Final = 800
+_SAMPLES: Final = 1500  # films whose texts the tokenizer learns from
+_FIRST_SAMPLE: Final = 40_000_000
+_CHILD: Final = 0.1  # of the reports are asked for with the paediatric prompt
+_DIFFERENTIAL: Final = 0.3
+_ASKED: Final = 3  # of the six findings, for each film
+_DECISION: Final = 3.0  # weight of a yes or no among words of weight 1
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What is asked of a film and what is to be answered.
+
+    Attributes:
+        weight: Of the answer's first word; the others weigh 1.
+    """
+
+    task: Task
+    question: str
+    answer: str
+    weight: float = 1.0
+
+
+def train_tokenizer() -> bytes:
+    """Return the SentencePiece model of prompts and answers, the same each time."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=_language(),
+        model_writer=written,
+        model_type="bpe",
+        vocab_size=VOCABULARY,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        num_threads=1,  # the merges must not depend on who counted first
+        minloglevel=2,
+    )
+    return written.getvalue()
+
+
+def _language() -> Iterator[str]:
+    for number in range(_SAMPLES):
+        findings = plan(_FIRST_SAMPLE + number).findings
+        rng = np.random.default_rng(number)
+        for text in (*texts(findings, rng), *texts(findings, rng)):
+            turns = prompts.chat(text.task, text.question)
+            yield from prompts.render(turns).replace("<s>", "").splitlines()
+            yield from text.answer.splitlines()
+
+
+def texts(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Iterator[Text]:
+    """Yield what is learnt of one film: a report, some questions, now and then a differential."""
+    yield report_text(findings, rng)
+    asked = rng.permutation(len(SIX))[:_ASKED]
+    exchanges = [questions.is_there(findings, SIX[int(i)], rng) for i in asked]
+    other = questions.which_side if rng.random() < 0.5 else questions.is_normal
+    for one in (*exchanges, other(findings, rng)):
+        decides = one.answer.startswith((questions.YES, questions.NO))
+        yield Text(Task.QUESTION, one.question, one.answer, _DECISION if decides else 1.0)
+    if rng.random() < _DIFFERENTIAL:
+        yield Text(Task.DIFFERENTIAL, "", grammar.differential(findings, rng))
+
+
+def report_text(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Text:
+    """Return a report, asked for as the service asks."""
+    task = Task.PAEDIATRIC_REPORT if rng.random() < _CHILD else Task.REPORT
+    return Text(task, "", grammar.report(findings, rng))
+
+
+class Corpus:
+    """Texts to ids, each text behind its prompt as the model will be asked."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._prompt = functools.lru_cache(maxsize=256)(self._split_prompt)
+        self.lead = self._prompt(Task.REPORT, "")[0]
+
+    def _split_prompt(
+        self, task: Task, question: str
+    ) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+        """Return the ids before and behind the film, and the rendered prompt."""
+        prompt = prompts.render(prompts.chat(task, question))
+        ids = prompts.prompt_ids(self._tokenizer, prompt)
+        film = ids.index(IMAGE_SENTINEL)
+        return tuple(ids[:film]), tuple(ids[film + 1 :]), prompt
+
+    def ids(self, text: Text) -> tuple[list[int], int]:
+        """Return the ids behind the film, prompt and answer and `</s>`, and how many are prompt."""
+        _, behind, prompt = self._prompt(text.task, text.question)
+        ids = prompts.prompt_ids(self._tokenizer, f"{prompt} {text.answer}")
+        spoken = ids[ids.index(IMAGE_SENTINEL) + 1 :]
+        return [*spoken, EOS], len(behind)
+
+    def packed(self, films: Sequence[Sequence[Text]]) -> Packed:
+        """Return the texts of some films as one batch."""
+        rows = [self._row(list(one)) for one in films]
+        longest = max(len(row[0]) for row in rows)
+        ids, segment, place, weight = (
+            torch.tensor([list(row[i]) + [0] * (longest - len(row[i])) for row in rows])
+            for i in range(4)
+        )
+        return Packed(torch.tensor(self.lead), ids, segment, place, weight.float())
+
+    def _row(self, film: Sequence[Text]) -> tuple[list[int], list[int], list[int], list[float]]:
+        ids: list[int] = []
+        segment: list[int] = []
+        place: list[int] = []
+        weight: list[float] = []
+        for number, text in enumerate(film, 1):
+            spoken, asked = self.ids(text)
+            ids += spoken
+            segment += [number] * len(spoken)
+            place += range(len(spoken))
+            weight += [0.0] * asked + [text.weight] + [1.0] * (len(spoken) - asked - 1)
+        return ids, segment, place, weight

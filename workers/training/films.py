@@ -1,0 +1,227 @@
+"""Synthetic films as the service shows them to the model, with what is true of each.
+
+A film takes the real path: phantom, DX object, file, `dicom.pixels.load_frame`, 8 bits, LANCZOS. So
+bit depth, window, MONOCHROME1, size and aspect act on training exactly as they do on reading.
+"""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dicom.phantom import Phantom, PhantomFinding, as_dataset, draw, random_findings, write
+from dicom.phantom.disease import ZONES
+from dicom.pixels import PixelLimits, load_frame
+from dicom.report import SIX, Observation, Side
+from workers.model.preprocess import centre_square, grey_image
+
+EDGE: Final = 128  # pixels of the model's image
+MASK_EDGE: Final = 32  # cells of a finding's mask
+_LIMITS: Final = PixelLimits(max_pixels=2**24, max_bytes=2**27)
+_CHUNK: Final = 100  # films that a process draws at a time
+_SIZES: Final = (160, 192, 224, 256, 288, 320, 384, 512, 768, 1024)
+_SIZE_CHANCES: Final = (0.08, 0.15, 0.15, 0.22, 0.12, 0.1, 0.07, 0.07, 0.02, 0.02)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A film to be drawn; it says everything, nothing is left to the phantom's seed.
+
+    Attributes:
+        seed: The person.
+        findings: With explicit sides and zones: they are the truth.
+        rows: Of the film.
+        columns: Of the film.
+        bits_stored: 8 to 16.
+        view: "PA" or "AP".
+        negative: Whether it is stored as MONOCHROME1.
+        window: Centre and width as fractions of the stored range, or None for no window.
+    """
+
+    seed: int
+    findings: tuple[PhantomFinding, ...]
+    rows: int
+    columns: int
+    bits_stored: int
+    view: Literal["PA", "AP"]
+    negative: bool
+    window: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Films:
+    """Films and their truth, in the order of their plans.
+
+    Attributes:
+        grey: uint8 [N, 128, 128], as the model's preprocessing leaves it before normalisation.
+        masks: uint8 [N, 6, 32, 32], how much of each cell a finding covers, 255 all of it.
+        plans: What was drawn.
+    """
+
+    grey: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    plans: tuple[Plan, ...]
+
+    def __len__(self) -> int:
+        """Return the number of films."""
+        return len(self.plans)
+
+    @classmethod
+    def drawn(
+        cls,
+        seeds: Sequence[int],
+        cache: Path,
+        *,
+        processes: int = 2,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Self:
+        """Return the films of `seeds`, from `cache` where they were drawn before.
+
+        Args:
+            seeds: Of the plans.
+            cache: Folder of finished chunks; the drawing goes on there if it was cut off.
+            processes: That draw side by side.
+            progress: Told the number of films that are done, now and then.
+        """
+        cache.mkdir(parents=True, exist_ok=True)
+        chunks = [tuple(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+        missing = [chunk for chunk in chunks if not _chunk_path(cache, chunk).exists()]
+        done = len(chunks) - len(missing)
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            for number, _ in enumerate(
+                pool.imap_unordered(_draw_chunk, [(cache, chunk) for chunk in missing]), 1
+            ):
+                progress(min((done + number) * _CHUNK, len(seeds)))
+        loaded = [np.load(_chunk_path(cache, chunk)) for chunk in chunks]
+        return cls(
+            grey=np.concatenate([one["grey"] for one in loaded]),
+            masks=np.concatenate([one["masks"] for one in loaded]),
+            plans=tuple(plan(seed) for seed in seeds),
+        )
+
+
+def plan(seed: int) -> Plan:
+    """Return the plan that always belongs to `seed`: half a day's films, half any mixture at all."""
+    rng = np.random.default_rng([seed, 77])
+    findings = random_findings(rng, normal=0.35) if rng.random() < 0.5 else _any_findings(rng)
+    shorter = int(rng.choice(_SIZES, p=_SIZE_CHANCES))
+    longer = shorter if rng.random() < 0.4 else round(shorter * float(rng.uniform(1.0, 1.28)))
+    rows, columns = (longer, shorter) if rng.random() < 0.7 else (shorter, longer)
+    return Plan(
+        seed=seed,
+        findings=findings,
+        rows=rows,
+        columns=columns,
+        bits_stored=int(rng.choice([8, 10, 12, 14, 16], p=[0.15, 0.2, 0.4, 0.15, 0.1])),
+        view="AP" if rng.random() < 0.3 else "PA",
+        negative=bool(rng.random() < 0.25),
+        window=_window(rng),
+    )
+
+
+def _any_findings(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:
+    """Return findings that come independently of each other, some on both sides."""
+    found = []
+    for observation in SIX:
+        if rng.random() > 0.3:
+            continue
+        sides = rng.choice([Side.RIGHT, Side.LEFT, Side.BILATERAL], p=[0.44, 0.44, 0.12])
+        side: Side | None = Side(str(sides))
+        if observation is Observation.CARDIOMEGALY:
+            side = None
+        elif observation is Observation.EDEMA:
+            side = Side.BILATERAL
+        found.append(
+            PhantomFinding(
+                observation=observation,
+                side=side,
+                extent=round(float(rng.beta(1.3, 1.6)), 3),
+                zone=ZONES[int(rng.integers(3))]
+                if observation is Observation.CONSOLIDATION
+                else None,
+            )
+        )
+    order = rng.permutation(len(found))
+    return tuple(found[int(i)] for i in order)
+
+
+def _window(rng: np.random.Generator) -> tuple[float, float] | None:
+    chance = rng.random()
+    if chance < 0.12:
+        return None
+    if chance < 0.65:
+        return (0.5, 1.0)
+    return (float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.65, 1.3)))
+
+
+def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return what the model is shown of a planned film, and its masks; see `Films`."""
+    phantom = draw(
+        plan.seed,
+        rows=plan.rows,
+        columns=plan.columns,
+        bits_stored=plan.bits_stored,
+        findings=plan.findings,
+        view=plan.view,
+    )
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        path = write_film(phantom, plan, Path(folder) / "film.dcm")
+        frame = load_frame(path, _LIMITS)
+    return np.asarray(centre_square(grey_image(frame.pixels), EDGE)), _masks(phantom)
+
+
+def write_film(phantom: Phantom, plan: Plan, path: Path) -> Path:
+    """Return `path`, which now is the DX object of `phantom` as `plan` says."""
+    top = float(1 << plan.bits_stored)
+    window: Literal["none"] | tuple[float, float] = "none"
+    if plan.window is not None:
+        centre, width = plan.window
+        window = (centre * top, width * top)
+    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = (
+        "MONOCHROME1" if plan.negative else "MONOCHROME2"
+    )
+    return write(as_dataset(phantom, photometric=photometric, window=window), path)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory where there is one: a film is written only to be read."""
+    shared = Path("/dev/shm")  # noqa: S108 - a fresh folder with a random name is made in it
+    return shared if os.access(shared, os.W_OK) else None
+
+
+def _masks(phantom: Phantom) -> NDArray[np.uint8]:
+    masks = np.zeros((len(SIX), MASK_EDGE, MASK_EDGE), np.uint8)
+    for truth in phantom.truths:
+        image = Image.fromarray(truth.mask.astype(np.uint8) * 255)
+        masks[SIX.index(truth.observation)] = np.asarray(
+            centre_square(image, MASK_EDGE, Image.Resampling.BOX)
+        )
+    return masks
+
+
+def _draw_chunk(task: tuple[Path, tuple[int, ...]]) -> None:
+    cache, seeds = task
+    pairs = [film(plan(seed)) for seed in seeds]
+    path = _chunk_path(cache, seeds)
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        np.savez(
+            file, grey=np.stack([grey for grey, _ in pairs]), masks=np.stack([m for _, m in pairs])
+        )
+    unfinished.replace(path)
+
+
+def _chunk_path(cache: Path, seeds: tuple[int, ...]) -> Path:
+    return cache / f"films-{seeds[0]}-{len(seeds)}.npz"
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size` that cover `count` in order."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

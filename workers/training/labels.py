@@ -1,0 +1,87 @@
+"""Stage 1: the image encoder learns the six findings, their sides, extents and places from labels.
+
+The heads are thrown away afterwards; what stays is that each patch's token says what lies there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from dicom.report import SIX, Side
+from workers.training.films import Plan
+
+_SIDES: Final = (Side.RIGHT, Side.LEFT)
+_MASK_WEIGHT: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """The truth of films as numbers.
+
+    Attributes:
+        present: float32 [N, 6], 1 where a finding is there.
+        sides: float32 [N, 6, 2], 1 where it is there on the right, on the left.
+        extent: float32 [N, 6] in 0..1, 0 where it is not there.
+    """
+
+    present: Tensor
+    sides: Tensor
+    extent: Tensor
+
+    def of(self, index: Tensor) -> "Labels":
+        """Return the labels of some films."""
+        return Labels(self.present[index], self.sides[index], self.extent[index])
+
+
+def labels(plans: Sequence[Plan]) -> Labels:
+    """Return the labels of planned films."""
+    present = np.zeros((len(plans), len(SIX)), np.float32)
+    sides = np.zeros((len(plans), len(SIX), 2), np.float32)
+    extent = np.zeros((len(plans), len(SIX)), np.float32)
+    for row, plan in enumerate(plans):
+        for finding in plan.findings:
+            column = SIX.index(finding.observation)
+            present[row, column] = 1
+            extent[row, column] = finding.extent
+            sides[row, column] = [finding.side in (side, Side.BILATERAL) for side in _SIDES]
+    return Labels(*(torch.from_numpy(array) for array in (present, sides, extent)))
+
+
+class Heads(nn.Module):
+    """What is asked of the image tokens: of each, how much of each finding; of their mean, the rest."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cover = nn.Linear(width, len(SIX))
+        self.whole = nn.Linear(2 * width, 4 * len(SIX))  # present, right, left, extent
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits [B, P, 6] and [B, 4, 6] of tokens [B, P, W]."""
+        pooled = torch.cat([tokens.mean(1), tokens.amax(1)], dim=1)
+        return self.cover(tokens), self.whole(pooled).unflatten(1, (4, len(SIX)))
+
+
+def loss(heads: Heads, tokens: Tensor, truth: Labels, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss, and the logits [B, 6] that each finding is present.
+
+    Args:
+        heads: Stage 1's.
+        tokens: [B, P, W].
+        truth: Of these films.
+        masks: float32 [B, 6, M, M] in 0..1.
+    """
+    cover, whole = heads(tokens)
+    cover, whole = cover.float(), whole.float()
+    grid = round(tokens.shape[1] ** 0.5)
+    # The fullest cell of a patch counts: plates of atelectasis are thin.
+    wanted = F.adaptive_max_pool2d(masks, grid).flatten(2).transpose(1, 2)  # [B, P, 6]
+    total = _MASK_WEIGHT * F.binary_cross_entropy_with_logits(cover, wanted)
+    total = total + F.binary_cross_entropy_with_logits(whole[:, 0], truth.present)
+    total = total + F.binary_cross_entropy_with_logits(whole[:, 1:3], truth.sides.transpose(1, 2))
+    total = total + (truth.present * (whole[:, 3].sigmoid() - truth.extent) ** 2).mean()
+    return total, whole[:, 0]

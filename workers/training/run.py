@@ -1,0 +1,81 @@
+"""The whole training, from no file to the published ones; what was finished before is not done again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from workers.model.cxr_llava import Network
+from workers.model.tokenizer import Tokenizer
+from workers.training import checkpoint, corpus
+from workers.training.corpus import Corpus
+from workers.training.films import Films
+from workers.training.stages import Progress, Recipe, Training
+
+FIRST_SEED: Final = 50_000_000  # of the training films; the benchmark's lie elsewhere
+FILMS: Final = 8000
+_STAGES: Final = ("labels", "alignment", "tuning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to train, where.
+
+    Attributes:
+        out: Folder of the published files.
+        work: Folder of films and finished stages; another run with the same settings goes on there.
+        films: How many.
+        recipe: How long and how fast.
+        threads: Of the computation, and processes that draw films.
+    """
+
+    out: Path
+    work: Path
+    films: int = FILMS
+    recipe: Recipe = field(default_factory=Recipe)
+    threads: int = 2
+
+
+def train(plan: Plan, say: Callable[[str], None]) -> None:
+    """Train the demo model; its published files are in `plan.out` afterwards."""
+    torch.set_num_threads(plan.threads)
+    seeds = range(FIRST_SEED, FIRST_SEED + plan.films)
+    films = Films.drawn(
+        seeds,
+        plan.work / "films",
+        processes=plan.threads,
+        progress=lambda done: say(f"drawn {done} of {plan.films} films"),
+    )
+    model = corpus.train_tokenizer()
+    config = checkpoint.write_settings(plan.out, model, corpus.VOCABULARY)
+    words = Corpus(Tokenizer.from_folder(plan.out))
+    network = checkpoint.new_network(config, plan.recipe.seed)
+
+    def progress(one: Progress) -> None:
+        say(f"{one.stage}: epoch {one.epoch} of {one.epochs}, loss {one.loss:.4f}")
+
+    training = Training(network, config, films, words, plan.recipe, progress)
+    for name, stage in zip(
+        _STAGES, (training.labels, training.alignment, training.tuning), strict=True
+    ):
+        _once(plan.work / f"{name}-{_digest(plan)}.pt", network, stage)
+    checkpoint.write_weights(plan.out, network, plan.recipe.seed)
+
+
+def _once(path: Path, network: Network, stage: Callable[[], None]) -> None:
+    """Run `stage`, or take its result from `path`."""
+    if path.exists():
+        network.load_state_dict(torch.load(path, weights_only=True))
+        return
+    stage()
+    unfinished = path.with_suffix(".part")
+    torch.save(network.state_dict(), unfinished)
+    unfinished.replace(path)
+
+
+def _digest(plan: Plan) -> str:
+    recipe = plan.recipe
+    numbers = (*recipe.epochs, *recipe.rates, *recipe.batches, recipe.seed, plan.films)
+    return "-".join(f"{number:g}" for number in numbers)

@@ -1,0 +1,185 @@
+"""The three stages: labels for the image encoder, alignment of language and image, then everything.
+
+In the paper the language model comes trained; here it learns to speak in the second stage, from
+reports alone, while the image encoder rests.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from workers.model.config import ModelConfig
+from workers.model.cxr_llava import Network
+from workers.training import corpus, forward, labels
+from workers.training.augment import varied
+from workers.training.corpus import Corpus
+from workers.training.films import Films, chunks
+
+_WARM_UP: Final = 0.1  # of the steps
+_DECAY: Final = 0.05
+_LONGEST_GRADIENT: Final = 1.0
+_SLOWER: Final = 0.3  # the encoder's rate in the third stage, against the others'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How long and how fast is learnt.
+
+    Attributes:
+        epochs: Of labels, alignment, tuning.
+        rates: Highest learning rate of each.
+        batches: Films a step of each.
+        seed: Of first weights, order, augmentation and words.
+    """
+
+    epochs: tuple[int, int, int] = (12, 2, 5)
+    rates: tuple[float, float, float] = (1e-3, 1.5e-3, 1e-3)
+    batches: tuple[int, int, int] = (64, 32, 32)
+    seed: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One epoch is over."""
+
+    stage: str
+    epoch: int
+    epochs: int
+    loss: float
+
+
+class Training:
+    """A network, what it learns from, and the order in which it does."""
+
+    def __init__(
+        self,
+        network: Network,
+        config: ModelConfig,
+        films: Films,
+        words: Corpus,
+        recipe: Recipe,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._network = network
+        self._grey = config.vision
+        self._films = films
+        self._words = words
+        self._recipe = recipe
+        self._progress = progress
+        self._labels = labels.labels(films.plans)
+        self._random = torch.Generator()
+        self._rng = np.random.default_rng(recipe.seed)
+
+    def labels(self) -> None:
+        """Stage 1: the image encoder learns findings, sides and places from labels."""
+        self._begin(0)
+        heads = labels.Heads(self._grey.width)
+        tower = self._network.vision_tower
+
+        def loss(index: Tensor) -> Tensor:
+            pixels, masks = self._pixels(index)
+            tokens = forward.patch_tokens(tower, pixels)
+            return labels.loss(heads, tokens, self._labels.of(index), masks)[0]
+
+        groups = [(tower, 1.0), (heads, 1.0)]
+        self._learn(0, "labels", groups, loss)
+
+    def alignment(self) -> None:
+        """Stage 2: projector and language model learn to write reports; the encoder rests."""
+        self._begin(1)
+        network = self._network
+
+        def loss(index: Tensor) -> Tensor:
+            with torch.no_grad():
+                films = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
+            return self._spoken(films, index, reports_only=True)
+
+        self._learn(1, "alignment", [(m, 1.0) for m in _language(network)], loss)
+
+    def tuning(self) -> None:
+        """Stage 3: everything learns reports, questions and differential diagnoses."""
+        self._begin(2)
+        network = self._network
+
+        def loss(index: Tensor) -> Tensor:
+            films = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
+            return self._spoken(films, index, reports_only=False)
+
+        groups = [(network.vision_tower, _SLOWER), *((m, 1.0) for m in _language(network))]
+        self._learn(2, "tuning", groups, loss)
+
+    def _begin(self, stage: int) -> None:
+        # Each stage has a seed of its own: one that is taken up again learns what it would have.
+        torch.manual_seed(10 * self._recipe.seed + stage)  # of the heads
+        self._random.manual_seed(10 * self._recipe.seed + stage)
+        self._rng = np.random.default_rng([self._recipe.seed, stage])
+
+    def _pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return films [B, 1, S, S], varied and normalised, and their masks."""
+        rows = index.numpy()
+        grey = torch.from_numpy(self._films.grey[rows])[:, None].float() / 255
+        masks = torch.from_numpy(self._films.masks[rows]).float() / 255
+        grey, masks = varied(grey, masks, self._random)
+        return (grey - self._grey.mean) / self._grey.std, masks
+
+    def _spoken(self, films: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:
+        findings = [self._films.plans[int(i)].findings for i in index]
+        if reports_only:
+            said: list[Sequence[corpus.Text]] = [
+                [corpus.report_text(one, self._rng)] for one in findings
+            ]
+        else:
+            said = [list(corpus.texts(one, self._rng)) for one in findings]
+        packed = self._words.packed(said)
+        return packed.loss(forward.text_logits(self._network, films, packed))
+
+    def _learn(
+        self,
+        stage: int,
+        name: str,
+        groups: Sequence[tuple[nn.Module, float]],
+        loss: Callable[[Tensor], Tensor],
+    ) -> None:
+        rate, epochs = self._recipe.rates[stage], self._recipe.epochs[stage]
+        batch = min(self._recipe.batches[stage], len(self._films))
+        weights = [weight for module, _ in groups for weight in module.parameters()]
+        optimizer = torch.optim.AdamW(
+            [{"params": list(m.parameters()), "lr": rate * part} for m, part in groups],
+            weight_decay=_DECAY,
+            betas=(0.9, 0.98),
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            [rate * part for _, part in groups],
+            total_steps=max(epochs * (len(self._films) // batch), 1) + 1,
+            pct_start=_WARM_UP,
+            cycle_momentum=False,
+        )
+        for epoch in range(1, epochs + 1):
+            losses = []
+            for index in self._order(batch):
+                with torch.autocast("cpu", torch.bfloat16):
+                    value = loss(index)
+                optimizer.zero_grad()
+                value.backward()  # type: ignore[no-untyped-call] # torch has no type for it
+                nn.utils.clip_grad_norm_(weights, _LONGEST_GRADIENT)
+                optimizer.step()
+                schedule.step()
+                losses.append(float(value.detach()))
+            self._progress(
+                Progress(stage=name, epoch=epoch, epochs=epochs, loss=float(np.mean(losses)))
+            )
+
+    def _order(self, batch: int) -> Iterator[Tensor]:
+        """Yield the films' numbers in a new order, `batch` at a time; what is left over rests."""
+        order = torch.randperm(len(self._films), generator=self._random)
+        whole = len(order) // batch * batch
+        return (order[part] for part in chunks(whole, batch))
+
+
+def _language(network: Network) -> tuple[nn.Module, nn.Module, nn.Module]:
+    return network.mm_projector, network.llama, network.lm_head
