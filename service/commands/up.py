@@ -31,7 +31,6 @@ def up() -> None:
             log.info(
                 "up",
                 receiver=f"{settings.receiver.ae_title}@{settings.receiver.host}:{settings.receiver.port}",
-                web=f"http://{settings.web.host}:{settings.web.port}/",
                 destinations=[destination.name for destination in settings.destinations],
             )
             machine.run(until=stop)
