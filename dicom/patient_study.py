@@ -36,6 +36,7 @@ _WHEN_GIVEN: Final = (
     "TypeOfPatientID",
     "IssuerOfPatientIDQualifiersSequence",
     "PatientBirthTime",
+    "QualityControlSubject",
     "OtherPatientIDs",
     "OtherPatientIDsSequence",
     "OtherPatientNames",
@@ -66,6 +67,7 @@ _ENUMERATED: Final = {
     "PatientSex": {"M", "F", "O"},
     "TypeOfPatientID": {"TEXT", "RFID", "BARCODE"},
     "PatientIdentityRemoved": {"YES", "NO"},
+    "QualityControlSubject": {"YES", "NO"},
 }
 _MANY: Final = frozenset({"OtherPatientIDs", "OtherPatientNames", "DeidentificationMethod"})
 

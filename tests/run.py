@@ -21,10 +21,12 @@ PROGRAMS = {
     "dciodvfy": "dicom3tools",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "javac": "default-jdk-headless",
 }
 FILES = {
     "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "/usr/lib/postgresql": "postgresql",
+    "/usr/share/java/pixelmed.jar": "pixelmed-apps",
 }
 CHECKS = (
     ("ruff", "ruff", "check", "."),

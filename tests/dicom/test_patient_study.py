@@ -195,3 +195,13 @@ def test_clean_text_is_one_line_of_encodable_characters():
     assert clean_text("a\r\n\tb\x00 c\ud800") == "a b c?"
     assert clean_text("abcdef", 3) == "abc"
     assert lo("a\\b" + "x" * 99) == "a/b" + "x" * 61
+
+
+def test_a_phantoms_results_say_that_they_are_about_a_phantom():
+    """Quality Control Subject is copied; another value than YES and NO is not."""
+    source = Dataset()
+    source.StudyInstanceUID = "2.25.1"
+    source.QualityControlSubject = "YES"
+    assert copied_modules(source).QualityControlSubject == "YES"
+    source.QualityControlSubject = "MAYBE"
+    assert "QualityControlSubject" not in copied_modules(source)
