@@ -76,7 +76,17 @@ class Receiver(_Section):
     quiet_time: Seconds = Field(
         2.0, description="Seconds without a new film until a study counts as complete."
     )
-    max_associations: int = Field(256, ge=1, description="Associations at the same time.")
+    fast: bool = Field(
+        True,
+        description="Receive by the short way from socket to file, where it is known to fit the "
+        "installed pynetdicom; off: by pynetdicom's own way, slower.",
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
+    )
+    max_associations: int = Field(
+        256, ge=1, description="Associations at the same time, in each process."
+    )
     max_object_bytes: int = Field(512 * 2**20, ge=2**20, description="A larger object is refused.")
     min_free_bytes: int = Field(
         2**30,

@@ -180,6 +180,8 @@ def _scp_settings(settings: Settings) -> ScpSettings:
         port=receiver.port,
         storage_classes=receiver.storage_classes,
         max_associations=receiver.max_associations,
+        fast=receiver.fast,
+        shared_port=receiver.processes > 1,
     )
 
 
