@@ -1,0 +1,193 @@
+"""What the demo model says of phantoms that it has not seen, through the service's real path.
+
+    python benchmarks/demo_model.py [--films 1000] [--model FOLDER] [--size 1024] [--json FILE]
+
+Each film is drawn at its own size, bit depth, window and polarity, written as a DX object and read as
+the service reads: `dicom.pixels.load_frame`, the model's preprocessing, greedy text. The text is
+labelled by `workers.findings` and held against what was drawn. Then the six findings and normality are
+asked for, and the probability of "Yes" against "No" is compared with how often it is so.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dicom.phantom import draw
+from dicom.pixels import PixelLimits, load_frame
+from dicom.report import SIX, Observation, Presence
+from workers.findings import label
+from workers.model import cxr_llava, preprocess, prompts, shipped
+from workers.model.cxr_llava import CxrLlava
+from workers.model.prompts import IS_NORMAL, IS_THERE, Task
+from workers.model.vlm import Decoding
+from workers.training.films import Plan, plan, write_film
+
+LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
+SIDED = (
+    Observation.ATELECTASIS,
+    Observation.CONSOLIDATION,
+    Observation.PLEURAL_EFFUSION,
+    Observation.PNEUMOTHORAX,
+)
+BINS = np.linspace(0, 1, 11)
+
+
+@dataclass
+class Tally:
+    """What was said and what is true, a row for each film."""
+
+    said: list[list[bool]] = field(default_factory=list)
+    true: list[list[bool]] = field(default_factory=list)
+    sides: list[list[bool | None]] = field(default_factory=list)
+    chances: list[list[float]] = field(default_factory=list)
+    normal: list[bool] = field(default_factory=list)
+    tokens: int = 0
+
+
+def frame_of(one: Plan, folder: Path) -> np.ndarray:
+    """Return a planned film as the service decodes it."""
+    phantom = draw(
+        one.seed,
+        rows=one.rows,
+        columns=one.columns,
+        bits_stored=one.bits_stored,
+        findings=one.findings,
+        view=one.view,
+    )
+    return load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
+
+
+def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
+    """Return the probability of "Yes" against "No" for each of the six, and for a normal film."""
+    yes, no = (
+        model.tokenizer.encode(f"[/INST] {word}")[len(model.tokenizer.encode("[/INST]"))]
+        for word in ("Yes", "No")
+    )
+    grey = preprocess.pixel_values(preprocess.grey_image(frame), model.config.vision)
+    found = []
+    with torch.inference_mode():
+        film = model.network.image_tokens(torch.from_numpy(grey))
+        for question in (*IS_THERE.values(), IS_NORMAL):
+            prompt = prompts.render(prompts.chat(Task.QUESTION, question))
+            embeds = model.network.splice(prompts.prompt_ids(model.tokenizer, prompt), film)
+            logits = cxr_llava.Passage(model.network, slots=len(embeds)).read(embeds)[0]
+            found.append(float(torch.softmax(logits[[yes, no]], 0)[0]))
+    return found
+
+
+def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
+    """Read one film and note what was said of it."""
+    frame = frame_of(one, folder)
+    answer = model.answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=256))
+    found = {finding.observation: finding for finding in label(answer.text)}
+    truth = {finding.observation: finding for finding in one.findings}
+    tally.said.append([found[name].presence is Presence.PRESENT for name in SIX])
+    tally.true.append([name in truth for name in SIX])
+    tally.sides.append(
+        [
+            found[name].side is truth[name].side
+            if name in truth and found[name].presence is Presence.PRESENT
+            else None
+            for name in SIDED
+        ]
+    )
+    tally.chances.append(chances(model, frame))
+    tally.normal.append(not truth)
+    tally.tokens += len(answer.token_ids)
+
+
+def scores(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Return precision, recall and F1."""
+    both = float((said & true).sum())
+    precision, recall = both / max(1, said.sum()), both / max(1, true.sum())
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / max(1e-9, precision + recall),
+        "positives": int(true.sum()),
+    }
+
+
+def results(tally: Tally) -> dict[str, dict[str, float]]:
+    """Return a row for each finding, and one for normal films."""
+    said, true, asked = np.array(tally.said), np.array(tally.true), np.array(tally.chances)
+    rows = {}
+    for column, name in enumerate(SIX):
+        rows[name.value] = scores(said[:, column], true[:, column])
+        rows[name.value]["asked f1"] = scores(asked[:, column] > 0.5, true[:, column])["f1"]
+        if name in SIDED:
+            right = [row[SIDED.index(name)] for row in tally.sides]
+            known = [one for one in right if one is not None]
+            rows[name.value]["sides"] = sum(known) / max(1, len(known))
+    normal = np.array(tally.normal)
+    rows["normal"] = scores(~said.any(1), normal)
+    rows["normal"]["asked f1"] = scores(asked[:, -1] > 0.5, normal)["f1"]
+    return rows
+
+
+def calibration(tally: Tally) -> list[tuple[float, float, int]]:
+    """Return mean probability, share that is so and count, for each tenth of the probability."""
+    chance = np.array(tally.chances)[:, : len(SIX)].ravel()
+    true = np.array(tally.true).ravel()
+    place = np.clip(np.digitize(chance, BINS) - 1, 0, 9)
+    return [
+        (float(chance[place == n].mean()), float(true[place == n].mean()), int((place == n).sum()))
+        for n in range(10)
+        if (place == n).any()
+    ]
+
+
+def table(tally: Tally, seconds: float) -> str:
+    """Return the results in words."""
+    lines = [f"{'':18}{'P':>7}{'R':>7}{'F1':>7}{'sides':>7}{'asked F1':>10}{'films':>7}"]
+    rows = results(tally)
+    for name, row in rows.items():
+        side = f"{row['sides']:7.3f}" if "sides" in row else " " * 7
+        lines.append(
+            f"{name:18}{row['precision']:7.3f}{row['recall']:7.3f}{row['f1']:7.3f}{side}"
+            f"{row['asked f1']:10.3f}{row['positives']:7}"
+        )
+    lines.append(f"mean F1 of the six {np.mean([rows[name.value]['f1'] for name in SIX]):.3f}")
+    known = [one for row in tally.sides for one in row if one is not None]
+    lines.append(f"sides right {sum(known) / max(1, len(known)):.3f} of {len(known)}")
+    bins = calibration(tally)
+    total = sum(count for _, _, count in bins)
+    error = sum(abs(mean - share) * count for mean, share, count in bins) / total
+    lines.append(f"\nprobability of Yes against how often it is so (expected error {error:.3f})")
+    lines += [f"{mean:8.3f}{share:8.3f}{count:8}" for mean, share, count in bins]
+    count = len(tally.said)
+    lines.append(f"\n{count} films in {seconds:.0f} s, {tally.tokens / count:.0f} tokens a report")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--films", type=int, default=1000)
+    parser.add_argument("--model", type=Path, default=shipped.FOLDER)
+    parser.add_argument("--first-seed", type=int, default=900_000_000)
+    parser.add_argument("--size", type=int, help="rows and columns of every film")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    model = cxr_llava.load(options.model, device=torch.device("cpu"), dtype=torch.float32)
+    tally, begun = Tally(), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.first_seed, options.first_seed + options.films):
+            one = plan(seed)
+            if options.size:
+                one = dataclasses.replace(one, rows=options.size, columns=options.size)
+            read(model, one, Path(folder), tally)
+    print(table(tally, time.monotonic() - begun))
+    if options.json:
+        options.json.write_text(json.dumps(results(tally), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Training computes what reading computes, repeats itself, and writes what the loader takes."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from dicom.phantom import PhantomFinding
+from dicom.report import Observation, Side
+from workers.model import cxr_llava, prompts
+from workers.model.cxr_llava import Passage
+from workers.model.prompts import IS_NORMAL, IS_THERE, Task
+from workers.model.tokenizer import EOS, Tokenizer
+from workers.training import checkpoint, corpus, forward, labels
+from workers.training.augment import varied
+from workers.training.corpus import Corpus, Text
+from workers.training.films import Films, plan
+from workers.training.stages import Recipe, Training
+
+FINDING = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.5)
+FILMS = 8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Every file but the weights."""
+    made = tmp_path_factory.mktemp("demo")
+    checkpoint.write_settings(made, corpus.train_tokenizer(), corpus.VOCABULARY)
+    return made
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    """The demo model's configuration."""
+    return checkpoint.ModelConfig.from_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def words(folder):
+    """Its language."""
+    return Corpus(Tokenizer.from_folder(folder))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A few films."""
+    return Films.drawn(range(FILMS), tmp_path_factory.mktemp("films"), processes=1)
+
+
+def trained(config, films, words, epochs):
+    """Return a network after `epochs` of each stage, and the losses."""
+    network, losses = checkpoint.new_network(config, 1), []
+    recipe = Recipe(epochs=epochs, batches=(4, 4, 4))
+    training = Training(network, config, films, words, recipe, losses.append)
+    training.labels()
+    training.alignment()
+    training.tuning()
+    return network, losses
+
+
+def test_patch_tokens_are_the_models_own(config):
+    """The encoder that is trained and the one that reads give the same tokens."""
+    network = checkpoint.new_network(config, 1).eval()
+    pixels = torch.rand(2, 1, 128, 128)
+    with torch.no_grad():
+        expected = network.vision_tower(pixels)
+        found = forward.patch_tokens(network.vision_tower, pixels)
+    assert torch.allclose(expected, found, atol=1e-5)
+
+
+def test_packed_texts_are_read_as_if_each_were_alone(config, words):
+    """Logits of each text in a pack are those of the reader that sees only this text."""
+    network = checkpoint.new_network(config, 1).eval()
+    film = torch.rand(1, 1, 128, 128)
+    texts = [
+        Text(Task.REPORT, "", "The heart is enlarged."),
+        Text(Task.QUESTION, IS_NORMAL, "No."),
+        Text(Task.QUESTION, IS_THERE["edema"], "Yes."),
+    ]
+    packed = words.packed([texts])
+    with torch.no_grad():
+        tokens = forward.patch_tokens(network.vision_tower, film)
+        together = forward.text_logits(network, tokens, packed)[0]
+        start = 0
+        for text in texts:
+            ids, _ = words.ids(text)
+            alone = [*words.lead, prompts.IMAGE_SENTINEL, *ids]
+            embeds = network.splice(alone, network.image_tokens(film))
+            expected = Passage(network, slots=len(embeds)).read(embeds, every=True)[-len(ids) :]
+            assert torch.allclose(together[start : start + len(ids)], expected, atol=1e-4)
+            start += len(ids)
+
+
+def test_an_answer_follows_the_prompt_that_the_service_uses(words, folder):
+    """The ids before the answer are exactly the prompt's, and `</s>` ends it."""
+    tokenizer = Tokenizer.from_folder(folder)
+    for question in (*IS_THERE.values(), IS_NORMAL):
+        prompt = prompts.render(prompts.chat(Task.QUESTION, question))
+        expected = prompts.prompt_ids(tokenizer, prompt)
+        ids, asked = words.ids(Text(Task.QUESTION, question, "Yes."))
+        assert [*words.lead, prompts.IMAGE_SENTINEL, *ids[:asked]] == expected
+        assert ids[-1] == EOS
+        assert expected[:2] == [1, 1]
+
+
+def test_yes_and_no_are_one_id_each(words):
+    """So that their probabilities can be compared at one place."""
+    firsts = {}
+    for answer in ("Yes", "No"):
+        ids, asked = words.ids(Text(Task.QUESTION, IS_NORMAL, answer))
+        assert len(ids) == asked + 2
+        firsts[answer] = ids[asked]
+    assert firsts["Yes"] != firsts["No"]
+
+
+def test_the_language_needs_few_ids(words):
+    """A report takes fewer than two ids a word: the tokenizer knows the grammar."""
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        text = corpus.report_text(plan(seed).findings, rng)
+        ids, asked = words.ids(text)
+        assert len(ids) - asked < 2 * len(text.answer.split())
+
+
+def test_only_answers_are_learnt(words):
+    """No weight lies on a prompt; the decision of a question weighs more."""
+    packed = words.packed([list(corpus.texts((FINDING,), np.random.default_rng(2)))])
+    ids, asked = words.ids(Text(Task.REPORT, "", "x"))
+    assert (packed.weight[0, : min(asked, len(ids))] == 0).all()
+    assert packed.weight.max() > 1
+    assert ((packed.segment == 0) <= (packed.weight == 0)).all()
+
+
+def test_labels_name_side_and_extent():
+    """The label of a planned film is what was drawn."""
+    one = plan(0)
+    truth = labels.labels([one])
+    assert truth.present.sum() == len(one.findings)
+    index = [name.value for name in labels.SIX].index("pneumothorax")
+    right = labels.labels([dataclasses.replace(one, findings=(FINDING,))])
+    assert right.sides[0, index].tolist() == [1.0, 0.0]
+    assert right.extent[0, index] == pytest.approx(0.5)
+
+
+def test_a_changed_film_keeps_its_mask_in_step():
+    """A bright square and its mask move together."""
+    grey, masks = torch.zeros(4, 1, 128, 128), torch.zeros(4, 6, 32, 32)
+    grey[:, :, 40:72, 56:88] = 1.0
+    masks[:, :, 10:18, 14:22] = 1.0
+    moved, marked = varied(grey, masks, torch.Generator().manual_seed(3))
+    small = torch.nn.functional.avg_pool2d(moved, 4)[:, 0]
+    bright = small > small.amin((1, 2), keepdim=True) + 0.4
+    assert (bright == (marked[:, 0] > 0.5)).float().mean() > 0.97
+
+
+@pytest.mark.slow
+def test_training_repeats_itself_and_its_files_load(config, films, words, folder):
+    """Two runs give equal weights; the files are a CXR-LLaVA v2 whose caveat says phantoms."""
+    first, losses = trained(config, films, words, (1, 1, 1))
+    second, _ = trained(config, films, words, (1, 1, 1))
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert [one.stage for one in losses] == ["labels", "alignment", "tuning"]
+    checkpoint.write_weights(folder, first, 1)
+    model = cxr_llava.load(folder, device=torch.device("cpu"), dtype=torch.float32)
+    answer = model.answer(np.zeros((64, 64), np.float32), Task.REPORT)
+    assert answer.token_ids
+    assert "phantoms" in model.checkpoint.caveat
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) == checkpoint.SHARDS
+
+
+def test_learning_lowers_the_loss(config, films, words):
+    """A few rounds over a few films lower the loss of every stage."""
+    _, losses = trained(config, films, words, (6, 6, 3))
+    for stage in ("labels", "alignment", "tuning"):
+        of = [one.loss for one in losses if one.stage == stage]
+        assert of[-1] < of[0]
