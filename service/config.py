@@ -337,6 +337,12 @@ class Settings(BaseSettings):
         return Caller(ae_title=ae_title) if self.receiver.open else None
 
     @model_validator(mode="after")
+    def _processes_share_a_port(self) -> Self:
+        if self.receiver.processes > 1 and self.receiver.port == 0:
+            raise ValueError("receiver.port: several receiver.processes need one that is not 0")
+        return self
+
+    @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         names = [destination.name for destination in self.destinations]
         doubled = {name for name in names if names.count(name) > 1}

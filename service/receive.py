@@ -120,16 +120,20 @@ class Reception:
             log.warning("incident_not_recorded", reason=str(error))
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, number: int = 1) -> None:
     """Receive until SIGTERM or SIGINT; then let running associations finish.
+
+    Args:
+        settings: In force.
+        number: Which of several receivers on this machine it is, from 1.
 
     Raises:
         StoreError: The database cannot be used at the start.
         ConfigurationError: No broker is configured, or the address cannot be bound.
     """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: stop.set())
     store = Store.open(settings)
     queue = Queue(settings)
     spool = _open_spool(settings)
@@ -140,19 +144,20 @@ def serve(settings: Settings) -> None:
     )
     _listen(scp, settings)
     try:
-        _beat_until(stop, store, scp.port)
+        _beat_until(stop, store, process_name(number), scp.port)
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
-        _sign_off(store)
+        _sign_off(store, process_name(number))
         queue.close()
         store.close()
         log.info("receiver_stopped")
 
 
-def process_name() -> str:
+def process_name(number: int = 1) -> str:
     """Return the name of this part on this machine."""
-    return f"receive@{socket.gethostname()}"
+    part = "receive" if number == 1 else f"receive-{number}"
+    return f"{part}@{socket.gethostname()}"
 
 
 def _open_spool(settings: Settings) -> Spool:
@@ -199,12 +204,12 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
         log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
 
 
-def _beat_until(stop: threading.Event, store: Store, port: int) -> None:
+def _beat_until(stop: threading.Event, store: Store, name: str, port: int) -> None:
     started = datetime.now(UTC)
     while True:
         try:
             store.beat(
-                process_name(),
+                name,
                 "receive",
                 host=socket.gethostname(),
                 pid=os.getpid(),
@@ -218,9 +223,9 @@ def _beat_until(stop: threading.Event, store: Store, port: int) -> None:
             return
 
 
-def _sign_off(store: Store) -> None:
+def _sign_off(store: Store, name: str) -> None:
     try:
-        store.sign_off(process_name())
+        store.sign_off(name)
     except StoreError as error:
         log.warning("not_signed_off", reason=type(error).__name__)
 

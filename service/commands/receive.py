@@ -1,15 +1,54 @@
 """`wetread receive`."""
 
+import signal
+import threading
+
 import click
 
-from service.config import load_settings
-from service.log import configure_logging
+from service.config import Settings, load_settings
+from service.log import configure_logging, get_logger
 from service.receive import serve
+from service.supervisor import Death, Part, Supervisor, wetread_command
+
+log = get_logger(__name__)
+_TEND_EVERY = 0.5
 
 
 @click.command()
-def receive() -> None:
+@click.option("--process", "number", type=int, hidden=True)
+def receive(number: int | None) -> None:
     """Run the storage SCP: modalities and PACS send here."""
     settings = load_settings()
     configure_logging(settings.log, process="receive")
-    serve(settings)
+    if number is None and settings.receiver.processes > 1:
+        _run_processes(settings)
+    else:
+        serve(settings, number=number or 1)
+
+
+def _run_processes(settings: Settings) -> None:
+    """Keep as many receivers alive on one port as are configured, until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stop.set())
+    supervisor = Supervisor(
+        [
+            Part(
+                name=f"receive-{number}",
+                command=wetread_command("receive", "--process", str(number)),
+            )
+            for number in range(1, settings.receiver.processes + 1)
+        ],
+        on_death=_note,
+        stop_seconds=settings.receiver.stop_seconds + 5,
+    )
+    supervisor.start()
+    try:
+        while not stop.wait(_TEND_EVERY):
+            supervisor.tend()
+    finally:
+        supervisor.stop()
+
+
+def _note(death: Death) -> None:
+    log.error("receiver_died", part=death.part.name, ended_by=death.ended_by, again_in=death.wait)

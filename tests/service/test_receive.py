@@ -251,6 +251,29 @@ def test_after_kill_every_acknowledged_film_is_there(receiver, dcmtk, shared_dat
     assert rows[0].path.is_file()
 
 
+def test_two_processes_share_the_port_and_one_that_dies_comes_back(
+    receiver, dcmtk, shared_data, eventually
+):
+    """Kill -9 of one of them refuses nobody for long; the end of the parent ends both."""
+    receiver.environment["WETREAD_RECEIVER__PROCESSES"] = "2"
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
+    receiver.start()
+    eventually(lambda: len(receiver.store.processes()) == 2, seconds=40, what="two processes")
+    assert dcmtk("dcmsend", *call, film).returncode == 0
+    first = {beat.pid for beat in receiver.store.processes()}
+    os.kill(min(first), signal.SIGKILL)
+    eventually(
+        lambda: len({beat.pid for beat in receiver.store.processes()} - first) == 1,
+        seconds=20,
+        what="a new process",
+    )
+    assert dcmtk("dcmsend", *call, film).returncode == 0
+    receiver.end()
+    assert receiver.process.returncode == 0
+    assert receiver.store.processes() == []
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(receiver):
     """Whoever starts it twice reads which setting is in the way."""
     with socket.create_server(("127.0.0.1", receiver.port)):
