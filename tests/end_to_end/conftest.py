@@ -62,6 +62,8 @@ class Sent:
 class Site:
     """A running Wetread in a folder of its own, and what a test does to it."""
 
+    propose = _PROPOSE
+
     def __init__(self, folder: Path, port: int, overrides: dict[str, Any]) -> None:
         self.folder = folder
         self.port = port
