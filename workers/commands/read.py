@@ -43,15 +43,20 @@ def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     """
     settings = load_settings()
     configure_logging(settings.log, process="read")
-    instances, results = _describe(paths)
+    films, results = _describe(paths)
     for result in results:
         _show(result, as_json=as_json)
-    studies = group_by_study(instances)
+    studies = group_by_study([copies[0] for copies in films.values()])
     if studies:
         reader = Reader.from_settings(settings)
         for number, study in enumerate(studies, start=1):
             _progress(f"study {number} of {len(studies)} ...")
-            results.append(_read(reader, study, out))
+            files = [copy for each in study.instances for copy in films[each.sop_instance_uid]]
+            result = {
+                "study_instance_uid": study.study_instance_uid,
+                "files": [str(copy.path) for copy in files],
+            }
+            results.append(result | _read(reader, study, out))
             _show(results[-1], as_json=as_json)
     sys.exit(_status({result["state"] for result in results}))
 
@@ -62,9 +67,13 @@ def _status(states: set[str]) -> int:
     return _EXIT_NOT_ANALYSED if _NOT_ANALYSED in states else 0
 
 
-def _describe(paths: Iterable[Path]) -> tuple[list[Instance], list[dict[str, Any]]]:
-    """Return the instances under `paths`, and a result for each file that is none."""
-    instances: dict[str, Instance] = {}
+def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[dict[str, Any]]]:
+    """Return what lies under `paths`, and a result for each file that is not read.
+
+    Returns:
+        For each SOP Instance UID the files that hold this instance, equal byte for byte; and results.
+    """
+    films: dict[str, list[Instance]] = {}
     faults = []
     for path in _files(paths):
         try:
@@ -72,11 +81,13 @@ def _describe(paths: Iterable[Path]) -> tuple[list[Instance], list[dict[str, Any
         except (DicomError, OSError) as error:
             faults.append({"file": str(path), "state": _ERROR, "reason": str(error)})
             continue
-        known = instances.setdefault(instance.sop_instance_uid, instance)
-        if known.sha256 != instance.sha256:
-            reason = f"has the SOP Instance UID of {known.path.name} and other bytes; not read"
+        copies = films.setdefault(instance.sop_instance_uid, [])
+        if copies and copies[0].sha256 != instance.sha256:
+            reason = f"has the SOP Instance UID of {copies[0].path.name} and other bytes; not read"
             faults.append({"file": str(path), "state": _ERROR, "reason": reason})
-    return list(instances.values()), faults
+        else:
+            copies.append(instance)
+    return films, faults
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -90,10 +101,6 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _read(reader: Reader, study: Study, out: Path) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "study_instance_uid": study.study_instance_uid,
-        "files": [str(instance.path) for instance in study.instances],
-    }
     try:
         outcome = reader.read(
             study,
@@ -102,10 +109,10 @@ def _read(reader: Reader, study: Study, out: Path) -> dict[str, Any]:
             produced_at=datetime.now(UTC).replace(microsecond=0),
         )
         if isinstance(outcome, NotAnalysed):
-            return {**result, **_not_analysed(outcome)}
-        return {**result, **_drafted(outcome, out / study.study_instance_uid)}
+            return _not_analysed(outcome)
+        return _drafted(outcome, out / study.study_instance_uid)
     except (ReadingError, DicomError, OSError) as error:
-        return {**result, "state": _ERROR, "reason": str(error)}
+        return {"state": _ERROR, "reason": str(error)}
 
 
 def _not_analysed(outcome: NotAnalysed) -> dict[str, Any]:
