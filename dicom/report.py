@@ -99,6 +99,8 @@ class ModelIdentity:
         decoding: The settings that shaped the text ("greedy, 512 new tokens, float32, cpu").
         caveat: A sentence that must accompany every draft of this model ("weights are random: the
             text is meaningless"), or "".
+        mark: The caveat in a few words for the series description, where it must stand there too;
+            at most 20 characters.
     """
 
     name: str
@@ -106,6 +108,7 @@ class ModelIdentity:
     weights_sha256: str
     decoding: str = ""
     caveat: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "verified-report": ("verified-report", 9800, 1),
 }
 # The words that tell most come first: viewers cut after about 20 characters.
+_LONGEST_LO: Final = 64  # characters (PS3.5 6.2)
 _SERIES_DESCRIPTIONS: Final = {
     "draft-report": "AI DRAFT report - NOT VERIFIED (rev {revision})",
     "findings": "AI findings - NOT VERIFIED (rev {revision})",
@@ -132,7 +133,11 @@ def new_result(
     """
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the draft is about")
-    return new_object(_origin(draft, equipment), source, equipment, kind, sop_class_uid)
+    result = new_object(_origin(draft, equipment), source, equipment, kind, sop_class_uid)
+    if draft.model.mark:
+        marked = f"{result.SeriesDescription} - {clean_text(draft.model.mark)}"
+        result.SeriesDescription = marked[:_LONGEST_LO]
+    return result
 
 
 def new_object(

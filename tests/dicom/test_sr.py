@@ -1,5 +1,6 @@
 """The draft report: what it says, in which order, and what it must never say."""
 
+import dataclasses
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -65,6 +66,15 @@ def test_the_models_caveat_is_in_the_first_sentence(report, make_draft, film_hea
     )
     first = texts(report(model=changed), content_items)[0]
     assert first.endswith("Weights are random: the text is meaningless.")
+
+
+def test_a_models_mark_is_in_the_series_description(report, make_draft, film_header):
+    """A demo model that knows only phantoms is recognised in a list of series."""
+    model = dataclasses.replace(make_draft(film_header()).model, mark="KNOWS ONLY PHANTOMS")
+    described = report(model=model).SeriesDescription
+    assert described.endswith("(rev 1) - KNOWS ONLY PHANTOMS")
+    assert len(described) <= 64
+    assert "KNOWS" not in report().SeriesDescription
 
 
 def test_only_positive_sentences_are_inferred_from_the_film(report, content_items):
