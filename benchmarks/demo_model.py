@@ -25,6 +25,7 @@ from dicom.report import SIX, Observation, Presence
 from workers.findings import label
 from workers.model import cxr_llava, preprocess, prompts, shipped
 from workers.model.cxr_llava import CxrLlava
+from workers.model.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.vlm import Decoding
 from workers.training.films import Plan, plan, write_film
@@ -77,7 +78,7 @@ def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
         for question in (*IS_THERE.values(), IS_NORMAL):
             prompt = prompts.render(prompts.chat(Task.QUESTION, question))
             embeds = model.network.splice(prompts.prompt_ids(model.tokenizer, prompt), film)
-            logits = cxr_llava.Passage(model.network, slots=len(embeds)).read(embeds)[0]
+            logits = Passage(model.network, slots=len(embeds)).read(embeds)[0]
             found.append(float(torch.softmax(logits[[yes, no]], 0)[0]))
     return found
 

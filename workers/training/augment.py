@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 _LEAN: Final = math.radians(4)
 _ZOOM: Final = 0.06
 _SHIFT: Final = 0.06  # of half the film's edge
+_MOVED: Final = 0.5
 _GRAIN: Final = 0.02
 
 
@@ -31,6 +32,8 @@ def varied(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Ten
 def _turns(count: int, generator: torch.Generator) -> Tensor:
     """Return float32 [B, 2, 3], where each place of the new film is taken from."""
     amount = torch.rand(count, 4, generator=generator) * 2 - 1
+    # Every other film stays where it is: moving blurs what is thin.
+    amount *= torch.rand(count, 1, generator=generator) < _MOVED
     angle, zoom = amount[:, 0] * _LEAN, 1 + amount[:, 1] * _ZOOM
     cos, sin = angle.cos() * zoom, angle.sin() * zoom
     shift = amount[:, 2:] * _SHIFT

@@ -16,6 +16,7 @@ CAVEAT: Final = (
     "This demo model knows only phantoms: it was trained on synthetic films, has never seen a "
     "patient, and what it says of this film means nothing."
 )
+MARK: Final = "KNOWS ONLY PHANTOMS"
 SYNTHETIC_CAVEAT: Final = "This demo model was trained on synthetic films only."
 SHARDS: Final = 2
 _CLIP_WIDTH: Final = 64
@@ -68,6 +69,7 @@ def _config(vocabulary: int) -> dict[str, Any]:
         "architectures": ["CXRLLAVAModel"],
         "caveat": CAVEAT,
         "synthetic_caveat": SYNTHETIC_CAVEAT,
+        "mark": MARK,
         "clip_embed_dim": _CLIP_WIDTH,
         "clip_vision_cfg": _VISION,
         "image_preprocess_cfg": {"mean": 0.5518136078431373, "std": 0.3821719215686275},

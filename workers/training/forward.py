@@ -1,7 +1,8 @@
 """The model's own layers, run so that gradients flow: nothing in place, no cache, several texts a film.
 
 `workers.model` computes the same for reading; tests hold the two against each other. Letters in shape
-comments: B films, P patches, W width, T tokens of a packed sequence, C hidden size, V vocabulary.
+comments: B films, P patches, W width, T tokens of a packed sequence, N of them
+behind the film, C hidden size.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -89,8 +90,8 @@ def _mixed_words(
     return out
 
 
-def text_logits(network: Network, films: Tensor, texts: Packed) -> Tensor:
-    """Return the logits [B, T - lead, V] at every place behind the films' tokens.
+def text_hidden(network: Network, films: Tensor, texts: Packed) -> Tensor:
+    """Return the hidden states [B, N, C] of the texts, behind lead and film.
 
     Args:
         network: The model.
@@ -103,6 +104,4 @@ def text_logits(network: Network, films: Tensor, texts: Packed) -> Tensor:
     x = torch.cat([lead, shown.to(lead.dtype), embed(texts.ids)], dim=1)  # [B, T, C]
     behind = x.shape[1] - texts.ids.shape[1]
     positions, unseen = texts.layout(before=behind)
-    hidden = decoded(network.llama, x, positions, unseen)
-    logits: Tensor = network.lm_head(hidden[:, behind:])
-    return logits
+    return decoded(network.llama, x, positions, unseen)[:, behind:]

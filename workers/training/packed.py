@@ -1,7 +1,7 @@
 """Several texts about one film in one sequence: the prompt's beginning and the film are read once."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 
@@ -41,10 +41,16 @@ class Packed:
         same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
         return positions, ~(causal & (common | same))[:, None]
 
-    def loss(self, logits: Tensor) -> Tensor:
-        """Return the mean cross entropy of the weighted ids; `logits` [B, N, V] stand behind each id."""
+    def loss(self, hidden: Tensor, head: nn.Module) -> Tensor:
+        """Return the mean cross entropy of the weighted ids.
+
+        Args:
+            hidden: [B, N, C], of each id.
+            head: Gives the logits of the id that follows; asked only where something is learnt.
+        """
         # The id at n is predicted from n - 1, except each text's first, which is a prompt's.
         wanted, weight = self.ids[:, 1:], self.weight[:, 1:]
         learnt = weight > 0
-        each = F.cross_entropy(logits[:, :-1][learnt].float(), wanted[learnt], reduction="none")
+        logits = head(hidden[:, :-1][learnt])
+        each = F.cross_entropy(logits.float(), wanted[learnt], reduction="none")
         return (each * weight[learnt]).sum() / weight.sum()

@@ -135,7 +135,7 @@ class Training:
         else:
             said = [list(corpus.texts(one, self._rng)) for one in findings]
         packed = self._words.packed(said)
-        return packed.loss(forward.text_logits(self._network, films, packed))
+        return packed.loss(forward.text_hidden(self._network, films, packed), self._network.lm_head)
 
     def _learn(
         self,

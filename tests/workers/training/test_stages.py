@@ -10,7 +10,7 @@ import torch
 from dicom.phantom import PhantomFinding
 from dicom.report import Observation, Side
 from workers.model import cxr_llava, prompts
-from workers.model.cxr_llava import Passage
+from workers.model.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.training import checkpoint, corpus, forward, labels
@@ -82,7 +82,7 @@ def test_packed_texts_are_read_as_if_each_were_alone(config, words):
     packed = words.packed([texts])
     with torch.no_grad():
         tokens = forward.patch_tokens(network.vision_tower, film)
-        together = forward.text_logits(network, tokens, packed)[0]
+        together = network.lm_head(forward.text_hidden(network, tokens, packed))[0]
         start = 0
         for text in texts:
             ids, _ = words.ids(text)
