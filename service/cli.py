@@ -10,6 +10,7 @@ import click
 
 from dicom.errors import DicomError
 from service.errors import ConfigurationError, WetreadError
+from service.jobs import IllegalTransition
 
 # Name -> where the command is, and its line in the help, which must not import anything.
 _COMMANDS = {
@@ -77,7 +78,7 @@ def main() -> None:
     """Run the command line; a known error becomes one message and exit status 1."""
     try:
         wetread(prog_name="wetread")
-    except (WetreadError, DicomError) as error:
+    except (WetreadError, DicomError, IllegalTransition) as error:
         click.echo(f"wetread: {error}", err=True)
         sys.exit(1)
 

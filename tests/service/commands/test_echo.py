@@ -1,0 +1,63 @@
+"""`wetread echo`: a C-ECHO to a real Orthanc, and to nobody."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dicom.errors import DestinationUnavailable
+from service.commands.echo import echo
+from service.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """A folder without a wetread.toml."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def archive(orthanc, monkeypatch):
+    """An Orthanc as the destination `archive`."""
+    destination = {
+        "kind": "dimse",
+        "name": "archive",
+        "host": "127.0.0.1",
+        "port": orthanc.dicom_port,
+        "ae_title": orthanc.ae_title,
+    }
+    monkeypatch.setenv("WETREAD_DESTINATIONS", json.dumps([destination]))
+    return orthanc
+
+
+def run(*arguments):
+    """Return what `wetread echo ARGUMENTS` prints."""
+    result = CliRunner().invoke(echo, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+@pytest.mark.orthanc
+@pytest.mark.parametrize("peer", ["archive", "ORTHANC"])
+def test_a_destination_answers_by_name_or_ae_title(archive, peer):
+    """The answer names the peer and how long it took."""
+    output = run(peer)
+    assert output.startswith(f"ORTHANC@127.0.0.1:{archive.dicom_port} answered in ")
+
+
+@pytest.mark.orthanc
+def test_any_peer_answers_by_address(orthanc):
+    """AE@HOST:PORT needs no configuration."""
+    assert "answered" in run(f"ORTHANC@127.0.0.1:{orthanc.dicom_port}")
+
+
+def test_nobody_there_is_an_error_within_the_timeout(free_port):
+    """The message says what to look at."""
+    with pytest.raises(DestinationUnavailable, match="is it running"):
+        run(f"NOBODY@127.0.0.1:{free_port()}", "--timeout", "1")
+
+
+def test_an_unknown_name_is_answered_with_those_that_are_known():
+    """Neither a destination nor an address: both are explained."""
+    with pytest.raises(ConfigurationError, match=r"neither AE@HOST:PORT nor .* none"):
+        run("archive")

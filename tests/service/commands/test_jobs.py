@@ -1,0 +1,131 @@
+"""`wetread jobs`: the queue on the command line, against a real database."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dicom.study import Instance
+from service import schema
+from service.commands.jobs import jobs
+from service.config import load_settings
+from service.errors import NotFound
+from service.jobs import IllegalTransition, JobState
+from service.store import Store
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The store of the settings that the command will find."""
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    schema.upgrade(settings.database_url)
+    opened = Store.open(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def wait(store):
+    """A function: study -> its job, which waits."""
+
+    def schedule(study):
+        film = Instance(
+            sop_instance_uid=f"{study}.1.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{study}.1",
+            study_instance_uid=study,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=Path("film.dcm"),
+            sha256="a" * 64,
+            size=1000,
+        )
+        store.add_instance(film, calling_ae="CR_1", association_id=study, eligible=True)
+        return store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
+
+    return schedule
+
+
+def run(*arguments, status=0):
+    """Return what `wetread jobs ARGUMENTS` prints."""
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(jobs, arguments, catch_exceptions=False)
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("store")
+def test_an_empty_queue_says_so():
+    """No table without rows; for programs an empty list."""
+    assert run("list") == "no jobs\n"
+    assert json.loads(run("list", "--json")) == []
+
+
+def test_the_list_has_the_newest_first_and_filters(store, wait):
+    """By state (in any case), by study, and no more than asked for."""
+    first, second = wait("1.2.3"), wait("1.2.4")
+    store.cancel(first.id, actor="test")
+    assert [job["id"] for job in json.loads(run("list", "--json"))] == [second.id, first.id]
+    found = json.loads(run("list", "--state", "scheduled", "--json"))
+    assert [job["study_instance_uid"] for job in found] == ["1.2.4"]
+    assert [job["id"] for job in json.loads(run("list", "--study", "1.2.3", "--json"))] == [
+        first.id
+    ]
+    assert len(json.loads(run("list", "--limit", "1", "--json"))) == 1
+    assert "CANCELED" in (table := run("list"))
+    assert second.id[:8] in table
+
+
+@pytest.mark.usefixtures("store")
+def test_a_state_that_does_not_exist_is_an_error():
+    """The message lists the states that there are."""
+    assert "in_progress" in run("list", "--state", "LOST", status=2)
+
+
+def test_show_takes_the_first_letters_of_an_id(wait):
+    """State, where it came from and every event, for people and for programs."""
+    job = wait("1.2.3")
+    shown = json.loads(run("show", job.id[:6], "--json"))
+    assert shown["state"] == JobState.SCHEDULED
+    assert shown["calling_ae"] == "CR_1"
+    assert shown["draft"] is None
+    assert [event["actor"] for event in shown["events"]] == ["intake"]
+    assert "Released." in run("show", job.id)
+
+
+def test_cancel_and_retry_are_events_with_a_name(store, wait):
+    """Who did it on the command line, and why, stays in the job's history."""
+    job = wait("1.2.3")
+    assert run("cancel", job.id[:8], "--reason", "sent twice") == f"{job.id[:8]} CANCELED\n"
+    assert store.job(job.id).reason == "sent twice"
+    assert run("retry", job.id) == f"{job.id[:8]} SCHEDULED\n"
+    actors = [event.actor for event in store.events(job.id)]
+    assert actors[0] == "intake"
+    assert all(actor.endswith("(command line)") for actor in actors[1:])
+    assert len(actors) == 3
+
+
+def test_urgent_overtakes(store, wait):
+    """The job says so afterwards, in the list, too."""
+    job = wait("1.2.3")
+    assert "urgent" in run("urgent", job.id)
+    assert store.job(job.id).urgent
+    assert "SCHEDULED urgent" in run("list")
+
+
+def test_what_cannot_be_done_is_said(wait):
+    """An unknown id, and an action that the state does not allow, are errors of ours."""
+    with pytest.raises(NotFound, match="there is no job"):
+        run("show", "abcd1234")
+    job = wait("1.2.3")
+    with pytest.raises(IllegalTransition):
+        run("retry", job.id)
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "jobs", "retry", job.id],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "wetread: a job that is SCHEDULED cannot retry\n"
