@@ -3,10 +3,9 @@
 from typing import Final
 
 from PIL import Image, ImageDraw
-from PIL.ImageFont import FreeTypeFont
 from pydicom.dataset import Dataset
 
-from dicom.typeset import drawable, fit_size, font, readable_name, shorten, wrap
+from dicom.typeset import Face, drawable, fit_size, font, readable_name, shorten, wrap
 
 WIDTH: Final = 1240  # A4 at 150 dots an inch
 _LEAST_HEIGHT: Final = 1754
@@ -40,7 +39,7 @@ class Page:
         face = font(fit_size(words, WIDTH - 120, 74, bold=True), bold=True)
         for line, y in zip(words, (0.28, 0.73), strict=True):
             centre = (WIDTH / 2, _BANNER * y)
-            self._draw.text(centre, line, font=face, fill=_PAPER, anchor="mm")
+            face.draw(self._draw, centre, line, _PAPER, "mm")
         self._y = _BANNER + 40
 
     def patient(self, header: Dataset) -> None:
@@ -57,8 +56,8 @@ class Page:
         room = WIDTH - 2 * _MARGIN - 140
         text = drawable(value)
         face = font(fit_size((text,), room, _SIZE, bold=True), bold=True)
-        self._draw.text((_MARGIN, self._y), name, font=font(_SIZE - 4), fill=_QUIET)
-        self._draw.text((_MARGIN + 140, self._y - 3), text, font=face, fill=_INK)
+        font(_SIZE - 4).draw(self._draw, (_MARGIN, self._y), name, _QUIET)
+        face.draw(self._draw, (_MARGIN + 140, self._y - 3), text, _INK)
         self._y += round(_SIZE * 1.6)
 
     def fields(self, *rows: tuple[tuple[str, str], tuple[str, str]]) -> None:
@@ -66,12 +65,10 @@ class Page:
         for row in rows:
             for column, (name, value) in enumerate(row):
                 x = _MARGIN + column * (WIDTH - 2 * _MARGIN) // 2
-                self._draw.text((x, self._y), name, font=font(_SIZE - 4), fill=_QUIET)
+                font(_SIZE - 4).draw(self._draw, (x, self._y), name, _QUIET)
                 room = (WIDTH - 2 * _MARGIN) // 2 - 160
-                text = shorten(value, font(_SIZE, bold=True), room)
-                self._draw.text(
-                    (x + 140, self._y - 3), text, font=font(_SIZE, bold=True), fill=_INK
-                )
+                face = font(_SIZE, bold=True)
+                face.draw(self._draw, (x + 140, self._y - 3), shorten(value, face, room), _INK)
             self._y += round(_SIZE * 1.6)
         self._y += _SIZE
 
@@ -81,7 +78,7 @@ class Page:
             return
         face = font(_SIZE - 4, bold=True)
         self._y += _SIZE // 2
-        self._draw.text((_MARGIN, self._y), words.upper(), font=face, fill=_QUIET)
+        face.draw(self._draw, (_MARGIN, self._y), words.upper(), _QUIET)
         self._y += round(_SIZE * 1.25)
         self._draw.line((_MARGIN, self._y, WIDTH - _MARGIN, self._y), fill=_RULE, width=2)
         self._y += _SIZE // 2
@@ -99,10 +96,10 @@ class Page:
             self._draw.rectangle(box, fill=_SHADE)
         self._cells(cells, font(_SIZE, bold=strong), _INK if strong else _QUIET)
 
-    def _cells(self, cells: tuple[str, ...], face: FreeTypeFont, ink: int) -> None:
+    def _cells(self, cells: tuple[str, ...], face: Face, ink: int) -> None:
         for text, (x, width) in zip(cells, _COLUMNS, strict=True):
             line = shorten(text, face, width)
-            self._draw.text((_MARGIN + x, self._y), line, font=face, fill=ink)
+            face.draw(self._draw, (_MARGIN + x, self._y), line, ink)
         self._y += round(_SIZE * 1.6)
 
     def paragraph(self, words: str, *, boxed: bool = False) -> None:
@@ -120,7 +117,7 @@ class Page:
         for line in lines:
             if not self._room(step):
                 return
-            self._draw.text((_MARGIN + inset, self._y), line, font=face, fill=_INK)
+            face.draw(self._draw, (_MARGIN + inset, self._y), line, _INK)
             self._y += step
         self._y += _SIZE // 2 + inset
 
@@ -135,7 +132,7 @@ class Page:
         y = self._image.height - 60
         self._draw.line((_MARGIN, y - 16, WIDTH - _MARGIN, y - 16), fill=_RULE, width=2)
         line = shorten(drawable(foot), font(_SIZE - 6), WIDTH - 2 * _MARGIN)
-        self._draw.text((_MARGIN, y), line, font=font(_SIZE - 6), fill=_QUIET)
+        font(_SIZE - 6).draw(self._draw, (_MARGIN, y), line, _QUIET)
         return self._image
 
     def _room(self, height: int) -> bool:

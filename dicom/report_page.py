@@ -6,7 +6,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom import wording
-from dicom.overlay import listed
+from dicom.overlay_frame import listed
 from dicom.page import Page
 from dicom.patient_study import clean_text
 from dicom.report import DraftReport, Finding

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from dicom.overlay import Layout
+from dicom.overlay_frame import Layout
 from service.jobs import JobState
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]
