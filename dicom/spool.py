@@ -1,6 +1,6 @@
 """The spool: bytes as they arrived become PS3.10 files that survive a power cut.
 
-    receive() ──▶ tmp/<random>.part ──keep()──▶ <aa>/<study>/<SOP Instance UID>.<hash>.dcm
+    receive() ──▶ tmp/<random>.part ──keep()──▶ <aa>/<study>.<SOP Instance UID>.<hash>.dcm
                   written, hashed            synced, renamed, folder synced
 
 File names are made from validated UIDs and from hashes only. The same SOP Instance with the same bytes
@@ -242,11 +242,9 @@ class Spool:
             raise _out_of_resources(error) from None
 
     def remove(self, path: Path) -> None:
-        """Make sure that a kept file is gone, and its folder too when that is empty then."""
+        """Make sure that a kept file is gone."""
         with suppress(FileNotFoundError):
             path.unlink()
-        with suppress(OSError):  # not empty, or gone already
-            path.parent.rmdir()
 
     @contextmanager
     def exclusive(self, sop_instance_uid: str) -> Iterator[None]:
@@ -279,8 +277,9 @@ class Spool:
 
     def _path(self, identity: Identity, digest: str) -> Path:
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
-        folder = self.root / study[:2] / study
-        return folder / f"{identity.sop_instance_uid}.{digest[:16]}.dcm"
+        name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest[:16]}.dcm"
+        # 256 folders that are there already: a folder for each study would have to be synced as well.
+        return self.root / study[:2] / name
 
     def _place(self, incoming: Incoming, path: Path) -> bool:
         wanted = incoming.path.stat().st_size
@@ -297,7 +296,7 @@ class Spool:
                 _make_folder(target.parent, self.root)
                 source.rename(target)
             except (FileNotFoundError, FileExistsError):
-                continue  # remove() took the empty folder away between two of our steps
+                continue  # retention took the empty folder away between two of our steps
             return
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
