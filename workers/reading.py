@@ -38,7 +38,7 @@ from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
 from workers.sentences import clean, compares_with_prior, sections
 
-_TINY_FOLDER: Final = Path("models", "tiny-1")  # the number counts up when its recipe changes
+_TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
 _PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
@@ -119,13 +119,14 @@ class Reader:
                 f"torch {torch.__version__}, revision {checkpoint.revision}"
             ),
             caveat=checkpoint.caveat,
+            mark=checkpoint.mark,
         )
 
     def identity_for(self, header: Dataset | None) -> ModelIdentity:
         """Return which model reads a film: a demo model's caveat is milder on a synthetic one."""
         milder = self._model.checkpoint.synthetic_caveat
         if milder and header is not None and is_phantom(header):
-            return dataclasses.replace(self.identity, caveat=milder)
+            return dataclasses.replace(self.identity, caveat=milder, mark="")
         return self.identity
 
     def read(

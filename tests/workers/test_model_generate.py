@@ -12,7 +12,7 @@ from transformers.generation.logits_process import (
 )
 
 from workers.model.errors import Cancelled, GenerationError
-from workers.model.generate import Chooser, ends, filtered, generate
+from workers.model.generate import Writing, ends, extend, filtered, generate
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Decoding
 
@@ -28,10 +28,37 @@ def only(token, size=640):
     return torch.nn.functional.one_hot(torch.tensor(token), size).float() * 50
 
 
+def never_over(_):
+    """Return False: this answer does not end by itself."""
+    return False
+
+
+def written(first, step, tokenizer, decoding, *rest):
+    """The ids of one whole answer."""
+    writing = Writing(decoding, lambda ids: ends(ids, tokenizer))
+    generate(first, step, writing, *rest)
+    return writing.ids
+
+
 def test_greedy_takes_the_likeliest():
-    """Greedy is the largest logit, whatever the seed."""
+    """Greedy is the largest logit, whatever the seed, and its log-probability is kept."""
     logits = torch.tensor([0.1, 3.0, 2.9])
-    assert {Chooser(Decoding(seed=seed))(logits) for seed in range(5)} == {1}
+    for seed in range(5):
+        one = Writing(Decoding(seed=seed), never_over)
+        assert extend([one], logits[None]) == [True]
+        assert one.ids == [1]
+        assert one.scores == pytest.approx([logits.log_softmax(0)[1].item()])
+
+
+def test_one_batch_gives_each_answer_its_own(tokenizer):
+    """Greedy and sampled answers share a step; one whose logits overflow is told apart and untouched."""
+    del tokenizer
+    logits = torch.zeros(3, 640)
+    logits[0, 7], logits[1, 8], logits[2, 9] = 50, 50, torch.nan
+    decodings = (Decoding(), Decoding(temperature=1.0, seed=3), Decoding())
+    writings = [Writing(decoding, never_over) for decoding in decodings]
+    assert extend(writings, logits) == [True, True, False]
+    assert [one.ids for one in writings] == [[7], [8], []]
 
 
 def test_a_seed_repeats_its_answer():
@@ -39,8 +66,10 @@ def test_a_seed_repeats_its_answer():
     logits = torch.zeros(50)
 
     def sampled(seed):
-        choose = Chooser(Decoding(temperature=1.0, top_p=1.0, seed=seed))
-        return [choose(logits) for _ in range(20)]
+        one = Writing(Decoding(temperature=1.0, top_p=1.0, seed=seed), never_over)
+        for _ in range(20):
+            extend([one], logits[None])
+        return one.ids
 
     assert sampled(3) == sampled(3)
     assert sampled(3) != sampled(4)
@@ -71,7 +100,7 @@ def test_filters_equal_those_of_transformers():
 def test_an_answer_ends_with_its_end_token(tokenizer):
     """Generation stops at `</s>` and keeps it as the last id."""
     script = iter([5, EOS, 7])
-    ids = generate(only(4), lambda _: only(next(script)), tokenizer, Decoding(max_new_tokens=9))
+    ids = written(only(4), lambda _: only(next(script)), tokenizer, Decoding(max_new_tokens=9))
     assert ids == [4, 5, EOS]
 
 
@@ -91,7 +120,7 @@ def test_an_answer_ends_when_the_end_is_spelt_out():
 
 def test_the_bound_on_new_tokens_holds(tokenizer):
     """A model that never ends is cut at the bound."""
-    ids = generate(only(4), lambda _: only(4), tokenizer, Decoding(max_new_tokens=7))
+    ids = written(only(4), lambda _: only(4), tokenizer, Decoding(max_new_tokens=7))
     assert ids == [4] * 7
 
 
@@ -104,7 +133,7 @@ def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
         return len(asked) == 3
 
     with pytest.raises(Cancelled):
-        generate(only(4), lambda _: only(4), tokenizer, Decoding(), cancelled)
+        written(only(4), lambda _: only(4), tokenizer, Decoding(), cancelled)
     assert len(asked) == 3
 
 
@@ -112,4 +141,4 @@ def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
 def test_logits_that_are_no_numbers_are_an_error(tokenizer, value):
     """A model that overflows says so instead of writing nonsense."""
     with pytest.raises(GenerationError, match="finite"):
-        generate(torch.full((640,), value), lambda _: only(4), tokenizer, Decoding())
+        written(torch.full((640,), value), lambda _: only(4), tokenizer, Decoding())

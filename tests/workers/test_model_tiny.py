@@ -99,7 +99,12 @@ def test_its_text_is_short_legible_and_the_same_each_time(model, film):
     assert answer.text.isprintable()
     assert model.answer(film, Task.REPORT).token_ids == answer.token_ids
     assert model.answer(1 - film[:, ::-1], Task.REPORT).token_ids != answer.token_ids
-    assert set(answer.timings_ms) == {"preprocess", "vision", "prefill", "decode"}
+    assert set(answer.timings_ms) == {
+        "preprocess", "vision", "prefill", "questions", "decode"
+    }  # fmt: skip
+    assert len(answer.token_scores) == 40
+    assert all(score <= 0 for score in answer.token_scores)
+    assert answer.image_tokens.shape == (64, 128)
 
 
 @pytest.mark.parametrize(("task", "words"), [
@@ -160,5 +165,5 @@ def test_a_device_that_is_not_there_is_named(tiny_folder, device):
 
 def test_an_unknown_model_lists_the_known(tmp_path):
     """The error for a wrong name says which names there are."""
-    with pytest.raises(CheckpointError, match="cxr-llava-v2, demo, tiny"):
+    with pytest.raises(CheckpointError, match="cxr-llava-v2, demo, llava-rad, tiny"):
         registry.load("gpt", tmp_path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers.model import parity, preprocess, prompts
+from workers.model import golden_cxr_llava, parity, preprocess, prompts
 from workers.model.config import VisionConfig
 from workers.model.tokenizer import Tokenizer
 
@@ -32,6 +32,20 @@ def test_every_golden_array_is_reproduced(shared_goldens, capsys):
     table = capsys.readouterr().out
     assert "DIFFERS" not in table
     for name in ("vision_tokens", "report_prefill_logits", "multiturn greedy text", "L_tall"):
+        assert name in table
+
+
+def test_every_golden_array_of_llava_rad_is_reproduced(shared_goldens, capsys):
+    """The whole golden folder of LLaVA-Rad holds: merged weights, pixels, vision, logits, ids, texts."""
+    assert parity.main([str(shared_goldens / "llava_rad_tiny_seed0")]) == 0
+    table = capsys.readouterr().out
+    assert "DIFFERS" not in table
+    for name in (
+        "merged_layer1_down_proj",
+        "vision_tokens",
+        "a_step_logits",
+        "g greedy text, whole",
+    ):
         assert name in table
 
 
@@ -62,7 +76,9 @@ def test_a_folder_without_a_checkpoint_is_an_error(tmp_path, capsys):
 @pytest.mark.parametrize("task", TASKS)
 def test_prompts_are_rendered_as_the_original(texts, task):
     """Each of the four chats is rendered to the same characters."""
-    assert prompts.render(parity.turns_of(task, texts["question"])) == texts["prompts"][task]
+    assert (
+        prompts.render(golden_cxr_llava.turns_of(task, texts["question"])) == texts["prompts"][task]
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -82,6 +82,9 @@ class ModelConfig:
         max_new_tokens: The checkpoint's own bound on an answer, or None.
         caveat: A sentence that must accompany what this checkpoint writes, or "".
         synthetic_caveat: What accompanies it instead on a film that is marked as synthetic, or "".
+        mark: The caveat in at most 20 characters, for the series description of other films, or "".
+        scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
+        meaningless: Whether its text says nothing about the film.
     """
 
     vision: VisionConfig
@@ -90,6 +93,9 @@ class ModelConfig:
     max_new_tokens: int | None
     caveat: str
     synthetic_caveat: str = ""
+    mark: str = ""
+    scores_measured: bool = False
+    meaningless: bool = False
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -105,11 +111,14 @@ class ModelConfig:
         try:
             return cls(
                 vision=_vision(source),
-                language=_language(source["llama"]),
+                language=language_config(source["llama"]),
                 token_budget=int(source.get("max_position_embeddings", 2048)),
                 max_new_tokens=bounds.get("max_new_tokens"),
                 caveat=_words(source, "caveat"),
                 synthetic_caveat=_words(source, "synthetic_caveat"),
+                mark=_words(source, "mark")[:20],
+                scores_measured=source.get("scores_measured") is True,
+                meaningless=source.get("meaningless") is True,
             )
         except KeyError as error:
             raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing") from None
@@ -139,8 +148,8 @@ def _words(source: dict[str, Any], key: str) -> str:
 
 def _vision(source: dict[str, Any]) -> VisionConfig:
     tower, grey = source["clip_vision_cfg"], source["image_preprocess_cfg"]
-    _refuse("clip_vision_cfg", tower, _VISION_FIXED)
-    _refuse("config", source, {"tune_mm_mlp_adapter": False, "mm_use_im_start_end": False})
+    refuse("clip_vision_cfg", tower, _VISION_FIXED)
+    refuse("config", source, {"tune_mm_mlp_adapter": False, "mm_use_im_start_end": False})
     config = VisionConfig(
         image_size=int(tower.get("image_size", 224)),
         patch_size=int(tower.get("patch_size", 16)),
@@ -158,8 +167,14 @@ def _vision(source: dict[str, Any]) -> VisionConfig:
     return config
 
 
-def _language(llama: dict[str, Any]) -> LanguageConfig:
-    _refuse("llama", llama, _LANGUAGE_FIXED)
+def language_config(llama: dict[str, Any]) -> LanguageConfig:
+    """Return the decoder that a LLaMA `config.json`, or a part of one, describes.
+
+    Raises:
+        KeyError: A key is absent.
+        ValueError: It asks for arithmetic that is not implemented, or sizes do not divide.
+    """
+    refuse("llama", llama, _LANGUAGE_FIXED)
     heads, hidden = int(llama["num_attention_heads"]), int(llama["hidden_size"])
     config = LanguageConfig(
         vocab_size=int(llama["vocab_size"]),
@@ -178,7 +193,12 @@ def _language(llama: dict[str, Any]) -> LanguageConfig:
     return config
 
 
-def _refuse(where: str, section: dict[str, Any], fixed: dict[str, Any]) -> None:
+def refuse(where: str, section: dict[str, Any], fixed: dict[str, Any]) -> None:
+    """Return when `section` asks for nothing but the values in `fixed`; absent keys do not ask.
+
+    Raises:
+        ValueError: It asks for something else; names the key.
+    """
     for key, only in fixed.items():
         value = section.get(key, only)
         if value != only and value not in ({}, None):

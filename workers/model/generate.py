@@ -1,6 +1,6 @@
 """From logits to text: the choice of a token, the rule that ends an answer, the loop between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
@@ -28,29 +28,6 @@ def filtered(logits: Tensor, decoding: Decoding) -> Tensor:
     return scores
 
 
-class Chooser:
-    """Chooses one token after another, each answer from its own seed."""
-
-    def __init__(self, decoding: Decoding) -> None:
-        self._decoding = decoding
-        # On the CPU, so that a seed means the same on every device.
-        self._generator = torch.Generator().manual_seed(decoding.seed)
-
-    def __call__(self, logits: Tensor) -> int:
-        """Return the next id for `logits` [V].
-
-        Raises:
-            GenerationError: The logits are not finite.
-        """
-        best, index = logits.max(dim=-1)
-        if not torch.isfinite(best).item():
-            raise GenerationError("the model computed logits that are not finite")
-        if self._decoding.greedy:
-            return int(index)
-        chances = filtered(logits.cpu(), self._decoding).softmax(0)
-        return int(torch.multinomial(chances, 1, generator=self._generator))
-
-
 def ends(ids: list[int], tokenizer: Tokenizer) -> bool:
     """Return whether an answer is over: `</s>` as an id, or spelt out by its last pieces.
 
@@ -61,31 +38,80 @@ def ends(ids: list[int], tokenizer: Tokenizer) -> bool:
     return ids[-1] == EOS or _STOP_TEXT in tokenizer.decode(ids[-_STOP_WINDOW:], skip_special=False)
 
 
+class Writing:
+    """One answer as it grows, with what decides about its next token.
+
+    Attributes:
+        ids: So far.
+        scores: The log-probability that the model gave each of them, before any filter.
+    """
+
+    def __init__(self, decoding: Decoding, over: Callable[[list[int]], bool]) -> None:
+        self.decoding = decoding
+        self.ids: list[int] = []
+        self.scores: list[float] = []
+        self._over = over
+        # On the CPU, so that a seed means the same on every device.
+        self._generator = torch.Generator().manual_seed(decoding.seed)
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has ended or reached its bound."""
+        return len(self.ids) >= self.decoding.max_new_tokens or self._over(self.ids)
+
+    def sampled(self, logits: Tensor) -> int:
+        """Return an id drawn from `logits` [V]."""
+        chances = filtered(logits.cpu(), self.decoding).softmax(0)
+        return int(torch.multinomial(chances, 1, generator=self._generator))
+
+
+def extend(writings: Sequence[Writing], logits: Tensor) -> list[bool]:
+    """Append the next id to each answer; return for each whether its logits were finite.
+
+    Args:
+        writings: B answers; one whose logits are not finite stays as it is.
+        logits: [B, V], float32.
+    """
+    highest, likeliest = logits.max(-1)
+    total = logits.logsumexp(-1)
+    # One transfer for the whole batch.
+    tops, sums, ids = torch.stack([highest, total, likeliest.to(highest)]).double().tolist()
+    finite = torch.isfinite(highest).tolist()
+    for row, one in enumerate(writings):
+        if not finite[row]:
+            continue
+        greedy = one.decoding.greedy
+        token = int(ids[row]) if greedy else one.sampled(logits[row])
+        score = tops[row] - sums[row] if greedy else float(logits[row, token]) - sums[row]
+        one.ids.append(token)
+        one.scores.append(score)
+    return finite
+
+
 def generate(
     first_logits: Tensor,
     step: Callable[[int], Tensor],
-    tokenizer: Tokenizer,
-    decoding: Decoding,
+    writing: Writing,
     cancelled: Callable[[], bool] = never,
-) -> list[int]:
-    """Return the new ids of one answer, `</s>` included where the model said it.
+) -> None:
+    """Write one answer to its end, `</s>` included where the model said it.
 
     Args:
         first_logits: [V], after the prompt.
         step: Takes the id just chosen and returns the logits [V] that follow it.
-        tokenizer: Spells ids for the stop rule.
-        decoding: How tokens are chosen and how many.
+        writing: The empty answer.
         cancelled: Asked before every token.
 
     Raises:
         Cancelled: The caller withdrew.
         GenerationError: Logits are not finite.
     """
-    choose, logits, ids = Chooser(decoding), first_logits, list[int]()
+    logits = first_logits
     while True:
         if cancelled():
             raise Cancelled("the answer is no longer wanted")
-        ids.append(choose(logits))
-        if len(ids) >= decoding.max_new_tokens or ends(ids, tokenizer):
-            return ids
-        logits = step(ids[-1])
+        if not extend([writing], logits[None])[0]:
+            raise GenerationError("the model computed logits that are not finite")
+        if writing.done:
+            return
+        logits = step(writing.ids[-1])

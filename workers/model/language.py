@@ -1,4 +1,4 @@
-"""The LLaMA decoder of CXR-LLaVA v2, written for ragged batches over a cache of fixed size.
+"""The LLaMA decoder, written for ragged batches over a cache of fixed size.
 
 A token's position is also its slot in its row's cache, and it sees the slots up to its own. So rows
 of different lengths share a step without padding masks: what a padded row writes beyond its end is
@@ -30,7 +30,16 @@ class KVCache:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
         self.slots = slots
+        self._config = config
         self._rows = torch.arange(rows, device=device)[:, None]  # [B, 1], beside positions [B, T]
+
+    def repeated(self, length: int, *, rows: int, slots: int) -> "KVCache":
+        """Return another cache whose `rows` rows all begin with the first `length` slots of row 0."""
+        keys = self.keys
+        other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
+        other.keys[:, :, :, :length] = keys[:, :1, :, :length]
+        other.values[:, :, :, :length] = self.values[:, :1, :, :length]
+        return other
 
     def update(
         self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int

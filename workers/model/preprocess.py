@@ -1,5 +1,7 @@
 """From a film to the numbers that the vision tower was trained on, bit for bit as its authors did."""
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -11,6 +13,9 @@ from workers.model.errors import GenerationError
 
 # A strip that is longer than this, in widths, is no radiograph; resizing it would fill the memory.
 MAX_ASPECT: Final = 16
+# Red, green, blue: OpenAI's CLIP.
+_CLIP_MEAN: Final = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
+_CLIP_STD: Final = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
 
 
 def grey_image(frame: NDArray[np.float32]) -> Image.Image:
@@ -30,18 +35,27 @@ def grey_image(frame: NDArray[np.float32]) -> Image.Image:
 
 
 def centre_square(
-    image: Image.Image, size: int, resample: Image.Resampling = Image.Resampling.LANCZOS
+    image: Image.Image,
+    size: int,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+    half: Callable[[float], int] = math.floor,
 ) -> Image.Image:
     """Return the central square of `image`, `size` x `size` pixels.
 
     The shortest edge becomes `size`, the longer edge is truncated to whole pixels, the centre is
-    cropped with floor offsets. What lies outside the square is not seen.
+    cropped. What lies outside the square is not seen.
+
+    Args:
+        image: Of any size.
+        size: Edge in pixels.
+        resample: How it is resized.
+        half: What becomes of half a pixel of offset: `math.floor`, or `round` to the even pixel.
     """
     short, long = min(image.size), max(image.size)
     stretched = int(size * long / short)
     width, height = (size, stretched) if image.width <= image.height else (stretched, size)
     resized = image.resize((width, height), resample)
-    left, top = (width - size) // 2, (height - size) // 2
+    left, top = half((width - size) / 2), half((height - size) / 2)
     return resized.crop((left, top, left + size, top + size))
 
 
@@ -59,3 +73,19 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
     # The factor is applied in double precision and only then stored, as the reference does.
     unit = (square.astype(np.float64) * (1 / 255)).astype(np.float32)
     return ((unit - np.float32(config.mean)) / np.float32(config.std))[None, None]
+
+
+def clip_pixel_values(image: Image.Image, size: int) -> NDArray[np.float32]:
+    """Return the central square of `image`, resized by BICUBIC on 8 bits and normalised as for CLIP.
+
+    Args:
+        image: 8 bits a channel, any mode; grey becomes three equal channels.
+        size: Edge in pixels.
+
+    Returns:
+        float32 [1, 3, S, S], (colour in 0..1 - mean) / std of each channel.
+    """
+    square = centre_square(image.convert("RGB"), size, Image.Resampling.BICUBIC, round)
+    unit = np.asarray(square).astype(np.float32) / np.float32(255)  # [S, S, 3]
+    normal = (unit - _CLIP_MEAN) / _CLIP_STD
+    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], dtype=np.float32)

@@ -11,8 +11,10 @@ from workers.model.vlm import Loader, VisionLanguageModel, torch_device
 
 # name -> the module whose `load` takes it; imported only when it is wanted.
 MODELS: Final = {
+    "cxr-llava-v1": "workers.model.cxr_llava_v1",
     "cxr-llava-v2": "workers.model.cxr_llava",
     "demo": "workers.model.shipped",
+    "llava-rad": "workers.model.llava_rad",
     "tiny": "workers.model.tiny",
 }
 DTYPES: Final = {
@@ -23,7 +25,12 @@ DTYPES: Final = {
 
 
 def load(
-    name: str, folder: Path, *, device: str = "cpu", dtype: str = "float32"
+    name: str,
+    folder: Path,
+    *,
+    base: Path | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> VisionLanguageModel:
     """Return the model called `name`, loaded from `folder` and ready to answer.
 
@@ -31,6 +38,7 @@ def load(
         name: A key of `MODELS`.
         folder: The checkpoint's files; for "tiny" the place where they are, or are made; "demo" has
             its own.
+        base: Folder of the language model, for a checkpoint that comes without.
         device: "cpu", "cuda" or "cuda:N".
         dtype: A key of `DTYPES`.
 
@@ -43,4 +51,5 @@ def load(
             f"no model {name!r} as {dtype!r}; models: {', '.join(MODELS)}; dtypes: {', '.join(DTYPES)}"
         )
     loader = cast("Loader", importlib.import_module(MODELS[name]).load)
-    return loader(folder, device=torch_device(device), dtype=DTYPES[dtype])
+    apart = {} if base is None else {"base": base}
+    return loader(folder, device=torch_device(device), dtype=DTYPES[dtype], **apart)

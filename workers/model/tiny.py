@@ -109,6 +109,7 @@ def _config() -> dict[str, Any]:
     return {
         "architectures": ["CXRLLAVAModel"],
         "caveat": CAVEAT,
+        "meaningless": True,
         "clip_embed_dim": 64,
         "clip_vision_cfg": {
             "image_size": 128,

@@ -3,7 +3,7 @@
 An engine that batches answers of many callers goes in behind the same `answer`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -56,15 +56,22 @@ class Answer:
     Attributes:
         text: As decoded, special tokens left out, not stripped.
         token_ids: The new ids; the last is `</s>` where the model ended by itself.
+        token_scores: The log-probability that the model gave each of them.
         prompt: The rendered prompt, `<image>` standing for the film.
         ended: Whether the model ended by itself; otherwise the bound on new tokens cut it.
-        timings_ms: Milliseconds of "preprocess", "vision", "prefill", "decode".
+        chances: For each of the `questions`, the probability in 0..1 that the model gives to "Yes"
+            against "No".
+        image_tokens: float32 [P, C], what the decoder was shown of the film.
+        timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode".
     """
 
     text: str
     token_ids: tuple[int, ...]
+    token_scores: tuple[float, ...]
     prompt: str
     ended: bool
+    image_tokens: NDArray[np.float32] = field(repr=False, compare=False)
+    chances: tuple[float, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -78,6 +85,7 @@ class Checkpoint:
         weights_sha256: Over the weight files (see `weights.WeightFiles.sha256`).
         caveat: A sentence that must accompany every answer, or "".
         synthetic_caveat: The sentence for films that are marked as synthetic, where it is another.
+        mark: The caveat in a few words, for the series description of other films, or "".
         device: "cpu", "cuda:0".
         dtype: "float32", "bfloat16", "float16".
         max_new_tokens: The checkpoint's own bound on an answer, or None.
@@ -91,6 +99,9 @@ class Checkpoint:
     dtype: str
     max_new_tokens: int | None
     synthetic_caveat: str = ""
+    mark: str = ""
+    scores_measured: bool = False
+    meaningless: bool = False
 
 
 def never() -> bool:
@@ -112,6 +123,8 @@ class VisionLanguageModel(Protocol):
         task: Task,
         *,
         question: str = "",
+        indication: str = "",
+        questions: Sequence[str] = (),
         decoding: Decoding = ...,
         cancelled: Callable[[], bool] = never,
     ) -> Answer:
@@ -121,6 +134,8 @@ class VisionLanguageModel(Protocol):
             frame: float32 [H, W] in 0..1, 0 black.
             task: What is asked.
             question: The words, for `Task.QUESTION`.
+            indication: Why the film was ordered; for models that were trained to be told.
+            questions: To be answered by yes or no, for `Answer.chances`.
             decoding: How tokens are chosen.
             cancelled: Asked before every token.
 
@@ -130,12 +145,23 @@ class VisionLanguageModel(Protocol):
         """
         ...
 
+    def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
+        """Return, for each question, the probability in 0..1 of "Yes" against "No"; no text is written.
+
+        Raises:
+            GenerationError: The film or a question cannot be used, or the logits are not finite.
+        """
+        ...
+
 
 class Loader(Protocol):
-    """Loads one kind of model; each model's file has one."""
+    """Loads one kind of model; each model's file has one.
+
+    A model whose files come without their language model takes its folder too, as `base`.
+    """
 
     def __call__(
-        self, folder: Path, *, device: torch.device, dtype: torch.dtype
+        self, folder: Path, *, device: torch.device, dtype: torch.dtype, **apart: Path
     ) -> VisionLanguageModel:
         """Return the model of the checkpoint in `folder`, ready to answer."""
         ...

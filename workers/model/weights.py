@@ -7,10 +7,11 @@ is ever executed.
 import fnmatch
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,11 +25,29 @@ _SINGLES: Final = ("model.safetensors", "pytorch_model.bin")
 _NAMED: Final = 6  # tensors that an error names of each kind
 
 
+class Source(Protocol):
+    """Where a network's tensors come from."""
+
+    @property
+    def folder(self) -> Path:
+        """What an error names."""
+        ...
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each tensor with its name, one at a time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
     """The files that hold a checkpoint's tensors, each file once, in order of name."""
 
     paths: tuple[Path, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie, for messages."""
+        return self.paths[0].parent
 
     @classmethod
     def find(cls, folder: Path) -> Self:
@@ -54,7 +73,9 @@ class WeightFiles:
         """
         for path in self.paths:
             try:
-                yield from _read_bin(path) if path.suffix == ".bin" else _read_safetensors(path)
+                yield from (
+                    _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+                )
             except (
                 SafetensorError,
                 pickle.UnpicklingError,
@@ -80,7 +101,7 @@ class WeightFiles:
 
 def fill(
     model: nn.Module,
-    files: WeightFiles,
+    files: "Source",
     *,
     device: torch.device,
     dtype: torch.dtype,
@@ -121,7 +142,7 @@ def fill(
         if names
     ]
     if faults:
-        where = files.paths[0].parent
+        where = files.folder
         raise CheckpointError(
             f"{where}: the weights do not fit the configuration; {'; '.join(faults)}"
         )
@@ -146,8 +167,12 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             yield name, file.get_tensor(name)
 
 
-def _read_bin(path: Path) -> Iterator[tuple[str, Tensor]]:
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
+    # Files older than the zip layout cannot be mapped into memory.
+    mapped = zipfile.is_zipfile(path)
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)  # what a training checkpoint is wrapped in
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no table of tensors")
     yield from (

@@ -1,0 +1,111 @@
+"""One array or text of a model held against what the original code computed."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from workers.model.llava import Llava
+from workers.model.multimodal import Passage
+from workers.model.prompts import Turn
+from workers.model.vlm import Decoding
+
+VISION: Final = 1e-5
+LOGITS: Final = 1e-4
+_STEPS: Final = 32  # greedy ids in a golden array
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One array or text held against its golden.
+
+    Attributes:
+        difference: Largest absolute difference; infinite where shapes or texts differ.
+        tolerance: What is allowed.
+    """
+
+    name: str
+    difference: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is within tolerance."""
+        return self.difference <= self.tolerance
+
+
+def held(name: str, array: Array, golden: dict[str, Array], tolerance: float) -> Comparison:
+    """Return the comparison of `array` with the golden array called `name`."""
+    expected = golden[name]
+    if array.shape != expected.shape:
+        return Comparison(f"{name} {array.shape} is not {expected.shape}", float("inf"), tolerance)
+    difference = np.abs(array.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)
+    return Comparison(name, float(difference), tolerance)
+
+
+def same(name: str, text: str, expected: str) -> Comparison:
+    """Return the comparison of a text with what it must be."""
+    return Comparison(name, 0.0 if text == expected else float("inf"), 0.0)
+
+
+def preprocessing(
+    pixel_values: Callable[[Image.Image], Array], folder: Path, tolerance: float
+) -> Iterator[Comparison]:
+    """Yield a comparison for each image in the folder's `preprocess_cases.npz`."""
+    cases: dict[str, Array] = dict(np.load(folder / "preprocess_cases.npz"))
+    for name in sorted(cases):
+        if name.endswith("__png"):
+            with Image.open(io.BytesIO(cases[name].tobytes())) as image:
+                pixels = pixel_values(image)
+            yield held(name.replace("__png", "__pixel_values"), pixels, cases, tolerance)
+
+
+@torch.inference_mode()
+def chat(
+    model: Llava,
+    pixels: NDArray[np.float32],
+    turns: Sequence[Turn],
+    name: str,
+    golden: dict[str, Array],
+    notes: dict[str, Any],
+) -> Iterator[Comparison]:
+    """Yield the comparisons of one chat: prompt, ids, embeddings, logits, greedy ids and text.
+
+    Args:
+        model: In float32 on the CPU.
+        pixels: float32 [1, channels, S, S].
+        turns: The chat.
+        name: What its arrays begin with and its texts are called.
+        golden: The folder's arrays.
+        notes: The folder's texts.
+    """
+    yield same(f"{name} prompt", model.render(turns), notes["prompts"][name])
+    ids = model.prompt_ids(turns)
+    yield held(f"{name}_input_ids", np.array(ids), golden, 0.0)
+    embeds = model.network.splice(ids, model.network.image_tokens(torch.from_numpy(pixels)))
+    passage = Passage(model.network, slots=len(embeds) + _STEPS)
+    prefill = passage.read(embeds, every=True)
+    # Along the golden ids, so that one early difference does not hide the later ones.
+    greedy = golden[f"{name}_greedy_ids"]
+    steps = torch.stack([prefill[-1], *(passage.step(int(i)) for i in greedy[:-1])])
+    computed = {
+        "inputs_embeds": embeds,
+        "prefill_logits": prefill,
+        "first_logits": prefill[-1],
+        "step_logits": steps,
+    }
+    for part, tensor in computed.items():
+        if f"{name}_{part}" in golden:
+            tolerance = VISION if part == "inputs_embeds" else LOGITS
+            yield held(f"{name}_{part}", tensor.numpy(), golden, tolerance)
+    said = model.converse(pixels, turns, Decoding(max_new_tokens=_STEPS))
+    yield held(f"{name}_greedy_ids", np.array(said.token_ids), golden, 0.0)
+    yield same(f"{name} greedy text", said.text, notes["greedy_texts_32"][name])

@@ -1,0 +1,100 @@
+"""What every model here has: a tower that turns a film into tokens, and a LLaMA decoder that reads them.
+
+Letters in shape comments: B films, Q branches, P image tokens, N tokens of the spliced sequence, T new
+tokens, C hidden size, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from workers.model.config import LanguageConfig
+from workers.model.errors import GenerationError
+from workers.model.language import KVCache, LlamaDecoder
+from workers.model.prompts import IMAGE_SENTINEL
+
+
+class Multimodal(nn.Module):
+    """Decoder and head under the names of the weights; a model adds its tower and its projector."""
+
+    def __init__(self, language: LanguageConfig) -> None:
+        super().__init__()
+        self.llama = LlamaDecoder(language)
+        self.lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False)
+
+    def image_tokens(self, pixels: Tensor) -> Tensor:
+        """Return [B, P, C], what the decoder is shown of normalised films [B, channels, S, S]."""
+        raise NotImplementedError
+
+    def splice(self, ids: Sequence[int], image_tokens: Tensor) -> Tensor:
+        """Return the embedded prompt [N, C]: each sentinel replaced by the next film's tokens.
+
+        Raises:
+            GenerationError: The prompt does not mark as many films as there are.
+        """
+        if sum(i == IMAGE_SENTINEL for i in ids) != len(image_tokens):
+            raise GenerationError(f"the prompt must mark {len(image_tokens)} films with <image>")
+        films, parts, start = iter(image_tokens), list[Tensor](), 0
+        for end in [n for n, i in enumerate(ids) if i == IMAGE_SENTINEL] + [len(ids)]:
+            parts += [self.embed(ids[start:end])] + ([next(films)] if end < len(ids) else [])
+            start = end + 1
+        return torch.cat(parts)
+
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Return the embeddings [T, C] of ids."""
+        device = self.lm_head.weight.device
+        rows: Tensor = self.llama.embed_tokens(torch.tensor(ids, dtype=torch.long, device=device))
+        return rows
+
+    def cache(self, *, rows: int, slots: int) -> KVCache:
+        """Return an empty cache where the weights are, in their dtype."""
+        weight = self.lm_head.weight
+        return KVCache(
+            self.llama.config, rows=rows, slots=slots, device=weight.device, dtype=weight.dtype
+        )
+
+
+class Passage:
+    """One sequence in a cache of its own, growing at its end."""
+
+    def __init__(self, network: Multimodal, *, slots: int) -> None:
+        self._network = network
+        self._length = 0
+        self._cache = network.cache(rows=1, slots=slots)
+
+    def read(self, embeds: Tensor, *, every: bool = False) -> Tensor:
+        """Append embeddings [N, C] and return the logits after the last, [1, V].
+
+        Args:
+            embeds: What comes next.
+            every: Return the logits after each of them instead, [N, V].
+        """
+        start, self._length = self._length, self._length + len(embeds)
+        positions = torch.arange(start, self._length, device=embeds.device)[None]
+        hidden = self._network.llama(embeds[None], positions, self._cache, self._length)[0]
+        logits: Tensor = self._network.lm_head(hidden if every else hidden[-1:])
+        return logits.float()
+
+    def step(self, token: int) -> Tensor:
+        """Append one id and return the logits [V] that follow it."""
+        return self.read(self._network.embed([token]))[0]
+
+    def branch(self, length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the logits [T, V] behind each id of every suffix; the passage stays as it is.
+
+        Args:
+            length: Each suffix stands behind so many tokens from the passage's beginning, which are
+                not computed again.
+            suffixes: Ids, of different numbers; they are read together.
+        """
+        longest = max(map(len, suffixes))
+        cache = self._cache.repeated(length, rows=len(suffixes), slots=length + longest)
+        # What fills up a row stands behind its end, where nothing of it looks.
+        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in suffixes])
+        ids = ids.to(self._network.lm_head.weight.device)
+        positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
+        embeds = self._network.llama.embed_tokens(ids)
+        hidden = self._network.llama(embeds, positions, cache, length + longest)  # [Q, T, C]
+        logits = self._network.lm_head(hidden).float()
+        return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]

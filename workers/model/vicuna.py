@@ -1,0 +1,60 @@
+"""What LLaVA-Rad is asked, in the Vicuna v1 layout that it was trained with."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from workers.model.errors import GenerationError
+from workers.model.prompts import DIFFERENTIAL, IMAGE, Role, Task, Turn
+
+SYSTEM: Final = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
+REPORT: Final = "Provide a description of the findings in the radiology image"
+# Ours, not the authors': three words more. Nothing is known of its accuracy.
+PAEDIATRIC_REPORT: Final = f"{REPORT} of a child"
+_INDICATED: Final = " given the following indication: "
+_CONTROL = re.compile(r"<image>|</?s>|<unk>|\b(?:USER|ASSISTANT):")
+
+
+def chat(task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
+    """Return the user turn, with one film, that asks `task`.
+
+    Args:
+        task: What is asked.
+        question: For `Task.QUESTION`: the words, without control words of the layout.
+        indication: For reports: why the film was ordered, or "". A line break becomes a space, a
+            control word too; nothing else is changed, as in the authors' evaluation.
+
+    Raises:
+        GenerationError: A question without words, or with words that the layout gives a meaning.
+    """
+    if task in {Task.REPORT, Task.PAEDIATRIC_REPORT}:
+        words = REPORT if task is Task.REPORT else PAEDIATRIC_REPORT
+        reason = _CONTROL.sub(" ", indication.replace("\n", " ")).strip()
+        words += _INDICATED + reason if reason else "."
+    else:
+        words = DIFFERENTIAL if task is Task.DIFFERENTIAL else question
+        if not words.strip() or _CONTROL.search(words):
+            raise GenerationError("a question needs words, and none of the chat's control words")
+    return (Turn(Role.USER, f"{IMAGE}\n{words.strip()}"),)
+
+
+def render(turns: Sequence[Turn]) -> str:
+    """Return a chat in the layout `... USER: ... ASSISTANT: ...</s>USER: ... ASSISTANT:`.
+
+    Raises:
+        GenerationError: Users and assistants do not alternate, or the last is no user.
+    """
+    text = f"{SYSTEM} "
+    for number, turn in enumerate(turns):
+        if turn.role is not (Role.ASSISTANT if number % 2 else Role.USER):
+            raise GenerationError("users and assistants must alternate in a chat, a user first")
+        if turn.role is Role.USER:
+            text += f"USER: {turn.content} ASSISTANT:"
+        else:
+            text += f" {turn.content}</s>"
+    if len(turns) % 2 == 0:
+        raise GenerationError("the last turn of a chat must be the user's")
+    return text
