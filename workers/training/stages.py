@@ -36,9 +36,9 @@ class Recipe:
         seed: Of first weights, order, augmentation and words.
     """
 
-    epochs: tuple[int, int, int] = (12, 2, 5)
-    rates: tuple[float, float, float] = (1e-3, 1.5e-3, 1e-3)
-    batches: tuple[int, int, int] = (64, 32, 32)
+    epochs: tuple[int, int, int] = (18, 1, 3)
+    rates: tuple[float, float, float] = (8e-4, 1e-3, 1e-3)
+    batches: tuple[int, int, int] = (32, 16, 16)
     seed: int = 5
 
 

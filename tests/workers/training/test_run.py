@@ -1,0 +1,53 @@
+"""The whole training from one call: files at the end, nothing done twice."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from workers.commands.train_demo import train_demo
+from workers.model import cxr_llava
+from workers.training.run import Plan, train
+from workers.training.stages import Recipe
+
+RECIPE = Recipe(epochs=(1, 1, 1), batches=(4, 4, 4))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A very short training, and what it said."""
+    folder = tmp_path_factory.mktemp("training")
+    said = []
+    plan = Plan(out=folder / "demo", work=folder / "work", films=8, recipe=RECIPE, threads=1)
+    train(plan, said.append)
+    return plan, said
+
+
+def digest(folder):
+    """Return the digest of a checkpoint's weights."""
+    model = cxr_llava.load(folder, device=torch.device("cpu"), dtype=torch.float32)
+    return model.checkpoint.weights_sha256
+
+
+@pytest.mark.slow
+def test_it_says_how_far_it_is(run):
+    """Films and every epoch of every stage are announced."""
+    _, said = run
+    assert said[0] == "drawn 8 of 8 films"
+    assert [line.split(":")[0] for line in said[1:]] == ["labels", "alignment", "tuning"]
+
+
+@pytest.mark.slow
+def test_finished_stages_are_not_done_again(run, tmp_path):
+    """A second run over the same work folder writes the same files at once."""
+    plan, _ = run
+    said = []
+    train(Plan(out=tmp_path, work=plan.work, films=8, recipe=RECIPE, threads=1), said.append)
+    assert said == []
+    assert digest(tmp_path) == digest(plan.out)
+
+
+def test_the_command_asks_for_a_folder():
+    """Without --out it says what is missing."""
+    result = CliRunner().invoke(train_demo, [])
+    assert result.exit_code == 2
+    assert "--out" in result.output
