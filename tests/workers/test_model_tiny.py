@@ -165,5 +165,5 @@ def test_a_device_that_is_not_there_is_named(tiny_folder, device):
 
 def test_an_unknown_model_lists_the_known(tmp_path):
     """The error for a wrong name says which names there are."""
-    with pytest.raises(CheckpointError, match="cxr-llava-v2, demo, llava-rad, tiny"):
+    with pytest.raises(CheckpointError, match="cxr-llava-v1, cxr-llava-v2, demo, llava-rad, tiny"):
         registry.load("gpt", tmp_path)

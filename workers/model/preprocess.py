@@ -70,9 +70,22 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
         float32 [1, 1, S, S], (grey in 0..1 - mean) / std.
     """
     square = np.asarray(centre_square(image.convert("L"), config.image_size))
+    return _normalised(square, config.mean, config.std)[None, None]
+
+
+def colour_pixel_values(
+    image: Image.Image, size: int, mean: float, std: float
+) -> NDArray[np.float32]:
+    """Return what `pixel_values` does of a colour image, as float32 [1, 3, S, S]."""
+    square = np.asarray(centre_square(image.convert("RGB"), size))
+    return np.ascontiguousarray(_normalised(square, mean, std).transpose(2, 0, 1)[None])
+
+
+def _normalised(square: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float32]:
     # The factor is applied in double precision and only then stored, as the reference does.
     unit = (square.astype(np.float64) * (1 / 255)).astype(np.float32)
-    return ((unit - np.float32(config.mean)) / np.float32(config.std))[None, None]
+    normal: NDArray[np.float32] = (unit - np.float32(mean)) / np.float32(std)
+    return normal
 
 
 def clip_pixel_values(image: Image.Image, size: int) -> NDArray[np.float32]:
