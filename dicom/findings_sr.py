@@ -14,7 +14,7 @@ from dicom import codes, wording
 from dicom.patient_study import clean_text, value_of
 from dicom.regions import Points, located, whole_image
 from dicom.report import DraftReport, Finding, Observation, Presence
-from dicom.result_header import Equipment, model_words, new_result, tracking_uid
+from dicom.result_header import Equipment, OutputKind, model_words, new_result, tracking_uid
 from dicom.sr_document import (
     Relationship,
     code,
@@ -35,19 +35,30 @@ from dicom.sr_document import (
 )
 
 COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
+COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
-def findings_report(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
+def findings_report(
+    draft: DraftReport, source: Dataset, equipment: Equipment, *, in_3d: bool = False
+) -> Dataset:
     """Return the Comprehensive SR of the findings of `draft`.
 
     It is COMPLETE as a computation and UNVERIFIED as a statement.
+
+    Args:
+        draft: What the model wrote.
+        source: Header of the film that was read.
+        equipment: This installation, the device observer.
+        in_3d: The same tree as Comprehensive 3D SR, for sites that follow IHE AI Results.
 
     Raises:
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    document = new_result(draft, source, equipment, "findings", COMPREHENSIVE_SR)
+    kind: OutputKind = "findings-3d" if in_3d else "findings"
+    sop_class = COMPREHENSIVE_3D_SR if in_3d else COMPREHENSIVE_SR
+    document = new_result(draft, source, equipment, kind, sop_class)
     description = "AI-generated findings, not verified"
     write_document_modules(document, source, device_author(equipment), film_evidence(draft))
     write_draft_flags(document, "COMPLETE", description)

@@ -26,6 +26,8 @@ _SR_CLASSES: Final = {
     "1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR",
 }
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+_PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+_ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
 # Type 1 of Patient, Study, Series, Equipment and SOP Common, and the type 2 that must be there.
 _TYPE_1: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -67,6 +69,33 @@ _SC_TYPE_1: Final = (
     "HighBit",
     "PixelRepresentation",
     "PixelData",
+)
+# PS3.3 C.11.9, C.11.10, C.10.4 and C.24.1, C.24.2.
+_PR_TYPE_1: Final = (
+    "Modality",
+    "InstanceNumber",
+    "ContentLabel",
+    "PresentationCreationDate",
+    "PresentationCreationTime",
+    "ReferencedSeriesSequence",
+    "DisplayedAreaSelectionSequence",
+    "PresentationLUTShape",
+)
+_PDF_TYPE_1: Final = (
+    "Modality",
+    "InstanceNumber",
+    "ConversionType",
+    "BurnedInAnnotation",
+    "MIMETypeOfEncapsulatedDocument",
+    "EncapsulatedDocument",
+)
+_PDF_TYPE_2: Final = (
+    "SeriesNumber",
+    "ContentDate",
+    "ContentTime",
+    "AcquisitionDateTime",
+    "DocumentTitle",
+    "ConceptNameCodeSequence",
 )
 _SC_TYPE_2: Final = ("SeriesNumber", "InstanceNumber", "PatientOrientation")
 _ENUMERATED: Final = {
@@ -125,6 +154,10 @@ def faults(dataset: Dataset, source: Dataset | None = None) -> tuple[Fault, ...]
         pairs += gate_sr.tree_faults(dataset, _SR_CLASSES[sop_class], _matrix(source))
     elif sop_class == _SECONDARY_CAPTURE:
         pairs += _image_faults(dataset)
+    elif sop_class == _PRESENTATION_STATE:
+        pairs += _presentation_faults(dataset, _matrix(source))
+    elif sop_class == _ENCAPSULATED_PDF:
+        pairs += _pdf_faults(dataset)
     else:
         pairs.append(("sop-class", "the SOP Class is none that the gate knows"))
     if source is not None:
@@ -211,6 +244,26 @@ def _image_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
     native = dataset.get("BitsAllocated") == 8 and not _is_compressed(dataset)
     if native and length != size + size % 2:
         yield "pixels", "PixelData has not the length that rows, columns and samples say"
+
+
+def _presentation_faults(
+    dataset: Dataset, matrix: tuple[int, int] | None
+) -> Iterator[gate_sr.Pair]:
+    yield from _missing(dataset, _PR_TYPE_1, ("ContentDescription", "ContentCreatorName"))
+    layers = {str(item.get("GraphicLayer")) for item in dataset.get("GraphicLayerSequence", [])}
+    for annotation in dataset.get("GraphicAnnotationSequence", []):
+        if str(annotation.get("GraphicLayer")) not in layers:
+            yield "layer", "an annotation lies on a Graphic Layer that is not there"
+        for item in annotation.get("GraphicObjectSequence", []):
+            yield from gate_sr.point_faults(item, matrix)
+
+
+def _pdf_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+    yield from _missing(dataset, _PDF_TYPE_1, _PDF_TYPE_2)
+    if not bytes(dataset.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
+        yield "document", "EncapsulatedDocument is no PDF"
+    if dataset.get("VerificationFlag") == "VERIFIED":
+        yield "flags", "a document without a verifying observer says VERIFIED"
 
 
 def _is_compressed(dataset: Dataset) -> bool:

@@ -148,9 +148,14 @@ def _coordinate_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterato
     children = item.get("ContentSequence", [])
     if not any(child.get("ValueType") == "IMAGE" for child in children):
         yield "coordinates", "a SCOORD is selected from no image"
+    yield from point_faults(item, matrix)
+
+
+def point_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair]:
+    """Yield what is wrong with the Graphic Data of `item`, as far as (rows, columns) is known."""
     values = [float(value) for value in item.get("GraphicData") or ()]
     if len(values) % 2:
-        yield "coordinates", "a SCOORD has an odd number of coordinates"
+        yield "coordinates", "a graphic has an odd number of coordinates"
         return
     if item.get("GraphicType") == "CIRCLE" and len(values) != 4:
         yield "coordinates", "a CIRCLE has two points"
@@ -160,7 +165,7 @@ def _coordinate_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterato
     xs, ys = values[::2], values[1::2]
     # Written so that a coordinate that is no number fails too.
     if not all(0 <= x <= columns for x in xs) or not all(0 <= y <= rows for y in ys):
-        yield "coordinates", "a SCOORD lies outside the matrix of its film"
+        yield "coordinates", "a graphic lies outside the matrix of its film"
 
 
 def _group_faults(items: list[Dataset]) -> Iterator[Pair]:

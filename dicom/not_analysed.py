@@ -41,8 +41,8 @@ from dicom.sr_document import (
 
 _BANNER: Final = ("AI: NOT ANALYSED", "NO AI RESULT FOR THIS STUDY")
 _CONCLUSION: Final = (
-    "Not analysed: no AI result exists for this study. This is not a normal report. "
-    "The radiologist reads it without AI."
+    "Not analysed: no AI result exists for the films that had been received. This is not a normal "
+    "report. The radiologist reads the study without AI."
 )
 # A study of hundreds of images is named by its first ones and their number.
 _MOST_FILMS: Final = 40
@@ -163,9 +163,11 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
 
 def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
     films = sorted(film.sop_instance_uid for film in study.films)
+    # A study that is looked at again keeps its revision: the later notice is another object.
+    when = study.produced_at.isoformat()
     return Origin(
         study_instance_uid=study.study_instance_uid,
-        key=(study.study_instance_uid, *films, _why(study), equipment.device_uid),
+        key=(study.study_instance_uid, *films, _why(study), when, equipment.device_uid),
         revision=study.revision,
         produced_at=study.produced_at,
         software=(equipment.words,),

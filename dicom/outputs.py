@@ -4,28 +4,32 @@
      ├── draft-report  Basic Text SR, TID 2000      what the model wrote
      ├── findings      Comprehensive SR, TID 1500   what it means, coded and located
      ├── overlay       Secondary Capture, RGB       the film with both
-     └── report-page   Secondary Capture, grey      the text for viewers without SR
+     ├── report-page   Secondary Capture, grey      the text for viewers without SR
+     └── by option: presentation-state (GSPS), report-pdf; findings as Comprehensive 3D SR
 
 The same draft gives the same bytes: every time comes from the draft, every UID from what was read and
 by whom. Each has passed the gate. `encode` is the only exit and lets nothing out that claims to be
 verified or final.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
 
 from dicom.errors import InvalidOutput, PixelError
 from dicom.findings_sr import findings_report
 from dicom.gate import check
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.presentation import presentation_state
 from dicom.report import DraftReport
+from dicom.report_pdf import report_pdf
 from dicom.result_header import Equipment, OutputKind
 from dicom.sc import overlay, report_page
 from dicom.sr import draft_report
@@ -48,6 +52,15 @@ class Output:
     dataset: FileDataset
 
 
+Compression = Literal["none", "jpeg-ls"]
+Extra = Literal["presentation-state", "report-pdf"]
+# One interface for all that is made beside the four: draft, film and equipment in, object out.
+_EXTRAS: Final[dict[Extra, Callable[[DraftReport, Dataset, Equipment], Dataset]]] = {
+    "presentation-state": presentation_state,
+    "report-pdf": report_pdf,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """What a site may choose.
@@ -55,10 +68,16 @@ class OutputOptions:
     Attributes:
         completion: Completion Flag of the draft report; COMPLETE where the PACS hides PARTIAL.
         overlay_edge: Width of the annotated film in pixels.
+        compression: Of the pictures, without loss; every PACS takes them uncompressed.
+        comprehensive_3d: Findings as Comprehensive 3D SR (IHE AI Results).
+        extras: What is made beside the four objects.
     """
 
     completion: Completion = "PARTIAL"
     overlay_edge: int = 1280
+    compression: Compression = "none"
+    comprehensive_3d: bool = False
+    extras: tuple[Extra, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a size at which the burned-in words could not be read, or no viewer could load."""
@@ -96,19 +115,24 @@ def build(
             f"{(draft.source.rows, draft.source.columns)}"
         )
     chosen = options or OutputOptions()
-    made: tuple[tuple[OutputKind, Dataset], ...] = (
+    findings = findings_report(draft, source, equipment, in_3d=chosen.comprehensive_3d)
+    made: list[tuple[OutputKind, Dataset]] = [
         ("draft-report", draft_report(draft, source, equipment, chosen.completion)),
-        ("findings", findings_report(draft, source, equipment)),
+        ("findings-3d" if chosen.comprehensive_3d else "findings", findings),
         ("overlay", overlay(draft, source, pixels, equipment, chosen.overlay_edge)),
         ("report-page", report_page(draft, source, equipment)),
-    )
+    ]
+    made += [(extra, _EXTRAS[extra](draft, source, equipment)) for extra in chosen.extras]
     for _, dataset in made:
         check(dataset, source)
-    return tuple(Output(kind=kind, dataset=as_file(dataset)) for kind, dataset in made)
+    return tuple(
+        Output(kind=kind, dataset=compressed(as_file(dataset), chosen.compression))
+        for kind, dataset in made
+    )
 
 
 def encode(output: Output) -> bytes:
-    """Return the object as a PS3.10 file, Explicit VR Little Endian.
+    """Return the object as a PS3.10 file.
 
     Raises:
         InvalidOutput: It claims to be verified or final, which only a person's act may make it.
@@ -132,6 +156,16 @@ def check_modest(dataset: Dataset) -> None:
         raise InvalidOutput("a draft names no verifying observer")
     if "ValueType" in dataset and not all(keyword in dataset for keyword in _ALLOWED):
         raise InvalidOutput("a draft document must say that it is preliminary and unverified")
+
+
+def compressed(file: FileDataset, compression: Compression) -> FileDataset:
+    """Return `file` with its picture, if it has one, in JPEG-LS Lossless; as it is for "none".
+
+    The SOP Instance UID stays: nothing was lost (PS3.3 C.12.4.1.1).
+    """
+    if compression == "jpeg-ls" and "PixelData" in file:
+        file.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
+    return file
 
 
 def as_file(dataset: Dataset) -> FileDataset:

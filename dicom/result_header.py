@@ -13,7 +13,8 @@ from dicom.patient_study import clean_text, copied_modules, lo
 from dicom.report import DraftReport
 
 OutputKind = Literal[
-    "draft-report", "findings", "overlay", "report-page",
+    "draft-report", "findings", "findings-3d", "overlay", "report-page",
+    "presentation-state", "report-pdf",
     "not-analysed", "not-analysed-page", "verified-report",
 ]  # fmt: skip
 
@@ -25,8 +26,11 @@ BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
 _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "draft-report": ("draft-report", 9000, 1),
     "findings": ("findings", 9200, 1),
+    "findings-3d": ("findings-3d", 9200, 1),
     "overlay": ("images", 9400, 1),
     "report-page": ("images", 9400, 2),
+    "presentation-state": ("presentation-state", 9500, 1),
+    "report-pdf": ("report-pdf", 9550, 1),
     "not-analysed": ("not-analysed", 9600, 1),
     "not-analysed-page": ("not-analysed-page", 9700, 1),
     "verified-report": ("verified-report", 9800, 1),
@@ -37,6 +41,9 @@ _SERIES_DESCRIPTIONS: Final = {
     "draft-report": "AI DRAFT report - NOT VERIFIED (rev {revision})",
     "findings": "AI findings - NOT VERIFIED (rev {revision})",
     "images": "AI images - NOT FOR DIAGNOSIS (rev {revision})",
+    "findings-3d": "AI findings - NOT VERIFIED (rev {revision})",
+    "presentation-state": "AI regions - NOT VERIFIED (rev {revision})",
+    "report-pdf": "AI DRAFT report - NOT VERIFIED (PDF, rev {revision})",
     "not-analysed": "AI: NOT ANALYSED - no AI result (rev {revision})",
     "not-analysed-page": "AI: NOT ANALYSED - no AI result (page, rev {revision})",
     "verified-report": "Radiology report (verified)",

@@ -15,11 +15,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from dicom import acceptor, codes, errors, scp, scu
-from dicom.findings_sr import COMPREHENSIVE_SR
+from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
-from dicom.outputs import Equipment, build
+from dicom.outputs import Equipment, OutputOptions, build
 from dicom.patient_study import _ALWAYS, _WHEN_GIVEN
+from dicom.presentation import PRESENTATION_STATE
 from dicom.report import (
     DraftReport,
     Finding,
@@ -30,13 +31,14 @@ from dicom.report import (
     Region,
     SourceImage,
 )
+from dicom.report_pdf import ENCAPSULATED_PDF
 from dicom.sc import SECONDARY_CAPTURE
 from dicom.sr import BASIC_TEXT_SR
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 COPIED = (*_ALWAYS, *_WHEN_GIVEN, "StudyInstanceUID", "TimezoneOffsetFromUTC")
 END = "<!-- end -->"
-DESCRIBED = {"PixelData", "ContentSequence"}
+DESCRIBED = {"PixelData", "ContentSequence", "EncapsulatedDocument"}
 
 
 def tables():
@@ -66,6 +68,9 @@ def tables():
                     BASIC_TEXT_SR,
                     COMPREHENSIVE_SR,
                     SECONDARY_CAPTURE,
+                    COMPREHENSIVE_3D_SR,
+                    PRESENTATION_STATE,
+                    ENCAPSULATED_PDF,
                 )
             ],
         ),
@@ -180,7 +185,8 @@ def sample(number):
         institution_name=f"I{number}",
     )
     pixels = np.full((300 + number, 240), 0.1 * number, np.float32)
-    outputs = build(draft_of(film, number), film, pixels, equipment)
+    options = OutputOptions(extras=("presentation-state", "report-pdf"))
+    outputs = build(draft_of(film, number), film, pixels, equipment, options)
     notice = UnreadStudy(
         study_instance_uid=film.StudyInstanceUID,
         films=(

@@ -1,0 +1,140 @@
+"""The regions as a Grayscale Softcopy Presentation State: drawn by the viewer, switched off at will.
+
+Nothing is burned in and the film stays as it is. Many PACS show these; OHIF 3.12 does not, so that they
+are made by option only and never instead of the annotated film (PS3.3 A.33.1).
+"""
+
+from itertools import chain
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom import wording
+from dicom.patient_study import lo, value_of
+from dicom.regions import Points, located
+from dicom.report import DraftReport, Finding
+from dicom.result_header import Equipment, new_result
+from dicom.sr_document import source_reference
+
+PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+_LAYER: Final = "AI_FINDINGS"
+_VOI_FUNCTIONS: Final = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+# L* of CIELab as a 16-bit number (PS3.3 C.10.7.1.1).
+_BRIGHT: Final = 0xFFFF
+
+
+def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the presentation state that draws the located findings of `draft` on their film.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: A region has a coordinate that is not a number.
+    """
+    result = new_result(draft, source, equipment, "presentation-state", PRESENTATION_STATE)
+    result.Modality = "PR"
+    result.BodyPartExamined = "CHEST"
+    result.PresentationCreationDate = result.pop("ContentDate").value
+    result.PresentationCreationTime = result.pop("ContentTime").value
+    result.ContentLabel = _LAYER
+    result.ContentDescription = "AI findings - NOT VERIFIED"
+    result.ContentCreatorName = f"{lo(equipment.model_name)}^AI draft"
+    result.ReferencedSeriesSequence = [_series(draft)]
+    _write_display(result, draft, source)
+    placed = located(draft.findings, draft.source)
+    if placed:
+        result.GraphicLayerSequence = [_layer()]
+        result.GraphicAnnotationSequence = [_annotation(draft, pair) for pair in placed]
+    return result
+
+
+def _series(draft: DraftReport) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = draft.source.series_instance_uid
+    item.ReferencedImageSequence = [source_reference(draft)]
+    return item
+
+
+def _write_display(result: Dataset, draft: DraftReport, source: Dataset) -> None:
+    """Show the whole film as it shows itself: its tones are none of our business."""
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner = [1, 1]
+    area.DisplayedAreaBottomRightHandCorner = [draft.source.columns, draft.source.rows]
+    area.PresentationSizeMode = "SCALE TO FIT"
+    area.PresentationPixelAspectRatio = [1, 1]
+    result.DisplayedAreaSelectionSequence = [area]
+    negative = value_of(source, "PhotometricInterpretation") == "MONOCHROME1"
+    result.PresentationLUTShape = "INVERSE" if negative else "IDENTITY"
+    slope, intercept = value_of(source, "RescaleSlope"), value_of(source, "RescaleIntercept")
+    if slope and intercept:
+        result.RescaleIntercept, result.RescaleSlope = intercept, slope
+        result.RescaleType = "US"
+    window = _window(source)
+    if window is not None:
+        result.SoftcopyVOILUTSequence = [window]
+
+
+def _window(source: Dataset) -> Dataset | None:
+    """Return the film's own first window: a presentation state replaces all of them."""
+    values = [_first(source, keyword) for keyword in ("WindowCenter", "WindowWidth")]
+    if None in values:
+        return None
+    item = Dataset()
+    item.WindowCenter, item.WindowWidth = values
+    function = value_of(source, "VOILUTFunction")
+    if function in _VOI_FUNCTIONS:
+        item.VOILUTFunction = function
+    return item
+
+
+def _first(source: Dataset, keyword: str) -> str | None:
+    one = Dataset()
+    raw = source.get(keyword)
+    values = raw if hasattr(raw, "append") or isinstance(raw, list | tuple) else [raw]
+    if raw is None or not len(values):
+        return None
+    setattr(one, keyword, str(values[0])[:16])
+    text: str | None = value_of(one, keyword)
+    return text
+
+
+def _layer() -> Dataset:
+    item = Dataset()
+    item.GraphicLayer = _LAYER
+    item.GraphicLayerOrder = 1
+    item.GraphicLayerRecommendedDisplayGrayscaleValue = _BRIGHT
+    item.GraphicLayerDescription = "AI findings, not verified"
+    return item
+
+
+def _annotation(draft: DraftReport, placed: tuple[Finding, Points]) -> Dataset:
+    finding, points = placed
+    item = Dataset()
+    item.ReferencedImageSequence = [source_reference(draft)]
+    item.GraphicLayer = _LAYER
+    item.TextObjectSequence = [_text(finding, points)]
+    item.GraphicObjectSequence = [_outline(points)]
+    return item
+
+
+def _outline(points: Points) -> Dataset:
+    """Return the region; in PIXEL units (0, 0) is the corner of the top left pixel, as in an SR."""
+    item = Dataset()
+    item.GraphicAnnotationUnits = "PIXEL"
+    item.GraphicDimensions = 2
+    item.NumberOfGraphicPoints = len(points)
+    item.GraphicData = list(chain.from_iterable(points))
+    item.GraphicType = "POLYLINE"
+    item.GraphicFilled = "N"
+    return item
+
+
+def _text(finding: Finding, points: Points) -> Dataset:
+    doubt = "?" if finding.presence.value == "uncertain" else ""
+    words = f"AI: {wording.label(finding)}{doubt} {wording.certainty(finding)}".rstrip()
+    item = Dataset()
+    item.AnchorPointAnnotationUnits = "PIXEL"
+    item.UnformattedTextValue = f"{words} (not verified)"
+    item.AnchorPoint = [min(x for x, _ in points), min(y for _, y in points)]
+    item.AnchorPointVisibility = "N"
+    return item
