@@ -8,7 +8,13 @@ from typing import Final, Protocol
 from dicom.report import Predecessor
 from dicom.study import Study
 from service.config import Settings
-from service.errors import LeaseLost, ReadingCancelled, StoreError, StoreUnavailable
+from service.errors import (
+    LeaseLost,
+    ReadingCancelled,
+    StoreError,
+    StoreUnavailable,
+    TransientReadingError,
+)
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Job
@@ -92,8 +98,10 @@ class Drafting:
 
         with Lease(extend, seconds).kept() as lease:
             previous = self._store.previous_draft(job.id)
+            study = self._store.study(job.study_instance_uid, through=job.read_through)
+            _open_each(study)
             result = self._reader.read(
-                self._store.study(job.study_instance_uid, through=job.read_through),
+                study,
                 revision=job.revision,
                 predecessor=self._store.predecessor(previous) if previous else None,
                 produced_at=job.produced_at or job.created_at,
@@ -146,6 +154,25 @@ class Drafting:
             self._store.hand_back(job.id, job.fence, code(error), words, delay)
         else:
             self._store.fail(job.id, job.fence, code(error), words)
+
+
+def _open_each(study: Study) -> None:
+    """Return when every film of the study can be opened here.
+
+    The selection takes a film that it cannot open for an unreadable one; on a machine without the
+    spool that would be said of every study, for good.
+
+    Raises:
+        TransientReadingError: A film is not here.
+    """
+    for instance in study.instances:
+        try:
+            instance.path.open("rb").close()
+        except OSError as error:
+            raise TransientReadingError(
+                f"A film cannot be opened in the spool ({error.strerror}): is data_dir here, and the "
+                "same as the receiver's?"
+            ) from error
 
 
 def _says_the_same(job: Job, previous: Job, result: Drafted) -> bool:

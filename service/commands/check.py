@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from shutil import disk_usage
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from dicom.errors import DicomError
+from dicom.errors import DicomError, OutOfResources
 from dicom.pacs import Destination
 from service import schema
 from service.config import Settings, load_settings
@@ -72,7 +73,13 @@ def _spool(settings: Settings) -> str:
     probe = settings.spool_dir / ".check"
     probe.write_bytes(b"")
     probe.unlink()
-    return f"{settings.spool_dir} is writable"
+    free, needed = disk_usage(settings.spool_dir).free, settings.receiver.min_free_bytes
+    if free < needed:
+        raise OutOfResources(
+            f"{free // 2**20} MiB free on the disk of {settings.spool_dir}, needed are "
+            f"{needed // 2**20} MiB (receiver.min_free_bytes): nothing would be accepted"
+        )
+    return f"{settings.spool_dir} is writable, {free // 2**30} GiB free"
 
 
 def _probe(destination: Destination) -> str:

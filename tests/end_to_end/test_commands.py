@@ -109,6 +109,21 @@ def test_check_names_the_fault(site):
     assert "destination archive" in done.stderr
 
 
+@pytest.mark.orthanc
+@pytest.mark.dcmtk
+def test_check_sees_a_full_disk(site):
+    """Below the free space at which the receiver refuses films, the spool is at fault."""
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "check", "--no-model"],
+        env={**site.environment, "WETREAD_RECEIVER__MIN_FREE_BYTES": str(2**60)},
+        cwd=site.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "failed: spool" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demo_runs_twice_and_leaves_nothing_running(tmp_path):

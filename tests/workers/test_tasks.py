@@ -1,7 +1,6 @@
 import hashlib
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -90,6 +89,8 @@ class Bench:
 
     def __init__(self, store, folder, **sections):
         self.store = store
+        self.film = folder / "film.dcm"
+        self.film.write_bytes(b"film")
         self.settings = load_settings(
             data_dir=folder,
             broker={"url": "redis://127.0.0.1:1/0"},
@@ -116,7 +117,7 @@ class Bench:
             series_instance_uid=f"{STUDY}.2",
             study_instance_uid=STUDY,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("/spool/film"),
+            path=self.film,
             sha256="a" * 64,
             size=1,
         )
@@ -216,6 +217,21 @@ def test_too_many_attempts_fail(bench, store, clock):
         "First.",
         "Second.",
     )
+
+
+def test_a_spool_that_is_not_here_is_no_unreadable_film(bench, store, clock):
+    """Where the film's file is missing the job waits and asks about the folder; it is not refused."""
+    job = bench.arrive()
+    bench.film.rename(bench.film.with_suffix(".away"))
+    bench.task(job.id)
+    waiting = store.job(job.id)
+    assert waiting.state is JobState.SCHEDULED
+    assert "is data_dir here" in waiting.first_error
+    assert bench.reader.asked == []
+    bench.film.with_suffix(".away").rename(bench.film)
+    clock.move(60)
+    bench.task(job.id)
+    assert store.job(job.id).state is JobState.DRAFTED
 
 
 def test_a_later_film_gives_a_draft_that_names_the_earlier(bench, store):
