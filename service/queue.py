@@ -74,12 +74,13 @@ class Queue:
         self._client = _client(settings)
 
     def publish(self, job: Job) -> None:
-        """Tell a worker of the job: to read it when it is SCHEDULED, to deliver it when DRAFTED.
+        """Tell a worker of the job: to read it when it waits, to deliver when something was made for it.
 
         Raises:
             BrokerUnavailable: Redis did not take the message.
         """
-        task, queue = (DELIVER, DELIVERY) if job.state is JobState.DRAFTED else (READ, READING)
+        made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
+        task, queue = (DELIVER, DELIVERY) if made else (READ, READING)
         try:
             self._app.send_task(
                 task,

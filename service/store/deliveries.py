@@ -12,7 +12,7 @@ from service.jobs import Action, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Delivery, ResultObject
 from service.store import rows
-from service.store.moves import NO_LEASE, Change, Moves, changed_rows
+from service.store.moves import DELIVERABLE, NO_LEASE, Change, Moves, changed_rows
 
 # Number of the advisory lock under which deliveries are claimed, so that the limits hold.
 _CLAIMING = 0x57454C
@@ -64,7 +64,7 @@ class Deliveries(Moves):
             .join(JobRow, JobRow.id == DeliveryRow.job_id)
             .where(
                 DeliveryRow.state == DeliveryState.PENDING.value,
-                JobRow.state == JobState.DRAFTED.value,
+                JobRow.state.in_(DELIVERABLE),
                 or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= self.now()),
             )
             .order_by(JobRow.urgent.desc(), DeliveryRow.id)
@@ -158,7 +158,12 @@ class Deliveries(Moves):
             return self._settle(session, job.id, state)
 
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
-        """Complete or fail the job when no delivery is open any more."""
+        """Complete or fail the job when no delivery is open any more.
+
+        A job that was not analysed has ended already: where its notice stands only its deliveries say.
+        """
+        if state is not JobState.DRAFTED:
+            return state
         found = session.execute(
             select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.last_error)
             .where(DeliveryRow.job_id == job_id)

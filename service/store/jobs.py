@@ -160,14 +160,28 @@ class Jobs(Moves):
         )
         session.flush()
 
-    def not_analysed(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
-        """Return the job NOT_ANALYSED for this reason.
+    def not_analysed(
+        self,
+        job_id: str,
+        fence: int,
+        code: str,
+        sentence: str,
+        *,
+        notice: Sequence[ResultObject] = (),
+        destinations: Sequence[str] = (),
+    ) -> Job:
+        """Return the job NOT_ANALYSED for this reason, a notice of it to be delivered where asked for.
+
+        The job has ended, whatever becomes of its notice.
 
         Raises:
             LeaseLost: Somebody else holds the job: nothing was written.
         """
         change = Change(actor="", fence=fence, code=code, reason=sentence)
-        return self._end(job_id, Action.NOT_ANALYSED, change)
+        with self._writing() as session:
+            self._move_held(session, job_id, Action.NOT_ANALYSED, change)
+            self._replace_results(session, job_id, notice, destinations)
+            return rows.job(self._row(session, job_id))
 
     def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
         """Return the job CANCELED by its own worker, because an earlier draft says the same.

@@ -13,6 +13,8 @@ from service.models import EventRow, InstanceRow, JobRow, StudyRow
 from service.store.session import Transactions
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
+# In these states what was made for the job may be sent: a draft, or the notice that there is none.
+DELIVERABLE: Final = (JobState.DRAFTED.value, JobState.NOT_ANALYSED.value)
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
 
 

@@ -1,6 +1,7 @@
 """What the sweeper asks: what is due, what was lost, what is old."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import func, or_, select, update
 
@@ -8,7 +9,9 @@ from service.jobs import FINAL, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, StudyRow
 from service.records import Job
 from service.store import rows
-from service.store.moves import Moves, changed_rows
+from service.store.moves import DELIVERABLE, Moves, changed_rows
+
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 class Upkeep(Moves):
@@ -69,7 +72,7 @@ class Upkeep(Moves):
                 .join(JobRow, JobRow.id == DeliveryRow.job_id)
                 .where(
                     DeliveryRow.state == DeliveryState.PENDING.value,
-                    JobRow.state == JobState.DRAFTED.value,
+                    JobRow.state.in_(DELIVERABLE),
                     or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
                     or_(
                         DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before
@@ -106,6 +109,14 @@ class Upkeep(Moves):
             JobRow.study_instance_uid == StudyRow.study_instance_uid,
             or_(JobRow.state.not_in(final), JobRow.updated_at > older_than),
         )
+        unsent = (
+            select(DeliveryRow.id)
+            .join(JobRow, JobRow.id == DeliveryRow.job_id)
+            .where(
+                JobRow.study_instance_uid == StudyRow.study_instance_uid,
+                DeliveryRow.state.in_(_OPEN),
+            )
+        )
         has_files = select(func.count(JobRow.id)).where(
             JobRow.study_instance_uid == StudyRow.study_instance_uid, JobRow.removed_at.is_(None)
         )
@@ -117,6 +128,7 @@ class Upkeep(Moves):
                         StudyRow.quiet_at.is_(None),
                         StudyRow.last_arrival <= older_than,
                         ~still_needed.exists(),
+                        ~unsent.exists(),
                         has_files.scalar_subquery() > 0,
                     )
                     .order_by(StudyRow.last_arrival)
