@@ -1,5 +1,6 @@
 """The `wetread` command. Each subcommand is loaded only when it is asked for, so that all start fast."""
 
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -76,6 +77,8 @@ def wetread() -> None:
 
 def main() -> None:
     """Run the command line; a known error becomes one message and exit status 1."""
+    # Films, results and the database are about patients: nobody outside user and group reads them.
+    os.umask(os.umask(0o077) | 0o007)
     try:
         wetread(prog_name="wetread")
     except (WetreadError, DicomError, IllegalTransition) as error:

@@ -64,6 +64,14 @@ def test_read_writes_what_the_service_would_send(wetread, frontal, tmp_path):
     assert {result.Modality for result in results} >= {"SR", "OT"}
 
 
+def test_what_is_written_is_closed_to_other_users(wetread, frontal, tmp_path):
+    """Results are about a patient: files and folders are for the user and the group only."""
+    wetread("read", frontal, "--out", tmp_path / "out")
+    written = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    assert len(written) > 2
+    assert [path for path in written if path.stat().st_mode & 0o007] == []
+
+
 def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     """A folder with a lateral in it exits 3 and gives the reason; the frontal is drafted."""
     done = wetread("read", frontal.parent, "--out", tmp_path / "out", "--json")
