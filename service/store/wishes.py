@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
-from service.models import DeliveryRow
+from service.models import DeliveryRow, InstanceRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Change, Moves, changed_rows
@@ -46,7 +46,8 @@ class Wishes(Moves):
     def retry(self, job_id: str, actor: str) -> Job:
         """Return the job on its way again: delivered once more when it has a draft, else read once more.
 
-        The sweeper publishes it at its next look.
+        Where retention has removed its results, it is read again if its films came again. The sweeper
+        publishes it at its next look.
 
         Raises:
             NotFound: There is no such job.
@@ -55,11 +56,14 @@ class Wishes(Moves):
         with self._writing() as session:
             row = self._row(session, job_id)
             state = JobState(row.state)
-            if row.removed_at is not None:
+            gone = row.removed_at is not None
+            if gone and not self._has_films(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
-            redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
-            # Without a draft nothing of this revision left the house: its results get a new time.
-            values = _AFRESH if redeliver else _AFRESH | {"produced_at": None}
+            redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
+            values = _AFRESH | {"removed_at": None}
+            if row.draft is None:
+                # Nothing of this revision left the house: its results get a new time.
+                values["produced_at"] = None
             change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
             action = Action.REDELIVER if redeliver else Action.RETRY
             self._move(session, job_id, state, action, change)
@@ -67,6 +71,12 @@ class Wishes(Moves):
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
             return rows.job(self._row(session, job_id))
+
+    def _has_films(self, session: Session, study_uid: str) -> bool:
+        kept = select(InstanceRow.id).where(
+            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
+        )
+        return session.scalar(kept.limit(1)) is not None
 
     def _set_deliveries(
         self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState

@@ -694,6 +694,23 @@ class TestDeliveries:
             ("B", DeliveryState.CONFIRMED): 1,
         }
 
+    def test_after_retention_a_study_that_comes_again_can_be_read_again(self, store):
+        """Without its films a retry asks for them; with them it reads, as the old results are gone."""
+        job = claimed(store)
+        drafted(store, job, ("A",))
+        delivery, _ = store.claim_delivery(job.id, "s", 60, {})
+        store.fail_delivery(delivery.id, delivery.fence, "It said no.")
+        store.films_removed(STUDY)
+        store.removed(job.id, "Ended long ago.")
+        with pytest.raises(IllegalTransition, match="send the study again"):
+            store.retry(job.id, "admin")
+        assert arrive(store) is Arrival.SAME
+        again = store.retry(job.id, "admin")
+        assert (again.state, again.removed_at) == (JobState.SCHEDULED, None)
+        assert again.produced_at == job.produced_at  # some destination may hold these results
+        drafted(store, store.claim_reading(job.id, "reader", 60), ("A",))
+        assert deliver_all(store, job).state is JobState.COMPLETED
+
     def test_a_canceled_job_is_sent_nowhere(self, store):
         """Its open deliveries are CANCELED, and a sender that is at it has lost the lease."""
         job = claimed(store)
