@@ -22,6 +22,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
+from dicom.commitment import MAXIMUM_REQUEST
 from dicom.header import PYDICOM_ERRORS
 from dicom.spool import Announced, Incoming
 
@@ -51,6 +52,9 @@ class Hooks(Protocol):
         self, association: Association, incoming: Incoming | None, context_class: str
     ) -> tuple[int, str]:
         """Return status and comment for a data set that came in full; never raises."""
+
+    def served(self, association: Association) -> None:
+        """A request was answered; from the fast path only, where this thread may send requests."""
 
     def ended(self, association: Association) -> None:
         """The association is over and its thread ends."""
@@ -185,8 +189,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
             if not isinstance(message.data_set, DatasetStream):
                 message.data_set = DatasetStream(self._incoming(message))
             return
-        parts = (message.encoded_command_set, message.data_set)
-        if any(part and part.tell() > MAXIMUM_COMMAND for part in parts):
+        too_long = message.encoded_command_set.tell() > MAXIMUM_COMMAND
+        if too_long or (message.data_set and message.data_set.tell() > MAXIMUM_REQUEST):
             self._refuse("a message longer than any that this service knows")
 
     def _refuse(self, what: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
@@ -41,12 +42,17 @@ class Peer:
 
 
 @contextmanager
-def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Association]:
+def associate(
+    peer: Peer,
+    contexts: Sequence[tuple[UID, UID]],
+    negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+) -> Iterator[Association]:
     """Give an established association; released at the end, aborted after an error.
 
     Args:
         peer: Who is called.
         contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
+        negotiate: Roles other than that of the SCU.
 
     Yields:
         The association. Where the peer accepted none of the contexts it is over already and its
@@ -57,7 +63,7 @@ def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Assoc
         DestinationRejected: A permanent rejection (PS3.8 9.3.4).
     """
     proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
-    association = _request(peer, proposed)
+    association = _request(peer, proposed, negotiate)
     try:
         if not association.is_established and not association.rejected_contexts:
             raise _refusal(association, peer)
@@ -68,7 +74,11 @@ def associate(peer: Peer, contexts: Sequence[tuple[UID, UID]]) -> Iterator[Assoc
             association.abort()
 
 
-def _request(peer: Peer, contexts: list[PresentationContext]) -> Association:
+def _request(
+    peer: Peer,
+    contexts: list[PresentationContext],
+    negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation],
+) -> Association:
     entity = AE(ae_title=peer.calling)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -83,6 +93,7 @@ def _request(peer: Peer, contexts: list[PresentationContext]) -> Association:
             peer.host,
             peer.port,
             contexts=contexts,
+            ext_neg=list(negotiate) or None,
             ae_title=peer.called,
             evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
         )

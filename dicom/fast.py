@@ -450,6 +450,10 @@ class FastAssociation(Association):
         context_id, message = self.dimse.get_msg()
         if message is not None and context_id is not None:
             self._serve_request(message, context_id)
+            # No other thread takes a message: whoever sends a request here need not wait for that.
+            self._is_paused = True
+            if self.is_established:
+                self._hooks.served(self)
 
     def _is_over(self) -> bool:
         """Tell the peer and the handlers of the end, as pynetdicom's own loop does."""

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -25,6 +25,14 @@ from pynetdicom.pdu_primitives import A_ABORT
 
 from dicom import fast
 from dicom.acceptor import MAXIMUM_PDU, DatasetStream, IncomingConnection
+from dicom.commitment import (
+    PUSH_MODEL,
+    REQUEST_COMMITMENT,
+    CommitmentRequest,
+    make_report,
+    read_request,
+    send_report,
+)
 from dicom.errors import DatasetMismatch, DicomError, InvalidDataset, OutOfResources
 from dicom.header import check_identity, read_header
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -34,6 +42,7 @@ from dicom.study import Instance
 from dicom.together import Together
 
 if TYPE_CHECKING:
+    from pynetdicom.dimse_primitives import N_ACTION
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -62,6 +71,8 @@ TRANSFER_SYNTAXES: Final = (
 )
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 _PROCESSING_FAILURE: Final = 0x0110  # PS3.7 C.5.13
+_RESOURCES: Final = 0x0213  # PS3.7 C.5.19
+_NO_SUCH_ACTION: Final = 0x0123  # PS3.7 C.5.9
 
 Outcome = Literal["released", "aborted", "broken"]
 
@@ -111,6 +122,18 @@ class StorageHandler(Protocol):
             sender hears that error's status.
         """
 
+    def commitment_asked(
+        self, request: CommitmentRequest, association: IncomingAssociation
+    ) -> bool:
+        """Return whether the answer goes over an association of our own, which is then promised.
+
+        Raises:
+            DicomError: It cannot be promised; the peer hears a failure.
+        """
+
+    def commitment_failures(self, request: CommitmentRequest) -> Mapping[str, int]:
+        """Return, by SOP Instance UID, why something is not committed (see `dicom.commitment`)."""
+
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
         """An association that was admitted is over."""
 
@@ -154,6 +177,7 @@ class _Session:
     peer_aborted: bool = False
     ended: bool = False
     incoming: set[Incoming] = field(default_factory=set)
+    unanswered: list[CommitmentRequest] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -207,6 +231,7 @@ class StorageSCP:
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ESTABLISHED, self._on_established),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_ACTION, self._on_action),
                 (evt.EVT_ACSE_RECV, self._on_acse),
                 (evt.EVT_RELEASED, self._on_released),
             ],
@@ -297,6 +322,41 @@ class StorageSCP:
         except Exception as error:  # noqa: BLE001 - the edge: a thread of pynetdicom's ends here
             _log_unexpected(error, session.association)
 
+    def _on_action(self, event: evt.Event) -> tuple[int, None]:
+        """Return the status of a storage commitment request (PS3.4 J.3.2)."""
+        session = self._sessions[event.assoc]
+        action = cast("N_ACTION", event.request)
+        if action.ActionTypeID != REQUEST_COMMITMENT:
+            return _NO_SUCH_ACTION, None
+        try:
+            encoded = action.ActionInformation
+            request = read_request(
+                encoded.getvalue() if encoded else b"", str(event.context.transfer_syntax)
+            )
+            reported_apart = self._handler.commitment_asked(request, session.association)
+        except DicomError as error:
+            caller = session.association.calling_ae
+            LOGGER.warning("commitment not promised: %s (from %s)", error, caller)
+            return (_RESOURCES if error.transient else _PROCESSING_FAILURE), None
+        except Exception as error:  # noqa: BLE001 - the edge: a bug must not end as Success
+            _log_unexpected(error, session.association)
+            return _PROCESSING_FAILURE, None
+        if not reported_apart:
+            session.unanswered.append(request)
+            if not self._settings.is_fast:  # there another thread may send, after the response
+                threading.Timer(0.1, self.served, [event.assoc]).start()
+        return 0x0000, None
+
+    def served(self, association: dul.Association) -> None:
+        """Send what was promised on the same association (see acceptor.Hooks)."""
+        session = self._sessions.get(association)
+        while session and session.unanswered and association.is_established:
+            request = session.unanswered.pop(0)
+            failures = self._handler.commitment_failures(request)
+            status = send_report(association, *make_report(request, failures))
+            if status != 0x0000:
+                LOGGER.warning("commitment report not taken by %s", session.association.calling_ae)
+
     def _on_store(self, event: evt.Event) -> Dataset:
         stream = getattr(event.request, "DataSet", None)
         incoming = stream.incoming if isinstance(stream, DatasetStream) else None
@@ -377,6 +437,8 @@ def _entity(settings: ScpSettings) -> AE:
     entity.acse_timeout = settings.request_seconds
     entity.dimse_timeout = entity.network_timeout = settings.idle_seconds
     entity.add_supported_context(_VERIFICATION)
+    plain = [uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian]
+    entity.add_supported_context(PUSH_MODEL, plain)
     # Few contexts: pynetdicom copies all of them for each association.
     for storage_class in (*STORAGE_CLASSES, *settings.storage_classes):
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))

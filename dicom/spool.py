@@ -301,6 +301,40 @@ class Spool:
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Have a small file hold `content` and nothing else, through a power cut as well.
+
+    Raises:
+        OSError: The disk refused; the file is as it was.
+    """
+    temporary = path.with_name(f"{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a kept file's data set, read from the disk; "" when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            start = file.read(144)
+            if start[128:132] != b"DICM" or len(start) < 144:
+                return ""
+            file.seek(144 + int.from_bytes(start[140:144], "little"))
+            while piece := file.read(2**20):
+                digest.update(piece)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
 def file_meta(announced: Announced) -> bytes:
     """Return preamble, prefix and file meta group for a data set that follows (PS3.10 7.1)."""
     elements = b"".join(

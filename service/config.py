@@ -51,6 +51,11 @@ class Caller(_Section):
         None, description="Overrides receiver.quiet_time, in seconds."
     )
     priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    commitment_port: Port | None = Field(
+        None,
+        description="Storage commitment is reported over a new association to this port, again until "
+        "it is taken; absent: once, on the association that asked.",
+    )
 
     @model_validator(mode="after")
     def _address_is_one(self) -> Self:
@@ -101,10 +106,10 @@ class Receiver(_Section):
 class Reading(_Section):
     """What is read, by which model."""
 
-    model: Literal["cxr-llava-v2", "tiny"] = Field(
+    model: Literal["cxr-llava-v1", "cxr-llava-v2", "llava-rad", "tiny"] = Field(
         "tiny",
-        description="`cxr-llava-v2` from `model_dir`, or `tiny`: the same architecture, small, random "
-        "weights, for trying the service without a GPU; its text is meaningless and says so.",
+        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`, or `tiny`: small, "
+        "random weights, for trying the service without a GPU; its text is meaningless and says so.",
     )
     model_version: str = Field(
         "1",
@@ -114,11 +119,19 @@ class Reading(_Section):
     model_dir: Path | None = Field(
         None, description="Folder with the published checkpoint's files."
     )
+    base_model_dir: Path | None = Field(
+        None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
+    )
     device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Number format of the weights in memory."
     )
     max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    scores: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Ask the model for each finding too and show the probability it gives to yes. "
+        "`auto`: where it has been measured what that is worth.",
+    )
     minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
     read_children: bool = Field(
         False, description="Read children with the paediatric prompt; the draft says so."
@@ -138,13 +151,47 @@ class Reading(_Section):
     def _model_has_files(self) -> Self:
         if self.model != "tiny" and self.model_dir is None:
             raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
+        if (self.model == "llava-rad") != (self.base_model_dir is not None):
+            raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
         return self
+
+
+class Outputs(_Section):
+    """What is made from a draft."""
+
+    completion: Literal["PARTIAL", "COMPLETE"] = Field(
+        "PARTIAL",
+        description="Completion Flag of the draft report; `COMPLETE` where a PACS hides PARTIAL ones.",
+    )
+    overlay_width: int = Field(
+        1280, ge=512, le=4096, description="Width of the annotated film in pixels."
+    )
+    compression: Literal["none", "jpeg-ls"] = Field(
+        "none",
+        description="Of the pictures: `jpeg-ls`, without loss, where every destination takes it.",
+    )
+    comprehensive_3d: bool = Field(
+        False,
+        description="Findings as Comprehensive 3D SR (IHE AI Results) instead of Comprehensive.",
+    )
+    extras: tuple[Literal["presentation-state", "report-pdf"], ...] = Field(
+        (), description="Also made: `presentation-state` (GSPS with the regions), `report-pdf`."
+    )
+    json_sidecar: bool = Field(
+        False, description="Also a JSON file beside the results in `data_dir/outbox`."
+    )
+    not_analysed_page: bool = Field(
+        False, description="The notice of an unread study also as a picture of a page."
+    )
 
 
 class _Destination(_Section):
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Its name in pages and events.")
     max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
     timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
+    not_analysed: bool = Field(
+        False, description="Send a notice when a study was not read, and why: silence is no result."
+    )
 
 
 class OrthancDestination(_Destination):
@@ -282,6 +329,7 @@ class Settings(BaseSettings):
     site_name: str = Field("", max_length=64, description="Institution name shown on the page.")
     receiver: Receiver = Receiver()
     reading: Reading = Reading()
+    outputs: Outputs = Outputs()
     delivery: Delivery = Delivery()
     destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
     database: Database = Database()

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from dicom.commitment import CommitmentRequest
 from dicom.errors import DicomError, OutOfResources
 from dicom.identifiers import check_ae_title
 from dicom.scp import IncomingAssociation, Outcome, Received, Refusal, ScpSettings, StorageSCP
 from dicom.spool import Spool
+from service.commitment import Commitments
 from service.config import Settings, restarts
 from service.errors import ConfigurationError, StoreError, StoreUnavailable
 from service.intake import Intake
@@ -34,8 +36,11 @@ log = get_logger(__name__)
 class Reception:
     """Answers the SCP for the service; its methods are called from many threads."""
 
-    def __init__(self, settings: Settings, store: Store, intake: Intake) -> None:
-        """Take the settings and where refusals and films are recorded."""
+    def __init__(
+        self, settings: Settings, store: Store, intake: Intake, commitments: Commitments
+    ) -> None:
+        """Take the settings, where refusals and films are recorded, and who answers for them."""
+        self._commitments = commitments
         self._settings = settings
         self._store = store
         self._intake = intake
@@ -74,6 +79,29 @@ class Reception:
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
             return [OutOfResources("the database cannot take it now") for _ in arrived]
         return [None for _ in arrived]
+
+    def commitment_asked(
+        self, request: CommitmentRequest, association: IncomingAssociation
+    ) -> bool:
+        """Promise a report where the caller's settings say where to.
+
+        Raises:
+            OutOfResources: The promise cannot be written down.
+        """
+        caller = self._settings.caller(association.calling_ae)
+        if caller is None or caller.commitment_port is None:
+            return False
+        self._commitments.promise(
+            request,
+            host=caller.address or association.address,
+            port=caller.commitment_port,
+            called=association.calling_ae,
+        )
+        return True
+
+    def commitment_failures(self, request: CommitmentRequest) -> dict[str, int]:
+        """Return what is not committed, read from the disk now."""
+        return self._commitments.failures(request)
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
         """Let the studies that are complete now become jobs."""
@@ -141,17 +169,20 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     store = Store.open(settings)
     queue = Queue(settings)
     spool = _open_spool(settings)
+    commitments = Commitments(settings, store)
     scp = StorageSCP(
         _scp_settings(settings),
         spool,
-        Reception(settings, store, Intake(store, settings, queue.publish)),
+        Reception(settings, store, Intake(store, settings, queue.publish), commitments),
     )
     _listen(scp, settings)
+    commitments.start()
     try:
         _beat_until(stop, store, process_name(number), scp.port)
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
+        commitments.stop()
         _sign_off(store, process_name(number))
         queue.close()
         store.close()

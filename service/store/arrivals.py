@@ -208,6 +208,14 @@ class Arrivals(Moves):
             rows.received(row) for row in self._films([InstanceRow.study_instance_uid == study_uid])
         ]
 
+    def films_of(self, sop_instance_uid: str) -> list[Instance]:
+        """Return every film in the spool with this SOP Instance UID; several are a conflict."""
+        chosen = [
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            InstanceRow.removed_at.is_(None),
+        ]
+        return [rows.instance(row) for row in self._films(chosen)]
+
     def _films(self, chosen: list[ColumnElement[bool]]) -> list[InstanceRow]:
         with self._reading() as session:
             found = list(

@@ -13,11 +13,13 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
+from dicom.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from dicom.errors import DicomError, OutOfResources
 from dicom.header import check_identity, read_header
 from dicom.scp import (
@@ -42,6 +44,7 @@ class Recorder:
         self.fault: BaseException | None = None
         self.admitted = []
         self.instances = []
+        self.asked = []
         self.ends = []
         self.wait = threading.Event()
         self.wait.set()
@@ -64,6 +67,17 @@ class Recorder:
             raise self.fault
         self.instances += [each.instance for each in arrived]
         return [None for _ in arrived]
+
+    def commitment_asked(self, request, association):
+        """Report on the same association."""
+        assert association in self.admitted
+        self.asked.append(request)
+        return False
+
+    def commitment_failures(self, request):
+        """Nothing of what begins with 1.2.9 is here."""
+        uids = [each.sop_instance_uid for each in request.references]
+        return {uid: 0x0112 for uid in uids if uid.startswith("1.2.9")}
 
     def association_ended(self, association, outcome):
         """Remember how it ended."""
@@ -554,6 +568,69 @@ time.sleep(60)
     assert spool.recover() == 1
     (left,) = files(spool)
     assert dataset_bytes(left) == dataset_bytes(small_film)
+
+
+def ask_commitment(scp, information, *, action=1):
+    """Return the N-ACTION's status, and what is reported on the same association: type and content."""
+    reported: Queue = Queue()
+
+    def hear(event):
+        reported.put((event.event_type, event.event_information))
+        return 0x0000, None
+
+    entity = AE(ae_title="MODALITY")
+    entity.add_requested_context(PUSH_MODEL)
+    link = entity.associate(
+        "127.0.0.1",
+        scp.port,
+        ae_title="WETREAD",
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
+    )
+    status, _ = link.send_n_action(information, action, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    report = reported.get(timeout=10) if status.Status == 0 else None
+    link.release()
+    return status.Status, report
+
+
+def commitment_of(*uids: str) -> Dataset:
+    """Return the action information for these instances."""
+    information = Dataset()
+    information.TransactionUID = "1.2.3.99"
+    information.ReferencedSOPSequence = [Dataset() for _ in uids]
+    for item, uid in zip(information.ReferencedSOPSequence, uids, strict=True):
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CR, uid
+    return information
+
+
+def test_storage_commitment_is_reported_on_the_association_that_asked(scp, handler):
+    """Event type 1 when all is there; type 2 and the failure reason when something is not."""
+    status, (kind, report) = ask_commitment(scp, commitment_of("1.2.3", "1.2.4"))
+    assert (status, kind) == (0x0000, 1)
+    assert report.TransactionUID == "1.2.3.99"
+    assert [item.ReferencedSOPInstanceUID for item in report.ReferencedSOPSequence] == [
+        "1.2.3",
+        "1.2.4",
+    ]
+    status, (kind, report) = ask_commitment(scp, commitment_of("1.2.3", "1.2.9.1"))
+    assert (status, kind) == (0x0000, 2)
+    assert len(report.ReferencedSOPSequence) == 1
+    (failed,) = report.FailedSOPSequence
+    assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("1.2.9.1", 0x0112)
+    assert len(handler.asked) == 2
+
+
+def test_a_commitment_request_that_makes_no_sense_is_refused(scp):
+    """Nothing referenced, another action: a failure status, no report."""
+    assert ask_commitment(scp, commitment_of())[0] == 0x0110
+    assert ask_commitment(scp, commitment_of("1.2.3"), action=2)[0] == 0x0123
+
+
+def test_a_thousand_instances_can_be_asked_for(scp):
+    """A request of a morning's films fits."""
+    uids = [f"1.2.3.{number}" for number in range(1000)]
+    _, (kind, report) = ask_commitment(scp, commitment_of(*uids))
+    assert kind == 1
+    assert len(report.ReferencedSOPSequence) == 1000
 
 
 def test_every_class_and_syntax_offered_is_accepted(scp):

@@ -13,6 +13,7 @@ from dicom.header import check_identity, read_header
 from dicom.scp import IncomingAssociation, Received, Refusal
 from dicom.study import Instance
 from service import schema
+from service.commitment import Commitments
 from service.config import Settings
 from service.intake import Intake
 from service.jobs import JobState
@@ -42,7 +43,8 @@ def reception(tmp_path):
         schema.upgrade(settings.database_url)
         store = Store.open(settings)
         stores.append(store)
-        return Reception(settings, store, Intake(store, settings, lambda _: None))
+        intake = Intake(store, settings, lambda _: None)
+        return Reception(settings, store, intake, Commitments(settings, store))
 
     yield make
     for store in stores:

@@ -1,0 +1,182 @@
+"""Storage commitment: answered from the disk, by hash, and reported until the peer has heard it.
+
+A promise to report over an association of our own is a small file in the data folder, written and synced
+before the peer hears that it was accepted; it is removed when the report was taken or given up.
+"""
+
+import json
+import threading
+import time
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from dicom.association import Peer
+from dicom.commitment import (
+    CLASS_INSTANCE_CONFLICT,
+    NO_SUCH_INSTANCE,
+    PROCESSING_FAILURE,
+    CommitmentRequest,
+    Reference,
+    deliver_report,
+    make_report,
+)
+from dicom.errors import DestinationError, OutOfResources
+from dicom.spool import content_digest, write_durably
+from service.config import Settings
+from service.errors import StoreError
+from service.log import get_logger
+from service.store import Store
+
+LOOK_EVERY: Final = 0.5
+_FIRST_WAIT: Final = 2.0
+_LONGEST_WAIT: Final = 300.0
+_GIVE_UP_AFTER: Final = 24 * 3600.0
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Promise:
+    """A report that is owed: to whom, about what, and when it is tried next (seconds since 1970)."""
+
+    request: CommitmentRequest
+    host: str
+    port: int
+    called: str
+    since: float
+    tries: int = 0
+    due: float = 0.0
+
+
+class Commitments:
+    """Checks what is asked, and keeps its promises in a thread of its own."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Take the settings and where instances are recorded.
+
+        Raises:
+            OSError: The folder of the promises cannot be made.
+        """
+        self._settings = settings
+        self._store = store
+        self._folder = settings.data_dir / "commitments"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._wake = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
+
+    def start(self) -> None:
+        """Begin to report, first what was owed before."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is owed is taken up at the next start."""
+        self._stop = True
+        self._wake.set()
+        self._thread.join(10)
+
+    def failures(self, request: CommitmentRequest) -> dict[str, int]:
+        """Return, by SOP Instance UID, why something is not committed: read from the disk now."""
+        found = {each.sop_instance_uid: self._fault(each) for each in request.references}
+        return {uid: fault for uid, fault in found.items() if fault}
+
+    def _fault(self, reference: Reference) -> int:
+        """Return 0 for an instance that is recorded and whose file has the bytes that arrived."""
+        try:
+            films = self._store.films_of(reference.sop_instance_uid)
+        except StoreError:
+            return PROCESSING_FAILURE
+        if not films:
+            return NO_SUCH_INSTANCE
+        if all(film.sop_class_uid != reference.sop_class_uid for film in films):
+            return CLASS_INSTANCE_CONFLICT
+        # Where the same UID came with other bytes all of them must be there: which one is meant?
+        whole = all(content_digest(film.path) == film.sha256 for film in films)
+        return 0 if whole else NO_SUCH_INSTANCE
+
+    def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:
+        """Owe a peer a report; durable when this returns.
+
+        Raises:
+            OutOfResources: It cannot be written down.
+        """
+        promise = _Promise(request=request, host=host, port=port, called=called, since=time.time())
+        try:
+            self._write(promise)
+        except OSError:
+            raise OutOfResources("the promise of a report cannot be written") from None
+        self._wake.set()
+
+    def _path(self, request: CommitmentRequest) -> Path:
+        return self._folder / f"{sha256(request.transaction_uid.encode()).hexdigest()[:32]}.json"
+
+    def _write(self, promise: _Promise) -> None:
+        write_durably(self._path(promise.request), json.dumps(asdict(promise)).encode())
+
+    def _run(self) -> None:
+        while not self._stop:
+            for path in sorted(self._folder.glob("*.json")):
+                self._look_at(path)
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
+
+    def _look_at(self, path: Path) -> None:
+        try:
+            promise = _read(path)
+        except FileNotFoundError:
+            return  # another receiver process has kept it
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
+            path.rename(path.with_suffix(".unreadable"))
+            return
+        if promise.due > time.time() or self._stop:
+            return
+        promise.tries += 1
+        promise.due = time.time() + min(_FIRST_WAIT * 2**promise.tries, _LONGEST_WAIT)
+        # Written before the try: another receiver process does not try at the same time.
+        self._write(promise)
+        self._keep(promise, path)
+
+    def _keep(self, promise: _Promise, path: Path) -> None:
+        peer = Peer(
+            host=promise.host,
+            port=promise.port,
+            called=promise.called,
+            calling=self._settings.receiver.ae_title,
+        )
+        try:
+            deliver_report(peer, *make_report(promise.request, self.failures(promise.request)))
+        except DestinationError as error:
+            log.warning("commitment_not_reported", tries=promise.tries, reason=str(error))
+            if time.time() - promise.since < _GIVE_UP_AFTER:
+                return
+            self._note(promise, str(error))
+        else:
+            log.info("commitment_reported", to=promise.called, tries=promise.tries)
+        path.unlink(missing_ok=True)
+
+    def _note(self, promise: _Promise, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor="receive",
+                kind="commitment",
+                subject=promise.called,
+                detail=f"A storage commitment report was given up: {reason}.",
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+
+
+def _read(path: Path) -> _Promise:
+    values = json.loads(path.read_text())
+    request = values.pop("request")
+    references = request["references"]
+    if not isinstance(references, list):
+        raise TypeError("references")
+    asked = CommitmentRequest(
+        transaction_uid=str(request["transaction_uid"]),
+        references=tuple(Reference(**each) for each in references),
+    )
+    return _Promise(request=asked, **values)
