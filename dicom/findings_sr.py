@@ -153,6 +153,7 @@ def _algorithm(draft: DraftReport) -> list[Dataset]:
     parameters = [
         f"Weights SHA-256: {model.weights_sha256}" if model.weights_sha256 else "",
         f"Decoding: {model.decoding}" if model.decoding else "",
+        f"Prompt: {model.prompt}" if model.prompt else "",
         "Certainty is the model's own score, not calibrated.",
         wording.caveat(draft),
     ]

@@ -99,6 +99,8 @@ class ModelIdentity:
         decoding: The settings that shaped the text ("greedy, 512 new tokens, float32, cpu").
         caveat: A sentence that must accompany every draft of this model ("weights are random: the
             text is meaningless"), or "".
+        prompt: What the model was asked, `<image>` standing for the film; the order's indication, where
+            it was told one, stands as "[indication]".
         mark: The caveat in a few words for the series description, where it must stand there too;
             at most 20 characters.
     """
@@ -109,6 +111,7 @@ class ModelIdentity:
     decoding: str = ""
     caveat: str = ""
     mark: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,19 +189,25 @@ def _finding(observation: Observation, strongest: dict[Observation, Mention]) ->
     mention = strongest.get(observation)
     if mention is None:
         return Finding(observation=observation, presence=Presence.NOT_MENTIONED)
-    sides = [side for side, words in _SIDES if words.search(mention.clause)]
-    site = _SITE.search(mention.clause)
     placed = mention.presence is not Presence.ABSENT and observation in _SIDED
     return Finding(
         observation=observation,
         presence=mention.presence,
-        side=_side(sides) if placed else None,
-        site=site.group().lower() if site and placed else None,
+        side=side_of(mention.clause) if placed else None,
+        site=site_of(mention.clause) if placed else None,
         sentence=mention.sentence,
     )
 
 
-def _side(sides: list[Side]) -> Side | None:
+def site_of(clause: str) -> str | None:
+    """Return the place in the chest that a clause names, or None."""
+    site = _SITE.search(clause)
+    return site.group().lower() if site else None
+
+
+def side_of(clause: str) -> Side | None:
+    """Return the side that a clause names, or None."""
+    sides = [side for side, words in _SIDES if words.search(clause)]
     if not sides:
         return None
     return sides[0] if len(sides) == 1 or Side.BILATERAL in sides else Side.BILATERAL

@@ -30,21 +30,18 @@ from dicom.select import Rules, Selection, choose
 from dicom.study import Instance, Study
 from service.config import Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
-from workers.equipment import this_equipment
-from workers.findings import label_sentences
+from workers.content import content, shown_prompt
+from workers.equipment import output_options, this_equipment
+from workers.indication import indication
 from workers.model import registry
 from workers.model.errors import Cancelled, ModelError
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
-from workers.sentences import clean, compares_with_prior, sections
+from workers.scores import QUESTIONS
 
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
-_PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
-_CHILD_NOTE: Final = (
-    "The patient is a child: read with a paediatric prompt, whose accuracy nobody has measured."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +77,9 @@ class Reader:
         self._model = model
         self._decoding = Decoding(max_new_tokens=min(wanted, bound or wanted))
         self._equipment = equipment
+        self._options = output_options(settings)
         self._version = settings.reading.model_version
+        self._questions = QUESTIONS if _asks(settings, model) else ()
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
             read_children=settings.reading.read_children,
@@ -101,7 +100,13 @@ class Reader:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         with _reading_errors():
             folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
-            model = registry.load(reading.model, folder, device=reading.device, dtype=reading.dtype)
+            model = registry.load(
+                reading.model,
+                folder,
+                base=reading.base_model_dir,
+                device=reading.device,
+                dtype=reading.dtype,
+            )
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             return cls(model, settings, this_equipment(settings))
@@ -163,34 +168,49 @@ class Reader:
                     not_read=selection.not_read,
                 )
             clock.mark("decode")
-            content = _content(self._ask(film, clock, cancelled), film)
+            reason = indication(film.header) if self._model.checkpoint.takes_indication else ""
+            answer = self._ask(film, reason, clock, cancelled)
+            said = content(
+                answer,
+                child=film.child,
+                reason=reason,
+                meaningless=self._model.checkpoint.meaningless,
+            )
+            identity = self.identity_for(selection.header)
             draft = DraftReport(
                 study_instance_uid=study.study_instance_uid,
                 source=_source(film),
                 revision=revision,
                 produced_at=produced_at,
-                findings_text=content.findings_text,
-                impression_text=content.impression_text,
-                findings=label_sentences(content.findings_text + content.impression_text),
-                notes=content.notes,
-                model=self.identity_for(selection.header),
+                findings_text=said.findings_text,
+                impression_text=said.impression_text,
+                findings=said.findings,
+                notes=(*film.notes, *said.notes),
+                model=dataclasses.replace(identity, prompt=shown_prompt(answer, reason)),
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )
-            outputs = build(draft, film.header, film.pixels, self._equipment)
+            outputs = build(draft, film.header, film.pixels, self._equipment, self._options)
             clock.mark("outputs")
             return Drafted(
                 draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
             )
 
-    def _ask(self, film: "_Film", clock: "_Clock", cancelled: Callable[[], bool]) -> Answer:
+    def _ask(
+        self, film: "_Film", reason: str, clock: "_Clock", cancelled: Callable[[], bool]
+    ) -> Answer:
         task = Task.PAEDIATRIC_REPORT if film.child else Task.REPORT
         with self._model_is_free:
             clock.mark("wait")
             if cancelled():
                 raise ReadingCancelled("the draft is no longer wanted")
             answer = self._model.answer(
-                film.pixels, task, decoding=self._decoding, cancelled=cancelled
+                film.pixels,
+                task,
+                indication=reason,
+                questions=self._questions,
+                decoding=self._decoding,
+                cancelled=cancelled,
             )
         clock.mark("model")
         return answer
@@ -233,29 +253,10 @@ def _chosen_film(selection: Selection) -> _Film | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What an answer puts into a draft."""
-
-    findings_text: tuple[str, ...]
-    impression_text: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def _content(answer: Answer, film: _Film) -> _Content:
-    findings, impression = sections(clean(answer.text.replace("</s>", " ")))
-    if not findings + impression:
-        raise PermanentReadingError("the model wrote no text for this film")
-    notes = list(film.notes)
-    if film.child:
-        notes.append(_CHILD_NOTE)
-    if not answer.ended:
-        notes.append(
-            f"The text was cut after {len(answer.token_ids)} tokens; how it would end is not known."
-        )
-    if compares_with_prior(findings + impression):
-        notes.append(_PRIOR_NOTE)
-    return _Content(findings, impression, tuple(notes))
+def _asks(settings: Settings, model: VisionLanguageModel) -> bool:
+    wanted = settings.reading.scores
+    measured = model.checkpoint.scores_measured and wanted == "auto"
+    return (measured or wanted == "on") and not model.checkpoint.meaningless
 
 
 def _source(film: _Film) -> SourceImage:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from dicom.files import describe
 from dicom.outputs import encode
 from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
-from dicom.report import DraftReport, Observation, Predecessor
+from dicom.report import DraftReport, Observation, Predecessor, Presence
 from dicom.study import Study
 from service.config import Reading, Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
@@ -137,27 +137,88 @@ def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatc
     assert any("child" in note for note in draft.notes)
 
 
-def answered(reader, film, monkeypatch, text):
-    """The reading of a film whose model's answer is replaced by `text`."""
+def answered(reader, film, monkeypatch, text, **checkpoint):
+    """The reading of a film whose model's answer is replaced by `text`, of a model with these traits."""
     original = reader._model.answer
 
     def answer(*arguments, **rest):
         return dataclasses.replace(original(*arguments, **rest), text=text, ended=True)
 
     monkeypatch.setattr(reader._model, "answer", answer)
+    monkeypatch.setattr(
+        reader._model, "checkpoint", dataclasses.replace(reader._model.checkpoint, **checkpoint)
+    )
     return read(reader, study(film))
 
 
 def test_headings_findings_and_notes_come_from_the_text(reader, film, monkeypatch):
     """Impression apart from findings, findings coded, talk of an earlier film marked."""
     text = "FINDINGS: Unchanged left pleural effusion.\nIMPRESSION: Left effusion.\x00</s>"
-    draft = answered(reader, film, monkeypatch, text).draft
+    draft = answered(reader, film, monkeypatch, text, meaningless=False).draft
     assert draft.findings_text == ("Unchanged left pleural effusion.",)
     assert draft.impression_text == ("Left effusion.",)
     effusion = next(f for f in draft.findings if f.observation is Observation.PLEURAL_EFFUSION)
     assert (effusion.presence.value, effusion.side.value) == ("present", "left")
     assert any("earlier film" in note for note in draft.notes)
     assert not any("cut" in note for note in draft.notes)
+
+
+def test_random_words_are_never_coded(reader, film, monkeypatch):
+    """A model whose text is meaningless may write "pneumothorax": shown with the caveat, not coded."""
+    text = "Large right pneumothorax, 3 cm, unchanged."
+    result = answered(reader, film, monkeypatch, text)
+    assert result.draft.findings_text == (text,)
+    assert {finding.presence for finding in result.draft.findings} == {Presence.NOT_MENTIONED}
+    assert not any("earlier film" in note for note in result.draft.notes)
+    assert all(finding.score is None for finding in result.draft.findings)
+
+
+def test_the_prompt_is_recorded(reader, film):
+    """What the model was asked stands in the draft and in the findings document."""
+    result = read(reader, study(film))
+    prompt = result.draft.model.prompt
+    assert prompt.startswith("<s>[INST] <<SYS>> You are a helpful radiologist.")
+    words = [str(e.value) for e in result.outputs[1].dataset.iterall() if e.VR == "UT"]
+    assert any(word.startswith("Prompt: <s>[INST]") for word in words)
+
+
+def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_path):
+    """It is told and noted, and neither the prompt in the draft nor the findings hold its words."""
+    asked, original = [], reader._model.answer
+    dataset = as_dataset(draw(3, rows=420, columns=400))
+    dataset.ReasonForStudy = "Cough and fever"
+    path = write(dataset, tmp_path / "ordered.dcm")
+
+    def answer(*arguments, **rest):
+        asked.append(rest["indication"])
+        said = original(*arguments, **rest)
+        return dataclasses.replace(said, prompt=f"indication: {rest['indication']}!")
+
+    monkeypatch.setattr(reader._model, "answer", answer)
+    assert "Cough" not in str(read(reader, study(path)).draft.to_json())
+    told = dataclasses.replace(reader._model.checkpoint, takes_indication=True)
+    monkeypatch.setattr(reader._model, "checkpoint", told)
+    draft = read(reader, study(path)).draft
+    assert asked == ["", "Cough and fever"]
+    assert draft.model.prompt == "indication: [indication]!"
+    assert "Cough" not in str(draft.to_json())
+    assert any("why the film was ordered" in note for note in draft.notes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "traits", "count"),
+    [("auto", {}, 0), ("auto", {"scores_measured": True}, 7), ("on", {}, 7),
+     ("off", {"scores_measured": True}, 0)],
+)  # fmt: skip
+def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, wanted, traits, count):
+    """The setting decides; `auto` asks a model whose scores have been measured."""
+    model, traits = reader._model, {"meaningless": False, **traits}
+    monkeypatch.setattr(model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
+    asking = settings.model_copy(update={"reading": Reading(scores=wanted)})
+    draft = read(Reader(model, asking, reader._equipment), study(film)).draft
+    scores = [finding.score for finding in draft.findings if finding.score is not None]
+    assert len(scores) == count
+    assert all(0 <= score <= 1 for score in scores)
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\ufffd\x00", "</s>"])

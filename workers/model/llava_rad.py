@@ -162,6 +162,7 @@ def load(
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         max_new_tokens=NEW_TOKENS,
+        takes_indication=True,
     )
     return LlavaRad(network, tokenizer, config, checkpoint)
 

@@ -89,6 +89,9 @@ class Checkpoint:
         device: "cpu", "cuda:0".
         dtype: "float32", "bfloat16", "float16".
         max_new_tokens: The checkpoint's own bound on an answer, or None.
+        scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
+        meaningless: Whether its text says nothing about the film: nothing of it may be coded.
+        takes_indication: Whether it was trained to be told why a film was ordered.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Checkpoint:
     mark: str = ""
     scores_measured: bool = False
     meaningless: bool = False
+    takes_indication: bool = False
 
 
 def never() -> bool:

@@ -1,0 +1,68 @@
+"""What a model's answer puts into a draft: sections, coded findings, notes for the reader. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from dicom.report import Finding
+from service.errors import PermanentReadingError
+from workers.findings import label_sentences
+from workers.hygiene import warnings
+from workers.model.vlm import Answer
+from workers.scores import disagreements, scored
+from workers.sentences import clean, sections
+
+_CHILD_NOTE: Final = (
+    "The patient is a child: read with a paediatric prompt, whose accuracy nobody has measured."
+)
+_TOLD_NOTE: Final = "The model was told why the film was ordered."
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an answer puts into a draft; see `DraftReport`."""
+
+    findings_text: tuple[str, ...]
+    impression_text: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def content(answer: Answer, *, child: bool, reason: str, meaningless: bool) -> Content:
+    """Return what `answer` puts into a draft.
+
+    Args:
+        answer: Of the model.
+        child: It was asked with the paediatric prompt.
+        reason: The indication that the model was told, or "".
+        meaningless: Its words are drawn at random: they are shown, and must never reach an archive as
+            codes, nor be judged as a report.
+
+    Raises:
+        PermanentReadingError: It has no text.
+    """
+    findings_text, impression_text = sections(clean(answer.text.replace("</s>", " ")))
+    lines = findings_text + impression_text
+    if not lines:
+        raise PermanentReadingError("the model wrote no text for this film")
+    notes = list(_circumstances(answer, child=child, told=bool(reason)))
+    findings = label_sentences(())
+    if not meaningless:
+        findings = scored(label_sentences(lines), answer.chances)
+        notes += [*warnings(lines, told_indication=bool(reason)), *disagreements(findings)]
+    return Content(findings_text, impression_text, findings, tuple(notes))
+
+
+def shown_prompt(answer: Answer, reason: str) -> str:
+    """Return the prompt on one line, "[indication]" standing for what an order says of a patient."""
+    prompt = answer.prompt.replace(reason, "[indication]") if reason else answer.prompt
+    return " ".join(prompt.split())
+
+
+def _circumstances(answer: Answer, *, child: bool, told: bool) -> Iterator[str]:
+    if child:
+        yield _CHILD_NOTE
+    if told:
+        yield _TOLD_NOTE
+    if not answer.ended:
+        yield f"The text was cut after {len(answer.token_ids)} tokens; how it would end is not known."
