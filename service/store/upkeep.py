@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 
 from service.jobs import FINAL, DeliveryState, JobState
-from service.models import DeliveryRow, JobRow, StudyRow
+from service.models import DeliveryRow, InstanceRow, JobRow, StudyRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import DELIVERABLE, Moves, changed_rows
@@ -117,9 +117,15 @@ class Upkeep(Moves):
                 DeliveryRow.state.in_(_OPEN),
             )
         )
-        has_files = select(func.count(JobRow.id)).where(
+        has_results = select(JobRow.id).where(
             JobRow.study_instance_uid == StudyRow.study_instance_uid, JobRow.removed_at.is_(None)
         )
+        films = select(InstanceRow.id).where(
+            InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
+            InstanceRow.removed_at.is_(None),
+        )
+        # A film that came again after its removal is as young as that.
+        recent = films.where(InstanceRow.received_at > older_than)
         with self._reading() as session:
             return list(
                 session.scalars(
@@ -129,7 +135,8 @@ class Upkeep(Moves):
                         StudyRow.last_arrival <= older_than,
                         ~still_needed.exists(),
                         ~unsent.exists(),
-                        has_files.scalar_subquery() > 0,
+                        ~recent.exists(),
+                        or_(has_results.exists(), films.exists()),
                     )
                     .order_by(StudyRow.last_arrival)
                     .limit(limit)

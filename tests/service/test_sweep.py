@@ -278,6 +278,26 @@ def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
     assert store.events(job.id)[-1].action == "remove_files"
 
 
+def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
+    sweeper, store, settings, clock, arrive
+):
+    """It is there to be read again, and it does not lie there for ever."""
+    arrive()
+    job = drafted(store, settings, schedule(store))
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    store.confirm_delivery(delivery.id, delivery.fence)
+    clock.move(31 * 86400)
+    sweeper.tick()
+    path = arrive()
+    clock.move(29 * 86400)
+    sweeper.tick()
+    assert path.exists()
+    clock.move(2 * 86400)
+    sweeper.tick()
+    assert not path.exists()
+    assert [event.action for event in store.events(job.id)].count("remove_files") == 1
+
+
 def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock, arrive):
     """A draft that waits for its destination keeps its film and objects, however old it is."""
     path = arrive()
