@@ -132,6 +132,7 @@ class Arrivals(Moves):
         if known is not None:
             if known.removed_at is not None:  # it came again after retention had removed its file
                 known.path, known.removed_at = str(instance.path), None
+                known.received_at = self.now()
             return Arrival.CONFLICT if known.conflict else Arrival.SAME
         session.execute(insert(InstanceRow).values(**values, conflict=True))
         session.execute(
