@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from dicom.report import Predecessor
@@ -20,7 +21,8 @@ from service.publishing import tell
 from service.records import Job
 from service.store import Store
 from workers.lease import Lease, insist
-from workers.outbox import write_outputs
+from workers.notice import notice, told_to
+from workers.outbox import write_outputs, write_sidecar
 from workers.reading import Drafted, NotAnalysed
 from workers.verdict import backoff, code, may_pass, sentence, where
 
@@ -107,26 +109,56 @@ class Drafting:
                 produced_at=job.produced_at or job.created_at,
                 cancelled=lambda: lease.lost or self._abandon.is_set(),
             )
-            ended = insist(lambda: self._keep(job, previous, result, lease), lease)
+            ended = insist(lambda: self._keep(job, study, previous, result, lease), lease)
         log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
 
     def _keep(
-        self, job: Job, previous: Job | None, result: Drafted | NotAnalysed, lease: Lease
+        self,
+        job: Job,
+        study: Study,
+        previous: Job | None,
+        result: Drafted | NotAnalysed,
+        lease: Lease,
     ) -> Job:
         if isinstance(result, NotAnalysed):
-            return self._store.not_analysed(job.id, job.fence, result.code, result.sentence)
+            return self._keep_unread(job, study, previous, result)
         if previous is not None and _says_the_same(job, previous, result):
             return self._store.needless(job.id, job.fence, "NO_CHANGE", _NO_CHANGE)
-        # A folder for each claim: a worker that was thought dead may still be writing into its own.
-        folder = self._settings.outbox_dir / job.id / str(job.fence)
-        objects = write_outputs(folder.absolute(), result.outputs)
+        folder = self._folder(job)
+        objects = write_outputs(folder, result.outputs)
+        if self._settings.outputs.json_sidecar:
+            write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
             raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
         names = [destination.name for destination in self._settings.destinations]
         drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
-        # One message for each destination: a slow one does not hold up the others.
-        all(tell(self._store, self._publish, drafted) for _ in names)
+        self._tell(drafted, names)
         return drafted
+
+    def _keep_unread(
+        self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
+    ) -> Job:
+        names = told_to(self._settings, result, previous)
+        outputs = notice(self._settings, job, study, result) if names else ()
+        objects = write_outputs(self._folder(job), outputs) if outputs else ()
+        ended = self._store.not_analysed(
+            job.id,
+            job.fence,
+            result.code,
+            result.sentence,
+            notice=objects,
+            destinations=names if objects else (),
+        )
+        self._tell(ended, names if objects else [])
+        return ended
+
+    def _folder(self, job: Job) -> Path:
+        # One for each claim: a worker that was thought dead may still be writing into its own.
+        return (self._settings.outbox_dir / job.id / str(job.fence)).absolute()
+
+    def _tell(self, job: Job, names: list[str]) -> None:
+        # One message for each destination: a slow one does not hold up the others.
+        all(tell(self._store, self._publish, job) for _ in names)
 
     def give_back(self, job: Job, error: Exception) -> None:
         """End the claim after `error`: to be tried again, or FAILED.

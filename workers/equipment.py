@@ -1,4 +1,4 @@
-"""Which installation this is, as its results name it."""
+"""Which installation this is, as its results name it, and which results it makes."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dicom.identifiers import check_uid
-from dicom.outputs import Equipment
+from dicom.outputs import Equipment, OutputOptions
 from service.config import Settings
 
 _FILE: Final = "device-uid"
@@ -25,6 +25,18 @@ def this_equipment(settings: Settings) -> Equipment:
         device_uid=device_uid(settings.data_dir),
         software_version=metadata.version("wetread"),
         institution_name=settings.site_name,
+    )
+
+
+def output_options(settings: Settings) -> OutputOptions:
+    """Return what this installation makes from a draft."""
+    chosen = settings.outputs
+    return OutputOptions(
+        completion=chosen.completion,
+        overlay_edge=chosen.overlay_width,
+        compression=chosen.compression,
+        comprehensive_3d=chosen.comprehensive_3d,
+        extras=tuple(dict.fromkeys(chosen.extras)),
     )
 
 

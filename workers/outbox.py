@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 from dicom.outputs import Output, encode
+from dicom.report import DraftReport
+from dicom.sidecar import sidecar
 from service.records import ResultObject
 
 
@@ -22,14 +24,28 @@ def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObje
     return written
 
 
-def _write(path: Path, output: Output) -> ResultObject:
-    content = encode(output)
+def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...]) -> None:
+    """Leave the draft as JSON, `draft.json`, beside its objects in `folder`.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    _write_whole(folder / "draft.json", sidecar(draft, outputs))
+    _sync(folder)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _write(path: Path, output: Output) -> ResultObject:
+    content = encode(output)
+    _write_whole(path, content)
     dataset = output.dataset
     return ResultObject(
         kind=output.kind,

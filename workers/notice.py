@@ -1,0 +1,72 @@
+"""Whether a study that was not read is told of, and what is told."""
+
+from typing import Final
+
+from dicom.errors import DicomError
+from dicom.header import read_header
+from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.outputs import Output
+from dicom.reasons import Reason
+from dicom.study import Study
+from service.config import Settings
+from service.log import get_logger
+from service.records import Job
+from workers.equipment import this_equipment
+from workers.reading import NotAnalysed
+
+log = get_logger(__name__)
+
+# Of our own results and of objects without a picture nobody expects a reading; telling of them could
+# go round in a circle with a PACS that forwards what it gets.
+_NOT_TOLD: Final = (Reason.OWN_RESULT.value, Reason.NO_IMAGE.value)
+
+
+def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> list[str]:
+    """Return the destinations that want to hear that a study was not read.
+
+    Args:
+        settings: Each destination says whether it wants that.
+        result: Why it was not read.
+        earlier: The study's job whose draft stands; then there is a result, and nothing to tell.
+    """
+    if earlier is not None or result.code in _NOT_TOLD:
+        return []
+    return [each.name for each in settings.destinations if each.not_analysed]
+
+
+def notice(settings: Settings, job: Job, study: Study, result: NotAnalysed) -> tuple[Output, ...]:
+    """Return the objects that tell of it; none when no film says whose study it is.
+
+    Raises:
+        OSError: The installation's identity cannot be read.
+    """
+    reasons = {film.sop_instance_uid: film.reason for film in result.not_read}
+    films = tuple(
+        UnreadFilm(
+            sop_instance_uid=instance.sop_instance_uid,
+            sop_class_uid=instance.sop_class_uid,
+            series_instance_uid=instance.series_instance_uid,
+            reason=reasons.get(instance.sop_instance_uid, result.sentence),
+        )
+        for instance in study.instances
+    )
+    unread = UnreadStudy(
+        study_instance_uid=study.study_instance_uid,
+        films=films,
+        reason=result.sentence,
+        revision=job.revision,
+        produced_at=job.produced_at or job.created_at,
+    )
+    return _built(settings, study, unread)
+
+
+def _built(settings: Settings, study: Study, unread: UnreadStudy) -> tuple[Output, ...]:
+    """Return the notice after the first film whose header can be copied."""
+    equipment, page = this_equipment(settings), settings.outputs.not_analysed_page
+    for instance in study.instances:
+        try:
+            header = read_header(instance.path)
+            return build_not_analysed(unread, header, equipment, page=page)
+        except DicomError as error:
+            log.warning("no_notice", study_uid=study.study_instance_uid, reason=str(error))
+    return ()
