@@ -1,30 +1,45 @@
 """How old a patient was on the day of the film, as far as the tags say."""
 
 import re
-from datetime import date, datetime
+from calendar import monthrange
+from datetime import date
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 _DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
 _AGE: Final = re.compile(r"0*(\d{1,3})([DWMY]?)", re.IGNORECASE | re.ASCII)
+# Many archives cut a birth date down to its year or month, which DA does not allow (PS3.5 6.2).
+_DAY: Final = re.compile(r"(\d{4})[-.]?(?:(\d{2})[-.]?(?:(\d{2}))?)?", re.ASCII)
 _OLDEST: Final = 130.0
 
 
 def age_in_years(header: Dataset) -> float | None:
-    """Return the patient's age on the day of the film in years, or None when it is not said.
+    """Return the least age in years that the tags allow on the day of the film; None when silent.
 
-    Patient's Age (PS3.5 6.2, VR AS) comes first; without its unit it is taken as years, as many
-    archives of anonymised films write it. Otherwise birth date and study date give it.
+    Patient's Age (PS3.5 6.2, VR AS) without its unit is taken as years, as many archives of
+    anonymised films write it. Where age and birth date disagree the younger counts: an adult's film
+    left to people costs less than a child's read as an adult's.
     """
+    said = [age for age in (_stated(header), _reckoned(header)) if age is not None]
+    return min(said, default=None)
+
+
+def _stated(header: Dataset) -> float | None:
     stated = _AGE.fullmatch(str(header.get("PatientAge") or "").strip())
-    if stated:
-        return _plausible(int(stated[1]) * _DAYS[stated[2].upper()] / 365.25)
-    born = _day(header, "PatientBirthDate")
+    if not stated:
+        return None
+    return _plausible(int(stated[1]) * _DAYS[stated[2].upper()] / 365.25)
+
+
+def _reckoned(header: Dataset) -> float | None:
+    born = _last_day(header, "PatientBirthDate")
     for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
-        taken = _day(header, keyword)
+        taken = _last_day(header, keyword)
         if born and taken:
-            return _plausible((taken - born).days / 365.25)
+            # A birth date cut down to a year may seem to lie behind the film.
+            days = 0 if born.year == taken.year else (taken - born).days
+            return _plausible(days / 365.25)
     return None
 
 
@@ -32,8 +47,14 @@ def _plausible(years: float) -> float | None:
     return years if 0 <= years <= _OLDEST else None
 
 
-def _day(header: Dataset, keyword: str) -> date | None:
+def _last_day(header: Dataset, keyword: str) -> date | None:
+    """Return the last day that a date, perhaps without day or month, can mean."""
+    found = _DAY.fullmatch(str(header.get(keyword) or "").strip())
+    if not found:
+        return None
+    year, month = int(found[1]), int(found[2] or 12)
     try:
-        return datetime.strptime(str(header.get(keyword) or "").strip(), "%Y%m%d").date()  # noqa: DTZ007 - DA has no zone
+        day = int(found[3]) if found[3] else monthrange(year, month)[1]
+        return date(year, month, day)
     except ValueError:
         return None

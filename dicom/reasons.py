@@ -12,6 +12,7 @@ class Reason(StrEnum):
     NOT_HUMAN = "NOT_HUMAN"
     NOT_CHEST = "NOT_CHEST"
     NOT_FRONTAL = "NOT_FRONTAL"
+    TWO_PATIENTS = "TWO_PATIENTS"
     CHILD = "CHILD"
     TOO_LARGE = "TOO_LARGE"
     UNREADABLE = "UNREADABLE"
@@ -34,6 +35,9 @@ _SENTENCES = {
     Reason.NOT_HUMAN: "The film is of an animal.",
     Reason.NOT_CHEST: "The film is not of the chest.",
     Reason.NOT_FRONTAL: "The film is not a frontal (PA or AP) view.",
+    Reason.TWO_PATIENTS: (
+        "The films of the study name different patients: none is read until somebody has put that right."
+    ),
     Reason.CHILD: "The patient is a child, and this site has children's films read by people only.",
     Reason.TOO_LARGE: "The film is larger than this service reads.",
     Reason.UNREADABLE: "The film cannot be read.",

@@ -14,6 +14,7 @@ from pydicom.uid import DigitalXRayImageStorageForProcessing
 from dicom.age import age_in_years
 from dicom.errors import DicomError, LimitExceeded
 from dicom.header import read_header
+from dicom.one_patient import are_one_patient
 from dicom.pixels import Frame, PixelLimits, load_frame
 from dicom.plausibility import judge
 from dicom.projection import is_mirrored, words
@@ -103,7 +104,10 @@ def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection:
     Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
     """
     refused: dict[str, _Refusal] = {}
-    candidates = sorted(_candidates(study, refused), key=_rank)
+    films = _films(study, refused)
+    if not are_one_patient([film.header for film in films]):
+        return _nobodys(study)
+    candidates = sorted(_candidates(films, refused), key=_rank)
     for candidate in candidates:
         found = _examined(candidate, rules, limits)
         if isinstance(found, Frame):
@@ -114,9 +118,9 @@ def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection:
     return _nothing(study, candidates, refused)
 
 
-def _candidates(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
-    """Return the films that the tags do not exclude; put the others into `refused`."""
-    candidates = []
+def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return what a modality made, with its tags' verdict; put what cannot be read into `refused`."""
+    films = []
     for instance in study.instances:
         try:
             header = read_header(instance.path)
@@ -124,10 +128,22 @@ def _candidates(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
             refused[instance.sop_instance_uid] = _unreadable(error)
             continue
         verdict = triage(header)
-        if verdict.reason is not None:
+        if verdict.reason is Reason.OWN_RESULT:
             refused[instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
             continue
-        candidates.append(_Candidate(instance, header, verdict))
+        films.append(_Candidate(instance, header, verdict))
+    return films
+
+
+def _candidates(films: list[_Candidate], refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return the films that the tags do not exclude; put the others into `refused`."""
+    candidates = []
+    for film in films:
+        verdict = film.triage
+        if verdict.reason is not None:
+            refused[film.instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
+            continue
+        candidates.append(film)
     return candidates
 
 
@@ -244,6 +260,16 @@ def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Ref
         reason=nearest.reason,
         sentence=nearest.sentence,
         not_read=_not_read(study, refused, nearest.reason, None),
+    )
+
+
+def _nobodys(study: Study) -> Selection:
+    """Return why nothing is read of a study whose films name different patients."""
+    reason = Reason.TWO_PATIENTS
+    return Selection(
+        reason=reason,
+        sentence=reason.sentence,
+        not_read=_not_read(study, {}, reason, None),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pydicom.dataset import Dataset
 
+from dicom.projection import items
 from dicom.scp import Received
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
@@ -130,6 +131,6 @@ class Intake:
 
 def _is_urgent(header: Dataset) -> bool:
     words = {str(header.get("RequestedProcedurePriority", "")).strip().upper()}
-    requests = header.get("RequestAttributesSequence") or ()
+    requests = items(header, "RequestAttributesSequence")
     words |= {str(item.get("RequestedProcedurePriority", "")).strip().upper() for item in requests}
     return not words.isdisjoint(_URGENT_WORDS)

@@ -15,6 +15,7 @@ from pydicom.uid import (
 from dicom import phantom
 from dicom.age import age_in_years
 from dicom.header import read_header
+from dicom.one_patient import are_one_patient
 from dicom.pixels import PixelLimits
 from dicom.select import Eligibility, Reason, Rules, choose, triage
 from dicom.study import Instance, Study
@@ -181,12 +182,19 @@ def test_every_reason_has_a_sentence():
         ({"PatientAge": "", "PatientBirthDate": "19400305", "StudyDate": "20040826"}, 64.5),
         ({"PatientBirthDate": "20300101", "StudyDate": "20200301"}, None),
         ({"PatientBirthDate": "", "StudyDate": "20200301"}, None),
+        ({"PatientBirthDate": "2019", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "201912", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "2019-12-31", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "2024", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "040Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
+        ({"PatientAge": "004Y", "PatientBirthDate": "19500301", "StudyDate": "20240301"}, 4),
+        ({"PatientBirthDate": "20191399", "StudyDate": "20240301"}, None),
         ({"PatientAge": "old"}, None),
         ({}, None),
     ],
 )
-def test_age_comes_from_age_or_dates(attributes, years):
-    """Patient's Age first, then birth date against study date, else unknown."""
+def test_age_is_the_least_that_the_tags_allow(attributes, years):
+    """Patient's Age or birth date against study date, the younger of both; else unknown."""
     found = age_in_years(tags(**attributes))
     assert found == (None if years is None else pytest.approx(years, abs=0.1))
 
@@ -348,6 +356,39 @@ def test_silent_tags_are_read_with_notes(film):
     assert "The view position is not stated" in " ".join(selection.notes)
     assert "The body part is not stated" in " ".join(selection.notes)
     assert "age is not stated" in " ".join(selection.notes)
+
+
+PATIENT = {"PatientID": "P1", "PatientName": "DOE^JANE", "PatientBirthDate": "19600101"}
+
+
+@pytest.mark.parametrize(
+    ("other", "one"),
+    [
+        ({}, True),
+        ({"PatientID": "P2"}, False),
+        ({"PatientID": "P2", "PatientName": "DOE^JANE"}, False),
+        ({"PatientName": "Doe^Jane^M"}, True),
+        ({"PatientID": ""}, True),
+        ({"PatientID": "", "PatientName": "ROE^RICHARD"}, False),
+        ({"PatientID": "", "PatientBirthDate": "19600102"}, False),
+        ({"PatientID": "", "PatientName": "", "PatientBirthDate": ""}, True),
+        ({"IssuerOfPatientID": "B"}, False),
+    ],
+)
+def test_films_are_of_one_patient_unless_they_say_otherwise(other, one):
+    """Patient ID and issuer decide; without an ID name and birth date do."""
+    first = tags(**PATIENT, IssuerOfPatientID="A")
+    second = tags(**{**PATIENT, **other})
+    assert are_one_patient([first, second]) is one
+
+
+@pytest.mark.parametrize("view", ["PA", "LL"])
+def test_nothing_is_read_of_a_study_with_two_patients(film, view):
+    """Also when only the lateral bears the other name: somebody must put that right first."""
+    selection = choose(study_of(film(), film(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
+    assert selection.instance is None
+    assert selection.reason is Reason.TWO_PATIENTS
+    assert [item.reason for item in selection.not_read] == [Reason.TWO_PATIENTS.sentence] * 2
 
 
 def test_a_child_is_not_read_unless_the_site_allows_it(film):

@@ -5,11 +5,15 @@ import time
 import pytest
 from pydicom import dcmread
 
-from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
+from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, draw_lateral, write
 from dicom.report import Observation, Side
 from service.jobs import JobState
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]
+
+
+# One person: films of two people in one study are never read.
+_PATIENT = Demographics.made_up(100, age=50, sex="F")
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def film(tmp_path):
             if lateral
             else draw(seed, rows=512, columns=512, findings=findings)
         )
-        dataset = as_dataset(phantom, study_instance_uid=study)
+        dataset = as_dataset(phantom, patient=_PATIENT, study_instance_uid=study)
         path = tmp_path / f"{seed}.dcm"
         write(dataset, path)
         return path, str(dataset.StudyInstanceUID)
@@ -109,6 +113,23 @@ def test_a_lateral_alone_is_not_read_and_a_frontal_that_follows_is(site, film):
     frontal, _ = film(106, study=study)
     site.store_scu(frontal)
     assert site.settled(study, revision=2).state is JobState.COMPLETED
+
+
+def test_a_film_of_another_patient_in_the_study_stops_it(site, film, in_pacs):
+    """Two patients under one Study Instance UID: nothing more is drafted, nobody's draft superseded."""
+    path, study = film(108)
+    site.store_scu(path)
+    first = site.completed(study)
+    before = sorted(in_pacs(study))
+    stranger, _ = film(109, study=study)
+    other = dcmread(stranger)
+    other.PatientID, other.PatientName = "SOMEBODY-ELSE", "ELSE^SOMEBODY"
+    other.save_as(stranger)
+    assert site.store_scu(stranger).acknowledged
+    second = site.settled(study, revision=2)
+    assert (second.state, second.reason_code) == (JobState.NOT_ANALYSED, "TWO_PATIENTS")
+    assert sorted(in_pacs(study)) == before
+    assert site.store.job(first.id).state is JobState.COMPLETED
 
 
 def test_an_unknown_modality_is_refused(site, film):
