@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from dicom import acceptor, codes, errors, scp, scu
+from dicom import acceptor, codes, commitment, errors, scp, scu
 from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
@@ -47,7 +47,10 @@ def tables():
         "identification": table(("what", "value"), identification()),
         "accepted classes": table(
             ("SOP Class", "UID", "role"),
-            [(named(uid), uid, "SCP") for uid in (scu.VERIFICATION, *scp.STORAGE_CLASSES)],
+            [
+                (named(uid), uid, "SCP")
+                for uid in (scu.VERIFICATION, *scp.STORAGE_CLASSES, commitment.PUSH_MODEL)
+            ],
         ),
         "accepted syntaxes": table(
             ("preference", "Transfer Syntax", "UID"),
