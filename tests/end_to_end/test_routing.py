@@ -1,5 +1,6 @@
 """An Orthanc that forwards as docs/integration.md tells it to, and has the results come back."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -22,7 +23,7 @@ def _example(language: str) -> str:
 
 @pytest.fixture
 def router(orthanc_server_class, tmp_path, free_port):
-    """An Orthanc with the page's script, and the port at which it expects Wetread."""
+    """An Orthanc with the page's settings and script, and the port at which it expects Wetread."""
     port = free_port()
     folder = tmp_path / "orthanc"
     folder.mkdir()
@@ -31,11 +32,10 @@ def router(orthanc_server_class, tmp_path, free_port):
 
     class Router(orthanc_server_class):
         def configuration(self):
-            return {
-                **super().configuration(),
-                "DicomModalities": {"wetread": ["WETREAD", "127.0.0.1", port]},
-                "LuaScripts": [str(script)],
-            }
+            page = json.loads(_example("json"))
+            here = {"wetread": [page["DicomModalities"]["wetread"][0], "127.0.0.1", port]}
+            places = {"DicomModalities": here, "LuaScripts": [str(script)]}
+            return {**super().configuration(), **page, **places}
 
     server = Router(folder)
     server.start()
@@ -69,6 +69,8 @@ def test_orthanc_forwards_films_and_never_the_results(router, site_class, in_ort
         assert str(dcmread(film).SOPInstanceUID) in there
         assert {"SR", "OT"} <= {str(each.Modality) for each in there.values()}
         assert len(site.store.instances(study)) == 1
-        assert len(site.jobs()) == 1
+        (job,) = site.jobs()
+        # Orthanc let go of the association: nobody waited for the quiet time.
+        assert site.store.events(job.id)[0].actor == "intake"
     finally:
         site.stop()
