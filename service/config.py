@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
@@ -32,7 +33,22 @@ def _ae_title(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _http_root(value: str) -> str:
+    """Refuse what is no web address, and credentials in it: addresses are shown in pages and logs."""
+    try:
+        parts = urlsplit(value)
+        credentials = parts.username or parts.password
+    except ValueError:
+        raise ValueError("not a web address") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if credentials:
+        raise ValueError("holds a user name or password; give them as `username` and `password`")
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+HttpRoot = Annotated[str, AfterValidator(_http_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
 Priority = Literal["routine", "urgent"]
@@ -89,6 +105,18 @@ class Receiver(_Section):
     processes: int = Field(
         1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
     )
+    tls_port: Port | None = Field(
+        None, description="Second port, for DICOM TLS (1.2 or later); absent: none."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of its certificate and chain; a new one is taken at once."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that peers' certificates must come from; absent: "
+        "peers need none.",
+    )
     max_associations: int = Field(
         256, ge=1, description="Associations at the same time, in each process."
     )
@@ -101,6 +129,12 @@ class Receiver(_Section):
     stop_seconds: Seconds = Field(
         30.0, description="How long running associations may finish after a stop signal."
     )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if self.tls_port is not None and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls_certificate and tls_key are needed when tls_port is set")
+        return self
 
 
 class Reading(_Section):
@@ -198,7 +232,7 @@ class OrthancDestination(_Destination):
     """An Orthanc, by its REST API."""
 
     kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
-    url: str = Field(pattern=r"^https?://", description="Root of its REST API.")
+    url: HttpRoot = Field(description="Root of its REST API.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
 
@@ -219,9 +253,7 @@ class StowDestination(_Destination):
     """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
 
     kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
-    url: str = Field(
-        pattern=r"^https?://", description="DICOMweb root, e.g. http://host:8042/dicom-web."
-    )
+    url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
     token: SecretStr = Field(
@@ -386,7 +418,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _processes_share_a_port(self) -> Self:
-        if self.receiver.processes > 1 and self.receiver.port == 0:
+        if self.receiver.processes > 1 and 0 in {self.receiver.port, self.receiver.tls_port}:
             raise ValueError("receiver.port: several receiver.processes need one that is not 0")
         return self
 
