@@ -39,6 +39,7 @@ from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from dicom.listener import DoorSettings, Listener
 from dicom.spool import Announced, Incoming, Spool
 from dicom.study import Instance
+from dicom.tls import RenewedContext, TlsFiles
 from dicom.together import Together
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ class ScpSettings:
         idle_seconds: How long an association may be silent.
         fast: Receive by `dicom.fast`, where that is written for the pynetdicom that is installed.
         shared_port: Other processes may listen on the same port.
+        tls: The files with which a second port is secured, or None.
+        tls_port: That port; 0 takes a free one.
     """
 
     ae_title: str
@@ -161,6 +164,8 @@ class ScpSettings:
     idle_seconds: float = 120.0
     fast: bool = True
     shared_port: bool = False
+    tls: TlsFiles | None = None
+    tls_port: int = 0
 
     @property
     def is_fast(self) -> bool:
@@ -192,6 +197,7 @@ class StorageSCP:
         self._handler = handler
         self._sessions: dict[dul.Association, _Session] = {}
         self._server: Listener | None = None
+        self._tls_server: Listener | None = None
         self._together = Together(self._record)
 
     @property
@@ -202,22 +208,37 @@ class StorageSCP:
         port: int = self._server.server_address[1]
         return port
 
+    @property
+    def tls_port(self) -> int:
+        """The secured TCP port in force; 0 when there is none."""
+        port: int = self._tls_server.server_address[1] if self._tls_server else 0
+        return port
+
     def start(self) -> None:
         """Listen, in threads of its own.
 
         Raises:
-            OSError: The address cannot be bound.
+            OSError: An address cannot be bound, or the TLS files cannot be used.
         """
-        self._server = server = self._listener()
-        threading.Thread(
-            target=server.serve_forever, args=(0.5,), name="listener", daemon=True
-        ).start()
+        settings = self._settings
+        secured = RenewedContext(settings.tls) if settings.tls else None
+        self._server = self._listener(settings.port)
+        if secured:
+            try:
+                self._tls_server = self._listener(settings.tls_port, secured)
+            except OSError:
+                self._server.server_close()
+                raise
+        for server in filter(None, (self._server, self._tls_server)):
+            threading.Thread(
+                target=server.serve_forever, args=(0.5,), name="listener", daemon=True
+            ).start()
 
-    def _listener(self) -> Listener:
+    def _listener(self, port: int, tls: RenewedContext | None = None) -> Listener:
         settings = self._settings
         connection = fast.FastConnection if settings.is_fast else IncomingConnection
         door = DoorSettings(
-            address=(settings.host, settings.port),
+            address=(settings.host, port),
             shared=settings.shared_port,
             silent_seconds=settings.request_seconds,
             max_silent=4 * settings.max_associations,
@@ -226,7 +247,7 @@ class StorageSCP:
         return Listener(
             _entity(settings),
             door,
-            request_handler=partial(connection, hooks=self),
+            request_handler=partial(connection, hooks=self, tls=tls),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ESTABLISHED, self._on_established),
@@ -242,7 +263,8 @@ class StorageSCP:
         if self._server is None:
             return
         deadline = time.monotonic() + timeout
-        self._server.shutdown()
+        for server in filter(None, (self._server, self._tls_server)):
+            server.shutdown()
         running = dict(self._sessions)
         for session in running.values():
             session.over.wait(max(0.0, deadline - time.monotonic()))
@@ -253,7 +275,7 @@ class StorageSCP:
             association.abort(block=False)
         for association in left:
             running[association].over.wait(1.5)
-        self._server = None
+        self._server = self._tls_server = None
 
     def announced(self, association: dul.Association, announced: Announced) -> Incoming:
         """Return where the data set goes that a C-STORE command announces (see acceptor.Hooks)."""

@@ -140,10 +140,11 @@ class Receiver(_Section):
 class Reading(_Section):
     """What is read, by which model."""
 
-    model: Literal["cxr-llava-v1", "cxr-llava-v2", "llava-rad", "tiny"] = Field(
-        "tiny",
-        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`, or `tiny`: small, "
-        "random weights, for trying the service without a GPU; its text is meaningless and says so.",
+    model: Literal["cxr-llava-v1", "cxr-llava-v2", "demo", "llava-rad", "tiny"] = Field(
+        "demo",
+        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
+        "shipped, trained on synthetic films only; `tiny`: random weights. What the last two write of "
+        "a patient is meaningless and says so.",
     )
     model_version: str = Field(
         "1",
@@ -183,7 +184,7 @@ class Reading(_Section):
 
     @model_validator(mode="after")
     def _model_has_files(self) -> Self:
-        if self.model != "tiny" and self.model_dir is None:
+        if self.model not in {"demo", "tiny"} and self.model_dir is None:
             raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
         if (self.model == "llava-rad") != (self.base_model_dir is not None):
             raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")

@@ -1,9 +1,11 @@
 """`wetread receive`: who may send, and what happens with a film that is durable in the spool."""
 
+import errno
 import ipaddress
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -16,6 +18,7 @@ from dicom.errors import DicomError, OutOfResources
 from dicom.identifiers import check_ae_title
 from dicom.scp import IncomingAssociation, Outcome, Received, Refusal, ScpSettings, StorageSCP
 from dicom.spool import Spool
+from dicom.tls import TlsFiles
 from service.commitment import Commitments
 from service.config import Settings, restarts
 from service.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -222,6 +225,19 @@ def _scp_settings(settings: Settings) -> ScpSettings:
         max_associations=receiver.max_associations,
         fast=receiver.fast,
         shared_port=receiver.processes > 1,
+        tls=_tls_files(settings),
+        tls_port=receiver.tls_port or 0,
+    )
+
+
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    receiver = settings.receiver
+    if receiver.tls_port is None or not (receiver.tls_certificate and receiver.tls_key):
+        return None
+    return TlsFiles(
+        certificate=receiver.tls_certificate,
+        key=receiver.tls_key,
+        client_ca=receiver.tls_client_ca,
     )
 
 
@@ -229,12 +245,20 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
     receiver = settings.receiver
     try:
         scp.start()
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"receiver.tls_certificate, tls_key, tls_client_ca: cannot be used: {error.reason}"
+        ) from None
     except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EACCES} and error.filename:
+            raise ConfigurationError(f"{error.filename}: {error.strerror}") from None
         raise ConfigurationError(
             f"receiver.host, receiver.port: cannot listen on {receiver.host} port "
             f"{receiver.port}: {error.strerror}"
         ) from None
     log.info("receiver_listening", ae_title=receiver.ae_title, host=receiver.host, port=scp.port)
+    if scp.tls_port:
+        log.info("receiver_listening_with_tls", host=receiver.host, port=scp.tls_port)
     if not receiver.open and not receiver.callers:
         log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
 
