@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from dicom.report import Presence
+from dicom.report import Observation, Presence
 from service.config import as_environment, load_settings
 from service.demo import (
     Demo,
@@ -44,12 +44,12 @@ def demo(files: tuple[Path, ...], *, leave: bool) -> None:
     Without FILES, synthetic films are drawn and sent. With Orthanc on the PATH a private one is the
     PACS, otherwise a folder is. Ctrl-C stops everything.
     """
-    base = load_settings()
-    configure_logging(base.log.model_copy(update={"level": "error"}), process="demo")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    folder = demo_folder(base)
     try:
+        base = load_settings()
+        configure_logging(base.log.model_copy(update={"level": "error"}), process="demo")
+        folder = demo_folder(base)
         with sole_owner(folder / "run"):
             clear(folder)
             films = list(own_films(files))
@@ -130,7 +130,12 @@ def _lines(job: Job) -> list[str]:
     if job.draft is None:
         return [job.reason]
     draft = job.draft
-    said = [item for item in draft.findings if item.presence is not Presence.NOT_MENTIONED]
+    said = [
+        item
+        for item in draft.findings
+        if item.presence is not Presence.NOT_MENTIONED
+        and item.observation is not Observation.NO_FINDING  # "no finding absent" says nothing
+    ]
     findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in said)
     return [
         "UNVERIFIED AI DRAFT - not a diagnosis",

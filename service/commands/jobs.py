@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.config import load_settings
 from service.jobs import JobState
@@ -38,7 +38,7 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
     if as_json:
         click.echo(json.dumps([_summary(job) for job in found], indent=1))
         return
-    table = Table("job", "state", "age", "from", "study", "rev", "reason")
+    table = Table("job", "state", "age", "from", Column("study", overflow="fold"), "rev", "reason")
     for job in found:
         table.add_row(
             job.id[:8],
@@ -162,7 +162,7 @@ def _summary(job: Job) -> dict[str, Any]:
 
 
 def _page(detail: dict[str, Any]) -> Table:
-    table = Table(show_header=False)
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False)
     for key, value in detail.items():
         if key == "draft" and value:
             table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")

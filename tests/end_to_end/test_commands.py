@@ -91,6 +91,23 @@ def test_read_names_a_file_that_is_no_dicom(wetread, tmp_path):
     assert "notes.txt" in done.stdout + done.stderr
 
 
+def test_read_names_a_path_that_is_not_there(wetread, tmp_path):
+    """A missing file is an error like any other: exit status 1 and its name."""
+    done = wetread("read", "nowhere.dcm", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert (result["file"], result["state"]) == ("nowhere.dcm", "ERROR")
+
+
+def test_read_says_when_it_cannot_write(wetread, frontal, tmp_path):
+    """An output folder that cannot be made is named, with what to do."""
+    (tmp_path / "file").write_text("")
+    done = wetread("read", frontal, "--out", tmp_path / "file" / "out")
+    assert done.returncode == 1
+    assert "--out" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_a_fault_in_the_settings_is_one_clear_message(wetread):
     """No traceback: the key and what is wrong with it, exit status 1."""
     done = wetread("check", WETREAD_RECEIVER__PORT="high")

@@ -30,7 +30,7 @@ _DRAFTED, _NOT_ANALYSED, _ERROR = "DRAFTED", "NOT_ANALYSED", "ERROR"
     "paths",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="PATH...",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
@@ -111,8 +111,11 @@ def _read(reader: Reader, study: Study, out: Path) -> dict[str, Any]:
         if isinstance(outcome, NotAnalysed):
             return _not_analysed(outcome)
         return _drafted(outcome, out / study.study_instance_uid)
-    except (ReadingError, DicomError, OSError) as error:
+    except (ReadingError, DicomError) as error:
         return {"state": _ERROR, "reason": str(error)}
+    except OSError as error:
+        reason = f"cannot write to {out}: {error.strerror}; choose another folder with --out"
+        return {"state": _ERROR, "reason": reason}
 
 
 def _not_analysed(outcome: NotAnalysed) -> dict[str, Any]:
