@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     """Settings with a data folder of this module's own."""
-    return Settings(data_dir=tmp_path_factory.mktemp("data"))
+    return Settings(data_dir=tmp_path_factory.mktemp("data"), reading=Reading(model="tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,7 @@ def write_weights(folder: Path, network: Network, seed: int) -> None:
         chosen = names[number * part : (number + 1) * part]
         tensors: dict[str, Tensor] = {name: weights[name].contiguous() for name in chosen}
         save_file(tensors, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(0o644)  # safetensors leaves it to its owner alone
         where |= dict.fromkeys(chosen, file)
     size = sum(tensor.nbytes for tensor in weights.values())
     _write_json(

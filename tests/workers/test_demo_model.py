@@ -1,0 +1,117 @@
+"""The shipped demo model: reads phantoms, and says of any other film that it does not."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import torch
+
+from dicom.files import describe
+from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, write
+from dicom.report import SIX, Observation, Presence, Side
+from dicom.study import Study
+from service.config import Reading, Settings
+from workers.model import registry, shipped
+from workers.model.prompts import IS_NORMAL, IS_THERE, Task
+from workers.reading import Reader
+
+LARGEST = 20 * 10**6
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+SEEN = (PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.7),)
+FIRST_SEED = 700_000_000
+FILMS = 30
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The shipped model by its name; the folder does not matter."""
+    return registry.load("demo", tmp_path_factory.mktemp("unused"))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """The service's reader with the demo model."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), reading=Reading(model="demo"))
+    return Reader.from_settings(settings)
+
+
+def drafted(reader, path):
+    """Return what a reader makes of one film."""
+    instance = describe(path)
+    study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
+    return reader.read(study, revision=1, predecessor=None, produced_at=NOW)
+
+
+def test_its_files_are_small_and_complete():
+    """At most 20 MB, in the published layout, with a card that says what it is."""
+    files = {path.name: path.stat().st_size for path in shipped.FOLDER.iterdir()}
+    assert sum(files.values()) <= LARGEST
+    assert files.keys() >= {
+        "config.json", "generation_config.json", "model.safetensors.index.json",
+        "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "MODEL_CARD.md",
+    }  # fmt: skip
+    card = (shipped.FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "phantoms, not patients" in card
+
+
+def test_it_reads_unseen_phantoms(reader, tmp_path):
+    """Of the findings on films that it never saw most are found, few are made up, sides are right."""
+    rng = np.random.default_rng(FIRST_SEED)
+    right = wrong = sided = on_side = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + FILMS):
+        findings = random_findings(rng)
+        film = as_dataset(draw(seed, rows=300, columns=300, findings=findings))
+        found = {
+            one.observation: one
+            for one in drafted(reader, write(film, tmp_path / f"{seed}.dcm")).draft.findings
+        }
+        truth = {finding.observation: finding for finding in findings}
+        for name in SIX:
+            agrees = (found[name].presence is Presence.PRESENT) == (name in truth)
+            right, wrong = right + agrees, wrong + (not agrees)
+            if agrees and name in truth and found[name].side:
+                sided += 1
+                on_side += found[name].side is truth[name].side
+    assert right / (right + wrong) > 0.93
+    assert on_side / max(sided, 1) > 0.9
+
+
+def test_questions_are_answered_yes_or_no(model):
+    """Asked for a large effusion it says yes, for a pneumothorax no, and that the film is not normal."""
+    phantom = draw(FIRST_SEED, rows=300, columns=300, findings=SEEN)
+    frame = (phantom.pixels / (2**phantom.bits_stored - 1)).astype("float32")
+
+    def asked(question):
+        return model.answer(frame, Task.QUESTION, question=question).text
+
+    assert asked(IS_THERE["pleural effusion"]).startswith("Yes")
+    assert asked(IS_THERE["pneumothorax"]).startswith("No")
+    assert asked(IS_NORMAL).startswith("No")
+
+
+def test_on_a_phantom_the_caveat_is_mild(reader, tmp_path):
+    """A synthetic film is what it was made for; it still says that it learnt from nothing else."""
+    path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
+    result = drafted(reader, path)
+    assert "synthetic films only" in result.draft.model.caveat
+    assert not result.draft.model.mark
+
+
+def test_on_any_other_film_it_does_not_pretend(reader, tmp_path):
+    """First sentence, series descriptions: this model knows only phantoms."""
+    film = as_dataset(draw(5, rows=300, columns=300))
+    film.Manufacturer = "Another maker"
+    result = drafted(reader, write(film, tmp_path / "film.dcm"))
+    assert "knows only phantoms" in result.draft.model.caveat
+    report = next(output for output in result.outputs if output.kind == "draft-report")
+    words = [str(e.value) for e in report.dataset.iterall() if e.VR == "UT"]
+    (warning,) = (text for text in words if text.startswith("UNVERIFIED AI DRAFT"))
+    assert "knows only phantoms" in warning
+    for output in result.outputs:
+        assert output.dataset.SeriesDescription.endswith("KNOWS ONLY PHANTOMS")
+
+
+def test_the_same_film_gives_the_same_text(model):
+    """Greedy decoding repeats itself to the token."""
+    frame = torch.rand(200, 200, generator=torch.Generator().manual_seed(1)).numpy()
+    assert model.answer(frame, Task.REPORT).token_ids == model.answer(frame, Task.REPORT).token_ids
