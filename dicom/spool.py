@@ -26,6 +26,7 @@ from dicom.study import Instance
 
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
+_META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
 _PIECES: Final = 512  # below IOV_MAX of every Linux
 _TEMPORARY: Final = "tmp"
 _LOCKS: Final = "locks"
@@ -277,18 +278,22 @@ class Spool:
 
     def _path(self, identity: Identity, digest: str) -> Path:
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
-        name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest[:16]}.dcm"
+        name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 folders that are there already: a folder for each study would have to be synced as well.
         return self.root / study[:2] / name
 
     def _place(self, incoming: Incoming, path: Path) -> bool:
-        wanted = incoming.path.stat().st_size
-        if path.exists() and path.stat().st_size == wanted:
+        """Return whether `path` is new; a film that lies there whole stays as it was acknowledged.
+
+        The file meta group tells who sent it, so two files of one data set differ in length.
+        """
+        new = not path.exists()
+        if not new and _data_set_size(path) == incoming.size:
             incoming.discard()
             return False
         self._rename(incoming.path, path)
         incoming.release()
-        return True
+        return new
 
     def _rename(self, source: Path, target: Path) -> None:
         for _ in range(_TRIES):
@@ -350,6 +355,14 @@ def file_meta(announced: Announced) -> bytes:
     )
     length = _element(0x0000, b"UL", struct.pack("<L", len(elements)))
     return bytes(128) + b"DICM" + length + elements
+
+
+def _data_set_size(path: Path) -> int:
+    """Return how many bytes follow the file meta group; less than none where it was cut short."""
+    with path.open("rb") as file:
+        start = file.read(_META_START + 4)
+    (length,) = struct.unpack("<L", start[_META_START:].ljust(4, b"\0"))
+    return path.stat().st_size - _META_START - 4 - int(length)
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

@@ -29,9 +29,9 @@ IDENTITY = Identity(
 )
 
 
-def keep(spool: Spool, content: bytes, identity: Identity = IDENTITY):
+def keep(spool: Spool, content: bytes, identity: Identity = IDENTITY, source_ae: str = "MODALITY"):
     """Receive `content` in two pieces and keep it."""
-    incoming = spool.receive(ANNOUNCED)
+    incoming = spool.receive(replace(ANNOUNCED, source_ae=source_ae))
     incoming.write(content[:3])
     incoming.write(content[3:])
     return spool.keep(incoming, identity)
@@ -106,8 +106,18 @@ def test_a_damaged_file_is_replaced_when_the_film_comes_again(spool):
     """A file that was cut short since does not count as the same film."""
     path = keep(spool, b"the whole film").instance.path
     path.write_bytes(path.read_bytes()[:-4])
-    assert keep(spool, b"the whole film").created
+    assert not keep(spool, b"the whole film").created
     assert path.read_bytes().endswith(b"the whole film")
+
+
+def test_the_same_film_from_another_sender_leaves_the_acknowledged_file(spool):
+    """Who sent it stands in the file meta group and changes its length: the film is the same."""
+    first = keep(spool, b"same bytes", source_ae="CR")
+    acknowledged = first.instance.path.read_bytes()
+    second = keep(spool, b"same bytes", source_ae="LONG_ROUTER")
+    assert not second.created
+    assert second.instance.path == first.instance.path
+    assert first.instance.path.read_bytes() == acknowledged
 
 
 def test_names_hold_nothing_that_a_sender_chose_but_a_uid(spool):
