@@ -1,14 +1,12 @@
 """A study becomes a draft and its objects: choose the film, ask the model, code the text, build.
 
-Knows no Celery and no database. Films are decoded and objects built by the calling thread; the model
-answers one caller after another. An engine that lets several share a step goes in behind
-`VisionLanguageModel.answer` and takes the lock away.
+Knows no Celery and no database. Films are decoded and objects built by the calling thread, while the
+engine's thread gives each of its callers' answers a token a step.
 """
 
 import contextlib
 import dataclasses
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,7 +32,8 @@ from workers.content import content, shown_prompt
 from workers.equipment import output_options, this_equipment
 from workers.indication import indication
 from workers.model import registry
-from workers.model.errors import Cancelled, ModelError
+from workers.model.engine import Engine
+from workers.model.errors import Cancelled, EngineStopped, ModelError
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
 from workers.scores import QUESTIONS
@@ -86,7 +85,6 @@ class Reader:
         )
         pixels = settings.reading.max_pixels
         self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
-        self._model_is_free = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -100,13 +98,14 @@ class Reader:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         with _reading_errors():
             folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
-            model = registry.load(
+            loaded = registry.load(
                 reading.model,
                 folder,
                 base=reading.base_model_dir,
                 device=reading.device,
                 dtype=reading.dtype,
             )
+            model = Engine(loaded, rows=reading.concurrency)
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             return cls(model, settings, this_equipment(settings))
@@ -200,19 +199,15 @@ class Reader:
         self, film: "_Film", reason: str, clock: "_Clock", cancelled: Callable[[], bool]
     ) -> Answer:
         task = Task.PAEDIATRIC_REPORT if film.child else Task.REPORT
-        with self._model_is_free:
-            clock.mark("wait")
-            if cancelled():
-                raise ReadingCancelled("the draft is no longer wanted")
-            answer = self._model.answer(
-                film.pixels,
-                task,
-                indication=reason,
-                questions=self._questions,
-                decoding=self._decoding,
-                cancelled=cancelled,
-            )
-        clock.mark("model")
+        answer = self._model.answer(
+            film.pixels,
+            task,
+            indication=reason,
+            questions=self._questions,
+            decoding=self._decoding,
+            cancelled=cancelled,
+        )
+        clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
         return answer
 
 
@@ -223,10 +218,12 @@ class _Clock:
         self.spent_ms: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def mark(self, name: str) -> None:
-        """Book the time since the last mark under `name`."""
+    def mark(self, name: str, *, waited_ms: float | None = None) -> None:
+        """Book the time since the last mark under `name`, what was waited of it under "wait"."""
         now = time.perf_counter()
-        self.spent_ms[name] = round((now - self._last) * 1000, 1)
+        if waited_ms is not None:
+            self.spent_ms["wait"] = round(waited_ms, 1)
+        self.spent_ms[name] = round((now - self._last) * 1000 - (waited_ms or 0.0), 1)
         self._last = now
 
 
@@ -280,6 +277,8 @@ def _reading_errors() -> Iterator[None]:
     except DicomError as error:
         kind = TransientReadingError if error.transient else PermanentReadingError
         raise kind(str(error)) from error
+    except EngineStopped as error:
+        raise TransientReadingError(str(error)) from None
     except ModelError as error:
         raise PermanentReadingError(str(error)) from error
     except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:

@@ -16,7 +16,7 @@ from dicom.report import DraftReport, Observation, Predecessor, Presence
 from dicom.study import Study
 from service.config import Reading, Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
-from workers.model.errors import GenerationError
+from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT
 from workers.reading import Drafted, NotAnalysed, Reader
@@ -146,7 +146,9 @@ def answered(reader, film, monkeypatch, text, **checkpoint):
 
     monkeypatch.setattr(reader._model, "answer", answer)
     monkeypatch.setattr(
-        reader._model, "checkpoint", dataclasses.replace(reader._model.checkpoint, **checkpoint)
+        reader._model.model,
+        "checkpoint",
+        dataclasses.replace(reader._model.checkpoint, **checkpoint),
     )
     return read(reader, study(film))
 
@@ -197,7 +199,7 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
     monkeypatch.setattr(reader._model, "answer", answer)
     assert "Cough" not in str(read(reader, study(path)).draft.to_json())
     told = dataclasses.replace(reader._model.checkpoint, takes_indication=True)
-    monkeypatch.setattr(reader._model, "checkpoint", told)
+    monkeypatch.setattr(reader._model.model, "checkpoint", told)
     draft = read(reader, study(path)).draft
     assert asked == ["", "Cough and fever"]
     assert draft.model.prompt == "indication: [indication]!"
@@ -213,7 +215,7 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
 def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, wanted, traits, count):
     """The setting decides; `auto` asks a model whose scores have been measured."""
     model, traits = reader._model, {"meaningless": False, **traits}
-    monkeypatch.setattr(model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
+    monkeypatch.setattr(model.model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
     asking = settings.model_copy(update={"reading": Reading(scores=wanted)})
     draft = read(Reader(model, asking, reader._equipment), study(film)).draft
     scores = [finding.score for finding in draft.findings if finding.score is not None]
@@ -265,7 +267,7 @@ def test_each_fault_says_whether_to_try_again(reader, film, monkeypatch, fault, 
     def fail(_):
         raise fault
 
-    monkeypatch.setattr(reader._model.network, "image_tokens", fail)
+    monkeypatch.setattr(reader._model.model.network, "image_tokens", fail)
     with pytest.raises(expected):
         read(reader, study(film))
 
@@ -290,22 +292,19 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
         Reader.from_settings(Settings(data_dir=tmp_path, reading=reading))
 
 
-def test_several_threads_share_the_model_one_at_a_time(reader, film, monkeypatch):
-    """Four threads read at once: four equal drafts, never two inside the model."""
-    inside, most, texts = [], [], []
-    original = reader._model.answer
+def test_several_threads_share_the_model(reader, film, monkeypatch):
+    """Four threads read at once: four equal drafts, and more than one answer in a step."""
+    network, texts, together = reader._model.model.network, [], []
+    original = network.llama.forward
 
-    def answer(*arguments, **rest):
-        inside.append(None)
-        most.append(len(inside))
-        said = original(*arguments, **rest)
-        inside.pop()
-        return said
+    def forward(embeds, *rest):
+        together.append(len(embeds))
+        return original(embeds, *rest)
 
     def one():
         texts.append(read(reader, study(film)).draft.findings_text)
 
-    monkeypatch.setattr(reader._model, "answer", answer)
+    monkeypatch.setattr(network.llama, "forward", forward)
     threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -313,4 +312,15 @@ def test_several_threads_share_the_model_one_at_a_time(reader, film, monkeypatch
         thread.join()
     assert len(texts) == 4
     assert len(set(texts)) == 1
-    assert max(most) == 1
+    assert max(together) == 2  # reading.concurrency
+
+
+def test_an_engine_that_stops_is_tried_again(reader, film, monkeypatch):
+    """What computes the answers has ended: another worker may give this one."""
+
+    def stopped(*_, **__):
+        raise EngineStopped("the engine has ended")
+
+    monkeypatch.setattr(reader._model, "answer", stopped)
+    with pytest.raises(TransientReadingError):
+        read(reader, study(film))

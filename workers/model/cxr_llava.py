@@ -29,8 +29,14 @@ class Network(Multimodal):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.language)
+        self._film_tokens = config.vision.tokens
         self.vision_tower = VisionTower(config.vision)
         self.mm_projector = nn.Linear(config.vision.width, config.language.hidden_size)
+
+    @property
+    def film_tokens(self) -> int:
+        """How many tokens the decoder is shown of a film."""
+        return self._film_tokens
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return [B, P, C], what the decoder is shown of films [B, 1, S, S]."""

@@ -65,6 +65,11 @@ class Network(Multimodal):
         self.vision_tower = ResNetTower(config.tower)
         self.mm_projector = nn.Linear(config.tower.output, config.language.hidden_size)
 
+    @property
+    def film_tokens(self) -> int:
+        """How many tokens the decoder is shown of a film."""
+        return 1
+
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return [B, 1, C], what the decoder is shown of films [B, 3, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))

@@ -4,6 +4,7 @@ ModelError
 ├── CheckpointError   the files are not the checkpoint that the loader was told to expect
 ├── DeviceError       the device is not there, or does not hold the model
 ├── GenerationError   the model computed something that is no text
+├── EngineStopped     what computes the answers has ended or hangs; another may give this one
 └── Cancelled         the caller no longer wants the answer
 """
 
@@ -22,6 +23,10 @@ class DeviceError(ModelError):
 
 class GenerationError(ModelError):
     """The model computed values that are no probabilities, or was asked for what it cannot do."""
+
+
+class EngineStopped(ModelError):
+    """The engine has ended, or the device has not answered for long; the question may be asked again."""
 
 
 class Cancelled(ModelError):

@@ -29,9 +29,43 @@ class KVCache:
         shape = (config.layers, rows, config.kv_heads, slots, config.head_dim)
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.slots = slots
         self._config = config
         self._rows = torch.arange(rows, device=device)[:, None]  # [B, 1], beside positions [B, T]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self.keys.shape[1]
+
+    @property
+    def slots(self) -> int:
+        """How many tokens a row can hold."""
+        return self.keys.shape[3]
+
+    def some(self, start: int, stop: int) -> "KVCache":
+        """Return the rows from `start` to before `stop` as a cache that shares their memory."""
+        part = object.__new__(KVCache)
+        part.keys, part.values = self.keys[:, start:stop], self.values[:, start:stop]
+        part._config, part._rows = self._config, self._rows[: stop - start]
+        return part
+
+    def resized(self, *, rows: int, slots: int) -> "KVCache":
+        """Return a larger cache that begins with what this one holds."""
+        keys = self.keys
+        other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
+        other.keys[:, : self.count, :, : self.slots] = keys
+        other.values[:, : self.count, :, : self.slots] = self.values
+        return other
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Overwrite the first `length` slots of row `target` by those of row `source`."""
+        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
+        self.values[:, target, :, :length] = self.values[:, source, :, :length]
+
+    def clear(self) -> None:
+        """Fill every slot with zeros: unseen slots may hold anything but values that are no numbers."""
+        self.keys.zero_()
+        self.values.zero_()
 
     def repeated(self, length: int, *, rows: int, slots: int) -> "KVCache":
         """Return another cache whose `rows` rows all begin with the first `length` slots of row 0."""

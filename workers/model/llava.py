@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -105,7 +105,7 @@ class Llava(ABC):
         lead = self.network.splice(ids[: ids.index(IMAGE_SENTINEL) + 1], films)
         passage = Passage(self.network, slots=len(lead))
         passage.read(lead)
-        return self._chances(passage, ids, films.shape[1], questions)
+        return self.chances_behind(passage.branch, ids, questions)
 
     @torch.inference_mode()
     def converse(
@@ -139,7 +139,7 @@ class Llava(ABC):
         passage = Passage(self.network, slots=len(embeds) + writing.decoding.max_new_tokens)
         first = passage.read(embeds)[-1]
         marks.append(time.perf_counter())
-        chances = self._chances(passage, ids, films.shape[1], questions)
+        chances = self.chances_behind(passage.branch, ids, questions)
         marks.append(time.perf_counter())
         generate.generate(first, passage.step, writing, cancelled)
         marks.append(time.perf_counter())
@@ -187,10 +187,22 @@ class Llava(ABC):
             raise GenerationError(f"the prompt of {length} tokens leaves no room for an answer")
         return dataclasses.replace(decoding, max_new_tokens=room)
 
-    def _chances(
-        self, passage: Passage, read: Sequence[int], film_tokens: int, questions: Sequence[str]
+    def chances_behind(
+        self,
+        branch: Callable[[int, Sequence[Sequence[int]]], list[Tensor]],
+        read: Sequence[int],
+        questions: Sequence[str],
     ) -> tuple[float, ...]:
-        """Return the chances of yes; `passage` has read the ids `read` up to the film at least."""
+        """Return the chances of yes for questions about a film that has been read.
+
+        Args:
+            branch: `Passage.branch` of a sequence that begins with the ids `read`.
+            read: The film's sentinel and all before it, at least.
+            questions: To be answered by yes or no.
+
+        Raises:
+            GenerationError: A question cannot be used, or the logits are not finite.
+        """
         if not questions:
             return ()
         lead = read.index(IMAGE_SENTINEL) + 1
@@ -205,13 +217,26 @@ class Llava(ABC):
                 rows.append(ids[lead:])
                 asked.append(len(prompt) - lead)
         # The last id is only predicted, never read.
-        behind = passage.branch(lead - 1 + film_tokens, [row[:-1] for row in rows])
+        behind = branch(lead - 1 + self.network.film_tokens, [row[:-1] for row in rows])
         weights = torch.stack(
             [_log_chance(*one) for one in zip(behind, rows, asked, strict=True)]
         ).view(-1, len(_YES_OR_NO))
         if not torch.isfinite(weights).all():
             raise GenerationError("the model computed logits that are not finite")
         return tuple(weights.softmax(-1)[:, 0].tolist())
+
+
+class Loader(Protocol):
+    """Loads one kind of model; each model's file has one.
+
+    A model whose files come without their language model takes its folder too, as `base`.
+    """
+
+    def __call__(
+        self, folder: Path, *, device: torch.device, dtype: torch.dtype, **apart: Path
+    ) -> Llava:
+        """Return the model of the checkpoint in `folder`, ready to answer."""
+        ...
 
 
 def _log_chance(logits: Tensor, ids: Sequence[int], asked: int) -> Tensor:

@@ -85,11 +85,17 @@ class Network(Multimodal):
 
     def __init__(self, config: RadConfig) -> None:
         super().__init__(config.language)
+        self._film_tokens = config.tower.tokens
         hidden = config.language.hidden_size
         self.vision_tower = Dinov2Tower(config.tower)
         self.mm_projector = nn.Sequential(
             nn.Linear(config.tower.width, hidden), nn.GELU(), nn.Linear(hidden, hidden)
         )
+
+    @property
+    def film_tokens(self) -> int:
+        """How many tokens the decoder is shown of a film."""
+        return self._film_tokens
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return [B, P, C], what the decoder is shown of films [B, 3, S, S]."""

@@ -23,6 +23,11 @@ class Multimodal(nn.Module):
         self.llama = LlamaDecoder(language)
         self.lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False)
 
+    @property
+    def film_tokens(self) -> int:
+        """How many tokens the decoder is shown of a film, P."""
+        raise NotImplementedError
+
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return [B, P, C], what the decoder is shown of normalised films [B, channels, S, S]."""
         raise NotImplementedError
@@ -88,13 +93,20 @@ class Passage:
                 not computed again.
             suffixes: Ids, of different numbers; they are read together.
         """
-        longest = max(map(len, suffixes))
-        cache = self._cache.repeated(length, rows=len(suffixes), slots=length + longest)
-        # What fills up a row stands behind its end, where nothing of it looks.
-        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in suffixes])
-        ids = ids.to(self._network.lm_head.weight.device)
-        positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
-        embeds = self._network.llama.embed_tokens(ids)
-        hidden = self._network.llama(embeds, positions, cache, length + longest)  # [Q, T, C]
-        logits = self._network.lm_head(hidden).float()
-        return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]
+        return branched(self._network, self._cache, length, suffixes)
+
+
+def branched(
+    network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Return what `Passage.branch` does, for the sequence in row 0 of a cache."""
+    longest = max(map(len, suffixes))
+    branches = cache.repeated(length, rows=len(suffixes), slots=length + longest)
+    # What fills up a row stands behind its end, where nothing of it looks.
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in suffixes])
+    ids = ids.to(network.lm_head.weight.device)
+    positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
+    embeds = network.llama.embed_tokens(ids)
+    hidden = network.llama(embeds, positions, branches, length + longest)  # [Q, T, C]
+    logits = network.lm_head(hidden).float()
+    return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]

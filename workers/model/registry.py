@@ -7,7 +7,8 @@ from typing import Final, cast
 import torch
 
 from workers.model.errors import CheckpointError
-from workers.model.vlm import Loader, VisionLanguageModel, torch_device
+from workers.model.llava import Llava, Loader
+from workers.model.vlm import torch_device
 
 # name -> the module whose `load` takes it; imported only when it is wanted.
 MODELS: Final = {
@@ -31,7 +32,7 @@ def load(
     base: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
-) -> VisionLanguageModel:
+) -> Llava:
     """Return the model called `name`, loaded from `folder` and ready to answer.
 
     Args:

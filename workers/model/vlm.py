@@ -1,11 +1,10 @@
 """The one interface of all models: a film and a task go in; text, ids and timings come out.
 
-An engine that batches answers of many callers goes in behind the same `answer`.
+`llava.Llava` has it for one caller at a time, `engine.Engine` for many.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -114,7 +113,7 @@ def never() -> bool:
 
 
 class VisionLanguageModel(Protocol):
-    """A model that reads films. `answer` is not safe for several threads at once."""
+    """A model that reads films."""
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -155,19 +154,6 @@ class VisionLanguageModel(Protocol):
         Raises:
             GenerationError: The film or a question cannot be used, or the logits are not finite.
         """
-        ...
-
-
-class Loader(Protocol):
-    """Loads one kind of model; each model's file has one.
-
-    A model whose files come without their language model takes its folder too, as `base`.
-    """
-
-    def __call__(
-        self, folder: Path, *, device: torch.device, dtype: torch.dtype, **apart: Path
-    ) -> VisionLanguageModel:
-        """Return the model of the checkpoint in `folder`, ready to answer."""
         ...
 
 

@@ -1,0 +1,333 @@
+"""One thread owns the model; the answers of many callers grow together, one token each a step.
+
+A caller prepares its film in its own thread, hands over an order and waits. The engine takes waiting
+orders into free rows between two steps, reads their films and prompts together, and gives each row back
+the moment its answer ends, so a long answer holds up nobody and a short one is not held up. Rows do not
+see each other: in float32 the greedy answer does not depend on who else is there.
+"""
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from workers.model import generate, preprocess
+from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
+from workers.model.generate import Writing
+from workers.model.language import KVCache
+from workers.model.llava import Llava
+from workers.model.multimodal import branched
+from workers.model.prompts import Task, Turn
+from workers.model.vlm import Answer, Checkpoint, Decoding, never
+
+PATIENCE: Final = 600.0  # seconds without a step
+_TOGETHER: Final = 4  # orders that are read at once: the others' next token waits for it
+_SLOTS: Final = 64  # a cache grows by so many tokens
+_TIMED: Final = ("wait", "vision", "prefill", "questions", "decode")
+_NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
+# What a device, a file that is mapped into memory, or a film can bring about.
+_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
+
+
+@dataclass(slots=True, eq=False)
+class _Order:
+    """One answer that is wanted.
+
+    Attributes:
+        length: Tokens of it that are in the cache.
+        marks: Times at which it was handed over, taken up, seen, read, asked.
+    """
+
+    pixels: Tensor
+    turns: Sequence[Turn]
+    ids: list[int]
+    questions: Sequence[str]
+    writing: Writing
+    cancelled: Callable[[], bool]
+    answer: "Future[Answer]" = field(default_factory=Future)
+    film: Tensor | None = None
+    length: int = 0
+    chances: tuple[float, ...] = ()
+    marks: list[float] = field(default_factory=lambda: [time.perf_counter()])
+
+    def fail(self, error: BaseException) -> None:
+        """End the order, unless it has ended."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def withdrawn(self) -> bool:
+        """Return whether the caller wants it no longer; then it has ended."""
+        if not self.cancelled():
+            return False
+        self.fail(Cancelled("the answer is no longer wanted"))
+        return True
+
+
+class Engine:
+    """A model that answers several callers at once; itself a `vlm.VisionLanguageModel`."""
+
+    def __init__(self, model: Llava, *, rows: int) -> None:
+        """Start the engine's thread.
+
+        Args:
+            model: Nobody else may use it from now on.
+            rows: Answers that grow together at most.
+        """
+        self.model = model
+        self._most = rows
+        self._room = rows
+        self._cache = model.network.cache(rows=1, slots=_SLOTS)
+        self._rows: list[_Order] = []
+        self._waiting: deque[_Order] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._steps = 0
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What is running."""
+        return self.model.checkpoint
+
+    def answer(
+        self,
+        frame: NDArray[np.float32],
+        task: Task,
+        *,
+        question: str = "",
+        indication: str = "",
+        questions: Sequence[str] = (),
+        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        cancelled: Callable[[], bool] = never,
+    ) -> Answer:
+        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`."""
+        start = time.perf_counter()
+        model = self.model
+        pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(frame)))
+        spent = (time.perf_counter() - start) * 1000
+        turns = model.chat(task, question, indication)
+        ids = model.prompt_ids(turns)
+        length = len(ids) - 1 + model.network.film_tokens
+        writing = Writing(model.bounded(decoding, ids, length), model.ends)
+        order = _Order(pixels, turns, ids, questions, writing, cancelled)
+        with self._changed:
+            if self._closed:
+                raise EngineStopped("the engine has ended")
+            self._waiting.append(order)
+            self._changed.notify()
+        said = self._awaited(order)
+        return replace(said, timings_ms={"preprocess": spent, **said.timings_ms})
+
+    def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
+        """Return the chances of yes; see `vlm.VisionLanguageModel.chances`."""
+        one = Decoding(max_new_tokens=1)
+        return self.answer(frame, Task.REPORT, questions=questions, decoding=one).chances
+
+    def close(self) -> None:
+        """End the thread; what is not finished is given up."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _awaited(self, order: _Order) -> Answer:
+        """Return the answer; where no step ends for long, the device hangs."""
+        while True:
+            steps = self._steps
+            try:
+                return order.answer.result(timeout=PATIENCE)
+            except TimeoutError:
+                if order.answer.done():
+                    raise
+                if self._steps == steps:
+                    raise EngineStopped("the device has not answered for long") from None
+
+    @torch.inference_mode()
+    def _run(self) -> None:
+        try:
+            while self._take():
+                self._step()
+                self._steps += 1
+        finally:
+            with self._changed:
+                self._closed = True
+            for order in (*self._rows, *self._waiting):
+                order.fail(EngineStopped("the engine has ended"))
+
+    def _take(self) -> bool:
+        """Let waiting orders in, at least one where nothing is under way; False when it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._waiting or self._rows)
+            if self._closed:
+                return False
+            count = min(len(self._waiting), _TOGETHER, self._room - len(self._rows))
+            taken = [self._waiting.popleft() for _ in range(count)]
+        wanted = [order for order in taken if not order.withdrawn()]
+        if wanted:
+            self._begin(wanted)
+        return True
+
+    def _begin(self, orders: list[_Order]) -> None:
+        """Read films and prompts of new orders; where memory is short, fewer at once, or later."""
+        before = len(self._rows)
+        try:
+            self._prefill(orders)
+        except _NO_MEMORY as error:
+            del self._rows[before:]
+            self._short(orders, error)
+        except _FAULTS as error:
+            del self._rows[before:]
+            self._drop(orders, before, error)
+
+    def _short(self, orders: list[_Order], error: BaseException) -> None:
+        if len(orders) > 1:
+            middle = len(orders) // 2
+            self._begin(orders[:middle])
+            self._begin(orders[middle:])
+        elif self._rows:
+            # What is under way fits; more does not, until something has ended.
+            self._room = len(self._rows)
+            with self._changed:
+                self._waiting.appendleft(orders[0])
+        else:
+            orders[0].fail(error)
+
+    def _prefill(self, orders: list[_Order]) -> None:
+        network, start = self.model.network, len(self._rows)
+        for order in orders:
+            del order.marks[1:]  # of a try for which memory was short
+        self._mark(orders)
+        films = network.image_tokens(
+            torch.cat([order.pixels for order in orders]).to(self.model.device)
+        )
+        self._mark(orders)
+        embeds = [
+            network.splice(order.ids, film[None]) for order, film in zip(orders, films, strict=True)
+        ]
+        lengths = [len(one) for one in embeds]
+        self._grow(orders, lengths)
+        rows = self._cache.some(start, start + len(orders))
+        # What fills up a row stands behind its end, where nothing of it looks.
+        padded = pad_sequence(embeds, batch_first=True)  # [B, T, C]
+        longest = padded.shape[1]
+        positions = torch.arange(longest, device=padded.device).expand(len(orders), -1)
+        hidden = network.llama(padded, positions, rows, longest)
+        ends = torch.tensor(lengths, device=padded.device) - 1
+        last = hidden[torch.arange(len(orders), device=padded.device), ends]
+        logits = network.lm_head(last).float()  # [B, V]
+        self._mark(orders)
+        for row, (order, film) in enumerate(zip(orders, films, strict=True)):
+            order.film, order.length = film, lengths[row]
+            order.chances = self._asked(order, rows.some(row, row + 1))
+        self._mark(orders)
+        self._rows += orders
+        self._extend(start, logits)
+
+    def _asked(self, order: _Order, row: KVCache) -> tuple[float, ...]:
+        def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
+            return branched(self.model.network, row, length, suffixes)
+
+        try:
+            return self.model.chances_behind(branch, order.ids, order.questions)
+        except ModelError as error:
+            order.fail(error)  # the others' questions are their own
+            return ()
+
+    def _grow(self, orders: Sequence[_Order], lengths: Sequence[int]) -> None:
+        """Make the cache large enough for these orders beside those under way."""
+        longest = max(
+            length + order.writing.decoding.max_new_tokens
+            for order, length in zip(orders, lengths, strict=True)
+        )
+        slots = max(self._cache.slots, -(-longest // _SLOTS) * _SLOTS)
+        rows = max(self._cache.count, len(self._rows) + len(orders))
+        if (rows, slots) != (self._cache.count, self._cache.slots):
+            self._cache = self._cache.resized(rows=rows, slots=slots)
+
+    def _step(self) -> None:
+        """Give every row its next token, and let go those that are finished or not wanted."""
+        for row in reversed(range(len(self._rows))):
+            if self._rows[row].answer.done() or self._rows[row].withdrawn():
+                self._leave(row)
+            elif self._rows[row].writing.done:
+                self._finish(self._rows[row])
+                self._leave(row)
+        if self._rows:
+            self._advance(0, len(self._rows))
+
+    def _advance(self, start: int, stop: int) -> None:
+        rows = self._rows[start:stop]
+        try:
+            logits = self._next_logits(rows, self._cache.some(start, stop))
+        except _NO_MEMORY as error:
+            if len(rows) == 1:
+                rows[0].fail(error)
+                return
+            middle = (start + stop) // 2
+            self._advance(start, middle)
+            self._advance(middle, stop)
+        except _FAULTS as error:
+            self._drop(rows, start, error)
+        else:
+            for order in rows:
+                order.length += 1
+            self._extend(start, logits)
+
+    def _next_logits(self, rows: Sequence[_Order], cache: KVCache) -> Tensor:
+        """Return [B, V], what follows the last id of each row."""
+        network = self.model.network
+        last = torch.tensor(
+            [[order.writing.ids[-1], order.length] for order in rows], device=self.model.device
+        )
+        embeds = network.llama.embed_tokens(last[:, :1])  # [B, 1, C]
+        in_sight = max(order.length for order in rows) + 1
+        hidden = network.llama(embeds, last[:, 1:], cache, in_sight)
+        logits: Tensor = network.lm_head(hidden[:, 0]).float()
+        return logits
+
+    def _extend(self, start: int, logits: Tensor) -> None:
+        rows = self._rows[start : start + len(logits)]
+        finite = generate.extend([order.writing for order in rows], logits)
+        for row, (order, good) in enumerate(zip(rows, finite, strict=True), start):
+            if not good:
+                fault = GenerationError("the model computed logits that are not finite")
+                self._drop([order], row, fault)
+
+    def _drop(self, orders: Sequence[_Order], start: int, error: BaseException) -> None:
+        # Zero times a value that is no number is none either: none may stay in an unseen slot.
+        self._cache.some(start, start + len(orders)).clear()
+        for order in orders:
+            order.fail(error)
+
+    def _leave(self, row: int) -> None:
+        """Take a row out; the last one moves into its place."""
+        last = self._rows.pop()
+        if row < len(self._rows):
+            self._cache.move(len(self._rows), row, last.length)
+            self._rows[row] = last
+        self._room = self._most if not self._rows else max(self._room, len(self._rows))
+
+    def _finish(self, order: _Order) -> None:
+        assert order.film is not None  # noqa: S101 - it was read before it was written about
+        said = self.model.finished(order.writing, order.turns, order.film[None])
+        order.marks.append(time.perf_counter())
+        spent = [(after - before) * 1000 for before, after in itertools.pairwise(order.marks)]
+        timings = dict(zip(_TIMED, spent, strict=True))
+        order.answer.set_result(replace(said, chances=order.chances, timings_ms=timings))
+
+    @staticmethod
+    def _mark(orders: Sequence[_Order]) -> None:
+        now = time.perf_counter()
+        for order in orders:
+            order.marks.append(now)
