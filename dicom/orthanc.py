@@ -44,6 +44,11 @@ class _BoundedClient(OrthancApiClient):
         response: requests.Response = super().post(endpoint, timeout=self._timeout, **kwargs)
         return response
 
+    def delete(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
+        """Return the response to a DELETE, within the timeout."""
+        response: requests.Response = super().delete(endpoint, timeout=self._timeout, **kwargs)
+        return response
+
     def _translate_exception(self, request_exception: Exception, url: str) -> NoReturn:
         del url
         raise request_exception
@@ -105,6 +110,24 @@ class OrthancDestination:
             raise DestinationRejected(
                 f"{self._where} answers, but not as an Orthanc: check its url"
             )
+
+    def remove(self, sop_instance_uids: Sequence[str]) -> int:
+        """Remove these instances, none of which it holds any more when this returns.
+
+        Returns:
+            How many it held.
+
+        Raises:
+            DestinationUnavailable: It did not answer; remove all again later.
+            DestinationRejected: It refuses.
+        """
+        removed = 0
+        for uid in sop_instance_uids:
+            with self._told():
+                for identifier in self._client.lookup(needle=uid, filter="Instance"):
+                    self._client.delete(f"instances/{identifier}")
+                    removed += 1
+        return removed
 
     def _compare(self, item: EncodedObject) -> None:
         with self._told():

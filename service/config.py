@@ -233,6 +233,11 @@ class OrthancDestination(_Destination):
     """An Orthanc, by its REST API."""
 
     kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
+    may_remove: bool = Field(
+        False,
+        description="It is ours: superseded results are removed from it once the new ones are "
+        "confirmed, withdrawn ones by `wetread recall`.",
+    )
     url: HttpRoot = Field(description="Root of its REST API.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")

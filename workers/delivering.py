@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dicom.errors import DestinationRejected
+from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
 from service.config import Settings
 from service.destinations import encoded_object
@@ -14,6 +15,7 @@ from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.store import Store
 from workers.lease import Lease, insist
+from workers.superseding import remove_superseded, removers
 from workers.verdict import backoff, code, may_pass, sentence, where
 
 log = get_logger(__name__)
@@ -50,6 +52,7 @@ class Delivering:
         self._store = store
         self._settings = settings
         self._destinations = destinations
+        self._removers = removers(settings, destinations)
         self._owner = owner
         self._stop = stop
         self._limits = {each.name: each.max_in_flight for each in settings.destinations}
@@ -93,12 +96,22 @@ class Delivering:
             destination.send(objects)
             destination.verify(objects)
             state = insist(lambda: self._store.confirm_delivery(delivery.id, delivery.fence), lease)
+        archive = self._removers.get(delivery.destination)
+        if archive is not None:
+            self._remove_superseded(archive, delivery)
         log.info(
             "delivered",
             job_id=delivery.job_id,
             destination=delivery.destination,
             state=state.value,
         )
+
+    def _remove_superseded(self, archive: OrthancDestination, delivery: Delivery) -> None:
+        try:
+            remove_superseded(self._store, archive, delivery)
+        except StoreError as error:
+            # The delivery is confirmed, whatever becomes of the tidying.
+            log.warning("superseded_not_noted", job_id=delivery.job_id, reason=str(error))
 
     def _destination(self, name: str) -> Destination:
         try:

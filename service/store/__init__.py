@@ -8,6 +8,7 @@ from service.store.arrivals import Arrivals
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.ledger import Ledger
+from service.store.notes import Notes
 from service.store.queries import Queries
 from service.store.scheduling import Scheduling
 from service.store.upkeep import Upkeep
@@ -16,7 +17,7 @@ from service.store.wishes import Wishes
 __all__ = ["Store"]
 
 
-class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Ledger):
+class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Notes, Ledger):
     """The database of one service; safe to share among threads, one for each process.
 
     Every method is one transaction and raises `StoreUnavailable` when the database is away, locked

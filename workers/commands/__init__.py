@@ -7,6 +7,7 @@ COMMANDS = {
     "label": ("workers.commands.label:label", "Say what a report says of each finding."),
     "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
     "read": ("workers.commands.read:read", "Read DICOM files without any server."),
+    "recall": ("workers.commands.recall:recall", "Withdraw every draft of one model."),
     "train-demo": (
         "workers.commands.train_demo:train_demo",
         "Train the demo model on synthetic films, on the CPU.",

@@ -1,0 +1,216 @@
+"""Every draft of one model version is withdrawn wherever it went: removed, or marked.
+
+    plan(...)  -> what would be done, one line for each draft and destination; changes nothing
+    Recall.run -> does it, line by line; doing it again does what is left
+
+An archive of ours (`may_remove`) loses the draft's objects; any other destination gets a notice that
+the draft is withdrawn. What still waits to be sent is not sent any more.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from dicom.errors import DicomError
+from dicom.header import read_header
+from dicom.orthanc import OrthancDestination
+from dicom.outputs import encode
+from dicom.pacs import Destination, EncodedObject
+from dicom.result_header import Equipment
+from dicom.spool import write_durably
+from dicom.withdrawn import Withdrawal, withdrawal_notice
+from service.config import OrthancDestination as OrthancSettings
+from service.config import Settings
+from service.jobs import Action, DeliveryState, IllegalTransition, allowed
+from service.records import Delivery, Job, ResultObject
+from service.store import Store
+
+
+class Way(StrEnum):
+    """How a draft is withdrawn from one destination."""
+
+    REMOVE = "remove"
+    MARK = "mark"
+    CANCEL = "cancel"  # it has not arrived yet: it will not be sent
+    BY_HAND = "by hand"  # the destination is gone from the settings, or our copy from the disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One draft at one destination.
+
+    Attributes:
+        done: What was done, or why not, a sentence; empty in a plan.
+        failed: It was tried and did not work.
+    """
+
+    job: Job
+    destination: str
+    way: Way
+    done: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be withdrawn.
+
+    Attributes:
+        since: Of the drafts' own time, aware.
+        version: Only of this version of the model; of any when None.
+        reason: For the history and for the notices.
+        actor: Who wants it.
+    """
+
+    model: str
+    since: datetime
+    version: str | None
+    reason: str
+    actor: str
+
+
+def plan(store: Store, settings: Settings, order: Order) -> list[Step]:
+    """Return what withdrawing would do, the oldest draft first; changes nothing.
+
+    Raises:
+        StoreError: The database is away.
+    """
+    return [
+        Step(job=job, destination=delivery.destination, way=_way(store, settings, delivery))
+        for job in store.drafts_since(order.model, order.since, order.version)
+        for delivery in store.deliveries(job.id)
+        if delivery.state is not DeliveryState.CANCELED
+    ]
+
+
+def _way(store: Store, settings: Settings, delivery: Delivery) -> Way:
+    if delivery.state is not DeliveryState.CONFIRMED:
+        return Way.CANCEL
+    configured = {each.name: each for each in settings.destinations}
+    target = configured.get(delivery.destination)
+    if target is None:
+        return Way.BY_HAND
+    if isinstance(target, OrthancSettings) and target.may_remove:
+        return Way.REMOVE
+    report = _report(store, delivery.job_id)
+    return Way.MARK if report is not None and report.path.exists() else Way.BY_HAND
+
+
+def _report(store: Store, job_id: str) -> ResultObject | None:
+    found = [item for item in store.objects(job_id) if item.kind == "draft-report"]
+    return found[0] if found else None
+
+
+class Recall:
+    """Carries out a plan."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        destinations: Mapping[str, Destination],
+        equipment: Callable[[], Equipment],
+        order: Order,
+    ) -> None:
+        """Take the store, the settings, where results go, this installation, and what is wanted."""
+        self._store = store
+        self._settings = settings
+        self._destinations = destinations
+        self._equipment = equipment
+        self._order = order
+
+    def run(self, steps: list[Step]) -> Iterator[Step]:
+        """Yield each step with what came of it; a step that fails does not stop the others.
+
+        Raises:
+            StoreError: The database is away; run it again.
+        """
+        marked: set[str] = set()
+        for step in steps:
+            done = self._carried_out(step)
+            if step.job.id not in marked:
+                words = f"Withdrawn: {self._order.reason}"
+                self._store.mark_recalled(step.job.id, self._order.actor, words)
+                marked.add(step.job.id)
+            line = f"{step.destination}: {done.done}"
+            self._store.note(step.job.id, "recall_destination", self._order.actor, line)
+            yield done
+
+    def _carried_out(self, step: Step) -> Step:
+        try:
+            words = self._do(step)
+        except (DicomError, OSError) as error:
+            return replace(step, done=f"failed: {error}", failed=True)
+        return replace(step, done=words, failed=step.way is Way.BY_HAND)
+
+    def _do(self, step: Step) -> str:
+        match step.way:
+            case Way.REMOVE:
+                return self._remove(step)
+            case Way.MARK:
+                return self._mark(step)
+            case Way.CANCEL:
+                return self._cancel(step)
+            case Way.BY_HAND:
+                uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
+                return f"a person must withdraw {', '.join(uids) or 'it'} there"
+
+    def _remove(self, step: Step) -> str:
+        archive = self._destinations[step.destination]
+        if not isinstance(archive, OrthancDestination):
+            return "nothing can be removed there"
+        uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
+        return f"{archive.remove(uids)} object(s) removed"
+
+    def _cancel(self, step: Step) -> str:
+        job = self._store.job(step.job.id)
+        if Action.CANCEL not in allowed(job.state):
+            return f"not sent: the job is {job.state}"
+        try:
+            self._store.cancel(job.id, self._order.actor, f"Withdrawn: {self._order.reason}")
+        except IllegalTransition as error:
+            return f"look again: {error}"
+        return "not sent any more"
+
+    def _mark(self, step: Step) -> str:
+        notice = self._notice(step.job)
+        destination = self._destinations[step.destination]
+        destination.send([notice])
+        destination.verify([notice])
+        return f"notice {notice.sop_instance_uid} is there, read back"
+
+    def _notice(self, job: Job) -> EncodedObject:
+        """Return the notice of a job's draft, written once: every destination gets the same bytes."""
+        report = _report(self._store, job.id)
+        if report is None or job.draft is None:
+            raise FileNotFoundError("the job has no draft report")
+        path = self._settings.outbox_dir.absolute() / job.id / "withdrawn.dcm"
+        if not path.exists():
+            self._write_notice(job, report, path)
+        header = read_header(path)
+        return EncodedObject(
+            sop_class_uid=str(header.SOPClassUID),
+            sop_instance_uid=str(header.SOPInstanceUID),
+            series_instance_uid=str(header.SeriesInstanceUID),
+            study_instance_uid=str(header.StudyInstanceUID),
+            path=path,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+    def _write_notice(self, job: Job, report: ResultObject, path: Path) -> None:
+        predecessor = self._store.predecessor(job)
+        if predecessor is None or job.draft is None:
+            raise FileNotFoundError("the job has no draft report")
+        withdrawal = Withdrawal(
+            study_instance_uid=job.study_instance_uid,
+            draft=predecessor,
+            model=f"{job.draft.model.name} {job.draft.model.version}",
+            reason=self._order.reason,
+            revision=job.revision,
+            withdrawn_at=self._store.now().replace(microsecond=0),
+        )
+        output = withdrawal_notice(withdrawal, read_header(report.path), self._equipment())
+        write_durably(path, encode(output))

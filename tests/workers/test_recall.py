@@ -1,0 +1,258 @@
+"""Drafts leave again: superseded ones from an archive of ours, withdrawn ones from everywhere."""
+
+import shutil
+import subprocess
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pydicom import dcmread
+
+from dicom.files import describe
+from dicom.gate import faults
+from dicom.outputs import Equipment, build
+from dicom.phantom import as_dataset, draw, write
+from dicom.report import DraftReport, ModelIdentity, SourceImage
+from service.config import load_settings
+from service.destinations import destinations
+from service.jobs import DeliveryState, IllegalTransition, JobState
+from service.recall import Order, Recall, Way, plan
+from workers.commands.recall import recall as command
+from workers.delivering import Delivering
+from workers.outbox import write_outputs
+
+EQUIPMENT = Equipment(device_uid="2.25.9", software_version="0.1.0")
+
+
+class Site:
+    """A store, an Orthanc of ours, a folder, and drafts that have been delivered to them."""
+
+    def __init__(self, store, folder, orthanc, *, may_remove=True):
+        self.store = store
+        self.folder = folder
+        self.orthanc = orthanc
+        self.settings = load_settings(
+            data_dir=folder / "data",
+            destinations=[
+                {"kind": "orthanc", "name": "ours", "url": orthanc.url, "may_remove": may_remove},
+                {"kind": "folder", "name": "other", "path": str(folder / "other")},
+            ],
+        )
+        self.destinations = destinations(self.settings)
+
+    def arrive(self, seed):
+        """Let a film of the study `seed` arrive; return its path."""
+        film = as_dataset(draw(seed, rows=128, columns=112))
+        path = write(film, self.folder / f"{seed}.dcm")
+        instance = describe(path)
+        self.store.add_instance(instance, calling_ae="M", association_id="A", eligible=True)
+        return path
+
+    def drafted(self, seed, *, version="1", forced=False):
+        """Return a DRAFTED job of the study `seed`, not yet delivered."""
+        film = dcmread(self.arrive(seed))
+        job = self.store.schedule(
+            film.StudyInstanceUID,
+            model="tiny",
+            version=version,
+            actor="t",
+            reason="Released.",
+            force=forced,
+        )
+        job = self.store.claim_reading(job.id, "reader", 60)
+        draft = DraftReport(
+            study_instance_uid=film.StudyInstanceUID,
+            source=SourceImage(
+                sop_instance_uid=film.SOPInstanceUID,
+                sop_class_uid=film.SOPClassUID,
+                series_instance_uid=film.SeriesInstanceUID,
+                rows=128,
+                columns=112,
+            ),
+            revision=job.revision,
+            produced_at=job.produced_at,
+            findings_text=("Clear.",),
+            model=ModelIdentity(name="Tiny model", version=version, weights_sha256="0" * 64),
+        )
+        outputs = build(draft, film, np.zeros((128, 112), np.float32), EQUIPMENT)
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs)
+        return self.store.draft(job.id, job.fence, draft, objects, ["ours", "other"])
+
+    def deliver(self, job):
+        """Send what is due of the job."""
+        sender = Delivering(
+            self.store, self.settings, self.destinations, "sender", threading.Event()
+        )
+        for claim in sender.claims(job.id):
+            sender.work(claim)
+        return self.store.job(job.id)
+
+    def held(self, job):
+        """Return how many of the job's objects the Orthanc holds."""
+        uids = [item.sop_instance_uid for item in self.store.objects(job.id)]
+        lookup = f"{self.orthanc.url}/tools/lookup"
+        return sum(bool(httpx.post(lookup, content=uid).json()) for uid in uids)
+
+    def order(self, **changes):
+        """Return the order to withdraw the model since yesterday."""
+        since = self.store.now() - timedelta(days=1)
+        wanted = Order(model="tiny", since=since, version=None, reason="It errs.", actor="Ann")
+        return replace(wanted, **changes)
+
+    def recall(self, order):
+        """Carry an order out; return what came of it."""
+        work = Recall(self.store, self.settings, self.destinations, lambda: EQUIPMENT, order)
+        return list(work.run(plan(self.store, self.settings, order)))
+
+
+@pytest.fixture
+def site(store, tmp_path, orthanc):
+    """A site on each kind of database."""
+    return Site(store, tmp_path, orthanc)
+
+
+def actions(store, job):
+    """The actions in the job's history."""
+    return [event.action for event in store.events(job.id)]
+
+
+def test_a_superseded_draft_goes_once_the_new_one_is_confirmed(site, store):
+    """Before the new draft's confirmation nothing goes; then the old one from our archive only."""
+    first = site.deliver(site.drafted(21))
+    assert (first.state, site.held(first)) == (JobState.COMPLETED, 4)
+    second = site.drafted(21, forced=True)
+    assert site.held(first) == 4
+    site.deliver(second)
+    assert (site.held(first), site.held(second)) == (0, 4)
+    note = store.events(first.id)[-1]
+    assert note.action == "remove_superseded"
+    assert note.reason.startswith("ours: 4 object(s) removed, superseded by job")
+    assert len(list((site.folder / "other").rglob("*.dcm"))) == 8
+
+
+def test_without_leave_a_superseded_draft_stays(store, tmp_path, orthanc):
+    """By default nothing is removed from any archive."""
+    site = Site(store, tmp_path, orthanc, may_remove=False)
+    first = site.deliver(site.drafted(22))
+    site.deliver(site.drafted(22, forced=True))
+    assert site.held(first) == 4
+    assert "remove_superseded" not in actions(store, first)
+
+
+def test_a_plan_changes_nothing(site, store):
+    """The plan names what would happen to each draft at each destination."""
+    sent, waiting = site.deliver(site.drafted(23)), site.drafted(24)
+    before = store.version()
+    steps = plan(store, site.settings, site.order())
+    ways = {(step.job.id, step.destination): step.way for step in steps}
+    assert ways == {
+        (sent.id, "ours"): Way.REMOVE,
+        (sent.id, "other"): Way.MARK,
+        (waiting.id, "ours"): Way.CANCEL,
+        (waiting.id, "other"): Way.CANCEL,
+    }
+    assert (store.version(), site.held(sent)) == (before, 4)
+
+
+def test_only_the_named_model_version_and_time_are_withdrawn(site, store, clock):
+    """Other versions, other models and older drafts are left alone."""
+    site.drafted(25)
+    site.drafted(26, version="2")
+    assert len(plan(store, site.settings, site.order())) == 4
+    assert len(plan(store, site.settings, site.order(version="2"))) == 2
+    assert len(plan(store, site.settings, site.order(model="Tiny model", version="1"))) == 2
+    assert plan(store, site.settings, site.order(model="other")) == []
+    later = site.order(since=clock.move(60))
+    assert plan(store, site.settings, later) == []
+
+
+def test_withdrawing_removes_marks_and_stops(site, store):
+    """Our archive loses the draft, the other has a valid notice, what waited is not sent."""
+    sent, waiting = site.deliver(site.drafted(27)), site.drafted(28)
+    done = site.recall(site.order())
+    assert not [step for step in done if step.failed]
+    assert site.held(sent) == 0
+    found = [dcmread(path) for path in (site.folder / "other").rglob("*.dcm")]
+    (notice,) = [each for each in found if "WITHDRAWN" in each.SeriesDescription]
+    for job in (sent, waiting):
+        after = store.job(job.id)
+        assert (after.reason_code, after.reason) == ("RECALLED", "Withdrawn: It errs.")
+        assert "recall" in actions(store, job)
+    assert notice.StudyInstanceUID == sent.study_instance_uid
+    states = {each.state for each in store.deliveries(waiting.id)}
+    assert states == {DeliveryState.CANCELED}
+    assert site.held(waiting) == 0
+
+
+def test_the_notice_is_valid_and_names_the_draft(site, store, tmp_path):
+    """It says not to use the draft, names it as predecessor, and validators find no error."""
+    sent = site.deliver(site.drafted(29))
+    site.recall(site.order())
+    path = site.settings.outbox_dir / sent.id / "withdrawn.dcm"
+    document = dcmread(path)
+    assert faults(document, dcmread(tmp_path / "29.dcm")) == ()
+    assert document.SeriesDescription.startswith("AI DRAFT WITHDRAWN - DO NOT USE")
+    words = [str(each.value) for each in document.iterall() if each.keyword == "TextValue"]
+    assert "Why the draft is withdrawn: It errs." in words
+    reference = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    draft = store.predecessor(sent)
+    uid = reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert uid == draft.sop_instance_uid
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy is not installed")
+    found = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, timeout=60)
+    assert (found.returncode, "Error" in found.stderr) == (0, False), found.stderr
+
+
+def test_doing_it_again_changes_nothing_more(site):
+    """The second run finds nothing to remove and sends the same notice."""
+    sent = site.deliver(site.drafted(30))
+    site.recall(site.order())
+    notice = (site.settings.outbox_dir / sent.id / "withdrawn.dcm").read_bytes()
+    done = site.recall(site.order())
+    assert not [step for step in done if step.failed]
+    assert (site.settings.outbox_dir / sent.id / "withdrawn.dcm").read_bytes() == notice
+    assert "ours" in [step.destination for step in done if step.done.startswith("0 object(s)")]
+
+
+def test_a_withdrawn_draft_is_not_sent_again(site, store):
+    """A person who tries it again is told why not."""
+    waiting = site.drafted(31)
+    site.recall(site.order())
+    with pytest.raises(IllegalTransition, match="withdrawn"):
+        store.retry(waiting.id, "Ann")
+
+
+def test_what_cannot_be_reached_is_said_and_the_rest_is_done(store, tmp_path, orthanc):
+    """An archive that is away fails its line only; a copy that is gone is left to a person."""
+    site = Site(store, tmp_path, orthanc)
+    sent = site.deliver(site.drafted(32))
+    (site.settings.outbox_dir / sent.id / "1" / "draft-report.dcm").unlink()
+    away = load_settings(
+        data_dir=tmp_path / "data",
+        destinations=[
+            {"kind": "orthanc", "name": "ours", "url": "http://127.0.0.1:1", "may_remove": True},
+            {"kind": "folder", "name": "other", "path": str(tmp_path / "other")},
+        ],
+    )
+    site.settings, site.destinations = away, destinations(away)
+    done = {step.destination: step for step in site.recall(site.order())}
+    assert done["ours"].failed
+    assert done["ours"].done.startswith("failed: ours (Orthanc at")
+    assert (done["other"].way, done["other"].failed) == (Way.BY_HAND, True)
+
+
+def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, database_url):
+    """Without --apply nothing is done; with it a reason is asked for."""
+    monkeypatch.setenv("WETREAD_DATABASE__URL", database_url)
+    monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
+    arguments = ["--model", "tiny", "--since", "2026-01-01"]
+    shown = CliRunner().invoke(command, arguments)
+    assert (shown.exit_code, "no drafts" in shown.output) == (0, True), shown.output
+    refused = CliRunner().invoke(command, [*arguments, "--apply"])
+    assert refused.exit_code == 2
+    assert "--reason" in refused.output
