@@ -11,6 +11,7 @@ from service.models import DeliveryRow, InstanceRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Change, Moves, changed_rows
+from service.store.notes import RECALLED
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -51,7 +52,8 @@ class Wishes(Moves):
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has not ended, has been delivered, or its files were removed.
+            IllegalTransition: It has not ended, has been delivered, was withdrawn, or its files were
+                removed.
         """
         with self._writing() as session:
             row = self._row(session, job_id)
@@ -59,6 +61,10 @@ class Wishes(Moves):
             gone = row.removed_at is not None
             if gone and not self._has_films(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
+            if row.reason_code == RECALLED:
+                raise IllegalTransition(
+                    "the draft of this job was withdrawn: have the study read anew"
+                )
             redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
             values = _AFRESH | {"removed_at": None}
             if row.draft is None:
