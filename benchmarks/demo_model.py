@@ -13,6 +13,8 @@ import dataclasses
 import json
 import tempfile
 import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,7 @@ SIDED = (
     Observation.PLEURAL_EFFUSION,
     Observation.PNEUMOTHORAX,
 )
+CHUNK = 50
 BINS = np.linspace(0, 1, 11)
 
 
@@ -102,6 +105,34 @@ def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
     tally.chances.append(chances(model, frame))
     tally.normal.append(not truth)
     tally.tokens += len(answer.token_ids)
+
+
+def read_all(task: tuple[Path, int | None, tuple[int, ...]]) -> Tally:
+    """Read the films of some seeds, in a process of its own."""
+    where, size, seeds = task
+    torch.set_num_threads(1)
+    model = cxr_llava.load(where, device=torch.device("cpu"), dtype=torch.float32)
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in seeds:
+            one = plan(seed)
+            if size:
+                one = dataclasses.replace(one, rows=size, columns=size)
+            read(model, one, Path(folder), tally)
+    return tally
+
+
+def merged(parts: Iterable[Tally]) -> Tally:
+    """Return all rows as one, in order."""
+    total = Tally()
+    for part in parts:
+        total.said += part.said
+        total.true += part.true
+        total.sides += part.sides
+        total.chances += part.chances
+        total.normal += part.normal
+        total.tokens += part.tokens
+    return total
 
 
 def scores(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -174,17 +205,17 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=shipped.FOLDER)
     parser.add_argument("--first-seed", type=int, default=900_000_000)
     parser.add_argument("--size", type=int, help="rows and columns of every film")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
-    torch.set_num_threads(2)
-    model = cxr_llava.load(options.model, device=torch.device("cpu"), dtype=torch.float32)
-    tally, begun = Tally(), time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(options.first_seed, options.first_seed + options.films):
-            one = plan(seed)
-            if options.size:
-                one = dataclasses.replace(one, rows=options.size, columns=options.size)
-            read(model, one, Path(folder), tally)
+    begun = time.monotonic()
+    seeds = range(options.first_seed, options.first_seed + options.films)
+    tasks = [
+        (options.model, options.size, tuple(seeds[n : n + CHUNK]))
+        for n in range(0, len(seeds), CHUNK)
+    ]
+    with ProcessPoolExecutor(options.processes) as pool:
+        tally = merged(pool.map(read_all, tasks))
     print(table(tally, time.monotonic() - begun))
     if options.json:
         options.json.write_text(json.dumps(results(tally), indent=2))
