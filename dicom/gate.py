@@ -127,17 +127,31 @@ class Fault:
     reason: str
 
 
+class FailedGate(InvalidOutput):
+    """A result of ours breaks rules; it is kept for a person to look at and does not leave.
+
+    Attributes:
+        dataset: The result.
+        faults: Every rule that it breaks.
+    """
+
+    def __init__(self, dataset: Dataset, found: tuple[Fault, ...]) -> None:
+        reasons = "; ".join(fault.reason for fault in found[:5])
+        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        super().__init__(f"the result breaks {len(found)} rule(s): {reasons}{more}")
+        self.dataset = dataset
+        self.faults = found
+
+
 def check(dataset: Dataset, source: Dataset | None = None) -> None:
     """Make sure that `dataset` may leave.
 
     Raises:
-        InvalidOutput: It breaks a rule; the message names the first five.
+        FailedGate: It breaks a rule; the message names the first five.
     """
     found = faults(dataset, source)
     if found:
-        reasons = "; ".join(fault.reason for fault in found[:5])
-        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-        raise InvalidOutput(f"the result breaks {len(found)} rule(s): {reasons}{more}")
+        raise FailedGate(dataset, found)
 
 
 def faults(dataset: Dataset, source: Dataset | None = None) -> tuple[Fault, ...]:

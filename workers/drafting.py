@@ -23,6 +23,7 @@ from service.store import Store
 from workers.lease import Lease, insist
 from workers.notice import notice, told_to
 from workers.outbox import write_outputs, write_sidecar
+from workers.quarantine import quarantine
 from workers.reading import Drafted, NotAnalysed
 from workers.verdict import backoff, code, may_pass, sentence, where
 
@@ -179,6 +180,7 @@ class Drafting:
             words = "Its worker was stopped."
             self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
             return
+        quarantine(self._settings.outbox_dir.absolute() / job.id / "quarantine", error)
         words = sentence(error)
         log.error("reading_failed", job_id=job.id, error=code(error), reason=words, at=where(error))
         if may_pass(error) and job.attempts < self._settings.reading.max_attempts:
