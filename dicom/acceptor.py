@@ -19,6 +19,7 @@ from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
@@ -143,9 +144,11 @@ class IncomingConnection(RequestHandler):
         association.dimse = StreamingDIMSE(association, self._hooks)
         association.dul.event_queue.queue.clear()
         association.dul.socket = PlainSocket(association, client_socket=self.request)
-        # pynetdicom makes the object itself; only its method can be exchanged.
+        # pynetdicom makes the objects itself; only their methods can be exchanged.
         run = partial(run_to_the_end, association.run, association, self._hooks)
         association.run = run  # type: ignore[method-assign]
+        upper_layer = partial(_run_upper_layer, association.dul.run, association)
+        association.dul.run = upper_layer  # type: ignore[method-assign]
         # What is durable was acknowledged; a process that stops need not wait for dead peers.
         association.daemon = association.dul.daemon = True
         return association
@@ -227,6 +230,16 @@ class DatasetStream(BytesIO):
         view = memoryview(fragment)
         self.incoming.write(view)
         return view.nbytes
+
+
+def _run_upper_layer(run: Callable[[], None], association: Association) -> None:
+    """Run pynetdicom's upper layer; what it does not understand ends it, and so the association."""
+    try:
+        run()
+    except (InvalidEventError, *PYDICOM_ERRORS) as error:
+        # The words of the error may quote what the peer sent.
+        caller, name = association.requestor.ae_title, type(error).__name__
+        LOGGER.warning("association ended: %s sent what is no PDU (%s)", caller, name)
 
 
 def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hooks) -> None:

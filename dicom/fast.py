@@ -25,6 +25,7 @@ import pynetdicom
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 
 from dicom.acceptor import (
     MAXIMUM_COMMAND,
@@ -35,6 +36,7 @@ from dicom.acceptor import (
     StreamingDIMSE,
     run_to_the_end,
 )
+from dicom.header import PYDICOM_ERRORS
 from dicom.spool import Announced, Incoming
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -130,6 +132,12 @@ class BufferedSocket(PlainSocket):
                     if not connection.recv_into(self.view):
                         break
         self.close()
+
+    def close(self) -> None:
+        """Close it; an association that is over keeps no buffer until it is collected."""
+        super().close()
+        self.low = self.high = 0
+        self.view = memoryview(b"")
 
     def put_back(self, header: bytes) -> None:
         """Let the next reader begin with `header`."""
@@ -309,7 +317,15 @@ class InlineDUL(DULServiceProvider):
         elif self.wire.wait(seconds):
             self._read_pdu_data()
         while not self.event_queue.empty() and not self._kill_thread:
-            self.state_machine.do_action(self.event_queue.get(block=False))
+            try:
+                self.state_machine.do_action(self.event_queue.get(block=False))
+            except (InvalidEventError, *PYDICOM_ERRORS) as error:
+                # The words of the error may quote what the peer sent.
+                caller = self.assoc.requestor.ae_title
+                name = type(error).__name__
+                LOGGER.warning("association ended: %s sent what is no PDU (%s)", caller, name)
+                self.wire.say_goodbye()
+                self._kill_thread = True
 
     def serve_store(self) -> bool:
         """Serve one C-STORE request if one comes next; return False when something else does.
