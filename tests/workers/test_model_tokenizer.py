@@ -70,3 +70,12 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
         (tmp_path / "tokenizer.model").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"tokenizer\.model"):
         Tokenizer.from_folder(tmp_path)
+
+
+def test_ids_without_a_spelling_are_left_out(model):
+    """A model with a padded vocabulary may say an id that its tokenizer does not have."""
+    tokenizer = Tokenizer(model, legacy=False, add_bos=True)
+    ids = tokenizer.encode("No effusion.")
+    beyond = [*ids, tokenizer.vocab_size, 31999]
+    assert tokenizer.decode(beyond) == "No effusion."
+    assert tokenizer.decode(beyond, skip_special=False).endswith("No effusion.")

@@ -85,13 +85,17 @@ class Tokenizer:
     def decode(self, ids: list[int], *, skip_special: bool = True) -> str:
         """Return the text of `ids`; bytes that are no UTF-8 become U+FFFD."""
         if skip_special:
-            return str(self._decoder.decode([i for i in ids if i not in (UNK, BOS, EOS)]))
+            return self._spelt([i for i in ids if i not in (UNK, BOS, EOS)])
         names = {number: piece for piece, number in SPECIAL.items()}
         text, run = "", list[int]()
         for number in ids:
             if number in names:
-                text += str(self._decoder.decode(run)) + names[number]
+                text += self._spelt(run) + names[number]
                 run = []
             else:
                 run.append(number)
-        return text + str(self._decoder.decode(run))
+        return text + self._spelt(run)
+
+    def _spelt(self, ids: list[int]) -> str:
+        # A model may have more ids than its tokenizer (padded tables); those have no spelling.
+        return str(self._decoder.decode([i for i in ids if i < self.vocab_size]))
