@@ -51,9 +51,8 @@ class FolderDestination:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(
-                0o644
-            )  # mkstemp makes it private; whoever collects it must read it
+            # mkstemp makes it private; whoever collects it reads it as one of the group.
+            Path(temporary).chmod(0o640)
             Path(temporary).replace(target)
         except BaseException:
             with suppress(OSError):

@@ -19,7 +19,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
 from dicom.report import Observation, Side
 from dicom.scu import echo, send_files
 from service.config import Settings, load_settings
-from service.embedded import free_port, orthanc_part, orthanc_program
+from service.embedded import free_port, orthanc_part, orthanc_program, private_folder
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import FINAL
 from service.machine import Machine
@@ -135,7 +135,7 @@ class Demo:
 
     def __init__(self, settings: Settings, members: Sequence[Part], orthanc_url: str) -> None:
         """Take the parts; `start` starts them, `stop` leaves nothing running."""
-        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(settings.run_dir)
         self.settings = settings
         self.log_path = settings.run_dir / "demo.log"
         self._output = self.log_path.open("wb")

@@ -46,9 +46,9 @@ def redis_part(run_dir: Path) -> tuple[Part, str]:
     It listens on a free loopback port behind a random password, and keeps nothing on disk: what
     matters is in the database, and the sweeper publishes again what a new Redis has forgotten.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(run_dir)
     folder = run_dir / "redis"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folder(folder)
     port, password = free_port(), secrets.token_urlsafe(24)
     configuration = folder / "redis.conf"
     _write_private(
@@ -96,6 +96,13 @@ def orthanc_part(folder: Path, program: str) -> tuple[Part, str]:
         stage=0,
     )
     return part, f"http://127.0.0.1:{http_port}"
+
+
+def private_folder(folder: Path) -> None:
+    """Make sure that `folder` is there and that only this user can look into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def _write_private(path: Path, text: str) -> None:

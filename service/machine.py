@@ -9,7 +9,7 @@ from typing import IO
 
 from service import schema
 from service.config import Settings
-from service.embedded import redis_part
+from service.embedded import private_folder, redis_part
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
 from service.store import Store
@@ -54,7 +54,7 @@ def sole_owner(folder: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: Another process has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with (folder / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

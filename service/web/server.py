@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from service.config import Settings
+from service.embedded import private_folder
 from service.errors import ConfigurationError
 from service.log import get_logger
 from service.web.live import Hub
@@ -82,7 +83,7 @@ def address_of(listener: socket.socket) -> str:
 @contextlib.contextmanager
 def announced(folder: Path, url: str) -> Generator[None, None, None]:
     """Keep `web.json` with the address and the process id in `folder` while this lasts."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     draft, final = folder / f"web.json.{os.getpid()}", folder / "web.json"
     draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
     draft.replace(final)

@@ -679,7 +679,7 @@ def test_a_folder_file_is_whole_and_readable(tmp_path, objects):
     ]
     assert files == sorted(expected)
     assert expected[0].read_bytes() == objects[0].path.read_bytes()
-    assert expected[0].stat().st_mode & 0o777 == 0o644
+    assert expected[0].stat().st_mode & 0o777 == 0o640
 
 
 @pytest.fixture

@@ -72,6 +72,14 @@ def test_what_is_written_is_closed_to_other_users(wetread, frontal, tmp_path):
     assert [path for path in written if path.stat().st_mode & 0o007] == []
 
 
+def test_the_data_folder_is_closed_to_other_users(wetread, tmp_path):
+    """The database is for user and group only, whatever the umask was before."""
+    assert wetread("db", "upgrade").returncode == 0
+    (tmp_path / "wetread-data" / "wetread.db").stat()
+    written = [tmp_path / "wetread-data", *(tmp_path / "wetread-data").rglob("*")]
+    assert [path for path in written if path.stat().st_mode & 0o007] == []
+
+
 def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     """A folder with a lateral in it exits 3 and gives the reason; the frontal is drafted."""
     done = wetread("read", frontal.parent, "--out", tmp_path / "out", "--json")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.machine import sole_owner
 from service.supervisor import Part, Supervisor
 
 
@@ -122,3 +123,13 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("before", [None, 0o755])
+def test_the_run_folder_is_closed_to_everybody_else(tmp_path, before):
+    """It holds addresses and the broker's password: only its owner may look into it."""
+    folder = tmp_path / "run"
+    if before is not None:
+        folder.mkdir(mode=before)
+    with sole_owner(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
