@@ -22,6 +22,7 @@ from service.errors import LeaseLost, StoreError
 from service.heartbeat import Heartbeat
 from service.log import get_logger
 from service.queue import READING, Queue, celery_app
+from service.records import Job
 from service.store import Store
 from service.supervisor import Death, Part, Supervisor, wetread_command
 from workers.delivering import Delivering
@@ -155,12 +156,17 @@ class _Worker:
         try:
             self._store.take_back_deliveries(self._store.now(), owner=self._owner)
             for job in self._store.held_by(self._owner):
-                words = "Its worker was stopped."
-                self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
-        except LeaseLost as error:
-            log.info("given_back_already", reason=str(error))
+                self._hand_back(job)
         except StoreError as error:
             log.warning("not_given_back", reason=str(error))
+
+    def _hand_back(self, job: Job) -> None:
+        words = "Its worker was stopped."
+        try:
+            self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
+        except LeaseLost as error:
+            # Its thread or a sweeper was sooner, or a person canceled it; the others still wait.
+            log.info("given_back_already", reason=str(error))
 
 
 def worker_app(settings: Settings) -> Celery:

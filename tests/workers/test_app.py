@@ -13,9 +13,10 @@ from dicom.study import Instance
 from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.jobs import JobState
-from service.queue import DELIVERY, Queue
+from service.queue import DELIVERY, READING, Queue
 from service.records import ResultObject
 from service.store import Store
+from workers.app import _Worker
 
 
 class Site:
@@ -44,8 +45,8 @@ class Site:
         self.processes.append(process)
         return process
 
-    def drafted(self, number):
-        """Return a DRAFTED job whose one object waits in the outbox."""
+    def claimed(self, number, owner):
+        """Return a job of a film of its own that `owner` reads."""
         study = f"1.2.{number}"
         film = Instance(
             sop_instance_uid=f"{study}.1",
@@ -59,9 +60,14 @@ class Site:
         )
         self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
         made = self.store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
-        job = self.store.claim_reading(made.id, "reader", 60)
+        return self.store.claim_reading(made.id, owner, 60)
+
+    def drafted(self, number):
+        """Return a DRAFTED job whose one object waits in the outbox."""
+        job = self.claimed(number, "reader")
+        (film,) = self.store.study(job.study_instance_uid).instances
         report = DraftReport(
-            study_instance_uid=study,
+            study_instance_uid=job.study_instance_uid,
             source=SourceImage(
                 sop_instance_uid=film.sop_instance_uid,
                 sop_class_uid=film.sop_class_uid,
@@ -176,3 +182,17 @@ def test_a_killed_worker_costs_one_lease(site, eventually):
     eventually(lambda: site.state(job) is JobState.COMPLETED, seconds=30, what="the delivery")
     (after,) = site.store.deliveries(job.id)
     assert (after.id, after.fence) == (delivery.id, 2)
+
+
+def test_a_stopped_worker_gives_back_what_it_still_holds(site, monkeypatch):
+    """Of three jobs in hand the first was canceled meanwhile: the others go back all the same."""
+    worker = _Worker(site.settings, READING)
+    jobs = [site.claimed(number, worker._owner) for number in range(3)]
+    held = worker._store.held_by(worker._owner)
+    site.store.cancel(held[0].id, "admin")
+    monkeypatch.setattr(worker._store, "held_by", lambda _: held)
+    worker._release()
+    worker._store.close()
+    states = [site.state(job) for job in held]
+    assert {job.id for job in held} == {job.id for job in jobs}
+    assert states == [JobState.CANCELED, JobState.SCHEDULED, JobState.SCHEDULED]
