@@ -202,7 +202,10 @@ class ObjectRow(Base):
 
 
 class DeliveryRow(Base):
-    """Where one job's results stand with one destination; leased and fenced like a job."""
+    """Where one job's results stand with one destination; leased and fenced like a job.
+
+    `lapses` counts the claims in a row whose worker was lost.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -224,6 +227,7 @@ class DeliveryRow(Base):
     lease_owner: Mapped[str] = mapped_column(String(128), default="")
     lease_until: Mapped[datetime | None] = mapped_column(UtcTime)
     fence: Mapped[int] = mapped_column(Integer, default=0)
+    lapses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class ProcessRow(Base):

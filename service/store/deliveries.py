@@ -1,10 +1,11 @@
 """Results go out: one row for each job and destination, leased and fenced like a job."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Update, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.errors import LeaseLost
@@ -13,6 +14,10 @@ from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Delivery, ResultObject
 from service.store import rows
 from service.store.moves import DELIVERABLE, NO_LEASE, Change, Moves, changed_rows
+
+# As often a sender may be lost in a row: a power cut or two are not the delivery's fault, and each
+# loss costs a lease (`delivery.lease_seconds`, two minutes) and takes its worker's other threads along.
+MAX_LAPSES: Final = 5
 
 # Number of the advisory lock under which deliveries are claimed, so that the limits hold.
 _CLAIMING = 0x57454C
@@ -134,13 +139,20 @@ class Deliveries(Moves):
         }
         with self._writing() as session:
             if error:
+                values["lapses"] = 0
                 values |= self._delivery_errors(session, delivery_id, error)
             else:
                 values["attempts"] = DeliveryRow.attempts - 1
             self._change_held(session, delivery_id, fence, values | NO_LEASE)
 
     def _end_delivery(
-        self, delivery_id: int, fence: int, values: dict[str, Any], *, error: str = ""
+        self,
+        delivery_id: int,
+        fence: int,
+        values: dict[str, Any],
+        *,
+        error: str = "",
+        only: tuple[ColumnElement[bool], ...] = (),
     ) -> JobState:
         with self._writing() as session:
             row = session.get(DeliveryRow, delivery_id)
@@ -150,7 +162,7 @@ class Deliveries(Moves):
             job = session.get_one(JobRow, row.job_id, with_for_update=True)
             if error:
                 values = values | self._delivery_errors(session, delivery_id, error)
-            self._change_held(session, delivery_id, fence, values | NO_LEASE)
+            self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
             word = "deliver" if not error else "deliver_failed"
             reason = f"{row.destination}: {error or 'every object is there, read back.'}"
             state = JobState(job.state)
@@ -181,9 +193,14 @@ class Deliveries(Moves):
         return self._move(session, job_id, state, Action.FAIL, change)
 
     def _change_held(
-        self, session: Session, delivery_id: int, fence: int, values: dict[str, Any]
+        self,
+        session: Session,
+        delivery_id: int,
+        fence: int,
+        values: dict[str, Any],
+        only: tuple[ColumnElement[bool], ...] = (),
     ) -> None:
-        if not changed_rows(session, _held(delivery_id, fence).values(**values)):
+        if not changed_rows(session, _held(delivery_id, fence).where(*only).values(**values)):
             raise LeaseLost(f"delivery {delivery_id}: claim {fence} holds it no longer")
 
     def _delivery_errors(self, session: Session, delivery_id: int, error: str) -> dict[str, Any]:
@@ -193,26 +210,42 @@ class Deliveries(Moves):
     def take_back_deliveries(self, now: datetime, *, owner: str | None = None) -> int:
         """Make due again what a worker was sending and sends no more; return how many that were.
 
+        What has lost its worker several times in a row is FAILED: it may be what ends them.
+
         Args:
             now: Those whose lease ended before this time.
-            owner: Instead all of this worker, which stops.
+            owner: Instead all of this worker, which stops; that is no loss.
         """
-        lapsed = DeliveryRow.lease_until <= now
+        lost = owner is None
+        ended = DeliveryRow.lease_until <= now if lost else DeliveryRow.lease_owner == owner
+        sending = (DeliveryRow.state == DeliveryState.SENDING.value, ended)
+        given_up = self._give_up(sending) if lost else 0
         with self._writing() as session:
-            return changed_rows(
+            again = changed_rows(
                 session,
                 update(DeliveryRow)
-                .where(
-                    DeliveryRow.state == DeliveryState.SENDING.value,
-                    lapsed if owner is None else DeliveryRow.lease_owner == owner,
-                )
+                .where(*sending)
                 .values(
                     state=DeliveryState.PENDING.value,
                     published_at=None,
                     last_error="The worker that was sending it stopped or was lost.",
+                    lapses=DeliveryRow.lapses + (1 if lost else 0),
                     **NO_LEASE,
                 ),
             )
+        return given_up + again
+
+    def _give_up(self, sending: tuple[ColumnElement[bool], ...]) -> int:
+        last = (*sending, DeliveryRow.lapses >= MAX_LAPSES - 1)
+        with self._reading() as session:
+            found = session.execute(select(DeliveryRow.id, DeliveryRow.fence).where(*last)).all()
+        words = f"Its worker was lost {MAX_LAPSES} times in a row; the results may be what ends it."
+        values = {"state": DeliveryState.FAILED.value, "lapses": MAX_LAPSES}
+        for number, fence in found:
+            # It may have extended its lease or ended meanwhile.
+            with suppress(LeaseLost):
+                self._end_delivery(number, fence, values, error=words, only=sending)
+        return len(found)
 
 
 def _held(delivery_id: int, fence: int) -> Update:
