@@ -1,47 +1,112 @@
 """Old films and results leave the disk; their rows and history stay."""
 
+import errno
 import shutil
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
+from dicom.errors import OutOfResources
+from dicom.spool import Spool
 from service.config import Settings
 from service.log import get_logger
 from service.store import Store
 
 log = get_logger(__name__)
 
+_AGAIN_AFTER: Final = timedelta(hours=1)
+# What rmdir says of a folder in which something lies, depending on the file system.
+_NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
-def remove_old(store: Store, settings: Settings, now: datetime) -> int:
-    """Remove the files of studies whose every job ended `sweep.retention_days` ago; return how many.
 
-    A study with a job that waits, or whose results wait for a destination, keeps everything.
+class Retention:
+    """Removes the files of studies that are old; several processes may do so at once.
 
-    Raises:
-        StoreUnavailable: The database is away; what was removed is noted the next time.
+    A file goes first and its row is marked then: whoever is killed between the two is repeated.
     """
-    days = settings.sweep.retention_days
-    studies = store.removable(now - timedelta(days=days))
-    for study_uid in studies:
-        _remove_films(store, settings.spool_dir, study_uid)
-        for job in store.jobs(study=study_uid, limit=10_000):
-            if job.removed_at is None:
-                shutil.rmtree(settings.outbox_dir / job.id, ignore_errors=True)
-                store.removed(job.id, f"Ended more than {days:g} days ago: its files were removed.")
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._put_off: dict[str, datetime] = {}
+
+    def remove_old(self, now: datetime) -> int:
+        """Remove the files of studies that ended `sweep.retention_days` ago; return how many.
+
+        A study with a job that waits, or whose results wait for a destination, keeps everything. One
+        whose files cannot be removed is an incident and left alone for an hour; the others go on.
+
+        Raises:
+            StoreUnavailable: The database is away; what was removed is noted the next time.
+        """
+        cutoff = now - timedelta(days=self._settings.sweep.retention_days)
+        self._put_off = {study: until for study, until in self._put_off.items() if until > now}
+        faults = []
+        studies = self._store.removable(cutoff, but_not=list(self._put_off))
+        for study_uid in studies:
+            try:
+                self._remove(study_uid, cutoff)
+            except (OSError, OutOfResources) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                log.error("files_not_removed", study_uid=study_uid, reason=reason)
+                self._put_off[study_uid] = now + _AGAIN_AFTER
+                faults.append((study_uid, reason))
+        if faults:
+            self._report(faults)
+        return len(studies) - len(faults)
+
+    def _report(self, faults: list[tuple[str, str | None]]) -> None:
+        study_uid, reason = faults[0]
+        others = f", nor those of {len(faults) - 1} other studies" if len(faults) > 1 else ""
+        self._store.record_incident(
+            actor="sweeper",
+            kind="files_not_removed",
+            subject=study_uid,
+            detail=f"Its old files could not be removed ({reason}){others}. "
+            "The sweeper tries again in an hour.",
+        )
+
+    def _remove(self, study_uid: str, cutoff: datetime) -> None:
+        spool = Spool(self._settings.spool_dir)
+        for film in self._store.spooled(study_uid):
+            # A sender holds this from the file to its row: what it sends again now stays.
+            with spool.exclusive(film.sop_instance_uid):
+                if not self._store.is_removable(study_uid, cutoff):
+                    return
+                _remove_film(film.path, spool.root.resolve())
+                self._store.film_removed(film)
+        for job in self._store.jobs(study=study_uid, limit=10_000):
+            if job.removed_at is None and self._store.is_removable(study_uid, cutoff):
+                _remove_tree(self._settings.outbox_dir / job.id)
+                days = self._settings.sweep.retention_days
+                words = f"Ended more than {days:g} days ago: its files were removed."
+                self._store.removed(job.id, words)
         log.info("files_removed", study_uid=study_uid)
-    return len(studies)
 
 
-def _remove_films(store: Store, spool: Path, study_uid: str) -> None:
-    root = spool.resolve()
-    for film in store.instances(study_uid):
-        # A row's path is ours, but only what lies in the spool may be removed.
-        if film.path.resolve().is_relative_to(root):
-            film.path.unlink(missing_ok=True)
-            _remove_if_empty(film.path.parent, root)
-    store.films_removed(study_uid)
+def _remove_film(path: Path, root: Path) -> None:
+    path = path.resolve()
+    # A row's path is ours, but only what lies in the spool may be removed.
+    if path.is_relative_to(root):
+        path.unlink(missing_ok=True)
+        _remove_if_empty(path.parent, root)
 
 
 def _remove_if_empty(folder: Path, root: Path) -> None:
-    while folder.resolve() != root and not any(folder.iterdir()):
-        folder.rmdir()
+    while folder != root:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # another sweeper's work, or ours before we were killed
+        except OSError as error:
+            if error.errno in _NOT_EMPTY:
+                return
+            raise
         folder = folder.parent
+
+
+def _remove_tree(folder: Path) -> None:
+    while folder.exists():
+        with suppress(FileNotFoundError):  # another sweeper is at it, too
+            shutil.rmtree(folder)

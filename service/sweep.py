@@ -24,7 +24,7 @@ from service.log import get_logger
 from service.publishing import tell
 from service.queue import DELIVERY, READING, Queue
 from service.records import Job
-from service.retention import remove_old
+from service.retention import Retention
 from service.store import Store
 
 log = get_logger(__name__)
@@ -55,6 +55,7 @@ class Sweeper:
         self._settings = settings
         self._publish = publish
         self._in_sight = in_sight
+        self._retention = Retention(store, settings)
         self._tidy_at: datetime | None = None
 
     def tick(self) -> None:
@@ -72,7 +73,7 @@ class Sweeper:
         if self._tidy_at is None or now >= self._tidy_at:
             self._tidy_at = now + timedelta(seconds=_TIDY_SECONDS)
             self._forget_silent(now)
-            remove_old(self._store, self._settings, now)
+            self._retention.remove_old(now)
 
     def _complete_quiet(self, now: datetime) -> None:
         reading = self._settings.reading

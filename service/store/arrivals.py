@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, insert, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom.study import Instance, Study
@@ -107,7 +107,12 @@ class Arrivals(Moves):
         table = InstanceRow.__table__
         statement = self._insert_or_ignore(table).returning(table.c.id)
         if session.connection().execute(statement, values | {"conflict": False}).first() is None:
-            return self._same_or_conflict(session, film.instance, values)
+            return self._same_or_conflict(session, film, values)
+        self._touch(session, film, now)
+        return Arrival.NEW
+
+    def _touch(self, session: Session, film: Film, now: datetime) -> None:
+        """Let the study wait for a job: a film came that none has read."""
         session.connection().execute(
             _TOUCH,
             {
@@ -118,11 +123,9 @@ class Arrivals(Moves):
                 "quiet": now + timedelta(seconds=film.quiet_seconds),
             },
         )
-        return Arrival.NEW
 
-    def _same_or_conflict(
-        self, session: Session, instance: Instance, values: dict[str, object]
-    ) -> Arrival:
+    def _same_or_conflict(self, session: Session, film: Film, values: dict[str, object]) -> Arrival:
+        instance = film.instance
         known = session.scalar(
             select(InstanceRow).where(
                 InstanceRow.sop_instance_uid == instance.sop_instance_uid,
@@ -130,9 +133,12 @@ class Arrivals(Moves):
             )
         )
         if known is not None:
-            if known.removed_at is not None:  # it came again after retention had removed its file
-                known.path, known.removed_at = str(instance.path), None
-                known.received_at = self.now()
+            if known.removed_at is not None:
+                self._came_again(session, known, film, values)
+            else:
+                # Retention must not remove now what its sender has just been told is safe.
+                study = StudyRow.study_instance_uid == instance.study_instance_uid
+                changed_rows(session, update(StudyRow).where(study).values(last_arrival=self.now()))
             return Arrival.CONFLICT if known.conflict else Arrival.SAME
         session.execute(insert(InstanceRow).values(**values, conflict=True))
         session.execute(
@@ -146,6 +152,22 @@ class Arrivals(Moves):
             )
         )
         return Arrival.CONFLICT
+
+    def _came_again(
+        self, session: Session, known: InstanceRow, film: Film, values: dict[str, object]
+    ) -> None:
+        """Take a film whose file retention had removed for one that arrives now, after all others."""
+        newest = select(func.max(InstanceRow.id) + 1).scalar_subquery()
+        sequence = func.pg_get_serial_sequence(InstanceRow.__tablename__, "id")
+        number = newest if self._is_sqlite else func.nextval(sequence)
+        changed_rows(
+            session,
+            update(InstanceRow)
+            .where(InstanceRow.id == known.id)
+            .values(values | {"id": number, "removed_at": None}),
+        )
+        if not known.conflict:
+            self._touch(session, film, self.now())
 
     def association_ended(self, association_id: str, *, released: bool) -> list[str]:
         """Return the studies that are complete now: those to which it brought an eligible film.
@@ -225,14 +247,21 @@ class Arrivals(Moves):
             session.expunge_all()
             return found
 
-    def films_removed(self, study_uid: str) -> None:
-        """Note that the study's files were removed from the spool."""
+    def spooled(self, study_uid: str) -> list[Instance]:
+        """Return every film of a study whose file is in the spool, conflicts included."""
+        chosen = [InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)]
+        return [rows.instance(row) for row in self._films(chosen)]
+
+    def film_removed(self, film: Instance) -> None:
+        """Note that a film's file was removed from the spool."""
         with self._writing() as session:
             changed_rows(
                 session,
                 update(InstanceRow)
                 .where(
-                    InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
+                    InstanceRow.sop_instance_uid == film.sop_instance_uid,
+                    InstanceRow.sha256 == film.sha256,
+                    InstanceRow.removed_at.is_(None),
                 )
                 .values(removed_at=self.now()),
             )

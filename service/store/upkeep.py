@@ -1,9 +1,10 @@
 """What the sweeper asks: what is due, what was lost, what is old."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from service.jobs import FINAL, DeliveryState, JobState
 from service.models import DeliveryRow, InstanceRow, JobRow, StudyRow
@@ -99,54 +100,62 @@ class Upkeep(Moves):
                     .values(published_at=at),
                 )
 
-    def removable(self, older_than: datetime, *, limit: int = 100) -> list[str]:
+    def removable(
+        self, older_than: datetime, *, but_not: Sequence[str] = (), limit: int = 100
+    ) -> list[str]:
         """Return the studies whose last film came, and whose every job ended, before `older_than`.
 
-        Studies whose files are gone already are left out.
+        Studies whose files are gone already are left out, and those in `but_not`.
         """
-        final = [state.value for state in FINAL]
-        still_needed = select(JobRow.id).where(
-            JobRow.study_instance_uid == StudyRow.study_instance_uid,
-            or_(JobRow.state.not_in(final), JobRow.updated_at > older_than),
+        chosen = (
+            select(StudyRow.study_instance_uid)
+            .where(*_is_old(older_than), StudyRow.study_instance_uid.not_in(but_not))
+            .order_by(StudyRow.last_arrival)
+            .limit(limit)
         )
-        unsent = (
-            select(DeliveryRow.id)
-            .join(JobRow, JobRow.id == DeliveryRow.job_id)
-            .where(
-                JobRow.study_instance_uid == StudyRow.study_instance_uid,
-                DeliveryRow.state.in_(_OPEN),
-            )
-        )
-        has_results = select(JobRow.id).where(
-            JobRow.study_instance_uid == StudyRow.study_instance_uid, JobRow.removed_at.is_(None)
-        )
-        films = select(InstanceRow.id).where(
-            InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
-            InstanceRow.removed_at.is_(None),
-        )
-        # A film that came again after its removal is as young as that.
-        recent = films.where(InstanceRow.received_at > older_than)
         with self._reading() as session:
-            return list(
-                session.scalars(
-                    select(StudyRow.study_instance_uid)
-                    .where(
-                        StudyRow.quiet_at.is_(None),
-                        StudyRow.last_arrival <= older_than,
-                        ~still_needed.exists(),
-                        ~unsent.exists(),
-                        ~recent.exists(),
-                        or_(has_results.exists(), films.exists()),
-                    )
-                    .order_by(StudyRow.last_arrival)
-                    .limit(limit)
-                )
-            )
+            return list(session.scalars(chosen))
+
+    def is_removable(self, study_uid: str, older_than: datetime) -> bool:
+        """Return whether `removable` would name the study now."""
+        chosen = select(StudyRow.study_instance_uid).where(
+            StudyRow.study_instance_uid == study_uid, *_is_old(older_than)
+        )
+        with self._reading() as session:
+            return session.scalar(chosen) is not None
 
     def removed(self, job_id: str, reason: str) -> None:
-        """Note that retention removed the job's files, with a line in its history."""
+        """Note that retention removed the job's files, with a line in its history, once."""
         with self._writing() as session:
-            row = self._row(session, job_id)
-            row.removed_at = self.now()
-            state = JobState(row.state)
-            self._event(session, job_id, "remove_files", "sweeper", (state, state), reason)
+            first = (
+                update(JobRow)
+                .where(JobRow.id == job_id, JobRow.removed_at.is_(None))
+                .values(removed_at=self.now())
+            )
+            if changed_rows(session, first):
+                state = JobState(self._row(session, job_id).state)
+                self._event(session, job_id, "remove_files", "sweeper", (state, state), reason)
+
+
+def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
+    """Return what holds of a study that nobody needs any more and of which there are files."""
+    jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
+    final = [state.value for state in FINAL]
+    still_needed = jobs.where(or_(JobRow.state.not_in(final), JobRow.updated_at > older_than))
+    unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
+        DeliveryRow.state.in_(_OPEN)
+    )
+    films = select(InstanceRow.id).where(
+        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
+        InstanceRow.removed_at.is_(None),
+    )
+    # A film that came again after its removal is as young as that.
+    recent = films.where(InstanceRow.received_at > older_than)
+    return [
+        StudyRow.quiet_at.is_(None),
+        StudyRow.last_arrival <= older_than,
+        ~still_needed.exists(),
+        ~unsent.exists(),
+        ~recent.exists(),
+        or_(jobs.where(JobRow.removed_at.is_(None)).exists(), films.exists()),
+    ]

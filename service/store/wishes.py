@@ -67,6 +67,9 @@ class Wishes(Moves):
                 )
             redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
             values = _AFRESH | {"removed_at": None}
+            if gone:
+                # Films that come again count as new ones: it reads what is here at its claim.
+                values["read_through"] = None
             if row.draft is None:
                 # Nothing of this revision left the house: its results get a new time.
                 values["produced_at"] = None
@@ -87,7 +90,11 @@ class Wishes(Moves):
     def _set_deliveries(
         self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState
     ) -> None:
-        afresh = _AFRESH | {"created_at": self.now()} if target is DeliveryState.PENDING else {}
+        afresh = (
+            _AFRESH | {"created_at": self.now(), "lapses": 0}
+            if target is DeliveryState.PENDING
+            else {}
+        )
         changed_rows(
             session,
             update(DeliveryRow)

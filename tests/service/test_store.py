@@ -11,6 +11,7 @@ from service.errors import LeaseLost, NotFound, SchemaMismatch, StoreUnavailable
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.records import Arrival, ResultObject
 from service.store import Store
+from service.store.deliveries import MAX_LAPSES
 
 STUDY = "1.2.3"
 MODEL = {"model": "tiny", "version": "1"}
@@ -700,7 +701,8 @@ class TestDeliveries:
         drafted(store, job, ("A",))
         delivery, _ = store.claim_delivery(job.id, "s", 60, {})
         store.fail_delivery(delivery.id, delivery.fence, "It said no.")
-        store.films_removed(STUDY)
+        for each in store.spooled(STUDY):
+            store.film_removed(each)
         store.removed(job.id, "Ended long ago.")
         with pytest.raises(IllegalTransition, match="send the study again"):
             store.retry(job.id, "admin")
@@ -710,6 +712,61 @@ class TestDeliveries:
         assert again.produced_at == job.produced_at  # some destination may hold these results
         drafted(store, store.claim_reading(job.id, "reader", 60), ("A",))
         assert deliver_all(store, job).state is JobState.COMPLETED
+
+    def test_after_retention_a_study_that_comes_again_is_a_new_revision(self, store, clock):
+        """The release makes it at once; a film that comes after its claim makes another."""
+        arrive(store, 1)
+        arrive(store, 2)
+        job = store.claim_reading(schedule(store).id, "reader", 60)
+        store.not_analysed(job.id, job.fence, "NO_FRONTAL", "No frontal film.")
+        for each in store.spooled(STUDY):
+            store.film_removed(each)
+        store.removed(job.id, "Ended long ago.")
+        assert store.spooled(STUDY) == []
+        clock.move(60)
+        assert arrive(store, 1, association="A2") is Arrival.SAME
+        assert store.association_ended("A2", released=True) == [STUDY]
+        second = schedule(store)
+        assert (second.revision, second.supersedes) == (2, job.id)
+        held = store.claim_reading(second.id, "reader", 60)
+        assert store.study(STUDY, through=held.read_through).instances == (film(1),)
+        assert arrive(store, 2, association="A3") is Arrival.SAME
+        assert store.quiet_studies(clock.move(60)) == [STUDY]
+        assert schedule(store).revision == 3
+        assert arrive(store, 2, association="A4") is Arrival.SAME
+        assert store.association_ended("A4", released=True) == []
+        assert len(store.instances(STUDY)) == 2
+
+    def test_a_delivery_that_loses_its_worker_again_and_again_fails(self, store, clock):
+        """After five losses in a row it is FAILED with a sentence; a retry sends it afresh."""
+        job = drafted(store, claimed(store), ("A",))
+        for _ in range(MAX_LAPSES - 1):
+            store.claim_delivery(job.id, "s", 60, {})
+            assert store.take_back_deliveries(clock.move(61)) == 1
+            assert [each.state for each in store.deliveries(job.id)] == [DeliveryState.PENDING]
+        store.claim_delivery(job.id, "s", 60, {})
+        assert store.take_back_deliveries(clock.move(61)) == 1
+        assert [each.state for each in store.deliveries(job.id)] == [DeliveryState.FAILED]
+        failed = store.job(job.id)
+        assert (failed.state, failed.reason_code) == (JobState.FAILED, "NOT_DELIVERED")
+        assert "lost 5 times in a row" in failed.reason
+        store.retry(job.id, "admin")
+        store.claim_delivery(job.id, "s", 60, {})
+        assert store.take_back_deliveries(clock.move(61)) == 1
+        assert deliver_all(store, job).state is JobState.COMPLETED
+
+    def test_only_lost_workers_in_a_row_count_against_a_delivery(self, store, clock):
+        """A destination that does not answer begins the count anew, and a worker's stop is no loss."""
+        job = drafted(store, claimed(store), ("A",))
+        for number in range(3 * MAX_LAPSES):
+            delivery, _ = store.claim_delivery(job.id, "s", 60, {})
+            if number % MAX_LAPSES == 1:
+                store.postpone_delivery(delivery.id, delivery.fence, "It is away.", 0)
+            elif number % 2:
+                store.take_back_deliveries(clock.now, owner="s")
+            else:
+                store.take_back_deliveries(clock.move(61))
+        assert [each.state for each in store.deliveries(job.id)] == [DeliveryState.PENDING]
 
     def test_a_canceled_job_is_sent_nowhere(self, store):
         """Its open deliveries are CANCELED, and a sender that is at it has lost the lease."""

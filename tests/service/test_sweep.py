@@ -2,12 +2,14 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
+from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import DeliveryState, JobState
@@ -41,7 +43,7 @@ class Post:
 @pytest.fixture
 def settings(tmp_path):
     """Settings with a data folder of the test's own."""
-    return load_settings(data_dir=tmp_path / "data", reading={"max_attempts": 2})
+    return load_settings(data_dir=tmp_path / "data", reading={"model": "tiny", "max_attempts": 2})
 
 
 @pytest.fixture
@@ -281,7 +283,7 @@ def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
 def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     sweeper, store, settings, clock, arrive
 ):
-    """It is there to be read again, and it does not lie there for ever."""
+    """It is read again, as a new revision, and it does not lie there for ever."""
     arrive()
     job = drafted(store, settings, schedule(store))
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
@@ -289,6 +291,12 @@ def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     clock.move(31 * 86400)
     sweeper.tick()
     path = arrive()
+    clock.move(3)
+    sweeper.tick()
+    (again,) = (each for each in store.jobs(study=STUDY) if each.revision == 2)
+    assert again.supersedes == job.id
+    held = store.claim_reading(again.id, "reader", 60)
+    store.needless(again.id, held.fence, "NO_CHANGE", "The earlier draft stands.")
     clock.move(29 * 86400)
     sweeper.tick()
     assert path.exists()
@@ -296,6 +304,157 @@ def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     sweeper.tick()
     assert not path.exists()
     assert [event.action for event in store.events(job.id)].count("remove_files") == 1
+
+
+def old(store, settings, arrive, study=STUDY):
+    """Let a study come and end; return its job and its film's path."""
+    path = arrive(study=study)
+    return drafted(store, settings, schedule(store, study), ()), path
+
+
+def test_a_removal_that_was_killed_in_the_middle_is_finished(
+    sweeper, store, settings, clock, arrive
+):
+    """The folder is gone and nothing is noted: the next sweeper notes it instead of dying of it."""
+    job, path = old(store, settings, arrive)
+    path.unlink()
+    path.parent.rmdir()
+    clock.move(31 * 86400)
+    sweeper.tick()
+    assert store.job(job.id).removed_at == clock.now
+    assert store.spooled(STUDY) == []
+    assert settings.spool_dir.exists()
+
+
+def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
+    sweeper, store, settings, clock, arrive
+):
+    """It is an incident, once, and tried again after an hour."""
+    bad, stuck = old(store, settings, arrive, "1.1")
+    good, path = old(store, settings, arrive, "1.2")
+    stuck.unlink()
+    (stuck / "not a film").mkdir(parents=True)
+    clock.move(31 * 86400)
+    sweeper.tick()
+    assert not path.exists()
+    assert store.job(good.id).removed_at == clock.now
+    assert store.job(bad.id).removed_at is None
+    clock.move(61)
+    sweeper.tick()
+    (incident,) = store.incidents()
+    assert (incident.kind, incident.subject) == ("files_not_removed", "1.1")
+    (stuck / "not a film").rmdir()
+    stuck.rmdir()
+    clock.move(3600)
+    sweeper.tick()
+    assert store.job(bad.id).removed_at == clock.now
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_film_that_comes_while_its_study_is_removed_stays(
+    sweeper, store, settings, clock, arrive, monkeypatch, number
+):
+    """The same film again or another: what was acknowledged after the choice is not deleted."""
+    job, _ = old(store, settings, arrive)
+    clock.move(31 * 86400)
+    choose = store.removable
+    paths = []
+
+    def chosen_and_then_it_comes(*arguments, **keywords):
+        studies = choose(*arguments, **keywords)
+        paths.append(arrive(number))
+        return studies
+
+    monkeypatch.setattr(store, "removable", chosen_and_then_it_comes)
+    sweeper.tick()
+    assert paths[0].exists()
+    assert paths[0] in [each.path for each in store.spooled(STUDY)]
+    assert store.job(job.id).removed_at is None
+
+
+def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
+    """Hundreds of looks at one SQLite: jobs once, leases back once, old files gone, no fault."""
+    overrides = {
+        "data_dir": str(tmp_path),
+        "broker": {"url": redis_server.url},
+        "sweep": {"interval": 0.02, "retention_days": 0.5 / 86400, "republish_seconds": 0.5},
+    }
+    settings = load_settings(**overrides)
+    schema.upgrade(settings.database_url)
+    store = Store.open(settings)
+    old_jobs = [come_and_end(store, settings, f"1.1.{number + 1}") for number in range(20)]
+    time.sleep(0.6)  # they are old now
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "sweep"],
+            cwd=tmp_path,
+            env=child_environment(**as_environment(overrides)),
+        )
+        for _ in range(2)
+    ]
+    try:
+        for number in range(20):
+            come(store, settings, f"1.2.{number + 1}")
+        eventually(
+            lambda: sum(job.state is JobState.SCHEDULED for job in store.jobs(limit=100)) == 20,
+            seconds=40,
+            what="twenty jobs",
+        )
+        eventually(
+            lambda: all(store.job(job.id).removed_at for job in old_jobs),
+            seconds=20,
+            what="retention",
+        )
+        lost = [job for job in store.jobs(limit=100) if job.state is JobState.SCHEDULED]
+        for job in lost:
+            store.claim_reading(job.id, "a reader that was killed", 0.2)
+        eventually(
+            lambda: all(store.job(job.id).state is JobState.SCHEDULED for job in lost),
+            seconds=20,
+            what="the leases",
+        )
+        time.sleep(2.5)  # more than a hundred looks at what is due already
+        assert [process.poll() for process in processes] == [None, None]
+        for job in lost:
+            actions = [event.action for event in store.events(job.id)]
+            assert actions == ["schedule", "claim", "hand_back"]
+        for job in old_jobs:
+            actions = [event.action for event in store.events(job.id)]
+            assert actions.count("remove_files") == 1
+            assert store.spooled(job.study_instance_uid) == []
+        assert store.incidents() == []
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(20) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        store.close()
+
+
+def come(store, settings, study):
+    """Let a study of one film come whose quiet time is over at once."""
+    path = settings.spool_dir / study / "1.dcm"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"film")
+    film = Instance(
+        sop_instance_uid=f"{study}.1.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+        series_instance_uid=f"{study}.1",
+        study_instance_uid=study,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=path,
+        sha256="a" * 64,
+        size=4,
+    )
+    store.add_instance(film, calling_ae="M", association_id=study, eligible=True, quiet_seconds=0)
+
+
+def come_and_end(store, settings, study):
+    """Let a study come that is drafted, with results in the outbox, and goes nowhere."""
+    come(store, settings, study)
+    return drafted(store, settings, schedule(store, study), ())
 
 
 def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock, arrive):
@@ -357,7 +516,6 @@ def test_the_process_sweeps_and_ends_in_order(tmp_path, redis_server, arrive_in,
 @pytest.fixture
 def arrive_in():
     """A function that opens the store of settings and lets one film arrive there."""
-    from service import schema  # noqa: PLC0415 - used here only
 
     def open_and_add(settings):
         schema.upgrade(settings.database_url)
