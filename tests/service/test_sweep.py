@@ -2,12 +2,14 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.spool import Spool
 from dicom.study import Instance
 from service import schema
 from service.config import as_environment, child_environment, load_settings
@@ -369,6 +371,25 @@ def test_a_film_that_comes_while_its_study_is_removed_stays(
     sweeper.tick()
     assert paths[0].exists()
     assert paths[0] in [each.path for each in store.spooled(STUDY)]
+    assert store.job(job.id).removed_at is None
+
+
+def test_retention_waits_for_a_sender_that_is_between_file_and_row(
+    sweeper, store, settings, clock, arrive, monkeypatch
+):
+    """It holds the film's lock: once its row is committed, the film that it sent again stays."""
+    job, path = old(store, settings, arrive)
+    clock.move(31 * 86400)
+    chosen = threading.Event()
+    listed = store.spooled
+    monkeypatch.setattr(store, "spooled", lambda study: (listed(study), chosen.set())[0])
+    with Spool(settings.spool_dir).exclusive(f"{STUDY}.1.1"):
+        looking = threading.Thread(target=sweeper.tick)
+        looking.start()
+        assert chosen.wait(20)
+        arrive()
+    looking.join(20)
+    assert path.exists()
     assert store.job(job.id).removed_at is None
 
 
