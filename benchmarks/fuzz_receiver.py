@@ -41,6 +41,7 @@ from dicom.scp import ScpSettings, StorageSCP
 from dicom.spool import Spool
 class Handler:
     def admit(self, association): return None
+    def not_now(self, association): return None
     def stored(self, arrived): return [None for _ in arrived]
     def commitment_asked(self, request, association): return False
     def commitment_failures(self, request): return {}

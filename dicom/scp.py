@@ -113,6 +113,9 @@ class StorageHandler(Protocol):
     def admit(self, association: IncomingAssociation) -> Refusal | None:
         """Return why a peer may not associate, or None when it may."""
 
+    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+        """Return why no object could be recorded now; asked when a C-STORE command has come."""
+
     def stored(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
         """Record durable Instances that came at the same time, on any associations.
 
@@ -279,9 +282,17 @@ class StorageSCP:
 
     def announced(self, association: dul.Association, announced: Announced) -> Incoming:
         """Return where the data set goes that a C-STORE command announces (see acceptor.Hooks)."""
-        incoming = self._spool.receive(announced)
-        self._sessions[association].incoming.add(incoming)
+        session = self._sessions[association]
+        incoming = self._spool.receive(announced, refused=self._not_now(session.association))
+        session.incoming.add(incoming)
         return incoming
+
+    def _not_now(self, association: IncomingAssociation) -> DicomError | None:
+        try:
+            return self._handler.not_now(association)
+        except Exception as error:  # noqa: BLE001 - the edge: who cannot ask takes nothing
+            _log_unexpected(error, association)
+            return OutOfResources("internal error")
 
     def ended(self, association: dul.Association) -> None:
         """Tidy up after an association, however it ended (see acceptor.Hooks)."""

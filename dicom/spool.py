@@ -168,19 +168,20 @@ class Spool:
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
 
-    def receive(self, announced: Announced) -> Incoming:
+    def receive(self, announced: Announced, *, refused: DicomError | None = None) -> Incoming:
         """Return where the bytes of an announced data set go; refused ones go nowhere.
 
-        Its `fault` is set from the start when a UID is invalid or the disk is nearly full.
+        Its `fault` is set from the start when a UID is invalid, the disk is nearly full, or somebody
+        has `refused` it already: then nothing is written, and the sender hears the status.
         """
         path = self.root / _TEMPORARY / f"{uuid.uuid4().hex}.part"
-        fault: DicomError | None = None
+        fault = refused
         try:
             check_uid(announced.sop_class_uid, "Affected SOP Class UID")
             check_uid(announced.sop_instance_uid, "Affected SOP Instance UID")
             self._check_space()
         except DicomError as error:
-            fault = error
+            fault = fault or error
         return Incoming(path, announced, max_bytes=self._max_object_bytes, fault=fault)
 
     def keep(self, incoming: Incoming, identity: Identity) -> Kept:

@@ -67,6 +67,9 @@ class Caller(_Section):
         None, description="Overrides receiver.quiet_time, in seconds."
     )
     priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    films_per_minute: int | None = Field(
+        None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
+    )
     commitment_port: Port | None = Field(
         None,
         description="Storage commitment is reported over a new association to this port, again until "
@@ -89,7 +92,10 @@ class Receiver(_Section):
     host: str = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
     port: Port = Field(11112, description="Port to listen on; 0 takes a free one.")
     open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
-    callers: tuple[Caller, ...] = Field((), description="The calling AE titles that may send.")
+    callers: tuple[Caller, ...] = Field(
+        (),
+        description="The calling AE titles that may send; taken anew when the file changes.",
+    )
     storage_classes: tuple[str, ...] = Field(
         (),
         description="SOP Class UIDs accepted besides CR and DX (presentation and processing).",

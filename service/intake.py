@@ -15,7 +15,7 @@ from dicom.projection import items
 from dicom.scp import Received
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
-from service.config import Settings
+from service.config import Caller, Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.publishing import tell
@@ -32,8 +32,18 @@ _URGENT_WORDS: Final = frozenset({"STAT", "HIGH"})
 class Intake:
     """What the receiver tells the service; its methods may be called from many threads."""
 
-    def __init__(self, store: Store, settings: Settings, publish: Callable[[Job], None]) -> None:
-        """Take the store, the settings, and what sends a job's id to the workers."""
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        publish: Callable[[Job], None],
+        callers: Callable[[str], Caller | None] | None = None,
+    ) -> None:
+        """Take the store, the settings, what sends a job's id to the workers, and who may send.
+
+        Without `callers` those of the settings stay in force.
+        """
+        self._caller = callers or settings.caller
         self._store = store
         self._settings = settings
         self._publish = publish
@@ -78,7 +88,7 @@ class Intake:
         self, instance: Instance, header: Dataset, calling_ae: str, association_id: str
     ) -> tuple[Film, Triage]:
         verdict = triage(header)
-        caller = self._settings.caller(calling_ae)
+        caller = self._caller(calling_ae)
         quiet = caller.quiet_time if caller else None
         film = Film(
             instance=instance,

@@ -3,13 +3,14 @@
 import errno
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import ssl
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,8 +20,9 @@ from dicom.identifiers import check_ae_title
 from dicom.scp import IncomingAssociation, Outcome, Received, Refusal, ScpSettings, StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
+from service.callers import Callers, RateLimits
 from service.commitment import Commitments
-from service.config import Settings, restarts
+from service.config import Caller, Settings, config_path, load_settings, restarts
 from service.errors import ConfigurationError, StoreError, StoreUnavailable
 from service.intake import Intake
 from service.log import get_logger
@@ -28,6 +30,7 @@ from service.queue import Queue
 from service.store import Store
 
 BEAT_EVERY: Final = 5.0
+_LOOK_EVERY: Final = 0.5
 _SWITCH_SECONDS: Final = 0.001
 # A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
 _INCIDENT_EVERY: Final = 3600.0
@@ -40,10 +43,21 @@ class Reception:
     """Answers the SCP for the service; its methods are called from many threads."""
 
     def __init__(
-        self, settings: Settings, store: Store, intake: Intake, commitments: Commitments
+        self,
+        settings: Settings,
+        store: Store,
+        intake: Intake,
+        commitments: Commitments,
+        callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
-        """Take the settings, where refusals and films are recorded, and who answers for them."""
+        """Take the settings, where refusals and films are recorded, and who answers for them.
+
+        Without `callers` those of the settings stay in force.
+        """
+        self._caller = callers or settings.caller
         self._commitments = commitments
+        self._limits = RateLimits()
+        self._database_away = False
         self._settings = settings
         self._store = store
         self._intake = intake
@@ -67,6 +81,27 @@ class Reception:
             self._report(association, reason)
         return refusal
 
+    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+        """Return why no film can be taken from it now: the database is away, or it sends too many."""
+        if self._database_away:
+            return OutOfResources("the database cannot take it now")
+        caller = self._caller(association.calling_ae)
+        limit = caller.films_per_minute if caller else None
+        if limit and not self._limits.takes(association.calling_ae, limit):
+            return OutOfResources(f"more than {limit} films in a minute")
+        return None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether films are taken."""
+        return not self._database_away
+
+    def database_answers(self, answers: bool) -> None:
+        """Take films, or refuse them before they are written."""
+        if answers == self._database_away:
+            log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
+        self._database_away = not answers
+
     def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
         """Commit the rows of films that came at the same time, in one transaction if that can be.
 
@@ -80,6 +115,7 @@ class Reception:
                 # One of them is to blame: the others must not suffer for it.
                 return [fault for each in arrived for fault in self.stored([each])]
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            self.database_answers(not isinstance(error, StoreUnavailable))
             return [OutOfResources("the database cannot take it now") for _ in arrived]
         return [None for _ in arrived]
 
@@ -91,7 +127,7 @@ class Reception:
         Raises:
             OutOfResources: The promise cannot be written down.
         """
-        caller = self._settings.caller(association.calling_ae)
+        caller = self._caller(association.calling_ae)
         if caller is None or caller.commitment_port is None:
             return False
         self._commitments.promise(
@@ -115,7 +151,7 @@ class Reception:
         if association.called_ae != ours:
             return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
         try:
-            caller = self._settings.caller(check_ae_title(association.calling_ae))
+            caller = self._caller(check_ae_title(association.calling_ae))
         except DicomError:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
         if caller is None:
@@ -169,19 +205,26 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     stop = threading.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: stop.set())
+    asked = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    _allow_many_connections()
     store = Store.open(settings)
     queue = Queue(settings)
     spool = _open_spool(settings)
+    callers = Callers(settings, config_path(), load_settings)
     commitments = Commitments(settings, store)
-    scp = StorageSCP(
-        _scp_settings(settings),
-        spool,
-        Reception(settings, store, Intake(store, settings, queue.publish), commitments),
-    )
+    intake = Intake(store, settings, queue.publish, callers)
+    reception = Reception(settings, store, intake, commitments, callers)
+    scp = StorageSCP(_scp_settings(settings), spool, reception)
     _listen(scp, settings)
     commitments.start()
+    beat = _Beat(store, process_name(number), scp.port)
+    reception.database_answers(beat.now(spare=True))
     try:
-        _beat_until(stop, store, process_name(number), scp.port)
+        while not stop.wait(_LOOK_EVERY):
+            callers.look(asked=asked.is_set())
+            asked.clear()
+            reception.database_answers(beat.now(spare=not reception.is_ready))
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
@@ -190,6 +233,12 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         queue.close()
         store.close()
         log.info("receiver_stopped")
+
+
+def _allow_many_connections() -> None:
+    """Let this process open as many files as the system grants: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def process_name(number: int = 1) -> str:
@@ -263,23 +312,38 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
         log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
 
 
-def _beat_until(stop: threading.Event, store: Store, name: str, port: int) -> None:
-    started = datetime.now(UTC)
-    while True:
+class _Beat:
+    """Reports in the database that this process is alive, and so learns whether that answers."""
+
+    def __init__(self, store: Store, name: str, port: int) -> None:
+        self._store = store
+        self._name = name
+        self._port = port
+        self._started = datetime.now(UTC)
+        self._due = 0.0
+        self._answered = True
+
+    def now(self, *, spare: bool) -> bool:
+        """Return whether the database answers, asked when it is time or when there is a doubt."""
+        if time.monotonic() < self._due and not spare:
+            return self._answered
+        self._due = time.monotonic() + BEAT_EVERY
         try:
-            store.beat(
-                name,
+            self._store.beat(
+                self._name,
                 "receive",
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                started_at=started,
+                started_at=self._started,
                 restarts=restarts(),
-                detail=f"listening on port {port}",
+                detail=f"listening on port {self._port}",
             )
         except StoreError as error:
             log.warning("heartbeat_failed", reason=type(error).__name__)
-        if stop.wait(BEAT_EVERY):
-            return
+            self._answered = False
+        else:
+            self._answered = True
+        return self._answered
 
 
 def _sign_off(store: Store, name: str) -> None:

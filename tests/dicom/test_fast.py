@@ -27,6 +27,9 @@ class Keeper:
     def admit(self, association):
         """Let it in."""
 
+    def not_now(self, association):
+        """Always now."""
+
     def stored(self, arrived):
         """Let it be."""
         return [None for _ in arrived]

@@ -45,6 +45,7 @@ class Recorder:
         self.admitted = []
         self.instances = []
         self.asked = []
+        self.busy = None
         self.ends = []
         self.wait = threading.Event()
         self.wait.set()
@@ -53,6 +54,11 @@ class Recorder:
         """Give the verdict that the test wants."""
         self.admitted.append(association)
         return self.refuse
+
+    def not_now(self, association):
+        """Say so when the test wants."""
+        assert association in self.admitted
+        return self.busy
 
     def stored(self, arrived):
         """Look at the films, wait or fail as the test wants."""
@@ -306,6 +312,16 @@ def test_a_film_that_is_not_recorded_is_not_kept(
     assert send_file(scp, small_film).Status == 0
 
 
+def test_who_comes_at_a_bad_time_hears_so_and_nothing_is_written(scp, handler, spool, small_film):
+    """While the service cannot record, 0xA700 is decided at the command; it passes by itself."""
+    handler.busy = OutOfResources("the database is away")
+    response = send_file(scp, small_film)
+    assert (response.Status, response.ErrorComment) == (0xA700, "the database is away")
+    assert files(spool) == []
+    handler.busy = None
+    assert send_file(scp, small_film).Status == 0
+
+
 def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool, small_film):
     """A film for which Success was said stays, whatever happens to its repetition."""
     assert send_file(scp, small_film).Status == 0
@@ -539,6 +555,7 @@ from dicom.scp import ScpSettings, StorageSCP
 from dicom.spool import Spool
 class Handler:
     def admit(self, association): return None
+    def not_now(self, association): return None
     def stored(self, arrived): return [None for _ in arrived]
     def association_ended(self, association, outcome): pass
 settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0)

@@ -22,6 +22,9 @@ class Keeper:
     def admit(self, association):
         """Let it in."""
 
+    def not_now(self, association):
+        """Always now."""
+
     def stored(self, arrived):
         """Count them."""
         self.count += len(arrived)
@@ -141,7 +144,10 @@ def test_old_versions_and_weak_ciphers_are_refused(start):
     """TLS 1.2 with forward secrecy is the least; 1.3 is taken."""
     server, _ = start()
     old = {"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1}
-    with pytest.warns(DeprecationWarning, match="TLSv1"), pytest.raises(OSError, match=r"(?i)ssl|tls"):
+    with (
+        pytest.warns(DeprecationWarning, match="TLSv1"),
+        pytest.raises(OSError, match=r"(?i)ssl|tls"),
+    ):
         connect(server, **old, ciphers="ALL:@SECLEVEL=0")
     modern = {"maximum_version": ssl.TLSVersion.TLSv1_2}
     with pytest.raises(OSError, match=r"(?i)ssl|tls"):

@@ -1,14 +1,17 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from dicom.errors import OutOfResources
+from dicom.files import describe
 from dicom.header import check_identity, read_header
 from dicom.scp import IncomingAssociation, Received, Refusal
 from dicom.study import Instance
@@ -17,7 +20,7 @@ from service.commitment import Commitments
 from service.config import Settings
 from service.intake import Intake
 from service.jobs import JobState
-from service.receive import Reception
+from service.receive import Reception, _Beat
 from service.store import Store
 
 
@@ -119,6 +122,50 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
     (fault,) = receiver.stored([Received(instance=instance, header=header, association=peer())])
     assert isinstance(fault, OutOfResources)
     assert fault.status == 0xA700
+
+
+def test_while_the_database_is_away_films_are_refused_at_their_command(reception, shared_data):
+    """0xA700 from the first failure on, and Success again once the database answers."""
+    receiver = reception(callers=({"ae_title": "CR1", "films_per_minute": 2},))
+    store = Store(receiver._settings.database_url, busy_seconds=0.2)
+    receiver._intake._store = store
+    film = describe(shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm")
+    arrived = [Received(instance=film, header=read_header(film.path), association=peer())]
+    beat = _Beat(store, "receive@here", 104)
+    with closing(sqlite3.connect(receiver._settings.data_dir / "wetread.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert receiver.not_now(peer()) is None
+        assert receiver.stored(arrived)[0].status == 0xA700
+        assert receiver.not_now(peer()).status == 0xA700
+        receiver.database_answers(beat.now(spare=True))
+        assert not receiver.is_ready
+        other.execute("ROLLBACK")
+    receiver.database_answers(beat.now(spare=True))
+    assert receiver.stored(arrived) == [None]
+    assert receiver.not_now(peer()) is None
+    assert "in a minute" in str(receiver.not_now(peer()))
+    store.close()
+
+
+def test_a_new_caller_comes_in_without_a_restart(receiver, dcmtk, eventually):
+    """The configuration file changes; the running receiver takes it up by itself."""
+    file = receiver.folder / "wetread.toml"
+    file.write_text('[[receiver.callers]]\nae_title = "CR7"\n')
+    del receiver.environment["WETREAD_RECEIVER__CALLERS"]
+    receiver.start()
+
+    def comes_in(title: str) -> bool:
+        call = ("-aet", title, "-aec", "WETREAD", "127.0.0.1", receiver.port)
+        return dcmtk("echoscu", *call).returncode == 0
+
+    assert comes_in("CR7")
+    assert not comes_in("CR8")
+    file.write_text('[[receiver.callers]]\nae_title = "CR8"\n')
+    eventually(lambda: comes_in("CR8"), seconds=10, what="the new caller")
+    assert not comes_in("CR7")
+    receiver.process.send_signal(signal.SIGHUP)
+    assert comes_in("CR8")
+    assert "Traceback" not in receiver.end()
 
 
 def test_the_receiver_loads_no_torch():

@@ -1,0 +1,68 @@
+import os
+
+import pytest
+
+from service.callers import Callers, RateLimits
+from service.config import load_settings
+from service.errors import ConfigurationError
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A configuration with one caller."""
+    path = tmp_path / "wetread.toml"
+    path.write_text('[[receiver.callers]]\nae_title = "CR1"\n')
+    return path
+
+
+def test_a_change_of_the_file_is_in_force_at_the_next_look(file):
+    """A new modality comes in, and a new quiet time counts, without a restart."""
+    callers = Callers(load_settings(file), file, lambda: load_settings(file))
+    assert callers("CR1") is not None
+    assert callers("CR2") is None
+    file.write_text('[[receiver.callers]]\nae_title = "CR2"\nquiet_time = 7.5\n')
+    callers.look()
+    assert callers("CR1") is None
+    assert callers("CR2").quiet_time == 7.5
+
+
+def test_a_broken_file_changes_nothing(file):
+    """Half a file, while somebody edits it, sends no modality away."""
+    callers = Callers(load_settings(file), file, lambda: load_settings(file))
+    file.write_text("[[receiver.callers")
+    callers.look()
+    file.unlink()
+    callers.look()
+    assert callers("CR1") is not None
+    with pytest.raises(ConfigurationError):
+        load_settings(file)
+
+
+def test_without_a_change_the_file_is_read_only_when_asked(file):
+    """SIGHUP reads it again, for instance because its time stamp is the same."""
+    read = []
+
+    def load():
+        read.append(1)
+        return load_settings(file)
+
+    callers = Callers(load_settings(file), file, load)
+    stamp = file.stat().st_mtime_ns
+    file.write_text('[[receiver.callers]]\nae_title = "CR3"\n')
+    os.utime(file, ns=(stamp, stamp))
+    callers.look()
+    assert read == []
+    callers.look(asked=True)
+    assert callers("CR3") is not None
+
+
+def test_a_rate_refills_steadily_and_each_caller_has_its_own():
+    """Sixty a minute: sixty at once, then one each second."""
+    now = [100.0]
+    limits = RateLimits(lambda: now[0])
+    assert [limits.takes("A", 60) for _ in range(61)] == [True] * 60 + [False]
+    assert limits.takes("B", 60)
+    now[0] += 1.0
+    assert [limits.takes("A", 60) for _ in range(2)] == [True, False]
+    now[0] += 3600
+    assert sum(limits.takes("A", 60) for _ in range(100)) == 60
