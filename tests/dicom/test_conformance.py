@@ -34,6 +34,7 @@ from dicom.report import (
 from dicom.report_pdf import ENCAPSULATED_PDF
 from dicom.sc import SECONDARY_CAPTURE
 from dicom.sr import BASIC_TEXT_SR
+from dicom.withdrawn import Withdrawal, withdrawal_notice
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 COPIED = (*_ALWAYS, *_WHEN_GIVEN, "StudyInstanceUID", "TimezoneOffsetFromUTC")
@@ -205,7 +206,24 @@ def sample(number):
         produced_at=datetime(2026, 1, number, number, tzinfo=UTC),
     )
     outputs += build_not_analysed(notice, film, equipment, page=True)
+    outputs += (withdrawal_notice(withdrawal_of(film, number), film, equipment),)
     return {output.kind: output.dataset for output in outputs}
+
+
+def withdrawal_of(film, number):
+    """Return what withdraws a draft of the film."""
+    return Withdrawal(
+        study_instance_uid=film.StudyInstanceUID,
+        draft=Predecessor(
+            sop_instance_uid=f"2.25.5{number}",
+            sop_class_uid=BASIC_TEXT_SR,
+            series_instance_uid="2.25.6",
+        ),
+        model=f"m{number} 1",
+        reason=f"reason {number}",
+        revision=number,
+        withdrawn_at=datetime(2026, 1, number, number, tzinfo=UTC),
+    )
 
 
 def film_of(number):
