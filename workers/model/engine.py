@@ -6,13 +6,11 @@ the moment its answer ends, so a long answer holds up nobody and a short one is 
 see each other: in float32 the greedy answer does not depend on who else is there.
 """
 
-import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,55 +20,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from workers.model import generate, preprocess
-from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
+from workers.model.errors import EngineStopped, GenerationError, ModelError
 from workers.model.generate import Writing
 from workers.model.language import KVCache
 from workers.model.llava import Llava
-from workers.model.multimodal import branched
-from workers.model.prompts import Task, Turn
+from workers.model.multimodal import Passage, branched
+from workers.model.order import Order, mark
+from workers.model.prompts import IMAGE_SENTINEL, Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 PATIENCE: Final = 600.0  # seconds without a step
 _TOGETHER: Final = 4  # orders that are read at once: the others' next token waits for it
 _SLOTS: Final = 64  # a cache grows by so many tokens
-_TIMED: Final = ("wait", "vision", "prefill", "questions", "decode")
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 # What a device, a file that is mapped into memory, or a film can bring about.
 _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
-
-
-@dataclass(slots=True, eq=False)
-class _Order:
-    """One answer that is wanted.
-
-    Attributes:
-        length: Tokens of it that are in the cache.
-        marks: Times at which it was handed over, taken up, seen, read, asked.
-    """
-
-    pixels: Tensor
-    turns: Sequence[Turn]
-    ids: list[int]
-    questions: Sequence[str]
-    writing: Writing
-    cancelled: Callable[[], bool]
-    answer: "Future[Answer]" = field(default_factory=Future)
-    film: Tensor | None = None
-    length: int = 0
-    chances: tuple[float, ...] = ()
-    marks: list[float] = field(default_factory=lambda: [time.perf_counter()])
-
-    def fail(self, error: BaseException) -> None:
-        """End the order, unless it has ended."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    def withdrawn(self) -> bool:
-        """Return whether the caller wants it no longer; then it has ended."""
-        if not self.cancelled():
-            return False
-        self.fail(Cancelled("the answer is no longer wanted"))
-        return True
 
 
 class Engine:
@@ -87,8 +51,9 @@ class Engine:
         self._most = rows
         self._room = rows
         self._cache = model.network.cache(rows=1, slots=_SLOTS)
-        self._rows: list[_Order] = []
-        self._waiting: deque[_Order] = deque()
+        self._lead: tuple[list[int], Passage] | None = None
+        self._rows: list[Order] = []
+        self._waiting: deque[Order] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._steps = 0
@@ -120,7 +85,7 @@ class Engine:
         ids = model.prompt_ids(turns)
         length = len(ids) - 1 + model.network.film_tokens
         writing = Writing(model.bounded(decoding, ids, length), model.ends)
-        order = _Order(pixels, turns, ids, questions, writing, cancelled)
+        order = Order(pixels, turns, ids, questions, writing, cancelled)
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine has ended")
@@ -141,7 +106,7 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
-    def _awaited(self, order: _Order) -> Answer:
+    def _awaited(self, order: Order) -> Answer:
         """Return the answer; where no step ends for long, the device hangs."""
         while True:
             steps = self._steps
@@ -178,7 +143,7 @@ class Engine:
             self._begin(wanted)
         return True
 
-    def _begin(self, orders: list[_Order]) -> None:
+    def _begin(self, orders: list[Order]) -> None:
         """Read films and prompts of new orders; where memory is short, fewer at once, or later."""
         before = len(self._rows)
         try:
@@ -190,7 +155,7 @@ class Engine:
             del self._rows[before:]
             self._drop(orders, before, error)
 
-    def _short(self, orders: list[_Order], error: BaseException) -> None:
+    def _short(self, orders: list[Order], error: BaseException) -> None:
         if len(orders) > 1:
             middle = len(orders) // 2
             self._begin(orders[:middle])
@@ -203,38 +168,53 @@ class Engine:
         else:
             orders[0].fail(error)
 
-    def _prefill(self, orders: list[_Order]) -> None:
+    def _prefill(self, orders: list[Order]) -> None:
         network, start = self.model.network, len(self._rows)
         for order in orders:
             del order.marks[1:]  # of a try for which memory was short
-        self._mark(orders)
+        mark(orders)
         films = network.image_tokens(
             torch.cat([order.pixels for order in orders]).to(self.model.device)
         )
-        self._mark(orders)
+        mark(orders)
         embeds = [
             network.splice(order.ids, film[None]) for order, film in zip(orders, films, strict=True)
         ]
         lengths = [len(one) for one in embeds]
         self._grow(orders, lengths)
         rows = self._cache.some(start, start + len(orders))
+        shared = self._share(orders, rows)
         # What fills up a row stands behind its end, where nothing of it looks.
-        padded = pad_sequence(embeds, batch_first=True)  # [B, T, C]
-        longest = padded.shape[1]
-        positions = torch.arange(longest, device=padded.device).expand(len(orders), -1)
+        padded = pad_sequence([one[shared:] for one in embeds], batch_first=True)  # [B, T, C]
+        longest = shared + padded.shape[1]
+        positions = torch.arange(shared, longest, device=padded.device).expand(len(orders), -1)
         hidden = network.llama(padded, positions, rows, longest)
-        ends = torch.tensor(lengths, device=padded.device) - 1
+        ends = torch.tensor(lengths, device=padded.device) - shared - 1
         last = hidden[torch.arange(len(orders), device=padded.device), ends]
         logits = network.lm_head(last).float()  # [B, V]
-        self._mark(orders)
+        mark(orders)
         for row, (order, film) in enumerate(zip(orders, films, strict=True)):
             order.film, order.length = film, lengths[row]
             order.chances = self._asked(order, rows.some(row, row + 1))
-        self._mark(orders)
+        mark(orders)
         self._rows += orders
         self._extend(start, logits)
 
-    def _asked(self, order: _Order, row: KVCache) -> tuple[float, ...]:
+    def _share(self, orders: Sequence[Order], rows: KVCache) -> int:
+        """Give each row what stands before the film in every prompt; return how many tokens that is."""
+        if self._lead is None:
+            ids = self.model.prompt_ids(self.model.chat(Task.REPORT))
+            ids = ids[: ids.index(IMAGE_SENTINEL)]
+            lead = Passage(self.model.network, slots=len(ids))
+            lead.read(self.model.network.embed(ids))
+            self._lead = (ids, lead)
+        ids, lead = self._lead
+        if any(order.ids[: len(ids)] != ids for order in orders):
+            return 0
+        rows.begin(lead.cache, len(ids))
+        return len(ids)
+
+    def _asked(self, order: Order, row: KVCache) -> tuple[float, ...]:
         def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
             return branched(self.model.network, row, length, suffixes)
 
@@ -244,7 +224,7 @@ class Engine:
             order.fail(error)  # the others' questions are their own
             return ()
 
-    def _grow(self, orders: Sequence[_Order], lengths: Sequence[int]) -> None:
+    def _grow(self, orders: Sequence[Order], lengths: Sequence[int]) -> None:
         """Make the cache large enough for these orders beside those under way."""
         longest = max(
             length + order.writing.decoding.max_new_tokens
@@ -261,7 +241,7 @@ class Engine:
             if self._rows[row].answer.done() or self._rows[row].withdrawn():
                 self._leave(row)
             elif self._rows[row].writing.done:
-                self._finish(self._rows[row])
+                self._rows[row].finish(self.model)
                 self._leave(row)
         if self._rows:
             self._advance(0, len(self._rows))
@@ -284,7 +264,7 @@ class Engine:
                 order.length += 1
             self._extend(start, logits)
 
-    def _next_logits(self, rows: Sequence[_Order], cache: KVCache) -> Tensor:
+    def _next_logits(self, rows: Sequence[Order], cache: KVCache) -> Tensor:
         """Return [B, V], what follows the last id of each row."""
         network = self.model.network
         last = torch.tensor(
@@ -304,7 +284,7 @@ class Engine:
                 fault = GenerationError("the model computed logits that are not finite")
                 self._drop([order], row, fault)
 
-    def _drop(self, orders: Sequence[_Order], start: int, error: BaseException) -> None:
+    def _drop(self, orders: Sequence[Order], start: int, error: BaseException) -> None:
         # Zero times a value that is no number is none either: none may stay in an unseen slot.
         self._cache.some(start, start + len(orders)).clear()
         for order in orders:
@@ -317,17 +297,3 @@ class Engine:
             self._cache.move(len(self._rows), row, last.length)
             self._rows[row] = last
         self._room = self._most if not self._rows else max(self._room, len(self._rows))
-
-    def _finish(self, order: _Order) -> None:
-        assert order.film is not None  # noqa: S101 - it was read before it was written about
-        said = self.model.finished(order.writing, order.turns, order.film[None])
-        order.marks.append(time.perf_counter())
-        spent = [(after - before) * 1000 for before, after in itertools.pairwise(order.marks)]
-        timings = dict(zip(_TIMED, spent, strict=True))
-        order.answer.set_result(replace(said, chances=order.chances, timings_ms=timings))
-
-    @staticmethod
-    def _mark(orders: Sequence[_Order]) -> None:
-        now = time.perf_counter()
-        for order in orders:
-            order.marks.append(now)

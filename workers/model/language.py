@@ -71,9 +71,13 @@ class KVCache:
         """Return another cache whose `rows` rows all begin with the first `length` slots of row 0."""
         keys = self.keys
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
-        other.keys[:, :, :, :length] = keys[:, :1, :, :length]
-        other.values[:, :, :, :length] = self.values[:, :1, :, :length]
+        other.begin(self, length)
         return other
+
+    def begin(self, other: "KVCache", length: int) -> None:
+        """Overwrite the first `length` slots of every row by those of row 0 of another cache."""
+        self.keys[:, :, :, :length] = other.keys[:, :1, :, :length]
+        self.values[:, :, :, :length] = other.values[:, :1, :, :length]
 
     def update(
         self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int

@@ -61,12 +61,16 @@ class Multimodal(nn.Module):
 
 
 class Passage:
-    """One sequence in a cache of its own, growing at its end."""
+    """One sequence in a cache of its own, growing at its end.
+
+    Attributes:
+        cache: Of one row.
+    """
 
     def __init__(self, network: Multimodal, *, slots: int) -> None:
         self._network = network
         self._length = 0
-        self._cache = network.cache(rows=1, slots=slots)
+        self.cache = network.cache(rows=1, slots=slots)
 
     def read(self, embeds: Tensor, *, every: bool = False) -> Tensor:
         """Append embeddings [N, C] and return the logits after the last, [1, V].
@@ -77,7 +81,7 @@ class Passage:
         """
         start, self._length = self._length, self._length + len(embeds)
         positions = torch.arange(start, self._length, device=embeds.device)[None]
-        hidden = self._network.llama(embeds[None], positions, self._cache, self._length)[0]
+        hidden = self._network.llama(embeds[None], positions, self.cache, self._length)[0]
         logits: Tensor = self._network.lm_head(hidden if every else hidden[-1:])
         return logits.float()
 
@@ -93,7 +97,7 @@ class Passage:
                 not computed again.
             suffixes: Ids, of different numbers; they are read together.
         """
-        return branched(self._network, self._cache, length, suffixes)
+        return branched(self._network, self.cache, length, suffixes)
 
 
 def branched(

@@ -1,0 +1,71 @@
+"""One answer that a caller waits for while the engine writes it."""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from torch import Tensor
+
+from workers.model.errors import Cancelled, GenerationError
+from workers.model.generate import Writing
+from workers.model.llava import Llava
+from workers.model.prompts import Turn
+
+if TYPE_CHECKING:
+    from workers.model.vlm import Answer
+
+_TIMED: Final = ("wait", "vision", "prefill", "questions", "decode")
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """One answer that is wanted.
+
+    Attributes:
+        length: Tokens of it that are in the cache.
+        marks: Times at which it was handed over, taken up, seen, read, asked.
+    """
+
+    pixels: Tensor
+    turns: Sequence[Turn]
+    ids: list[int]
+    questions: Sequence[str]
+    writing: Writing
+    cancelled: Callable[[], bool]
+    answer: "Future[Answer]" = field(default_factory=Future)
+    film: Tensor | None = None
+    length: int = 0
+    chances: tuple[float, ...] = ()
+    marks: list[float] = field(default_factory=lambda: [time.perf_counter()])
+
+    def fail(self, error: BaseException) -> None:
+        """End the order, unless it has ended."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def withdrawn(self) -> bool:
+        """Return whether the caller wants it no longer; then it has ended."""
+        if not self.cancelled():
+            return False
+        self.fail(Cancelled("the answer is no longer wanted"))
+        return True
+
+    def finish(self, model: Llava) -> None:
+        """End the order with what was written."""
+        if self.film is None:
+            raise GenerationError("a film must be read before it is written about")
+        said = model.finished(self.writing, self.turns, self.film[None])
+        self.marks.append(time.perf_counter())
+        spent = [(after - before) * 1000 for before, after in itertools.pairwise(self.marks)]
+        timings = dict(zip(_TIMED, spent, strict=True))
+        self.answer.set_result(replace(said, chances=self.chances, timings_ms=timings))
+
+
+def mark(orders: Sequence[Order]) -> None:
+    """Note the time in each order: the next part begins."""
+    now = time.perf_counter()
+    for order in orders:
+        order.marks.append(now)
