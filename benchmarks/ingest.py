@@ -420,8 +420,10 @@ def run_cell(
 def as_table(measured: list[Measured]) -> str:
     """Return the medians as a table in Markdown."""
     lines = [
-        "| film | associations | receiver | MB/s, median (least-most) | objects/s | CPU s/GB | "
-        "peak MB | failures | runs |",
+        (
+            "| film | associations | receiver | MB/s, median (least-most) | objects/s | CPU s/GB | "
+            "peak MB | failures | runs |"
+        ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for cell in dict.fromkeys((one.film, one.associations, one.receiver) for one in measured):

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -30,6 +31,14 @@ from service import schema
 from service.store import Store
 
 REPOSITORY = Path(__file__).parents[1]
+
+# pynetdicom puts an `echoscu`, a `storescp` and others of DCMTK's names beside our interpreter: with
+# that folder on the PATH the tests would run those instead of DCMTK's.
+os.environ["PATH"] = os.pathsep.join(
+    folder
+    for folder in os.environ.get("PATH", "").split(os.pathsep)
+    if Path(folder) != Path(sys.prefix) / "bin"
+)
 MARKED_BY_FIXTURE = {
     "orthanc": "orthanc",
     "storescp": "dcmtk",

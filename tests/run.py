@@ -64,7 +64,8 @@ def run(name: str, *command: str) -> bool:
     """Run one check; return whether it passed."""
     say(name)
     begun = time.monotonic()
-    passed = subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    program = Path(sys.executable).with_name(command[0])
+    passed = subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode == 0
     say(f"{name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begun:.0f} s)")
     return passed
 
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
         sys.exit(f"wetread test: still missing after the installation: {', '.join(left)}")
     failed = [] if arguments else [name for name, *command in CHECKS if not run(name, *command)]
     # pytest last: its closing line tells how many tests ran.
-    if not run("pytest", sys.executable, "-m", "pytest", *arguments):
+    if not run("pytest", Path(sys.executable).name, "-m", "pytest", *arguments):
         failed.append("pytest")
     if failed:
         say(f"failed: {', '.join(failed)}")
