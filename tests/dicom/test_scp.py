@@ -150,6 +150,13 @@ def associate(scp, *contexts, calling="MODALITY", called="WETREAD"):
 
 def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
     """Return what the SCP answers to an association request; pynetdicom misses a fast rejection."""
+    with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
+        connection.sendall(association_request(calling, called))
+        return connection.recv(4096)
+
+
+def association_request(calling="MODALITY", called="WETREAD") -> bytes:
+    """Return an A-ASSOCIATE-RQ for CR."""
 
     def item(kind: int, body: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(body)) + body
@@ -158,9 +165,7 @@ def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
     user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4")
     body = struct.pack(">HH16s16s32x", 1, 0, called.encode().ljust(16), calling.encode().ljust(16))
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, user)
-    with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
-        connection.sendall(struct.pack(">BxL", 1, len(body)) + body)
-        return connection.recv(4096)
+    return struct.pack(">BxL", 1, len(body)) + body
 
 
 def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: str):
@@ -476,6 +481,23 @@ def test_32_associations_at_once_are_all_served(scp, handler, spool, small_film)
         assert set(threads.map(send, range(32))) == {0}
     assert len({instance.sop_instance_uid for instance in handler.instances}) == 32
     assert len(files(spool)) == 32
+
+
+def test_256_associations_at_once_are_accepted_by_default(spool, handler):
+    """All at the same time, none refused; the next one is told that it is one too many."""
+    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
+    server.start()
+    connections = []
+    try:
+        for _ in range(256):
+            connections.append(socket.create_connection(("127.0.0.1", server.port), 10))
+            connections[-1].sendall(association_request())
+        assert {connection.recv(4096)[0] for connection in connections} == {2}  # A-ASSOCIATE-AC
+        assert knock(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
+    finally:
+        for connection in connections:
+            connection.close()
+        server.stop(5)
 
 
 def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, handler):
