@@ -6,6 +6,7 @@ from dicom.errors import DestinationError
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
 from service import config
+from service.jobs import DeliveryState
 from service.log import get_logger
 from service.records import Delivery
 from service.store import Store
@@ -30,7 +31,10 @@ def removers(
 
 
 def remove_superseded(store: Store, archive: OrthancDestination, delivery: Delivery) -> None:
-    """Remove from `archive` what the job of a confirmed delivery supersedes, and note it.
+    """Remove from `archive` what is superseded there now that a delivery is confirmed, and note it.
+
+    That is the draft that the delivered one supersedes; or the delivered one itself, when it was held
+    up and the later one came first.
 
     What cannot be removed stays, and the history says so: the new draft names the old one, and both
     say which revision they are.
@@ -38,16 +42,27 @@ def remove_superseded(store: Store, archive: OrthancDestination, delivery: Deliv
     Raises:
         StoreError: The database is away; nothing, or only the note, is missing.
     """
-    earlier = store.job(delivery.job_id).supersedes
-    if earlier is None:
-        return
+    job = store.job(delivery.job_id)
+    if job.supersedes is not None:
+        _remove(store, archive, job.supersedes, job.id)
+    if job.superseded_by is not None and _is_there(store, archive.name, job.superseded_by):
+        _remove(store, archive, job.id, job.superseded_by)
+
+
+def _is_there(store: Store, destination: str, job_id: str) -> bool:
+    return any(
+        each.destination == destination and each.state is DeliveryState.CONFIRMED
+        for each in store.deliveries(job_id)
+    )
+
+
+def _remove(store: Store, archive: OrthancDestination, earlier: str, later: str) -> None:
     uids = [item.sop_instance_uid for item in store.objects(earlier)]
-    later = delivery.job_id[:8]
     try:
         count = archive.remove(uids)
-        words = f"{archive.name}: {count} object(s) removed, superseded by job {later}."
+        words = f"{archive.name}: {count} object(s) removed, superseded by job {later[:8]}."
         log.info("superseded_removed", job_id=earlier, destination=archive.name, count=count)
     except DestinationError as error:
-        words = f"{archive.name}: superseded by job {later}, not removed: {error}"
+        words = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
         log.warning("superseded_not_removed", job_id=earlier, reason=str(error))
     store.note(earlier, "remove_superseded", "service", words)

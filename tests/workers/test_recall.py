@@ -134,6 +134,17 @@ def test_a_superseded_draft_goes_once_the_new_one_is_confirmed(site, store):
     assert len(list((site.folder / "other").rglob("*.dcm"))) == 8
 
 
+def test_a_draft_that_arrives_after_its_successor_goes_at_once(site, store):
+    """What was held up and is superseded does not stay in our archive."""
+    first = site.drafted(33)
+    second = site.drafted(33, forced=True)
+    site.deliver(store.job(second.id))
+    assert site.held(second) == 4
+    site.deliver(first)
+    assert (site.held(first), site.held(second)) == (0, 4)
+    assert "remove_superseded" in actions(store, first)
+
+
 def test_without_leave_a_superseded_draft_stays(store, tmp_path, orthanc):
     """By default nothing is removed from any archive."""
     site = Site(store, tmp_path, orthanc, may_remove=False)
