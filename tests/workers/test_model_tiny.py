@@ -69,10 +69,10 @@ def test_processes_that_make_it_together_do_each_other_no_harm(tmp_path):
 
 
 def test_it_is_made_and_loaded_quickly(tmp_path):
-    """Making and loading it takes well under five seconds."""
-    start = time.perf_counter()
+    """Making and loading it takes well under five seconds of processor time."""
+    start = time.process_time()
     registry.load("tiny", tmp_path / "tiny")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path):
