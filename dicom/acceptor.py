@@ -246,5 +246,11 @@ def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hoo
     """Run an association and tell the hooks when it is over, whatever happens."""
     try:
         run()
+    except PYDICOM_ERRORS as error:
+        # The words of the error may quote what the peer sent.
+        caller, name = association.requestor.ae_title, type(error).__name__
+        LOGGER.warning("association request of %s cannot be understood (%s)", caller, name)
+        if association.dul.socket is not None:
+            association.dul.socket.close()
     finally:
         hooks.ended(association)

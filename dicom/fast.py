@@ -48,6 +48,8 @@ _BUFFER: Final = 256 * 2**10
 # A piece of at least this size is waited for by the kernel, not by us in many small reads.
 _LARGE: Final = 32 * 2**10
 _P_DATA_TF: Final = 0x04
+# By the service provider, invalid PDU parameter value (PS3.8 9.3.8)
+_A_ABORT: Final = bytes([7, 0, 0, 0, 0, 4, 0, 0, 2, 6])
 _PDU: Final = struct.Struct(">BxL")
 _PDV: Final = struct.Struct(">LBB")
 _ELEMENT: Final = struct.Struct("<HHL")
@@ -407,6 +409,7 @@ class FastAssociation(Association):
         super().__init__(connection.ae, "acceptor")
         self._hooks = hooks
         self._thread_number = 0
+        self._negotiated = False
         self.dul = InlineDUL(self, hooks)
         self.dimse = InlineDIMSE(self, hooks)
         # They set the timers of the upper layer that has just been exchanged.
@@ -423,13 +426,24 @@ class FastAssociation(Association):
         try:
             self.run_reactor()
         except Exception as error:  # noqa: BLE001 - the edge: a thread of an association ends here
-            # The places only: the error's own words may quote what the peer sent.
-            places = "".join(traceback.format_tb(error.__traceback__))
-            LOGGER.error("unexpected %s in an association\n%s", type(error).__name__, places)
+            self._explain(error)
         finally:
             self.dul.wire.close()
 
+    def _explain(self, error: Exception) -> None:
+        # The error's own words may quote what the peer sent.
+        name = type(error).__name__
+        if not self._negotiated and isinstance(error, PYDICOM_ERRORS):
+            caller = self.requestor.ae_title
+            LOGGER.warning("association request of %s cannot be understood (%s)", caller, name)
+            self.dul.wire.send(_A_ABORT)
+            self.dul.wire.say_goodbye()
+            return
+        places = "".join(traceback.format_tb(error.__traceback__))
+        LOGGER.error("unexpected %s in an association\n%s", name, places)
+
     def _run_reactor(self) -> None:
+        self._negotiated = True
         self.dul.wire.set_patience(self._hooks.idle_seconds)
         while not self._kill:
             try:

@@ -566,6 +566,21 @@ def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
     assert send_file(scp, small_film).Status == 0
 
 
+def test_a_request_without_abstract_syntax_ends_its_own_connection_only(
+    scp, handler, small_film, caplog
+):
+    """Found by the fuzzer: pynetdicom raises on it; it is logged once, as the peer's fault."""
+    request = association_request().replace(b"\x30\0\0\x19", b"\x40\0\0\x19", 1)
+    with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
+        connection.sendall(request)
+        assert connection.recv(100)[:1] in {b"\x07", b""}
+    assert send_file(scp, small_film).Status == 0
+    ours = [line.message for line in caplog.records if line.name.startswith("dicom.")]
+    assert not [words for words in ours if "unexpected" in words]
+    assert sum("cannot be understood" in words for words in ours) == 1
+    assert len(handler.instances) == 1
+
+
 def test_kill_in_the_middle_of_a_film_loses_nothing_that_was_acknowledged(
     tmp_path, small_film, eventually
 ):
