@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from service.config import Caller, Settings
+from service.config import Settings
 from service.errors import ConfigurationError
 from service.log import get_logger
+from service.sections import Caller
 
 log = get_logger(__name__)
 

@@ -5,11 +5,12 @@ from dicom.dicomweb import StowDestination
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, DimseDestination, EncodedObject
-from service import config
+from service import sections
+from service.config import Settings
 from service.records import ResultObject
 
 
-def destinations(settings: config.Settings) -> dict[str, Destination]:
+def destinations(settings: Settings) -> dict[str, Destination]:
     """Return each configured destination by its name; nothing is connected to yet.
 
     A destination keeps its connections for the next delivery, so make them once in a process.
@@ -34,9 +35,9 @@ def encoded_object(result: ResultObject) -> EncodedObject:
     )
 
 
-def _destination(each: config.Destination, calling: str) -> Destination:
+def _destination(each: sections.Destination, calling: str) -> Destination:
     match each:
-        case config.OrthancDestination():
+        case sections.OrthancDestination():
             return OrthancDestination(
                 name=each.name,
                 url=each.url,
@@ -45,9 +46,9 @@ def _destination(each: config.Destination, calling: str) -> Destination:
                 timeout=each.timeout,
                 max_connections=each.max_in_flight,
             )
-        case config.DimseDestination():
+        case sections.DimseDestination():
             return DimseDestination(_peer(each, calling), verify=each.verify)
-        case config.StowDestination():
+        case sections.StowDestination():
             return StowDestination(
                 name=each.name,
                 url=each.url,
@@ -57,11 +58,11 @@ def _destination(each: config.Destination, calling: str) -> Destination:
                 timeout=each.timeout,
                 max_connections=each.max_in_flight,
             )
-        case config.FolderDestination():
+        case sections.FolderDestination():
             return FolderDestination(name=each.name, path=each.path)
 
 
-def _peer(each: config.DimseDestination, calling: str) -> Peer:
+def _peer(each: sections.DimseDestination, calling: str) -> Peer:
     return Peer(
         name=each.name,
         host=each.host,

@@ -15,11 +15,12 @@ from dicom.projection import items
 from dicom.scp import Received
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
-from service.config import Caller, Settings
+from service.config import Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Arrival, Film, Job
+from service.sections import Caller
 from service.store import Store
 
 log = get_logger(__name__)

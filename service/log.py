@@ -6,7 +6,7 @@ import warnings
 
 import structlog
 
-from service.config import Log
+from service.sections import Log
 
 
 def configure_logging(settings: Log, *, process: str) -> None:

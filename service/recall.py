@@ -22,10 +22,10 @@ from dicom.pacs import Destination, EncodedObject
 from dicom.result_header import Equipment
 from dicom.spool import write_durably
 from dicom.withdrawn import Withdrawal, withdrawal_notice
-from service.config import OrthancDestination as OrthancSettings
 from service.config import Settings
 from service.jobs import Action, DeliveryState, IllegalTransition, allowed
 from service.records import Delivery, Job, ResultObject
+from service.sections import OrthancDestination as OrthancSettings
 from service.store import Store
 
 

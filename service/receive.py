@@ -22,11 +22,12 @@ from dicom.spool import Spool
 from dicom.tls import TlsFiles
 from service.callers import Callers, RateLimits
 from service.commitment import Commitments
-from service.config import Caller, Settings, config_path, load_settings, restarts
+from service.config import Settings, config_path, load_settings, restarts
 from service.errors import ConfigurationError, StoreError, StoreUnavailable
 from service.intake import Intake
 from service.log import get_logger
 from service.queue import Queue
+from service.sections import Caller
 from service.store import Store
 
 BEAT_EVERY: Final = 5.0

@@ -9,12 +9,12 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from service.config import (
+from service.config import Settings
+from service.sections import (
     Caller,
     DimseDestination,
     FolderDestination,
     OrthancDestination,
-    Settings,
     StowDestination,
 )
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dicom.errors import DestinationError
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
-from service import config
+from service import sections
+from service.config import Settings
 from service.jobs import DeliveryState
 from service.log import get_logger
 from service.records import Delivery
@@ -15,13 +16,13 @@ log = get_logger(__name__)
 
 
 def removers(
-    settings: config.Settings, destinations: Mapping[str, Destination]
+    settings: Settings, destinations: Mapping[str, Destination]
 ) -> dict[str, OrthancDestination]:
     """Return the destinations from which we may remove results of ours, by name."""
     allowed = {
         each.name
         for each in settings.destinations
-        if isinstance(each, config.OrthancDestination) and each.may_remove
+        if isinstance(each, sections.OrthancDestination) and each.may_remove
     }
     return {
         name: each

@@ -5,8 +5,9 @@ import time
 import click
 
 from dicom.scu import echo as c_echo
-from service.config import DimseDestination, Settings, load_settings
+from service.config import Settings, load_settings
 from service.errors import ConfigurationError
+from service.sections import DimseDestination
 
 
 @click.command()

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.config import Web
+from service.sections import Web
 
 ACTOR_SUFFIX: Final = "web page"
 # Probes carry no password; what they tell names no patient, no study and no address.

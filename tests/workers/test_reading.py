@@ -14,8 +14,9 @@ from dicom.outputs import encode
 from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
 from dicom.report import DraftReport, Observation, Predecessor, Presence
 from dicom.study import Study
-from service.config import Reading, Settings
+from service.config import Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
+from service.sections import Reading
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT

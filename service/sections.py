@@ -1,0 +1,345 @@
+"""What may stand in each table of the settings: names, types, limits, defaults and meanings."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic.functional_validators import AfterValidator
+
+from dicom.errors import DicomError
+from dicom.identifiers import check_ae_title
+
+
+def _ae_title(value: str) -> str:
+    try:
+        return check_ae_title(value)
+    except DicomError as error:
+        raise ValueError(str(error)) from None
+
+
+def _http_root(value: str) -> str:
+    """Refuse what is no web address, and credentials in it: addresses are shown in pages and logs."""
+    try:
+        parts = urlsplit(value)
+        credentials = parts.username or parts.password
+    except ValueError:
+        raise ValueError("not a web address") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if credentials:
+        raise ValueError("holds a user name or password; give them as `username` and `password`")
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+HttpRoot = Annotated[str, AfterValidator(_http_root)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+Priority = Literal["routine", "urgent"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Caller(_Section):
+    """A modality or PACS that may send, and what differs for it."""
+
+    ae_title: AETitle = Field(description="Its AE title (calling).")
+    address: str | None = Field(None, description="Only from this IP address; any when absent.")
+    quiet_time: Seconds | None = Field(
+        None, description="Overrides receiver.quiet_time, in seconds."
+    )
+    priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    films_per_minute: int | None = Field(
+        None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
+    )
+    commitment_port: Port | None = Field(
+        None,
+        description="Storage commitment is reported over a new association to this port, again until "
+        "it is taken; absent: once, on the association that asked.",
+    )
+
+    @model_validator(mode="after")
+    def _address_is_one(self) -> Self:
+        if self.address is not None:
+            ipaddress.ip_address(self.address)
+        return self
+
+
+class Receiver(_Section):
+    """The storage SCP."""
+
+    ae_title: AETitle = Field(
+        "WETREAD", description="Our AE title; a called AE title must equal it."
+    )
+    host: str = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
+    port: Port = Field(11112, description="Port to listen on; 0 takes a free one.")
+    open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
+    callers: tuple[Caller, ...] = Field(
+        (),
+        description="The calling AE titles that may send; taken anew when the file changes.",
+    )
+    storage_classes: tuple[str, ...] = Field(
+        (),
+        description="SOP Class UIDs accepted besides CR and DX (presentation and processing).",
+    )
+    quiet_time: Seconds = Field(
+        2.0, description="Seconds without a new film until a study counts as complete."
+    )
+    fast: bool = Field(
+        True,
+        description="Receive by the short way from socket to file, where it is known to fit the "
+        "installed pynetdicom; off: by pynetdicom's own way, slower.",
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
+    )
+    tls_port: Port | None = Field(
+        None, description="Second port, for DICOM TLS (1.2 or later); absent: none."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of its certificate and chain; a new one is taken at once."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that peers' certificates must come from; absent: "
+        "peers need none.",
+    )
+    max_associations: int = Field(
+        256, ge=1, description="Associations at the same time, in each process."
+    )
+    max_object_bytes: int = Field(512 * 2**20, ge=2**20, description="A larger object is refused.")
+    min_free_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Below this free space on the spool's disk nothing is accepted (0xA700).",
+    )
+    stop_seconds: Seconds = Field(
+        30.0, description="How long running associations may finish after a stop signal."
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if self.tls_port is not None and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls_certificate and tls_key are needed when tls_port is set")
+        return self
+
+
+class Reading(_Section):
+    """What is read, by which model."""
+
+    model: Literal["cxr-llava-v1", "cxr-llava-v2", "demo", "llava-rad", "tiny"] = Field(
+        "demo",
+        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
+        "shipped, trained on synthetic films only; `tiny`: random weights. What the last two write of "
+        "a patient is meaningless and says so.",
+    )
+    model_version: str = Field(
+        "1",
+        pattern=r"^[\x21-\x7e]{1,32}$",
+        description="Release of the weights in use; a new one makes later drafts a new version.",
+    )
+    model_dir: Path | None = Field(
+        None, description="Folder with the published checkpoint's files."
+    )
+    base_model_dir: Path | None = Field(
+        None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
+    )
+    device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Number format of the weights in memory."
+    )
+    max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    scores: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Ask the model for each finding too and show the probability it gives to yes. "
+        "`auto`: where it has been measured what that is worth.",
+    )
+    minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
+    read_children: bool = Field(
+        False, description="Read children with the paediatric prompt; the draft says so."
+    )
+    max_pixels: int = Field(
+        64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
+    )
+    concurrency: int = Field(2, ge=1, description="Studies in work at once in one reading worker.")
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A job whose worker is silent this long is taken back."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Readings that may be tried before the job fails."
+    )
+
+    @model_validator(mode="after")
+    def _model_has_files(self) -> Self:
+        if self.model not in {"demo", "tiny"} and self.model_dir is None:
+            raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
+        if (self.model == "llava-rad") != (self.base_model_dir is not None):
+            raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
+        return self
+
+
+class Outputs(_Section):
+    """What is made from a draft."""
+
+    completion: Literal["PARTIAL", "COMPLETE"] = Field(
+        "PARTIAL",
+        description="Completion Flag of the draft report; `COMPLETE` where a PACS hides PARTIAL ones.",
+    )
+    overlay_width: int = Field(
+        1280, ge=512, le=4096, description="Width of the annotated film in pixels."
+    )
+    compression: Literal["none", "jpeg-ls"] = Field(
+        "none",
+        description="Of the pictures: `jpeg-ls`, without loss, where every destination takes it.",
+    )
+    comprehensive_3d: bool = Field(
+        False,
+        description="Findings as Comprehensive 3D SR (IHE AI Results) instead of Comprehensive.",
+    )
+    extras: tuple[Literal["presentation-state", "report-pdf"], ...] = Field(
+        (), description="Also made: `presentation-state` (GSPS with the regions), `report-pdf`."
+    )
+    json_sidecar: bool = Field(
+        False, description="Also a JSON file beside the results in `data_dir/outbox`."
+    )
+    not_analysed_page: bool = Field(
+        False, description="The notice of an unread study also as a picture of a page."
+    )
+
+
+class _Destination(_Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Its name in pages and events.")
+    max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
+    timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
+    not_analysed: bool = Field(
+        False, description="Send a notice when a study was not read, and why: silence is no result."
+    )
+
+
+class OrthancDestination(_Destination):
+    """An Orthanc, by its REST API."""
+
+    kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
+    may_remove: bool = Field(
+        False,
+        description="It is ours: superseded results are removed from it once the new ones are "
+        "confirmed, withdrawn ones by `wetread recall`.",
+    )
+    url: HttpRoot = Field(description="Root of its REST API.")
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+
+
+class DimseDestination(_Destination):
+    """Any PACS, by C-STORE."""
+
+    kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
+    host: str = Field(description="Host name or address.")
+    port: Port = Field(description="DICOM port.")
+    ae_title: AETitle = Field(description="Its AE title (called).")
+    verify: bool = Field(
+        True, description="Read the result back by C-FIND before it counts as confirmed."
+    )
+
+
+class StowDestination(_Destination):
+    """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
+
+    kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
+    url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token, instead of user and password."
+    )
+
+
+class FolderDestination(_Destination):
+    """A folder: one sub-folder a study, one file an object."""
+
+    kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
+    path: Path = Field(description="The folder; made when missing.")
+
+
+Destination = Annotated[
+    OrthancDestination | DimseDestination | StowDestination | FolderDestination,
+    Field(discriminator="kind"),
+]
+
+
+class Delivery(_Section):
+    """How results are sent."""
+
+    concurrency: int = Field(8, ge=1, description="Deliveries at once in one delivery worker.")
+    lease_seconds: float = Field(
+        120.0, gt=0, description="A delivery whose worker is silent this long is taken back."
+    )
+    retry_seconds: float = Field(
+        2.0, gt=0, description="Wait before the second try; doubles each time."
+    )
+    retry_max_seconds: float = Field(60.0, gt=0, description="Longest wait between two tries.")
+    give_up_hours: float = Field(
+        72.0, gt=0, description="A destination away this long fails the job."
+    )
+
+
+class Database(_Section):
+    """Where jobs are kept."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL (postgresql+psycopg://user:password@host/name); "
+        "SQLite in data_dir when absent.",
+    )
+    busy_seconds: Seconds = Field(20.0, description="How long a writer waits for another (SQLite).")
+
+
+class Broker(_Section):
+    """Redis, between the database and the workers; it holds job ids only."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="Redis URL (redis://:password@host:6379/0). When absent, `wetread up` starts a "
+        "private Redis of its own.",
+    )
+
+
+class Web(_Section):
+    """The pages, the JSON API, health and metrics."""
+
+    host: str = Field("127.0.0.1", description="Interface to listen on.")
+    port: Port = Field(8100, description="Port to listen on.")
+    username: str = Field("admin", description="User name, when a password is set.")
+    password: SecretStr = Field(
+        SecretStr(""), description="Needed when the page is not on the loopback interface only."
+    )
+
+
+class Sweep(_Section):
+    """The sweeper: completes quiet studies, takes back what a dead process held, tidies."""
+
+    interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
+    republish_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="A job that waits this long without a message in sight is published again.",
+    )
+    retention_days: float = Field(
+        30.0,
+        gt=0,
+        description="Films and results of finished jobs are removed from the spool after this.",
+    )
+
+
+class Log(_Section):
+    """What is written about what happens; never a patient attribute."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level shown."
+    )
+    format: Literal["console", "json"] = Field("console", description="For people or for machines.")
