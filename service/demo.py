@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom.errors import DicomError
 from dicom.files import describe
@@ -78,6 +79,8 @@ def demo_settings(base: Settings) -> tuple[Settings, dict[str, Any], list[Part],
             "host": "127.0.0.1",
             "port": free_port(),
             "callers": [{"ae_title": CALLING_AE}],
+            # Many public films are wrapped as Secondary Captures.
+            "storage_classes": [SecondaryCaptureImageStorage],
         },
         "web": {"host": "127.0.0.1", "port": free_port()},
         "destinations": [destination],
