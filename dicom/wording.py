@@ -68,8 +68,8 @@ def certainty(finding: Finding) -> str:
 
 
 def percent(score: float) -> int:
-    """Return a score of 0..1 as a whole percentage, held in 0..100."""
-    return round(100 * min(max(score, 0.0), 1.0))
+    """Return a score of 0..1 as a whole percentage, held in 1..99: no score is a certainty."""
+    return min(max(round(100 * score), 1), 99)
 
 
 def statement(finding: Finding) -> str:
