@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dicom.outputs import Output, encode
@@ -18,7 +19,10 @@ def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObje
         OSError: The disk refused; what was written is replaced by the next try.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = tuple(_write(folder / f"{output.kind}.dcm", output) for output in outputs)
+    # One thread each: while one waits for the disk the next is encoded.
+    with ThreadPoolExecutor(max(1, len(outputs))) as pool:
+        paths = [folder / f"{output.kind}.dcm" for output in outputs]
+        written = tuple(pool.map(_write, paths, outputs))
     for directory in (folder, folder.parent, folder.parent.parent):
         _sync(directory)
     return written
