@@ -300,7 +300,7 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
             cwd=tmp_path,
             stdout=said,
         )
-    peak = _peak_mib(process)
+    peak = _peak_until_its_end(process)
     assert process.returncode == 1  # some could not be understood
     results = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
     named = [path for result in results for path in result.get("files", [result.get("file")])]
@@ -312,7 +312,7 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
     assert 0 < peak < READER_MIB
 
 
-def _peak_mib(process):
+def _peak_until_its_end(process):
     """Return the most memory that the process had when looked at, in MiB, once it has ended.
 
     Not `ru_maxrss`: Linux counts into it what the parent had when it forked.
