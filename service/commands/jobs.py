@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from service.config import load_settings
-from service.jobs import JobState
+from service.errors import NotFound
+from service.jobs import IllegalTransition, JobState
 from service.records import Job
 from service.store import Store
 
@@ -104,9 +105,11 @@ def show(job_id: str, *, as_json: bool) -> None:
 def retry(job_ids: tuple[str, ...]) -> None:
     """Read again, or send again what is drafted but not delivered."""
     with _store() as store:
-        for job_id in job_ids:
-            job = store.retry(store.job(job_id).id, actor=_actor())
-            click.echo(f"{job.id[:8]} {job.state}")
+
+        def one(job_id: str) -> str:
+            return store.retry(store.job(job_id).id, actor=_actor()).state
+
+        _for_each(job_ids, one)
 
 
 @jobs.command()
@@ -115,9 +118,11 @@ def retry(job_ids: tuple[str, ...]) -> None:
 def cancel(job_ids: tuple[str, ...], reason: str) -> None:
     """Cancel jobs that are not finished; what has been delivered stays."""
     with _store() as store:
-        for job_id in job_ids:
-            job = store.cancel(store.job(job_id).id, actor=_actor(), reason=reason)
-            click.echo(f"{job.id[:8]} {job.state}")
+
+        def one(job_id: str) -> str:
+            return store.cancel(store.job(job_id).id, actor=_actor(), reason=reason).state
+
+        _for_each(job_ids, one)
 
 
 @jobs.command()
@@ -125,9 +130,29 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
 def urgent(job_ids: tuple[str, ...]) -> None:
     """Let waiting jobs overtake."""
     with _store() as store:
-        for job_id in job_ids:
-            job = store.make_urgent(store.job(job_id).id, actor=_actor())
-            click.echo(f"{job.id[:8]} urgent")
+
+        def one(job_id: str) -> str:
+            store.make_urgent(store.job(job_id).id, actor=_actor())
+            return "urgent"
+
+        _for_each(job_ids, one)
+
+
+def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
+    """Do it for each job and say what became of it; exit with status 1 when one was refused.
+
+    Raises:
+        StoreUnavailable, SchemaMismatch: The database cannot be used, for the others neither.
+    """
+    refused = False
+    for job_id in job_ids:
+        try:
+            click.echo(f"{job_id[:8]} {do(job_id)}")
+        except (NotFound, IllegalTransition) as error:
+            refused = True
+            click.echo(f"{job_id[:8]} refused: {error}", err=True)
+    if refused:
+        click.get_current_context().exit(1)
 
 
 @contextmanager

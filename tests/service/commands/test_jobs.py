@@ -13,7 +13,7 @@ from service import schema
 from service.commands.jobs import jobs
 from service.config import load_settings
 from service.errors import NotFound
-from service.jobs import IllegalTransition, JobState
+from service.jobs import JobState
 from service.store import Store
 
 
@@ -115,17 +115,33 @@ def test_urgent_overtakes(store, wait):
     assert "SCHEDULED urgent" in run("list")
 
 
-def test_what_cannot_be_done_is_said(wait):
-    """An unknown id, and an action that the state does not allow, are errors of ours."""
+@pytest.mark.usefixtures("store")
+def test_a_job_that_is_not_there_is_said():
+    """An unknown id is an error of ours."""
     with pytest.raises(NotFound, match="there is no job"):
         run("show", "abcd1234")
-    job = wait("1.2.3")
-    with pytest.raises(IllegalTransition):
-        run("retry", job.id)
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel", "urgent"])
+def test_one_refusal_does_not_hold_up_the_others(store, wait, action):
+    """Each id gets its line, the refused ones on standard error with the reason, and the status is 1."""
+    ended, waiting = wait("1.2.3"), wait("1.2.4")
+    if action == "retry":
+        store.cancel(waiting.id, actor="test")
+    elif action == "cancel":
+        store.cancel(ended.id, actor="test")
     done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "jobs", "retry", job.id],
+        [sys.executable, "-m", "service.cli", "jobs", action, "abcd1234", ended.id, waiting.id],
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "wetread: a job that is SCHEDULED cannot retry\n"
+    assert done.returncode == 1
+    assert "abcd1234 refused: there is no job abcd1234\n" in done.stderr
+    if action == "urgent":
+        assert store.job(ended.id).urgent
+        assert store.job(waiting.id).urgent
+        return
+    word = {"retry": "SCHEDULED", "cancel": "CANCELED"}[action]
+    assert f"{ended.id[:8]} refused: a job that is {word} cannot {action}\n" in done.stderr
+    assert done.stdout == f"{waiting.id[:8]} {word}\n"
+    assert store.job(waiting.id).state == word
