@@ -6,6 +6,7 @@
     │   └── MissingAttribute        0xA900  a type 1 attribute is absent
     ├── DatasetMismatch             0xA900  data set and command or SOP class disagree
     ├── UnsupportedSOPClass         0x0122  SOP Class not supported
+    ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; where none is negotiated
     ├── OutOfResources              0xA700  disk, memory or database cannot take it now
     ├── PixelError                  0xC000  the pixel data cannot become a Frame
     │   └── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
@@ -54,6 +55,12 @@ class UnsupportedSOPClass(DicomError):
     """The SOP Class is none that this service is configured to accept (PS3.7 C.5.6)."""
 
     status = 0x0122
+
+
+class UnsupportedTransferSyntax(DicomError):
+    """The transfer syntax is none that can be read; only STOW-RS brings such (PS3.18 I.2.2)."""
+
+    status = 0xC122
 
 
 class OutOfResources(DicomError):

@@ -34,13 +34,11 @@ from dicom.commitment import (
     send_report,
 )
 from dicom.errors import DatasetMismatch, DicomError, InvalidDataset, OutOfResources
-from dicom.header import check_identity, read_header
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.keeping import IncomingAssociation, Keeper, Received
 from dicom.listener import DoorSettings, Listener
 from dicom.spool import Announced, Incoming, Spool
-from dicom.study import Instance
 from dicom.tls import RenewedContext, TlsFiles
-from dicom.together import Together
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import N_ACTION
@@ -86,25 +84,6 @@ class Refusal(Enum):
     NO_REASON_GIVEN = (2, 1, 1)
     TEMPORARY_CONGESTION = (2, 3, 1)
     LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingAssociation:
-    """An association that a peer requested of us; `id` is ours and never used twice."""
-
-    id: str
-    calling_ae: str
-    called_ae: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A durable Instance, the elements before its pixels, and on which association it came."""
-
-    instance: Instance
-    header: Dataset
-    association: IncomingAssociation
 
 
 class StorageHandler(Protocol):
@@ -201,7 +180,7 @@ class StorageSCP:
         self._sessions: dict[dul.Association, _Session] = {}
         self._server: Listener | None = None
         self._tls_server: Listener | None = None
-        self._together = Together(self._record)
+        self._keeper = Keeper(spool, handler.stored)
 
     @property
     def port(self) -> int:
@@ -430,35 +409,9 @@ class StorageSCP:
     ) -> None:
         if incoming is None:
             raise InvalidDataset("the C-STORE request brought no data set")
-        if incoming.fault:
-            raise incoming.fault
-        header = read_header(incoming.path)
-        identity = check_identity(header)
-        _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
-        if incoming.announced.sop_class_uid != context_class:
+        if not incoming.fault and incoming.announced.sop_class_uid != context_class:
             raise DatasetMismatch("SOP Class differs between command and presentation context")
-        with self._spool.exclusive(identity.sop_instance_uid):
-            kept = self._spool.place(incoming, identity)
-            recorded = False
-            try:
-                fault = self._together.do(
-                    Received(instance=kept.instance, header=header, association=association)
-                )
-                if fault is not None:
-                    raise fault
-                recorded = True
-            finally:
-                # An older file of the same bytes stands for a Success that was given before.
-                if kept.created and not recorded:
-                    self._spool.remove(kept.instance.path)
-
-    def _record(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
-        """Make what arrived at the same time durable together: names, then rows."""
-        try:
-            self._spool.settle(each.instance.path for each in arrived)
-        except OutOfResources as error:
-            return [error] * len(arrived)
-        return self._handler.stored(arrived)
+        self._keeper.keep(incoming, association)
 
 
 def _entity(settings: ScpSettings) -> AE:
@@ -476,13 +429,6 @@ def _entity(settings: ScpSettings) -> AE:
     for storage_class in (*STORAGE_CLASSES, *settings.storage_classes):
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
     return entity
-
-
-def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Announced) -> None:
-    if sop_instance_uid != announced.sop_instance_uid:
-        raise DatasetMismatch("SOP Instance UID differs between command and data set")
-    if sop_class_uid != announced.sop_class_uid:
-        raise DatasetMismatch("SOP Class UID differs between command and data set")
 
 
 def _comment(sentence: str) -> str:

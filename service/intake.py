@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from pydicom.dataset import Dataset
 
+from dicom.keeping import Received
 from dicom.projection import items
-from dicom.scp import Received
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
 from service.config import Settings

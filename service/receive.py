@@ -17,7 +17,8 @@ from typing import Final
 from dicom.commitment import CommitmentRequest
 from dicom.errors import DicomError, OutOfResources
 from dicom.identifiers import check_ae_title
-from dicom.scp import IncomingAssociation, Outcome, Received, Refusal, ScpSettings, StorageSCP
+from dicom.keeping import IncomingAssociation, Received
+from dicom.scp import Outcome, Refusal, ScpSettings, StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
 from service.callers import Callers, RateLimits
@@ -208,10 +209,10 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         signal.signal(ending, lambda *_: stop.set())
     asked = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: asked.set())
-    _allow_many_connections()
+    allow_many_connections()
     store = Store.open(settings)
     queue = Queue(settings)
-    spool = _open_spool(settings)
+    spool = open_spool(settings)
     callers = Callers(settings, config_path(), load_settings)
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)
@@ -236,7 +237,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         log.info("receiver_stopped")
 
 
-def _allow_many_connections() -> None:
+def allow_many_connections() -> None:
     """Let this process open as many files as the system grants: each connection is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -248,7 +249,12 @@ def process_name(number: int = 1) -> str:
     return f"{part}@{socket.gethostname()}"
 
 
-def _open_spool(settings: Settings) -> Spool:
+def open_spool(settings: Settings) -> Spool:
+    """Return the spool, rid of what interrupted receptions left in it.
+
+    Raises:
+        ConfigurationError: The folder cannot be used.
+    """
     try:
         spool = Spool(
             settings.spool_dir,

@@ -8,7 +8,7 @@ from pynetdicom import AE, evt
 
 from dicom.commitment import PUSH_MODEL, CommitmentRequest, Reference
 from dicom.header import Identity
-from dicom.scp import IncomingAssociation
+from dicom.keeping import IncomingAssociation
 from dicom.spool import Announced, Spool
 from service import commitment, schema
 from service.commitment import Commitments

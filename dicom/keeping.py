@@ -1,0 +1,102 @@
+"""A received data set becomes an Instance that its sender may forget, by whichever door it came.
+
+    checked ──▶ placed under its name, synced ──▶ names synced, rows committed, together ──▶ told
+
+Nothing is acknowledged before the last step; what fails on the way leaves nothing behind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicom.errors import DatasetMismatch, DicomError, OutOfResources
+from dicom.header import check_identity, read_header
+from dicom.spool import Announced, Incoming, Spool
+from dicom.study import Instance
+from dicom.together import Together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingAssociation:
+    """An association that a peer requested of us; `id` is ours and never used twice.
+
+    A STOW-RS request counts as one: its caller is whom its token belongs to.
+    """
+
+    id: str
+    calling_ae: str
+    called_ae: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A durable Instance, the elements before its pixels, and on which association it came."""
+
+    instance: Instance
+    header: Dataset
+    association: IncomingAssociation
+
+
+class Keeper:
+    """Keeps data sets, those together that came at the same time; threads may share it."""
+
+    def __init__(
+        self, spool: Spool, record: Callable[[Sequence[Received]], Sequence[DicomError | None]]
+    ) -> None:
+        """Take the spool and what writes down durable Instances (`StorageHandler.stored`)."""
+        self._spool = spool
+        self._record = record
+        self._together = Together(self._settle)
+
+    def keep(
+        self, incoming: Incoming, association: IncomingAssociation, *, study_instance_uid: str = ""
+    ) -> Instance:
+        """Return the Instance once it is on stable storage and recorded.
+
+        Args:
+            incoming: All of its bytes.
+            association: On which it came.
+            study_instance_uid: The only study that it may belong to; "" for any.
+
+        Raises:
+            DicomError: It is not kept; nothing is left of it.
+        """
+        if incoming.fault:
+            raise incoming.fault
+        header = read_header(incoming.path)
+        identity = check_identity(header)
+        _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
+        if study_instance_uid not in {"", identity.study_instance_uid}:
+            raise DatasetMismatch("the data set belongs to another study than was named")
+        with self._spool.exclusive(identity.sop_instance_uid):
+            kept = self._spool.place(incoming, identity)
+            recorded = False
+            try:
+                fault = self._together.do(
+                    Received(instance=kept.instance, header=header, association=association)
+                )
+                if fault is not None:
+                    raise fault
+                recorded = True
+            finally:
+                # An older file of the same bytes stands for a Success that was given before.
+                if kept.created and not recorded:
+                    self._spool.remove(kept.instance.path)
+        return kept.instance
+
+    def _settle(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
+        """Make what arrived at the same time durable together: names, then rows."""
+        try:
+            self._spool.settle(each.instance.path for each in arrived)
+        except OutOfResources as error:
+            return [error] * len(arrived)
+        return self._record(arrived)
+
+
+def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Announced) -> None:
+    if sop_instance_uid != announced.sop_instance_uid:
+        raise DatasetMismatch("SOP Instance UID differs from the one announced")
+    if sop_class_uid != announced.sop_class_uid:
+        raise DatasetMismatch("SOP Class UID differs from the one announced")
