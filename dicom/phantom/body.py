@@ -62,6 +62,7 @@ class Body:
         knob: How far the aortic knob reaches out.
         turn: Rotation about the long axis, as sideways shift of what lies in front.
         shift: Mediastinal shift to the image's right.
+        fluid: v above which no fluid stands in the pleura (right, left); beyond the film for none.
         habitus: Soft tissue, 0.8 thin to 1.25 heavy.
         breasts: Thickness of the breasts in cm, 0 for none.
         arms: How far the arms are held from the trunk.
@@ -86,6 +87,7 @@ class Body:
     knob: float
     turn: float
     shift: float = 0.0
+    fluid: tuple[float, float] = (2.0, 2.0)
     habitus: float
     breasts: float
     arms: float

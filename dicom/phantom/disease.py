@@ -13,7 +13,7 @@ from dicom.report import SIX, Observation, Side
 
 Zone = Literal["upper", "middle", "lower"]
 ZONES: Final[tuple[Zone, ...]] = ("upper", "middle", "lower")
-_LOBAR: Final = 0.65  # an atelectasis of this extent and more is a lobe, below it is plates
+LOBAR: Final = 0.65  # an atelectasis of this extent and more is a lobe, below it is plates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,9 @@ def afflicted(body: Body, findings: Sequence[PhantomFinding]) -> Body:
         elif finding.observation is Observation.ATELECTASIS:
             for side in _sides(body, finding, number):
                 body = _shrunken(body, side, finding.extent)
+        elif finding.observation is Observation.PLEURAL_EFFUSION:
+            for side in _sides(body, finding, number):
+                body = _flooded(body, side, finding.extent)
         elif finding.observation is Observation.PNEUMOTHORAX and finding.extent > 0.8:
             (side, *_) = _sides(body, finding, number)
             body = replace(body, shift=body.shift - 0.014 * side)
@@ -144,8 +147,16 @@ def _shrunken(body: Body, side: int, extent: float) -> Body:
     index = 0 if side == RIGHT else 1
     domes = list(body.domes)
     domes[index] -= 0.025 + 0.035 * extent
-    pull = 0.014 * side if extent >= _LOBAR else 0.0
+    pull = 0.014 * side if extent >= LOBAR else 0.0
     return replace(body, domes=(domes[0], domes[1]), shift=body.shift + pull)
+
+
+def _flooded(body: Body, side: int, extent: float) -> Body:
+    index = 0 if side == RIGHT else 1
+    levels = list(body.fluid)
+    # Where the meniscus stands midway between the midline and the wall.
+    levels[index] = body.angles[index] - 0.035 - 0.33 * extent
+    return replace(body, fluid=(levels[0], levels[1]))
 
 
 def _heart(chest: Chest) -> BoolField:
@@ -291,7 +302,7 @@ def _pneumothorax(
 def _atelectasis(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> tuple[str, BoolField]:
-    if finding.extent >= _LOBAR:
+    if finding.extent >= LOBAR:
         return ("lower lobe", _collapsed_lobe(chest, finding, side))
     return ("lower zone", _plates(chest, finding, side, rng))
 
@@ -300,7 +311,9 @@ def _plates(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> BoolField:
     body, lung = chest.body, chest.lung(side)
-    floor = body.domes[0 if side == RIGHT else 1]
+    index = 0 if side == RIGHT else 1
+    # Lung that fluid presses on collapses just above it; in the fluid nobody could see it.
+    floor = min(body.domes[index], body.fluid[index])
     layer = chest.canvas.layer()
     for number in range(1 + round(2.4 * finding.extent)):
         v = floor - 0.045 - 0.05 * number + 0.008 * float(rng.normal())

@@ -1,10 +1,12 @@
 """`random_findings`: what a day's films show, as a list of findings to be drawn."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from dicom.phantom.disease import ZONES, PhantomFinding
+from dicom.phantom.disease import LOBAR, ZONES, PhantomFinding
 from dicom.report import Observation, Side
 
 # How often each is found on a film that is not normal; heart failure brings three at once.
@@ -17,6 +19,7 @@ _ALONE: Final = {
     Observation.PLEURAL_EFFUSION: 0.24,
     Observation.PNEUMOTHORAX: 0.14,
 }
+_LESS_THAN_A_LOBE: Final = LOBAR - 0.01
 
 
 def random_findings(rng: np.random.Generator, *, normal: float = 0.4) -> tuple[PhantomFinding, ...]:
@@ -33,7 +36,22 @@ def random_findings(rng: np.random.Generator, *, normal: float = 0.4) -> tuple[P
     weights = np.asarray(list(_ALONE.values()))
     count = 1 + int(rng.random() < 0.3)
     chosen = rng.choice(len(names), size=count, replace=False, p=weights / weights.sum())
-    return tuple(_one(names[int(i)], rng) for i in chosen)
+    return visible([_one(names[int(i)], rng) for i in chosen])
+
+
+def visible(findings: Sequence[PhantomFinding]) -> tuple[PhantomFinding, ...]:
+    """Return `findings` so that each can be seen: no lobe collapses where fluid would hide it."""
+    wet = [one for one in findings if one.observation is Observation.PLEURAL_EFFUSION]
+    return tuple(
+        replace(one, extent=min(one.extent, _LESS_THAN_A_LOBE))
+        if one.observation is Observation.ATELECTASIS and any(_meet(one, other) for other in wet)
+        else one
+        for one in findings
+    )
+
+
+def _meet(one: PhantomFinding, other: PhantomFinding) -> bool:
+    return one.side == other.side or Side.BILATERAL in (one.side, other.side)
 
 
 def _heart_failure(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:

@@ -18,12 +18,13 @@ from PIL import Image
 
 from dicom.phantom import Phantom, PhantomFinding, as_dataset, draw, random_findings, write
 from dicom.phantom.disease import ZONES
+from dicom.phantom.mixture import visible
 from dicom.pixels import PixelLimits, load_frame
 from dicom.report import SIX, Observation, Side
 from workers.model.preprocess import centre_square, grey_image
 
-EDGE: Final = 128  # pixels of the model's image
-MASK_EDGE: Final = 32  # cells of a finding's mask
+EDGE: Final = 160  # pixels of the model's image
+MASK_EDGE: Final = 40  # cells of a finding's mask
 _LIMITS: Final = PixelLimits(max_pixels=2**24, max_bytes=2**27)
 _CHUNK: Final = 100  # films that a process draws at a time
 _SIZES: Final = (160, 192, 224, 256, 288, 320, 384, 512, 768, 1024)
@@ -60,8 +61,8 @@ class Films:
     """Films and their truth, in the order of their plans.
 
     Attributes:
-        grey: uint8 [N, 128, 128], as the model's preprocessing leaves it before normalisation.
-        masks: uint8 [N, 6, 32, 32], how much of each cell a finding covers, 255 all of it.
+        grey: uint8 [N, 160, 160], as the model's preprocessing leaves it before normalisation.
+        masks: uint8 [N, 6, 40, 40], how much of each cell a finding covers, 255 all of it.
         plans: What was drawn.
     """
 
@@ -149,7 +150,7 @@ def _any_findings(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:
             )
         )
     order = rng.permutation(len(found))
-    return tuple(found[int(i)] for i in order)
+    return visible([found[int(i)] for i in order])
 
 
 def _window(rng: np.random.Generator) -> tuple[float, float] | None:

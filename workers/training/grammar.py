@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from dicom.phantom import PhantomFinding
+from dicom.phantom.disease import LOBAR
 from dicom.report import SIX, Observation, Side
 
 Findings = Sequence[PhantomFinding]
 
-_LOBAR: Final = 0.65  # from here on dicom.phantom draws an atelectasis as a lobe
 _GROWING: Final = (0.33, 0.66)
 _SIZES: Final = ("small", "moderate", "large")
 _DEGREES: Final = ("mild", "moderate", "severe")
@@ -169,7 +169,7 @@ def _consolidation(finding: PhantomFinding, rng: np.random.Generator) -> str:
 
 
 def _collapse(finding: PhantomFinding) -> str:
-    if finding.extent >= _LOBAR:
+    if finding.extent >= LOBAR:
         return "lower lobe"
     return "basal linear"
 

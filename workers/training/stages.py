@@ -36,7 +36,7 @@ class Recipe:
         seed: Of first weights, order, augmentation and words.
     """
 
-    epochs: tuple[int, int, int] = (18, 1, 3)
+    epochs: tuple[int, int, int] = (20, 1, 4)
     rates: tuple[float, float, float] = (8e-4, 1e-3, 1e-3)
     batches: tuple[int, int, int] = (32, 16, 16)
     seed: int = 5

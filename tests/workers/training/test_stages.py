@@ -63,7 +63,7 @@ def trained(config, films, words, epochs):
 def test_patch_tokens_are_the_models_own(config):
     """The encoder that is trained and the one that reads give the same tokens."""
     network = checkpoint.new_network(config, 1).eval()
-    pixels = torch.rand(2, 1, 128, 128)
+    pixels = torch.rand(2, 1, 160, 160)
     with torch.no_grad():
         expected = network.vision_tower(pixels)
         found = forward.patch_tokens(network.vision_tower, pixels)
@@ -73,7 +73,7 @@ def test_patch_tokens_are_the_models_own(config):
 def test_packed_texts_are_read_as_if_each_were_alone(config, words):
     """Logits of each text in a pack are those of the reader that sees only this text."""
     network = checkpoint.new_network(config, 1).eval()
-    film = torch.rand(1, 1, 128, 128)
+    film = torch.rand(1, 1, 160, 160)
     texts = [
         Text(Task.REPORT, "", "The heart is enlarged."),
         Text(Task.QUESTION, IS_NORMAL, "No."),
@@ -146,7 +146,7 @@ def test_labels_name_side_and_extent():
 
 def test_a_changed_film_keeps_its_mask_in_step():
     """A bright square and its mask move together."""
-    grey, masks = torch.zeros(4, 1, 128, 128), torch.zeros(4, 6, 32, 32)
+    grey, masks = torch.zeros(4, 1, 160, 160), torch.zeros(4, 6, 40, 40)
     grey[:, :, 40:72, 56:88] = 1.0
     masks[:, :, 10:18, 14:22] = 1.0
     moved, marked = varied(grey, masks, torch.Generator().manual_seed(3))
