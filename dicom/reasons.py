@@ -12,6 +12,7 @@ class Reason(StrEnum):
     NOT_HUMAN = "NOT_HUMAN"
     NOT_CHEST = "NOT_CHEST"
     NOT_FRONTAL = "NOT_FRONTAL"
+    NOT_STATED = "NOT_STATED"
     TWO_PATIENTS = "TWO_PATIENTS"
     CHILD = "CHILD"
     TOO_LARGE = "TOO_LARGE"
@@ -35,6 +36,9 @@ _SENTENCES = {
     Reason.NOT_HUMAN: "The film is of an animal.",
     Reason.NOT_CHEST: "The film is not of the chest.",
     Reason.NOT_FRONTAL: "The film is not a frontal (PA or AP) view.",
+    Reason.NOT_STATED: (
+        "The tags do not say that it is a frontal chest film, as this sender's rules ask."
+    ),
     Reason.TWO_PATIENTS: (
         "The films of the study name different patients: none is read until somebody has put that right."
     ),

@@ -5,7 +5,9 @@ first; the first film whose picture can be decoded and looks like an upright fro
 (`judge`) is read. docs/selection.md has the rule in words.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -16,7 +18,7 @@ from dicom.errors import DicomError, LimitExceeded
 from dicom.header import read_header
 from dicom.one_patient import are_one_patient
 from dicom.pixels import Frame, PixelLimits, load_frame
-from dicom.plausibility import judge
+from dicom.plausibility import Verdict, judge
 from dicom.projection import is_mirrored, words
 from dicom.reasons import Reason
 from dicom.report import NotRead
@@ -25,16 +27,19 @@ from dicom.triage import Eligibility, Triage, triage
 
 __all__ = [
     "Eligibility",
+    "Looked",
     "Reason",
     "Rules",
     "Selection",
     "Triage",
     "choose",
+    "look",
     "triage",
 ]
 
 # Where nothing can be read, the study's reason is the one of the film that came nearest to it.
 _NEAREST_FIRST: Final = (
+    Reason.NOT_STATED,
     Reason.NOT_FRONTAL,
     Reason.NOT_CHEST,
     Reason.NOT_HUMAN,
@@ -54,10 +59,12 @@ class Rules:
     Attributes:
         minimum_age_years: Younger patients are children.
         read_children: Whether their films are read.
+        stated_only: Films whose tags leave open whether they are frontal chest films are not read.
     """
 
     minimum_age_years: int
     read_children: bool
+    stated_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +92,27 @@ class Selection:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Looked:
+    """A film's picture, and whether it looks like an upright frontal chest film."""
+
+    frame: Frame
+    verdict: Verdict
+
+
+Look = Callable[[Path, PixelLimits], Looked]
+
+
+def look(path: Path, limits: PixelLimits) -> Looked:
+    """Return the picture of a film and the verdict on it.
+
+    Raises:
+        InvalidDataset, LimitExceeded, PixelError: As `dicom.pixels.load_frame`.
+    """
+    frame = load_frame(path, limits)
+    return Looked(frame=frame, verdict=judge(frame))
+
+
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     reason: Reason
@@ -98,18 +126,27 @@ class _Candidate:
     triage: Triage
 
 
-def choose(study: Study, rules: Rules, limits: PixelLimits) -> Selection:
+def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -> Selection:
     """Return the film of `study` to be read, decoded, or why none is.
 
     Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
+
+    Args:
+        study: The films.
+        rules: What the site has decided.
+        limits: What a picture may ask of us.
+        look: How a film is looked at: here, or in a process of its own (`dicom.decoding`).
+
+    Raises:
+        DicomError: A transient one: the film may be looked at later.
     """
     refused: dict[str, _Refusal] = {}
     films = _films(study, refused)
     if not are_one_patient([film.header for film in films]):
         return _nobodys(study)
-    candidates = sorted(_candidates(films, refused), key=_rank)
+    candidates = sorted(_candidates(films, refused, rules), key=_rank)
     for candidate in candidates:
-        found = _examined(candidate, rules, limits)
+        found = _examined(candidate, rules, limits, look)
         if isinstance(found, Frame):
             return _chosen(study, candidate, found, refused, rules)
         refused[candidate.instance.sop_instance_uid] = found
@@ -135,15 +172,20 @@ def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
     return films
 
 
-def _candidates(films: list[_Candidate], refused: dict[str, _Refusal]) -> list[_Candidate]:
+def _candidates(
+    films: list[_Candidate], refused: dict[str, _Refusal], rules: Rules
+) -> list[_Candidate]:
     """Return the films that the tags do not exclude; put the others into `refused`."""
     candidates = []
     for film in films:
         verdict = film.triage
-        if verdict.reason is not None:
-            refused[film.instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
-            continue
-        candidates.append(film)
+        reason, sentence = verdict.reason, verdict.sentence
+        if reason is None and rules.stated_only and verdict.eligibility is Eligibility.POSSIBLE:
+            reason, sentence = Reason.NOT_STATED, Reason.NOT_STATED.sentence
+        if reason is None:
+            candidates.append(film)
+        else:
+            refused[film.instance.sop_instance_uid] = _Refusal(reason, sentence)
     return candidates
 
 
@@ -195,20 +237,24 @@ def _taken_at(header: Dataset) -> str:
     return "0" * 14
 
 
-def _examined(candidate: _Candidate, rules: Rules, limits: PixelLimits) -> Frame | _Refusal:
+def _examined(
+    candidate: _Candidate, rules: Rules, limits: PixelLimits, look: Look
+) -> Frame | _Refusal:
     """Return the frame of a film that is to be read, or why it is not."""
     child = _is_child(candidate.header, rules)
     try:
-        frame = load_frame(candidate.instance.path, limits)
+        looked = look(candidate.instance.path, limits)
     except DicomError as error:
+        if error.transient:
+            raise
         return _unreadable(error)
-    verdict = judge(frame)
+    verdict = looked.verdict
     if verdict.reason is not None:
         also = " The patient is a child; the measures are made for adults." if child else ""
         return _Refusal(verdict.reason, verdict.sentence + also)
     if child and not rules.read_children:
         return _Refusal(Reason.CHILD, Reason.CHILD.sentence)
-    return frame
+    return looked.frame
 
 
 def _is_child(header: Dataset, rules: Rules) -> bool:

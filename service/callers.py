@@ -1,14 +1,18 @@
-"""Who may send, as it is configured now: the file is read again when it changes or on SIGHUP."""
+"""Who may send and what differs for it, as it is configured now.
+
+The file is read again when it changes or on SIGHUP. Only what it says of callers is taken anew: models
+and destinations have processes that know them since their start.
+"""
 
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from service.config import Settings
+from service.config import Settings, unknown_to
 from service.errors import ConfigurationError
 from service.log import get_logger
-from service.sections import Caller
+from service.sections import Caller, Reading
 
 log = get_logger(__name__)
 
@@ -47,6 +51,11 @@ class Callers:
         """Return what is configured for a calling AE title, or None when it may not send."""
         return self._settings.caller(ae_title)
 
+    @property
+    def settings(self) -> Settings:
+        """The settings of the start, with the callers that are in force now."""
+        return self._settings
+
     def look(self, *, asked: bool = False) -> None:
         """Load the file again when it has changed, or when somebody asked; a broken one is ignored."""
         state = self._file_state()
@@ -58,7 +67,13 @@ class Callers:
         except ConfigurationError as error:
             log.error("callers_not_reloaded", reason=str(error))
             return
-        self._settings = fresh
+        if faults := unknown_to(self._settings, fresh.receiver.callers):
+            reason = f"{'; '.join(faults)}, since this process started"
+            log.error("callers_not_reloaded", reason=reason)
+            return
+        anew = {"callers": fresh.receiver.callers, "open": fresh.receiver.open}
+        receiver = self._settings.receiver.model_copy(update=anew)
+        self._settings = self._settings.model_copy(update={"receiver": receiver})
         log.info("callers_reloaded", callers=len(fresh.receiver.callers))
 
     def _file_state(self) -> tuple[int, int] | None:
@@ -69,3 +84,17 @@ class Callers:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size
+
+
+def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading]:
+    """Return the name and the table of the model that reads what a caller sends."""
+    name = (caller and caller.model) or settings.reading.model
+    return name, settings.readings().get(name, settings.reading)
+
+
+def destinations_for(settings: Settings, caller: Caller | None) -> list[str]:
+    """Return the names of the destinations of what a caller sends; all of them where it names none."""
+    names = [destination.name for destination in settings.destinations]
+    if caller is None or caller.destinations is None:
+        return names
+    return [name for name in names if name in caller.destinations]

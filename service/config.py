@@ -8,6 +8,7 @@ This is the only file that reads the environment. A key `port` in `[receiver]` i
 import ipaddress
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,6 +28,7 @@ from service.sections import (
     Delivery,
     Destination,
     Log,
+    Model,
     Outputs,
     Reading,
     Receiver,
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     site_name: str = Field("", max_length=64, description="Institution name shown on the page.")
     receiver: Receiver = Receiver()
     reading: Reading = Reading()
+    models: tuple[Model, ...] = Field(
+        (), description="Further models, for callers that name one; each has workers of its own."
+    )
     outputs: Outputs = Outputs()
     delivery: Delivery = Delivery()
     destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
@@ -104,6 +109,30 @@ class Settings(BaseSettings):
                 return caller
         return Caller(ae_title=ae_title) if self.receiver.open else None
 
+    def readings(self) -> dict[str, Reading]:
+        """Return each configured model's table by its name, that of `[reading]` first."""
+        return {self.reading.model: self.reading} | {each.name: each for each in self.models}
+
+    def for_model(self, name: str) -> Self:
+        """Return the settings with `[reading]` as a worker of this model needs it.
+
+        Raises:
+            ConfigurationError: No model is called so.
+        """
+        found = self.readings().get(name)
+        if found is None:
+            known = ", ".join(self.readings())
+            raise ConfigurationError(f"no model is called {name!r}; configured are: {known}")
+        return self.model_copy(update={"reading": found})
+
+    @model_validator(mode="after")
+    def _callers_name_what_is_there(self) -> Self:
+        if len(self.readings()) <= len(self.models):
+            raise ValueError("models: a name is used twice, or is that of reading.model")
+        if faults := unknown_to(self, self.receiver.callers):
+            raise ValueError("; ".join(faults))
+        return self
+
     @model_validator(mode="after")
     def _processes_share_a_port(self) -> Self:
         if self.receiver.processes > 1 and 0 in {self.receiver.port, self.receiver.tls_port}:
@@ -132,6 +161,20 @@ class Settings(BaseSettings):
         """Order the sources: arguments, environment, file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
+
+
+def unknown_to(settings: Settings, callers: Sequence[Caller]) -> list[str]:
+    """Return a sentence for each model or destination that callers name and `settings` lacks."""
+    models = set(settings.readings())
+    destinations = {destination.name for destination in settings.destinations}
+    faults = []
+    for caller in callers:
+        where = f"receiver.callers {caller.ae_title}"
+        if caller.model is not None and caller.model not in models:
+            faults.append(f"{where}: no model is called {caller.model}")
+        unknown = sorted(set(caller.destinations or ()) - destinations)
+        faults += [f"{where}: no destination is called {name}" for name in unknown]
+    return faults
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,13 +14,16 @@ from service.sections import (
     Caller,
     DimseDestination,
     FolderDestination,
+    Model,
     OrthancDestination,
+    Reading,
     StowDestination,
 )
 
 # Tables that may be given several times ([[...]] in TOML).
 _REPEATED: dict[str, type[BaseModel]] = {
     "receiver.callers[]": Caller,
+    "models[]": Model,
     "destinations[] kind = orthanc": OrthancDestination,
     "destinations[] kind = dimse": DimseDestination,
     "destinations[] kind = stow": StowDestination,
@@ -57,7 +60,11 @@ def keys() -> Iterator[Key]:
         for inner, field in section.model_fields.items():
             yield _key(f"{name}.{inner}", field, f"WETREAD_{name}__{inner}".upper())
     for table, model in _REPEATED.items():
+        # What a further model has in common with [reading] is told there.
+        told = Reading.model_fields if issubclass(model, Reading) else {}
         for inner, inner_field in model.model_fields.items():
+            if inner in told:
+                continue
             yield _key(f"{table}: {inner}", inner_field, "")
 
 

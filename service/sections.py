@@ -53,6 +53,22 @@ class Caller(_Section):
         None, description="Overrides receiver.quiet_time, in seconds."
     )
     priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    model: str | None = Field(
+        None,
+        description="Its studies are read by this one of `[[models]]`; by `reading.model` when absent.",
+    )
+    destinations: tuple[str, ...] | None = Field(
+        None,
+        description="Names of the destinations of its results; all of them when absent, none for `[]`.",
+    )
+    minimum_age_years: int | None = Field(
+        None, ge=0, description="Overrides reading.minimum_age_years."
+    )
+    read_children: bool | None = Field(None, description="Overrides reading.read_children.")
+    stated_only: bool = Field(
+        False,
+        description="Of its films only those are read whose tags say radiograph, chest and frontal.",
+    )
     films_per_minute: int | None = Field(
         None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
     )
@@ -181,6 +197,16 @@ class Reading(_Section):
         if (self.model == "llava-rad") != (self.base_model_dir is not None):
             raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
         return self
+
+
+class Model(Reading):
+    """A further model: a table `[[models]]` with a name and what may stand in `[reading]`."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,22}$",
+        description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
+        "stand in `[reading]` may stand here, with the same defaults.",
+    )
 
 
 class Outputs(_Section):

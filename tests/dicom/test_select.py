@@ -255,6 +255,19 @@ def test_the_dog_is_refused_where_children_are_read(shared_data):
     assert choose(study_of(dog), EVERYBODY, LIMITS).reason is Reason.NOT_PLAUSIBLE
 
 
+def test_where_the_tags_must_say_it_silence_is_a_reason(film):
+    """With the rule `stated_only` only films are read that are marked as frontal chest films."""
+    strict = Rules(minimum_age_years=18, read_children=False, stated_only=True)
+    silent, stated = film(view=""), film(view="AP")
+    selection = choose(study_of(silent), strict, LIMITS)
+    assert (selection.reason, selection.frame) == (Reason.NOT_STATED, None)
+    assert choose(study_of(silent), ADULTS, LIMITS).reason is None
+    both = study_of(silent, stated)
+    selection = choose(both, strict, LIMITS)
+    assert selection.instance is both.instances[1]
+    assert selection.not_read[0].reason == Reason.NOT_STATED.sentence
+
+
 def test_pa_is_preferred_to_ap_and_a_lateral_is_named(film):
     """Of PA, AP and lateral the PA film is read; the others are listed in order of arrival."""
     study = study_of(film(view="LL"), film(view="AP"), film(view="PA"))

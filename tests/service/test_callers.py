@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from service.callers import Callers, RateLimits
+from service.callers import Callers, RateLimits, destinations_for, reading_for
 from service.config import load_settings
 from service.errors import ConfigurationError
 
@@ -66,3 +66,68 @@ def test_a_rate_refills_steadily_and_each_caller_has_its_own():
     assert [limits.takes("A", 60) for _ in range(2)] == [True, False]
     now[0] += 3600
     assert sum(limits.takes("A", 60) for _ in range(100)) == 60
+
+
+TWO = """
+[[models]]
+name = "second"
+model = "tiny"
+model_version = "7"
+
+[[destinations]]
+kind = "folder"
+name = "wards"
+path = "wards"
+[[destinations]]
+kind = "folder"
+name = "clinic"
+path = "clinic"
+
+[[receiver.callers]]
+ae_title = "CR1"
+[[receiver.callers]]
+ae_title = "CR2"
+model = "second"
+destinations = ["clinic"]
+"""
+
+
+def test_each_caller_has_its_model_and_its_destinations(file):
+    """Whoever names none gets the model of [reading] and every destination."""
+    file.write_text(TWO)
+    settings = load_settings(file)
+    plain, other = settings.caller("CR1"), settings.caller("CR2")
+    assert reading_for(settings, plain)[0] == "demo"
+    assert reading_for(settings, None)[0] == "demo"
+    name, reading = reading_for(settings, other)
+    assert (name, reading.model, reading.model_version) == ("second", "tiny", "7")
+    assert settings.for_model("second").reading.model == "tiny"
+    assert destinations_for(settings, plain) == ["wards", "clinic"]
+    assert destinations_for(settings, other) == ["clinic"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('model = "second"', 'model = "third"', "CR2: no model is called third"),
+        ('["clinic"]', '["cellar"]', "CR2: no destination is called cellar"),
+        ('name = "second"', 'name = "demo"', "models: a name is used twice"),
+    ],
+)
+def test_what_a_caller_names_must_be_there(file, old, new, words):
+    """A misspelt name is said at the start, not by a job that waits for ever."""
+    file.write_text(TWO.replace(old, new))
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(file)
+
+
+def test_only_callers_are_taken_anew(file):
+    """A model that no running process knows needs a restart; until then nothing changes."""
+    file.write_text(TWO)
+    callers = Callers(load_settings(file), file, lambda: load_settings(file))
+    file.write_text(TWO.replace('ae_title = "CR1"', 'ae_title = "CR1"\nmodel = "second"'))
+    callers.look()
+    assert reading_for(callers.settings, callers("CR1"))[0] == "second"
+    file.write_text(TWO.replace("second", "third"))
+    callers.look()
+    assert reading_for(callers.settings, callers("CR2"))[0] == "second"
