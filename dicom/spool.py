@@ -289,7 +289,7 @@ class Spool:
         The file meta group tells who sent it, so two files of one data set differ in length.
         """
         new = not path.exists()
-        if not new and _data_set_size(path) == incoming.size:
+        if not new and data_set_size(path) == incoming.size:
             incoming.discard()
             return False
         self._rename(incoming.path, path)
@@ -358,7 +358,7 @@ def file_meta(announced: Announced) -> bytes:
     return bytes(128) + b"DICM" + length + elements
 
 
-def _data_set_size(path: Path) -> int:
+def data_set_size(path: Path) -> int:
     """Return how many bytes follow the file meta group; less than none where it was cut short."""
     with path.open("rb") as file:
         start = file.read(_META_START + 4)
