@@ -19,6 +19,8 @@ ENV PATH=/opt/wetread/bin:$PATH \
 # A fixed number, so that volumes keep their owner from one image to the next.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin wetread
 RUN install --directory --owner wetread --group wetread --mode 0750 /var/lib/wetread
+# Lays out names in Arabic, Hebrew, Thai and Devanagari on the pictures (dicom/letters.py).
+RUN apt-get update && apt-get install --yes --no-install-recommends libfribidi0 && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/wetread
 WORKDIR /usr/src/wetread
 

@@ -5,7 +5,8 @@ from typing import Final
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
-from dicom.typeset import Face, drawable, fit_size, font, readable_name, shorten, wrap
+from dicom.letters import drawable
+from dicom.typeset import Face, fit_size, font, readable_name, shorten, wrap
 
 WIDTH: Final = 1240  # A4 at 150 dots an inch
 _LEAST_HEIGHT: Final = 1754

@@ -1,36 +1,23 @@
-"""Text on images: the shipped fonts, wrapping by width, characters that no font of ours has.
+"""Text on images: one size of the shipped fonts, wrapping by width, names as people read them."""
 
-DejaVu draws the alphabets; where it has no glyph, Droid Sans Fallback draws Han, kana and Hangul. Both
-lie in the package, so that a picture is the same on every machine.
-"""
-
-from functools import cached_property, lru_cache
-from itertools import groupby
-from pathlib import Path
-from typing import Final
+from functools import lru_cache
 
 from PIL import ImageDraw, ImageFont
 
-_FONTS: Final = Path(__file__).parent / "fonts"
-# What stands for a character that no font can draw.
-_MISSING: Final = "\N{WHITE SQUARE}"
-_SAMPLE: Final = 24
+from dicom.letters import MAIN, MAIN_BOLD, drawable, is_han, load, runs
 
 
 class Face:
-    """One size of our fonts, which draws each character in the first of them that has it."""
+    """One size of our fonts, which draws each letter in the first of them that has it."""
 
     def __init__(self, size: int, *, bold: bool = False) -> None:
         self.size = size
-        self._main = _load("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf", size)
-
-    @cached_property
-    def _fallback(self) -> ImageFont.FreeTypeFont:
-        return _load("DroidSansFallback.ttf", self.size)
+        self._bold = bold
+        self._main = load(MAIN_BOLD if bold else MAIN, size, shaped=False)
 
     def getlength(self, text: str) -> float:
         """Return the width of `text` in pixels."""
-        return sum(face.getlength(run) for run, face in self._runs(text))
+        return sum(_width(run, face) for run, face in self._runs(text))
 
     def draw(
         self,
@@ -40,49 +27,48 @@ class Face:
         fill: int | tuple[int, int, int],
         anchor: str = "la",
     ) -> None:
-        """Draw `text` on one line.
+        """Draw `text` on one line, from left to right as a whole.
 
         Args:
             pen: What draws on the picture.
             at: The point that `anchor` says, in pixels.
-            text: Characters without a glyph become squares.
+            text: Letters that no font has are named in words.
             fill: Colour, or level of grey.
             anchor: "la" the left end at the ascender, "lm" the left end, "mm" the middle.
         """
-        runs = self._runs(drawable(text))
+        pieces = self._runs(drawable(text))
         x, y = at
         if anchor[0] == "m":
-            x -= sum(face.getlength(run) for run, face in runs) / 2
+            x -= sum(_width(run, face) for run, face in pieces) / 2
         ascent, descent = self._main.getmetrics()
         baseline = y + ascent - (0 if anchor[1] == "a" else (ascent + descent) / 2)
-        for run, face in runs:
-            pen.text((x, baseline), run, font=face, fill=fill, anchor="ls")
-            x += face.getlength(run)
+        for run, face in pieces:
+            direction = _direction(face)
+            pen.text((x, baseline), run, font=face, fill=fill, anchor="ls", direction=direction)
+            x += _width(run, face)
 
     def _runs(self, text: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-        if text.isascii():
-            return [(text, self._main)]
-        runs = groupby(text, key=_is_in_main)
-        return [("".join(run), self._main if main else self._fallback) for main, run in runs]
+        return [(run, self._font(name, shaped=shaped)) for run, name, shaped in runs(text)]
+
+    def _font(self, name: str, *, shaped: bool) -> ImageFont.FreeTypeFont:
+        if name == MAIN and not shaped:
+            return self._main
+        return load(MAIN_BOLD if self._bold and name == MAIN else name, self.size, shaped=shaped)
+
+
+def _direction(face: ImageFont.FreeTypeFont) -> str | None:
+    """Return that of the whole line, where the font's layout knows one."""
+    return "ltr" if face.layout_engine == ImageFont.Layout.RAQM else None
+
+
+def _width(run: str, face: ImageFont.FreeTypeFont) -> float:
+    return face.getlength(run, direction=_direction(face))
 
 
 @lru_cache(maxsize=64)
 def font(size: int, *, bold: bool = False) -> Face:
     """Return the shipped fonts in `size` pixels, laid out the same on every machine."""
     return Face(size, bold=bold)
-
-
-def drawable(text: str) -> str:
-    """Return `text` with a square in place of each character that no font has."""
-    if text.isascii():
-        return text
-    return "".join(letter if has_glyph(letter) else _MISSING for letter in text)
-
-
-@lru_cache(maxsize=4096)
-def has_glyph(letter: str) -> bool:
-    """Whether one of the shipped fonts draws `letter` as something other than its "missing" box."""
-    return _is_in_main(letter) or _draws(_load("DroidSansFallback.ttf", _SAMPLE), letter)
 
 
 def readable_name(name: str) -> str:
@@ -102,23 +88,8 @@ def readable_name(name: str) -> str:
 def _group(group: str) -> str:
     family, *others = group.split("^")
     given = " ".join(part for part in others if part)
-    # In Han, kana and Hangul the family name stands first by itself.
-    between = ", " if all(map(_is_in_main, family)) else " "
+    between = " " if any(map(is_han, family)) else ", "
     return between.join(part for part in (family, given) if part)
-
-
-@lru_cache(maxsize=4096)
-def _is_in_main(letter: str) -> bool:
-    return letter.isspace() or _draws(_load("DejaVuSans.ttf", _SAMPLE), letter)
-
-
-def _draws(face: ImageFont.FreeTypeFont, letter: str) -> bool:
-    return bytes(face.getmask(letter)) != bytes(face.getmask("\uffff"))
-
-
-@lru_cache(maxsize=128)
-def _load(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(_FONTS / name, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def wrap(text: str, face: Face, width: int, limit: int = 1000) -> list[str]:
