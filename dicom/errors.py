@@ -9,7 +9,8 @@
     ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; where none is negotiated
     ├── OutOfResources              0xA700  disk, memory or database cannot take it now
     ├── PixelError                  0xC000  the pixel data cannot become a Frame
-    │   └── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
+    │   ├── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
+    │   └── DecoderDied             0xC000  decoding it ended the decoders' process, more than once
     ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
@@ -76,6 +77,10 @@ class PixelError(DicomError):
 
 class LimitExceeded(PixelError):
     """The instance declares more than the configured limits allow; nothing was allocated."""
+
+
+class DecoderDied(PixelError):
+    """Decoding the picture ended the process that did it, more than once."""
 
 
 class InvalidOutput(DicomError):

@@ -1,0 +1,281 @@
+"""Films are decoded in processes of their own, so that what a film does to a decoder stays with it.
+
+`Decoders.look` answers as `dicom.select.look` does. A child that dies, or does not answer in time, costs
+its own film only: the next one is ready. What the other side is like: `dicom.decoder`.
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from dicom.decoder import PACKET
+from dicom.errors import (
+    DecoderDied,
+    DicomError,
+    InvalidDataset,
+    InvalidIdentifier,
+    LimitExceeded,
+    MissingAttribute,
+    OutOfResources,
+    PixelError,
+)
+from dicom.pixels import Frame, PixelLimits
+from dicom.plausibility import Verdict
+from dicom.reasons import Reason
+from dicom.select import Looked
+
+PROGRAM: Final = (sys.executable, "-m", "dicom.decoder")
+_TRIES: Final = 2
+# Three times what was measured on films of 16 million pixels (plain, RLE, JPEG-LS, JPEG 2000).
+_BYTES_A_PIXEL: Final = 24
+_BYTES_AT_LEAST: Final = 512 * 2**20
+_START_SECONDS: Final = 60.0  # until the first child answers, on a machine that is busy
+_ENDING_SECONDS: Final = 2.0
+_STATUSES: Final = 64
+_SEALED: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
+# The decoders' memory allocators and arithmetic need no threads, whose stacks count as memory.
+_ENVIRONMENT: Final = {
+    "PATH": os.defpath,
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+_ERRORS: Final[dict[str, type[DicomError]]] = {
+    kind.__name__: kind
+    for kind in (InvalidDataset, InvalidIdentifier, LimitExceeded, MissingAttribute, PixelError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a child ended that gave no answer, in words."""
+
+    words: str
+    by_itself: bool  # it crashed; otherwise it was ended by us, by the kernel or with its parent
+
+
+class Decoders:
+    """Some children that look at films; safe for several threads."""
+
+    def __init__(
+        self, *, at_once: int, seconds: float, max_pixels: int, program: Sequence[str] = PROGRAM
+    ) -> None:
+        """Start the processes; they are ready a second later, and nobody waits for that here.
+
+        Args:
+            at_once: Films that are looked at at the same time; further callers wait.
+            seconds: How long one film may take, by the clock and by the processor.
+            max_pixels: Of the largest film; the children's memory is bounded by it.
+            program: What runs `dicom.decoder.main`.
+
+        Raises:
+            OSError: No process can be started.
+        """
+        self._seconds = seconds
+        self._program = tuple(program)
+        self._bounds = {
+            "children": at_once + 1,  # one is ready while another ends
+            "memory": _BYTES_AT_LEAST + _BYTES_A_PIXEL * max_pixels,
+            "seconds": math.ceil(seconds),
+        }
+        self._free = threading.BoundedSemaphore(at_once)
+        self._lock = threading.Lock()
+        self._parent = _Parent(self._program, self._bounds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def look(self, path: Path, limits: PixelLimits) -> Looked:
+        """Return what `dicom.select.look` returns, the pixels not to be written to.
+
+        Raises:
+            DicomError, OSError: As `dicom.select.look`; and
+            DecoderDied: The film ended two children.
+            OutOfResources: The child was too slow, or was killed from outside.
+        """
+        with self._free:
+            ended = _Ended("", by_itself=False)
+            for _ in range(_TRIES):
+                answered = self._asked(path, limits)
+                if isinstance(answered, Looked):
+                    return answered
+                ended = answered
+                if not ended.by_itself:
+                    raise OutOfResources(f"the film was not decoded: {ended.words}")
+        raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
+
+    def close(self) -> None:
+        """End the processes, and what they are at."""
+        self._parent.close()
+
+    def _asked(self, path: Path, limits: PixelLimits) -> Looked | _Ended:
+        request = {
+            "path": str(path.absolute()),
+            "max_pixels": limits.max_pixels,
+            "max_bytes": limits.max_bytes,
+        }
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                parent = self._living_parent()
+                parent.send(json.dumps(request).encode(), theirs)
+            return self._heard(parent, ours)
+
+    def _living_parent(self) -> "_Parent":
+        with self._lock:
+            if not self._parent.lives():
+                self._parent.close()
+                self._parent = _Parent(self._program, self._bounds)
+            return self._parent
+
+    def _heard(self, parent: "_Parent", answers: socket.socket) -> Looked | _Ended:
+        """Return the answer of the child that took the film up."""
+        pid = _taken_up(answers)
+        if pid is None:
+            return _Ended("the decoders have ended or do not start", by_itself=False)
+        answers.settimeout(self._seconds)
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(answers, PACKET, 1)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            return _slow(self._seconds)
+        except OSError:
+            packet, descriptors = b"", []
+        with _closing(descriptors):
+            if packet:
+                return _looked(json.loads(packet), descriptors)
+        return _ending(parent.status(pid), self._seconds)
+
+
+class _Parent:
+    """The process whose children decode."""
+
+    def __init__(self, program: Sequence[str], bounds: dict[str, Any]) -> None:
+        self._requests, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._endings, endings = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._endings.settimeout(_ENDING_SECONDS)
+        self._statuses: dict[int, int] = {}
+        self._lock = threading.Lock()
+        with requests, endings:
+            numbers = (requests.fileno(), endings.fileno())
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [*program, *map(str, numbers), json.dumps(bounds)],
+                cwd=Path(__file__).parents[1],
+                env=_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=numbers,
+            )
+
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, packet: bytes, answers: socket.socket) -> None:
+        """Hand a request over; if that fails, the answer's end is closed, as it is when a child dies."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._requests, [packet], [answers.fileno()])
+
+    def status(self, pid: int) -> int | None:
+        """Return the wait status with which a child ended, or None if nobody tells."""
+        with self._lock:
+            while pid not in self._statuses:
+                try:
+                    told = self._endings.recv(PACKET)
+                except OSError:
+                    return None
+                if not told:
+                    return None
+                ending = json.loads(told)
+                self._statuses[ending["pid"]] = ending["status"]
+                while len(self._statuses) > _STATUSES:  # of children for which nobody asked
+                    del self._statuses[next(iter(self._statuses))]
+            return self._statuses.pop(pid)
+
+    def close(self) -> None:
+        self._requests.close()
+        self._endings.close()
+        self._process.kill()  # the kernel then ends its children
+        self._process.wait()
+
+
+def _taken_up(answers: socket.socket) -> int | None:
+    """Return the id of the child that has taken a film up, or None if none does."""
+    answers.settimeout(_START_SECONDS)
+    try:
+        packet = answers.recv(PACKET)
+    except OSError:
+        return None
+    return int(json.loads(packet)["pid"]) if packet else None
+
+
+@contextlib.contextmanager
+def _closing(descriptors: Sequence[int]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _looked(said: dict[str, Any], descriptors: Sequence[int]) -> Looked:
+    if "errno" in said:
+        raise OSError(said["errno"], said["words"])
+    if "error" in said:
+        raise _ERRORS.get(said["error"], PixelError)(said["words"])
+    rows, columns = said["shape"]
+    if not descriptors or fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & _SEALED != _SEALED:
+        raise PixelError("the decoder's answer has no pixels")
+    memory = mmap.mmap(
+        descriptors[0], 4 * rows * columns, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ
+    )
+    pixels = np.frombuffer(memory, np.float32).reshape(rows, columns)
+    verdict = Verdict(
+        reason=Reason(said["reason"]) if said["reason"] else None,
+        sentence=said["sentence"],
+        measured=said["measured"],
+    )
+    return Looked(frame=Frame(pixels=pixels, warnings=tuple(said["warnings"])), verdict=verdict)
+
+
+def _slow(seconds: float) -> _Ended:
+    return _Ended(f"the decoder took longer than {seconds:g} s", by_itself=False)
+
+
+def _ending(status: int | None, seconds: float) -> _Ended:
+    if status is None:
+        return _Ended("the decoders have ended", by_itself=False)
+    if not os.WIFSIGNALED(status):
+        return _Ended(f"exit status {os.WEXITSTATUS(status)}", by_itself=True)
+    number = os.WTERMSIG(status)
+    if number == signal.SIGXCPU:
+        return _slow(seconds)
+    if number == signal.SIGKILL:
+        return _Ended(
+            "the decoder was killed, as the kernel does when memory ends", by_itself=False
+        )
+    return _Ended(signal.Signals(number).name, by_itself=True)

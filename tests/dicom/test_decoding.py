@@ -1,0 +1,260 @@
+"""Decoding in processes of its own: the same pictures, and crashes that cost one film."""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from dicom.decoding import Decoders
+from dicom.errors import DecoderDied, DicomError, LimitExceeded, OutOfResources
+from dicom.files import describe
+from dicom.phantom import as_dataset, draw, write
+from dicom.pixels import PixelLimits
+from dicom.select import Reason, Rules, choose, look
+from dicom.study import Study
+
+LIMITS = PixelLimits(max_pixels=2**24, max_bytes=2**26)
+RULES = Rules(minimum_age_years=18, read_children=True)
+
+# The real program with a decoder that does what a film's file name says.
+PROGRAM = """
+import ctypes
+import os
+import signal
+
+from dicom import decoder
+
+libc = ctypes.CDLL(None)
+really_look = decoder.look
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def sleep():
+    libc.sleep(600)
+
+
+def loop():
+    while True:
+        pass
+
+
+def eat():
+    eaten = []
+    while True:
+        eaten.append(bytearray(2**26))
+
+
+def stop():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave():
+    os._exit(7)
+
+
+def fault():
+    raise ValueError("DOE^JOHN")
+
+
+DEEDS = {
+    "abort": os.abort, "segfault": segfault, "sleep": sleep, "loop": loop, "eat": eat,
+    "stop": stop, "leave": leave, "fault": fault,
+}
+
+
+def look(path, limits):
+    if path.stem in DEEDS:
+        DEEDS[path.stem]()
+    return really_look(path, limits)
+
+
+decoder.look = look
+decoder.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The command line of the decoders whose decoder is damaged."""
+    script = tmp_path_factory.mktemp("program") / "decoders.py"
+    script.write_text(PROGRAM)
+    return (sys.executable, str(script))
+
+
+@pytest.fixture(scope="module")
+def damaged(program):
+    """Decoders that do what a film's name says, slow after a second."""
+    with Decoders(at_once=2, seconds=1, max_pixels=2**20, program=program) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    """The decoders as they are."""
+    with Decoders(at_once=2, seconds=30, max_pixels=LIMITS.max_pixels) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A synthetic frontal film as a file."""
+    path = tmp_path_factory.mktemp("films") / "film.dcm"
+    return write(as_dataset(draw(3, rows=420, columns=400)), path)
+
+
+def as_film(film, name):
+    """A copy of the film under another name."""
+    path = film.with_name(f"{name}.dcm")
+    path.write_bytes(film.read_bytes())
+    return path
+
+
+def outcome(way, path):
+    """What a way of looking says of a film: its pixels, warnings and verdict, or the error."""
+    try:
+        looked = way(path, LIMITS)
+    except DicomError as error:
+        return type(error), str(error)
+    return looked.frame.pixels.tobytes(), looked.frame.warnings, looked.verdict
+
+
+def test_a_film_is_seen_as_in_this_process(decoders, film):
+    """Pixels, warnings and verdict are equal, and the pixels cannot be written to."""
+    assert outcome(decoders.look, film) == outcome(look, film)
+    pixels = decoders.look(film, LIMITS).frame.pixels
+    assert pixels.shape == (420, 400)
+    with pytest.raises(ValueError, match="read-only"):
+        pixels[0, 0] = 1
+
+
+def test_every_damaged_film_ends_as_in_this_process(decoders, shared_data):
+    """All hostile and all real films: the same pictures and the same refusals."""
+    paths = [path for path in sorted((shared_data / "edge-cases").rglob("*")) if path.is_file()]
+    assert len(paths) > 100
+    for path in paths:
+        assert outcome(decoders.look, path) == outcome(look, path), path.name
+
+
+def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
+    """What the system says of a file comes back as it would be raised here."""
+    said = []
+    for way in (look, decoders.look):
+        with pytest.raises((OSError, DicomError)) as caught:
+            way(tmp_path / "none.dcm", LIMITS)
+        said.append((caught.type, str(caught.value)))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [
+        ("abort", "SIGABRT"),
+        ("segfault", "SIGSEGV"),
+        ("leave", "exit status 7"),
+        ("fault", "exit status 1"),
+    ],
+)
+def test_a_crash_costs_its_own_film(damaged, film, deed, words):
+    """It is tried twice and then refused by name; another film is decoded meanwhile."""
+    with ThreadPoolExecutor(2) as callers:
+        bad = callers.submit(damaged.look, as_film(film, deed), LIMITS)
+        good = callers.submit(damaged.look, film, LIMITS)
+        with pytest.raises(DecoderDied, match=f"2 times .{words}") as caught:
+            bad.result(30)
+        assert good.result(30).verdict.reason is None
+    assert "DOE" not in str(caught.value)
+    assert damaged.look(film, LIMITS).verdict.reason is None
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [("sleep", "longer than 1 s"), ("loop", "longer than 1 s"), ("stop", "killed")],
+)
+def test_what_the_machine_may_have_done_may_be_tried_later(damaged, film, deed, words):
+    """A decoder that hangs, never ends, or is killed from outside: perhaps not the film's fault."""
+    with pytest.raises(OutOfResources, match=words):
+        damaged.look(as_film(film, deed), LIMITS)
+    assert damaged.look(film, LIMITS).verdict.reason is None
+
+
+def test_a_bomb_ends_at_the_limit(damaged, film):
+    """Memory is refused by the kernel long before the machine's is gone."""
+    with pytest.raises(LimitExceeded, match="memory"):
+        damaged.look(as_film(film, "eat"), LIMITS)
+
+
+def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
+    """A film that ends the decoder is refused with these words, and the next one is chosen."""
+    later = dcmread(film)
+    later.SOPInstanceUID = later.file_meta.MediaStorageSOPInstanceUID = "2.25.4"
+    later.ViewPosition = "AP"
+    later.save_as(other := tmp_path / "other.dcm")
+    paths = (as_film(film, "segfault"), other)
+    instances = tuple(describe(path) for path in paths)
+    study = Study(study_instance_uid=instances[0].study_instance_uid, instances=instances)
+    selection = choose(study, RULES, LIMITS, damaged.look)
+    assert selection.instance is instances[1]
+    assert "SIGSEGV" in selection.not_read[0].reason
+    alone = choose(
+        Study(study_instance_uid=study.study_instance_uid, instances=instances[:1]),
+        RULES,
+        LIMITS,
+        damaged.look,
+    )
+    assert alone.reason is Reason.UNREADABLE
+
+
+def test_more_callers_than_children_wait(decoders, film):
+    """Eight callers of two children all get their picture."""
+    with ThreadPoolExecutor(8) as callers:
+        looked = list(callers.map(lambda _: decoders.look(film, LIMITS), range(16)))
+    assert all(np.array_equal(each.frame.pixels, looked[0].frame.pixels) for each in looked)
+
+
+def test_killed_decoders_are_started_again(film):
+    """After kill -9 of their parent the next film is decoded by new ones."""
+    with Decoders(at_once=1, seconds=30, max_pixels=2**20) as running:
+        running.look(film, LIMITS)
+        first = running._parent._process
+        first.kill()
+        first.wait()
+        assert running.look(film, LIMITS).verdict.reason is None
+        assert running._parent._process.pid != first.pid
+
+
+def test_nothing_is_left_when_they_are_closed(film):
+    """Neither processes nor descriptors."""
+
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    with Decoders(at_once=2, seconds=30, max_pixels=2**20) as running:
+        running.look(film, LIMITS)
+        children = children_of(running._parent._process.pid)
+        assert children
+    deadline = time.monotonic() + 10
+    while any(lives(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert descriptors() == before
+
+
+def children_of(pid):
+    """The processes whose parent this is."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid):
+    """Whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
