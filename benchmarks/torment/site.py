@@ -1,0 +1,238 @@
+"""A whole Wetread with its database, broker and PACS, each of which can be broken by itself."""
+
+import contextlib
+import os
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psutil
+import redis
+
+from dicom.errors import DicomError
+from dicom.scu import echo
+from service.config import as_environment, child_environment, load_settings
+from service.embedded import free_port, orthanc_part, orthanc_program, redis_part
+from service.store import Store
+from service.supervisor import wetread_command
+from torment.disk import SmallDisk
+from torment.programs import Postgres, Program, wait_for
+from torment.proxy import Proxy
+
+CALLING: Final = ("ROOM1", "ROOM2", "ROOM3", "ROOM4")
+PARTS: Final = {
+    "receive": "service.cli receive",
+    "worker-reading": "worker --queues reading",
+    "worker-delivery": "worker --queues delivery",
+    "sweep": "service.cli sweep",
+    "web": "service.cli web",
+}
+_FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+_RESTART_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What kind of site: its database ("sqlite", "postgresql") and the scale of its time limits."""
+
+    database: str
+    scale: float
+
+
+class Site:
+    """Everything on loopback; `wetread up` is started again when it ends, as systemd would."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        """Prepare it in an empty folder; nothing runs yet."""
+        folder.chmod(0o755)  # PostgreSQL's user must get in
+        self.folder = folder
+        self.plan = plan
+        self.disk = SmallDisk(folder / "disk")
+        self.port = free_port()
+        self.postgres = Postgres(folder / "postgres") if plan.database == "postgresql" else None
+        part, self.redis_url = redis_part(folder / "redis")
+        self.redis = Program(part, folder / "redis.log", self._redis_answers)
+        self.orthanc = self._orthanc()
+        self.proxy = Proxy(self.orthanc_url)
+        self.clock = folder / "clock"
+        self.turn_clock(0)
+        self.overrides = self._overrides()
+        self.settings = load_settings(**self.overrides)
+        self.ends_by_itself = 0
+        self._up: subprocess.Popen[bytes] | None = None
+        self._closing = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_up, name="keeper", daemon=True)
+
+    def _orthanc(self) -> Program:
+        program = orthanc_program()
+        if program is None:
+            raise SystemExit("this needs Orthanc on the PATH (apt-get install orthanc)")
+        part, self.orthanc_url = orthanc_part(self.folder / "orthanc", program)
+        return Program(part, self.folder / "orthanc.log", self._orthanc_answers)
+
+    def _overrides(self) -> dict[str, Any]:
+        scale = self.plan.scale
+        database: dict[str, Any] = {"busy_seconds": max(1.0, 20 * scale)}
+        if self.postgres is not None:
+            database["url"] = self.postgres.url
+        return {
+            "data_dir": str(self.disk.folder / "data"),
+            "receiver": {
+                "host": "127.0.0.1",
+                "port": self.port,
+                "callers": [{"ae_title": name} for name in CALLING],
+                "min_free_bytes": 2**18,
+                "stop_seconds": 30 * scale,
+            },
+            "reading": {"model": "tiny", "max_new_tokens": 8, "lease_seconds": 60 * scale},
+            "outputs": {"overlay_width": 512},
+            "delivery": {
+                "lease_seconds": 120 * scale,
+                "retry_seconds": 2 * scale,
+                "retry_max_seconds": 60 * scale,
+            },
+            "sweep": {"republish_seconds": 15 * scale},
+            "destinations": [
+                {"kind": "orthanc", "name": "pacs", "url": self.proxy.url, "timeout": 30 * scale}
+            ],
+            "database": database,
+            "broker": {"url": self.redis_url},
+            "web": {"port": 0},
+        }
+
+    def start(self) -> None:
+        """Start everything; return when films are taken."""
+        if self.postgres is not None:
+            self.postgres.start()
+        self.redis.start()
+        self.orthanc.start()
+        self._keeper.start()
+        wait_for(self.answers, what="the receiver's answer")
+        self.store = Store.open(self.settings)
+        wait_for(self._reads, what="the reading worker")
+
+    def _reads(self) -> bool:
+        ready = [beat.role for beat in self.store.processes() if beat.detail == "ready"]
+        return {"reading", "delivery"} <= set(ready)
+
+    def stop(self) -> None:
+        """Stop everything in order; nothing is left running."""
+        self._closing.set()
+        if self._up is not None:
+            self._up.terminate()
+        self._keeper.join()
+        self.store.close()
+        for process in self.strays():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.proxy.close()
+        self.redis.stop()
+        self.orthanc.stop()
+        if self.postgres is not None:
+            self.postgres.kill()
+        self.disk.remove()
+
+    def answers(self) -> bool:
+        """Return whether the receiver answers C-ECHO."""
+        try:
+            echo("127.0.0.1", self.port, calling=CALLING[0], called="WETREAD", timeout=2)
+        except DicomError:
+            return False
+        return True
+
+    def processes(self, part: str) -> list[psutil.Process]:
+        """Return the processes of a part ("receive", "up"), none while it is away."""
+        up = self._up
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if up is None or up.poll() is not None:
+                return []
+            own = psutil.Process(up.pid)
+            if part == "up":
+                return [own]
+            return [child for child in own.children() if PARTS[part] in _words(child)]
+        return []
+
+    def strays(self) -> list[psutil.Process]:
+        """Return the processes of the service that no `wetread up` holds any more."""
+        up = self._up
+        held = {up.pid} if up is not None and up.poll() is None else set()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            held |= {child.pid for pid in held for child in psutil.Process(pid).children(True)}
+        here = str(self.disk.folder.parent / "cwd")
+        return [
+            each for each in psutil.process_iter() if each.pid not in held and _cwd(each) == here
+        ]
+
+    @property
+    def can_turn_clock(self) -> bool:
+        """Whether libfaketime is installed."""
+        return bool(_FAKETIME)
+
+    def turn_clock(self, seconds: int) -> None:
+        """Have every process of the service see a time that is off by so much, within a second."""
+        fresh = self.clock.with_suffix(".new")
+        fresh.write_text(f"{seconds:+d}\n")
+        fresh.replace(self.clock)
+
+    def log(self) -> str:
+        """Return what the service wrote."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def _environment(self) -> dict[str, str]:
+        variables = as_environment(self.overrides)
+        if self.can_turn_clock:
+            variables |= {
+                "LD_PRELOAD": str(_FAKETIME[0]),
+                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+                "FAKETIME_CACHE_DURATION": "1",
+                # A clock that is set wrong moves the time of day, not the time since the start.
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "DONT_FAKE_MONOTONIC": "1",
+                "NO_FAKE_STAT": "1",
+            }
+        return child_environment(**variables)
+
+    def _keep_up(self) -> None:
+        """Start `wetread up` again a second after its end, until we close."""
+        folder = self.folder / "cwd"
+        folder.mkdir()
+        while not self._closing.is_set():
+            with (self.folder / "log").open("ab") as log:
+                self._up = subprocess.Popen(
+                    wetread_command("up"),
+                    env=self._environment(),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            status = self._up.wait()
+            self.ends_by_itself += status > 0
+            self._closing.wait(_RESTART_SECONDS)
+
+    def _redis_answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.redis_url) as client:
+            return bool(client.ping())
+        return False
+
+    def _orthanc_answers(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.orthanc_url}/system", timeout=2).is_success
+        return False
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _cwd(process: psutil.Process) -> str:
+    try:
+        return process.cwd() if process.pid != os.getpid() else ""
+    except psutil.Error:
+        return ""
