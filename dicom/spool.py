@@ -213,7 +213,7 @@ class Spool:
         """
         incoming.sync()
         digest = incoming.sha256
-        path = self._path(identity, digest)
+        path = self.path_of(identity, digest)
         try:
             created = self._place(incoming, path)
         except OSError as error:
@@ -277,7 +277,8 @@ class Spool:
         if free < self._min_free_bytes:
             raise OutOfResources("the spool's disk is nearly full")
 
-    def _path(self, identity: Identity, digest: str) -> Path:
+    def path_of(self, identity: Identity, digest: str) -> Path:
+        """Return where a data set with this hash lies when it is kept."""
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 folders that are there already: a folder for each study would have to be synced as well.
