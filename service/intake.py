@@ -15,11 +15,12 @@ from dicom.keeping import Received
 from dicom.projection import items
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
+from service.callers import reading_for
 from service.config import Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.publishing import tell
-from service.records import Arrival, Film, Job
+from service.records import Arrival, Film, Job, Wanted
 from service.sections import Caller
 from service.store import Store
 
@@ -27,6 +28,8 @@ log = get_logger(__name__)
 
 Outcome = Literal["released", "aborted", "broken"]
 # Of the terms of Requested Procedure Priority (0040,1003): STAT, HIGH, ROUTINE, MEDIUM, LOW.
+# Films that arrive meanwhile wait for the transaction in which the jobs are made.
+_AT_ONCE: Final = 100
 _URGENT_WORDS: Final = frozenset({"STAT", "HIGH"})
 
 
@@ -37,12 +40,16 @@ class Intake:
         self,
         store: Store,
         settings: Settings,
-        publish: Callable[[Job], None],
+        publish: Callable[..., None],
         callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
-        """Take the store, the settings, what sends a job's id to the workers, and who may send.
+        """Take the store, the settings, what sends jobs' ids to the workers, and who may send.
 
-        Without `callers` those of the settings stay in force.
+        Args:
+            store: Where films and jobs are kept.
+            settings: Those in force.
+            publish: Called with jobs, each an argument (`Queue.publish`).
+            callers: Returns what is configured for a calling AE; without it, as in `settings`.
         """
         self._caller = callers or settings.caller
         self._store = store
@@ -116,28 +123,43 @@ class Intake:
         return arrivals
 
     def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
-        """Return the jobs that began with it, published; what fails here the sweeper makes good."""
-        try:
-            studies = self._store.association_ended(association_id, released=outcome == "released")
-            jobs = [self._schedule(study_uid) for study_uid in studies]
-        except StoreUnavailable as error:
-            log.warning("not_scheduled_yet", association_id=association_id, reason=str(error))
-            return []
-        return [job for job in jobs if job is not None]
+        """Return the jobs that began with it, published; what fails here the sweeper makes good.
 
-    def _schedule(self, study_uid: str) -> Job | None:
-        reading = self._settings.reading
-        job = self._store.schedule(
-            study_uid,
-            model=reading.model,
-            version=reading.model_version,
+        After an abort the quiet time decides, because the sender will probably try again.
+        """
+        return self.associations_released([association_id]) if outcome == "released" else []
+
+    def associations_released(self, association_ids: Sequence[str]) -> list[Job]:
+        """Return the jobs that began with several associations, made and published together."""
+        jobs: list[Job] = []
+        try:
+            complete = self._store.completed_by(association_ids)
+            for start in range(0, len(complete), _AT_ONCE):
+                jobs += self._schedule(complete[start : start + _AT_ONCE])
+        except StoreUnavailable as error:
+            log.warning("not_scheduled_yet", association_ids=association_ids, reason=str(error))
+        return jobs
+
+    def _schedule(self, complete: Sequence[tuple[str, str]]) -> list[Job]:
+        jobs = self._store.schedule_all(
+            [self._wanted(study_uid, calling_ae) for study_uid, calling_ae in complete],
             actor="intake",
             reason="The association that brought the film was released.",
         )
-        if job is not None:
-            log.info("job_scheduled", job_id=job.id, study_uid=study_uid, revision=job.revision)
-            tell(self._store, self._publish, job)
-        return job
+        for job in jobs:
+            log.info(
+                "job_scheduled",
+                job_id=job.id,
+                study_uid=job.study_instance_uid,
+                revision=job.revision,
+            )
+        if jobs:
+            tell(self._store, self._publish, *jobs)
+        return jobs
+
+    def _wanted(self, study_uid: str, calling_ae: str) -> Wanted:
+        model, reading = reading_for(self._settings, self._caller(calling_ae))
+        return Wanted(study_instance_uid=study_uid, model=model, version=reading.model_version)
 
 
 def _is_urgent(header: Dataset) -> bool:

@@ -1,4 +1,4 @@
-"""A job is committed; now a worker should hear of it, and the job is safe when none does."""
+"""Jobs are committed; now workers should hear of them, and they are safe when none does."""
 
 from collections.abc import Callable
 
@@ -10,16 +10,22 @@ from service.store import Store
 log = get_logger(__name__)
 
 
-def tell(store: Store, publish: Callable[[Job], None], job: Job) -> bool:
-    """Publish a committed job; return whether a worker will hear of it now, not later by the sweeper."""
+def tell(store: Store, publish: Callable[..., None], *jobs: Job) -> bool:
+    """Publish committed jobs; return whether workers hear of them now, not later by the sweeper.
+
+    Args:
+        store: Where those that nobody could be told of are marked.
+        publish: Called with the jobs, each an argument (`Queue.publish`).
+        jobs: Those of one transaction.
+    """
     try:
-        publish(job)
+        publish(*jobs)
     except BrokerUnavailable as error:
-        log.warning("not_published_yet", job_id=job.id, reason=str(error))
+        log.warning("not_published_yet", job_ids=[job.id for job in jobs], reason=str(error))
     else:
         return True
     try:
-        store.unpublished(job.id)
+        store.unpublished(*(job.id for job in jobs))
     except StoreUnavailable as error:
-        log.warning("not_marked", job_id=job.id, reason=str(error))
+        log.warning("not_marked", job_ids=[job.id for job in jobs], reason=str(error))
     return False

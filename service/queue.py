@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
+from kombu.messaging import Producer
 
 from service.config import Settings
 from service.errors import BrokerUnavailable
@@ -73,25 +74,31 @@ class Queue:
         self._app.conf.broker_pool_limit = 8
         self._client = _client(settings)
 
-    def publish(self, job: Job) -> None:
-        """Tell a worker of the job: to read it when it waits, to deliver when something was made for it.
+    def publish(self, *jobs: Job) -> None:
+        """Tell workers of jobs, all in one go: of each to read it, or to deliver what was made for it.
 
         Raises:
-            BrokerUnavailable: Redis did not take the message.
+            BrokerUnavailable: Redis did not take the messages, or not all of them.
         """
-        made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
-        task, queue = (DELIVER, DELIVERY) if made else (READ, READING)
         try:
-            self._app.send_task(
-                task,
-                args=[job.id],
-                queue=queue,
-                priority=_URGENT if job.urgent else _ROUTINE,
-                retry=False,
-                ignore_result=True,
-            )
+            with self._app.producer_pool.acquire() as producer, producer.batch():
+                for job in jobs:
+                    self._send(producer, job)
         except (KombuError, redis.RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
+
+    def _send(self, producer: Producer, job: Job) -> None:
+        made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
+        task, queue = (DELIVER, DELIVERY) if made else (READ, READING)
+        self._app.send_task(
+            task,
+            args=[job.id],
+            queue=queue,
+            priority=_URGENT if job.urgent else _ROUTINE,
+            retry=False,
+            ignore_result=True,
+            producer=producer,
+        )
 
     def in_sight(self, queue: str) -> frozenset[str]:
         """Return the ids of jobs for which a message lies in `queue`, of its first thousands.

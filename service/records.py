@@ -40,6 +40,18 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A study that is to be read, see `Store.schedule`."""
+
+    study_instance_uid: str
+    model: str
+    version: str
+    calling_ae: str = ""
+    urgent: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One reading of one study by one model version.
 

@@ -1,6 +1,6 @@
 """Films arrive: rows of studies and instances, and when a study counts as complete."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -169,30 +169,28 @@ class Arrivals(Moves):
         if not known.conflict:
             self._touch(session, film, self.now())
 
-    def association_ended(self, association_id: str, *, released: bool) -> list[str]:
-        """Return the studies that are complete now: those to which it brought an eligible film.
+    def completed_by(self, association_ids: Collection[str]) -> list[tuple[str, str]]:
+        """Return the studies to which these released associations brought an eligible film.
 
         Args:
-            association_id: As given to `add_instance`.
-            released: False when it was aborted or the connection broke: then the quiet time decides,
-                because the sender will probably try again.
+            association_ids: As given to `add_instance`.
+
+        Returns:
+            Study Instance UID and who sent it last, of those that wait for a job.
         """
-        if not released:
-            return []
         with self._reading() as session:
-            return list(
-                session.scalars(
-                    select(InstanceRow.study_instance_uid)
-                    .join(StudyRow, StudyRow.study_instance_uid == InstanceRow.study_instance_uid)
-                    .where(
-                        InstanceRow.association_id == association_id,
-                        InstanceRow.eligible,
-                        ~InstanceRow.conflict,
-                        StudyRow.quiet_at.is_not(None),
-                    )
-                    .group_by(InstanceRow.study_instance_uid)
+            found = session.connection().execute(
+                select(StudyRow.study_instance_uid, StudyRow.calling_ae)
+                .join(InstanceRow, StudyRow.study_instance_uid == InstanceRow.study_instance_uid)
+                .where(
+                    InstanceRow.association_id.in_(association_ids),
+                    InstanceRow.eligible,
+                    ~InstanceRow.conflict,
+                    StudyRow.quiet_at.is_not(None),
                 )
+                .distinct()
             )
+            return [(study_uid, calling_ae) for study_uid, calling_ae in found]
 
     def quiet_studies(self, now: datetime, *, limit: int = 100) -> list[str]:
         """Return the studies with films that wait for a job and whose quiet time is over."""

@@ -65,7 +65,7 @@ def published():
 @pytest.fixture
 def intake(store, settings, published):
     """The intake on each kind of database."""
-    return Intake(store, settings, published.append)
+    return Intake(store, settings, lambda *jobs: published.extend(jobs))
 
 
 def arrive(intake, number=1, *, calling_ae="MODALITY", association="A1", **about):
@@ -141,10 +141,26 @@ def test_a_second_association_of_the_same_study_is_one_job_while_it_waits(intake
     assert len(published) == 1
 
 
+def test_associations_that_end_together_are_published_in_one_go(store, settings):
+    """Three studies on two associations: three jobs, one call."""
+    calls = []
+    intake = Intake(store, settings, lambda *jobs: calls.append(jobs))
+    for number, association in enumerate(["A1", "A1", "A2"]):
+        intake.instance_arrived(
+            film(study=f"1.{number}"),
+            header(),
+            calling_ae="MODALITY",
+            association_id=association,
+        )
+    jobs = intake.associations_released(["A1", "A2"])
+    assert sorted(job.study_instance_uid for job in jobs) == ["1.0", "1.1", "1.2"]
+    assert calls == [tuple(jobs)]
+
+
 def test_a_broker_that_is_away_does_not_matter(store, settings, clock):
     """The job is there, marked as unpublished, for the sweeper to publish."""
 
-    def refuse(_job):
+    def refuse(*_jobs):
         raise BrokerUnavailable("Redis does not answer")
 
     intake = Intake(store, settings, refuse)

@@ -9,7 +9,7 @@ from dicom.report import DraftReport, ModelIdentity, Predecessor, SourceImage
 from dicom.study import Instance
 from service.errors import LeaseLost, NotFound, SchemaMismatch, StoreUnavailable
 from service.jobs import DeliveryState, IllegalTransition, JobState
-from service.records import Arrival, ResultObject
+from service.records import Arrival, ResultObject, Wanted
 from service.store import Store
 from service.store.deliveries import MAX_LAPSES
 
@@ -164,12 +164,50 @@ class TestCompletion:
         arrive(store, 1, study="1.1")
         arrive(store, 1, study="1.2", eligible=False)
         arrive(store, 1, study="1.3", association="A2")
-        assert store.association_ended("A1", released=True) == ["1.1"]
+        assert store.completed_by(["A1"]) == [("1.1", "MODALITY")]
+
+    def test_several_releases_complete_each_study_once(self, store):
+        """Two films of one study on two associations, and another study."""
+        arrive(store, 1, study="1.1")
+        arrive(store, 2, study="1.1", association="A2")
+        arrive(store, 1, study="1.2", association="A2")
+        arrive(store, 1, study="1.3", association="A3")
+        complete = store.completed_by(["A1", "A2"])
+        assert sorted(complete) == [("1.1", "MODALITY"), ("1.2", "MODALITY")]
+
+    def test_many_studies_become_jobs_in_one_transaction(self, store):
+        """Each by its own rule: a new one, one that waits already, one that none can read again."""
+        for study in ("1.1", "1.2", "1.3"):
+            arrive(store, study=study)
+        waits = schedule(store, "1.2")
+        read = store.claim_reading(schedule(store, "1.3").id, "reader", 60)
+        arrive(store, 2, study="1.3", eligible=False)
+        wanted = [
+            Wanted(study_instance_uid=study, model="tiny", version="1")
+            for study in ("1.3", "1.2", "1.1")
+        ]
+        (job,) = store.schedule_all(wanted, actor="intake", reason="Released.")
+        assert job == store.job(job.id)
+        assert (job.study_instance_uid, job.calling_ae) == ("1.1", "MODALITY")
+        assert [event.action for event in store.events(job.id)] == ["schedule"]
+        assert [each.id for each in store.jobs(study="1.2")] == [waits.id]
+        assert "later_films" in [event.action for event in store.events(read.id)]
+        assert store.completed_by(["A1"]) == []
+
+    def test_one_unknown_study_makes_no_job_of_the_others(self, store):
+        """All or none: what was not made stays due for the sweeper."""
+        arrive(store, study="1.1")
+        wanted = [
+            Wanted(study_instance_uid=study, model="tiny", version="1") for study in ("1.1", "9.9")
+        ]
+        with pytest.raises(NotFound):
+            store.schedule_all(wanted, actor="intake", reason="Released.")
+        assert store.jobs() == []
+        assert store.completed_by(["A1"]) == [("1.1", "MODALITY")]
 
     def test_a_broken_association_leaves_it_to_the_quiet_time(self, store, clock):
-        """After an abort nothing is complete until the caller's quiet time has passed."""
+        """Without a release nothing is complete until the caller's quiet time has passed."""
         arrive(store, quiet_seconds=5)
-        assert store.association_ended("A1", released=False) == []
         assert store.quiet_studies(clock.move(4.9)) == []
         assert store.quiet_studies(clock.move(0.2)) == [STUDY]
 
@@ -178,7 +216,7 @@ class TestCompletion:
         arrive(store)
         assert schedule(store) is not None
         assert store.quiet_studies(clock.move(60)) == []
-        assert store.association_ended("A1", released=True) == []
+        assert store.completed_by(["A1"]) == []
 
 
 class TestLaterFilms:
@@ -725,7 +763,7 @@ class TestDeliveries:
         assert store.spooled(STUDY) == []
         clock.move(60)
         assert arrive(store, 1, association="A2") is Arrival.SAME
-        assert store.association_ended("A2", released=True) == [STUDY]
+        assert store.completed_by(["A2"]) == [(STUDY, "MODALITY")]
         second = schedule(store)
         assert (second.revision, second.supersedes) == (2, job.id)
         held = store.claim_reading(second.id, "reader", 60)
@@ -734,7 +772,7 @@ class TestDeliveries:
         assert store.quiet_studies(clock.move(60)) == [STUDY]
         assert schedule(store).revision == 3
         assert arrive(store, 2, association="A4") is Arrival.SAME
-        assert store.association_ended("A4", released=True) == []
+        assert store.completed_by(["A4"]) == []
         assert len(store.instances(STUDY)) == 2
 
     def test_a_delivery_that_loses_its_worker_again_and_again_fails(self, store, clock):
