@@ -28,7 +28,7 @@ from service import schema
 from service.commitment import Commitments
 from service.config import Settings
 from service.intake import Intake
-from service.receive import Reception
+from service.reception import Reception
 from service.store import Store
 
 TIMES: dict[str, list[float]] = defaultdict(list)

@@ -14,7 +14,7 @@ from service import commitment, schema
 from service.commitment import Commitments
 from service.config import Settings
 from service.intake import Intake
-from service.receive import Reception
+from service.reception import Reception
 from service.store import Store
 
 CR = "1.2.840.10008.5.1.4.1.1.1"

@@ -22,7 +22,8 @@ from service.commitment import Commitments
 from service.config import Settings
 from service.intake import Intake
 from service.jobs import JobState
-from service.receive import Reception, _Beat
+from service.receive import _Beat
+from service.reception import Reception
 from service.store import Store
 
 
@@ -97,7 +98,7 @@ def test_a_refusal_is_one_incident_however_often_it_tries(reception):
 
 def test_a_flood_of_names_writes_no_flood_of_incidents(reception, monkeypatch):
     """Somebody who tries thousands of AE titles cannot fill the database."""
-    monkeypatch.setattr("service.receive._REMEMBERED", 10)
+    monkeypatch.setattr("service.reception._REMEMBERED", 10)
     receiver = reception()
     for number in range(50):
         receiver.admit(peer(calling_ae=f"GUESS{number}"))

@@ -1,0 +1,194 @@
+"""Who may send, and what happens with a film that is durable in the spool."""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dicom.commitment import CommitmentRequest
+from dicom.errors import DicomError, OutOfResources
+from dicom.identifiers import check_ae_title
+from dicom.keeping import IncomingAssociation, Received
+from dicom.scp import Outcome, Refusal
+from service.callers import RateLimits
+from service.commitment import Commitments
+from service.config import Settings
+from service.errors import StoreError, StoreUnavailable
+from service.intake import Intake
+from service.log import get_logger
+from service.releases import Releases
+from service.sections import Caller
+from service.store import Store
+
+# A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
+_INCIDENT_EVERY: Final = 3600.0
+_REMEMBERED: Final = 1000
+
+log = get_logger(__name__)
+
+
+class Reception:
+    """Answers the SCP for the service; its methods are called from many threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        intake: Intake,
+        commitments: Commitments,
+        callers: Callable[[str], Caller | None] | None = None,
+    ) -> None:
+        """Take the settings, where refusals and films are recorded, and who answers for them.
+
+        Without `callers` those of the settings stay in force.
+        """
+        self._caller = callers or settings.caller
+        self._commitments = commitments
+        self._limits = RateLimits()
+        self._database_away = False
+        self._settings = settings
+        self._store = store
+        self._intake = intake
+        self._releases = Releases(intake)
+        self._reported: dict[tuple[str, str, str], float] = {}
+        self._turn = threading.Lock()
+
+    def admit(self, association: IncomingAssociation) -> Refusal | None:
+        """Return why a peer may not associate, logged with the reason in words, or None."""
+        verdict = self._judge(association)
+        if verdict is None:
+            return None
+        refusal, reason = verdict
+        log.warning(
+            "association_refused",
+            calling_ae=association.calling_ae,
+            called_ae=association.called_ae,
+            address=association.address,
+            reason=reason,
+        )
+        if self._is_news(association, reason):
+            self._report(association, reason)
+        return refusal
+
+    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+        """Return why no film can be taken from it now: the database is away, or it sends too many."""
+        if self._database_away:
+            return OutOfResources("the database cannot take it now")
+        caller = self._caller(association.calling_ae)
+        limit = caller.films_per_minute if caller else None
+        if limit and not self._limits.takes(association.calling_ae, limit):
+            return OutOfResources(f"more than {limit} films in a minute")
+        return None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether films are taken."""
+        return not self._database_away
+
+    def database_answers(self, answers: bool) -> None:
+        """Take films, or refuse them before they are written."""
+        if answers == self._database_away:
+            log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
+        self._database_away = not answers
+
+    def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
+        """Commit the rows of films that came at the same time, in one transaction if that can be.
+
+        Returns:
+            For each film None, or OutOfResources when the database did not take it.
+        """
+        try:
+            self._intake.instances_arrived(arrived)
+        except StoreError as error:
+            if len(arrived) > 1 and not isinstance(error, StoreUnavailable):
+                # One of them is to blame: the others must not suffer for it.
+                return [fault for each in arrived for fault in self.stored([each])]
+            log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            self.database_answers(not isinstance(error, StoreUnavailable))
+            return [OutOfResources("the database cannot take it now") for _ in arrived]
+        return [None for _ in arrived]
+
+    def commitment_asked(
+        self, request: CommitmentRequest, association: IncomingAssociation
+    ) -> bool:
+        """Promise a report where the caller's settings say where to.
+
+        Raises:
+            OutOfResources: The promise cannot be written down.
+        """
+        caller = self._caller(association.calling_ae)
+        if caller is None or caller.commitment_port is None:
+            return False
+        self._commitments.promise(
+            request,
+            host=caller.address or association.address,
+            port=caller.commitment_port,
+            called=association.calling_ae,
+        )
+        return True
+
+    def commitment_failures(self, request: CommitmentRequest) -> dict[str, int]:
+        """Return what is not committed, read from the disk now."""
+        return self._commitments.failures(request)
+
+    def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
+        """Let the studies that are complete now become jobs, soon and in another thread.
+
+        After an abort the quiet time decides, because the sender will probably try again.
+        """
+        if outcome == "released":
+            self._releases.add(association.id)
+
+    def close(self) -> None:
+        """Return once the jobs of all released associations are made."""
+        self._releases.close()
+
+    def _judge(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
+        ours = self._settings.receiver.ae_title
+        if association.called_ae != ours:
+            return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
+        try:
+            caller = self._caller(check_ae_title(association.calling_ae))
+        except DicomError:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
+        if caller is None:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
+        if caller.address is not None and not _same_address(caller.address, association.address):
+            # The Standard has no reason for an address (PS3.8 table 9-21).
+            reason = f"receiver.callers has it at the address {caller.address}"
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
+        return None
+
+    def _is_news(self, association: IncomingAssociation, reason: str) -> bool:
+        key = (association.calling_ae, association.address, reason)
+        now = time.monotonic()
+        with self._turn:
+            last = self._reported.get(key)
+            if last is not None and now - last < _INCIDENT_EVERY:
+                return False
+            if len(self._reported) >= _REMEMBERED:
+                # Somebody tries many names: what is written down then says no more than the log.
+                self._reported = {k: at for k, at in self._reported.items() if now - at < 60}
+                if len(self._reported) >= _REMEMBERED:
+                    return False
+            self._reported[key] = now
+            return True
+
+    def _report(self, association: IncomingAssociation, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor="receive",
+                kind="refused",
+                subject=f"{association.calling_ae} at {association.address}",
+                detail=f"An association was refused: {reason}.",
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+
+
+def _same_address(configured: str, actual: str) -> bool:
+    peer = ipaddress.ip_address(actual.partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+        peer = peer.ipv4_mapped
+    return ipaddress.ip_address(configured) == peer
