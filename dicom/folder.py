@@ -11,17 +11,22 @@ from typing import Final
 
 from dicom.errors import DestinationRejected, DestinationUnavailable
 from dicom.pacs import EncodedObject
+from dicom.sidecar import SIDECAR_NAME
 
 # What a person has to change; anything else (full, stale, away) may pass.
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class FolderDestination:
-    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there."""
+    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there.
 
-    def __init__(self, *, name: str, path: Path) -> None:
+    By option also the draft as JSON, named as the first object: `<its SOP instance UID>.json`.
+    """
+
+    def __init__(self, *, name: str, path: Path, sidecar: bool = False) -> None:
         self._name = name
         self._path = path
+        self._sidecar = sidecar
 
     @property
     def name(self) -> str:
@@ -38,6 +43,16 @@ class FolderDestination:
             content = item.read()
             with self._told():
                 self._write(self.place(item), content)
+        with self._told():
+            for target, content in self._beside(objects):
+                self._write(target, content)
+
+    def _beside(self, objects: Sequence[EncodedObject]) -> Iterator[tuple[Path, bytes]]:
+        """Yield where the draft's JSON goes and what it says, where it is wanted and was made."""
+        if self._sidecar and objects:
+            content = _or_none(objects[0].path.with_name(SIDECAR_NAME).read_bytes)
+            if content is not None:
+                yield self.place(objects[0]).with_suffix(".json"), content
 
     def _write(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,10 +69,10 @@ class FolderDestination:
             # mkstemp makes it private; whoever collects it reads it as one of the group.
             Path(temporary).chmod(0o640)
             Path(temporary).replace(target)
-        except BaseException:
+        finally:
+            # In its place it has no temporary name any more; what failed leaves nothing behind.
             with suppress(OSError):
-                Path(temporary).unlink()
-            raise
+                Path(temporary).unlink(missing_ok=True)
         _sync_folder(target.parent)
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
@@ -70,6 +85,10 @@ class FolderDestination:
                 raise DestinationUnavailable(f"{self.name}: {target} is not there any more")
             if hashlib.sha256(content).hexdigest() != item.sha256:
                 raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
+        with self._told():
+            for target, content in self._beside(objects):
+                if _or_none(target.read_bytes) != content:
+                    raise DestinationUnavailable(f"{self.name}: {target} is not what was sent")
 
     def probe(self) -> None:
         """Make a file in the folder and remove it."""

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from dicom.codes import FINDING_CODES, PRESENCE_CODES, SIDE_CODES, Code
 from dicom.outputs import Output
 from dicom.report import DraftReport, Finding
 from dicom.result_header import BANNER
+
+# Beside the objects of the draft.
+SIDECAR_NAME: Final = "draft.json"
 
 
 def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:

@@ -59,7 +59,7 @@ def _destination(each: sections.Destination, calling: str) -> Destination:
                 max_connections=each.max_in_flight,
             )
         case sections.FolderDestination():
-            return FolderDestination(name=each.name, path=each.path)
+            return FolderDestination(name=each.name, path=each.path, sidecar=each.json_sidecar)
 
 
 def _peer(each: sections.DimseDestination, calling: str) -> Peer:

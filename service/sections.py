@@ -290,6 +290,9 @@ class FolderDestination(_Destination):
 
     kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
     path: Path = Field(description="The folder; made when missing.")
+    json_sidecar: bool = Field(
+        False, description="Also the draft as JSON, named as the draft report: `<its UID>.json`."
+    )
 
 
 Destination = Annotated[

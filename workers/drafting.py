@@ -22,7 +22,7 @@ from service.records import Job
 from service.store import Store
 from workers.lease import Lease, insist
 from workers.notice import notice, told_to
-from workers.outbox import write_outputs, write_sidecar
+from workers.outbox import wants_sidecar, write_outputs, write_sidecar
 from workers.quarantine import quarantine
 from workers.reading import Drafted, NotAnalysed
 from workers.verdict import backoff, code, may_pass, sentence, where
@@ -127,7 +127,7 @@ class Drafting:
             return self._store.needless(job.id, job.fence, "NO_CHANGE", _NO_CHANGE)
         folder = self._folder(job)
         objects = write_outputs(folder, result.outputs)
-        if self._settings.outputs.json_sidecar:
+        if wants_sidecar(self._settings):
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
             raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
@@ -140,7 +140,9 @@ class Drafting:
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
         names = told_to(self._settings, result, previous)
-        outputs = notice(self._settings, job, study, result) if names else ()
+        produced_at = job.produced_at or job.created_at
+        revision, settings = job.revision, self._settings
+        outputs = notice(settings, study, result, revision, produced_at) if names else ()
         objects = write_outputs(self._folder(job), outputs) if outputs else ()
         ended = self._store.not_analysed(
             job.id,

@@ -1,5 +1,6 @@
 """Whether a study that was not read is told of, and what is told."""
 
+from datetime import datetime
 from typing import Final
 
 from dicom.errors import DicomError
@@ -21,6 +22,11 @@ log = get_logger(__name__)
 _NOT_TOLD: Final = (Reason.OWN_RESULT.value, Reason.NO_IMAGE.value)
 
 
+def is_told(result: NotAnalysed) -> bool:
+    """Whether anybody expects a reading of what was not read."""
+    return result.code not in _NOT_TOLD
+
+
 def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> list[str]:
     """Return the destinations that want to hear that a study was not read.
 
@@ -29,13 +35,22 @@ def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> lis
         result: Why it was not read.
         earlier: The study's job whose draft stands; then there is a result, and nothing to tell.
     """
-    if earlier is not None or result.code in _NOT_TOLD:
+    if earlier is not None or not is_told(result):
         return []
     return [each.name for each in settings.destinations if each.not_analysed]
 
 
-def notice(settings: Settings, job: Job, study: Study, result: NotAnalysed) -> tuple[Output, ...]:
+def notice(
+    settings: Settings, study: Study, result: NotAnalysed, revision: int, produced_at: datetime
+) -> tuple[Output, ...]:
     """Return the objects that tell of it; none when no film says whose study it is.
+
+    Args:
+        settings: Whether there is a page of it too, and which installation this is.
+        study: What was not read.
+        result: Why.
+        revision: Of the reading, 1 for the first.
+        produced_at: When that was found, an aware time.
 
     Raises:
         OSError: The installation's identity cannot be read.
@@ -54,8 +69,8 @@ def notice(settings: Settings, job: Job, study: Study, result: NotAnalysed) -> t
         study_instance_uid=study.study_instance_uid,
         films=films,
         reason=result.sentence,
-        revision=job.revision,
-        produced_at=job.produced_at or job.created_at,
+        revision=revision,
+        produced_at=produced_at,
     )
     return _built(settings, study, unread)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from dicom.outputs import Output, encode
 from dicom.report import DraftReport
-from dicom.sidecar import sidecar
+from dicom.sidecar import SIDECAR_NAME, sidecar
+from service import sections
+from service.config import Settings
 from service.records import ResultObject
 
 
@@ -28,14 +30,24 @@ def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObje
     return written
 
 
-def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...]) -> None:
-    """Leave the draft as JSON, `draft.json`, beside its objects in `folder`.
+def wants_sidecar(settings: Settings) -> bool:
+    """Whether the draft is to lie as JSON beside its objects: for the site, or for a folder."""
+    return settings.outputs.json_sidecar or any(
+        isinstance(each, sections.FolderDestination) and each.json_sidecar
+        for each in settings.destinations
+    )
+
+
+def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...]) -> Path:
+    """Leave the draft as JSON, `draft.json`, beside its objects in `folder`; return its path.
 
     Raises:
         OSError: The disk refused.
     """
-    _write_whole(folder / "draft.json", sidecar(draft, outputs))
+    path = folder / SIDECAR_NAME
+    _write_whole(path, sidecar(draft, outputs))
     _sync(folder)
+    return path
 
 
 def _write_whole(path: Path, content: bytes) -> None:

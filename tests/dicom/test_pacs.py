@@ -27,6 +27,7 @@ from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidIde
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import DimseDestination, EncodedObject
+from dicom.sidecar import SIDECAR_NAME
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -680,6 +681,34 @@ def test_a_folder_file_is_whole_and_readable(tmp_path, objects):
     assert files == sorted(expected)
     assert expected[0].read_bytes() == objects[0].path.read_bytes()
     assert expected[0].stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_takes_the_drafts_json_where_it_wants_it(tmp_path, objects):
+    """The JSON beside our objects arrives under the report's UID and is read back; else it stays."""
+    (tmp_path / SIDECAR_NAME).write_text('{"status": "PRELIMINARY"}')
+    plain, wanting = (
+        FolderDestination(name="folder", path=tmp_path / name, sidecar=name == "wanting")
+        for name in ("plain", "wanting")
+    )
+    for destination in (plain, wanting):
+        destination.send(objects)
+        destination.verify(objects)
+        destination.send(objects)
+    assert list((tmp_path / "plain").rglob("*.json")) == []
+    (told,) = (tmp_path / "wanting").rglob("*.json")
+    assert told == wanting.place(objects[0]).with_suffix(".json")
+    assert told.read_text() == '{"status": "PRELIMINARY"}'
+    told.unlink()
+    with pytest.raises(DestinationUnavailable, match="not what was sent"):
+        wanting.verify(objects)
+
+
+def test_a_folder_is_content_without_a_json(tmp_path, objects):
+    """A notice has no JSON: what wants one takes the objects all the same."""
+    destination = FolderDestination(name="folder", path=tmp_path / "out", sidecar=True)
+    destination.send(objects)
+    destination.verify(objects)
+    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 2
 
 
 @pytest.fixture

@@ -89,6 +89,23 @@ def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     refused = next(study for study in studies if study["state"] == "NOT_ANALYSED")
     assert refused["reason"]
     assert refused["files"] == [str(lateral)]
+    (notice,) = refused["outputs"].values()
+    assert dcmread(notice).SeriesDescription.startswith("AI: NOT ANALYSED")
+
+
+def test_read_writes_the_options_that_the_service_would(wetread, frontal, lateral, tmp_path):
+    """The draft's JSON and the notice's page are written where the settings ask for them."""
+    options = {
+        "WETREAD_OUTPUTS__JSON_SIDECAR": "true",
+        "WETREAD_OUTPUTS__NOT_ANALYSED_PAGE": "true",
+    }
+    done = wetread("read", frontal, lateral, "--out", tmp_path / "out", "--json", **options)
+    assert done.returncode == 3, done.stderr
+    studies = {found["state"]: found for found in map(json.loads, done.stdout.splitlines())}
+    told = json.loads(Path(studies["DRAFTED"]["outputs"]["json"]).read_text())
+    assert told["draft"]["study_instance_uid"] == studies["DRAFTED"]["study_instance_uid"]
+    assert set(studies["NOT_ANALYSED"]["outputs"]) == {"not-analysed", "not-analysed-page"}
+    assert all(Path(path).exists() for path in studies["NOT_ANALYSED"]["outputs"].values())
 
 
 def test_read_names_a_file_that_is_no_dicom(wetread, tmp_path):

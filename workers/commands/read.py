@@ -12,12 +12,14 @@ import click
 
 from dicom.errors import DicomError
 from dicom.files import describe
-from dicom.outputs import encode
+from dicom.outputs import Output
 from dicom.report import Presence
 from dicom.study import Instance, Study, group_by_study
-from service.config import load_settings
+from service.config import Settings, load_settings
 from service.errors import ReadingError
 from service.log import configure_logging
+from workers.notice import is_told, notice
+from workers.outbox import wants_sidecar, write_outputs, write_sidecar
 from workers.reading import Drafted, NotAnalysed, Reader
 
 _EXIT_ERROR = 1
@@ -36,7 +38,10 @@ _DRAFTED, _NOT_ANALYSED, _ERROR = "DRAFTED", "NOT_ANALYSED", "ERROR"
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a study, one a line.")
 def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
-    """Read DICOM files or folders and write each study's SR and SC to a folder.
+    """Read DICOM files or folders and write what the service would send, a folder for each study.
+
+    That is the draft's SR and SC, its JSON where the settings ask for it, and for a study that was
+    not read a notice that says so.
 
     Exit status: 0 when every study was drafted, 3 when something was not analysed, 1 on an error.
     The results are unverified AI drafts, never a diagnosis.
@@ -56,7 +61,7 @@ def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
                 "study_instance_uid": study.study_instance_uid,
                 "files": [str(copy.path) for copy in files],
             }
-            results.append(result | _read(reader, study, out))
+            results.append(result | _read(reader, settings, study, out))
             _show(results[-1], as_json=as_json)
     sys.exit(_status({result["state"] for result in results}))
 
@@ -100,17 +105,14 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _read(reader: Reader, study: Study, out: Path) -> dict[str, Any]:
+def _read(reader: Reader, settings: Settings, study: Study, out: Path) -> dict[str, Any]:
+    now, folder = datetime.now(UTC).replace(microsecond=0), out / study.study_instance_uid
     try:
-        outcome = reader.read(
-            study,
-            revision=1,
-            predecessor=None,
-            produced_at=datetime.now(UTC).replace(microsecond=0),
-        )
+        outcome = reader.read(study, revision=1, predecessor=None, produced_at=now)
         if isinstance(outcome, NotAnalysed):
-            return _not_analysed(outcome)
-        return _drafted(outcome, out / study.study_instance_uid)
+            told = notice(settings, study, outcome, 1, now) if is_told(outcome) else ()
+            return _not_analysed(outcome) | {"outputs": _written(folder, told)}
+        return _drafted(outcome, folder, with_json=wants_sidecar(settings))
     except (ReadingError, DicomError) as error:
         return {"state": _ERROR, "reason": str(error)}
     except OSError as error:
@@ -122,16 +124,17 @@ def _not_analysed(outcome: NotAnalysed) -> dict[str, Any]:
     return {"state": _NOT_ANALYSED, "reason_code": outcome.code, "reason": outcome.sentence}
 
 
-def _drafted(outcome: Drafted, folder: Path) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
-    for output in outcome.outputs:
-        path = folder / f"{output.kind}.dcm"
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(encode(output))
-        partial.rename(path)
-        written[output.kind] = str(path)
-    draft = outcome.draft
+def _written(folder: Path, outputs: tuple[Output, ...]) -> dict[str, str]:
+    """Return the path of each of `outputs` by its kind, now files in `folder`."""
+    if not outputs:
+        return {}
+    return {item.kind: str(item.path) for item in write_outputs(folder, outputs)}
+
+
+def _drafted(outcome: Drafted, folder: Path, *, with_json: bool) -> dict[str, Any]:
+    written, draft = _written(folder, outcome.outputs), outcome.draft
+    if with_json:
+        written["json"] = str(write_sidecar(folder, draft, outcome.outputs))
     return {
         "state": _DRAFTED,
         "reason": "unverified AI draft, not a diagnosis",
@@ -151,9 +154,10 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
         return
     click.echo(f"{result.get('study_instance_uid') or result['file']}: {result['state']}")
     click.echo(f"  {result['reason']}")
-    if result["state"] == _DRAFTED:
-        for line in _draft_lines(result):
-            click.echo(f"  {line}")
+    for line in _draft_lines(result) if result["state"] == _DRAFTED else ():
+        click.echo(f"  {line}")
+    for kind, path in result.get("outputs", {}).items():
+        click.echo(f"  {kind}: {path}")
 
 
 def _draft_lines(result: dict[str, Any]) -> Sequence[str]:
@@ -163,8 +167,7 @@ def _draft_lines(result: dict[str, Any]) -> Sequence[str]:
         if finding["presence"] != Presence.NOT_MENTIONED
     ]
     caveat = [result["caveat"]] if result["caveat"] else []
-    files = [f"{kind}: {path}" for kind, path in result["outputs"].items()]
-    return [*caveat, *said, result["report"], *result["notes"], *files]
+    return [*caveat, *said, result["report"], *result["notes"]]
 
 
 def _progress(text: str) -> None:
