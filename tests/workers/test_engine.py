@@ -223,13 +223,83 @@ def test_a_device_that_hangs_is_noticed(model, monkeypatch):
         release.wait(30)
         return image_tokens(pixels)
 
-    monkeypatch.setattr(engine_module, "PATIENCE", 0.2)
     monkeypatch.setattr(model.network, "image_tokens", hang)
-    running = Engine(model, rows=1)
+    running = Engine(model, rows=1, patience=0.2)
     with pytest.raises(EngineStopped, match="not answered"):
         running.answer(films(1)[0], Task.REPORT)
     release.set()
     running.close()
+
+
+@pytest.fixture
+def blocked(model, monkeypatch):
+    """An engine of two rows that stops before it reads films until `blocked.go` is set."""
+    image_tokens = model.network.image_tokens
+    entered, go, taken = threading.Event(), threading.Event(), []
+
+    def wait(pixels):
+        taken.extend(float(one.mean()) for one in pixels)
+        entered.set()
+        assert go.wait(30)
+        return image_tokens(pixels)
+
+    monkeypatch.setattr(model.network, "image_tokens", wait)
+    running = Engine(model, rows=2)
+    running.entered, running.go, running.taken = entered, go, taken
+    yield running
+    go.set()
+    running.close()
+
+
+def grey(engine, level):
+    """An even film and the mean of what the model is given of it."""
+    film = np.full((90, 70), level, dtype=np.float32)
+    pixels = engine.model.pixel_values(engine_module.preprocess.grey_image(film))
+    return film, float(torch.from_numpy(pixels).mean())
+
+
+def asked_in_turn(engine, callers, level, **options):
+    """Hand one order to the engine, after the last one was taken in; return its future."""
+    before = len(engine._waiting) + len(engine._urgent)
+    film, _ = grey(engine, level)
+    decoding = Decoding(max_new_tokens=4)
+    future = callers.submit(engine.answer, film, Task.REPORT, decoding=decoding, **options)
+    deadline = time.monotonic() + 30
+    while len(engine._waiting) + len(engine._urgent) <= before:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return future
+
+
+def test_an_urgent_order_enters_next(blocked):
+    """With both rows full and four routine orders waiting the urgent one gets the first free row."""
+    with ThreadPoolExecutor(8) as callers:
+        first = callers.submit(blocked.answer, grey(blocked, 0.1)[0], Task.REPORT)
+        assert blocked.entered.wait(30)
+        asked = [asked_in_turn(blocked, callers, level) for level in (0.2, 0.3, 0.4, 0.5)]
+        asked.append(asked_in_turn(blocked, callers, 0.9, urgent=True))
+        blocked.go.set()
+        for future in (first, *asked):
+            assert future.result(60).token_ids
+    order = [grey(blocked, level)[1] for level in (0.1, 0.9, 0.2, 0.3, 0.4, 0.5)]
+    assert blocked.taken == pytest.approx(order)
+
+
+def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
+    """It need not wait for a row to be let go, and the film is never read."""
+    withdrawn = threading.Event()
+    with ThreadPoolExecutor(8) as callers:
+        stays = [callers.submit(blocked.answer, grey(blocked, 0.1)[0], Task.REPORT)]
+        assert blocked.entered.wait(30)
+        stays += [asked_in_turn(blocked, callers, level) for level in (0.2, 0.3)]
+        gone = asked_in_turn(blocked, callers, 0.9, cancelled=withdrawn.is_set)
+        withdrawn.set()
+        blocked.go.set()
+        with pytest.raises(Cancelled):
+            gone.result(60)
+        for future in stays:
+            assert future.result(60).token_ids
+    assert not any(mean == pytest.approx(grey(blocked, 0.9)[1]) for mean in blocked.taken)
 
 
 def test_closing_gives_up_what_is_left(model):

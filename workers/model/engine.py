@@ -1,7 +1,7 @@
 """One thread owns the model; the answers of many callers grow together, one token each a step.
 
 A caller prepares its film in its own thread, hands over an order and waits. The engine takes waiting
-orders into free rows between two steps, reads their films and prompts together, and gives each row back
+orders, urgent ones first, into free rows between two steps, reads their films and prompts together, and gives each row back
 the moment its answer ends, so a long answer holds up nobody and a short one is not held up. Rows do not
 see each other: in float32 the greedy answer does not depend on who else is there.
 """
@@ -40,12 +40,13 @@ _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
 class Engine:
     """A model that answers several callers at once; itself a `vlm.VisionLanguageModel`."""
 
-    def __init__(self, model: Llava, *, rows: int) -> None:
+    def __init__(self, model: Llava, *, rows: int, patience: float = PATIENCE) -> None:
         """Start the engine's thread.
 
         Args:
             model: Nobody else may use it from now on.
             rows: Answers that grow together at most.
+            patience: Seconds without a step until those who wait are told that the device hangs.
         """
         self.model = model
         self._most = rows
@@ -53,7 +54,9 @@ class Engine:
         self._cache = model.network.cache(rows=1, slots=_SLOTS)
         self._lead: tuple[list[int], Passage] | None = None
         self._rows: list[Order] = []
+        self._urgent: deque[Order] = deque()
         self._waiting: deque[Order] = deque()
+        self._patience = patience
         self._changed = threading.Condition()
         self._closed = False
         self._steps = 0
@@ -75,8 +78,13 @@ class Engine:
         questions: Sequence[str] = (),
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
         cancelled: Callable[[], bool] = never,
+        urgent: bool = False,
     ) -> Answer:
-        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`."""
+        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`.
+
+        An urgent one gets the next free row. `cancelled` is asked at each step of the engine, while the
+        answer waits for a row too.
+        """
         start = time.perf_counter()
         model = self.model
         pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(frame)))
@@ -89,7 +97,7 @@ class Engine:
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine has ended")
-            self._waiting.append(order)
+            (self._urgent if urgent else self._waiting).append(order)
             self._changed.notify()
         said = self._awaited(order)
         return replace(said, timings_ms={"preprocess": spent, **said.timings_ms})
@@ -111,7 +119,7 @@ class Engine:
         while True:
             steps = self._steps
             try:
-                return order.answer.result(timeout=PATIENCE)
+                return order.answer.result(timeout=self._patience)
             except TimeoutError:
                 if order.answer.done():
                     raise
@@ -124,24 +132,35 @@ class Engine:
             while self._take():
                 self._step()
                 self._steps += 1
+                self._forget_withdrawn()
         finally:
             with self._changed:
                 self._closed = True
-            for order in (*self._rows, *self._waiting):
+            for order in (*self._rows, *self._urgent, *self._waiting):
                 order.fail(EngineStopped("the engine has ended"))
 
     def _take(self) -> bool:
         """Let waiting orders in, at least one where nothing is under way; False when it is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting or self._rows)
+            self._changed.wait_for(
+                lambda: self._closed or self._urgent or self._waiting or self._rows
+            )
             if self._closed:
                 return False
-            count = min(len(self._waiting), _TOGETHER, self._room - len(self._rows))
-            taken = [self._waiting.popleft() for _ in range(count)]
+            waiting = len(self._urgent) + len(self._waiting)
+            count = min(waiting, _TOGETHER, self._room - len(self._rows))
+            taken = [(self._urgent or self._waiting).popleft() for _ in range(count)]
         wanted = [order for order in taken if not order.withdrawn()]
         if wanted:
             self._begin(wanted)
         return True
+
+    def _forget_withdrawn(self) -> None:
+        """Let go what waits for a row and is no longer wanted."""
+        with self._changed:
+            for queue in (self._urgent, self._waiting):
+                for order in [order for order in queue if order.withdrawn()]:
+                    queue.remove(order)
 
     def _begin(self, orders: list[Order]) -> None:
         """Read films and prompts of new orders; where memory is short, fewer at once, or later."""
@@ -164,7 +183,7 @@ class Engine:
             # What is under way fits; more does not, until something has ended.
             self._room = len(self._rows)
             with self._changed:
-                self._waiting.appendleft(orders[0])
+                self._urgent.appendleft(orders[0])  # it was its turn already
         else:
             orders[0].fail(error)
 
