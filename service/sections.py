@@ -182,6 +182,15 @@ class Reading(_Section):
     max_pixels: int = Field(
         64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
     )
+    decode_seconds: float = Field(
+        60.0, gt=0, description="A film that takes longer to decode is given up, and tried again later."
+    )
+    hang_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
+        "is replaced.",
+    )
     concurrency: int = Field(2, ge=1, description="Studies in work at once in one reading worker.")
     lease_seconds: float = Field(
         60.0, gt=0, description="A job whose worker is silent this long is taken back."
