@@ -10,6 +10,7 @@ WetreadError
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a study could not be read
     ├── TransientReadingError   may pass: try again
+    │   └── ReaderStopped           this worker reads no more: it must be replaced
     ├── PermanentReadingError   will not pass: fail the job
     └── ReadingCancelled        nobody wants the draft any more: write nothing
 """
@@ -63,6 +64,10 @@ class TransientReadingError(ReadingError):
     """Reading failed for a reason that may pass (memory, device, file system)."""
 
     retry = True
+
+
+class ReaderStopped(TransientReadingError):
+    """What computes in this worker has ended or hangs: another process may read the study."""
 
 
 class PermanentReadingError(ReadingError):
