@@ -1,0 +1,53 @@
+"""The lower layers' errors as a reading's, each with its verdict on trying again."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from dicom.errors import DicomError
+from service.errors import (
+    PermanentReadingError,
+    ReaderStopped,
+    ReadingCancelled,
+    TransientReadingError,
+)
+from workers.model.errors import Cancelled, EngineStopped, ModelError
+
+
+@contextlib.contextmanager
+def reading_errors() -> Iterator[None]:
+    """Raise what the block raises as a `ReadingError`.
+
+    Raises:
+        TransientReadingError: Memory, device or file system refused; later it may not.
+        ReaderStopped: The engine has ended or hangs.
+        PermanentReadingError: The film, the model or its files are not what is needed.
+        ReadingCancelled: The answer is no longer wanted.
+    """
+    try:
+        yield
+    except Cancelled as error:
+        raise ReadingCancelled(str(error)) from None
+    except DicomError as error:
+        kind = TransientReadingError if error.transient else PermanentReadingError
+        raise kind(str(error)) from error
+    except EngineStopped as error:
+        raise ReaderStopped(str(error)) from None
+    except ModelError as error:
+        raise PermanentReadingError(str(error)) from error
+    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:
+        raise TransientReadingError(
+            f"the device or its memory refused: {_first_line(error)}"
+        ) from error
+    except OSError as error:
+        raise TransientReadingError(f"the file system refused: {error.strerror}") from error
+    except RuntimeError as error:
+        # PyTorch tells of an allocation that the CPU refused by its words alone.
+        short = "can't allocate memory" in str(error)
+        kind = TransientReadingError if short else PermanentReadingError
+        raise kind(f"the model failed: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
