@@ -132,6 +132,24 @@ def read_pixel_elements(
         raise InvalidDataset("the pixel data cannot be read") from None
 
 
+def read_file_start(start: bytes, limits: HeaderLimits) -> tuple[FileMetaDataset, int]:
+    """Return the file meta group of a PS3.10 file and where its data set begins (PS3.10 7.1).
+
+    Args:
+        start: The file's first bytes, the whole file meta group among them.
+        limits: What the group may ask of us.
+
+    Raises:
+        InvalidDataset: There is no DICM prefix, or the group cannot be read or does not end in them.
+        LimitExceeded: It asks for more than `limits`.
+    """
+    if start[128:132] != b"DICM":
+        raise InvalidDataset("not a DICOM file: no DICM prefix")
+    source = _Source(BytesIO(start), len(start))
+    source.grow(len(start))
+    return _read_file_meta(source, 132, limits)
+
+
 def check_identity(header: Dataset) -> Identity:
     """Return the UIDs of a header.
 

@@ -168,6 +168,19 @@ class Spool:
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
 
+    def check_space(self) -> None:
+        """Return when there is room for more.
+
+        Raises:
+            OutOfResources: There is not, or nobody can tell.
+        """
+        try:
+            free = self.free_bytes()
+        except OSError as error:
+            raise _out_of_resources(error) from None
+        if free < self._min_free_bytes:
+            raise OutOfResources("the spool's disk is nearly full")
+
     def receive(self, announced: Announced, *, refused: DicomError | None = None) -> Incoming:
         """Return where the bytes of an announced data set go; refused ones go nowhere.
 
@@ -179,7 +192,7 @@ class Spool:
         try:
             check_uid(announced.sop_class_uid, "Affected SOP Class UID")
             check_uid(announced.sop_instance_uid, "Affected SOP Instance UID")
-            self._check_space()
+            self.check_space()
         except DicomError as error:
             fault = fault or error
         return Incoming(path, announced, max_bytes=self._max_object_bytes, fault=fault)
@@ -268,14 +281,6 @@ class Spool:
             yield
         finally:
             os.close(lock)
-
-    def _check_space(self) -> None:
-        try:
-            free = self.free_bytes()
-        except OSError as error:
-            raise _out_of_resources(error) from None
-        if free < self._min_free_bytes:
-            raise OutOfResources("the spool's disk is nearly full")
 
     def path_of(self, identity: Identity, digest: str) -> Path:
         """Return where a data set with this hash lies when it is kept."""

@@ -1,0 +1,204 @@
+"""multipart/related as a stream (RFC 2046 5.1, RFC 2387): parts come out while the body comes in.
+
+    bytes ──feed()──▶ PartBegins, bytes, bytes, PartEnds, PartBegins, ... ──end()──▶ it was whole
+
+Whatever the sender does, no more is held than the piece that was fed and one part's headers.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dicom.errors import DicomError
+
+_LONGEST_PADDING: Final = 256
+_LONGEST_PREAMBLE: Final = 4096
+# bchars of RFC 2046 5.1.1: 1 to 70 of them, no space at the end.
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+_MEDIA_TYPE: Final = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)\s*", re.ASCII)
+_PARAMETER: Final = re.compile(
+    r';\s*([\w!#$%&\'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))\s*', re.ASCII
+)
+
+
+class InvalidMultipart(DicomError):
+    """The bytes are no multipart body that can be read."""
+
+
+class TooManyParts(InvalidMultipart):
+    """The body has more parts than are taken at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipartLimits:
+    """How much a multipart body may ask of us; the length of a part is for its receiver to limit."""
+
+    max_parts: int = 1000
+    max_header_bytes: int = 8 * 2**10
+    max_headers: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegins:
+    """A part's headers, names in lower case, are complete; its content follows."""
+
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnds:
+    """All of the part's content has come."""
+
+
+Event = PartBegins | memoryview | PartEnds
+
+
+class MultipartReader:
+    """Takes a body in pieces of any length and gives the parts in it, as far as they have come."""
+
+    def __init__(self, boundary: str, limits: MultipartLimits | None = None) -> None:
+        """Take the boundary parameter of the Content-Type."""
+        self._limits = limits or MultipartLimits()
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        self._buffer = b"\r\n"  # so that a delimiter at the very beginning is one like the others
+        self._at = 0
+        self._skipped = 0
+        self._parts = 0
+        self._step: Callable[[], Event | bool] = self._preamble
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes of the body; the events before them must have been taken."""
+        self._buffer = self._buffer[self._at :] + piece
+        self._at = 0
+
+    def events(self) -> Iterator[Event]:
+        """Yield what has come whole; content as views that stay good.
+
+        Raises:
+            InvalidMultipart: The bytes do not follow RFC 2046, or a part's headers are too long.
+            TooManyParts: Another part begins after the last one that is taken.
+        """
+        while True:
+            found = self._step()
+            if found is False:
+                return
+            if not isinstance(found, bool):
+                yield found
+
+    def end(self) -> None:
+        """Return when the body that has been fed was whole.
+
+        Raises:
+            InvalidMultipart: Its closing delimiter is missing.
+        """
+        if self._step != self._epilogue:
+            raise InvalidMultipart("the body ends without its closing delimiter")
+
+    # Each step returns an event, True when it went on without one, False when it needs more bytes.
+
+    def _preamble(self) -> bool:
+        found = self._buffer.find(self._delimiter, self._at)
+        if found < 0:
+            stop = max(self._at, len(self._buffer) - len(self._delimiter) + 1)
+            self._skipped += stop - self._at
+            self._at = stop
+            if self._skipped > _LONGEST_PREAMBLE:
+                raise InvalidMultipart("no delimiter with the announced boundary begins the body")
+            return False
+        return self._go_on(found + len(self._delimiter), self._delimiter_line)
+
+    def _delimiter_line(self) -> bool:
+        """Tell the closing delimiter from one that a part follows."""
+        if self._buffer.startswith(b"--", self._at):
+            return self._go_on(self._at + 2, self._epilogue)
+        end = self._buffer.find(b"\r\n", self._at)
+        padding = self._buffer[self._at : end if end >= 0 else None]
+        if end < 0 and padding in {b"", b"-"}:
+            return False
+        if padding.strip(b" \t\r") or len(padding) > _LONGEST_PADDING:
+            raise InvalidMultipart("a delimiter is followed by something else than a line's end")
+        if end < 0:
+            return False
+        self._parts += 1
+        if self._parts > self._limits.max_parts:
+            raise TooManyParts(f"the body has more than {self._limits.max_parts} parts")
+        return self._go_on(end, self._headers)
+
+    def _headers(self) -> PartBegins | bool:
+        longest = self._limits.max_header_bytes
+        end = self._buffer.find(b"\r\n\r\n", self._at, self._at + longest + 4)
+        stop = end if end >= 0 else len(self._buffer)
+        if stop - self._at > longest:
+            raise InvalidMultipart(f"the headers of a part are longer than {longest} bytes")
+        if end < 0:
+            return False
+        headers = self._parsed(self._buffer[self._at : end])
+        self._go_on(end + 4, self._content)
+        return PartBegins(headers)
+
+    def _parsed(self, block: bytes) -> dict[str, str]:
+        lines = block.decode("latin-1").split("\r\n")[1:]
+        if len(lines) > self._limits.max_headers:
+            raise InvalidMultipart(f"a part has more than {self._limits.max_headers} headers")
+        headers = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or not name.strip() or name[0] in " \t":
+                raise InvalidMultipart("a part has a header line that is none")
+            headers[name.strip().lower()] = value.strip()
+        return headers
+
+    def _content(self) -> Event | bool:
+        begin = self._at
+        found = self._buffer.find(self._delimiter, begin)
+        if found == begin:
+            self._go_on(found + len(self._delimiter), self._delimiter_line)
+            return PartEnds()
+        # The last bytes may be the beginning of a delimiter.
+        stop = found if found >= 0 else len(self._buffer) - len(self._delimiter) + 1
+        if stop <= begin:
+            return False
+        self._at = stop
+        return memoryview(self._buffer)[begin:stop]
+
+    def _epilogue(self) -> bool:
+        self._at = len(self._buffer)
+        return False
+
+    def _go_on(self, at: int, step: Callable[[], Event | bool]) -> bool:
+        self._at, self._step = at, step
+        return True
+
+
+def media_type(value: str) -> tuple[str, dict[str, str]]:
+    """Return a Content-Type's type in lower case and its parameters, quotes removed (RFC 9110 8.3.1).
+
+    Raises:
+        InvalidMultipart: It is not one.
+    """
+    start = _MEDIA_TYPE.match(value)
+    parameters: dict[str, str] = {}
+    at = start.end() if start else 0
+    while start and at < len(value):
+        found = _PARAMETER.match(value, at)
+        if found is None:
+            break
+        name, quoted, plain = found.groups()
+        given = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+        parameters.setdefault(name.lower(), given)
+        at = found.end()
+    if start is None or value[at:].strip(" \t;"):
+        raise InvalidMultipart("the Content-Type cannot be read")
+    return start.group(1).lower(), parameters
+
+
+def check_boundary(value: str) -> str:
+    """Return a boundary that RFC 2046 5.1.1 allows.
+
+    Raises:
+        InvalidMultipart: It is missing, longer than 70 characters or has others than are allowed.
+    """
+    if not _BOUNDARY.fullmatch(value):
+        raise InvalidMultipart("the Content-Type has no boundary of 1 to 70 allowed characters")
+    return value
