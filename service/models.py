@@ -1,6 +1,6 @@
 """The tables as mapped classes. No column holds a patient attribute; times are UTC to the microsecond.
 
-    studies ─< instances          jobs ─< job_events       processes   incidents
+    studies ─< instances          jobs ─< job_events       processes   incidents   tokens
        └────< jobs                  ├──< result_objects
                                     └──< deliveries
 
@@ -256,3 +256,36 @@ class IncidentRow(Base):
     kind: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(Text)
+
+
+class TokenRow(Base):
+    """A bearer token, without its secret; kept for good, so that it can be told who came in.
+
+    Attributes:
+        id: The part of the token that is no secret.
+        secret_hash: SHA-256 of the other part.
+        scopes: Words with spaces between them.
+    """
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        # A name is given again only after its token was revoked.
+        Index(
+            "ux_tokens_name",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40))
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[str] = mapped_column(String(64))
+    ae_title: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    created_by: Mapped[str] = mapped_column(String(128))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -11,13 +11,14 @@ from service.store.ledger import Ledger
 from service.store.notes import Notes
 from service.store.queries import Queries
 from service.store.scheduling import Scheduling
+from service.store.tokens import Tokens
 from service.store.upkeep import Upkeep
 from service.store.wishes import Wishes
 
 __all__ = ["Store"]
 
 
-class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Notes, Ledger):
+class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Notes, Ledger, Tokens):
     """The database of one service; safe to share among threads, one for each process.
 
     Every method is one transaction and raises `StoreUnavailable` when the database is away, locked

@@ -1,0 +1,110 @@
+"""`wetread token`: who may come in by HTTP."""
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dicom.identifiers import check_ae_title
+from service.config import load_settings
+from service.store import Store
+from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
+
+
+@click.group()
+def token() -> None:
+    """Add, list and revoke the bearer tokens of programs that come by HTTP."""
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="stow: store films; read: the JSON API; admin: also retry, cancel, urgent. Repeatable.",
+)
+@click.option("--expires", default="90d", show_default=True, help="12h, 90d, 8w or never.")
+@click.option(
+    "--ae-title", default="", help="In whose name it stores: a title of receiver.callers."
+)
+def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None:
+    """Make a token and print it, this once: it cannot be shown again."""
+    check_name(name)
+    if (Scope.STOW in scopes) != bool(ae_title):
+        raise InvalidToken("--ae-title belongs to --scope stow: who stores needs a name to do so")
+    lives = lifetime(expires)
+    value, credential = mint()
+    with _store() as store:
+        store.add_token(
+            credential,
+            name=name,
+            scopes=frozenset(map(Scope, scopes)),
+            ae_title=check_ae_title(ae_title) if ae_title else "",
+            expires_at=store.now() + lives if lives else None,
+            actor=_actor(),
+        )
+    click.echo(value)
+
+
+@token.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_tokens(*, as_json: bool) -> None:
+    """List tokens, the newest first; what they are is not known here."""
+    with _store() as store:
+        found, now = store.tokens(), store.now()
+    if as_json:
+        click.echo(json.dumps([_summary(each, now) for each in found], indent=1))
+        return
+    table = Table("name", "state", "allows", "AE title", "made", "expires", "last used", "id")
+    for each in found:
+        row = _summary(each, now)
+        table.add_row(*(str(row[key] or "-") for key in row))
+    Console().print(table if found else "no tokens")
+
+
+@token.command()
+@click.argument("names", nargs=-1, required=True)
+def revoke(names: tuple[str, ...]) -> None:
+    """Let tokens, given by name or id, open nothing from now on."""
+    with _store() as store:
+        for name in names:
+            revoked = store.revoke_token(name, _actor())
+            click.echo(f"{revoked.name} revoked")
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    store = Store.open(load_settings())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _actor() -> str:
+    return f"{getpass.getuser()} (command line)"
+
+
+def _summary(each: Token, now: datetime) -> dict[str, str | None]:
+    return {
+        "name": each.name,
+        "state": each.state(now),
+        "scopes": " ".join(sorted(each.scopes)),
+        "ae_title": each.ae_title or None,
+        "created_at": _time(each.created_at),
+        "expires_at": _time(each.expires_at),
+        "last_used_at": _time(each.last_used_at),
+        "id": each.id,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None

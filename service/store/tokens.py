@@ -1,0 +1,112 @@
+"""Bearer tokens in the database: their hashes, what they allow, and when they were used."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.models import IncidentRow, TokenRow
+from service.store.moves import changed_rows
+from service.store.session import Transactions
+from service.tokens import Credential, InvalidToken, Scope, Token
+
+# A use is written down at most so often: a busy sender must not keep the database writing.
+_NOTED_EVERY: Final = timedelta(minutes=1)
+
+
+class Tokens(Transactions):
+    """Who may come in by a bearer token."""
+
+    def add_token(
+        self,
+        credential: Credential,
+        *,
+        name: str,
+        scopes: frozenset[Scope],
+        ae_title: str,
+        expires_at: datetime | None,
+        actor: str,
+    ) -> Token:
+        """Return the token, known from now on; an incident tells of it.
+
+        Raises:
+            InvalidToken: Another token of this name has not been revoked.
+        """
+        with self._writing() as session:
+            added = self._insert_new(
+                session,
+                TokenRow,
+                id=credential.id,
+                name=name,
+                secret_hash=credential.digest,
+                scopes=" ".join(sorted(scopes)),
+                ae_title=ae_title,
+                created_at=self.now(),
+                created_by=actor,
+                expires_at=expires_at,
+            )
+            if not added:
+                raise InvalidToken(f"there is a token {name} already: revoke it first")
+            words = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
+            self._tell(session, "token_added", name, actor, f"It allows: {words}.")
+            return _token(session.get_one(TokenRow, credential.id))
+
+    def tokens(self) -> list[Token]:
+        """Return every token there ever was, the newest first."""
+        newest = select(TokenRow).order_by(TokenRow.created_at.desc(), TokenRow.id)
+        with self._reading() as session:
+            return [_token(row) for row in session.scalars(newest)]
+
+    def revoke_token(self, name: str, actor: str) -> Token:
+        """Return the token that has this name or id, good for nothing from now on.
+
+        Raises:
+            InvalidToken: No token of this name or id is in force.
+        """
+        chosen = select(TokenRow).where(
+            or_(TokenRow.name == name, TokenRow.id == name), TokenRow.revoked_at.is_(None)
+        )
+        with self._writing() as session:
+            row = session.scalar(chosen.limit(1))
+            if row is None:
+                raise InvalidToken(f"there is no token {name}, or it is revoked already")
+            row.revoked_at = self.now()
+            self._tell(session, "token_revoked", row.name, actor, "It opens nothing any more.")
+            return _token(row)
+
+    def token_of(self, credential: Credential) -> Token | None:
+        """Return the token in force that was presented, its use noted; None when there is none."""
+        with self._reading() as session:
+            row = session.get(TokenRow, credential.id)
+            known = row is not None and credential.matches(row.secret_hash)
+            token = _token(row) if row is not None and known else None
+        now = self.now()
+        if token is None or token.state(now) != "active":
+            return None
+        if token.last_used_at is None or now - token.last_used_at >= _NOTED_EVERY:
+            self._note_use(token.id, now)
+        return token
+
+    def _note_use(self, identifier: str, now: datetime) -> None:
+        with self._writing() as session:
+            used = update(TokenRow).where(TokenRow.id == identifier).values(last_used_at=now)
+            changed_rows(session, used)
+
+    def _tell(self, session: Session, kind: str, name: str, actor: str, detail: str) -> None:
+        row = {"at": self.now(), "actor": actor, "kind": kind, "subject": name, "detail": detail}
+        session.execute(insert(IncidentRow).values(row))
+
+
+def _token(row: TokenRow) -> Token:
+    return Token(
+        id=row.id,
+        name=row.name,
+        scopes=frozenset(Scope(word) for word in row.scopes.split()),
+        ae_title=row.ae_title,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
