@@ -35,6 +35,7 @@ from service.sections import (
     Sweep,
     Web,
 )
+from service.stow_section import Stow
 
 
 class Settings(BaseSettings):
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     broker: Broker = Broker()
     web: Web = Web()
+    stow: Stow = Stow()
     sweep: Sweep = Sweep()
     log: Log = Log()
 
@@ -145,7 +147,7 @@ class Settings(BaseSettings):
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"destinations: name used twice: {', '.join(sorted(doubled))}")
-        if not _is_loopback(self.web.host) and not self.web.password.get_secret_value():
+        if not is_loopback(self.web.host) and not self.web.password.get_secret_value():
             raise ValueError("web.password: needed when web.host is not a loopback address")
         return self
 
@@ -177,7 +179,8 @@ def unknown_to(settings: Settings, callers: Sequence[Caller]) -> list[str]:
     return faults
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether an interface is reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -95,7 +95,7 @@ def _broken(request: Request) -> Response:
 def _failure(
     request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    if request.url.path.startswith(("/api/", "/live/")):
+    if request.url.path.startswith(("/api/", "/live/", "/dicom-web/")):
         return JSONResponse({"error": words or title}, status, headers)
     html = page("error.html", title=title, detail=words, back="/", back_words="To the queue")
     return HTMLResponse(html, status, headers)

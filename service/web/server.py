@@ -60,7 +60,15 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         ConfigurationError: It cannot be had.
     """
-    host, port = settings.web.host, settings.web.port
+    return bind(settings.web.host, settings.web.port, section="web")
+
+
+def bind(host: str, port: int, *, section: str) -> socket.socket:
+    """Return a socket that listens on this address; the settings of `section` name it.
+
+    Raises:
+        ConfigurationError: It cannot be had.
+    """
     try:
         return socket.create_server(
             (host, port),
@@ -69,33 +77,33 @@ def listen(settings: Settings) -> socket.socket:
         )
     except OSError as error:
         raise ConfigurationError(
-            f"web.host, web.port: cannot listen on {host} port {port}: {error.strerror}"
+            f"{section}.host, {section}.port: cannot listen on {host} port {port}: {error.strerror}"
         ) from None
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
     """Return the URL at which a browser on this machine finds the page."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
-    return f"http://{host}:{port}/"
+    return f"{scheme}://{host}:{port}/"
 
 
 @contextlib.contextmanager
-def announced(folder: Path, url: str) -> Generator[None, None, None]:
-    """Keep `web.json` with the address and the process id in `folder` while this lasts."""
+def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None, None]:
+    """Keep `<name>.json` with the address and the process id in `folder` while this lasts."""
     private_folder(folder)
-    draft, final = folder / f"web.json.{os.getpid()}", folder / "web.json"
+    draft, final = folder / f"{name}.json.{os.getpid()}", folder / f"{name}.json"
     draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
     draft.replace(final)
-    log.info("web_listening", url=url)
+    log.info("web_listening", part=name, url=url)
     try:
         yield
     finally:
         final.unlink(missing_ok=True)
-        log.info("web_stopped")
+        log.info("web_stopped", part=name)
 
 
-def run_until_signal(server: Server, listener: socket.socket) -> None:
+def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
 
     def stop(*_: object) -> None:

@@ -1,0 +1,63 @@
+"""Bearer tokens at the door: who comes in, and the answers for who does not (RFC 6750)."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope as Connection
+
+from service.errors import StoreError
+from service.log import get_logger
+from service.store import Store
+from service.tokens import Scope, Token, presented
+
+_REALM = 'Bearer realm="Wetread"'
+
+log = get_logger(__name__)
+
+
+class Bearers:
+    """Judges the Authorization header of requests."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store, where the tokens are."""
+        self._store = store
+
+    async def judge(self, connection: Connection, wanted: Scope) -> Token | Response:
+        """Return the token by which a request may do what needs `wanted`, or the refusal."""
+        value = bearer_value(Headers(scope=connection))
+        if value is None:
+            return _unauthorized("A bearer token, please.", _REALM)
+        credential = presented(value)
+        try:
+            token = (
+                await run_in_threadpool(self._store.token_of, credential) if credential else None
+            )
+        except StoreError as error:
+            log.warning("store_failed", reason=type(error).__name__)
+            return _refusal(503, "The database does not answer.", {"Retry-After": "10"})
+        address = (connection.get("client") or ("",))[0]
+        known_id = credential.id if credential else ""
+        if token is None:
+            log.warning("token_refused", token_id=known_id, address=address)
+            challenge = f'{_REALM}, error="invalid_token"'
+            return _unauthorized("The token is not known, has expired or was revoked.", challenge)
+        if not token.allows(wanted):
+            log.warning("token_not_enough", token=token.name, wanted=wanted.value, address=address)
+            challenge = f'{_REALM}, error="insufficient_scope", scope="{wanted}"'
+            words = f"The token lacks the scope {wanted}."
+            return _refusal(403, words, {"WWW-Authenticate": challenge})
+        return token
+
+
+def bearer_value(headers: Headers) -> str | None:
+    """Return what follows `Bearer` in the Authorization header, or None when it is another scheme."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+def _unauthorized(words: str, challenge: str) -> Response:
+    return _refusal(401, words, {"WWW-Authenticate": challenge})
+
+
+def _refusal(status: int, words: str, headers: dict[str, str]) -> Response:
+    return JSONResponse({"error": words}, status, headers)

@@ -1,0 +1,109 @@
+"""A server that waits for nobody for ever, and lets its answer arrive before it closes.
+
+uvicorn gives a connection that says nothing, or half a request, all the time in the world; and when an
+answer comes before the body has been read, closing at once makes the kernel throw that answer away.
+"""
+
+import asyncio
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_REQUEST_SECONDS: Final = 15.0
+_MOST_SILENT: Final = 256
+_DRAIN_SECONDS: Final = 5.0
+_DRAIN_BYTES: Final = 64 * 2**20
+
+
+class PatientProtocol(H11Protocol):
+    """Closes connections on which no request arrives whole, the oldest when they are too many."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the peer a time within which its request must have come."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_silent)
+        silent = [
+            each
+            for each in self.connections
+            if isinstance(each, PatientProtocol) and each.is_silent
+        ]
+        if len(silent) > _MOST_SILENT:
+            oldest = min(silent, key=lambda each: each._deadline.when())  # noqa: SLF001 - of its own kind
+            oldest._close_silent()  # noqa: SLF001 - of its own kind
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the time limit with the connection."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Give the peer its time again, for the next request."""
+        self._deadline.cancel()
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_silent)
+        super().on_response_complete()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no request is being served on it."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_silent(self) -> None:
+        if self.is_silent:
+            self.transport.abort()
+
+
+class Lingering:
+    """ASGI middleware: an answer that comes before the body is read arrives all the same.
+
+    The answer is sent at once; then what the peer still sends is thrown away, within limits, before
+    the connection is closed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and end its answer when its body has ended."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+        async def noting() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def sending(message: Message) -> None:
+            if not unread:
+                await send(message)
+                return
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            if not message.get("more_body", False):
+                await _drain(receive)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self._app(scope, noting, sending)
+
+
+async def _drain(receive: Receive) -> None:
+    """Throw away what still comes, for a while."""
+    left = _DRAIN_BYTES
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        return

@@ -1,0 +1,197 @@
+"""`wetread receive-web`: the STOW-RS door as a process of its own.
+
+It is no part of the page's process: a slow upload, or a hundred, must not hold up the page, and the
+two are reached by different people from different networks.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, closing
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from dicom.keeping import Keeper
+from dicom.tls import RenewedContext, TlsFiles
+from service.callers import Callers
+from service.commitment import Commitments
+from service.config import Settings, config_path, is_loopback, load_settings
+from service.errors import ConfigurationError, StoreError
+from service.heartbeat import Heartbeat
+from service.intake import Intake
+from service.log import get_logger
+from service.queue import Queue
+from service.receive import allow_many_connections, open_spool
+from service.reception import Reception
+from service.store import Store
+from service.web.bearer import Bearers
+from service.web.failures import HANDLERS, Edge
+from service.web.health import healthz, spool_fault
+from service.web.patience import Lingering, PatientProtocol
+from service.web.server import address_of, announced, bind, run_until_signal
+from service.web.stow import Door, store_instances
+
+ROLE: Final = "receive-web"
+_LOOK_EVERY: Final = 0.5
+_PING_EVERY: Final = 5.0
+
+log = get_logger(__name__)
+
+
+def make_door(settings: Settings, store: Store, queue: Queue, callers: Callers) -> Door:
+    """Return what the requests share; nothing runs yet."""
+    spool = open_spool(settings)
+    intake = Intake(store, settings, queue.publish, callers)
+    reception = Reception(settings, store, intake, Commitments(settings, store), callers)
+    return Door(
+        settings=settings,
+        spool=spool,
+        keeper=Keeper(spool, reception.stored),
+        reception=reception,
+        bearers=Bearers(store),
+    )
+
+
+def make_app(door: Door, store: Store, callers: Callers) -> Starlette:
+    """Return the application; while it runs it looks after its callers and its database."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(_watch(door, store, callers))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    app = Starlette(
+        routes=[
+            Route("/dicom-web/studies", store_instances, methods=["POST"]),
+            Route("/dicom-web/studies/{study_uid}", store_instances, methods=["POST"]),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+        ],
+        middleware=[Middleware(Lingering), Middleware(Edge)],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.door = door
+    return app
+
+
+async def readyz(request: Request) -> JSONResponse:
+    """Answer 200 when films are taken now, else 503 with the reason."""
+    door: Door = request.app.state.door
+    fault = "" if door.reception.is_ready else "The database does not answer."
+    fault = fault or await run_in_threadpool(spool_fault, door.settings)
+    body = {"status": "not ready" if fault else "ready", "fault": fault}
+    return JSONResponse(body, 503 if fault else 200)
+
+
+async def _watch(door: Door, store: Store, callers: Callers) -> None:
+    """Take changed callers, and know whether the database answers."""
+    loop = asyncio.get_running_loop()
+    due = 0.0
+    while True:
+        await run_in_threadpool(callers.look)
+        if loop.time() >= due or not door.reception.is_ready:
+            due = loop.time() + _PING_EVERY
+            door.reception.database_answers(await run_in_threadpool(_answers, store))
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _answers(store: Store) -> bool:
+    try:
+        store.ping()
+    except StoreError:
+        return False
+    return True
+
+
+class StowServer(uvicorn.Server):
+    """Lets running requests finish when it is stopped, as associations may."""
+
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        """Take the application.
+
+        Raises:
+            ConfigurationError: The TLS files cannot be used.
+        """
+        tls = _tls_context(settings)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=PatientProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                forwarded_allow_ips=["127.0.0.1", "::1"],
+                timeout_keep_alive=15,
+                timeout_graceful_shutdown=int(settings.receiver.stop_seconds),
+                ssl_context_factory=(lambda *_: tls) if tls else None,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `run_until_signal`: uvicorn would raise them again at the end."""
+        yield
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the context with the certificate of the settings as it is at each connection."""
+    certificate, key = settings.stow.tls_certificate, settings.stow.tls_key
+    if certificate is None or key is None:
+        return None
+    try:
+        renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
+    except OSError as error:
+        raise ConfigurationError(
+            f"stow.tls_certificate, stow.tls_key: cannot be used: {error.strerror or error}"
+        ) from None
+    context = renewed()
+
+    def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = renewed()
+
+    context.sni_callback = take_newest
+    return context
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; the address in force is written to `run/receive-web.json`.
+
+    Raises:
+        StoreError: The database cannot be used at the start.
+        ConfigurationError: The settings name no port, or one that cannot be had.
+    """
+    stow = settings.stow
+    if stow.port is None:
+        raise ConfigurationError("stow.port: is not set, so there is no door to open")
+    allow_many_connections()
+    scheme = "https" if stow.tls_certificate else "http"
+    if scheme == "http" and not is_loopback(stow.host):
+        log.warning(
+            "tokens_in_clear", reason="stow.host is no loopback address, and there is no TLS"
+        )
+    with (
+        closing(bind(stow.host, stow.port, section="stow")) as listener,
+        closing(Store.open(settings)) as store,
+        closing(Queue(settings)) as queue,
+    ):
+        callers = Callers(settings, config_path(), load_settings)
+        door = make_door(settings, store, queue, callers)
+        server = StowServer(make_app(door, store, callers), settings)
+        url = address_of(listener, scheme)
+        beats = Heartbeat(store, (ROLE,), url)
+        with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):
+            run_until_signal(server, listener)

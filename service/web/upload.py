@@ -1,0 +1,159 @@
+"""The body of one STOW-RS request on its way to the spool; memory does not grow with its length."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from dicom.errors import DicomError, InvalidIdentifier
+from dicom.identifiers import check_uid
+from dicom.multipart import InvalidMultipart, TooManyParts
+from dicom.spool import Incoming
+from dicom.store_response import Outcome
+from dicom.stow import Part, PartStream
+from service.log import get_logger
+
+# Bytes that go to the spool at once: fewer cost a change of threads each, more are held in memory.
+_PIECE: Final = 512 * 2**10
+# Parts of one request that are made durable at the same time, while others come.
+_AT_ONCE: Final = 8
+# How long a sender may keep us waiting in all: this, and a second more for each so many bytes.
+_WAIT_SECONDS: Final = 60.0
+_LEAST_RATE: Final = 10_000
+_PROCESSING_FAILURE: Final = 0x0110  # PS3.18 table I.2-2
+
+log = get_logger(__name__)
+
+
+class Keep(Protocol):
+    """Makes a data set durable and recorded, or raises DicomError (`Keeper.keep`)."""
+
+    def __call__(self, incoming: Incoming) -> object:
+        """Return when its sender may forget it."""
+
+
+class Upload:
+    """Reads one request to its end."""
+
+    def __init__(
+        self,
+        parts: PartStream,
+        *,
+        keep: Keep,
+        interrupted: Callable[[], None],
+        max_bytes: int,
+    ) -> None:
+        """Take where the bytes go, what keeps a part, and who is told when the body breaks off."""
+        self._parts = parts
+        self._keep = keep
+        self._interrupted = interrupted
+        self._max_bytes = max_bytes
+        self._tasks: list[asyncio.Task[Outcome]] = []
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._limiter = CapacityLimiter(_AT_ONCE)
+
+    async def run(self, request: Request) -> list[Outcome]:
+        """Return what became of each part, in their order.
+
+        Raises:
+            HTTPException: The body is not whole, too long or too slow; parts before the fault that
+                were whole are kept, nothing else is.
+            ClientDisconnect: The sender went away.
+        """
+        whole = False
+        try:
+            async for piece in self._pieces(request):
+                await self._take(piece)
+            self._parts.end()
+            whole = bool(self._tasks)
+            if not whole:
+                raise HTTPException(400, "The body has no part.")
+        except TooManyParts as error:
+            raise HTTPException(413, f"{error}.") from None
+        except InvalidMultipart as error:
+            raise HTTPException(400, f"{error}.") from None
+        finally:
+            self._parts.discard()
+            outcomes = await asyncio.gather(*self._tasks)
+            if not whole:
+                await run_in_threadpool(self._interrupted)
+        return outcomes
+
+    async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
+        """Yield the body in pieces of about `_PIECE` bytes."""
+        gathered = bytearray()
+        received, waited, more = 0, 0.0, True
+        while more:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS + received / _LEAST_RATE - waited):
+                    message = await request.receive()
+            except TimeoutError:
+                raise HTTPException(408, "The body came too slowly.") from None
+            waited += time.monotonic() - began
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            gathered += message.get("body", b"")
+            received += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if received > self._max_bytes:
+                raise HTTPException(413, f"Send at most {self._max_bytes} bytes in one request.")
+            if len(gathered) >= _PIECE or not more:
+                yield bytes(gathered)
+                gathered.clear()
+
+    async def _take(self, piece: bytes) -> None:
+        self._parts.feed(piece)
+        while whole := await run_in_threadpool(self._parts.advance, _AT_ONCE):
+            for part in whole:
+                await self._slots.acquire()
+                self._tasks.append(asyncio.create_task(self._kept(part)))
+
+    async def _kept(self, part: Part) -> Outcome:
+        try:
+            return await to_thread.run_sync(self._store, part, limiter=self._limiter)
+        finally:
+            self._slots.release()
+
+    def _store(self, part: Part) -> Outcome:
+        """Return what became of a part; the one place where a STOW-RS store may fail in any way."""
+        announced = part.incoming.announced if part.incoming else None
+        named = announced and _valid(announced.sop_class_uid, announced.sop_instance_uid)
+        class_uid, instance_uid = named or ("", "")
+        reason, transient = 0, False
+        try:
+            if part.fault is not None:
+                raise part.fault
+            if part.incoming is not None:
+                self._keep(part.incoming)
+        except DicomError as error:
+            log.warning("object_refused", status=f"0x{error.status:04X}", reason=str(error))
+            reason, transient = error.status, error.transient
+        except Exception as error:  # noqa: BLE001 - the edge, as of a C-STORE: a bug must not end as stored
+            # The places only, not the error's own words: those may quote a value of the data set.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            log.error("object_failed", error=type(error).__name__, places=places)
+            reason = _PROCESSING_FAILURE
+        finally:
+            if part.incoming is not None:
+                part.incoming.discard()
+        return Outcome(
+            sop_class_uid=class_uid,
+            sop_instance_uid=instance_uid,
+            failure_reason=reason,
+            transient=transient,
+        )
+
+
+def _valid(class_uid: str, instance_uid: str) -> tuple[str, str] | None:
+    """Return the UIDs of a part when they can be told to its sender."""
+    try:
+        return check_uid(class_uid), check_uid(instance_uid)
+    except InvalidIdentifier:
+        return None
