@@ -10,12 +10,11 @@ import httpx
 import structlog
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.http_destination import PLAIN, HttpDestination, bounded
 from dicom.pacs import EncodedObject
 
 _log = structlog.stdlib.get_logger(__name__)
 
-# Compressing megabytes of pixels costs more than sending them.
-_PLAIN: Final = {"Accept-Encoding": "identity"}
 _JSON: Final = "application/dicom+json"
 _MULTIPART: Final = 'multipart/related; type="application/dicom"'
 _FAILED_SOP_SEQUENCE: Final = "00081198"
@@ -23,12 +22,11 @@ _REFERENCED_SOP_SEQUENCE: Final = "00081199"
 _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
-_MAY_PASS: Final = (408, 425, 429)
 # An archive that stores but does not give back instances.
 _NO_RETRIEVE: Final = (403, 405, 406, 501)
 
 
-class StowDestination:
+class StowDestination(HttpDestination):
     """Any archive by DICOMweb.
 
     Each instance is retrieved and compared. Where the archive does not allow that, a search for it
@@ -46,21 +44,14 @@ class StowDestination:
         timeout: float = 30.0,
         max_connections: int = 4,
     ) -> None:
-        self._name = name
-        self._where = f"{name} (DICOMweb at {url})"
-        self._timeout = timeout
+        super().__init__(name=name, kind="DICOMweb", url=url, timeout=timeout)
         self._client = httpx.Client(
             base_url=url,
             auth=httpx.BasicAuth(username, password) if username and not token else None,
-            headers={**_PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
+            headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=timeout,
             limits=httpx.Limits(max_connections=max_connections),
         )
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._name
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Store all objects by one request and judge its Store Instances Response."""
@@ -96,10 +87,7 @@ class StowDestination:
             copy = self._retrieve(item, item.copy_limit)
             difference = item.difference(copy) if copy is not None else None
             if difference is not None:
-                raise DestinationRejected(
-                    f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
-                    f"(first difference: {difference}); delete that instance there, then redeliver"
-                )
+                raise self._other_bytes(item, difference)
 
     def _retrieve(self, item: EncodedObject, limit: int) -> bytes | None:
         """Return the archive's copy, or None when it gives none but lists the instance."""
@@ -115,12 +103,8 @@ class StowDestination:
             if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
                 raise self._missing(item)
             self._check_status(response)
-            content = bytearray()
-            for piece in response.iter_bytes():
-                content += piece
-                if len(content) > limit:  # more than our object can be: it will differ
-                    break
-        return _first_part(bytes(content), response.headers.get("Content-Type", ""))
+            content = bounded(response.iter_bytes(), limit)
+        return _first_part(content, response.headers.get("Content-Type", ""))
 
     def _search(self, item: EncodedObject) -> None:
         address = f"studies/{item.study_instance_uid}/series/{item.series_instance_uid}/instances"
@@ -134,11 +118,6 @@ class StowDestination:
         if response.status_code == HTTPStatus.NO_CONTENT or not _json_list(response):
             raise self._missing(item)
 
-    def _missing(self, item: EncodedObject) -> DestinationUnavailable:
-        return DestinationUnavailable(
-            f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
-        )
-
     def probe(self) -> None:
         """Search for at most one study; an archive that has no search service is there, too."""
         with self._told():
@@ -147,29 +126,17 @@ class StowDestination:
             self._check_status(response)
 
     def _check_status(self, response: httpx.Response) -> None:
-        code = response.status_code
-        if response.is_success:
-            return
-        sentence = f"{self._where} answered with HTTP status {code}"
-        if code >= 500 or code in _MAY_PASS:
-            raise DestinationUnavailable(sentence)
-        if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise DestinationRejected(f"{sentence}: check user name and password, or the token")
-        raise DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+        if not response.is_success:
+            raise self._status_error(response.status_code)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise DestinationUnavailable(
-                f"{self._where} gave no answer within {self._timeout:g} s"
-            ) from error
+            raise self._silent() from error
         except httpx.HTTPError as error:
-            raise DestinationUnavailable(
-                f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
-                "is it running, and is its url right?"
-            ) from error
+            raise self._unreachable(error) from error
 
 
 def _multipart(parts: Sequence[bytes], boundary: str) -> bytes:

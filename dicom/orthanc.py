@@ -9,14 +9,11 @@ from orthanc_api_client import exceptions as api
 from orthanc_api_client.api_client import OrthancApiClient
 from requests.adapters import HTTPAdapter
 
-from dicom.errors import DestinationRejected, DestinationUnavailable
+from dicom.errors import DestinationRejected
+from dicom.http_destination import PLAIN, HttpDestination, bounded
 from dicom.pacs import EncodedObject
 
 _STORED: Final = ("Success", "AlreadyStored")
-# Compressing megabytes of pixels costs more than sending them.
-_PLAIN: Final = {"Accept-Encoding": "identity"}
-# 409: the same instance is being stored by somebody else at this moment.
-_MAY_PASS: Final = (408, 409, 425, 429)
 
 
 class _BoundedClient(OrthancApiClient):
@@ -28,7 +25,7 @@ class _BoundedClient(OrthancApiClient):
 
     def __init__(self, *, url: str, user: str, password: str, timeout: float, pool: int) -> None:
         # The library joins addresses: without the slash it would drop the last part of the path.
-        super().__init__(f"{url.rstrip('/')}/", user=user, pwd=password, headers=dict(_PLAIN))
+        super().__init__(f"{url.rstrip('/')}/", user=user, pwd=password, headers=dict(PLAIN))
         adapter = HTTPAdapter(pool_maxsize=pool, max_retries=0)
         self._http_session.mount("http://", adapter)
         self._http_session.mount("https://", adapter)
@@ -54,12 +51,15 @@ class _BoundedClient(OrthancApiClient):
         raise request_exception
 
 
-class OrthancDestination:
+class OrthancDestination(HttpDestination):
     """An Orthanc; every object is read back whole and compared.
 
     Orthanc answers `AlreadyStored` with status 200 when it holds another object under the same UID,
     and keeps that one: so an answer of success is never believed without reading back.
     """
+
+    # The same instance is being stored by somebody else at this moment.
+    also_may_pass = frozenset({409})
 
     def __init__(
         self,
@@ -71,17 +71,10 @@ class OrthancDestination:
         timeout: float = 30.0,
         max_connections: int = 4,
     ) -> None:
-        self._name = name
-        self._where = f"{name} (Orthanc at {url})"
-        self._timeout = timeout
+        super().__init__(name=name, kind="Orthanc", url=url, timeout=timeout)
         self._client = _BoundedClient(
             url=url, user=username, password=password, timeout=timeout, pool=max_connections
         )
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._name
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Upload each object; one that was there before is compared."""
@@ -134,53 +127,27 @@ class OrthancDestination:
             candidates = self._client.lookup(needle=item.sop_instance_uid, filter="Instance")
             copies = [self._download(identifier, item.copy_limit) for identifier in candidates]
         if not copies:
-            raise DestinationUnavailable(
-                f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
-            )
+            raise self._missing(item)
         differences = [item.difference(copy) for copy in copies]
-        if None not in differences:
-            raise DestinationRejected(
-                f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
-                f"(first difference: {differences[0]}); delete that instance there, then redeliver"
-            )
+        if all(differences):
+            raise self._other_bytes(item, str(differences[0]))
 
     def _download(self, identifier: str, limit: int) -> bytes:
         """Return the stored file, cut off behind `limit` bytes: more cannot be our object."""
         with self._client.get(f"instances/{identifier}/file", stream=True) as response:
-            content = bytearray()
-            for piece in response.iter_content(2**20):
-                content += piece
-                if len(content) > limit:
-                    break
-            return bytes(content)
+            return bounded(response.iter_content(2**20), limit)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except api.NotAuthorized as error:
-            raise DestinationRejected(
-                f"{self._where} refused our user name or password (HTTP {error.http_status_code})"
-            ) from error
         except api.HttpError as error:
-            raise self._http_error(error) from error
+            raise self._status_error(error.http_status_code) from error
         except requests.JSONDecodeError as error:
             raise DestinationRejected(
                 f"{self._where} answers, but not as an Orthanc: check its url"
             ) from error
         except requests.Timeout as error:
-            raise DestinationUnavailable(
-                f"{self._where} gave no answer within {self._timeout:g} s"
-            ) from error
+            raise self._silent() from error
         except requests.RequestException as error:
-            raise DestinationUnavailable(
-                f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
-                "is it running, and is its url right?"
-            ) from error
-
-    def _http_error(self, error: api.HttpError) -> DestinationRejected | DestinationUnavailable:
-        code = error.http_status_code
-        sentence = f"{self._where} answered with HTTP status {code}"
-        if code >= 500 or code in _MAY_PASS:
-            return DestinationUnavailable(sentence)
-        return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+            raise self._unreachable(error) from error

@@ -1,0 +1,72 @@
+"""What destinations over HTTP have in common: their words for what went wrong, and bounded reading."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.pacs import EncodedObject
+
+# Compressing megabytes of pixels costs more than sending them.
+PLAIN: Final = {"Accept-Encoding": "identity"}
+_MAY_PASS: Final = frozenset({408, 425, 429})
+
+
+class HttpDestination:
+    """A Destination over HTTP.
+
+    Attributes:
+        also_may_pass: Status codes after which another try makes sense, beside those of any server.
+    """
+
+    also_may_pass: frozenset[int] = frozenset()
+
+    def __init__(self, *, name: str, kind: str, url: str, timeout: float) -> None:
+        """Take its name, what it is in words, where it is, and seconds until an exchange failed."""
+        self._name = name
+        self._where = f"{name} ({kind} at {url})"
+        self._timeout = timeout
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def _silent(self) -> DestinationUnavailable:
+        return DestinationUnavailable(f"{self._where} gave no answer within {self._timeout:g} s")
+
+    def _unreachable(self, error: Exception) -> DestinationUnavailable:
+        return DestinationUnavailable(
+            f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
+            "is it running, and is its url right?"
+        )
+
+    def _status_error(self, code: int) -> DestinationError:
+        """Return what an answer with this HTTP status means for the delivery."""
+        sentence = f"{self._where} answered with HTTP status {code}"
+        if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _MAY_PASS | self.also_may_pass:
+            return DestinationUnavailable(sentence)
+        if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return DestinationRejected(f"{sentence}: check user name and password, or the token")
+        return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+
+    def _missing(self, item: EncodedObject) -> DestinationUnavailable:
+        return DestinationUnavailable(
+            f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
+        )
+
+    def _other_bytes(self, item: EncodedObject, difference: str) -> DestinationRejected:
+        return DestinationRejected(
+            f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
+            f"(first difference: {difference}); delete that instance there, then redeliver"
+        )
+
+
+def bounded(pieces: Iterable[bytes], limit: int) -> bytes:
+    """Return what `pieces` are together, cut off behind `limit` bytes: more cannot be our object."""
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > limit:
+            break
+    return bytes(content)
