@@ -111,7 +111,7 @@ def read_all(task: tuple[Path, int | None, tuple[int, ...]]) -> Tally:
     """Read the films of some seeds, in a process of its own."""
     where, size, seeds = task
     torch.set_num_threads(1)
-    model = cxr_llava.load(where, device=torch.device("cpu"), dtype=torch.float32)
+    model = cxr_llava.load(where)
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         for seed in seeds:

@@ -38,6 +38,7 @@ HttpRoot = Annotated[str, AfterValidator(_http_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
 Priority = Literal["routine", "urgent"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Section(BaseModel):
@@ -148,8 +149,10 @@ class Receiver(_Section):
 class Reading(_Section):
     """What is read, by which model."""
 
-    model: Literal["cxr-llava-v1", "cxr-llava-v2", "demo", "llava-rad", "tiny"] = Field(
+    # No list of names: the models' own registry has it, and nothing else needs to know another one.
+    model: str = Field(
         "demo",
+        pattern=r"^[a-z0-9-]{1,32}$",
         description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
         "shipped, trained on synthetic films only; `tiny`: random weights. What the last two write of "
         "a patient is meaningless and says so.",
@@ -165,11 +168,32 @@ class Reading(_Section):
     base_model_dir: Path | None = Field(
         None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
     )
+    model_sha256: Digest | None = Field(
+        None,
+        description="Digest of the list of the files in `model_dir`, as `wetread pin-model` prints it; "
+        "other files are not loaded.",
+    )
+    base_model_sha256: Digest | None = Field(None, description="The same for `base_model_dir`.")
     device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Number format of the weights in memory."
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Number format of the weights in memory. `auto`: `float32` on the CPU, `bfloat16` "
+        "on a card that has it, otherwise `float16`.",
+    )
+    quantisation: Literal["none", "int8", "int4"] = Field(
+        "none", description="The decoder's weights in 8 or 4 bits; needs `wetread[quantised]`."
     )
     max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, le=5, description="0: the likeliest token each time. Above: sampling."
+    )
+    top_p: float = Field(
+        0.8, gt=0, le=1, description="Sampling keeps the likeliest tokens up to this probability."
+    )
+    top_k: int = Field(50, ge=0, description="Sampling keeps so many tokens at most; 0: all.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Of the sampling; the same film gives the same text."
+    )
     scores: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Ask the model for each finding too and show the probability it gives to yes. "

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
@@ -31,14 +30,13 @@ from service.errors import PermanentReadingError, ReadingCancelled, TransientRea
 from workers.content import content, shown_prompt
 from workers.equipment import output_options, this_equipment
 from workers.indication import indication
-from workers.model import registry
 from workers.model.engine import Engine
 from workers.model.errors import Cancelled, EngineStopped, ModelError
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
+from workers.opening import decoding, opened
 from workers.scores import QUESTIONS
 
-_TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
 
@@ -72,9 +70,8 @@ class Reader:
     def __init__(
         self, model: VisionLanguageModel, settings: Settings, equipment: Equipment
     ) -> None:
-        wanted, bound = settings.reading.max_new_tokens, model.checkpoint.max_new_tokens
         self._model = model
-        self._decoding = Decoding(max_new_tokens=min(wanted, bound or wanted))
+        self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
         self._equipment = equipment
         self._options = output_options(settings)
         self._version = settings.reading.model_version
@@ -97,14 +94,7 @@ class Reader:
         reading = settings.reading
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         with _reading_errors():
-            folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
-            loaded = registry.load(
-                reading.model,
-                folder,
-                base=reading.base_model_dir,
-                device=reading.device,
-                dtype=reading.dtype,
-            )
+            loaded = opened(settings)
             model = Engine(loaded, rows=reading.concurrency)
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
@@ -120,7 +110,7 @@ class Reader:
             weights_sha256=checkpoint.weights_sha256,
             decoding=(
                 f"{self._decoding.describe()}, {checkpoint.dtype} on {checkpoint.device}, "
-                f"torch {torch.__version__}, revision {checkpoint.revision}"
+                f"{checkpoint.libraries}, revision {checkpoint.revision}"
             ),
             caveat=checkpoint.caveat,
             mark=checkpoint.mark,

@@ -10,6 +10,7 @@ import torch
 from workers.model import llava_rad, registry, vicuna
 from workers.model.adapter import ADAPTER
 from workers.model.errors import CheckpointError, GenerationError
+from workers.model.place import Place
 from workers.model.prompts import Role, Task, Turn
 from workers.model.vlm import Decoding
 
@@ -97,7 +98,7 @@ def test_the_answer_is_bounded_as_in_the_evaluation(model, film):
 def test_the_adapter_is_merged_in_float32(folders):
     """In bfloat16 the merged weight is the rounded exact sum, not a sum of rounded parts."""
     exact = registry.load("llava-rad", folders[0], base=folders[1]).network.state_dict()
-    half = registry.load("llava-rad", folders[0], base=folders[1], dtype="bfloat16")
+    half = registry.load("llava-rad", folders[0], Place(dtype=torch.bfloat16), base=folders[1])
     for name, tensor in half.network.state_dict().items():
         assert torch.equal(tensor, exact[name].bfloat16())
 

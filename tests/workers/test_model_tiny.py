@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from workers.model import cxr_llava, registry
-from workers.model.errors import CheckpointError, DeviceError, GenerationError
+from workers.model.errors import CheckpointError, GenerationError
+from workers.model.place import place
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT, ensure_tiny, write_checkpoint
 from workers.model.vlm import Decoding
@@ -86,7 +86,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
 def test_its_caveat_travels_with_the_checkpoint(model, tiny_folder):
     """The sentence is there however the folder is loaded."""
     assert model.checkpoint.caveat == CAVEAT
-    plain = cxr_llava.load(tiny_folder, device=torch.device("cpu"), dtype=torch.float32)
+    plain = cxr_llava.load(tiny_folder)
     assert plain.checkpoint.caveat == CAVEAT
 
 
@@ -140,27 +140,9 @@ def test_a_frame_that_is_no_film_is_refused(model, frame):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_answers_too(tiny_folder, film, dtype):
     """The same checkpoint runs in the 16-bit formats."""
-    model = registry.load("tiny", tiny_folder, dtype=dtype)
+    model = registry.load("tiny", tiny_folder, place("cpu", dtype))
     assert len(model.answer(film, Task.REPORT).token_ids) == 40
     assert model.checkpoint.dtype == dtype
-
-
-def test_a_model_that_does_not_fit_says_what_would(monkeypatch, tiny_folder):
-    """Too little memory is told before loading, with the number format that would fit."""
-    monkeypatch.setattr("workers.model.memory.free", lambda _: 72_000_000)
-    monkeypatch.setattr("workers.model.memory._FLOOR", 65_000_000)
-    with pytest.raises(DeviceError, match=r"as float32.*as bfloat16 it would fit"):
-        registry.load("tiny", tiny_folder)
-    monkeypatch.setattr("workers.model.memory.free", lambda _: 1000)
-    with pytest.raises(DeviceError, match="no supported number format"):
-        registry.load("tiny", tiny_folder)
-
-
-@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
-def test_a_device_that_is_not_there_is_named(tiny_folder, device):
-    """An absent or unknown device gives one sentence with its name."""
-    with pytest.raises(DeviceError, match=device):
-        registry.load("tiny", tiny_folder, device=device)
 
 
 def test_an_unknown_model_lists_the_known(tmp_path):

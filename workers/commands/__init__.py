@@ -6,6 +6,10 @@ Importing this package loads no torch: the command line reads the table to print
 COMMANDS = {
     "label": ("workers.commands.label:label", "Say what a report says of each finding."),
     "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
+    "pin-model": (
+        "workers.commands.pin_model:pin_model",
+        "Note the digests of a checkpoint's files.",
+    ),
     "read": ("workers.commands.read:read", "Read DICOM files without any server."),
     "recall": ("workers.commands.recall:recall", "Withdraw every draft of one model."),
     "train-demo": (

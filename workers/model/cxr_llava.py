@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from workers.model import memory, preprocess, prompts, weights
+from workers.model import preprocess, prompts
 from workers.model.config import ModelConfig
-from workers.model.llava import Limits, Llava, check_vocabulary, revision
+from workers.model.llava import Limits, Llava
+from workers.model.loading import filled
 from workers.model.multimodal import Multimodal
+from workers.model.place import HERE, Place
 from workers.model.prompts import Task, Turn
 from workers.model.tokenizer import Tokenizer
 from workers.model.vision import VisionTower
 from workers.model.vlm import Checkpoint
+from workers.model.weights import WeightFiles
 
 NAME: Final = "CXR-LLaVA v2"
 # The CLIP head is in the published files and without effect; old files hold rotary tables.
@@ -68,7 +70,7 @@ class CxrLlava(Llava):
         return prompts.render(turns)
 
 
-def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlava:
+def load(folder: Path, place: Place = HERE) -> CxrLlava:
     """Return the model of the published files in `folder`.
 
     Raises:
@@ -76,26 +78,19 @@ def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlava:
         DeviceError: The device has not the memory; the message says what would fit.
     """
     config = ModelConfig.from_folder(folder)
-    tokenizer = Tokenizer.from_folder(folder)
-    check_vocabulary(folder, tokenizer, config.language.vocab_size)
-    files = weights.WeightFiles.find(folder)
-    with torch.device("meta"):
-        network = Network(config).eval().requires_grad_(requires_grad=False)
-    memory.check(network, device=device, dtype=dtype)
-    weights.fill(network, files, device=device, dtype=dtype, ignored=_IGNORED)
-    digest = files.sha256()
+    tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)
     checkpoint = Checkpoint(
         name=NAME,
-        revision=revision(folder, digest),
-        weights_sha256=digest,
         caveat=config.caveat,
-        device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
         max_new_tokens=config.max_new_tokens,
         synthetic_caveat=config.synthetic_caveat,
         mark=config.mark,
         scores_measured=config.scores_measured,
         meaningless=config.meaningless,
+    )
+    files = WeightFiles.find(folder)
+    network, checkpoint = filled(
+        lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
     )
     return CxrLlava(network, tokenizer, config, checkpoint)
 

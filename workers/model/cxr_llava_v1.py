@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from workers.model import memory, preprocess, prompts, weights
+from workers.model import preprocess, prompts
 from workers.model.config import LanguageConfig, language_config, read_json, refuse
 from workers.model.errors import CheckpointError
-from workers.model.llava import Limits, Llava, check_vocabulary, revision
+from workers.model.llava import Limits, Llava
+from workers.model.loading import filled
 from workers.model.multimodal import Multimodal
+from workers.model.place import HERE, Place
 from workers.model.prompts import Task, Turn
 from workers.model.resnet import ResNetConfig, ResNetTower
 from workers.model.tokenizer import Tokenizer
 from workers.model.vlm import Checkpoint
+from workers.model.weights import WeightFiles
 
 NAME: Final = "CXR-LLaVA v1"
 _IGNORED: Final = ("*.num_batches_tracked", "*.rotary_emb.inv_freq")
@@ -103,7 +105,7 @@ class CxrLlavaV1(Llava):
         return prompts.render(turns)
 
 
-def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlavaV1:
+def load(folder: Path, place: Place = HERE) -> CxrLlavaV1:
     """Return the model of the files in `folder`.
 
     Raises:
@@ -111,22 +113,10 @@ def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlavaV
         DeviceError: The device has not the memory; the message says what would fit.
     """
     config = V1Config.from_folder(folder)
-    tokenizer = Tokenizer.from_folder(folder)
-    check_vocabulary(folder, tokenizer, config.language.vocab_size)
-    files = weights.WeightFiles.find(folder)
-    with torch.device("meta"):
-        network = Network(config).eval().requires_grad_(requires_grad=False)
-    memory.check(network, device=device, dtype=dtype)
-    weights.fill(network, files, device=device, dtype=dtype, ignored=_IGNORED)
-    digest = files.sha256()
-    checkpoint = Checkpoint(
-        name=NAME,
-        revision=revision(folder, digest),
-        weights_sha256=digest,
-        caveat="",
-        device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
-        max_new_tokens=None,
+    tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)
+    files = WeightFiles.find(folder)
+    network, checkpoint = filled(
+        lambda: Network(config), files, place, Checkpoint(name=NAME), ignored=_IGNORED
     )
     return CxrLlavaV1(network, tokenizer, config, checkpoint)
 

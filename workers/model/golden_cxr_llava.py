@@ -29,7 +29,7 @@ def compare(folder: Path) -> Iterator[Comparison]:
     """
     golden: dict[str, Array] = dict(np.load(folder / "golden.npz"))
     notes = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    model = cxr_llava.load(folder, device=torch.device("cpu"), dtype=torch.float32)
+    model = cxr_llava.load(folder)
     yield from preprocessing(model.pixel_values, folder, PIXELS)
     with Image.open(folder / "input.png") as image:
         pixels = model.pixel_values(image)

@@ -37,7 +37,7 @@ def compare(folder: Path) -> Iterator[Comparison]:
     notes = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     records = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
     adapter, base = parts(folder)
-    model = llava_rad.load(adapter, base=base, device=torch.device("cpu"), dtype=torch.float32)
+    model = llava_rad.load(adapter, base=base)
     for name, weight in _MERGED_WEIGHTS.items():
         merged = model.network.state_dict()[weight]
         yield held(name, merged.numpy(), golden, MERGED)

@@ -5,13 +5,11 @@ A model's own file adds its files, its preprocessing and the layout of its chat.
 
 import dataclasses
 import itertools
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from workers.model import generate, preprocess, prompts
-from workers.model.errors import CheckpointError, GenerationError
+from workers.model.errors import GenerationError
 from workers.model.generate import Writing
 from workers.model.multimodal import Multimodal, Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
@@ -226,38 +224,7 @@ class Llava(ABC):
         return tuple(weights.softmax(-1)[:, 0].tolist())
 
 
-class Loader(Protocol):
-    """Loads one kind of model; each model's file has one.
-
-    A model whose files come without their language model takes its folder too, as `base`.
-    """
-
-    def __call__(
-        self, folder: Path, *, device: torch.device, dtype: torch.dtype, **apart: Path
-    ) -> Llava:
-        """Return the model of the checkpoint in `folder`, ready to answer."""
-        ...
-
-
 def _log_chance(logits: Tensor, ids: Sequence[int], asked: int) -> Tensor:
     """Return the log-probability of `ids` from number `asked` on; `logits` [T, V] stand behind each."""
     said = torch.tensor(ids[asked:], device=logits.device)
     return logits[asked - 1 :].log_softmax(-1).gather(1, said[:, None]).sum()
-
-
-def check_vocabulary(folder: Path, tokenizer: Tokenizer, size: int) -> None:
-    """Return when the model knows every id of its tokenizer.
-
-    Raises:
-        CheckpointError: It does not.
-    """
-    if tokenizer.vocab_size > size:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the model only {size}"
-        )
-
-
-def revision(folder: Path, digest: str) -> str:
-    """Return the commit of a snapshot folder of the Hub, which is named by it, or the digest's start."""
-    name = folder.resolve().name
-    return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:16]}"

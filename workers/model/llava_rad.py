@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from workers.model import memory, preprocess, vicuna, weights
+from workers.model import preprocess, vicuna
 from workers.model.adapter import AdaptedFiles
 from workers.model.config import LanguageConfig, language_config, read_json, refuse
 from workers.model.dinov2 import Dinov2Tower, TowerConfig
 from workers.model.errors import CheckpointError
-from workers.model.llava import Limits, Llava, check_vocabulary, revision
+from workers.model.llava import Limits, Llava
+from workers.model.loading import filled
 from workers.model.multimodal import Multimodal
+from workers.model.place import HERE, Place
 from workers.model.prompts import Task, Turn
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Checkpoint
+from workers.model.weights import WeightFiles
 
 NAME: Final = "LLaVA-Rad"
 NEW_TOKENS: Final = 256  # of the authors' evaluation
@@ -132,15 +134,12 @@ class LlavaRad(Llava):
         return ids[-1:] == [EOS]
 
 
-def load(
-    folder: Path, *, device: torch.device, dtype: torch.dtype, base: Path | None = None
-) -> LlavaRad:
+def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> LlavaRad:
     """Return the model of the published files in `folder`, merged with its base.
 
     Args:
         folder: `microsoft/llava-rad`'s files.
-        device: Where it runs.
-        dtype: What its weights become; the adapter is merged in float32 before.
+        place: Where it runs and as what; the adapter is merged in float32 before.
         base: `lmsys/vicuna-7b-v1.5`'s files.
 
     Raises:
@@ -152,23 +151,11 @@ def load(
             f"{folder}: {NAME} needs the folder of its base model, vicuna-7b-v1.5, too"
         )
     config = RadConfig.from_folder(folder)
-    tokenizer = Tokenizer.from_folder(base)
-    check_vocabulary(base, tokenizer, config.language.vocab_size)
-    files = AdaptedFiles(weights.WeightFiles.find(base), folder, folder / config.checkpoint)
-    with torch.device("meta"):
-        network = Network(config).eval().requires_grad_(requires_grad=False)
-    memory.check(network, device=device, dtype=dtype)
-    weights.fill(network, files, device=device, dtype=dtype, ignored=_IGNORED)
-    digest = files.sha256()
-    checkpoint = Checkpoint(
-        name=NAME,
-        revision=revision(folder, digest),
-        weights_sha256=digest,
-        caveat="",
-        device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
-        max_new_tokens=NEW_TOKENS,
-        takes_indication=True,
+    tokenizer = Tokenizer.from_folder(base, known=config.language.vocab_size)
+    files = AdaptedFiles(WeightFiles.find(base), folder, folder / config.checkpoint)
+    checkpoint = Checkpoint(name=NAME, max_new_tokens=NEW_TOKENS, takes_indication=True)
+    network, checkpoint = filled(
+        lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
     )
     return LlavaRad(network, tokenizer, config, checkpoint)
 

@@ -1,5 +1,7 @@
 """Whether a model fits, asked before anything is allocated."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psutil
@@ -7,17 +9,57 @@ import torch
 from torch import nn
 
 from workers.model.errors import DeviceError
+from workers.model.multimodal import Multimodal
+from workers.model.place import QUANTISED, Place
 
-_DTYPES: Final = (torch.float32, torch.bfloat16)
-# Beside the weights: caches, activations and the library itself, as a share and a floor in bytes.
-_SHARE: Final = 0.1
-_FLOOR: Final = 64 * 2**20
+TOGETHER: Final = 4  # films that are read at once
+BRANCHES: Final = 2**30  # bytes of cache that questions behind one film may take together
+_PROMPT: Final = 256  # tokens of words around a film, indication and question included
+_SLOTS: Final = 64  # a cache's rows have a multiple of so many tokens
+_FLOOR: Final = 64 * 2**20  # the library itself
 
 
-def needed(parameters: int, dtype: torch.dtype) -> int:
-    """Return the bytes that a model of so many parameters takes while it answers."""
-    stored = parameters * dtype.itemsize
-    return stored + max(int(stored * _SHARE), _FLOOR)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Bytes on the device.
+
+    Attributes:
+        weights: As they are kept.
+        cache: Keys and values of all answers that grow together.
+        working: What one pass holds for a while: an estimate.
+    """
+
+    weights: int
+    cache: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.working
+
+
+def slots(network: Multimodal, new_tokens: int) -> int:
+    """Return how many tokens a row is given: a film, its words and an answer."""
+    wanted = network.film_tokens + _PROMPT + new_tokens
+    longest = network.llama.config.max_positions
+    return -(-min(wanted, longest) // _SLOTS) * _SLOTS
+
+
+def need(network: Multimodal, place: Place) -> Need:
+    """Return what `network`, whose weights need not be there yet, takes in `place`."""
+    language, item = network.llama.config, place.dtype.itemsize
+    length = slots(network, place.new_tokens)
+    kept = 2 * language.layers * language.kv_heads * language.head_dim * item  # bytes of a token
+    read = min(place.rows, TOGETHER) * (network.film_tokens + _PROMPT)
+    # Gate, up and their product; the residual, its norm in float32, queries, keys, values and a sum.
+    pass_ = read * item * (3 * language.intermediate_size + 10 * language.hidden_size)
+    logits = 3 * place.rows * language.vocab_size * torch.float32.itemsize
+    return Need(
+        weights=_weights(network, place),
+        cache=place.rows * length * kept,
+        working=_FLOOR + pass_ + logits + BRANCHES * (place.rows > 1 and kept * length > _FLOOR),
+    )
 
 
 def free(device: torch.device) -> int:
@@ -27,27 +69,48 @@ def free(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)  # type: ignore[no-untyped-call]
 
 
-def check(network: nn.Module, *, device: torch.device, dtype: torch.dtype) -> None:
+def check(network: Multimodal, place: Place) -> None:
     """Return when `network` will fit.
 
     Raises:
         DeviceError: It will not; the sentence says how much is needed and free, and what would fit.
     """
-    parameters, available = sum(weight.numel() for weight in network.parameters()), free(device)
-    if needed(parameters, dtype) <= available:
+    wanted, available = need(network, place), free(place.device)
+    if wanted.total <= available:
         return
-    fits = [other for other in _DTYPES if needed(parameters, other) <= available]
-    advice = (
-        f"; as {_name(fits[0])} it would fit" if fits else "; it fits in no supported number format"
-    )
+    fitting = (one for one in _smaller(place) if need(network, one).total <= available)
+    advice = next(map(_told, fitting), "it fits in no supported number format")
     raise DeviceError(
-        f"{device}: the model needs {_gb(needed(parameters, dtype))} as {_name(dtype)}, "
-        f"{_gb(available)} are free{advice}"
+        f"{place.device}: the model needs {_gb(wanted.total)} as {place.format} "
+        f"({_gb(wanted.weights)} of weights, {_gb(wanted.cache)} for {place.rows} answers at once, "
+        f"{_gb(wanted.working)} to work with), {_gb(available)} are free; {advice}"
     )
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _weights(network: Multimodal, place: Place) -> int:
+    every = sum(weight.numel() for weight in network.parameters())
+    if place.quantisation == "none":
+        return every * place.dtype.itemsize
+    packed = sum(
+        layer.weight.numel()
+        for layer in network.llama.layers.modules()
+        if isinstance(layer, nn.Linear)
+    )
+    return int(packed * QUANTISED[place.quantisation]) + (every - packed) * place.dtype.itemsize
+
+
+def _smaller(place: Place) -> Iterator[Place]:
+    """Yield places that take less, those that lose least first."""
+    half = torch.bfloat16 if place.dtype is torch.float32 else place.dtype
+    for dtype in dict.fromkeys((place.dtype, half)):
+        for rows in range(place.rows, 0, -1):
+            yield replace(place, dtype=dtype, rows=rows)
+    if place.quantisation == "none":
+        yield from (replace(place, dtype=half, quantisation=bits, rows=1) for bits in QUANTISED)
+
+
+def _told(place: Place) -> str:
+    return f"as {place.format} it would fit with {place.rows} at once"
 
 
 def _gb(size: int) -> str:

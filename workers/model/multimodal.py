@@ -4,6 +4,7 @@ Letters in shape comments: B films, Q branches, P image tokens, N tokens of the 
 tokens, C hidden size, V vocabulary.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ from workers.model.language import KVCache, LlamaDecoder
 from workers.model.prompts import IMAGE_SENTINEL
 
 
-class Multimodal(nn.Module):
+class Multimodal(nn.Module, ABC):
     """Decoder and head under the names of the weights; a model adds its tower and its projector."""
 
     def __init__(self, language: LanguageConfig) -> None:
@@ -24,13 +25,13 @@ class Multimodal(nn.Module):
         self.lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False)
 
     @property
+    @abstractmethod
     def film_tokens(self) -> int:
         """How many tokens the decoder is shown of a film, P."""
-        raise NotImplementedError
 
+    @abstractmethod
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return [B, P, C], what the decoder is shown of normalised films [B, channels, S, S]."""
-        raise NotImplementedError
 
     def splice(self, ids: Sequence[int], image_tokens: Tensor) -> Tensor:
         """Return the embedded prompt [N, C]: each sentinel replaced by the next film's tokens.

@@ -2,13 +2,15 @@
 
 import importlib
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-import torch
-
+from workers.model import snapshot
 from workers.model.errors import CheckpointError
-from workers.model.llava import Llava, Loader
-from workers.model.vlm import torch_device
+from workers.model.llava import Llava
+from workers.model.place import HERE, Place
+
+if TYPE_CHECKING:
+    from workers.model.loading import Loader
 
 # name -> the module whose `load` takes it; imported only when it is wanted.
 MODELS: Final = {
@@ -18,39 +20,24 @@ MODELS: Final = {
     "llava-rad": "workers.model.llava_rad",
     "tiny": "workers.model.tiny",
 }
-DTYPES: Final = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 
-def load(
-    name: str,
-    folder: Path,
-    *,
-    base: Path | None = None,
-    device: str = "cpu",
-    dtype: str = "float32",
-) -> Llava:
+def load(name: str, folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llava:
     """Return the model called `name`, loaded from `folder` and ready to answer.
 
     Args:
         name: A key of `MODELS`.
-        folder: The checkpoint's files; for "tiny" the place where they are, or are made; "demo" has
-            its own.
+        folder: The checkpoint's files, or a folder of the Hub's cache; for "tiny" the place where they
+            are, or are made; "demo" has its own.
+        place: Where it runs and as what.
         base: Folder of the language model, for a checkpoint that comes without.
-        device: "cpu", "cuda" or "cuda:N".
-        dtype: A key of `DTYPES`.
 
     Raises:
-        CheckpointError: No such model, or its files do not fit.
-        DeviceError: No such device, or it has not the memory.
+        CheckpointError: No such model, or its files do not fit or are not those that were pinned.
+        DeviceError: The device has not the memory, or lacks what the place asks for.
     """
-    if name not in MODELS or dtype not in DTYPES:
-        raise CheckpointError(
-            f"no model {name!r} as {dtype!r}; models: {', '.join(MODELS)}; dtypes: {', '.join(DTYPES)}"
-        )
+    if name not in MODELS:
+        raise CheckpointError(f"no model {name!r}; there are {', '.join(MODELS)}")
     loader = cast("Loader", importlib.import_module(MODELS[name]).load)
-    apart = {} if base is None else {"base": base}
-    return loader(folder, device=torch_device(device), dtype=DTYPES[dtype], **apart)
+    apart = {} if base is None else {"base": snapshot.located(base)}
+    return loader(snapshot.located(folder), place, **apart)

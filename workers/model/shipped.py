@@ -4,17 +4,16 @@ import dataclasses
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from workers.model import cxr_llava
 from workers.model.cxr_llava import CxrLlava
+from workers.model.place import HERE, Place
 
 NAME: Final = "demo model"
 FOLDER: Final = Path(__file__).with_name("demo")
 
 
-def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlava:  # noqa: ARG001 - a Loader
+def load(folder: Path, place: Place = HERE) -> CxrLlava:  # noqa: ARG001 - a Loader
     """Return the shipped model, wherever `folder` points; see `cxr_llava.load`."""
-    model = cxr_llava.load(FOLDER, device=device, dtype=dtype)
+    model = cxr_llava.load(FOLDER, place)
     model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME)
     return model

@@ -22,6 +22,7 @@ from torch import Tensor
 from workers.model import cxr_llava
 from workers.model.config import ModelConfig
 from workers.model.cxr_llava import CxrLlava, Network
+from workers.model.place import HERE, Place
 
 NAME: Final = "tiny random model"
 CAVEAT: Final = (
@@ -73,9 +74,9 @@ def ensure_tiny(folder: Path) -> Path:
     return folder
 
 
-def load(folder: Path, *, device: torch.device, dtype: torch.dtype) -> CxrLlava:
+def load(folder: Path, place: Place = HERE) -> CxrLlava:
     """Return the tiny model, made in `folder` where it is not there yet; see `cxr_llava.load`."""
-    model = cxr_llava.load(ensure_tiny(folder), device=device, dtype=dtype)
+    model = cxr_llava.load(ensure_tiny(folder), place)
     model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME)
     return model
 

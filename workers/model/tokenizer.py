@@ -37,12 +37,16 @@ class Tokenizer:
         self._unk_pieces = len(self._pieces.encode("<unk>"))
 
     @classmethod
-    def from_folder(cls, folder: Path) -> "Tokenizer":
+    def from_folder(cls, folder: Path, *, known: int | None = None) -> "Tokenizer":
         """Return the tokenizer of the checkpoint in `folder`.
 
+        Args:
+            folder: With `tokenizer.model`.
+            known: How many ids the model knows, which must be all of the tokenizer's.
+
         Raises:
-            CheckpointError: `tokenizer.model` is missing or no SentencePiece model, or its first ids
-                are not `<unk>`, `<s>`, `</s>`.
+            CheckpointError: `tokenizer.model` is missing or no SentencePiece model, its first ids
+                are not `<unk>`, `<s>`, `</s>`, or it has ids that the model does not know.
         """
         path = folder / "tokenizer_config.json"
         settings = read_json(path) if path.exists() else {}
@@ -57,6 +61,10 @@ class Tokenizer:
         for piece, number in SPECIAL.items():
             if tokenizer._decoder.piece_to_id(piece) != number:
                 raise CheckpointError(f"{folder / 'tokenizer.model'}: {piece} is not id {number}")
+        if known is not None and tokenizer.vocab_size > known:
+            raise CheckpointError(
+                f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the model only {known}"
+            )
         return tokenizer
 
     @property

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from workers.model.errors import DeviceError
 from workers.model.prompts import Task
 
 
@@ -76,7 +74,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Which weights a model runs, where and as what.
+    """Which weights a model runs, where and as what; a model's file says the rest of itself.
 
     Attributes:
         name: Of the model, for people.
@@ -86,7 +84,9 @@ class Checkpoint:
         synthetic_caveat: The sentence for films that are marked as synthetic, where it is another.
         mark: The caveat in a few words, for the series description of other films, or "".
         device: "cpu", "cuda:0".
-        dtype: "float32", "bfloat16", "float16".
+        dtype: "float32", "bfloat16", "float16", and how the decoder's weights are kept where that
+            is shorter: "bfloat16 (decoder int8)".
+        libraries: The versions of those that compute.
         max_new_tokens: The checkpoint's own bound on an answer, or None.
         scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
         meaningless: Whether its text says nothing about the film: nothing of it may be coded.
@@ -94,12 +94,13 @@ class Checkpoint:
     """
 
     name: str
-    revision: str
-    weights_sha256: str
-    caveat: str
-    device: str
-    dtype: str
-    max_new_tokens: int | None
+    revision: str = ""
+    weights_sha256: str = ""
+    caveat: str = ""
+    device: str = ""
+    dtype: str = ""
+    libraries: str = ""
+    max_new_tokens: int | None = None
     synthetic_caveat: str = ""
     mark: str = ""
     scores_measured: bool = False
@@ -155,18 +156,3 @@ class VisionLanguageModel(Protocol):
             GenerationError: The film or a question cannot be used, or the logits are not finite.
         """
         ...
-
-
-def torch_device(name: str) -> torch.device:
-    """Return the device called `name`.
-
-    Raises:
-        DeviceError: There is no such device here.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise DeviceError(f"{name!r} names no device; use cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from workers.model.config import read_json
 from workers.model.errors import CheckpointError
+from workers.model.snapshot import file_digest
 
 _INDEXES: Final = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES: Final = ("model.safetensors", "pytorch_model.bin")
@@ -35,6 +36,10 @@ class Source(Protocol):
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each tensor with its name, one at a time."""
+        ...
+
+    def sha256(self) -> str:
+        """Return the digest over the files."""
         ...
 
 
@@ -87,10 +92,7 @@ class WeightFiles:
 
     def sha256(self) -> str:
         """Return the digest of the only file, or over `name digest` lines of several files."""
-        digests = []
-        for path in self.paths:
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        digests = [file_digest(path) for path in self.paths]
         if len(digests) == 1:
             return digests[0]
         lines = (

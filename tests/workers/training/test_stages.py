@@ -164,7 +164,7 @@ def test_training_repeats_itself_and_its_files_load(config, films, words, folder
         assert torch.equal(one, other)
     assert [one.stage for one in losses] == ["labels", "alignment", "tuning"]
     checkpoint.write_weights(folder, first, 1)
-    model = cxr_llava.load(folder, device=torch.device("cpu"), dtype=torch.float32)
+    model = cxr_llava.load(folder)
     answer = model.answer(np.zeros((64, 64), np.float32), Task.REPORT)
     assert answer.token_ids
     assert "phantoms" in model.checkpoint.caveat

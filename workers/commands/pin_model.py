@@ -1,0 +1,19 @@
+"""`wetread pin-model`: note the digests of a checkpoint's files, so that only these are loaded."""
+
+from pathlib import Path
+
+import click
+
+from service.errors import PermanentReadingError
+from workers.model import snapshot
+from workers.model.errors import CheckpointError
+
+
+@click.command("pin-model")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def pin_model(*, folder: Path) -> None:
+    """Write SHA256SUMS in FOLDER and print the setting that pins it."""
+    try:
+        click.echo(f'model_sha256 = "{snapshot.pin(folder)}"')
+    except CheckpointError as error:
+        raise PermanentReadingError(str(error)) from None

@@ -1,0 +1,53 @@
+"""What the settings say of the model: which one, from where, on what, and how it chooses its words."""
+
+from pathlib import Path
+from typing import Final
+
+from service.config import Settings
+from workers.model import registry, snapshot
+from workers.model.llava import Llava
+from workers.model.place import place
+from workers.model.vlm import Decoding
+
+_TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
+
+
+def opened(settings: Settings) -> Llava:
+    """Return the model that is to read, loaded.
+
+    Raises:
+        CheckpointError: Its files do not fit or are not those that were pinned.
+        DeviceError: The device is not there, lacks the memory or what the settings ask for.
+    """
+    reading = settings.reading
+    folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
+    base = reading.base_model_dir
+    if reading.model_sha256 is not None:
+        folder = snapshot.located(folder, reading.model_sha256)
+    if base is not None and reading.base_model_sha256 is not None:
+        base = snapshot.located(base, reading.base_model_sha256)
+    where = place(
+        reading.device,
+        reading.dtype,
+        quantisation=reading.quantisation,
+        rows=reading.concurrency,
+        new_tokens=reading.max_new_tokens,
+    )
+    return registry.load(reading.model, folder, where, base=base)
+
+
+def decoding(settings: Settings, bound: int | None) -> Decoding:
+    """Return how tokens are chosen.
+
+    Args:
+        settings: The site's.
+        bound: The checkpoint's own, on the number of new tokens.
+    """
+    reading = settings.reading
+    return Decoding(
+        temperature=reading.temperature,
+        top_p=reading.top_p,
+        top_k=reading.top_k,
+        seed=reading.seed,
+        max_new_tokens=min(reading.max_new_tokens, bound or reading.max_new_tokens),
+    )
