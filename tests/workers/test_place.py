@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from workers.model import memory, registry
-from workers.model.cxr_llava import Network
 from workers.model.config import LanguageConfig, ModelConfig, VisionConfig
+from workers.model.cxr_llava import Network
 from workers.model.errors import DeviceError
 from workers.model.place import Place, half_format, place
 
@@ -52,7 +52,7 @@ def test_a_device_that_is_not_there_is_named(device):
 
 def test_a_format_that_is_not_there_lists_the_others():
     """The error for a wrong format says which there are."""
-    with pytest.raises(DeviceError, match="float8.*float16.*int4"):
+    with pytest.raises(DeviceError, match=r"float8.*float16.*int4"):
         place("cpu", "float8")
 
 

@@ -63,7 +63,7 @@ TOY = '''
 
 
 def test_a_fourth_model_is_a_file_and_a_line(tiny_folder, tmp_path, monkeypatch):
-    """A new file and a line of the registry: the settings take its name, it loads, the engine runs it."""
+    """A file and a line of the registry: the settings take its name, it loads, the engine runs it."""
     (tmp_path / "a_fourth_model.py").write_text(textwrap.dedent(TOY))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(registry.MODELS, "fourth", "a_fourth_model")  # the line
