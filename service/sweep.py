@@ -7,7 +7,8 @@ because each is a conditional change that only one of them can make:
 2. a job whose worker is silent is taken back, or fails when that happened too often;
 3. a delivery likewise;
 4. a job or delivery that waits, and of which no worker can know, is published (again);
-5. now and then: processes that are silent are forgotten, old films and results removed.
+5. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
+   processes that are silent are forgotten, old films and results removed.
 """
 
 import signal
@@ -30,7 +31,9 @@ from service.store import Store
 log = get_logger(__name__)
 
 _SILENT_SECONDS: Final = 60.0
-_TIDY_SECONDS: Final = 60.0
+_TIDY: Final = timedelta(seconds=60)
+# The longest pause of the reading worker (`workers.drafting`) between two tries of a job.
+_LONGEST_WAIT: Final = 60.0
 
 
 class Sweeper:
@@ -56,7 +59,7 @@ class Sweeper:
         self._publish = publish
         self._in_sight = in_sight
         self._retention = Retention(store, settings)
-        self._tidy_at: datetime | None = None
+        self._tidied_at: datetime | None = None
 
     def tick(self) -> None:
         """Do once what is due now, by the store's clock.
@@ -70,10 +73,22 @@ class Sweeper:
         if self._store.take_back_deliveries(now):
             log.warning("deliveries_taken_back")
         self._publish_due(now)
-        if self._tidy_at is None or now >= self._tidy_at:
-            self._tidy_at = now + timedelta(seconds=_TIDY_SECONDS)
+        # Before the last time: the clock was set back.
+        if self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY:
+            self._tidied_at = now
+            self._forget_future(now)
             self._forget_silent(now)
             self._retention.remove_old(now)
+
+    def _forget_future(self, now: datetime) -> None:
+        reading, delivery = self._settings.reading, self._settings.delivery
+        count = self._store.forget_future(
+            now,
+            lease=timedelta(seconds=max(reading.lease_seconds, delivery.lease_seconds)),
+            wait=timedelta(seconds=max(_LONGEST_WAIT, delivery.retry_max_seconds)),
+        )
+        if count:
+            log.warning("clock_was_ahead", made_due=count)
 
     def _complete_quiet(self, now: datetime) -> None:
         reading = self._settings.reading

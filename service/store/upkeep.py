@@ -1,17 +1,19 @@
 """What the sweeper asks: what is due, what was lost, what is old."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, or_, select, update
 
 from service.jobs import FINAL, DeliveryState, JobState
-from service.models import DeliveryRow, InstanceRow, JobRow, StudyRow
+from service.models import DeliveryRow, InstanceRow, JobRow, ProcessRow, StudyRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import DELIVERABLE, Moves, changed_rows
 
+# Clocks of the machines that share a database may differ by so much.
+SKEW: Final = timedelta(seconds=60)
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
@@ -99,6 +101,48 @@ class Upkeep(Moves):
                     .where(DeliveryRow.id.in_(delivery_ids))
                     .values(published_at=at),
                 )
+
+    def forget_future(self, now: datetime, *, lease: timedelta, wait: timedelta) -> int:
+        """Make due by the clock of now what was put off by a clock that was ahead and is right again.
+
+        Without it a job that was handed back at four o'clock would wait until then, though it is three.
+
+        Args:
+            now: By the store's clock; what lies less than `SKEW` too far ahead is left alone.
+            lease: The longest lease of a reading or a delivery.
+            wait: The longest pause between two tries of either.
+
+        Returns:
+            How many studies, jobs and deliveries that were.
+        """
+        ahead = now + SKEW
+        told = {"published_at": None}
+        due = told | {"not_before": None}
+        open_job = JobRow.state == JobState.SCHEDULED.value
+        pending = DeliveryRow.state == DeliveryState.PENDING.value
+        changes = [
+            update(StudyRow)
+            .where(StudyRow.last_arrival > ahead, StudyRow.quiet_at > ahead)
+            .values(quiet_at=now, last_arrival=now),
+            update(JobRow).where(open_job, JobRow.published_at > ahead).values(told),
+            update(JobRow).where(open_job, JobRow.not_before > ahead + wait).values(due),
+            update(JobRow)
+            .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until > ahead + lease)
+            .values(lease_until=now + lease),
+            update(DeliveryRow).where(pending, DeliveryRow.published_at > ahead).values(told),
+            update(DeliveryRow).where(pending, DeliveryRow.not_before > ahead + wait).values(due),
+            update(DeliveryRow)
+            .where(
+                DeliveryRow.state == DeliveryState.SENDING.value,
+                DeliveryRow.lease_until > ahead + lease,
+            )
+            .values(lease_until=now + lease),
+        ]
+        with self._writing() as session:
+            found = sum(changed_rows(session, change) for change in changes)
+            seen = update(ProcessRow).where(ProcessRow.seen_at > ahead)
+            changed_rows(session, seen.values(seen_at=now))
+        return found
 
     def removable(
         self, older_than: datetime, *, but_not: Sequence[str] = (), limit: int = 100

@@ -513,6 +513,49 @@ def test_a_silent_process_is_an_incident(sweeper, store, clock):
     assert (incident.kind, incident.subject) == ("process_silent", "reading@h:1")
 
 
+def test_what_a_clock_that_was_ahead_put_off_goes_on_once_it_is_right(
+    sweeper, store, settings, clock, arrive, post
+):
+    """An hour ahead a film came, a job was handed back, a worker died, a delivery failed: none waits."""
+    studies = ["1.1", "1.2", "1.3", "1.4"]
+    clock.move(3600)
+    for study in studies:
+        arrive(study=study)
+    back, held, sent = (schedule(store, study) for study in studies[1:])
+    store.hand_back(back.id, store.claim_reading(back.id, "r", 60).fence, "OS_ERROR", "Full.", 60)
+    store.claim_reading(held.id, "r", 60)
+    drafted(store, settings, sent)
+    delivery, _ = store.claim_delivery(sent.id, "s", 60, {})
+    store.postpone_delivery(delivery.id, delivery.fence, "It is away.", 60)
+    sweeper.tick()
+    clock.move(-3600)
+    sweeper.tick()
+    sweeper.tick()
+    told = {(store.job(job_id).study_instance_uid, state) for job_id, state in post.take()}
+    assert told == {
+        ("1.1", JobState.SCHEDULED),
+        ("1.2", JobState.SCHEDULED),
+        ("1.4", JobState.DRAFTED),
+    }
+    clock.move(121)
+    sweeper.tick()
+    assert store.job(held.id).state is JobState.SCHEDULED
+
+
+def test_what_is_put_off_by_the_right_clock_stays_put_off(sweeper, store, clock, arrive, post):
+    """A job that is to wait a minute waits it, however often the sweeper tidies."""
+    arrive()
+    job = schedule(store)
+    store.hand_back(job.id, store.claim_reading(job.id, "r", 60).fence, "OS_ERROR", "Full.", 60)
+    sweeper.tick()
+    clock.move(59)
+    sweeper.tick()
+    assert post.take() == []
+    clock.move(2)
+    sweeper.tick()
+    assert post.take() == [(job.id, JobState.SCHEDULED)]
+
+
 def test_the_process_sweeps_and_ends_in_order(tmp_path, redis_server, arrive_in, eventually):
     """`wetread sweep` schedules a quiet study, reports itself, and on SIGTERM signs off and ends."""
     overrides = {"data_dir": str(tmp_path), "broker": {"url": redis_server.url}}
