@@ -23,6 +23,7 @@ _COMMANDS = {
     "receive": ("service.commands.receive:receive", "Run the storage SCP."),
     "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS door."),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
+    "spool": ("service.commands.spool:spool", "Hold disk and database against each other."),
     "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),
     "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
     "up": ("service.commands.up:up", "Run all parts on this machine, supervised."),

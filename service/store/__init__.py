@@ -6,6 +6,7 @@ from service.config import Settings
 from service.schema import check
 from service.store.arrivals import Arrivals
 from service.store.deliveries import Deliveries
+from service.store.holdings import Holdings
 from service.store.jobs import Jobs
 from service.store.ledger import Ledger
 from service.store.notes import Notes
@@ -18,7 +19,19 @@ from service.store.wishes import Wishes
 __all__ = ["Store"]
 
 
-class Store(Arrivals, Scheduling, Jobs, Wishes, Deliveries, Upkeep, Queries, Notes, Ledger, Tokens):
+class Store(
+    Arrivals,
+    Scheduling,
+    Jobs,
+    Wishes,
+    Deliveries,
+    Upkeep,
+    Queries,
+    Notes,
+    Holdings,
+    Ledger,
+    Tokens,
+):
     """The database of one service; safe to share among threads, one for each process.
 
     Every method is one transaction and raises `StoreUnavailable` when the database is away, locked

@@ -1,0 +1,112 @@
+"""`wetread spool`: do disk and database agree?"""
+
+import json
+import sys
+from collections.abc import Iterator
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from service.config import Settings, load_settings
+from service.errors import ConfigurationError
+from service.intake import Intake
+from service.log import configure_logging
+from service.records import Job
+from service.spool_check import Scope, SpoolCheck
+from service.spool_findings import Finding, Kind, Tally
+from service.spool_repair import Repairs
+from service.store import Store
+
+_SHOWN = 200
+
+
+@click.group()
+def spool() -> None:
+    """Look after the folder of the received films."""
+
+
+@spool.command()
+@click.option(
+    "--repair", is_flag=True, help="Put right what can be; nothing but leftovers is deleted."
+)
+@click.option("--hash", "hashes", is_flag=True, help="Read every byte: finds files that rotted.")
+@click.option(
+    "--young-minutes",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Files that came or moved this lately are passed over: their rows may be on their way.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="For programs: one finding a line, then a sum."
+)
+def verify(*, repair: bool, hashes: bool, young_minutes: float, as_json: bool) -> None:
+    """Hold spool and outbox against the database, both ways, while the service runs.
+
+    The exit status is 0 when all is well or was put right, and 1 when something is left.
+    """
+    settings = load_settings()
+    configure_logging(settings.log, process="spool")
+    store = Store.open(settings)
+    mend = Repairs(store, settings, Intake(store, settings, _tell_nobody)) if repair else None
+    scope = Scope(hashes=hashes, young_seconds=young_minutes * 60)
+    try:
+        check = SpoolCheck(store, settings, scope, mend)
+        show = _lines if as_json else _table
+        show(_readable(check, settings), check.tally)
+    finally:
+        store.close()
+    sys.exit(1 if check.tally.left else 0)
+
+
+def _tell_nobody(*_: Job) -> None:
+    """The sweeper makes the job of a film that was adopted, and tells of it."""
+
+
+def _readable(check: SpoolCheck, settings: Settings) -> Iterator[Finding]:
+    try:
+        yield from check.findings()
+    except OSError as error:
+        raise ConfigurationError(
+            f"data_dir: {settings.data_dir} cannot be read: {error.strerror}"
+        ) from None
+
+
+def _lines(findings: Iterator[Finding], tally: Tally) -> None:
+    for finding in findings:
+        click.echo(json.dumps(finding.to_json()))
+    counts = {
+        "files": tally.files,
+        "film_bytes": tally.film_bytes,
+        "rows": tally.rows,
+        "passed_over": tally.young,
+        "found": {kind.value: count for kind, count in tally.found.items()},
+        "repaired": tally.repaired,
+        "left": tally.left,
+    }
+    click.echo(json.dumps(counts))
+
+
+def _table(findings: Iterator[Finding], tally: Tally) -> None:
+    table = Table("found", Column("file", overflow="fold"), Column("what follows", overflow="fold"))
+    for finding in findings:
+        if table.row_count < _SHOWN:
+            words = f"{finding.detail} {finding.repaired}".strip()
+            table.add_row(finding.kind.value, str(finding.path or ""), words)
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    for kind in Kind:
+        if count := tally.found.get(kind):
+            console.print(f"{count} x {kind.value}: {kind.sentence}", soft_wrap=True)
+    console.print(_sum(tally), soft_wrap=True)
+
+
+def _sum(tally: Tally) -> str:
+    looked = f"{tally.files} files and {tally.rows} rows looked at"
+    young = f", {tally.young} passed over as too young" if tally.young else ""
+    if not tally.found:
+        return f"{looked}{young}: disk and database agree."
+    shown = f" The table shows the first {_SHOWN}." if sum(tally.found.values()) > _SHOWN else ""
+    return f"{looked}{young}: {tally.repaired} findings repaired, {tally.left} left.{shown}"
