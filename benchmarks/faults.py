@@ -10,7 +10,7 @@ over nobody touches anything; then each acknowledged film is accounted for in th
 
 Time limits of the service and the lengths of the faults are those of daily use times `--scale`.
 Prints a tally; ends with status 1, and what is needed to do it again, when one promise was broken.
-Needs Orthanc and DCMTK; PostgreSQL for its own; root for the full disk; libfaketime for the clock.
+Needs Orthanc and DCMTK; PostgreSQL for its own; root for the full disk; a C compiler for the clock.
 """
 
 import argparse
@@ -131,8 +131,8 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         Sender(site, films, number=number, seed=options.seed, pause=options.pause)
         for number in range(options.senders)
     ]
-    site.start()
     try:
+        site.start()
         begun = time.monotonic()
         for sender in senders:
             sender.start()

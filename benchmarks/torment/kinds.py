@@ -49,7 +49,7 @@ def kinds(site: Site) -> list[Kind]:
     found.append(Kind(name="port half open", target="port", seconds=60, at_work=_half_open))
     if site.disk.mounted:
         found.append(Kind(name="disk full", target="disk", seconds=30, at_work=_full_disk))
-    if site.can_turn_clock:
+    if site.clock.can_be_turned:
         for name, sign in (("clock forward", 1), ("clock back", -1)):
             turned = functools.partial(_turned_clock, sign=sign)
             found.append(Kind(name=name, target="clock", seconds=30, at_work=turned))
@@ -169,11 +169,11 @@ def _full_disk(site: Site, dice: random.Random) -> Iterator[None]:
 
 @contextmanager
 def _turned_clock(site: Site, dice: random.Random, *, sign: int) -> Iterator[None]:
-    site.turn_clock(sign * dice.choice([30, 600, 3600, 86_400]))
+    site.clock.turn(sign * dice.choice([30, 600, 3600, 86_400]))
     try:
         yield
     finally:
-        site.turn_clock(0)
+        site.clock.turn(0)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A whole Wetread with its database, broker and PACS, each of which can be broken by itself."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from service.config import as_environment, child_environment, load_settings
 from service.embedded import free_port, orthanc_part, orthanc_program, redis_part
 from service.store import Store
 from service.supervisor import wetread_command
+from torment.clock import WallClock
 from torment.disk import SmallDisk
 from torment.programs import Postgres, Program, wait_for
 from torment.proxy import Proxy
@@ -30,7 +32,6 @@ PARTS: Final = {
     "sweep": "service.cli sweep",
     "web": "service.cli web",
 }
-_FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 _RESTART_SECONDS: Final = 1.0
 
 
@@ -57,8 +58,7 @@ class Site:
         self.redis = Program(part, folder / "redis.log", self._redis_answers)
         self.orthanc = self._orthanc()
         self.proxy = Proxy(self.orthanc_url)
-        self.clock = folder / "clock"
-        self.turn_clock(0)
+        self.clock = WallClock(folder)
         self.overrides = self._overrides()
         self.settings = load_settings(**self.overrides)
         self.ends_by_itself = 0
@@ -111,8 +111,12 @@ class Site:
         self.orthanc.start()
         self._keeper.start()
         wait_for(self.answers, what="the receiver's answer")
-        self.store = Store.open(self.settings)
         wait_for(self._reads, what="the reading worker")
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The site's database, which is there once it has started."""
+        return Store.open(self.settings)
 
     def _reads(self) -> bool:
         ready = [beat.role for beat in self.store.processes() if beat.detail == "ready"]
@@ -123,8 +127,10 @@ class Site:
         self._closing.set()
         if self._up is not None:
             self._up.terminate()
-        self._keeper.join()
-        self.store.close()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        if "store" in vars(self):
+            self.store.close()
         for process in self.strays():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -166,34 +172,12 @@ class Site:
             each for each in psutil.process_iter() if each.pid not in held and _cwd(each) == here
         ]
 
-    @property
-    def can_turn_clock(self) -> bool:
-        """Whether libfaketime is installed."""
-        return bool(_FAKETIME)
-
-    def turn_clock(self, seconds: int) -> None:
-        """Have every process of the service see a time that is off by so much, within a second."""
-        fresh = self.clock.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}\n")
-        fresh.replace(self.clock)
-
     def log(self) -> str:
         """Return what the service wrote."""
         return (self.folder / "log").read_text(errors="replace")
 
     def _environment(self) -> dict[str, str]:
-        variables = as_environment(self.overrides)
-        if self.can_turn_clock:
-            variables |= {
-                "LD_PRELOAD": str(_FAKETIME[0]),
-                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-                "FAKETIME_CACHE_DURATION": "1",
-                # A clock that is set wrong moves the time of day, not the time since the start.
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "DONT_FAKE_MONOTONIC": "1",
-                "NO_FAKE_STAT": "1",
-            }
-        return child_environment(**variables)
+        return child_environment(**as_environment(self.overrides), **self.clock.environment)
 
     def _keep_up(self) -> None:
         """Start `wetread up` again a second after its end, until we close."""
