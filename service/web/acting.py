@@ -14,7 +14,7 @@ _REASON_LENGTH: Final = 200
 log = get_logger(__name__)
 
 
-def act(here: Wiring, job_id: str, action: str, *, reason: str = "") -> Job:
+def act(here: Wiring, job_id: str, action: str, *, reason: str = "", actor: str = "") -> Job:
     """Return the job after the action; the sweeper publishes it within its interval where needed.
 
     Args:
@@ -22,12 +22,13 @@ def act(here: Wiring, job_id: str, action: str, *, reason: str = "") -> Job:
         job_id: The job.
         action: One of `ACTIONS`.
         reason: Why, in the person's words; kept in the job's history.
+        actor: Who, for the history; the person with the password when "".
 
     Raises:
         NotFound: There is no such job or action.
         IllegalTransition: The job's state does not allow it.
     """
-    actor = f"{here.settings.web.username} ({ACTOR_SUFFIX})"
+    actor = actor or f"{here.settings.web.username} ({ACTOR_SUFFIX})"
     words = _cleaned(reason)
     if action == "cancel":
         job = here.store.cancel(job_id, actor, words)

@@ -71,7 +71,8 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def handler(request: Request) -> JSONResponse:
         here, job_id = wiring(request), request.path_params["job_id"]
         reason = await _reason(request)
-        changed = await run_in_threadpool(act, here, job_id, action, reason=reason)
+        actor = getattr(request.state, "actor", "")
+        changed = await run_in_threadpool(act, here, job_id, action, reason=reason, actor=actor)
         return JSONResponse(await run_in_threadpool(_job_in_full, here, changed.id))
 
     return handler

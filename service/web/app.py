@@ -16,6 +16,7 @@ from service.store import Store
 from service.web import api, pages
 from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
+from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.film import FilmCache
 from service.web.health import broker_fault, healthz, readyz
@@ -50,7 +51,10 @@ def make_app(here: Wiring) -> Starlette:
     """Return the application: routes, errors as pages or JSON, the guard around all of it."""
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(Guard, settings=here.settings.web), Middleware(Edge)],
+        middleware=[
+            Middleware(Guard, settings=here.settings.web, bearers=Bearers(here.store)),
+            Middleware(Edge),
+        ],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )

@@ -1,4 +1,4 @@
-"""Who may see and do what: password, same origin, form tokens, and headers that hold scripts off."""
+"""Who may see and do what: password, tokens, same origin, and headers that hold scripts off."""
 
 import asyncio
 import base64
@@ -17,10 +17,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.sections import Web
+from service.tokens import Scope as Allowed
+from service.web.bearer import Bearers, bearer_value
 
 ACTOR_SUFFIX: Final = "web page"
 # Probes carry no password; what they tell names no patient, no study and no address.
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+# What programs use; the pages are for people, who have a password.
+TOKEN_PATHS: Final = ("/api/", "/metrics")
 _WRONG_PASSWORD_WAIT: Final = 0.5
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -62,15 +66,16 @@ def same_origin(request: Request) -> bool:
 
 
 class Guard:
-    """ASGI middleware: the password, and without one only loopback names; headers on every answer.
+    """ASGI middleware: password or token, without a password only loopback names; headers on answers.
 
     Basic authentication: no session to steal or to store, and scripts use the same door. Whoever puts
-    the page on a network puts TLS in front of it (docs/api.md).
+    the page on a network puts TLS in front of it (docs/api.md). Programs may bring a bearer token.
     """
 
-    def __init__(self, app: ASGIApp, settings: Web) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, settings: Web, bearers: Bearers) -> None:
+        """Wrap `app`; `bearers` knows the tokens."""
         self._app = app
+        self._bearers = bearers
         self._password = settings.password.get_secret_value()
         self._expected = _digest(f"{settings.username}:{self._password}".encode())
 
@@ -86,6 +91,8 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["path"] in OPEN_PATHS:
             return None
+        if bearer_value(headers) is not None and scope["path"].startswith(TOKEN_PATHS):
+            return await self._token_refusal(scope)
         if not self._password:
             return None if _names_loopback(headers.get("host", "")) else _MISDIRECTED
         if hmac.compare_digest(_digest(_credentials(headers)), self._expected):
@@ -93,6 +100,15 @@ class Guard:
         if "authorization" in headers:
             await asyncio.sleep(_WRONG_PASSWORD_WAIT)
         return _UNAUTHORIZED
+
+    async def _token_refusal(self, scope: Scope) -> Response | None:
+        """Return why a bearer token does not open this, or None; then `state.actor` names it."""
+        wanted = Allowed.READ if scope["method"] in {"GET", "HEAD"} else Allowed.ADMIN
+        found = await self._bearers.judge(scope, wanted)
+        if isinstance(found, Response):
+            return found
+        scope.setdefault("state", {})["actor"] = f"token {found.name}"
+        return None
 
 
 _UNAUTHORIZED: Final = PlainTextResponse(
