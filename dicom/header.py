@@ -7,6 +7,7 @@ lies or a data set made to exhaust memory is refused before anything is allocate
 
 import struct
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -80,7 +81,9 @@ class Identity:
 DEFAULT_LIMITS: Final = HeaderLimits()
 
 
-def read_header(path: Path, limits: HeaderLimits = DEFAULT_LIMITS) -> Dataset:
+def read_header(
+    path: Path, limits: HeaderLimits = DEFAULT_LIMITS, *, only: Collection[int] | None = None
+) -> Dataset:
     """Return every element before the pixels, all decoded, with `file_meta` naming the encoding.
 
     PS3.10 files and bare data sets (no preamble, no file meta group) are read; for a bare one
@@ -90,6 +93,9 @@ def read_header(path: Path, limits: HeaderLimits = DEFAULT_LIMITS) -> Dataset:
     Args:
         path: The file.
         limits: What the header may ask of us.
+        only: Tags of the elements that are wanted, where not all are: most of the time goes into
+            decoding. The others are held to the limits and left out; those that decide what the
+            pixels mean are read in any case.
 
     Raises:
         InvalidDataset: It cannot be opened, is not DICOM, a length does not fit, or an attribute
@@ -98,7 +104,8 @@ def read_header(path: Path, limits: HeaderLimits = DEFAULT_LIMITS) -> Dataset:
     """
     try:
         with path.open("rb") as file:
-            return _read(file, path.stat().st_size, limits)[0]
+            wanted = None if only is None else _DECISIVE.union(only)
+            return _read(file, path.stat().st_size, limits, wanted)[0]
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
 
@@ -212,7 +219,9 @@ class _Source:
             self.size = len(self.bytes)
 
 
-def _read(file: BinaryIO, size: int, limits: HeaderLimits) -> tuple[Dataset, _Source, int]:
+def _read(
+    file: BinaryIO, size: int, limits: HeaderLimits, only: frozenset[int] | None = None
+) -> tuple[Dataset, _Source, int]:
     """Return the header, what it was read from, and where in that it ends."""
     source = _Source(file, size)
     source.grow(_FIRST_WINDOW)
@@ -232,8 +241,9 @@ def _read(file: BinaryIO, size: int, limits: HeaderLimits) -> tuple[Dataset, _So
         explicit=syntax != ImplicitVRLittleEndian,
         order=">" if syntax == ExplicitVRBigEndian else "<",
         groups=_BEFORE_PIXELS,
+        only=only,
     )
-    if not header:
+    if end == at:
         raise InvalidDataset("the data set is empty")
     _decode_values(header)
     header.file_meta = meta
@@ -268,13 +278,21 @@ def _guess_syntax(start: bytes, at: int) -> UID:
 
 
 def _read_elements(
-    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
+    source: _Source,
+    at: int,
+    limits: HeaderLimits,
+    *,
+    explicit: bool,
+    order: str,
+    groups: range,
+    only: frozenset[int] | None = None,
 ) -> tuple[Dataset, int]:
-    """Return the elements of `groups`, values undecoded, and where they end."""
+    """Return the elements of `groups`, or `only` some, values undecoded, and where they all end."""
     end = _walk(source, at, limits, explicit=explicit, order=order, groups=groups)
     stream = BytesIO(source.bytes[at:end])
     try:
-        return read_dataset(stream, not explicit, order == "<"), end
+        tags = None if only is None else list[BaseTag | int](only)
+        return read_dataset(stream, not explicit, order == "<", specific_tags=tags), end
     except PYDICOM_ERRORS:
         # Not chained: the words of the error beneath may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None

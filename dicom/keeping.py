@@ -7,7 +7,9 @@ Nothing is acknowledged before the last step; what fails on the way leaves nothi
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
 
 from dicom.errors import DatasetMismatch, DicomError, OutOfResources
@@ -15,6 +17,21 @@ from dicom.header import check_identity, read_header
 from dicom.spool import Announced, Incoming, Spool
 from dicom.study import Instance
 from dicom.together import Together
+
+# What is asked of a film on its arrival: who it is, whether it may be read (`dicom.triage`), whether it
+# is urgent. Decoding a whole header costs more than all else that is done for a small film.
+ASKED_ON_ARRIVAL: Final = frozenset(
+    keyword_dict[keyword]
+    for keyword in (
+        *("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"),
+        *("Manufacturer", "ImageType", "Modality", "Rows", "PhotometricInterpretation"),
+        *("PatientSpeciesCodeSequence", "PatientSpeciesDescription"),
+        *("AnatomicRegionSequence", "BodyPartExamined", "ViewCodeSequence", "ViewPosition"),
+        *("PatientOrientation", "SeriesDescription", "ProtocolName", "StudyDescription"),
+        *("AcquisitionDeviceProcessingDescription", "RequestedProcedureDescription"),
+        *("RequestedProcedurePriority", "RequestAttributesSequence"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +49,7 @@ class IncomingAssociation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A durable Instance, the elements before its pixels, and on which association it came."""
+    """A durable Instance, those elements of it that are asked for, and on which association it came."""
 
     instance: Instance
     header: Dataset
@@ -65,7 +82,7 @@ class Keeper:
         """
         if incoming.fault:
             raise incoming.fault
-        header = read_header(incoming.path)
+        header = read_header(incoming.path, only=ASKED_ON_ARRIVAL)
         identity = check_identity(header)
         _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
         if study_instance_uid not in {"", identity.study_instance_uid}:

@@ -104,7 +104,7 @@ class Intake:
             association_id=association_id,
             eligible=verdict.eligibility is not Eligibility.EXCLUDED,
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
-            urgent=_is_urgent(header) or (caller is not None and caller.priority == "urgent"),
+            urgent=is_urgent(header) or (caller is not None and caller.priority == "urgent"),
         )
         return film, verdict
 
@@ -162,7 +162,8 @@ class Intake:
         return Wanted(study_instance_uid=study_uid, model=model, version=reading.model_version)
 
 
-def _is_urgent(header: Dataset) -> bool:
+def is_urgent(header: Dataset) -> bool:
+    """Return whether the request says so, on its own or for one of its steps."""
     words = {str(header.get("RequestedProcedurePriority", "")).strip().upper()}
     requests = items(header, "RequestAttributesSequence")
     words |= {str(item.get("RequestedProcedurePriority", "")).strip().upper() for item in requests}
