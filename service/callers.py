@@ -88,7 +88,7 @@ class Callers:
 
 def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading]:
     """Return the name and the table of the model that reads what a caller sends."""
-    name = (caller and caller.model) or settings.reading.model
+    name = (caller and caller.model) or settings.model_name
     return name, settings.readings().get(name, settings.reading)
 
 

@@ -111,9 +111,14 @@ class Settings(BaseSettings):
                 return caller
         return Caller(ae_title=ae_title) if self.receiver.open else None
 
+    @property
+    def model_name(self) -> str:
+        """Name of the model that `[reading]` speaks of: after `for_model` that of a further one."""
+        return self.reading.name if isinstance(self.reading, Model) else self.reading.model
+
     def readings(self) -> dict[str, Reading]:
         """Return each configured model's table by its name, that of `[reading]` first."""
-        return {self.reading.model: self.reading} | {each.name: each for each in self.models}
+        return {self.model_name: self.reading} | {each.name: each for each in self.models}
 
     def for_model(self, name: str) -> Self:
         """Return the settings with `[reading]` as a worker of this model needs it.

@@ -36,6 +36,8 @@ def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
         "worker-delivery": (("worker", "--queues", "delivery"), 2),
         "web": (("web",), 1),
     }
+    for name in (each.name for each in settings.models):
+        commands[f"worker-{name}"] = (("worker", "--queues", "reading", "--model", name), 2)
     if settings.stow.port is not None:
         commands["receive-web"] = (("receive-web",), 3)
     return infrastructure + [

@@ -61,10 +61,24 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
+def reading_queues(settings: Settings) -> dict[str, str]:
+    """Return the queue of each model's jobs, by the model's name; `READING` is that of `[reading]`.
+
+    A reading worker has one model, reads one queue, and reports itself by that queue's name.
+    """
+    return {name: queue_of(settings, name) for name in settings.readings()}
+
+
+def queue_of(settings: Settings, model: str) -> str:
+    """Return the queue of a model's jobs; nobody reads that of a model that is not configured."""
+    return READING if model == settings.reading.model else f"{READING}.{model}"
+
+
 class Queue:
     """The sending end; safe to share among threads."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._app = celery_app(settings)
         options: dict[str, Any] = self._app.conf.broker_transport_options
         self._app.conf.broker_transport_options = options | {
@@ -89,7 +103,8 @@ class Queue:
 
     def _send(self, producer: Producer, job: Job) -> None:
         made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
-        task, queue = (DELIVER, DELIVERY) if made else (READ, READING)
+        waits = queue_of(self._settings, job.model_name)
+        task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
         self._app.send_task(
             task,
             args=[job.id],

@@ -18,14 +18,16 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.config import Settings
+from service.callers import Callers, reading_for
+from service.config import Settings, config_path, load_settings
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
 from service.log import get_logger
 from service.publishing import tell
-from service.queue import DELIVERY, READING, Queue
+from service.queue import DELIVERY, Queue, queue_of
 from service.records import Job
 from service.retention import Retention
+from service.sections import Caller
 from service.store import Store
 
 log = get_logger(__name__)
@@ -45,6 +47,7 @@ class Sweeper:
         settings: Settings,
         publish: Callable[[Job], None],
         in_sight: Callable[[str], Collection[str]] = lambda _: (),
+        callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
         """Take the store, the settings, what sends a job's id, and what tells which ids are sent.
 
@@ -53,7 +56,9 @@ class Sweeper:
             settings: The settings.
             publish: Sends a job's id to the workers; raises BrokerUnavailable.
             in_sight: Returns the ids that lie in a queue unread; raises BrokerUnavailable.
+            callers: What is configured for a calling AE title; as in `settings` when None.
         """
+        self._callers = callers or settings.caller
         self._store = store
         self._settings = settings
         self._publish = publish
@@ -91,11 +96,14 @@ class Sweeper:
             log.warning("clock_was_ahead", made_due=count)
 
     def _complete_quiet(self, now: datetime) -> None:
-        reading = self._settings.reading
-        for study_uid in self._store.quiet_studies(now):
+        quiet = self._store.quiet_studies(now)
+        senders = self._store.senders(quiet)
+        for study_uid in quiet:
+            caller = self._callers(senders.get(study_uid, ""))
+            model, reading = reading_for(self._settings, caller)
             job = self._store.schedule(
                 study_uid,
-                model=reading.model,
+                model=model,
                 version=reading.model_version,
                 actor="sweeper",
                 reason="No further film came within the quiet time.",
@@ -131,8 +139,8 @@ class Sweeper:
         stale = [job for job in readings if job.published_at is not None]
         again = [job for _, job, told in deliveries if told is not None]
         try:
-            unseen = _without(self._in_sight, READING, stale)
-            unseen += _without(self._in_sight, DELIVERY, again)
+            unseen = _without(self._in_sight, self._queue_of, stale)
+            unseen += _without(self._in_sight, lambda _: DELIVERY, again)
         except BrokerUnavailable as error:
             log.warning("broker_unavailable", reason=str(error), waiting=len(readings))
             return
@@ -142,6 +150,9 @@ class Sweeper:
         )
         # Marked first: a worker that hands a job back at once wins over this look.
         self._send_all(untold + unseen)
+
+    def _queue_of(self, job: Job) -> str:
+        return queue_of(self._settings, job.model_name)
 
     def _send_all(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):
@@ -162,12 +173,12 @@ class Sweeper:
             )
 
 
-def _without(in_sight: Callable[[str], Collection[str]], queue: str, jobs: list[Job]) -> list[Job]:
-    """Return those of `jobs` for which no message lies in `queue`."""
-    if not jobs:
-        return []
-    seen = in_sight(queue)
-    return [job for job in jobs if job.id not in seen]
+def _without(
+    in_sight: Callable[[str], Collection[str]], queue: Callable[[Job], str], jobs: list[Job]
+) -> list[Job]:
+    """Return those of `jobs` for which no message lies in their `queue`."""
+    seen = {name: in_sight(name) for name in {queue(job) for job in jobs}}
+    return [job for job in jobs if job.id not in seen[queue(job)]]
 
 
 def serve(settings: Settings) -> None:
@@ -179,11 +190,16 @@ def serve(settings: Settings) -> None:
         ConfigurationError: There is no broker.
     """
     store, queue = Store.open(settings), Queue(settings)
-    sweeper = Sweeper(store, settings, queue.publish, queue.in_sight)
+    callers = Callers(settings, config_path(), load_settings)
+    sweeper = Sweeper(store, settings, queue.publish, queue.in_sight, callers)
+    asked = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
     try:
         with _stop_signal() as stop, Heartbeat(store, ["sweep"]).beating():
             log.info("sweeper_started")
             while not stop.wait(settings.sweep.interval):
+                callers.look(asked=asked.is_set())
+                asked.clear()
                 try:
                     sweeper.tick()
                 except StoreUnavailable as error:

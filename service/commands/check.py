@@ -41,7 +41,7 @@ def check(*, no_model: bool) -> None:
     rows.append(_row("broker", partial(ping, settings)))
     rows.append(_row("spool", partial(_spool, settings)))
     if not no_model:
-        rows.append(_model())
+        rows += [_model(name) for name in settings.readings()]
     for name, destination in destinations(settings).items():
         rows.append(_row(f"destination {name}", partial(_probe, destination)))
     if not settings.destinations:
@@ -87,13 +87,15 @@ def _probe(destination: Destination) -> str:
     return "answers"
 
 
-def _model() -> Row:
-    """Load the model in a process of its own: this one must not need torch."""
+def _model(name: str) -> Row:
+    """Load a model in a process of its own: this one must not need torch."""
     result = subprocess.run(  # noqa: S603 - our own command, no shell
-        wetread_command("load-model"), capture_output=True, text=True, check=False
+        wetread_command("load-model", "--model", name), capture_output=True, text=True, check=False
     )
     lines = (result.stdout if result.returncode == 0 else result.stderr).strip().splitlines()
-    return Row("model", good=result.returncode == 0, detail=lines[-1] if lines else "no answer")
+    return Row(
+        f"model {name}", good=result.returncode == 0, detail=lines[-1] if lines else "no answer"
+    )
 
 
 def _show(rows: list[Row]) -> None:

@@ -20,15 +20,23 @@ from service.store.moves import UNDRAFTED, Change, Moves, changed_rows
 class Jobs(Moves):
     """The life of a job from its claim to its end."""
 
-    def claim_reading(self, job_id: str, owner: str, lease_seconds: float) -> Job | None:
+    def claim_reading(
+        self, job_id: str, owner: str, lease_seconds: float, *, model: str | None = None
+    ) -> Job | None:
         """Return the job, held by `owner` until the lease ends, or None when there is nothing to do.
 
         None is the ordinary answer to a message that came twice, came early, or speaks of a job that
-        somebody else holds, or whose earlier revision is not yet read.
+        somebody else holds, that is another model's, or whose earlier revision is not yet read.
+
+        Args:
+            job_id: The job.
+            owner: Who reads.
+            lease_seconds: Until when it counts as lost.
+            model: What `owner` reads with; any when None.
         """
         with self._writing() as session:
             row = session.get(JobRow, job_id)
-            if row is None:
+            if row is None or model not in (None, row.model_name):
                 return None
             # From here to the commit no film of the study can be taken for read, and left unread.
             self._lock_study(session, row.study_instance_uid)

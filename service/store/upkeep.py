@@ -86,6 +86,14 @@ class Upkeep(Moves):
             )
             return [(number, rows.job(row), told) for number, row, told in found]
 
+    def senders(self, studies: Sequence[str]) -> dict[str, str]:
+        """Return who sent the last film of each of these studies."""
+        chosen = select(StudyRow.study_instance_uid, StudyRow.calling_ae).where(
+            StudyRow.study_instance_uid.in_(studies)
+        )
+        with self._reading() as session:
+            return {row.study_instance_uid: row.calling_ae for row in session.execute(chosen)}
+
     def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
         """Note that messages for these are on their way since `at`."""
         with self._writing() as session:

@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,8 +11,9 @@ from celery.contrib.testing.worker import start_worker
 from service.config import load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
-from service.queue import DELIVER, DELIVERY, READ, READING, Queue, ping
+from service.queue import DELIVER, DELIVERY, READ, READING, Queue, ping, reading_queues
 from service.records import Job
+from service.sections import Model
 from workers.app import worker_app
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -23,7 +25,7 @@ def job(number, *, urgent=False, state=JobState.SCHEDULED):
         id=f"{number:032x}",
         study_instance_uid="1.2.3",
         calling_ae="MODALITY",
-        model_name="tiny",
+        model_name="demo",
         model_version="1",
         revision=1,
         state=state,
@@ -174,3 +176,16 @@ def test_a_redis_that_comes_back_is_used_again(redis_server_class, tmp_path):
 def test_ping_names_the_server(settings):
     """The answer is a word for the table of `wetread check`."""
     assert ping(settings).startswith("Redis ")
+
+
+def test_each_model_has_a_queue_of_its_own(settings):
+    """A job of a further model, or of one that is configured no more, is put before no other model."""
+    both = settings.model_copy(update={"models": (Model(name="second", model="tiny"),)})
+    assert reading_queues(both) == {"demo": "reading", "second": "reading.second"}
+    assert both.for_model("second").model_name == "second"
+    queue = Queue(both)
+    waiting = {"reading": "demo", "reading.second": "second", "reading.gone": "gone"}
+    for number, (where, model) in enumerate(waiting.items()):
+        queue.publish(replace(job(number), model_name=model))
+        assert queue.in_sight(where) == {f"{number:032x}"}
+    queue.close()

@@ -140,6 +140,20 @@ def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
     assert store.events(job.id)[0].actor == "sweeper"
 
 
+def test_a_quiet_study_is_read_by_its_callers_model(store, clock, arrive, post, tmp_path):
+    """As the receiver does it at the release: who sent the last film decides."""
+    settings = load_settings(
+        data_dir=tmp_path / "data",
+        models=[{"name": "second", "model": "tiny", "model_version": "7"}],
+        receiver={"callers": [{"ae_title": "MODALITY", "model": "second"}]},
+    )
+    arrive()
+    clock.move(2.1)
+    Sweeper(store, settings, post).tick()
+    (job,) = store.jobs()
+    assert (job.model_name, job.model_version) == ("second", "7")
+
+
 def test_a_lost_worker_costs_one_lease(sweeper, store, clock, arrive, post):
     """The job goes back, is published at once, and the next worker gets it."""
     arrive()
@@ -195,7 +209,8 @@ def test_a_lost_message_is_sent_again(sweeper, store, clock, arrive, post):
 
 def test_a_message_in_sight_is_not_doubled(store, clock, arrive, redis_server, tmp_path):
     """While the queue is long, waiting jobs are not published over and over; after its loss they are."""
-    configured = load_settings(data_dir=tmp_path, broker={"url": redis_server.url})
+    here = {"data_dir": tmp_path, "broker": {"url": redis_server.url}}
+    configured = load_settings(**here, reading={"model": "tiny"})
     queue = Queue(configured)
     queue._client.flushall()
     sweeper = Sweeper(store, configured, queue.publish, queue.in_sight)

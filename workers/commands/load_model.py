@@ -9,9 +9,11 @@ from workers.reading import Reader
 
 
 @click.command("load-model")
-def load_model() -> None:
-    """Load the model once and say which it is and how long it took."""
+@click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
+def load_model(model: str | None) -> None:
+    """Load a model once and say which it is and how long it took."""
+    settings = load_settings()
     begun = time.monotonic()
-    identity = Reader.from_settings(load_settings()).identity
+    identity = Reader.from_settings(settings.for_model(model or settings.reading.model)).identity
     seconds = time.monotonic() - begun
     click.echo(f"{identity.name} {identity.version} loaded in {seconds:.1f} s. {identity.caveat}")

@@ -25,8 +25,11 @@ def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     callback=_split,
     help="What to work on: reading (needs the model), delivery, or both.",
 )
-def worker(queues: tuple[str, ...]) -> None:
+@click.option("--model", help="Which of [[models]] reads; that of [reading] when left out.")
+def worker(queues: tuple[str, ...], model: str | None) -> None:
     """Run a worker: reads studies, sends results."""
     settings = load_settings()
-    configure_logging(settings.log, process=f"worker-{'-'.join(queues)}")
-    serve(settings, queues)
+    configure_logging(
+        settings.log, process=f"worker-{'-'.join([*queues, model] if model else queues)}"
+    )
+    serve(settings, queues, model)
