@@ -25,12 +25,14 @@ from workers.notice import notice, told_to
 from workers.outbox import wants_sidecar, write_outputs, write_sidecar
 from workers.quarantine import quarantine
 from workers.reading import Drafted, NotAnalysed
-from workers.verdict import backoff, code, may_pass, sentence, where
+from workers.verdict import backoff, code, is_outage, may_pass, sentence, where
 
 log = get_logger(__name__)
 
 _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 60.0
+# It costs a whole reading to find out that the disk is still full.
+_OUTAGE_WAIT: Final = 10.0
 _NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
 
 
@@ -185,7 +187,11 @@ class Drafting:
         quarantine(self._settings.outbox_dir.absolute() / job.id / "quarantine", error)
         words = sentence(error)
         log.error("reading_failed", job_id=job.id, error=code(error), reason=words, at=where(error))
-        if may_pass(error) and job.attempts < self._settings.reading.max_attempts:
+        if is_outage(error):
+            self._store.hand_back(
+                job.id, job.fence, code(error), words, _OUTAGE_WAIT, counted=False
+            )
+        elif may_pass(error) and job.attempts < self._settings.reading.max_attempts:
             delay = backoff(job.attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
             self._store.hand_back(job.id, job.fence, code(error), words, delay)
         else:

@@ -1,12 +1,15 @@
 """What an error means for the work that it ended: try again or not, and in which words."""
 
+import errno
 import re
 import traceback
 from pathlib import Path
+from typing import Final
 
 from dicom.errors import DicomError
-from service.errors import WetreadError
+from service.errors import StoreUnavailable, WetreadError
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -17,6 +20,16 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, DicomError):
         return error.transient
     return isinstance(error, OSError | MemoryError)
+
+
+def is_outage(error: Exception) -> bool:
+    """Return whether nothing could be kept now, of any study: a full disk, a database that is away.
+
+    Such an attempt says nothing of the study, and must not use up its attempts.
+    """
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return isinstance(error, StoreUnavailable)
 
 
 def code(error: Exception) -> str:

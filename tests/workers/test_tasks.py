@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import threading
 import time
@@ -157,6 +158,26 @@ def test_a_message_of_an_unknown_job_does_nothing(bench):
     """An old message after the database was made anew is harmless."""
     bench.task("0" * 32)
     assert bench.reader.asked == []
+
+
+def test_a_full_disk_uses_up_no_attempts(store, small_disk, drafts, clock):
+    """However often it is full, the job waits for room and is then drafted."""
+    bench = Bench(store, small_disk, drafts)
+    job = bench.arrive()
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    for _ in range(bench.settings.reading.max_attempts + 1):
+        bench.task(job.id)
+        clock.move(10.5)
+        waiting = store.job(job.id)
+        assert (waiting.state, waiting.attempts) == (JobState.SCHEDULED, 0)
+    assert "No space left" in waiting.reason
+    assert store.objects(job.id) == []
+    filler.unlink()
+    bench.task(job.id)
+    assert store.job(job.id).state is JobState.DRAFTED
 
 
 def test_what_cannot_be_read_says_why(bench, store):
@@ -339,21 +360,6 @@ def test_a_broker_that_is_away_does_not_lose_the_draft(bench, store, clock):
     assert store.job(job.id).state is JobState.DRAFTED
     (due,) = store.due_deliveries(clock(), clock())
     assert (due[1].id, due[2]) == (job.id, None)
-
-
-def test_a_full_disk_is_tried_again(bench, store, monkeypatch):
-    """When the outbox cannot be written the job goes back; nothing half-written is referenced."""
-
-    def refuse(_folder, _outputs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("workers.drafting.write_outputs", refuse)
-    job = bench.arrive()
-    bench.task(job.id)
-    back = store.job(job.id)
-    assert back.state is JobState.SCHEDULED
-    assert back.first_error == "The file system refused: No space left on device."
-    assert store.objects(job.id) == []
 
 
 def test_without_database_a_message_ends_quietly(tmp_path, free_port):
