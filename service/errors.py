@@ -10,7 +10,8 @@ WetreadError
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a study could not be read
     ├── TransientReadingError   may pass: try again
-    │   └── ReaderStopped           this worker reads no more: it must be replaced
+    │   ├── ReaderStopped           this worker reads no more: it must be replaced
+    │   └── ReadingHangs            it made no step for too long
     ├── PermanentReadingError   will not pass: fail the job
     └── ReadingCancelled        nobody wants the draft any more: write nothing
 """
@@ -68,6 +69,10 @@ class TransientReadingError(ReadingError):
 
 class ReaderStopped(TransientReadingError):
     """What computes in this worker has ended or hangs: another process may read the study."""
+
+
+class ReadingHangs(TransientReadingError):
+    """The reading made no step for too long; nothing in this process can end it."""
 
 
 class PermanentReadingError(ReadingError):

@@ -17,6 +17,8 @@ from typing import IO
 
 from service.config import child_environment
 
+REPLACE_ME = 75  # exit status of a part that cannot go on (EX_TEMPFAIL of sysexits.h)
+
 _PR_SET_PDEATHSIG = 1
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
@@ -170,7 +172,8 @@ class Supervisor:
 def _ending(returncode: int) -> str:
     if returncode < 0:
         return f"signal {signal.Signals(-returncode).name}"
-    return f"exit status {returncode}"
+    meaning = " (it asked to be replaced)" if returncode == REPLACE_ME else ""
+    return f"exit status {returncode}{meaning}"
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

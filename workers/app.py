@@ -11,6 +11,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from importlib import import_module
 from typing import Any, Final
 
@@ -21,12 +22,13 @@ from service.destinations import destinations
 from service.errors import LeaseLost, StoreError
 from service.heartbeat import Heartbeat
 from service.log import get_logger
-from service.queue import READING, Queue, celery_app
+from service.queue import DELIVERY, READING, Queue, celery_app, reading_queues
 from service.records import Job
 from service.store import Store
-from service.supervisor import Death, Part, Supervisor, wetread_command
+from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.delivering import Delivering
 from workers.tasks import register_deliver, register_read
+from workers.urgent import UrgentLane
 
 log = get_logger(__name__)
 
@@ -34,29 +36,35 @@ _LAST_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.2
 
 
-def serve(settings: Settings, queues: Sequence[str]) -> None:
+def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -> None:
     """Work on `queues` ("reading", "delivery") until SIGTERM or SIGINT, then finish what is in hand.
+
+    Reading is done by `model`, one of `settings.readings()`; by that of `[reading]` when None.
 
     For more than one queue a process each is supervised: sending shall not wait for reading, and a
     device has one process.
 
     Raises:
         StoreError: The database does not answer, or is at another revision.
-        ConfigurationError: There is no broker.
+        ConfigurationError: There is no broker, or no such model.
         ReadingError: The model cannot be loaded.
     """
+    name = model or settings.reading.model
+    own = settings.for_model(name)
     if len(queues) == 1:
-        _Worker(settings, queues[0]).run()
+        queue = reading_queues(settings)[name] if queues[0] == READING else queues[0]
+        _Worker(own, queue).run()
     else:
-        _supervise(settings, queues)
+        _supervise(settings, queues, name)
 
 
-def _supervise(settings: Settings, queues: Sequence[str]) -> None:
+def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     parts = [
-        Part(name=queue, command=wetread_command("worker", "--queues", queue)) for queue in queues
+        Part(name=queue, command=wetread_command("worker", "--queues", queue, "--model", model))
+        for queue in queues
     ]
     limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
     supervisor = Supervisor(parts, on_death=_note, stop_seconds=limit)
@@ -78,6 +86,7 @@ class _Worker:
     def __init__(self, settings: Settings, queue: str) -> None:
         self._settings = settings
         self._queue = queue
+        self._reads = queue != DELIVERY
         self._store = Store.open(settings)
         self._stopping = threading.Event()
         self._abandon = threading.Event()
@@ -86,11 +95,11 @@ class _Worker:
         self._app = worker_app(settings)
 
     def run(self) -> None:
-        loading = "loading the model" if self._queue == READING else "starting"
+        loading = "loading the model" if self._reads else "starting"
         publisher = Queue(self._settings)
         try:
-            with Heartbeat(self._store, [self._queue], loading).beating() as heart:
-                self._register(publisher)
+            heartbeat = Heartbeat(self._store, [self._queue], loading)
+            with heartbeat.beating() as heart, self._registered(publisher):
                 heart.says("ready")
                 log.info("worker_ready", queue=self._queue)
                 self._consume()
@@ -99,8 +108,9 @@ class _Worker:
             self._store.close()
             log.info("worker_stopped", queue=self._queue)
 
-    def _register(self, publisher: Queue) -> None:
-        if self._queue != READING:
+    def _registered(self, publisher: Queue) -> AbstractContextManager[Any]:
+        """Register the task; return what must be kept while it is worked on."""
+        if not self._reads:
             register_deliver(
                 self._app,
                 Delivering(
@@ -111,24 +121,47 @@ class _Worker:
                     self._stopping,
                 ),
             )
-            return
+            return nullcontext()
         # Imported here: these load torch, which a process that only delivers does without.
         drafting = import_module("workers.drafting")
         reader = import_module("workers.reading").Reader.from_settings(self._settings)
         work = drafting.Drafting(
-            self._store, self._settings, reader, publisher.publish, self._owner, self._abandon
+            self._store,
+            self._settings,
+            reader,
+            publisher.publish,
+            self._owner,
+            self._abandon,
+            self._replace,
         )
-        register_read(self._app, work)
+        read = register_read(self._app, work)
+
+        def busy() -> bool:
+            return work.in_hand >= self._threads and not self._stopping.is_set()
+
+        kept = ExitStack()
+        kept.enter_context(work.watched())
+        lane = UrgentLane(self._store, self._settings.model_name, busy, read)
+        kept.enter_context(lane.open())
+        return kept
+
+    @property
+    def _threads(self) -> int:
+        """How many jobs are in work at once, urgent ones that come later not counted."""
+        if not self._reads:
+            return self._settings.delivery.concurrency
+        # While some are in the model, others are decoded or written.
+        rows = self._settings.reading.concurrency
+        return rows + (rows + 1) // 2
 
     def _consume(self) -> None:
         # Celery warns root of pickled messages; only JSON is accepted here.
         warnings.filterwarnings("ignore", message=".*superuser privileges")
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
-        reading, delivery = self._settings.reading, self._settings.delivery
         self._app.Worker(
             pool="threads",
-            concurrency=reading.concurrency if self._queue == READING else delivery.concurrency,
+            concurrency=self._threads,
             queues=[self._queue],
             hostname=self._owner,
             without_gossip=True,
@@ -150,6 +183,14 @@ class _Worker:
         self._release()
         # A thread that hangs in a driver or a socket would keep the process for ever.
         os._exit(0)
+
+    def _replace(self) -> None:
+        """End this process now, for its supervisor to start another; what it holds goes back."""
+        log.error("worker_must_be_replaced", queue=self._queue)
+        # A database that does not answer must not keep it.
+        threading.Timer(_LAST_SECONDS, os._exit, [REPLACE_ME]).start()
+        self._release()
+        os._exit(REPLACE_ME)
 
     def _release(self) -> None:
         """Give back in the database what this process still holds."""

@@ -1,17 +1,22 @@
 """One job from its claim to DRAFTED: claim, read, write the objects, say so, tell the deliverers."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
 from dicom.report import Predecessor
+from dicom.select import Rules
 from dicom.study import Study
+from service.callers import destinations_for
 from service.config import Settings
 from service.errors import (
     LeaseLost,
+    ReaderStopped,
     ReadingCancelled,
+    ReadingHangs,
     StoreError,
     StoreUnavailable,
     TransientReadingError,
@@ -19,13 +24,17 @@ from service.errors import (
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Job
+from service.sections import Caller
 from service.store import Store
+from workers.acceptance import rules_for
 from workers.lease import Lease, insist
 from workers.notice import notice, told_to
 from workers.outbox import wants_sidecar, write_outputs, write_sidecar
 from workers.quarantine import quarantine
-from workers.reading import Drafted, NotAnalysed
+from workers.reading import Drafted, NotAnalysed, Unchanged
+from workers.turns import Turns
 from workers.verdict import backoff, code, is_outage, may_pass, sentence, where
+from workers.watch import Watch
 
 log = get_logger(__name__)
 
@@ -33,7 +42,6 @@ _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 60.0
 # It costs a whole reading to find out that the disk is still full.
 _OUTAGE_WAIT: Final = 10.0
-_NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
 
 
 class StudyReader(Protocol):
@@ -46,6 +54,9 @@ class StudyReader(Protocol):
         revision: int,
         predecessor: Predecessor | None,
         produced_at: datetime,
+        already_read: str,
+        urgent: bool,
+        rules: Rules,
         cancelled: Callable[[], bool],
     ) -> Drafted | NotAnalysed:
         """Return the draft of a study, or why there is none."""
@@ -62,6 +73,8 @@ class Drafting:
         publish: Callable[[Job], None],
         owner: str,
         abandon: threading.Event,
+        replace: Callable[[], None],
+        callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
         """Take what it works with.
 
@@ -72,19 +85,39 @@ class Drafting:
             publish: Sends the id of a drafted job to the deliverers.
             owner: This worker's name on the leases.
             abandon: Set when the process must end now: what is held goes back.
+            replace: Ends the process, for another to take its place; what is held goes back.
+            callers: What is configured for a calling AE title; as in `settings` when None.
         """
+        self._callers = callers or settings.caller
         self._store = store
         self._settings = settings
         self._reader = reader
         self._publish = publish
         self._owner = owner
         self._abandon = abandon
+        self._replace = replace
+        self._turns = Turns()
+        self._watch = Watch(store, owner, settings.reading.hang_seconds, self._hang)
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs are in work."""
+        return self._watch.followed
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notice for the length of the block what is canceled, and what hangs."""
+        with self._watch.kept():
+            yield
 
     def claim(self, job_id: str) -> Job | None:
         """Return the job, ours now, or None when there is nothing to do, or no database to ask."""
         try:
             return self._store.claim_reading(
-                job_id, self._owner, self._settings.reading.lease_seconds
+                job_id,
+                self._owner,
+                self._settings.reading.lease_seconds,
+                model=self._settings.model_name,
             )
         except StoreUnavailable as error:
             log.warning("not_claimed", job_id=job_id, reason=str(error))
@@ -101,19 +134,34 @@ class Drafting:
         def extend() -> None:
             self._store.extend(job.id, job.fence, seconds)
 
-        with Lease(extend, seconds).kept() as lease:
+        with Lease(extend, seconds).kept() as lease, self._watch.over(job, lease):
             previous = self._store.previous_draft(job.id)
             study = self._store.study(job.study_instance_uid, through=job.read_through)
             _open_each(study)
-            result = self._reader.read(
+            result = self._read(job, study, previous, lease)
+            ended = insist(lambda: self._keep(job, study, previous, result, lease), lease)
+        log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
+
+    def _read(
+        self, job: Job, study: Study, previous: Job | None, lease: Lease
+    ) -> Drafted | NotAnalysed:
+        def cancelled() -> bool:
+            lease.moved()
+            return lease.lost or self._abandon.is_set()
+
+        # What ends or hangs a worker takes others with it: of their last try that must not be said.
+        alone = 1 < job.attempts == self._settings.reading.max_attempts
+        with self._turns.taken(alone=alone, given_up=cancelled):
+            return self._reader.read(
                 study,
                 revision=job.revision,
                 predecessor=self._store.predecessor(previous) if previous else None,
                 produced_at=job.produced_at or job.created_at,
-                cancelled=lambda: lease.lost or self._abandon.is_set(),
+                already_read=_standing(job, previous),
+                urgent=job.urgent,
+                rules=rules_for(self._settings, self._callers(job.calling_ae)),
+                cancelled=cancelled,
             )
-            ended = insist(lambda: self._keep(job, study, previous, result, lease), lease)
-        log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
 
     def _keep(
         self,
@@ -123,17 +171,17 @@ class Drafting:
         result: Drafted | NotAnalysed,
         lease: Lease,
     ) -> Job:
+        if isinstance(result, Unchanged):
+            return self._store.needless(job.id, job.fence, result.code, result.sentence)
         if isinstance(result, NotAnalysed):
             return self._keep_unread(job, study, previous, result)
-        if previous is not None and _says_the_same(job, previous, result):
-            return self._store.needless(job.id, job.fence, "NO_CHANGE", _NO_CHANGE)
         folder = self._folder(job)
         objects = write_outputs(folder, result.outputs)
         if wants_sidecar(self._settings):
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
             raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
-        names = [destination.name for destination in self._settings.destinations]
+        names = destinations_for(self._settings, self._callers(job.calling_ae))
         drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
         self._tell(drafted, names)
         return drafted
@@ -142,6 +190,8 @@ class Drafting:
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
         names = told_to(self._settings, result, previous)
+        wanted = destinations_for(self._settings, self._callers(job.calling_ae))
+        names = [name for name in names if name in wanted]
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
@@ -178,6 +228,22 @@ class Drafting:
             self._end(job, error)
         except StoreError as fault:
             log.warning("not_given_back", job_id=job.id, reason=str(fault))
+        if isinstance(error, ReaderStopped):
+            self._replace()
+
+    def _hang(self, jobs: Sequence[Job]) -> None:
+        """Give back the jobs whose readings hang, with an incident, and have the process replaced."""
+        seconds = self._settings.reading.hang_seconds
+        words = f"The reading made no step for {seconds:g} s; its worker was replaced."
+        for job in jobs:
+            self.give_back(job, ReadingHangs(words))
+            try:
+                self._store.record_incident(
+                    actor=self._owner, kind="reading_hangs", subject=job.id, detail=words
+                )
+            except StoreError as fault:
+                log.warning("incident_not_recorded", job_id=job.id, reason=str(fault))
+        self._replace()
 
     def _end(self, job: Job, error: Exception) -> None:
         if self._abandon.is_set():
@@ -217,11 +283,9 @@ def _open_each(study: Study) -> None:
             ) from error
 
 
-def _says_the_same(job: Job, previous: Job, result: Drafted) -> bool:
-    """Whether a later film led to `job`, and yet it read the film that `previous` read."""
-    return (
-        not job.forced
-        and previous.draft is not None
-        and previous.model_version == job.model_version
-        and previous.draft.source.sop_instance_uid == result.draft.source.sop_instance_uid
-    )
+def _standing(job: Job, previous: Job | None) -> str:
+    """Return the film of the earlier draft, which stands if `job` would read the same film, or ""."""
+    if job.forced or previous is None or previous.draft is None:
+        return ""
+    same_model = previous.model_version == job.model_version
+    return previous.draft.source.sop_instance_uid if same_model else ""

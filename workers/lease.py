@@ -28,6 +28,20 @@ class Lease:
         self._lost = threading.Event()
         self._done = threading.Event()
         self._good_until = time.monotonic() + seconds
+        self._moved = time.monotonic()
+
+    def moved(self) -> None:
+        """Note that the work goes on."""
+        self._moved = time.monotonic()
+
+    @property
+    def stalled(self) -> float:
+        """Seconds since the work was last known to go on."""
+        return time.monotonic() - self._moved
+
+    def lose(self) -> None:
+        """Let the work hear that the claim is gone."""
+        self._lost.set()
 
     @property
     def lost(self) -> bool:
@@ -72,4 +86,5 @@ def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
             if not error.retry or lease.lost:
                 raise
             log.warning("store_unavailable", reason=str(error))
+        lease.moved()  # it is the database that does not go on
         time.sleep(pause)

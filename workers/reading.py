@@ -1,16 +1,15 @@
 """A study becomes a draft and its objects: choose the film, ask the model, code the text, build.
 
-Knows no Celery and no database. Films are decoded and objects built by the calling thread, while the
-engine's thread gives each of its callers' answers a token a step.
+Knows no Celery and no database. Films are decoded in processes of their own and objects built by the
+calling thread, while the engine's thread gives each of its callers' answers a token a step.
 """
 
-import contextlib
 import dataclasses
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
@@ -18,27 +17,31 @@ import torch
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom.errors import DicomError
+from dicom.decoding import Decoders
+from dicom.errors import DecoderDied
 from dicom.outputs import Equipment, Output, build
 from dicom.phantom import is_phantom
 from dicom.pixels import PixelLimits
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor, SourceImage
-from dicom.select import Rules, Selection, choose
+from dicom.select import Look, Looked, Rules, Selection, choose, look
 from dicom.study import Instance, Study
 from service.config import Settings
-from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
-from workers.content import content, shown_prompt
+from service.errors import PermanentReadingError
+from workers.content import Content, content, shown_prompt
 from workers.equipment import output_options, this_equipment
+from workers.faults import reading_errors
 from workers.indication import indication
 from workers.model.engine import Engine
-from workers.model.errors import Cancelled, EngineStopped, ModelError
+from workers.model.errors import Cancelled
 from workers.model.prompts import Task
-from workers.model.vlm import Answer, Decoding, VisionLanguageModel, never
+from workers.model.vlm import Decoding, never
 from workers.opening import decoding, opened
 from workers.scores import QUESTIONS
+from workers.stopwatch import Stopwatch
 
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
+_NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +67,33 @@ class NotAnalysed:
     not_read: tuple[NotRead, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged(NotAnalysed):
+    """The film that would be read was read before: the model was not asked, the draft stands."""
+
+
 class Reader:
     """A loaded model and what a site wants read; safe for several threads."""
 
     def __init__(
-        self, model: VisionLanguageModel, settings: Settings, equipment: Equipment
+        self,
+        model: Engine,
+        settings: Settings,
+        equipment: Equipment,
+        look: Look = look,
     ) -> None:
+        """Take what reads.
+
+        Args:
+            model: What answers.
+            settings: What the site wants.
+            equipment: This installation.
+            look: How a film is looked at: here, or in a process of its own.
+        """
         self._model = model
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
         self._equipment = equipment
+        self._look = look
         self._options = output_options(settings)
         self._version = settings.reading.model_version
         self._questions = QUESTIONS if _asks(settings, model) else ()
@@ -92,13 +113,22 @@ class Reader:
             TransientReadingError: Memory or the file system refused.
         """
         reading = settings.reading
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
-        with _reading_errors():
+        cores = len(os.sched_getaffinity(0))
+        torch.set_num_threads(cores)
+        with reading_errors():
+            # First: they get ready while the model is loaded.
+            decoders = Decoders(
+                at_once=min(cores, reading.concurrency),
+                seconds=reading.decode_seconds,
+                max_pixels=reading.max_pixels,
+            )
             loaded = opened(settings)
-            model = Engine(loaded, rows=reading.concurrency)
+            # The worker replaces itself sooner; this is for who has no worker around the engine.
+            patience = 2 * reading.hang_seconds
+            model = Engine(loaded, rows=reading.concurrency, patience=patience)
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
-            return cls(model, settings, this_equipment(settings))
+            return cls(model, settings, this_equipment(settings), decoders.look)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -130,6 +160,8 @@ class Reader:
         revision: int,
         predecessor: Predecessor | None,
         produced_at: datetime,
+        already_read: str = "",
+        urgent: bool = False,
         cancelled: Callable[[], bool] = never,
     ) -> Drafted | NotAnalysed:
         """Return the draft of a study and its objects, or why there is none.
@@ -139,16 +171,20 @@ class Reader:
             revision: Of the draft, from 1.
             predecessor: The draft report that this one supersedes.
             produced_at: The draft's time; the same arguments give the same objects.
-            cancelled: Asked before every token.
+            already_read: SOP Instance UID of the film of an earlier draft that stands if this film would
+                be read again, or "".
+            urgent: It is the next that the model reads.
+            cancelled: Asked between the parts of the work, and at every step of the model; being asked
+                is a sign that the work goes on.
 
         Raises:
             TransientReadingError: Memory, device or file system refused; later it may not.
             PermanentReadingError: The film or the model's answer cannot become a draft.
             ReadingCancelled: `cancelled` returned True.
         """
-        with _reading_errors():
-            clock = _Clock()
-            selection = choose(study, self._rules, self._limits)
+        with reading_errors():
+            clock = Stopwatch()
+            selection = self._selected(study, cancelled)
             film = _chosen_film(selection)
             if film is None:
                 return NotAnalysed(
@@ -156,65 +192,86 @@ class Reader:
                     sentence=selection.sentence,
                     not_read=selection.not_read,
                 )
+            if film.instance.sop_instance_uid == already_read:
+                return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
             clock.mark("decode")
-            reason = indication(film.header) if self._model.checkpoint.takes_indication else ""
-            answer = self._ask(film, reason, clock, cancelled)
-            said = content(
-                answer,
-                child=film.child,
-                reason=reason,
-                meaningless=self._model.checkpoint.meaningless,
-            )
-            identity = self.identity_for(selection.header)
+            _go_on(cancelled)
+            said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
             draft = DraftReport(
                 study_instance_uid=study.study_instance_uid,
                 source=_source(film),
                 revision=revision,
                 produced_at=produced_at,
-                findings_text=said.findings_text,
-                impression_text=said.impression_text,
-                findings=said.findings,
-                notes=(*film.notes, *said.notes),
-                model=dataclasses.replace(identity, prompt=shown_prompt(answer, reason)),
+                findings_text=said.content.findings_text,
+                impression_text=said.content.impression_text,
+                findings=said.content.findings,
+                notes=(*film.notes, *said.content.notes),
+                model=dataclasses.replace(self.identity_for(film.header), prompt=said.prompt),
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )
+            _go_on(cancelled)
             outputs = build(draft, film.header, film.pixels, self._equipment, self._options)
             clock.mark("outputs")
             return Drafted(
                 draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
             )
 
-    def _ask(
-        self, film: "_Film", reason: str, clock: "_Clock", cancelled: Callable[[], bool]
-    ) -> Answer:
-        task = Task.PAEDIATRIC_REPORT if film.child else Task.REPORT
+    def _selected(self, study: Study, cancelled: Callable[[], bool]) -> Selection:
+        """Return which film is read.
+
+        Raises:
+            PermanentReadingError: None is, and of one nobody knows what it shows: a person must look.
+        """
+        deaths: list[DecoderDied] = []
+
+        def look(path: Path, limits: PixelLimits) -> Looked:
+            _go_on(cancelled)
+            try:
+                return self._look(path, limits)
+            except DecoderDied as error:
+                deaths.append(error)
+                raise
+
+        selection = choose(study, self._rules, self._limits, look)
+        if selection.instance is None and deaths:
+            raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
+        return selection
+
+    def _said(
+        self, film: "_Film", clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
+    ) -> "_Said":
+        """Return what the model says of a film; what it does not know it is not asked for as a code."""
+        checkpoint = self._model.checkpoint
+        reason = indication(film.header) if checkpoint.takes_indication else ""
+        # A model that knows only phantoms says nothing of a patient.
+        synthetic_only = bool(checkpoint.synthetic_caveat)
+        meaningless = checkpoint.meaningless or (synthetic_only and not is_phantom(film.header))
         answer = self._model.answer(
             film.pixels,
-            task,
+            Task.PAEDIATRIC_REPORT if film.child else Task.REPORT,
             indication=reason,
-            questions=self._questions,
+            questions=() if meaningless else self._questions,
             decoding=self._decoding,
+            urgent=urgent,
             cancelled=cancelled,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
-        return answer
+        said = content(answer, child=film.child, reason=reason, meaningless=meaningless)
+        return _Said(said, shown_prompt(answer, reason))
 
 
-class _Clock:
-    """Milliseconds between marks."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a model said of a film, and how it was asked."""
 
-    def __init__(self) -> None:
-        self.spent_ms: dict[str, float] = {}
-        self._last = time.perf_counter()
+    content: Content
+    prompt: str
 
-    def mark(self, name: str, *, waited_ms: float | None = None) -> None:
-        """Book the time since the last mark under `name`, what was waited of it under "wait"."""
-        now = time.perf_counter()
-        if waited_ms is not None:
-            self.spent_ms["wait"] = round(waited_ms, 1)
-        self.spent_ms[name] = round((now - self._last) * 1000 - (waited_ms or 0.0), 1)
-        self._last = now
+
+def _go_on(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled("the draft is no longer wanted")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,7 +297,7 @@ def _chosen_film(selection: Selection) -> _Film | None:
     )
 
 
-def _asks(settings: Settings, model: VisionLanguageModel) -> bool:
+def _asks(settings: Settings, model: Engine) -> bool:
     wanted = settings.reading.scores
     measured = model.checkpoint.scores_measured and wanted == "auto"
     return (measured or wanted == "on") and not model.checkpoint.meaningless
@@ -255,34 +312,3 @@ def _source(film: _Film) -> SourceImage:
         rows=rows,
         columns=columns,
     )
-
-
-@contextlib.contextmanager
-def _reading_errors() -> Iterator[None]:
-    # The lower layers' errors, each with its verdict on trying again.
-    try:
-        yield
-    except Cancelled as error:
-        raise ReadingCancelled(str(error)) from None
-    except DicomError as error:
-        kind = TransientReadingError if error.transient else PermanentReadingError
-        raise kind(str(error)) from error
-    except EngineStopped as error:
-        raise TransientReadingError(str(error)) from None
-    except ModelError as error:
-        raise PermanentReadingError(str(error)) from error
-    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:
-        raise TransientReadingError(
-            f"the device or its memory refused: {_first_line(error)}"
-        ) from error
-    except OSError as error:
-        raise TransientReadingError(f"the file system refused: {error.strerror}") from error
-    except RuntimeError as error:
-        # PyTorch tells of an allocation that the CPU refused by its words alone.
-        short = "can't allocate memory" in str(error)
-        kind = TransientReadingError if short else PermanentReadingError
-        raise kind(f"the model failed: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,69 @@
+"""An urgent job does not wait until a routine one has ended: it has a lane of its own.
+
+A thread of the worker that is free takes the urgent message first. When none is free nobody looks at the
+queue, so this looks at the database, which is what decides: it claims the job there, and the message
+that comes later finds nothing to do.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from service.errors import StoreError
+from service.log import get_logger
+from service.store import Store
+
+log = get_logger(__name__)
+
+_LOOK_SECONDS: Final = 0.25
+_AT_MOST: Final = 64
+
+
+class UrgentLane:
+    """One more thread that reads, for urgent jobs only."""
+
+    def __init__(
+        self, store: Store, model: str, busy: Callable[[], bool], read: Callable[[str], None]
+    ) -> None:
+        """Take the store, the model whose jobs it may take, and how they are read.
+
+        Args:
+            store: The store.
+            model: The name on the jobs.
+            busy: Returns whether no other thread could take a job now.
+            read: The task, which claims a job by its id and reads it.
+        """
+        self._store = store
+        self._model = model
+        self._busy = busy
+        self._read = read
+        self._stop = threading.Event()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Take urgent jobs for the length of the block, and finish what was begun."""
+        thread = threading.Thread(target=self._run, name="urgent", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_SECONDS):
+            job_id = self._waiting() if self._busy() else None
+            if job_id is not None:
+                self._read(job_id)
+
+    def _waiting(self) -> str | None:
+        """Return the urgent job that waits longest, if one does."""
+        now = self._store.now()
+        try:
+            due = self._store.due_readings(now, now, limit=_AT_MOST)
+        except StoreError as error:
+            log.debug("not_looked", reason=str(error))
+            return None
+        ours = (job.id for job in due if job.urgent and job.model_name == self._model)
+        return next(ours, None)
