@@ -51,6 +51,11 @@ class Callers:
         """Return what is configured for a calling AE title, or None when it may not send."""
         return self._settings.caller(ae_title)
 
+    def now(self, ae_title: str) -> Caller | None:
+        """Return the same, after a look at the file: for who asks now and then."""
+        self.look()
+        return self(ae_title)
+
     @property
     def settings(self) -> Settings:
         """The settings of the start, with the callers that are in force now."""

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from celery import Celery, signals
 
-from service.config import Settings
+from service.callers import Callers
+from service.config import Settings, config_path, load_settings
 from service.destinations import destinations
 from service.errors import LeaseLost, StoreError
 from service.heartbeat import Heartbeat
@@ -133,6 +134,7 @@ class _Worker:
             self._owner,
             self._abandon,
             self._replace,
+            Callers(self._settings, config_path(), load_settings).now,
         )
         read = register_read(self._app, work)
 

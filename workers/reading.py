@@ -162,6 +162,7 @@ class Reader:
         produced_at: datetime,
         already_read: str = "",
         urgent: bool = False,
+        rules: Rules | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> Drafted | NotAnalysed:
         """Return the draft of a study and its objects, or why there is none.
@@ -174,6 +175,7 @@ class Reader:
             already_read: SOP Instance UID of the film of an earlier draft that stands if this film would
                 be read again, or "".
             urgent: It is the next that the model reads.
+            rules: Which films may be read; those of the settings when None.
             cancelled: Asked between the parts of the work, and at every step of the model; being asked
                 is a sign that the work goes on.
 
@@ -184,7 +186,7 @@ class Reader:
         """
         with reading_errors():
             clock = Stopwatch()
-            selection = self._selected(study, cancelled)
+            selection = self._selected(study, rules or self._rules, cancelled)
             film = _chosen_film(selection)
             if film is None:
                 return NotAnalysed(
@@ -217,7 +219,7 @@ class Reader:
                 draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
             )
 
-    def _selected(self, study: Study, cancelled: Callable[[], bool]) -> Selection:
+    def _selected(self, study: Study, rules: Rules, cancelled: Callable[[], bool]) -> Selection:
         """Return which film is read.
 
         Raises:
@@ -233,7 +235,7 @@ class Reader:
                 deaths.append(error)
                 raise
 
-        selection = choose(study, self._rules, self._limits, look)
+        selection = choose(study, rules, self._limits, look)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
         return selection
