@@ -1,34 +1,39 @@
 """The STOW-RS door, asked by real clients over real sockets; its spool and database are real ones."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import shutil
+import socket
+import sqlite3
+import ssl
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from xml.etree import ElementTree
 
 import httpx
+import numpy as np
 import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from dicom.spool import content_digest
 from service import schema
 from service.callers import Callers
 from service.config import Settings, load_settings
 from service.queue import Queue
 from service.store import Store
 from service.tokens import Scope, mint
-from service.web import upload
+from service.web import patience, upload
 from service.web.server import address_of, bind
 from service.web.stow_server import StowServer, make_app, make_door
 
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=frontier'
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 FAILED, REFERENCED, OTHER = "00081198", "00081199", "0008119A"
 
 
@@ -44,6 +49,7 @@ class OpenDoor:
 
     @property
     def studies(self) -> str:
+        """The address to which films are posted."""
         return f"{self.url}dicom-web/studies"
 
     def post(self, content, *, path="", **headers) -> httpx.Response:
@@ -76,8 +82,16 @@ def add_token(store, name="router", scope=Scope.STOW, ae_title="MODALITY", expir
     return value
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory) -> Path:
+    """An SQLite file at the current revision, to be copied."""
+    file = tmp_path_factory.mktemp("empty") / "wetread.db"
+    schema.upgrade(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def make_door_at(tmp_path):
+def make_door_at(tmp_path, empty_database):
     """A function that opens a door on a free port, with settings of one's own."""
     stops = []
 
@@ -90,7 +104,7 @@ def make_door_at(tmp_path):
         }
         settings = Settings(**{**given, **overrides})
         settings.spool_dir.mkdir(parents=True)
-        schema.upgrade(settings.database_url)
+        shutil.copy(empty_database, settings.data_dir)
         store, queue = Store.open(settings), Queue(settings)
         callers = Callers(settings, None, load_settings)
         door = make_door(settings, store, queue, callers)
@@ -124,12 +138,6 @@ def door(make_door_at) -> OpenDoor:
 
 def film(number: int, *, study: int = 1, side: int = 64) -> bytes:
     """Return a small DX film as a PS3.10 file."""
-    from io import BytesIO  # noqa: PLC0415
-
-    import numpy as np  # noqa: PLC0415
-    from pydicom.dataset import FileMetaDataset  # noqa: PLC0415
-    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian  # noqa: PLC0415
-
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -182,3 +190,390 @@ def test_a_film_is_stored_byte_for_byte_and_its_study_becomes_a_job(door, eventu
     assert door.leftovers() == []
     eventually(lambda: door.store.jobs(study="2.25.77.1"), seconds=20, what="the job")
     assert door.store.jobs(study="2.25.77.1")[0].calling_ae == "MODALITY"
+
+
+def test_curl_stores_in_pieces_of_unknown_number(door, tmp_path):
+    """A chunked body, announced by Expect: 100-continue, through curl."""
+    curl = shutil.which("curl") or pytest.skip("curl is not installed")
+    (tmp_path / "body").write_bytes(body(film(1, side=1500), film(2)))
+    heads = [f"Authorization: Bearer {door.token}", f"Content-Type: {MULTIPART}"]
+    heads += ["Transfer-Encoding: chunked", "Expect: 100-continue"]
+    given = [word for head in heads for word in ("-H", head)]
+    command = [
+        curl,
+        "-sS",
+        "-w",
+        "%{http_code}",
+        *given,
+        "-T",
+        str(tmp_path / "body"),
+        "-X",
+        "POST",
+    ]
+    done = subprocess.run([*command, door.studies], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("200"), done
+    assert len(door.films()) == 2
+
+
+def test_dicomweb_client_stores_and_understands_the_answer(door):
+    """The client that imaging scientists use; the study stands in the address, too."""
+    client = DICOMwebClient(
+        f"{door.url}dicom-web", headers={"Authorization": f"Bearer {door.token}"}
+    )
+    films = [dcmread(BytesIO(film(number))) for number in (1, 2)]
+    answer = client.store_instances(films, study_instance_uid="2.25.77.1")
+    stored = [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence]
+    assert stored == ["2.25.77.1.1", "2.25.77.1.2"]
+
+
+def test_real_films_keep_their_bytes_and_their_transfer_syntax(make_door_at, shared_data):
+    """All films of the collection in one request; only the one without a file meta group fails."""
+    callers = [{"ae_title": "MODALITY"}]
+    receiver = {"min_free_bytes": 0, "callers": callers, "storage_classes": [SECONDARY_CAPTURE]}
+    door = make_door_at(receiver=receiver)
+    files = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
+    contents = [file.read_bytes() for file in files]
+    response = door.post(body(*contents))
+    assert response.status_code == 202
+    refused = [file.name for file in files if "headless" in file.name]
+    assert reasons(response) == [0xC000] * len(refused)
+    kept = {hashlib.sha256(data_set_of(each.read_bytes())).hexdigest() for each in door.films()}
+    sent = {
+        hashlib.sha256(data_set_of(content)).hexdigest()
+        for file, content in zip(files, contents, strict=True)
+        if file.name not in refused
+    }
+    assert kept == sent
+    syntaxes = {
+        dcmread(each, specific_tags=[]).file_meta.TransferSyntaxUID for each in door.films()
+    }
+    assert len(syntaxes) > 8
+
+
+def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(door, shared_data):
+    """Malformed, hostile and foreign files: a reason of the Standard each, never a fault of ours."""
+    files = [each for each in sorted((shared_data / "edge-cases").rglob("*")) if each.is_file()]
+    response = door.post(body(*(file.read_bytes() for file in files)))
+    assert response.status_code == 202
+    found = reasons(response)
+    stored = response.json()[REFERENCED]["Value"]
+    assert len(found) + len(stored) == len(files) > 100
+    assert set(found) <= {0xA900, 0xC000, 0xC122, 0x0122}
+    assert door.leftovers() == []
+    assert door.post(body(film(1))).status_code == 200
+
+
+def test_the_same_film_again_changes_nothing(door):
+    """A router that sends twice hears 200 twice; one file, one row."""
+    assert [door.post(body(film(1), film(1))).status_code for _ in range(2)] == [200, 200]
+    assert len(door.films()) == len(door.store.instances("2.25.77.1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [(None, 401), ("Basic YTpi", 401), ("Bearer nonsense", 401), ("read", 403), ("stranger", 403)],
+)
+def test_without_the_right_token_nothing_is_read(door, authorization, status):
+    """No token, another scheme, a wrong one, one that may only read, one of an unknown caller."""
+    if authorization == "read":
+        authorization = f"Bearer {add_token(door.store, 'monitor', Scope.READ)}"
+    elif authorization == "stranger":
+        authorization = f"Bearer {add_token(door.store, 'other', ae_title='STRANGER')}"
+    response = door.post(body(film(1)), Authorization=authorization)
+    assert response.status_code == status
+    assert ("WWW-Authenticate" in response.headers) == (
+        authorization is None or "wetread_" not in authorization or "scope" in response.text
+    )
+    assert door.films() == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (None, 415),
+        ("application/dicom", 415),
+        ("multipart/form-data; boundary=frontier", 415),
+        ("multipart/related; boundary=frontier", 415),
+        ('multipart/related; type="application/dicom+json"; boundary=frontier', 415),
+        ('multipart/related; type="application/dicom"', 400),
+        (f'multipart/related; type="application/dicom"; boundary={"x" * 71}', 400),
+        (f'multipart/related; type="application/dicom"; boundary="{"x" * 50_000}"', 400),
+    ],
+)
+def test_a_body_of_another_kind_is_refused_before_it_is_read(door, content_type, status):
+    """415 for what is no multipart of PS3.10 files, 400 where its boundary is none."""
+    assert door.post(body(film(1)), Content_Type=content_type).status_code == status
+    assert door.films() == []
+
+
+def test_odd_requests_are_refused(door):
+    """A megabyte of boundary, a compressed body, a study that is none, another method."""
+    long = f'multipart/related; type="application/dicom"; boundary="{"x" * 2**20}"'
+    with contextlib.suppress(httpx.ReadError, httpx.WriteError):  # or closed while it still sends
+        assert door.post(b"", Content_Type=long).status_code == 400
+    assert door.post(body(film(1)), Content_Encoding="gzip").status_code == 415
+    assert door.post(body(film(1)), path="/..%2f1").status_code in {400, 404}
+    assert door.post(body(film(1)), path="/1.02.3").status_code == 400
+    assert httpx.get(door.studies).status_code == 405
+    assert door.films() == []
+
+
+GOOD = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + film(1) + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "kept"),
+    [
+        (b"", 400, 0),
+        (b"--frontier--\r\n", 400, 0),
+        (GOOD, 400, 0),
+        (GOOD + b"--frontier\r\n\r\n" + film(2)[:4000], 400, 1),
+        (GOOD + b"--frontier\r\nX: " + b"x" * 100_000, 400, 1),
+        (GOOD + b"--frontier\r\n" + b"X: y\r\n" * 1000 + b"\r\n", 400, 1),
+        (
+            b"--frontier\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b--\r\n--frontier--",
+            409,
+            0,
+        ),
+        (b"--frontier\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--frontier--", 409, 0),
+        (body(b""), 409, 0),
+        (body(film(1)[:200]), 409, 0),
+        (body(film(1)[:128] + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff" + b"1" * 70_000), 409, 0),
+    ],
+)
+def test_a_broken_body_leaves_only_its_whole_parts(door, content, status, kept):
+    """What came whole is kept, as its sender may have to be told again; nothing half is."""
+    assert door.post(content).status_code == status
+    assert len(door.films()) == kept
+    assert door.leftovers() == []
+
+
+def test_ten_thousand_parts_are_too_many(door):
+    """413 after the last part that is taken, and nothing held for the rest."""
+    assert door.post(body(*[b"x"] * 10_000)).status_code == 413
+    assert door.leftovers() == []
+
+
+def test_a_body_that_is_too_long_is_refused_however_it_comes(make_door_at):
+    """By its Content-Length before it is read, in chunks when it has become too long."""
+    door = make_door_at(stow={"port": 0, "max_request_bytes": 2**20})
+    long = body(film(1), film(2, side=1000))
+    assert door.post(long).status_code == 413
+    assert door.films() == []
+    pieces = (long[at : at + 65536] for at in range(0, len(long), 65536))
+    assert door.post(pieces).status_code == 413
+    assert door.leftovers() == []
+
+
+def test_an_object_that_is_too_long_fails_alone(make_door_at):
+    """A limit of 1 MiB an object: the long one fails, those around it are stored."""
+    receiver = {
+        "min_free_bytes": 0,
+        "max_object_bytes": 2**20,
+        "callers": [{"ae_title": "MODALITY"}],
+    }
+    door = make_door_at(receiver=receiver)
+    response = door.post(body(film(1), film(2, side=1000), film(3)))
+    assert (response.status_code, reasons(response)) == (202, [0xC000])
+    assert len(door.films()) == 2
+    assert door.leftovers() == []
+
+
+def test_a_film_of_another_study_than_the_address_names_is_refused(door):
+    """409 with the reason; the same film is taken where it belongs."""
+    response = door.post(body(film(1)), path="/2.25.77.2")
+    assert (response.status_code, reasons(response)) == (409, [0xA900])
+    assert door.films() == []
+    assert door.post(body(film(1)), path="/2.25.77.1").status_code == 200
+
+
+def test_what_the_file_says_of_itself_must_be_true(door):
+    """Another SOP Class, transfer syntax or instance than accepted or announced: its own reason."""
+
+    def changed(was: bytes, now: bytes) -> bytes:
+        """Change the file meta group only, where the value is found first."""
+        assert len(was) == len(now)
+        return film(1).replace(was, now, 1)
+
+    parts = [
+        changed(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.2\0\0\0"),
+        changed(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"),
+        changed(b"2.25.77.1.1\0", b"2.25.77.1.9\0"),
+        changed(b"2.25.77.1.1\0", b"../../../x/\0"),
+    ]
+    response = door.post(body(*parts))
+    assert (response.status_code, reasons(response)) == (409, [0x0122, 0xC122, 0xA900, 0xA900])
+    assert "../" not in response.text
+    assert door.films() == []
+
+
+def test_a_caller_has_its_rate_and_its_urgency_here_too(make_door_at, eventually):
+    """Two films a minute: the third is to be sent again; the study overtakes."""
+    caller = {"ae_title": "MODALITY", "films_per_minute": 2, "priority": "urgent"}
+    door = make_door_at(receiver={"min_free_bytes": 0, "callers": [caller]})
+    response = door.post(body(film(1), film(2), film(3)))
+    assert (response.status_code, reasons(response)) == (202, [0xA700])
+    again = door.post(body(film(3)))
+    assert (again.status_code, again.headers["Retry-After"]) == (503, "10")
+    eventually(lambda: door.store.jobs(study="2.25.77.1"), seconds=20, what="the job")
+    assert door.store.jobs(study="2.25.77.1")[0].urgent
+
+
+def raw(door, head: bytes) -> socket.socket:
+    """Return a connection on which a request's head has been sent."""
+    host, port = door.url.split("/")[2].split(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    start = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {door.token}\r\n"
+    connection.sendall(f"{start}Content-Type: {MULTIPART}\r\n".encode() + head + b"\r\n\r\n")
+    return connection
+
+
+def test_a_full_disk_is_told_before_the_body_is_sent(make_door_at):
+    """503 with Retry-After, and no 100 Continue before it."""
+    receiver = {"min_free_bytes": 2**60, "callers": [{"ae_title": "MODALITY"}]}
+    door = make_door_at(receiver=receiver)
+    with raw(door, b"Content-Length: 1000000\r\nExpect: 100-continue") as connection:
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 10" in answer.lower()
+
+
+def test_an_early_answer_reaches_who_sends_on_all_the_same(door):
+    """20 MB behind a wrong token: the sender reads 401, not a broken connection."""
+    long = body(film(1, side=3200))
+    for _ in range(3):
+        response = door.post(long, Authorization="Bearer wrong")
+        assert (response.status_code, response.headers["Connection"]) == (401, "close")
+
+
+def test_a_database_that_takes_nothing_is_told_and_nothing_is_kept(make_door_at):
+    """Another program holds SQLite's only writer: 503, no file; afterwards all is well by itself."""
+    door = make_door_at(database={"busy_seconds": 0.2})
+    assert door.post(body(film(1))).status_code == 200
+    other = sqlite3.connect(door.settings.data_dir / "wetread.db")
+    other.execute("BEGIN IMMEDIATE")
+    refused = door.post(body(film(2)))
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert len(door.films()) == 1
+    other.rollback()
+    other.close()
+    wait = threading.Event()
+    while door.post(body(film(2))).status_code != 200:
+        wait.wait(0.1)
+    assert len(door.films()) == 2
+
+
+def test_a_sender_that_goes_away_leaves_only_what_came_whole(door, eventually):
+    """A Content-Length that lies, and the connection closed: the whole part stays, the half does not."""
+    with raw(door, b"Content-Length: 50000000") as connection:
+        connection.sendall(GOOD + b"--frontier\r\n\r\n" + film(2, side=1500))
+        eventually(lambda: len(door.leftovers()) == 1, seconds=20, what="the second film")
+    eventually(lambda: not door.leftovers(), seconds=20, what="the end")
+    assert len(door.films()) == 1
+    assert door.store.jobs() == []
+    assert door.post(body(film(3))).status_code == 200
+
+
+def test_a_sender_that_is_too_slow_is_told_so(door, monkeypatch):
+    """408 when it kept us waiting for longer than its bytes were worth."""
+    monkeypatch.setattr(upload, "_WAIT_SECONDS", 0.3)
+    with raw(door, b"Content-Length: 50000") as connection:
+        connection.sendall(b"--frontier\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+
+
+def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch):
+    """Three hundred of them, some with half a head: the next sender is served, then all are closed."""
+    monkeypatch.setattr(patience, "_REQUEST_SECONDS", 1.0)
+    host, port = door.url.split("/")[2].split(":")
+    silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
+    for each in silent[::3]:
+        each.send(b"POST /dicom-web/studies HTTP/1.1\r\nX: ")
+    assert door.post(body(film(1))).status_code == 200
+
+    def ended(each: socket.socket) -> bool:
+        try:
+            return each.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    assert all(ended(each) for each in silent)
+    for each in silent:
+        each.close()
+
+
+def test_more_requests_than_are_taken_are_told_to_come_again(make_door_at):
+    """One at a time: the second is 503 at once; when the first has ended it is served."""
+    door = make_door_at(stow={"port": 0, "max_requests": 1})
+    with raw(door, b"Content-Length: 50000"):
+        while not door.door.running:
+            pass
+        assert door.post(body(film(1))).status_code == 503
+    while (status := door.post(body(film(1))).status_code) == 503:
+        pass
+    assert status == 200
+
+
+def test_requests_at_the_same_time_lose_and_mix_nothing(door):
+    """Eight senders, five films each: forty files, each with the bytes that were sent."""
+    sent = {number: film(number, study=number) for number in range(1, 41)}
+    answers = []
+
+    def send(first: int) -> None:
+        parts = [sent[number] for number in range(first, first + 5)]
+        answers.append(door.post(body(*parts)).status_code)
+
+    senders = [threading.Thread(target=send, args=(first,)) for first in range(1, 41, 5)]
+    for each in senders:
+        each.start()
+    for each in senders:
+        each.join()
+    assert answers == [200] * 8
+    kept = sorted(data_set_of(each.read_bytes()) for each in door.films())
+    assert kept == sorted(map(data_set_of, sent.values()))
+
+
+def test_the_answer_comes_as_xml_to_who_asks_for_it(door):
+    """Accept: application/dicom+xml; anything else gets JSON."""
+    response = door.post(body(film(1)), Accept="application/dicom+xml")
+    assert response.headers["Content-Type"] == "application/dicom+xml"
+    assert '<Value number="1">2.25.77.1.1</Value>' in response.text
+    assert json.loads(door.post(body(film(1)), Accept="*/*").text)
+
+
+def test_the_probes_need_no_token(door):
+    """/healthz and /readyz, for who supervises the process."""
+    assert httpx.get(f"{door.url}healthz").status_code == 200
+    assert httpx.get(f"{door.url}readyz").json() == {"status": "ready", "fault": ""}
+
+
+def test_a_secured_door_takes_a_renewed_certificate(make_door_at, tmp_path):
+    """HTTPS with the certificate of the files, and with their successor once they are replaced."""
+    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+
+    def certify(folder: str) -> Path:
+        (tmp_path / folder).mkdir()
+        command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        command += ["-nodes", "-days", "2", "-subj", f"/CN={folder}"]
+        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "pem"]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path / folder)
+        return tmp_path / folder
+
+    first, second = certify("first"), certify("second")
+    stow = {"port": 0, "tls_certificate": first / "pem", "tls_key": first / "key"}
+    door = make_door_at(stow=stow)
+
+    def trusting(folder: str) -> int:
+        trust = ssl.create_default_context(cafile=trusted[folder])
+        return httpx.get(f"{door.url}healthz", verify=trust).status_code
+
+    trusted = {
+        folder: shutil.copy(tmp_path / folder / "pem", tmp_path / f"{folder}.pem")
+        for folder in ("first", "second")
+    }
+    assert trusting("first") == 200
+    with pytest.raises(httpx.ConnectError):
+        trusting("second")
+    for name in ("key", "pem"):
+        shutil.copy(second / name, first / name)
+    assert trusting("second") == 200
