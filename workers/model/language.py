@@ -179,8 +179,9 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, layer: int, step: "Step") -> Tensor:
         """Return [B, T, C] like `x`."""
         x = x + self.self_attn(self.input_layernorm(x), layer, step)
-        x += self.mlp(self.post_attention_layernorm(x))
-        return x
+        # Not in place: a gradient needs what the norm was given.
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
 
 
 class Step:

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from workers.model import generate, preprocess, prompts
+from workers.model import asking, generate, preprocess, prompts, where
 from workers.model.errors import GenerationError
 from workers.model.generate import Writing
+from workers.model.language import KVCache
 from workers.model.multimodal import Multimodal, Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
 from workers.model.tokenizer import Tokenizer
-from workers.model.vlm import Answer, Checkpoint, Decoding, never
+from workers.model.vlm import Answer, Checkpoint, Decoding, Heat, never
 
-_YES_OR_NO: Final = (" Yes", " No")  # as an answer begins behind a prompt
+_EVEN: Final = 0.5  # from here on the answer is yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,11 @@ class Limits:
 
 
 class Llava(ABC):
-    """A loaded model; answers one caller at a time."""
+    """A loaded model; answers one caller at a time.
+
+    Attributes:
+        located: Questions whose yes is located, for `Answer.heat`.
+    """
 
     def __init__(
         self, network: Multimodal, tokenizer: Tokenizer, limits: Limits, checkpoint: Checkpoint
@@ -53,6 +58,7 @@ class Llava(ABC):
         self.tokenizer = tokenizer
         self.limits = limits
         self.checkpoint = checkpoint
+        self.located: frozenset[str] = frozenset()
 
     @abstractmethod
     def pixel_values(self, image: Image.Image) -> NDArray[np.float32]:
@@ -138,6 +144,7 @@ class Llava(ABC):
         first = passage.read(embeds)[-1]
         marks.append(time.perf_counter())
         chances = self.chances_behind(passage.branch, ids, questions)
+        heat = self.looked(passage.cache, ids, questions, chances)
         marks.append(time.perf_counter())
         generate.generate(first, passage.step, writing, cancelled)
         marks.append(time.perf_counter())
@@ -145,6 +152,7 @@ class Llava(ABC):
         return dataclasses.replace(
             self.finished(writing, turns, films),
             chances=chances,
+            heat=heat,
             timings_ms=dict(zip(("vision", "prefill", "questions", "decode"), spent, strict=True)),
         )
 
@@ -203,28 +211,31 @@ class Llava(ABC):
         """
         if not questions:
             return ()
-        lead = read.index(IMAGE_SENTINEL) + 1
-        rows, asked = [], []
-        for question in questions:
-            turns = self.chat(Task.QUESTION, question)
-            prompt = self.prompt_ids(turns)
-            for word in _YES_OR_NO:
-                ids = self.prompt_ids(turns, word)
-                if ids[:lead] != read[:lead] or ids[: len(prompt)] != prompt:
-                    raise GenerationError("the layout does not let questions share a film")
-                rows.append(ids[lead:])
-                asked.append(len(prompt) - lead)
-        # The last id is only predicted, never read.
-        behind = branch(lead - 1 + self.network.film_tokens, [row[:-1] for row in rows])
-        weights = torch.stack(
-            [_log_chance(*one) for one in zip(behind, rows, asked, strict=True)]
-        ).view(-1, len(_YES_OR_NO))
+        rows = [row for question in questions for row in asking.rows(self, read, question)]
+        length = read.index(IMAGE_SENTINEL) + self.network.film_tokens
+        behind = branch(length, [row.ids[:-1] for row in rows])
+        weights = asking.weights(behind, rows)
         if not torch.isfinite(weights).all():
             raise GenerationError("the model computed logits that are not finite")
         return tuple(weights.softmax(-1)[:, 0].tolist())
 
+    def looked(
+        self,
+        cache: KVCache,
+        read: Sequence[int],
+        questions: Sequence[str],
+        chances: Sequence[float],
+    ) -> Heat:
+        """Return where the model looked for each of the questions that it says yes to and is to locate.
 
-def _log_chance(logits: Tensor, ids: Sequence[int], asked: int) -> Tensor:
-    """Return the log-probability of `ids` from number `asked` on; `logits` [T, V] stand behind each."""
-    said = torch.tensor(ids[asked:], device=logits.device)
-    return logits[asked - 1 :].log_softmax(-1).gather(1, said[:, None]).sum()
+        Args:
+            cache: Row 0 is a sequence that begins with the ids `read`.
+            read: The film's sentinel and all before it, at least.
+            questions: That were asked.
+            chances: Of yes, for each.
+        """
+        asked = zip(questions, chances, strict=True)
+        wanted = [one for one, chance in asked if one in self.located and chance >= _EVEN]
+        rows = [asking.rows(self, read, question) for question in wanted]
+        maps = where.heat_maps(self.network, cache, read.index(IMAGE_SENTINEL), rows)
+        return dict(zip(wanted, maps, strict=True))

@@ -107,11 +107,26 @@ def branched(
     """Return what `Passage.branch` does, for the sequence in row 0 of a cache."""
     longest = max(map(len, suffixes))
     branches = cache.repeated(length, rows=len(suffixes), slots=length + longest)
+    return read_behind(network, branches, length, suffixes)
+
+
+def read_behind(
+    network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Return the logits [T, V] behind each id of every suffix.
+
+    Args:
+        network: The model.
+        cache: A row for each suffix; each holds `length` tokens.
+        length: Each suffix stands behind so many tokens.
+        suffixes: Ids, of different numbers; they are read together.
+    """
+    longest = max(map(len, suffixes))
     # What fills up a row stands behind its end, where nothing of it looks.
     ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in suffixes])
     ids = ids.to(network.lm_head.weight.device)
     positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
     embeds = network.llama.embed_tokens(ids)
-    hidden = network.llama(embeds, positions, branches, length + longest)  # [Q, T, C]
+    hidden = network.llama(embeds, positions, cache, length + longest)  # [Q, T, C]
     logits = network.lm_head(hidden).float()
     return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]

@@ -15,7 +15,7 @@ from workers.model.llava import Llava
 from workers.model.prompts import Turn
 
 if TYPE_CHECKING:
-    from workers.model.vlm import Answer
+    from workers.model.vlm import Answer, Heat
 
 _TIMED: Final = ("wait", "vision", "prefill", "questions", "decode")
 
@@ -39,6 +39,7 @@ class Order:
     film: Tensor | None = None
     length: int = 0
     chances: tuple[float, ...] = ()
+    heat: "Heat" = field(default_factory=dict)
     marks: list[float] = field(default_factory=lambda: [time.perf_counter()])
 
     def fail(self, error: BaseException) -> None:
@@ -61,7 +62,8 @@ class Order:
         self.marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(self.marks)]
         timings = dict(zip(_TIMED, spent, strict=True))
-        self.answer.set_result(replace(said, chances=self.chances, timings_ms=timings))
+        found = replace(said, chances=self.chances, heat=self.heat, timings_ms=timings)
+        self.answer.set_result(found)
 
 
 def mark(orders: Sequence[Order]) -> None:

@@ -3,7 +3,7 @@
 `llava.Llava` has it for one caller at a time, `engine.Engine` for many.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,6 +46,11 @@ class Decoding:
         )
 
 
+# For a question: float32 [G, G], 0 or more, over the film's central square; None
+# where memory was short or the film's tokens have no places.
+Heat = Mapping[str, NDArray[np.float32] | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a model said.
@@ -58,6 +63,7 @@ class Answer:
         ended: Whether the model ended by itself; otherwise the bound on new tokens cut it.
         chances: For each of the `questions`, the probability in 0..1 that the model gives to "Yes"
             against "No".
+        heat: For each question that it says yes to and is set to locate, where it looked.
         image_tokens: float32 [P, C], what the decoder was shown of the film.
         timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode".
     """
@@ -69,6 +75,7 @@ class Answer:
     ended: bool
     image_tokens: NDArray[np.float32] = field(repr=False, compare=False)
     chances: tuple[float, ...] = ()
+    heat: Heat = field(default_factory=dict, repr=False, compare=False)
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
