@@ -2,10 +2,19 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from dicom.study import Instance, Study
 from service.errors import NotFound
@@ -14,6 +23,8 @@ from service.records import Arrival, Film, ReceivedInstance
 from service.store import rows
 from service.store.moves import Moves, changed_rows
 
+_STUDIES: Final = StudyRow.__table__
+_FILMS: Final = InstanceRow.__table__
 _TOUCH: Final = (
     update(StudyRow)
     .where(StudyRow.study_instance_uid == bindparam("uid"))
@@ -72,48 +83,79 @@ class Arrivals(Moves):
             StoreUnavailable: None of them was kept; their senders must be told so.
         """
         now = self.now()
-        with self._writing() as session:
-            self._begin_studies(session, films, now)
-            return [self._add(session, film, now) for film in films]
+        with self._recording() as connection:
+            begun = self._begin_studies(connection, films, now)
+            new = self._insert_films(connection, films, now)
+            arrivals = []
+            for film in films:
+                key = _key(film)
+                if key in new:
+                    new.discard(key)  # a second one with the same bytes is the same film
+                    arrivals.append(Arrival.NEW)
+                    if begun.get(film.instance.study_instance_uid) is not film:
+                        self._touch(connection, film, now)
+                else:
+                    arrivals.append(self._same_or_conflict(connection, film, now))
+            self._end_studies_of_none(connection, begun, films, arrivals)
+        return arrivals
 
-    def _begin_studies(self, session: Session, films: Sequence[Film], now: datetime) -> None:
-        """Have the studies' rows, locked until the commit: in one order, so that nobody deadlocks."""
+    def _begin_studies(
+        self, connection: Connection, films: Sequence[Film], now: datetime
+    ) -> dict[str, Film]:
+        """Have the studies' rows, locked until the commit: in one order, so that nobody deadlocks.
+
+        Returns:
+            The studies that are new, each with the film whose arrival its row tells of.
+        """
         first = {film.instance.study_instance_uid: film for film in reversed(films)}
-        table = StudyRow.__table__
-        rows_of_studies = [
+        missing = [
             {
                 "study_instance_uid": uid,
                 "calling_ae": first[uid].calling_ae,
                 "urgent": first[uid].urgent,
                 "first_arrival": now,
                 "last_arrival": now,
+                "quiet_at": now + timedelta(seconds=first[uid].quiet_seconds),
             }
             for uid in sorted(first)
         ]
-        session.connection().execute(self._insert_or_ignore(table), rows_of_studies)
-        if not self._is_sqlite:  # SQLite has one writer anyway
-            locked = select(table.c.study_instance_uid).where(
-                table.c.study_instance_uid.in_(sorted(first))
+        insertion = self._insert_or_ignore(_STUDIES).returning(_STUDIES.c.study_instance_uid)
+        begun = {uid: first[uid] for (uid,) in connection.execute(insertion, missing)}
+        if len(begun) < len(first) and not self._is_sqlite:  # SQLite has one writer anyway
+            locked = select(_STUDIES.c.study_instance_uid).where(
+                _STUDIES.c.study_instance_uid.in_(sorted(first))
             )
-            session.execute(locked.order_by(table.c.study_instance_uid).with_for_update())
+            connection.execute(locked.order_by(_STUDIES.c.study_instance_uid).with_for_update())
+        return begun
 
-    def _add(self, session: Session, film: Film, now: datetime) -> Arrival:
-        values = _columns(film.instance) | {
-            "calling_ae": film.calling_ae,
-            "association_id": film.association_id,
-            "eligible": film.eligible,
-            "received_at": now,
-        }
-        table = InstanceRow.__table__
-        statement = self._insert_or_ignore(table).returning(table.c.id)
-        if session.connection().execute(statement, values | {"conflict": False}).first() is None:
-            return self._same_or_conflict(session, film, values)
-        self._touch(session, film, now)
-        return Arrival.NEW
+    def _insert_films(
+        self, connection: Connection, films: Sequence[Film], now: datetime
+    ) -> set[tuple[str, str]]:
+        """Insert the films that are new; return the UIDs and hashes of those that were."""
+        insertion = self._insert_or_ignore(_FILMS).returning(
+            _FILMS.c.sop_instance_uid, _FILMS.c.sha256
+        )
+        values = [_columns(film, now) | {"conflict": False} for film in films]
+        return {(uid, sha) for uid, sha in connection.execute(insertion, values)}
 
-    def _touch(self, session: Session, film: Film, now: datetime) -> None:
+    def _end_studies_of_none(
+        self,
+        connection: Connection,
+        begun: dict[str, Film],
+        films: Sequence[Film],
+        arrivals: Sequence[Arrival],
+    ) -> None:
+        """Let no new study wait for a job to which only conflicts came."""
+        for film, arrival in zip(films, arrivals, strict=True):
+            if arrival is Arrival.NEW:
+                begun.pop(film.instance.study_instance_uid, None)
+        for uid in begun:
+            study = update(StudyRow).where(StudyRow.study_instance_uid == uid)
+            connection.execute(study.values(quiet_at=None))
+
+    def _touch(self, connection: Connection, film: Film, now: datetime) -> None:
         """Let the study wait for a job: a film came that none has read."""
-        session.connection().execute(
+        connection.execute(
             _TOUCH,
             {
                 "uid": film.instance.study_instance_uid,
@@ -124,50 +166,47 @@ class Arrivals(Moves):
             },
         )
 
-    def _same_or_conflict(self, session: Session, film: Film, values: dict[str, object]) -> Arrival:
+    def _same_or_conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         instance = film.instance
-        known = session.scalar(
-            select(InstanceRow).where(
-                InstanceRow.sop_instance_uid == instance.sop_instance_uid,
-                InstanceRow.sha256 == instance.sha256,
+        known = connection.execute(
+            select(_FILMS.c.id, _FILMS.c.conflict, _FILMS.c.removed_at).where(
+                _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
+                _FILMS.c.sha256 == instance.sha256,
             )
-        )
-        if known is not None:
-            if known.removed_at is not None:
-                self._came_again(session, known, film, values)
-            else:
-                # Retention must not remove now what its sender has just been told is safe.
-                study = StudyRow.study_instance_uid == instance.study_instance_uid
-                changed_rows(session, update(StudyRow).where(study).values(last_arrival=self.now()))
-            return Arrival.CONFLICT if known.conflict else Arrival.SAME
-        session.execute(insert(InstanceRow).values(**values, conflict=True))
-        session.execute(
+        ).first()
+        if known is None:
+            return self._conflict(connection, film, now)
+        if known.removed_at is not None:
+            self._came_again(connection, known.id, film, now)
+            if not known.conflict:
+                self._touch(connection, film, now)
+        else:
+            # Retention must not remove now what its sender has just been told is safe.
+            study = StudyRow.study_instance_uid == instance.study_instance_uid
+            connection.execute(update(StudyRow).where(study).values(last_arrival=now))
+        return Arrival.CONFLICT if known.conflict else Arrival.SAME
+
+    def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
+        connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))
+        connection.execute(
             insert(IncidentRow).values(
-                at=self.now(),
-                actor=values["calling_ae"],
+                at=now,
+                actor=film.calling_ae,
                 kind="conflict",
-                subject=instance.sop_instance_uid,
+                subject=film.instance.sop_instance_uid,
                 detail="This SOP Instance UID was received before with other bytes. The later film "
                 "is kept apart and is not read.",
             )
         )
         return Arrival.CONFLICT
 
-    def _came_again(
-        self, session: Session, known: InstanceRow, film: Film, values: dict[str, object]
-    ) -> None:
+    def _came_again(self, connection: Connection, number: int, film: Film, now: datetime) -> None:
         """Take a film whose file retention had removed for one that arrives now, after all others."""
         newest = select(func.max(InstanceRow.id) + 1).scalar_subquery()
         sequence = func.pg_get_serial_sequence(InstanceRow.__tablename__, "id")
-        number = newest if self._is_sqlite else func.nextval(sequence)
-        changed_rows(
-            session,
-            update(InstanceRow)
-            .where(InstanceRow.id == known.id)
-            .values(values | {"id": number, "removed_at": None}),
-        )
-        if not known.conflict:
-            self._touch(session, film, self.now())
+        anew = {"id": newest if self._is_sqlite else func.nextval(sequence), "removed_at": None}
+        known = update(InstanceRow).where(InstanceRow.id == number)
+        connection.execute(known.values(_columns(film, now) | anew))
 
     def completed_by(self, association_ids: Collection[str]) -> list[tuple[str, str]]:
         """Return the studies to which these released associations brought an eligible film.
@@ -265,7 +304,12 @@ class Arrivals(Moves):
             )
 
 
-def _columns(instance: Instance) -> dict[str, object]:
+def _key(film: Film) -> tuple[str, str]:
+    return film.instance.sop_instance_uid, film.instance.sha256
+
+
+def _columns(film: Film, now: datetime) -> dict[str, Any]:
+    instance = film.instance
     return {
         "study_instance_uid": instance.study_instance_uid,
         "sop_instance_uid": instance.sop_instance_uid,
@@ -275,4 +319,8 @@ def _columns(instance: Instance) -> dict[str, object]:
         "sha256": instance.sha256,
         "size": instance.size,
         "path": str(instance.path),
+        "calling_ae": film.calling_ae,
+        "association_id": film.association_id,
+        "eligible": film.eligible,
+        "received_at": now,
     }

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import FromClause, Table, text
+from sqlalchemy import Connection, FromClause, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -36,9 +36,8 @@ class Transactions:
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._clock = clock
         self._readers = sessionmaker(self._engine.execution_options(begin=READING))
-        self._writers = sessionmaker(
-            self._engine.execution_options(begin=WRITING), expire_on_commit=False
-        )
+        self._recorder = self._engine.execution_options(begin=WRITING)
+        self._writers = sessionmaker(self._recorder, expire_on_commit=False)
         # SQLite has one writer. Threads that queue here get it in turn; in SQLite's busy handler they
         # would sleep and poll.
         self._turn = threading.Lock() if self._is_sqlite else nullcontext()
@@ -69,6 +68,12 @@ class Transactions:
     def _writing(self) -> Iterator[Session]:
         with mapped_errors(), self._turn, self._writers.begin() as session:
             yield session
+
+    @contextmanager
+    def _recording(self) -> Iterator[Connection]:
+        """Write without the mapper, where it would cost more than the statements."""
+        with mapped_errors(), self._turn, self._recorder.begin() as connection:
+            yield connection
 
     def _insert_new(self, session: Session, model: type[Base], **values: Any) -> bool:  # noqa: ANN401 - column values
         """Insert a row unless a unique constraint already has it; return whether it was inserted."""
