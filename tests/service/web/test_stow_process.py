@@ -1,0 +1,236 @@
+"""`wetread receive-web` as a process: killed, stopped, and fed more than its memory may grow."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from dicom.spool import content_digest
+from service import schema
+from service.store import Store
+from service.tokens import Scope, mint
+
+REPOSITORY = Path(__file__).parents[3]
+BOUNDARY = "frontier"
+
+
+class Process:
+    """A `wetread receive-web` in a folder of its own, started again as often as one likes."""
+
+    def __init__(self, folder: Path, eventually) -> None:
+        self.folder = folder
+        self._eventually = eventually
+        self.process: subprocess.Popen[str] | None = None
+        schema.upgrade(f"sqlite:///{folder / 'wetread.db'}")
+        self.store = Store(f"sqlite:///{folder / 'wetread.db'}")
+        self.token, credential = mint()
+        self.store.add_token(
+            credential,
+            name="router",
+            scopes=frozenset({Scope.STOW}),
+            ae_title="MODALITY",
+            expires_at=None,
+            actor="test",
+        )
+
+    @property
+    def spool(self) -> Path:
+        """Where films lie."""
+        return self.folder / "spool"
+
+    def start(self) -> str:
+        """Start it; return the address for films once it answers."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
+        ours = {
+            "WETREAD_DATA_DIR": str(self.folder),
+            "WETREAD_STOW__PORT": "0",
+            "WETREAD_RECEIVER__CALLERS": '[{"ae_title": "MODALITY"}]',
+            "WETREAD_RECEIVER__MIN_FREE_BYTES": "0",
+            "WETREAD_BROKER__URL": "redis://127.0.0.1:1/0",
+        }
+        address = self.folder / "run" / "receive-web.json"
+        address.unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", "receive-web"],
+                cwd=REPOSITORY,
+                env={**clean, **ours},
+                stdout=log,
+                stderr=log,
+            )
+        self._eventually(address.exists, seconds=60, what="the address")
+        url = json.loads(address.read_text())["url"]
+        self._eventually(lambda: self._answers(url), seconds=60, what="the first answer")
+        return f"{url}dicom-web/studies"
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return httpx.get(f"{url}healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal; return how it ended."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def peak_kib(self) -> int:
+        """Return its highest resident memory so far."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+)", status)
+        assert found
+        return int(found[1])
+
+    def post(self, url: str, content) -> httpx.Response:
+        """Send a body."""
+        kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
+        return httpx.post(url, content=content, headers=headers, timeout=60)
+
+
+@pytest.fixture
+def receiver(tmp_path, eventually):
+    """A `wetread receive-web` that has not been started."""
+    process = Process(tmp_path, eventually)
+    yield process
+    if process.process is not None:
+        process.process.kill()
+        process.process.wait()
+    process.store.close()
+
+
+def head(number: int) -> bytes:
+    """Return a film's part up to where its pixels' value begins; 100 MB of them are announced."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = f"2.25.78.{number}.1"
+    dataset.StudyInstanceUID = f"2.25.78.{number}"
+    dataset.SeriesInstanceUID = f"2.25.78.{number}.2"
+    dataset.Modality = "DX"
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    start = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return start + file.getvalue()
+
+
+def pixels(size: int) -> bytes:
+    """Return the element's tag, VR and length."""
+    return b"\xe0\x7f\x10\x00OW\0\0" + size.to_bytes(4, "little")
+
+
+def film(number: int, size: int = 40_000) -> bytes:
+    """Return the part of a whole film."""
+    return head(number) + pixels(size) + number.to_bytes(4, "little") * (size // 4) + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def test_what_was_acknowledged_outlives_a_kill(receiver):
+    """Four senders, killed at no good moment: each acknowledged film is there, none is half."""
+    url = receiver.start()
+    acknowledged: list[int] = []
+    enough = threading.Event()
+
+    def send(first: int) -> None:
+        for number in range(first, first + 400):
+            try:
+                answer = receiver.post(url, film(number, size=400_000) + END)
+            except httpx.TransportError:
+                return
+            if answer.status_code == 200:
+                acknowledged.append(number)
+            if len(acknowledged) >= 30:
+                enough.set()
+
+    senders = [threading.Thread(target=send, args=(first,)) for first in (1, 1001, 2001, 3001)]
+    for each in senders:
+        each.start()
+    assert enough.wait(60)
+    assert receiver.end(signal.SIGKILL) == -signal.SIGKILL
+    for each in senders:
+        each.join()
+    rows = {number: receiver.store.spooled(f"2.25.78.{number}") for number in acknowledged}
+    assert all(len(found) == 1 for found in rows.values())
+    assert all(content_digest(found[0].path) == found[0].sha256 for found in rows.values())
+    receiver.start()
+    assert list((receiver.spool / "tmp").iterdir()) == []
+    # A film whose answer never came may be there, but then it is whole and its row too.
+    files = list(receiver.spool.glob("??/*.dcm"))
+    assert all(content_digest(file) == file.name.split(".")[-2] for file in files)
+
+
+def test_a_stop_lets_a_running_request_finish(receiver, eventually):
+    """SIGTERM in the middle of a body: it is stored and answered, then the process ends with 0."""
+    url = receiver.start()
+    begun, stopped = threading.Event(), threading.Event()
+
+    def content():
+        yield film(1, size=1_200_000)[:1_000_000]
+        begun.set()
+        stopped.wait(20)
+        yield film(1, size=1_200_000)[1_000_000:] + film(2) + END
+
+    def stop() -> None:
+        begun.wait(20)
+        eventually(lambda: any(receiver.spool.glob("tmp/*")), seconds=20, what="the first bytes")
+        receiver.process.send_signal(signal.SIGTERM)
+        stopped.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert receiver.post(url, content()).status_code == 200
+    thread.join()
+    assert receiver.process.wait(60) == 0
+    assert len(list(receiver.spool.glob("??/*.dcm"))) == 2
+    assert receiver.store.processes() == []
+    assert not (receiver.folder / "run" / "receive-web.json").exists()
+
+
+def test_memory_does_not_grow_with_what_is_sent(receiver):
+    """A film of 100 MB and two hundred small ones in a request: a few MiB more than for one film."""
+    url = receiver.start()
+    assert receiver.post(url, film(1) + END).status_code == 200
+    before = receiver.peak_kib()
+
+    def long():
+        yield head(2) + pixels(100_000_000)
+        for _ in range(100):
+            yield bytes(1_000_000)
+        yield b"\r\n" + END
+
+    assert receiver.post(url, long()).status_code == 200
+    small = b"".join(film(number) for number in range(100, 300)) + END
+    assert receiver.post(url, small).status_code == 200
+    assert receiver.peak_kib() - before < 32 * 1024
+    log = (receiver.folder / "log").read_text()
+    assert "PHANTOM" not in log
+    assert receiver.token not in log
+
+
+def test_without_a_port_there_is_no_door(tmp_path):
+    """A sentence that names the setting, and exit status 1."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "receive-web"],
+        cwd=REPOSITORY,
+        env={**clean, "WETREAD_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, "stow.port" in done.stderr) == (1, True)
