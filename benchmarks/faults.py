@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torment.account import open_jobs, outbox_leftovers, violations
-from torment.kinds import Kind, kinds
+from torment.kinds import Absent, Kind, kinds
 from torment.load import Films, Sender, SentStudy
 from torment.site import Plan, Site
 
@@ -61,6 +61,7 @@ class Torment:
         self._log = log
         self._turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.done: Counter[str] = Counter()
+        self.missed = 0
 
     def run(self, plan: Sequence[Due]) -> None:
         """Do every fault of the plan; return when the last is over."""
@@ -76,9 +77,13 @@ class Torment:
     def _do(self, due: Due, turn: threading.Lock) -> None:
         dice = random.Random(f"{self._seed} fault {due.number}")
         with turn:
-            self._note(f"{due.number} {due.kind.name}: begins")
-            with due.kind.at_work(self._site, dice):
-                time.sleep(due.kind.seconds * self._site.plan.scale)
+            try:
+                with due.kind.at_work(self._site, dice):
+                    self._note(f"{due.number} {due.kind.name}: begins")
+                    time.sleep(due.kind.seconds * self._site.plan.scale)
+            except Absent:
+                self.missed += 1
+                return
             self._note(f"{due.number} {due.kind.name}: over")
         self.done[due.kind.name] += 1
 
@@ -102,7 +107,7 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], broken: Sequ
     jobs = site.store.jobs(limit=100_000)
     for name, count in sorted(torment.done.items()):
         print(f"{count:5}  {name}")
-    print(f"{torment.done.total():5}  faults in all")
+    print(f"{torment.done.total():5}  faults in all; {torment.missed} more found nobody to harm")
     print(
         f"{len(studies)} studies, {len(films)} films, {sum(film.acknowledged for film in films)} "
         f"acknowledgements; {sum(sender.failures for sender in senders)} of "

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,19 @@ from fuzz_receiver import association
 
 from torment.programs import Program
 from torment.proxy import Mood
-from torment.site import PARTS, Site
+from torment.site import DECODERS, PARTS, Site
 
 _KILL: Final = "kill -9"
 _FREEZE: Final = "SIGSTOP"
 _CONNECTIONS: Final = 300  # more than receiver.max_associations
 
+_PATIENCE: Final = 60.0
+
 Break = Callable[[Site, random.Random], AbstractContextManager[None]]
+
+
+class Absent(Exception):
+    """Whom the fault was meant for is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +64,11 @@ def kinds(site: Site) -> list[Kind]:
 
 
 def _of_processes(site: Site) -> Iterator[Kind]:
-    for part in (*PARTS, "up"):
+    for part in (*PARTS, DECODERS, "up"):
         of = functools.partial(Site.processes, part=part)
         at_work = functools.partial(_killed, of=of)
         yield Kind(name=f"{_KILL} {part}", target=part, seconds=0, at_work=at_work)
-        if part != "up":
+        if part in PARTS:
             frozen = functools.partial(_frozen, of=of)
             yield Kind(name=f"{_FREEZE} {part}", target=part, seconds=30, at_work=frozen)
     for name in ("redis", "orthanc"):
@@ -103,7 +110,7 @@ def _killed(
 ) -> Iterator[None]:
     """Kill a part; the supervisor, or whoever keeps that alive, starts it again."""
     del dice
-    _signal(of(site), signal.SIGKILL)
+    _signal(_there(site, of), signal.SIGKILL)
     yield
 
 
@@ -112,12 +119,26 @@ def _frozen(
     site: Site, dice: random.Random, *, of: Callable[[Site], Iterable[psutil.Process]]
 ) -> Iterator[None]:
     del dice
-    processes = list(of(site))
+    processes = _there(site, of)
     _signal(processes, signal.SIGSTOP)
     try:
         yield
     finally:
         _signal(processes, signal.SIGCONT)
+
+
+def _there(site: Site, of: Callable[[Site], Iterable[psutil.Process]]) -> list[psutil.Process]:
+    """Return the processes, after the last fault started again.
+
+    Raises:
+        Absent: Nobody came back: there is nothing to do this to.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while not (found := list(of(site))):
+        if time.monotonic() > deadline:
+            raise Absent
+        time.sleep(0.2)
+    return found
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

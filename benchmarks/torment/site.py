@@ -32,6 +32,7 @@ PARTS: Final = {
     "sweep": "service.cli sweep",
     "web": "service.cli web",
 }
+DECODERS: Final = "decoders"
 _RESTART_SECONDS: Final = 1.0
 
 
@@ -151,6 +152,8 @@ class Site:
 
     def processes(self, part: str) -> list[psutil.Process]:
         """Return the processes of a part ("receive", "up"), none while it is away."""
+        if part == DECODERS:
+            return self._decoders()
         up = self._up
         with contextlib.suppress(psutil.NoSuchProcess):
             if up is None or up.poll() is not None:
@@ -158,7 +161,13 @@ class Site:
             own = psutil.Process(up.pid)
             if part == "up":
                 return [own]
-            return [child for child in own.children() if PARTS[part] in _words(child)]
+            return [each for each in own.children() if _words(each).endswith(PARTS[part])]
+        return []
+
+    def _decoders(self) -> list[psutil.Process]:
+        """Return the processes in which the reading worker looks at films."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [child for each in self.processes("worker-reading") for child in each.children()]
         return []
 
     def strays(self) -> list[psutil.Process]:
