@@ -138,6 +138,8 @@ def destination(request, orthanc, tmp_path):
 def test_what_is_sent_can_be_read_back(destination, objects):
     """A destination that answers takes the objects and shows them, and a second send changes nothing."""
     destination.probe()
+    with pytest.raises(DestinationUnavailable):
+        destination.verify(objects)
     destination.send(objects)
     destination.verify(objects)
     destination.send(objects)
@@ -240,6 +242,9 @@ def test_an_archive_that_transcodes_still_holds_the_object(
         for destination in (_rest(server), _stow(server), _dimse(server.dicom_port)):
             destination.send(objects)
             destination.verify(objects)
+        lookup = httpx.post(f"{server.url}/tools/lookup", content=objects[1].sop_instance_uid)
+        kept = httpx.get(f"{server.url}/instances/{lookup.json()[0]['ID']}/file").content
+        assert kept != objects[1].path.read_bytes(), "the archive did not transcode: no test of it"
     finally:
         server.stop()
 

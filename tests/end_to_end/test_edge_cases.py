@@ -243,9 +243,13 @@ def _send(site, case: EdgeCase) -> int | None:
 
 
 def _peak_mib(pid: int) -> float:
-    """Return the most memory that a process has had resident so far."""
+    """Return the most memory that a process has had resident so far; 0 of one that has ended.
+
+    Not `ru_maxrss`: Linux counts into it what the parent had when it forked.
+    """
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0
 
 
 def _a_good_film_is_drafted(site, folder: Path, seed: int) -> None:
@@ -313,13 +317,9 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
 
 
 def _peak_until_its_end(process):
-    """Return the most memory that the process had when looked at, in MiB, once it has ended.
-
-    Not `ru_maxrss`: Linux counts into it what the parent had when it forked.
-    """
+    """Return the most memory that the process had when looked at, in MiB, once it has ended."""
     peak = 0
     while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = max([peak, *(int(kib) for kib in re.findall(r"VmHWM:\s+(\d+)", status))])
+        peak = max(peak, _peak_mib(process.pid))
         time.sleep(0.05)
-    return peak / 1024
+    return peak

@@ -1,8 +1,17 @@
-"""The golden checkpoints beside the repository, and a tiny checkpoint made once for the session."""
+"""The golden checkpoints beside the repository, a tiny checkpoint, and the jobs that tests deliver."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import BasicTextSRStorage
+
+from dicom.identifiers import derived_uid
+from dicom.outputs import as_file
+from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.study import Instance
+from service.records import ResultObject
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -28,3 +37,85 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from workers.model.tiny import ensure_tiny  # noqa: PLC0415 - torch only where it is asked for
 
     return ensure_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+class Drafts:
+    """Makes films, drafts and small results, and the jobs that hold them."""
+
+    def film(self, study, number=1, path=Path("/spool/film")):
+        """Return a film of the study that lies at `path`."""
+        return Instance(
+            sop_instance_uid=f"{study}.1.{number}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{study}.2",
+            study_instance_uid=study,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=path,
+            sha256="a" * 64,
+            size=1,
+        )
+
+    def draft(self, film, produced_at, revision=1, predecessor=None):
+        """Return a draft that says that the film is clear."""
+        return DraftReport(
+            study_instance_uid=film.study_instance_uid,
+            source=SourceImage(
+                sop_instance_uid=film.sop_instance_uid,
+                sop_class_uid=film.sop_class_uid,
+                series_instance_uid=film.series_instance_uid,
+                rows=1,
+                columns=1,
+            ),
+            revision=revision,
+            produced_at=produced_at,
+            findings_text=("Clear.",),
+            model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
+            predecessor=predecessor,
+        )
+
+    def report(self, study, key) -> FileDataset:
+        """Return a small SR of the study that depends on nothing but the arguments."""
+        report = Dataset()
+        report.SOPClassUID = BasicTextSRStorage
+        report.SOPInstanceUID = derived_uid(study, key)
+        report.StudyInstanceUID = study
+        report.SeriesInstanceUID = derived_uid(study, "series", key)
+        return as_file(report)
+
+    def arrived(self, store, film):
+        """Let a film arrive and its study be scheduled; return the new job or None."""
+        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        study = film.study_instance_uid
+        return store.schedule(study, model="demo", version="1", actor="t", reason="Released.")
+
+    def claimed(self, store, study, owner="reader"):
+        """Return a job of a film of its own that `owner` reads."""
+        return store.claim_reading(self.arrived(store, self.film(study)).id, owner, 60)
+
+    def drafted(self, store, outbox, study, names):
+        """Return a DRAFTED job whose one object waits in the outbox for the destinations `names`."""
+        job = self.claimed(store, study)
+        draft = self.draft(self.film(study), job.produced_at)
+        return store.draft(job.id, job.fence, draft, [self.result(outbox, job)], names)
+
+    def result(self, outbox, job):
+        """Write a result of the job into the outbox; return its record."""
+        path = outbox / job.id / "draft-report.dcm"
+        path.parent.mkdir(parents=True)
+        report = self.report(job.study_instance_uid, job.id)
+        report.save_as(path, enforce_file_format=True)
+        return ResultObject(
+            kind="draft-report",
+            sop_class_uid=str(report.SOPClassUID),
+            sop_instance_uid=str(report.SOPInstanceUID),
+            series_instance_uid=str(report.SeriesInstanceUID),
+            study_instance_uid=job.study_instance_uid,
+            path=path,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+
+@pytest.fixture(scope="session")
+def drafts() -> Drafts:
+    """Makes films, drafts and the jobs that hold them."""
+    return Drafts()

@@ -1,20 +1,14 @@
-import hashlib
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
 
-from dicom.report import DraftReport, ModelIdentity, SourceImage
-from dicom.study import Instance
 from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.jobs import JobState
 from service.queue import DELIVERY, READING, Queue
-from service.records import ResultObject
 from service.store import Store
 from workers.app import _Worker
 
@@ -22,7 +16,8 @@ from workers.app import _Worker
 class Site:
     """A database, a Redis and a folder as the PACS; the delivery worker is a real process."""
 
-    def __init__(self, tmp_path, redis_url):
+    def __init__(self, tmp_path, redis_url, drafts):
+        self.drafts = drafts
         self.overrides = {
             "data_dir": str(tmp_path / "data"),
             "broker": {"url": redis_url},
@@ -47,61 +42,11 @@ class Site:
 
     def claimed(self, number, owner):
         """Return a job of a film of its own that `owner` reads."""
-        study = f"1.2.{number}"
-        film = Instance(
-            sop_instance_uid=f"{study}.1",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-            series_instance_uid=f"{study}.2",
-            study_instance_uid=study,
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("/spool/film"),
-            sha256="a" * 64,
-            size=1,
-        )
-        self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-        made = self.store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
-        return self.store.claim_reading(made.id, owner, 60)
+        return self.drafts.claimed(self.store, f"1.2.{number}", owner)
 
     def drafted(self, number):
         """Return a DRAFTED job whose one object waits in the outbox."""
-        job = self.claimed(number, "reader")
-        (film,) = self.store.study(job.study_instance_uid).instances
-        report = DraftReport(
-            study_instance_uid=job.study_instance_uid,
-            source=SourceImage(
-                sop_instance_uid=film.sop_instance_uid,
-                sop_class_uid=film.sop_class_uid,
-                series_instance_uid=film.series_instance_uid,
-                rows=1,
-                columns=1,
-            ),
-            revision=1,
-            produced_at=job.produced_at,
-            findings_text=("Clear.",),
-            model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
-        )
-        return self.store.draft(job.id, job.fence, report, [self._object(job)], ["PACS"])
-
-    def _object(self, job):
-        path = self.settings.outbox_dir / job.id / "draft-report.dcm"
-        path.parent.mkdir(parents=True)
-        report = Dataset()
-        report.SOPClassUID = BasicTextSRStorage
-        report.SOPInstanceUID = f"2.25.{int(job.id, 16)}"
-        report.StudyInstanceUID = job.study_instance_uid
-        report.SeriesInstanceUID = "2.25.7"
-        report.file_meta = FileMetaDataset()
-        report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        report.save_as(path, enforce_file_format=True)
-        return ResultObject(
-            kind="draft-report",
-            sop_class_uid=BasicTextSRStorage,
-            sop_instance_uid=report.SOPInstanceUID,
-            series_instance_uid="2.25.7",
-            study_instance_uid=job.study_instance_uid,
-            path=path,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
+        return self.drafts.drafted(self.store, self.settings.outbox_dir, f"1.2.{number}", ["PACS"])
 
     def state(self, job):
         """Return the job's state."""
@@ -132,9 +77,9 @@ def redis_of_my_own(redis_server_class, tmp_path):
 
 
 @pytest.fixture
-def site(tmp_path, redis_of_my_own):
+def site(tmp_path, redis_of_my_own, drafts):
     """A site whose processes the test starts."""
-    made = Site(tmp_path, redis_of_my_own.url)
+    made = Site(tmp_path, redis_of_my_own.url, drafts)
     yield made
     made.close()
 

@@ -4,18 +4,15 @@ import threading
 import time
 
 import pytest
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
+from structlog.testing import capture_logs
 
 from dicom.errors import PixelError
-from dicom.identifiers import derived_uid
 from dicom.outputs import Output
-from dicom.report import DraftReport, ModelIdentity, SourceImage
-from dicom.study import Instance
 from service.config import load_settings
 from service.errors import (
     BrokerUnavailable,
     PermanentReadingError,
+    ReaderStopped,
     ReadingCancelled,
     TransientReadingError,
 )
@@ -23,41 +20,28 @@ from service.jobs import JobState
 from service.store import Store
 from workers.app import worker_app
 from workers.drafting import Drafting
-from workers.reading import Drafted, NotAnalysed
+from workers.reading import Drafted, NotAnalysed, Unchanged
 from workers.tasks import register_read
 
 STUDY = "1.2.3"
 
 
-def output(job_study, produced_at, revision):
-    """A small SR that depends on nothing but its arguments."""
-    report = Dataset()
-    report.SOPClassUID = BasicTextSRStorage
-    report.SOPInstanceUID = derived_uid(job_study, revision)
-    report.StudyInstanceUID = job_study
-    report.SeriesInstanceUID = derived_uid(job_study, "series", revision)
-    report.ContentDate = produced_at.strftime("%Y%m%d")
-    report.ContentTime = produced_at.strftime("%H%M%S.%f")
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = BasicTextSRStorage
-    meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return Output(
-        kind="draft-report",
-        dataset=FileDataset("", report, preamble=b"\0" * 128, file_meta=meta),
-    )
-
-
 class ScriptedReader:
     """Reads the first film, or does what the script says; remembers what it was asked."""
 
-    def __init__(self):
+    def __init__(self, drafts):
+        self.drafts = drafts
         self.script = []
         self.asked = []
+        self.urgent = []
 
-    def read(self, study, *, revision, predecessor, produced_at, cancelled):
+    def read(
+        self, study, *, revision, predecessor, produced_at, already_read, urgent, rules, cancelled
+    ):
         """Return what the next line of the script says."""
         self.asked.append((study, revision, predecessor, produced_at))
+        self.urgent.append(urgent)
+        self.rules = rules
         step = self.script.pop(0) if self.script else None
         if isinstance(step, Exception):
             raise step
@@ -66,29 +50,22 @@ class ScriptedReader:
         if callable(step):
             step(cancelled)
         film = study.instances[step if isinstance(step, int) else 0]
-        draft = DraftReport(
-            study_instance_uid=study.study_instance_uid,
-            source=SourceImage(
-                sop_instance_uid=film.sop_instance_uid,
-                sop_class_uid=film.sop_class_uid,
-                series_instance_uid=film.series_instance_uid,
-                rows=1,
-                columns=1,
-            ),
-            revision=revision,
-            produced_at=produced_at,
-            findings_text=("Clear.",),
-            model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
-            predecessor=predecessor,
-        )
-        made = output(study.study_instance_uid, produced_at, revision)
+        if film.sop_instance_uid == already_read:
+            return Unchanged(code="NO_CHANGE", sentence="The same film.", not_read=())
+        draft = self.drafts.draft(film, produced_at, revision, predecessor)
+        report = self.drafts.report(study.study_instance_uid, revision)
+        report.ContentDate = produced_at.strftime("%Y%m%d")
+        report.ContentTime = produced_at.strftime("%H%M%S.%f")
+        report.PreliminaryFlag, report.VerificationFlag = "PRELIMINARY", "UNVERIFIED"
+        made = Output(kind="draft-report", dataset=report)
         return Drafted(draft=draft, outputs=(made,))
 
 
 class Bench:
     """A store, a reading task, and what a test does with them."""
 
-    def __init__(self, store, folder, **sections):
+    def __init__(self, store, folder, drafts, **sections):
+        self.drafts = drafts
         self.store = store
         self.film = folder / "film.dcm"
         self.film.write_bytes(b"film")
@@ -98,38 +75,37 @@ class Bench:
             destinations=[{"kind": "folder", "name": "A", "path": str(folder / "a")}],
             reading={"max_attempts": 2, "lease_seconds": 60} | sections.get("reading", {}),
         )
-        self.reader = ScriptedReader()
+        self.reader = ScriptedReader(drafts)
         self.published = []
         self.abandon = threading.Event()
+        self.replaced = []
         self.task = self.worker("reader")
 
     def worker(self, owner):
         """Return the reading task of another worker on the same store."""
-        drafting = Drafting(
-            self.store, self.settings, self.reader, self.published.append, owner, self.abandon
-        )
-        return register_read(worker_app(self.settings), drafting)
+        return register_read(worker_app(self.settings), self.drafting(owner))
 
-    def arrive(self, number=1):
-        """Let a film arrive and its study be scheduled; return the new job or None."""
-        film = Instance(
-            sop_instance_uid=f"{STUDY}.1.{number}",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-            series_instance_uid=f"{STUDY}.2",
-            study_instance_uid=STUDY,
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=self.film,
-            sha256="a" * 64,
-            size=1,
+    def drafting(self, owner, publish=None):
+        """Return the work of a worker on the same store."""
+        return Drafting(
+            self.store,
+            self.settings,
+            self.reader,
+            publish or self.published.append,
+            owner,
+            self.abandon,
+            lambda: self.replaced.append(owner),
         )
-        self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-        return self.store.schedule(STUDY, model="tiny", version="1", actor="t", reason="Released.")
+
+    def arrive(self, number=1, study=STUDY):
+        """Let a film arrive and its study be scheduled; return the new job or None."""
+        return self.drafts.arrived(self.store, self.drafts.film(study, number, self.film))
 
 
 @pytest.fixture
-def bench(store, tmp_path):
+def bench(store, tmp_path, drafts):
     """A bench on each kind of database."""
-    return Bench(store, tmp_path)
+    return Bench(store, tmp_path, drafts)
 
 
 def test_a_study_is_drafted_and_its_objects_are_on_disk(bench, store):
@@ -285,7 +261,7 @@ def test_a_reading_that_a_person_asked_for_is_kept(bench, store):
     first = bench.arrive(1)
     bench.task(first.id)
     again = store.schedule(
-        STUDY, model="tiny", version="1", actor="admin", reason="Asked.", force=True
+        STUDY, model="demo", version="1", actor="admin", reason="Asked.", force=True
     )
     bench.task(again.id)
     assert store.job(again.id).state is JobState.DRAFTED
@@ -330,9 +306,9 @@ def test_a_worker_that_was_thought_dead_writes_nothing(bench, store, clock):
     assert [event.actor for event in store.events(job.id) if event.action == "draft"] == ["other"]
 
 
-def test_a_cancel_reaches_the_reader(store, tmp_path):
+def test_a_cancel_reaches_the_reader(store, tmp_path, drafts):
     """Within a third of the lease the reader hears that nobody wants the draft any more."""
-    bench = Bench(store, tmp_path, reading={"lease_seconds": 0.6})
+    bench = Bench(store, tmp_path, drafts, reading={"lease_seconds": 0.6})
 
     def wait(cancelled):
         store.cancel(job.id, "admin")
@@ -348,13 +324,107 @@ def test_a_cancel_reaches_the_reader(store, tmp_path):
     assert store.job(job.id).state is JobState.CANCELED
 
 
+def test_a_cancel_reaches_the_reader_soon(store, tmp_path, drafts, eventually):
+    """Though the lease has a minute to go, the watch sees it within a second."""
+    bench = Bench(store, tmp_path, drafts)
+    drafting = bench.drafting("reader")
+
+    def wait(cancelled):
+        store.cancel(job.id, "admin")
+        eventually(cancelled, seconds=10, what="the cancel")
+        raise ReadingCancelled("nobody wants it")
+
+    bench.reader.script = [wait]
+    job = bench.arrive()
+    with drafting.watched():
+        register_read(worker_app(bench.settings), drafting)(job.id)
+    assert store.job(job.id).state is JobState.CANCELED
+
+
+def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
+    store, tmp_path, drafts, eventually
+):
+    """Counted as an attempt, with an incident; what goes on beside it is not touched."""
+    bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1})
+    drafting, release = bench.drafting("reader"), threading.Event()
+
+    def hang(_cancelled):
+        release.wait(30)
+
+    def go_on(cancelled):
+        while not release.wait(0.05):
+            assert not cancelled()
+
+    bench.reader.script = [go_on, hang]
+    first, second = bench.arrive(), bench.arrive(study="1.2.4")
+    task = register_read(worker_app(bench.settings), drafting)
+    threads = [threading.Thread(target=task, args=[job.id]) for job in (first, second)]
+    with drafting.watched():
+        threads[0].start()
+        eventually(lambda: len(bench.reader.asked) == 1, seconds=10, what="the first")
+        threads[1].start()
+        eventually(lambda: bench.replaced, seconds=20, what="the replacement")
+    back = store.job(second.id)
+    assert (back.state, back.reason_code, back.attempts) == (
+        JobState.SCHEDULED,
+        "READING_HANGS",
+        1,
+    )
+    assert "made no step for 1 s" in back.first_error
+    (incident,) = [each for each in store.incidents() if each.kind == "reading_hangs"]
+    assert incident.subject == second.id
+    assert store.job(first.id).state is JobState.IN_PROGRESS
+    release.set()
+    for thread in threads:
+        thread.join()
+    assert store.job(first.id).state is JobState.DRAFTED
+    assert store.job(second.id).state is JobState.SCHEDULED
+
+
+def test_a_reader_that_has_stopped_is_replaced(bench, store):
+    """The job goes back, and the worker does not go on with what cannot read."""
+    bench.reader.script = [ReaderStopped("The engine has ended.")]
+    job = bench.arrive()
+    bench.task(job.id)
+    assert store.job(job.id).state is JobState.SCHEDULED
+    assert bench.replaced == ["reader"]
+
+
+def test_the_last_try_is_made_alone(bench, store, clock):
+    """A job that may be what ends its workers takes nobody with it the last time."""
+    task, together, release = bench.task, [], threading.Event()
+
+    def stay(_cancelled):
+        together.append("first")
+        assert release.wait(30)
+        together.append("first ends")
+
+    bench.reader.script = [TransientReadingError("Once."), stay, lambda _: together.append("last")]
+    tried, other = bench.arrive(), bench.arrive(study="1.2.4")
+    task(tried.id)
+    clock.move(60)
+    first = threading.Thread(target=task, args=[other.id])
+    first.start()
+    while not together:
+        time.sleep(0.01)
+    last = threading.Thread(target=task, args=[tried.id])
+    last.start()
+    time.sleep(0.2)
+    assert together == ["first"]
+    release.set()
+    first.join()
+    last.join()
+    assert together == ["first", "first ends", "last"]
+    assert store.job(tried.id).state is JobState.DRAFTED
+
+
 def test_a_broker_that_is_away_does_not_lose_the_draft(bench, store, clock):
     """The draft is kept, and the sweeper's next look finds its delivery due."""
 
     def refuse(_job):
         raise BrokerUnavailable("Redis does not answer")
 
-    drafting = Drafting(store, bench.settings, bench.reader, refuse, "reader", bench.abandon)
+    drafting = bench.drafting("reader", refuse)
     job = bench.arrive()
     register_read(worker_app(bench.settings), drafting)(job.id)
     assert store.job(job.id).state is JobState.DRAFTED
@@ -362,7 +432,11 @@ def test_a_broker_that_is_away_does_not_lose_the_draft(bench, store, clock):
     assert (due[1].id, due[2]) == (job.id, None)
 
 
-def test_without_database_a_message_ends_quietly(tmp_path, free_port):
+def test_without_database_a_message_ends_quietly(tmp_path, free_port, drafts):
     """There is nothing to claim; the sweeper sends the message again."""
     url = f"postgresql+psycopg://wetread@127.0.0.1:{free_port()}/none"
-    Bench(Store(url, busy_seconds=1), tmp_path).task("0" * 32)
+    bench = Bench(Store(url, busy_seconds=1), tmp_path, drafts)
+    with capture_logs() as logs:
+        bench.task("0" * 32)
+    assert [entry["event"] for entry in logs] == ["not_claimed", "nothing_to_read"]
+    assert bench.reader.asked == []
