@@ -16,7 +16,7 @@ from service.config import child_environment
 from service.embedded import free_port
 from service.supervisor import Part
 
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 
 
 class Program:
