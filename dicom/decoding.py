@@ -127,6 +127,12 @@ class Decoders:
                     raise OutOfResources(f"the film was not decoded: {ended.words}")
         raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
 
+    def wait_until_ready(self) -> None:
+        """Return when a film would be looked at without delay."""
+        nothing = PixelLimits(max_pixels=1, max_bytes=1)
+        with contextlib.suppress(DicomError, OSError):
+            self.look(Path(os.devnull), nothing)
+
     def close(self) -> None:
         """End the processes, and what they are at."""
         self._parent.close()

@@ -116,7 +116,7 @@ class Reader:
         cores = len(os.sched_getaffinity(0))
         torch.set_num_threads(cores)
         with reading_errors():
-            # First: they get ready while the model is loaded.
+            # They get ready while the model is loaded.
             decoders = Decoders(
                 at_once=min(cores, reading.concurrency),
                 seconds=reading.decode_seconds,
@@ -128,6 +128,7 @@ class Reader:
             model = Engine(loaded, rows=reading.concurrency, patience=patience)
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
+            decoders.wait_until_ready()
             return cls(model, settings, this_equipment(settings), decoders.look)
 
     @property
@@ -259,7 +260,9 @@ class Reader:
             cancelled=cancelled,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
-        said = content(answer, child=film.child, reason=reason, meaningless=meaningless)
+        said = content(
+            answer, film.pixels, child=film.child, reason=reason, meaningless=meaningless
+        )
         return _Said(said, shown_prompt(answer, reason))
 
 

@@ -211,6 +211,14 @@ def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
     assert alone.reason is Reason.UNREADABLE
 
 
+def test_who_waits_until_they_are_ready_has_a_child_waiting(film):
+    """Afterwards a film finds a child that has only to take it up."""
+    with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
+        running.wait_until_ready()
+        assert children_of(running._parent._process.pid)
+        assert running.look(film, LIMITS).verdict.reason is None
+
+
 def test_more_callers_than_children_wait(decoders, film):
     """Eight callers of two children all get their picture."""
     with ThreadPoolExecutor(8) as callers:

@@ -1,0 +1,135 @@
+"""A model that hangs in native code, under the supervisor: the worker is replaced, nothing is lost."""
+
+import sys
+
+import pytest
+
+from dicom.files import describe
+from dicom.phantom import as_dataset, draw, write
+from service import schema
+from service.config import as_environment, load_settings
+from service.jobs import JobState
+from service.queue import Queue
+from service.store import Store
+from service.supervisor import Part, Supervisor
+from service.sweep import Sweeper
+
+# A reading worker whose device hangs for ever on films of 420 x 416 pixels. The sleep is one in C,
+# which no signal of ours ends and no exception leaves.
+WORKER = """
+import ctypes
+
+import torch
+
+from service.config import load_settings
+from service.log import configure_logging
+from workers import opening
+from workers.app import serve
+from workers.model import engine, preprocess
+
+poison = []
+answer, opened = engine.Engine.answer, opening.opened
+
+
+def answering(self, frame, *rest, **named):
+    if frame.shape == (420, 416):
+        poison.append(torch.from_numpy(self.model.pixel_values(preprocess.grey_image(frame))))
+    return answer(self, frame, *rest, **named)
+
+
+def hanging(model):
+    see = model.network.image_tokens
+
+    def image_tokens(pixels):
+        if any(torch.equal(row, one.reshape(row.shape)) for row in pixels for one in poison):
+            ctypes.CDLL(None).sleep(100_000)
+        return see(pixels)
+
+    model.network.image_tokens = image_tokens
+    return model
+
+
+engine.Engine.answer = answering
+opening.opened = lambda settings: hanging(opened(settings))
+settings = load_settings()
+configure_logging(settings.log, process="worker-reading")
+serve(settings, ["reading"])
+"""
+
+
+class Site:
+    """A database, a Redis and a reading worker under a supervisor."""
+
+    def __init__(self, folder, redis_url, **reading):
+        overrides = {
+            "data_dir": str(folder / "data"),
+            "broker": {"url": redis_url},
+            "sweep": {"republish_seconds": 1},
+            "reading": {"model": "tiny", "max_new_tokens": 8, "concurrency": 2, **reading},
+        }
+        self.folder = folder
+        self.settings = load_settings(**overrides)
+        self.settings.data_dir.mkdir()
+        schema.upgrade(self.settings.database_url)
+        self.store = Store.open(self.settings)
+        self.queue = Queue(self.settings)
+        self.sweeper = Sweeper(self.store, self.settings, self.queue.publish, self.queue.in_sight)
+        self.deaths = []
+        program = folder / "worker.py"
+        program.write_text(WORKER)
+        worker = Part(
+            name="worker-reading",
+            command=(sys.executable, str(program)),
+            environment=as_environment(overrides),
+        )
+        self.supervisor = Supervisor([worker], on_death=self.deaths.append, stop_seconds=5)
+
+    def job(self, seed, columns=400, *, urgent=False):
+        """Return the job of a synthetic study of one film, published."""
+        path = self.folder / f"{seed}.dcm"
+        film = describe(write(as_dataset(draw(seed, rows=420, columns=columns)), path))
+        study = film.study_instance_uid
+        self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        made = self.store.schedule(
+            study, model="tiny", version="1", actor="t", reason="Released.", urgent=urgent
+        )
+        self.queue.publish(made)
+        return made
+
+    def states(self, *jobs):
+        """Return the jobs' states, having looked after the worker and the queue."""
+        self.supervisor.tend()
+        self.sweeper.tick()
+        return [self.store.job(job.id).state for job in jobs]
+
+    def close(self):
+        """Stop everything."""
+        self.supervisor.stop()
+        self.queue.close()
+        self.store.close()
+
+
+@pytest.fixture
+def site(tmp_path, redis_server):
+    """A site whose readings may make no step for ten seconds, and are tried twice."""
+    made = Site(tmp_path, redis_server.url, hang_seconds=10, max_attempts=2)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
+    """The poisonous study fails with words after its tries; the others are read by new workers."""
+    poison, good, other = site.job(1, columns=416), site.job(2), site.job(3)
+    site.supervisor.start()
+    ended = [JobState.FAILED, JobState.COMPLETED, JobState.COMPLETED]
+    eventually(
+        lambda: site.states(poison, good, other) == ended, seconds=240, what="the end of all three"
+    )
+    failed = site.store.job(poison.id)
+    assert (failed.reason_code, failed.attempts) == ("READING_HANGS", 2)
+    assert failed.reason == "The reading made no step for 10 s; its worker was replaced."
+    assert {death.ended_by for death in site.deaths} == {"exit status 75 (it asked to be replaced)"}
+    assert len(site.deaths) == 2
+    kinds = [each.kind for each in site.store.incidents()]
+    assert kinds.count("reading_hangs") >= 2
