@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 import pydicom
 
+from dicom.spool import content_digest
 from service.jobs import FINAL, JobState
 from service.records import Job
 from torment.load import SentStudy
@@ -49,6 +50,7 @@ def violations(site: Site, sent: Sequence[SentStudy]) -> list[str]:
     strangers = [f"a draft of study {uid}, which nobody sent" for uid in set(of_study) - known]
     return [
         *strangers,
+        *_not_kept(site, sent),
         *(
             fault
             for study in sent
@@ -58,6 +60,14 @@ def violations(site: Site, sent: Sequence[SentStudy]) -> list[str]:
         *_not_one_for_one(site, jobs, drafts),
         *_leftovers(site),
     ]
+
+
+def _not_kept(site: Site, sent: Sequence[SentStudy]) -> Iterator[str]:
+    """Compare each acknowledged film with its file, byte for byte by its hash."""
+    for film in (film for study in sent for film in study.films if film.acknowledged):
+        kept = site.store.films_of(film.sop_instance_uid)
+        if [content_digest(each.path) for each in kept] != [content_digest(film.path)]:
+            yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
 
 
 def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
