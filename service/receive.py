@@ -12,7 +12,8 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from dicom.scp import ScpSettings, StorageSCP
+from dicom.offer import ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
 from service.callers import Callers
@@ -23,6 +24,7 @@ from service.intake import Intake
 from service.log import get_logger
 from service.queue import Queue
 from service.reception import Reception
+from service.records import REFUSES
 from service.store import Store
 
 BEAT_EVERY: Final = 5.0
@@ -67,7 +69,8 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         while not stop.wait(_LOOK_EVERY):
             callers.look(asked=asked.is_set())
             asked.clear()
-            reception.database_answers(beat.now(spare=not reception.is_ready))
+            refusal = reception.refusal
+            reception.database_answers(beat.now(spare=not reception.is_ready, refusal=refusal))
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
@@ -171,11 +174,18 @@ class _Beat:
         self._started = datetime.now(UTC)
         self._due = 0.0
         self._answered = True
+        self._refusal = ""
 
-    def now(self, *, spare: bool) -> bool:
-        """Return whether the database answers, asked when it is time or when there is a doubt."""
-        if time.monotonic() < self._due and not spare:
+    def now(self, *, spare: bool, refusal: str = "") -> bool:
+        """Return whether the database answers, asked when it is time or when there is a doubt.
+
+        Args:
+            spare: There is a doubt.
+            refusal: Why no films are taken now, for the page; told as soon as it changes.
+        """
+        if time.monotonic() < self._due and not spare and refusal == self._refusal:
             return self._answered
+        self._refusal = refusal
         self._due = time.monotonic() + BEAT_EVERY
         try:
             self._store.beat(
@@ -185,7 +195,7 @@ class _Beat:
                 pid=os.getpid(),
                 started_at=self._started,
                 restarts=restarts(),
-                detail=f"listening on port {self._port}",
+                detail=f"listening on port {self._port}{f', {REFUSES}: {refusal}' if refusal else ''}",
             )
         except StoreError as error:
             log.warning("heartbeat_failed", reason=type(error).__name__)

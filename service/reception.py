@@ -8,12 +8,13 @@ from typing import Final
 
 from dicom.commitment import CommitmentRequest
 from dicom.errors import DicomError, OutOfResources
+from dicom.handler import Outcome, Refusal
 from dicom.identifiers import check_ae_title
 from dicom.keeping import IncomingAssociation, Received
-from dicom.scp import Outcome, Refusal
 from service.callers import RateLimits
 from service.commitment import Commitments
 from service.config import Settings
+from service.disk import Step, Watermark
 from service.errors import StoreError, StoreUnavailable
 from service.intake import Intake
 from service.log import get_logger
@@ -47,6 +48,7 @@ class Reception:
         self._commitments = commitments
         self._limits = RateLimits()
         self._database_away = False
+        self._disk = Watermark(settings)
         self._settings = settings
         self._store = store
         self._intake = intake
@@ -72,9 +74,9 @@ class Reception:
         return refusal
 
     def not_now(self, association: IncomingAssociation) -> DicomError | None:
-        """Return why no film can be taken from it now: the database is away, or it sends too many."""
-        if self._database_away:
-            return OutOfResources("the database cannot take it now")
+        """Return why no film can be taken from it now: database, disk, or it sends too many."""
+        if refusal := self.refusal:
+            return OutOfResources(refusal)
         caller = self._caller(association.calling_ae)
         limit = caller.films_per_minute if caller else None
         if limit and not self._limits.takes(association.calling_ae, limit):
@@ -82,8 +84,15 @@ class Reception:
         return None
 
     @property
+    def refusal(self) -> str:
+        """Why nobody's films are taken now, in words, or ""; cheap to ask."""
+        if self._database_away:
+            return "the database cannot take it now"
+        return "the spool's disk is nearly full" if self._disk.look() is Step.FULL else ""
+
+    @property
     def is_ready(self) -> bool:
-        """Whether films are taken."""
+        """Whether the database takes films."""
         return not self._database_away
 
     def database_answers(self, answers: bool) -> None:

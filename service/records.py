@@ -9,6 +9,9 @@ from dicom.report import DraftReport
 from dicom.study import Instance
 from service.jobs import DeliveryState, JobState
 
+# What a receiver's heartbeat says while it takes no films; the reason comes after it.
+REFUSES = "refuses films"
+
 
 class Arrival(StrEnum):
     """What the store found when an instance arrived."""

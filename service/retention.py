@@ -1,8 +1,13 @@
-"""Old films and results leave the disk; their rows and history stay."""
+"""Old films and results leave the disk; their rows and history stay.
+
+Where the disk fills up they leave it before their age, but never before every destination has confirmed
+what was made of them.
+"""
 
 import errno
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -16,6 +21,7 @@ from service.store import Store
 log = get_logger(__name__)
 
 _AGAIN_AFTER: Final = timedelta(hours=1)
+_EARLY_AT_ONCE: Final = 20
 # What rmdir says of a folder in which something lies, depending on the file system.
 _NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -40,13 +46,33 @@ class Retention:
         Raises:
             StoreUnavailable: The database is away; what was removed is noted the next time.
         """
-        cutoff = now - timedelta(days=self._settings.sweep.retention_days)
+        days = self._settings.sweep.retention_days
+        words = f"Ended more than {days:g} days ago: its files were removed."
+        return self._remove_all(now, _Reason(before=now - timedelta(days=days), words=words))
+
+    def remove_early(self, now: datetime) -> int:
+        """Remove the files of the oldest studies that every destination has; return how many.
+
+        At most 20 studies go at once; whoever needs more room asks again.
+
+        Raises:
+            StoreUnavailable: The database is away; what was removed is noted the next time.
+        """
+        words = (
+            "The disk is nearly full and every destination has its results: its files were removed."
+        )
+        reason = _Reason(before=now, words=words, early=True)
+        return self._remove_all(now, reason, at_once=_EARLY_AT_ONCE)
+
+    def _remove_all(self, now: datetime, why: "_Reason", at_once: int = 100) -> int:
         self._put_off = {study: until for study, until in self._put_off.items() if until > now}
         faults = []
-        studies = self._store.removable(cutoff, but_not=list(self._put_off))
+        studies = self._store.removable(
+            why.before, but_not=list(self._put_off), limit=at_once, confirmed=why.early
+        )
         for study_uid in studies:
             try:
-                self._remove(study_uid, cutoff)
+                self._remove(study_uid, why)
             except (OSError, OutOfResources) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 log.error("files_not_removed", study_uid=study_uid, reason=reason)
@@ -67,22 +93,32 @@ class Retention:
             "The sweeper tries again in an hour.",
         )
 
-    def _remove(self, study_uid: str, cutoff: datetime) -> None:
+    def _remove(self, study_uid: str, why: "_Reason") -> None:
         spool = Spool(self._settings.spool_dir)
         for film in self._store.spooled(study_uid):
             # A sender holds this from the file to its row: what it sends again now stays.
             with spool.exclusive(film.sop_instance_uid):
-                if not self._store.is_removable(study_uid, cutoff):
+                if not self._is_removable(study_uid, why):
                     return
                 _remove_film(film.path, spool.root.resolve())
                 self._store.film_removed(film)
         for job in self._store.jobs(study=study_uid, limit=10_000):
-            if job.removed_at is None and self._store.is_removable(study_uid, cutoff):
+            if job.removed_at is None and self._is_removable(study_uid, why):
                 _remove_tree(self._settings.outbox_dir / job.id)
-                days = self._settings.sweep.retention_days
-                words = f"Ended more than {days:g} days ago: its files were removed."
-                self._store.removed(job.id, words)
-        log.info("files_removed", study_uid=study_uid)
+                self._store.removed(job.id, why.words)
+        log.info("files_removed", study_uid=study_uid, early=why.early)
+
+    def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
+        return self._store.is_removable(study_uid, why.before, confirmed=why.early)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reason:
+    """Why files are removed: they ended `before`, and if `early` every destination has the results."""
+
+    before: datetime
+    words: str
+    early: bool = False
 
 
 def _remove_film(path: Path, root: Path) -> None:

@@ -183,6 +183,11 @@ class Reading(_Section):
     quantisation: Literal["none", "int8", "int4"] = Field(
         "none", description="The decoder's weights in 8 or 4 bits; needs `wetread[quantised]`."
     )
+    compile: bool = Field(
+        False,
+        description="Compile the step that writes a token before the first study is read: minutes at the "
+        "start, for less time a token on a GPU. Needs a C++ compiler.",
+    )
     max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
     temperature: float = Field(
         0.0, ge=0, le=5, description="0: the likeliest token each time. Above: sampling."
@@ -199,6 +204,11 @@ class Reading(_Section):
         description="Ask the model for each finding too and show the probability it gives to yes. "
         "`auto`: where it has been measured what that is worth.",
     )
+    where: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Outline on the film where the model looked for what it answers yes to; needs "
+        "`scores`. `auto`: where that has been measured.",
+    )
     minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
     read_children: bool = Field(
         False, description="Read children with the paediatric prompt; the draft says so."
@@ -207,7 +217,9 @@ class Reading(_Section):
         64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
     )
     decode_seconds: float = Field(
-        60.0, gt=0, description="A film that takes longer to decode is given up, and tried again later."
+        60.0,
+        gt=0,
+        description="A film that takes longer to decode is given up, and tried again later.",
     )
     hang_seconds: float = Field(
         300.0,
@@ -395,6 +407,17 @@ class Sweep(_Section):
         30.0,
         gt=0,
         description="Films and results of finished jobs are removed from the spool after this.",
+    )
+    warn_free_bytes: int = Field(
+        5 * 2**30,
+        ge=0,
+        description="Below this free space on the spool's disk there is an incident.",
+    )
+    early_free_bytes: int = Field(
+        2 * 2**30,
+        ge=0,
+        description="Below this, films and results that every destination has confirmed are removed "
+        "before `retention_days`, the oldest first, until there is room again; 0: never.",
     )
 
 

@@ -7,7 +7,8 @@ because each is a conditional change that only one of them can make:
 2. a job whose worker is silent is taken back, or fails when that happened too often;
 3. a delivery likewise;
 4. a job or delivery that waits, and of which no worker can know, is published (again);
-5. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
+5. a disk that fills up is told of, and relieved of what every destination has;
+6. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
    processes that are silent are forgotten, old films and results removed.
 """
 
@@ -20,6 +21,7 @@ from typing import Final
 
 from service.callers import Callers, reading_for
 from service.config import Settings, config_path, load_settings
+from service.disk_care import DiskCare
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
 from service.log import get_logger
@@ -64,6 +66,7 @@ class Sweeper:
         self._publish = publish
         self._in_sight = in_sight
         self._retention = Retention(store, settings)
+        self._disk = DiskCare(store, settings, self._retention)
         self._tidied_at: datetime | None = None
 
     def tick(self) -> None:
@@ -78,6 +81,7 @@ class Sweeper:
         if self._store.take_back_deliveries(now):
             log.warning("deliveries_taken_back")
         self._publish_due(now)
+        self._disk.look(now)
         # Before the last time: the clock was set back.
         if self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY:
             self._tidied_at = now

@@ -153,25 +153,35 @@ class Upkeep(Moves):
         return found
 
     def removable(
-        self, older_than: datetime, *, but_not: Sequence[str] = (), limit: int = 100
+        self,
+        older_than: datetime,
+        *,
+        but_not: Sequence[str] = (),
+        limit: int = 100,
+        confirmed: bool = False,
     ) -> list[str]:
         """Return the studies whose last film came, and whose every job ended, before `older_than`.
 
-        Studies whose files are gone already are left out, and those in `but_not`.
+        Studies whose files are gone already are left out, and those in `but_not`; with `confirmed` also
+        those of which not every draft is confirmed by every destination.
         """
+        more = _is_confirmed() if confirmed else []
         chosen = (
             select(StudyRow.study_instance_uid)
-            .where(*_is_old(older_than), StudyRow.study_instance_uid.not_in(but_not))
+            .where(*_is_old(older_than), *more, StudyRow.study_instance_uid.not_in(but_not))
             .order_by(StudyRow.last_arrival)
             .limit(limit)
         )
         with self._reading() as session:
             return list(session.scalars(chosen))
 
-    def is_removable(self, study_uid: str, older_than: datetime) -> bool:
+    def is_removable(
+        self, study_uid: str, older_than: datetime, *, confirmed: bool = False
+    ) -> bool:
         """Return whether `removable` would name the study now."""
+        more = _is_confirmed() if confirmed else []
         chosen = select(StudyRow.study_instance_uid).where(
-            StudyRow.study_instance_uid == study_uid, *_is_old(older_than)
+            StudyRow.study_instance_uid == study_uid, *_is_old(older_than), *more
         )
         with self._reading() as session:
             return session.scalar(chosen) is not None
@@ -210,4 +220,21 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
         ~unsent.exists(),
         ~recent.exists(),
         or_(jobs.where(JobRow.removed_at.is_(None)).exists(), films.exists()),
+    ]
+
+
+def _is_confirmed() -> list[ColumnElement[bool]]:
+    """Return what holds of a study of which every draft that stands is where it should be.
+
+    A study that was not read, failed, or has no destination may be wanted again: its films stay.
+    """
+    jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
+    ended_well = (JobState.COMPLETED.value, JobState.CANCELED.value)
+    completed = jobs.where(JobRow.state == JobState.COMPLETED.value)
+    sent = select(DeliveryRow.id).where(DeliveryRow.job_id == JobRow.id)
+    unconfirmed = sent.where(DeliveryRow.state != DeliveryState.CONFIRMED.value)
+    return [
+        completed.exists(),
+        ~jobs.where(JobRow.state.not_in(ended_well)).exists(),
+        ~completed.where(or_(~sent.exists(), unconfirmed.exists())).exists(),
     ]
