@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.config import Settings
 from service.heartbeat import Heartbeat
+from service.queue import reading_queues
 from service.store import Store
 from service.web import api, pages
 from service.web.acting import ACTIONS
@@ -39,7 +40,7 @@ def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STRE
     return Wiring(
         settings=settings,
         store=store,
-        observer=Observer(store, lambda: broker_fault(settings)),
+        observer=Observer(store, lambda: broker_fault(settings), reading_queues(settings)),
         hub=Hub(store.version, max_streams=max_streams),
         films=films,
         tokens=FormTokens(),

@@ -17,10 +17,13 @@ from starlette.responses import JSONResponse
 
 from service import schema
 from service.config import Settings
+from service.disk import Watermark
 from service.errors import ConfigurationError, SchemaMismatch, StoreError
+from service.queue import reading_queues
+from service.records import REFUSES
 from service.store import Store
 from service.web.wiring import wiring
-from service.web.words import READING_ROLE, Situation
+from service.web.words import Situation
 
 # Seconds that Redis may take; a probe must not hang.
 _WAIT: Final = 1.0
@@ -47,6 +50,7 @@ async def readyz(request: Request) -> JSONResponse:
     body = {
         "status": "ready" if not faults else "not ready",
         "faults": faults,
+        "disk": Watermark(here.settings).look().name.lower(),
         "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
     }
     return JSONResponse(body, status_code=503 if faults else 200)
@@ -57,8 +61,8 @@ def readiness(store: Store, settings: Settings) -> list[PartHealth]:
     return [
         PartHealth(name="database", fault=database_fault(settings)),
         PartHealth(name="broker", fault=broker_fault(settings)),
-        PartHealth(name="spool", fault=spool_fault(settings)),
-        PartHealth(name="reading_worker", fault=_reader_fault(store)),
+        PartHealth(name="spool", fault=spool_fault(settings) or _refusal(store)),
+        PartHealth(name="reading_worker", fault=_reader_fault(store, settings)),
     ]
 
 
@@ -103,10 +107,22 @@ def spool_fault(settings: Settings) -> str:
     return ""
 
 
-def _reader_fault(store: Store) -> str:
+def _refusal(store: Store) -> str:
+    """Return what a receiver says that takes no films: a full disk is left later than it was entered."""
     try:
-        situation = Situation(now=store.now(), processes=store.processes())
+        now, beats = store.now(), store.processes()
+    except StoreError:
+        return ""  # told by the database's own part
+    situation = Situation(now=now, processes=beats)
+    refusing = [beat for beat in beats if REFUSES in beat.detail and situation.alive(beat)]
+    return f"A receiver {refusing[0].detail.partition(', ')[2]}." if refusing else ""
+
+
+def _reader_fault(store: Store, settings: Settings) -> str:
+    roles = reading_queues(settings)
+    try:
+        situation = Situation(now=store.now(), processes=store.processes(), roles=roles)
     except StoreError:
         return "Not known: the database does not answer."
-    absent = situation.absent(READING_ROLE)
-    return absent.plain().capitalize() if absent else ""
+    absent = filter(None, map(situation.absent, roles.values()))
+    return " ".join(each.plain().capitalize() for each in absent)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.config import Settings
+from service.disk import Watermark
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.store import Store
@@ -51,6 +52,8 @@ class StoreCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
         yield self._spool()
+        step = float(Watermark(self._settings).look())
+        yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
         try:
             families = [
                 self._jobs(),

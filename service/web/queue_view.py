@@ -88,10 +88,13 @@ def _row(store: Store, job: Job, situation: Situation) -> Markup:
 def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
     notices = []
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
-    absent = situation.absent(READING_ROLE)
-    if absent is not None:
-        reason = absent.followed_by(stakes)
-        notices.append(_Notice(weight="bad", title="Nothing is read now:", reason=reason))
+    for role in situation.roles.values() or (READING_ROLE,):
+        absent = situation.absent(role)
+        if absent is not None:
+            first = role == READING_ROLE
+            title = "Nothing is read now:" if first else "Nothing is read by one of the models now:"
+            reason = absent.followed_by(stakes if first else "")
+            notices.append(_Notice(weight="bad", title=title, reason=reason))
     if situation.broker_fault:
         reason = Reason(situation.broker_fault)
         notices.append(_Notice(weight="bad", title="The message broker is away:", reason=reason))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from service.store import Store
@@ -14,8 +14,14 @@ _BROKER_EVERY: Final = 2.0
 class Observer:
     """Looks at processes and broker; call it in a thread."""
 
-    def __init__(self, store: Store, broker_fault: Callable[[], str]) -> None:
-        """Take where to look."""
+    def __init__(
+        self,
+        store: Store,
+        broker_fault: Callable[[], str],
+        roles: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take where to look, and what the workers of each model report themselves as."""
+        self._roles = roles or {}
         self._store = store
         self._broker_fault = broker_fault
         self._lock = threading.Lock()
@@ -29,7 +35,10 @@ class Observer:
             StoreError: The database does not answer.
         """
         return Situation(
-            now=self._store.now(), broker_fault=self._fault_now(), processes=self._store.processes()
+            now=self._store.now(),
+            broker_fault=self._fault_now(),
+            processes=self._store.processes(),
+            roles=self._roles,
         )
 
     def _fault_now(self) -> str:

@@ -1,6 +1,6 @@
 """Why a job stands where it stands, in words for the person who looks at the queue. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -58,11 +58,14 @@ class Situation:
     Attributes:
         broker_fault: Sentence when the message broker does not answer, else "".
         processes: As they last reported themselves, alive or not.
+        roles: What the workers of each configured model report themselves as, by the model's name;
+            where none is given every job is any reading worker's.
     """
 
     now: datetime
     broker_fault: str = ""
     processes: Sequence[ProcessBeat] = field(default=())
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
         """Return whether the process reported itself lately."""
@@ -73,7 +76,8 @@ class Situation:
         members = [process for process in self.processes if process.role == role]
         if any(self.alive(process) for process in members):
             return None
-        who = f"no {role} worker is alive"
+        kind, _, model = role.partition(".")
+        who = f"no {kind} worker {f'of the model {model} ' if model else ''}is alive"
         if not members:
             return Reason(f"{who}, and none has reported itself so far.")
         last = max(process.seen_at for process in members)
@@ -100,7 +104,12 @@ def _why_scheduled(job: Job, situation: Situation) -> Reason:
         cause = job.last_error or job.reason
         tail = f", after: {cause}" if cause else "."
         return Reason("Next try ", job.not_before, tail)
-    absent = situation.absent(READING_ROLE)
+    if situation.roles and job.model_name not in situation.roles:
+        return Reason(
+            f"Nobody reads it: no model is called {job.model_name} in the settings. Name it again in "
+            "[[models]] and start a worker for it, or cancel this job."
+        )
+    absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
     if absent is not None:
         return absent.led_by("Waiting for a worker: ")
     if situation.broker_fault:

@@ -99,7 +99,7 @@ class Seeder:
         film = self.film(number, **options)
         job = self.store.schedule(
             film.study_instance_uid,
-            model=MODEL.name,
+            model="demo",
             version=MODEL.version,
             urgent=urgent,
             actor="intake",

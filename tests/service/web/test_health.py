@@ -48,3 +48,31 @@ def test_readiness_tells_no_address_and_no_secret(make_site):
     text = site.get("/readyz").text
     for secret in ("geheim", "127.0.0.1", str(site.here.settings.data_dir)):
         assert secret not in text
+
+
+def test_a_receiver_that_refuses_films_is_said_until_it_takes_them(make_site):
+    """Its disk step ends later than it began, so that what it says itself is what counts."""
+    site = make_site()
+    store = site.here.store
+
+    def says(detail):
+        store.beat("receive@h", "receive", host="h", pid=1, started_at=store.now(), detail=detail)
+
+    says("listening on port 104, refuses films: the spool's disk is nearly full")
+    body = site.get("/readyz").json()
+    assert "spool" in body["faults"]
+    assert body["parts"]["spool"]["fault"] == (
+        "A receiver refuses films: the spool's disk is nearly full."
+    )
+    says("listening on port 104")
+    body = site.get("/readyz").json()
+    assert "spool" not in body["faults"]
+    assert body["disk"] in {"roomy", "warn", "early"}
+
+
+def test_each_models_worker_is_asked_for(make_site, seeder_of):
+    """A site with two models is not ready when one of them has no worker."""
+    site = make_site(models=[{"name": "second", "model": "tiny"}])
+    seeder_of(site).beat("reading")
+    fault = site.get("/readyz").json()["parts"]["reading_worker"]["fault"]
+    assert "worker of the model second is alive" in fault

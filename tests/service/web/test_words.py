@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from service.jobs import JobState
@@ -110,3 +111,18 @@ def test_every_ended_job_has_a_reason(seeder):
         JobState.CANCELED,
         JobState.COMPLETED,
     ]
+
+
+def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
+    """A worker of the first model is no help to it; a model that is configured no more is named."""
+    job = seeder.waiting(1)
+    first = {"other": "reading", job.model_name: f"reading.{job.model_name}"}
+    reason = why(job, (), replace(situation(beat("reading")), roles=first)).plain()
+    assert reason.startswith(
+        f"Waiting for a worker: no reading worker of the model {job.model_name} is alive"
+    )
+    own = beat(f"reading.{job.model_name}")
+    assert why(job, (), replace(situation(own), roles=first)).plain().startswith("Waiting for its")
+    gone = {"other": "reading"}
+    reason = why(job, (), replace(situation(beat("reading")), roles=gone)).plain()
+    assert f"no model is called {job.model_name}" in reason
