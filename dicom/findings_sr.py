@@ -173,6 +173,8 @@ def _region(draft: DraftReport, points: Points) -> Dataset:
 
 def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[Dataset]:
     """Return what has no region: coded where the table has a code, else as a sentence."""
+    if uncoded := wording.uncoded(draft):
+        return [text(codes.FINDING, clean_text(uncoded))]
     return [
         _evaluation(draft, finding)
         for finding in draft.findings

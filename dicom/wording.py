@@ -81,6 +81,14 @@ def statement(finding: Finding) -> str:
     return f"{label(finding)}{where}: {state(finding)}{score}."
 
 
+def uncoded(draft: DraftReport) -> str:
+    """Return why a draft holds no coded finding at all, or an empty text where it holds one."""
+    if any(finding.presence is not Presence.NOT_MENTIONED for finding in draft.findings):
+        return ""
+    why = caveat(draft) or "The text names none of those that are coded."
+    return f"No finding is coded, neither present nor absent. {why}"
+
+
 def is_positive(finding: Finding) -> bool:
     """Whether the draft says or suspects that the finding is there."""
     found = finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)

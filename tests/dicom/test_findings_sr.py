@@ -95,10 +95,14 @@ def test_the_rest_becomes_evaluations_coded_or_in_words(findings, content_items)
 
 
 def test_findings_that_are_not_mentioned_are_not_written(findings, content_items):
-    """Silence has no code: the finding does not appear."""
+    """Silence has no code: the finding does not appear, and where all are silent that is said."""
     silent = Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED)
-    document = findings(findings=(silent,))
-    assert not named(content_items(document), "C0034375")
+    absent = Finding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT)
+    (one,) = named(content_items(findings(findings=(silent, absent))), "C0034375")
+    assert [row.ConceptNameCodeSequence[0].CodeValue for row in one.ContentSequence] == ["36118008"]
+    (none,) = named(content_items(findings(findings=(silent,))), "C0034375")
+    (sentence,) = none.ContentSequence
+    assert sentence.TextValue.startswith("No finding is coded, neither present nor absent.")
 
 
 def test_side_belongs_to_paired_organs_only(findings, content_items):

@@ -112,6 +112,30 @@ def test_on_any_other_film_it_does_not_pretend(reader, tmp_path):
         assert output.dataset.SeriesDescription.endswith("KNOWS ONLY PHANTOMS")
 
 
+def sentences(output):
+    """The texts of a document."""
+    return [str(element.value) for element in output.dataset.iterall() if element.VR == "UT"]
+
+
+def test_what_it_says_of_a_patient_is_never_coded(reader, tmp_path):
+    """No presence, no score; the findings document says why, and the draft still has its text."""
+    film = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
+    on_phantom = drafted(reader, write(film, tmp_path / "phantom.dcm"))
+    film.Manufacturer = "Another maker"
+    on_patient = drafted(reader, write(film, tmp_path / "film.dcm"))
+    assert on_patient.draft.findings_text == on_phantom.draft.findings_text
+    assert any(one.presence is Presence.PRESENT for one in on_phantom.draft.findings)
+    assert {one.presence for one in on_patient.draft.findings} == {Presence.NOT_MENTIONED}
+    assert all(one.score is None for one in on_patient.draft.findings)
+    coded, uncoded = (
+        next(output for output in result.outputs if output.kind == "findings")
+        for result in (on_phantom, on_patient)
+    )
+    assert not any("No finding is coded" in text for text in sentences(coded))
+    (why,) = (text for text in sentences(uncoded) if "No finding is coded" in text)
+    assert "knows only phantoms" in why
+
+
 def test_the_same_film_gives_the_same_text(model):
     """Greedy decoding repeats itself to the token."""
     frame = torch.rand(200, 200, generator=torch.Generator().manual_seed(1)).numpy()
