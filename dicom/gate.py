@@ -16,6 +16,7 @@ from pydicom.tag import BaseTag
 
 from dicom import gate_sr
 from dicom.errors import InvalidIdentifier, InvalidOutput
+from dicom.gate_codes import Pair, unreviewed
 from dicom.identifiers import check_uid
 from dicom.patient_study import value_of
 
@@ -144,12 +145,13 @@ class FailedGate(InvalidOutput):
 
 
 def check(dataset: Dataset, source: Dataset | None = None) -> None:
-    """Make sure that `dataset` may leave.
+    """Make sure that `dataset`, a result of ours, may leave.
 
     Raises:
-        FailedGate: It breaks a rule; the message names the first five.
+        FailedGate: It breaks a rule, or holds a code that nobody reviewed; the message names the first
+            five.
     """
-    found = faults(dataset, source)
+    found = faults(dataset, source) + tuple(Fault(*pair) for pair in unreviewed(dataset))
     if found:
         raise FailedGate(dataset, found)
 
@@ -179,7 +181,7 @@ def faults(dataset: Dataset, source: Dataset | None = None) -> tuple[Fault, ...]
     return tuple(Fault(rule, reason) for rule, reason in pairs)
 
 
-def _header_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+def _header_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _TYPE_1, _TYPE_2)
     for keyword, allowed in _ENUMERATED.items():
         value = dataset.get(keyword)
@@ -188,9 +190,7 @@ def _header_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
     yield from _value_faults(dataset)
 
 
-def _missing(
-    dataset: Dataset, type_1: tuple[str, ...], type_2: tuple[str, ...]
-) -> Iterator[gate_sr.Pair]:
+def _missing(dataset: Dataset, type_1: tuple[str, ...], type_2: tuple[str, ...]) -> Iterator[Pair]:
     for keyword in type_1:
         value = dataset.get(keyword)
         if value is None or value == "" or (keyword.endswith("Sequence") and not len(value)):
@@ -200,7 +200,7 @@ def _missing(
             yield "type-2", f"{keyword} is missing (type 2)"
 
 
-def _value_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+def _value_faults(dataset: Dataset) -> Iterator[Pair]:
     """Yield values against the length, number or character set of their VR, at any depth."""
     utf8 = str(dataset.get("SpecificCharacterSet", "")) == "ISO_IR 192"
     for element in dataset.iterall():
@@ -217,7 +217,7 @@ def _is_single(tag: BaseTag) -> bool:
     return dictionary_has_tag(tag) and dictionary_VM(tag) == "1"
 
 
-def _part_faults(keyword: str, vr: str, part: Any, *, utf8: bool) -> Iterator[gate_sr.Pair]:  # noqa: ANN401 - a value of any VR
+def _part_faults(keyword: str, vr: str, part: Any, *, utf8: bool) -> Iterator[Pair]:  # noqa: ANN401 - a value of any VR
     text = str(part)
     if len(text) > _LENGTHS.get(vr, len(text)):
         yield "length", f"{keyword} is longer than {_LENGTHS[vr]} characters"
@@ -232,7 +232,7 @@ def _part_faults(keyword: str, vr: str, part: Any, *, utf8: bool) -> Iterator[ga
         yield "character-set", f"{keyword} has letters beyond the declared character set"
 
 
-def _document_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+def _document_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _SR_TYPE_1, _SR_TYPE_2)
     if dataset.get("Modality") != "SR":
         yield "modality", "Modality of a document is SR"
@@ -245,7 +245,7 @@ def _document_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
         yield "flags", "FINAL and UNVERIFIED"
 
 
-def _image_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+def _image_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _SC_TYPE_1, _SC_TYPE_2)
     samples = dataset.get("SamplesPerPixel")
     if samples == 3 and "PlanarConfiguration" not in dataset:
@@ -260,9 +260,7 @@ def _image_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
         yield "pixels", "PixelData has not the length that rows, columns and samples say"
 
 
-def _presentation_faults(
-    dataset: Dataset, matrix: tuple[int, int] | None
-) -> Iterator[gate_sr.Pair]:
+def _presentation_faults(dataset: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair]:
     yield from _missing(dataset, _PR_TYPE_1, ("ContentDescription", "ContentCreatorName"))
     layers = {str(item.get("GraphicLayer")) for item in dataset.get("GraphicLayerSequence", [])}
     for annotation in dataset.get("GraphicAnnotationSequence", []):
@@ -272,7 +270,7 @@ def _presentation_faults(
             yield from gate_sr.point_faults(item, matrix)
 
 
-def _pdf_faults(dataset: Dataset) -> Iterator[gate_sr.Pair]:
+def _pdf_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _PDF_TYPE_1, _PDF_TYPE_2)
     if not bytes(dataset.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
         yield "document", "EncapsulatedDocument is no PDF"
@@ -286,7 +284,7 @@ def _is_compressed(dataset: Dataset) -> bool:
     return bool(syntax is not None and syntax.is_compressed)
 
 
-def _source_faults(dataset: Dataset, source: Dataset) -> Iterator[gate_sr.Pair]:
+def _source_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
     for keyword in _AS_IN_SOURCE:
         if str(dataset.get(keyword) or "") != str(value_of(source, keyword) or ""):
             yield "source", f"{keyword} is not that of the film"

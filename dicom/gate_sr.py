@@ -7,8 +7,7 @@ from pydicom.dataset import Dataset
 
 from dicom import codes
 from dicom.codes import Code
-
-Pair = tuple[str, str]  # rule, reason
+from dicom.gate_codes import Pair, code_faults
 
 _MAX_ITEMS: Final = 10_000
 _TEMPLATES: Final = {
@@ -20,16 +19,6 @@ _BASIC_TEXT: Final = frozenset(
     {"TEXT", "CODE", "DATETIME", "DATE", "TIME", "UIDREF", "PNAME", "COMPOSITE", "IMAGE"}
     | {"WAVEFORM", "CONTAINER"}
 )
-# Codes seen in public software for the findings that we code, and what each really is or is not.
-_MISUSED: Final = {
-    ("287272002", "SCT"): "is cardiomegaly of the fetus; the finding is 8186001",
-    ("79654002", "SCT"): "is edema anywhere; pulmonary edema is 19242006",
-    ("267038008", "SCT"): "is edema anywhere; pulmonary edema is 19242006",
-    ("51185008", "SCT"): "is retired; the chest is 816094009",
-    ("82334004", "SCT"): "is not in CID 240; Undetermined is 373068000",
-    ("121053", "DCM"): "is in no context group for presence; CID 240 has 52101004",
-    ("121054", "DCM"): "is in no context group for presence; CID 240 has 272519000",
-}
 _VALUE_OF_TYPE: Final = {
     "TEXT": "TextValue",
     "CODE": "ConceptCodeSequence",
@@ -60,8 +49,8 @@ def tree_faults(document: Dataset, kind: str, matrix: tuple[int, int] | None) ->
         if item.get("ValueType") == "SCOORD":
             yield from _coordinate_faults(item, matrix)
     if title == codes.IMAGING_MEASUREMENT_REPORT.value:
-        yield from _group_faults(items)
-    yield from _code_faults(document)
+        yield from _measurement_faults(document, items)
+    yield from code_faults(document)
 
 
 def _walk(node: Dataset) -> Iterator[Dataset]:
@@ -80,6 +69,11 @@ def _name(item: Dataset) -> str:
     return str(names[0].get("CodeValue", "")) if names else ""
 
 
+def _value(item: Dataset) -> str:
+    values = item.get("ConceptCodeSequence")
+    return str(values[0].get("CodeValue", "")) if values else ""
+
+
 def _has(items: list[Dataset], code: Code) -> bool:
     return any(_name(item) == code.value for item in items)
 
@@ -96,19 +90,26 @@ def _template_faults(document: Dataset, title: str) -> Iterator[Pair]:
 
 
 def _context_faults(document: Dataset) -> Iterator[Pair]:
-    """Yield missing rows of TID 1204 and of TID 1001 with 1002 and 1004."""
+    """Yield missing rows of TID 1204 and of TID 1001 with 1002, 1003 and 1004."""
     top = list(document.get("ContentSequence", []))
     if not _has(top, codes.LANGUAGE):
         yield "language", "the language of the document is missing (TID 1204)"
-    for item in top:
-        value = item.get("ConceptCodeSequence")
-        is_device = value and str(value[0].get("CodeValue", "")) == codes.DEVICE.value
-        if (
-            _name(item) == codes.OBSERVER_TYPE.value
-            and is_device
-            and not _has(top, codes.DEVICE_UID)
-        ):
-            yield "observer", "the device observer has no UID (TID 1004)"
+    observers = {_value(item) for item in top if _name(item) == codes.OBSERVER_TYPE.value}
+    if codes.DEVICE.value in observers and not _has(top, codes.DEVICE_UID):
+        yield "observer", "the device observer has no UID (TID 1004)"
+    if codes.PERSON.value in observers and not _has(top, codes.PERSON_NAME):
+        yield "observer", "the person observer has no name (TID 1003)"
+
+
+def _measurement_faults(document: Dataset, items: list[Dataset]) -> Iterator[Pair]:
+    """Yield missing rows of TID 1500, 1410 and 4019, and what makes viewers crash."""
+    if not _has(list(document.get("ContentSequence", [])), codes.PROCEDURE_REPORTED):
+        yield "template", "the procedure reported is missing (TID 1500)"
+    yield from _group_faults(items)
+    for node in items:
+        rows = list(node.get("ContentSequence", []))
+        if _has(rows, codes.ALGORITHM_NAME) != _has(rows, codes.ALGORITHM_VERSION):
+            yield "algorithm", "an algorithm is told without its name or its version (TID 4019)"
 
 
 def _evidence_faults(document: Dataset, items: list[Dataset]) -> Iterator[Pair]:
@@ -174,30 +175,8 @@ def _group_faults(items: list[Dataset]) -> Iterator[Pair]:
     if not groups:
         yield "viewer", "a report of this title without a Measurement Group crashes OHIF"
     for group in groups:
+        rows = list(group.get("ContentSequence", []))
         if not any(child.get("ValueType") == "SCOORD" for child in _walk(group)):
             yield "viewer", "a Measurement Group without a SCOORD crashes OHIF"
-
-
-def _code_faults(document: Dataset) -> Iterator[Pair]:
-    for element in document.iterall():
-        if element.VR != "SQ":
-            continue
-        for item in element.value:
-            if "CodeValue" in item:
-                yield from _one_code(item)
-
-
-def _one_code(item: Dataset) -> Iterator[Pair]:
-    key = (str(item.get("CodeValue")), str(item.get("CodingSchemeDesignator", "")))
-    words = f"({key[0]}, {key[1] or 'no scheme'})"
-    if not key[1] or not item.get("CodeMeaning"):
-        yield "code", f"{words} lacks its scheme or its meaning"
-    if key in _MISUSED:
-        yield "code", f"{words} {_MISUSED[key]}"
-    meaning = codes.REVIEWED.get(key)
-    if meaning and _folded(str(item.get("CodeMeaning", ""))) != _folded(meaning):
-        yield "code", f"{words} means {meaning!a}, the object says otherwise"
-
-
-def _folded(meaning: str) -> str:
-    return "".join(letter for letter in meaning.casefold() if letter.isalnum())
+        if _has(rows, codes.TRACKING_IDENTIFIER) != _has(rows, codes.TRACKING_UID):
+            yield "tracking", "a group has one of Tracking Identifier and its UID (TID 1410)"
