@@ -14,8 +14,8 @@ from dicom.errors import DicomError
 
 _LONGEST_PADDING: Final = 256
 _LONGEST_PREAMBLE: Final = 4096
-# bchars of RFC 2046 5.1.1: 1 to 70 of them, no space at the end.
-_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+# bchars of RFC 2046 5.1.1, no space at the end. It allows 70 of them; Orthanc's plugin sends 73.
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,127}[0-9A-Za-z'()+_,\-./:=?]")
 _MEDIA_TYPE: Final = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)\s*", re.ASCII)
 _PARAMETER: Final = re.compile(
     r';\s*([\w!#$%&\'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))\s*', re.ASCII
@@ -194,11 +194,11 @@ def media_type(value: str) -> tuple[str, dict[str, str]]:
 
 
 def check_boundary(value: str) -> str:
-    """Return a boundary that RFC 2046 5.1.1 allows.
+    """Return a boundary that RFC 2046 5.1.1 allows, or one somewhat longer.
 
     Raises:
-        InvalidMultipart: It is missing, longer than 70 characters or has others than are allowed.
+        InvalidMultipart: It is missing, longer than 128 characters or has others than are allowed.
     """
     if not _BOUNDARY.fullmatch(value):
-        raise InvalidMultipart("the Content-Type has no boundary of 1 to 70 allowed characters")
+        raise InvalidMultipart("the Content-Type has no boundary of 1 to 128 allowed characters")
     return value

@@ -15,12 +15,13 @@ from typing import Final
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from dicom.errors import DicomError, InvalidIdentifier, UnsupportedSOPClass
 from dicom.errors import UnsupportedTransferSyntax as UnsupportedSyntax
 from dicom.identifiers import check_uid
+from dicom.incoming import Announced, Incoming
 from dicom.keeping import IncomingAssociation, Keeper
 from dicom.multipart import (
     InvalidMultipart,
@@ -29,11 +30,12 @@ from dicom.multipart import (
     check_boundary,
     media_type,
 )
-from dicom.scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from dicom.spool import Announced, Incoming, Spool
+from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom.spool import Spool
 from dicom.store_response import JSON, XML, Outcome, encode, make_response
 from dicom.stow import MEDIA_TYPE, PartStream
 from service.config import Settings
+from service.log import get_logger
 from service.reception import Reception
 from service.stow_section import Stow
 from service.tokens import Scope, Token
@@ -41,6 +43,8 @@ from service.web.bearer import Bearers
 from service.web.upload import Upload
 
 RETRY_AFTER: Final = "10"
+
+log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +81,19 @@ async def store_instances(request: Request) -> Response:
     token = await door.bearers.judge(request.scope, Scope.STOW)
     if isinstance(token, Response):
         return token
+    try:
+        return await _store(request, door, token)
+    except HTTPException as error:
+        log.warning(
+            "request_refused", token=token.name, status=error.status_code, reason=error.detail
+        )
+        raise
+    except ClientDisconnect:
+        log.warning("request_broken_off", token=token.name)
+        return Response(status_code=400)  # which nobody reads
+
+
+async def _store(request: Request, door: Door, token: Token) -> Response:
     study = _study(request)
     association = await _admitted(door, request, token)
     boundary = _boundary(request.headers)

@@ -139,9 +139,9 @@ def test_what_is_no_content_type_is_refused(value):
         media_type(value)
 
 
-@pytest.mark.parametrize("value", ["", "x" * 71, "x" * 2**20, "a ", "a;b", 'a"b', "a\r\n", "ä"])
-def test_a_boundary_has_1_to_70_allowed_characters(value):
-    """RFC 2046 5.1.1; a megabyte of it is not searched for."""
-    assert check_boundary("x" * 70)
+@pytest.mark.parametrize("value", ["", "x" * 129, "x" * 2**20, "a ", "a;b", 'a"b', "a\r\n", "ä"])
+def test_a_boundary_has_1_to_128_allowed_characters(value):
+    """RFC 2046 5.1.1 has 70, Orthanc 73; a megabyte of it is not searched for."""
+    assert check_boundary("x" * 128)
     with pytest.raises(InvalidMultipart):
         check_boundary(value)

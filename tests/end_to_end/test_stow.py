@@ -1,0 +1,77 @@
+"""A PACS that routes by DICOMweb: Orthanc sends by STOW-RS, and the draft comes back to it."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from pydicom import dcmread
+
+from dicom.phantom import as_dataset, draw, write
+from service.tokens import Scope, mint
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(180)]
+
+
+def ask(orthanc, path, content, method="POST"):
+    """Return Orthanc's answer to a request with a body."""
+    given = content if isinstance(content, bytes) else json.dumps(content).encode()
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{orthanc.url}{path}", data=given, method=method
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+        return json.loads(answer.read() or b"null")
+
+
+@pytest.fixture
+def site(site_class, orthanc, tmp_path, free_port):
+    """A Wetread with a STOW-RS door that the session's Orthanc knows, and delivers to."""
+    port, dicom_port = free_port(), free_port()
+    value, credential = mint()
+    overrides = {
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": orthanc.url}],
+        "stow": {"port": port},
+    }
+    running = site_class(tmp_path, dicom_port, overrides)
+    try:
+        running.start()
+        running.store.add_token(
+            credential,
+            name="orthanc",
+            scopes=frozenset({Scope.STOW}),
+            ae_title="MODALITY",
+            expires_at=None,
+            actor="test",
+        )
+        headers = {"Authorization": f"Bearer {value}"}
+        server = {"Url": f"http://127.0.0.1:{port}/dicom-web/", "HttpHeaders": headers}
+        ask(orthanc, "/dicom-web/servers/wetread", server, "PUT")
+        probe = f"http://127.0.0.1:{port}/readyz"
+
+        def ready() -> bool:
+            try:
+                return urllib.request.urlopen(probe, timeout=5).status == 200
+            except (urllib.error.URLError, ConnectionError):
+                return False
+
+        running.until(ready, seconds=60, what="the STOW-RS door")
+        yield running
+    finally:
+        running.stop()
+
+
+def test_a_study_that_orthanc_sends_by_stow_comes_back_as_a_draft(site, orthanc, in_pacs, tmp_path):
+    """The film is the same to the byte, the job begins at once, SR and pictures are in the PACS."""
+    dataset = as_dataset(draw(310, rows=512, columns=512))
+    film = write(dataset, tmp_path / "film.dcm")
+    study = str(dataset.StudyInstanceUID)
+    identifier = ask(orthanc, "/instances", film.read_bytes())["ID"]
+    ask(
+        orthanc, "/dicom-web/servers/wetread/stow", {"Resources": [identifier], "Synchronous": True}
+    )
+    job = site.completed(study)
+    (received,) = site.store.instances(study)
+    assert received.calling_ae == "MODALITY"
+    assert dcmread(received.path).PixelData == dcmread(film).PixelData
+    assert site.store.events(job.id)[0].actor == "intake"
+    assert {"SR", "OT"} <= {str(each.Modality) for each in in_pacs(study).values()}
