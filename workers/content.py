@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dicom.report import Finding
 from service.errors import PermanentReadingError
 from workers.findings import label_sentences
 from workers.hygiene import warnings
 from workers.model.vlm import Answer
+from workers.places import placed
 from workers.scores import disagreements, scored
 from workers.sentences import clean, sections
 
@@ -28,15 +32,23 @@ class Content:
     notes: tuple[str, ...]
 
 
-def content(answer: Answer, *, child: bool, reason: str, meaningless: bool) -> Content:
+def content(
+    answer: Answer,
+    frame: NDArray[np.float32],
+    *,
+    child: bool,
+    reason: str,
+    meaningless: bool,
+) -> Content:
     """Return what `answer` puts into a draft.
 
     Args:
         answer: Of the model.
+        frame: float32 [rows, columns] in 0..1, 0 black, the film that it read.
         child: It was asked with the paediatric prompt.
         reason: The indication that the model was told, or "".
-        meaningless: Its words are drawn at random: they are shown, and must never reach an archive as
-            codes, nor be judged as a report.
+        meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
+            as codes, nor be judged as a report.
 
     Raises:
         PermanentReadingError: It has no text.
@@ -49,7 +61,12 @@ def content(answer: Answer, *, child: bool, reason: str, meaningless: bool) -> C
     findings = label_sentences(())
     if not meaningless:
         findings = scored(label_sentences(lines), answer.chances)
-        notes += [*warnings(lines, told_indication=bool(reason)), *disagreements(findings)]
+        findings, unplaced = placed(findings, answer.heat, frame)
+        notes += [
+            *warnings(lines, told_indication=bool(reason)),
+            *disagreements(findings),
+            *unplaced,
+        ]
     return Content(findings_text, impression_text, findings, tuple(notes))
 
 

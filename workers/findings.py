@@ -115,7 +115,7 @@ _SIDED: Final = frozenset(Observation) - {
 }
 _SITE = re.compile(
     r"\b(?:(?:upper|middle|lower)\s+lobes?|lingula|(?:upper|mid|lower)\s+(?:lung\s+)?zones?|mid\s*-?lung"
-    r"|(?:lung\s+)?bas(?:e|es)|bibasilar|basilar|retrocardiac|apex|apices|apical|perihilar|hilar"
+    r"|(?:lung\s+)?bas(?:e|es)|bibasilar|bibasal|basilar|basal|retrocardiac|apex|apices|apical|perihilar|hilar"
     r"|costophrenic\s+(?:angle|sulcus)|lateral|subpulmonic)\b",
     re.I,
 )

@@ -8,6 +8,7 @@ from workers.model import registry, snapshot
 from workers.model.llava import Llava
 from workers.model.place import place
 from workers.model.vlm import Decoding
+from workers.places import QUESTIONS
 
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
 
@@ -33,7 +34,10 @@ def opened(settings: Settings) -> Llava:
         rows=reading.concurrency,
         new_tokens=reading.max_new_tokens,
     )
-    return registry.load(reading.model, folder, where, base=base)
+    model = registry.load(reading.model, folder, where, base=base)
+    if reading.where == "on" or (reading.where == "auto" and model.checkpoint.places_measured):
+        model.located = QUESTIONS
+    return model
 
 
 def decoding(settings: Settings, bound: int | None) -> Decoding:

@@ -15,5 +15,5 @@ FOLDER: Final = Path(__file__).with_name("demo")
 def load(folder: Path, place: Place = HERE) -> CxrLlava:  # noqa: ARG001 - a Loader
     """Return the shipped model, wherever `folder` points; see `cxr_llava.load`."""
     model = cxr_llava.load(FOLDER, place)
-    model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME)
+    model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME, places_measured=True)
     return model

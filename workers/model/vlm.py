@@ -96,6 +96,7 @@ class Checkpoint:
         libraries: The versions of those that compute.
         max_new_tokens: The checkpoint's own bound on an answer, or None.
         scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
+        places_measured: Whether somebody has measured whether it looks where its findings are.
         meaningless: Whether its text says nothing about the film: nothing of it may be coded.
         takes_indication: Whether it was trained to be told why a film was ordered.
     """
@@ -111,6 +112,7 @@ class Checkpoint:
     synthetic_caveat: str = ""
     mark: str = ""
     scores_measured: bool = False
+    places_measured: bool = False
     meaningless: bool = False
     takes_indication: bool = False
 

@@ -1,0 +1,179 @@
+"""Whether the demo model looks where the finding is, on phantoms that it has not seen.
+
+    python benchmarks/where.py [--films 500] [--model FOLDER] [--first-seed N] [--processes 2]
+
+Each film takes the service's real path. For each finding that is there, that the text says and that the
+model answers by yes: does the warmest point of its heat map lie in the finding's mask (*peak*); does the
+warmest cell of the model's grid meet the mask (*cell*); is a region drawn (*drawn*), and how many of the
+drawn ones have their middle within the mask's box (*on it*); how many were withheld because they lie on
+the other side than the text says (*wrong side*). Edema has no place of its own: its mask is the wings in
+both lungs, and no region is drawn. At the end what a map costs.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dicom.phantom import Truth, draw
+from dicom.pixels import PixelLimits, load_frame
+from dicom.report import SIX, Presence, Region
+from workers.findings import label
+from workers.locating import central_square, place
+from workers.model import cxr_llava, shipped
+from workers.model.llava import Llava
+from workers.model.prompts import IS_THERE, Task
+from workers.model.vlm import Decoding
+from workers.training.films import plan, write_film
+
+LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
+QUESTIONS = tuple(IS_THERE[name.value] for name in SIX)
+COLUMNS = ("found", "peak", "cell", "drawn", "on it", "wrong side")
+CHUNK = 25
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One finding that was rightly found.
+
+    Attributes:
+        finding: Number among the six.
+        outcome: For each of COLUMNS, whether it is so.
+    """
+
+    finding: int
+    outcome: tuple[bool, ...]
+
+
+def looked_at(heat: np.ndarray, frame: np.ndarray, truth: Truth) -> tuple[bool, ...]:
+    """Return for each of COLUMNS whether it is so."""
+    found = place(heat, frame, truth.side)
+    peak = found.peak is not None and inside(truth.mask, found.peak)
+    return (
+        True,
+        peak,
+        cell_meets(heat, truth.mask),
+        found.region is not None,
+        found.region is not None and in_box(found.region, truth.mask),
+        found.contradicts,
+    )
+
+
+def inside(mask: np.ndarray, point: tuple[float, float]) -> bool:
+    """Return whether a (column, row) lies in a mask."""
+    column, row = (int(value) for value in point)
+    return bool(mask[min(row, mask.shape[0] - 1), min(column, mask.shape[1] - 1)])
+
+
+def cell_meets(heat: np.ndarray, mask: np.ndarray) -> bool:
+    """Return whether the warmest cell of the grid has a pixel of the mask in it."""
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    square, grid = central_square(*mask.shape), len(heat)
+    left, top = (int(v) for v in square.on_film(column / grid, row / grid))
+    right, bottom = (int(v) for v in square.on_film((column + 1) / grid, (row + 1) / grid))
+    return bool(mask[top:bottom, left:right].any())
+
+
+def in_box(region: Region, mask: np.ndarray) -> bool:
+    """Return whether the middle of a region lies in the box around a mask."""
+    rows, columns = np.nonzero(mask)
+    x, y = np.mean(region.points[:-1], axis=0)
+    return bool(columns.min() <= x <= columns.max() + 1 and rows.min() <= y <= rows.max() + 1)
+
+
+def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
+    """Read one film and note where its findings were seen."""
+    one = plan(seed)
+    phantom = draw(
+        one.seed,
+        rows=one.rows,
+        columns=one.columns,
+        bits_stored=one.bits_stored,
+        findings=one.findings,
+        view=one.view,
+    )
+    frame = load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
+    decoding = Decoding(max_new_tokens=256)
+    answer = model.answer(frame, Task.REPORT, questions=QUESTIONS, decoding=decoding)
+    said = {one.observation: one.presence for one in label(answer.text)}
+    seen = []
+    for truth in phantom.truths:
+        heat = answer.heat.get(IS_THERE[truth.observation.value])
+        if heat is None or said[truth.observation] is not Presence.PRESENT or not truth.mask.any():
+            continue
+        seen.append(Seen(SIX.index(truth.observation), looked_at(heat, frame, truth)))
+    return seen
+
+
+def read_all(task: tuple[Path, tuple[int, ...]]) -> list[Seen]:
+    """Read the films of some seeds, in a process of its own."""
+    where, seeds = task
+    torch.set_num_threads(1)
+    model = loaded(where)
+    with tempfile.TemporaryDirectory() as folder:
+        return [seen for seed in seeds for seen in read(model, seed, Path(folder))]
+
+
+def loaded(where: Path) -> Llava:
+    """Return the model of a folder, which locates what it says yes to."""
+    model = cxr_llava.load(where)
+    model.located = frozenset(QUESTIONS)
+    return model
+
+
+def table(seen: Iterable[Seen]) -> str:
+    """Return a line for each finding."""
+    lines = [f"{'':18}" + "".join(f"{name:>11}" for name in COLUMNS)]
+    rows = list(seen)
+    for number, name in enumerate(SIX):
+        outcomes = np.array([one.outcome for one in rows if one.finding == number], bool)
+        if not len(outcomes):
+            continue
+        found, drawn = len(outcomes), outcomes[:, 3].sum()
+        shares = outcomes.mean(0)
+        shares[4] = outcomes[:, 4].sum() / max(1, drawn)
+        lines.append(f"{name.value:18}{found:11}" + "".join(f"{x:11.2f}" for x in shares[1:]))
+    return "\n".join(lines)
+
+
+def cost(where: Path, repeats: int = 10) -> str:
+    """Return the processor time of a map, as the difference to the same answer without any."""
+    model = loaded(where)
+    phantom = draw(1, rows=512, columns=512, findings=plan(CHUNK).findings)
+    frame = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
+    one = Decoding(max_new_tokens=1)
+    spent, maps = {True: 0.0, False: 0.0}, 0
+    for _ in range(repeats + 1):
+        for located in (True, False):
+            model.located = frozenset(QUESTIONS) if located else frozenset()
+            begun = time.process_time()
+            answer = model.answer(frame, Task.REPORT, questions=QUESTIONS, decoding=one)
+            spent[located] += time.process_time() - begun
+            maps += len(answer.heat)
+        if maps and _ == 0:  # the first pair warms up
+            spent, maps = {True: 0.0, False: 0.0}, 0
+    return f"{1000 * (spent[True] - spent[False]) / max(1, maps):.1f} ms of processor time a map"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--films", type=int, default=500)
+    parser.add_argument("--model", type=Path, default=shipped.FOLDER)
+    parser.add_argument("--first-seed", type=int, default=900_000_000)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.films)
+    tasks = [(options.model, tuple(seeds[n : n + CHUNK])) for n in range(0, len(seeds), CHUNK)]
+    with ProcessPoolExecutor(options.processes) as pool:
+        print(table(seen for part in pool.map(read_all, tasks) for seen in part))
+    print(cost(options.model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Findings get their regions from where the model looked, and the draft a note where none is shown."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom.report import SIX, Finding, Observation, Presence
+from workers.locating import place
+from workers.model.prompts import IS_THERE
+
+# Edema is everywhere in both lungs.
+LOCATED: Final = tuple(name for name in SIX if name is not Observation.EDEMA)
+QUESTIONS: Final = frozenset(IS_THERE[name.value] for name in LOCATED)
+_SHOWN: Final = (Presence.PRESENT, Presence.UNCERTAIN)
+NOTE: Final = "Outlines show roughly where the model looked, not the edge of a finding."
+_NO_MEMORY: Final = "Memory was short: where {name} was seen could not be computed."
+_ELSEWHERE: Final = (
+    "The text says {side} {name}, but the model looked at the other side: no outline is shown."
+)
+
+
+def placed(
+    findings: Sequence[Finding],
+    heat: Mapping[str, NDArray[np.float32] | None],
+    frame: NDArray[np.float32],
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """Return the findings with the regions that may be shown, and notes for the reader.
+
+    Args:
+        findings: One for each observation.
+        heat: For each question that the model answered by yes, float32 [G, G] where it looked, or None
+            where memory was short.
+        frame: float32 [rows, columns] in 0..1, 0 black, the film that was read.
+    """
+    pairs = [_placed(finding, heat, frame) for finding in findings]
+    notes = [note for _, note in pairs if note]
+    if any(finding.region for finding, _ in pairs):
+        notes.append(NOTE)
+    return tuple(finding for finding, _ in pairs), tuple(notes)
+
+
+def _placed(
+    finding: Finding,
+    heat: Mapping[str, NDArray[np.float32] | None],
+    frame: NDArray[np.float32],
+) -> tuple[Finding, str]:
+    name = finding.observation
+    question = IS_THERE[name.value] if name in LOCATED else ""
+    if finding.presence not in _SHOWN or question not in heat:
+        return finding, ""
+    one = heat[question]
+    if one is None:
+        return finding, _NO_MEMORY.format(name=name.value)
+    found = place(one, frame, finding.side)
+    if found.contradicts and finding.side is not None:
+        return finding, _ELSEWHERE.format(side=finding.side.value, name=name.value)
+    return dataclasses.replace(finding, region=found.region), ""
