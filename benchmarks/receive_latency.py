@@ -21,9 +21,11 @@ from pathlib import Path
 import structlog
 from fuzz_receiver import CR, EXPLICIT, command, item, pdu, pdv
 
-from dicom import scp as scp_module
-from dicom.scp import ScpSettings, StorageSCP
-from dicom.spool import Incoming, Spool
+from dicom import keeping
+from dicom.incoming import Incoming
+from dicom.offer import ScpSettings
+from dicom.scp import StorageSCP
+from dicom.spool import Spool
 from service import schema
 from service.commitment import Commitments
 from service.config import Settings
@@ -107,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     timed(Incoming, "sync", "file to stable storage")
-    timed(scp_module, "read_header", "header read and checked")
+    timed(keeping, "read_header", "header read and checked")
     timed(Spool, "place", "file synced and named")
     timed(Spool, "settle", "folder to stable storage")
     timed(Store, "add_instances", "row committed")

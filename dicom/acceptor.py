@@ -25,7 +25,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom.commitment import MAXIMUM_REQUEST
 from dicom.header import PYDICOM_ERRORS
-from dicom.spool import Announced, Incoming
+from dicom.incoming import Announced, Incoming
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from dicom.errors import DatasetMismatch, DicomError, OutOfResources
 from dicom.header import check_identity, read_header
-from dicom.spool import Announced, Incoming, Spool
+from dicom.incoming import Announced, Incoming
+from dicom.spool import Spool
 from dicom.study import Instance
 from dicom.together import Together
 

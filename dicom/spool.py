@@ -13,33 +13,23 @@ import hashlib
 import os
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicom.errors import DicomError, LimitExceeded, OutOfResources
+from dicom.errors import DicomError, OutOfResources
 from dicom.header import Identity
-from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, check_uid
+from dicom.identifiers import check_uid
+from dicom.incoming import Announced, Incoming, out_of_resources
 from dicom.study import Instance
 
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
 _META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
-_PIECES: Final = 512  # below IOV_MAX of every Linux
 _TEMPORARY: Final = "tmp"
 _LOCKS: Final = "locks"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announced:
-    """What the C-STORE command and its presentation context say of the data set that follows."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    source_ae: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,97 +38,6 @@ class Kept:
 
     instance: Instance
     created: bool
-
-
-class Incoming:
-    """A data set on its way to the disk.
-
-    Writing never raises: what went wrong is kept in `fault`, further bytes are dropped, and the sender
-    learns of it in the response, after it sent the last of them (PS3.7 9.3.1 has no earlier place).
-
-    Attributes:
-        path: The temporary file, complete with preamble and file meta group.
-        size: Bytes of the data set so far.
-        fault: Why the data set cannot be kept.
-    """
-
-    def __init__(
-        self, path: Path, announced: Announced, *, max_bytes: int, fault: DicomError | None = None
-    ) -> None:
-        self.path = path
-        self.announced = announced
-        self.size = 0
-        self.fault = fault
-        self._max_bytes = max_bytes
-        self._hash = hashlib.sha256()
-        self._descriptor: int | None = None
-        if fault is None:
-            self._open()
-
-    def _open(self) -> None:
-        try:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-            # Held as long as we live: recover() takes what nobody holds for a leftover.
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            _write_all(self._descriptor, [file_meta(self.announced)])
-        except OSError as error:
-            self.fail(_out_of_resources(error))
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of the data set so far."""
-        return self._hash.hexdigest()
-
-    def write(self, fragment: bytes | memoryview) -> None:
-        """Append bytes of the data set."""
-        self.write_all([fragment])
-
-    def write_all(self, fragments: Sequence[bytes | memoryview]) -> None:
-        """Append the bytes of several fragments in their order."""
-        if self._descriptor is None or self.fault:
-            return
-        self.size += sum(map(len, fragments))
-        if self.size > self._max_bytes:
-            self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
-            return
-        try:
-            _write_all(self._descriptor, fragments)
-        except OSError as error:
-            self.fail(_out_of_resources(error))
-            return
-        for fragment in fragments:
-            self._hash.update(fragment)
-
-    def fail(self, fault: DicomError) -> None:
-        """Give the disk space back at once and remember why."""
-        self.fault = self.fault or fault
-        self.discard()
-
-    def sync(self) -> None:
-        """Return once the file is on stable storage.
-
-        Raises:
-            OutOfResources: The disk refused; nothing is left of the file.
-        """
-        if self._descriptor is None:
-            raise self.fault or OutOfResources("the temporary file is gone")
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self.fail(_out_of_resources(error))
-            raise self.fault or error from None
-
-    def discard(self) -> None:
-        """Remove the temporary file, if it is there still; may be called again."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
-        self.release()
-
-    def release(self) -> None:
-        """Let go of the file, whatever its name is now."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 class Spool:
@@ -177,7 +76,7 @@ class Spool:
         try:
             free = self.free_bytes()
         except OSError as error:
-            raise _out_of_resources(error) from None
+            raise out_of_resources(error) from None
         if free < self._min_free_bytes:
             raise OutOfResources("the spool's disk is nearly full")
 
@@ -230,8 +129,8 @@ class Spool:
         try:
             created = self._place(incoming, path)
         except OSError as error:
-            incoming.fail(_out_of_resources(error))
-            raise _out_of_resources(error) from None
+            incoming.fail(out_of_resources(error))
+            raise out_of_resources(error) from None
         instance = Instance(
             sop_instance_uid=identity.sop_instance_uid,
             sop_class_uid=identity.sop_class_uid,
@@ -254,7 +153,7 @@ class Spool:
             for folder in {path.parent for path in paths}:
                 _sync_folder(folder)
         except OSError as error:
-            raise _out_of_resources(error) from None
+            raise out_of_resources(error) from None
 
     def remove(self, path: Path) -> None:
         """Make sure that a kept file is gone."""
@@ -275,7 +174,7 @@ class Spool:
         try:
             lock = os.open(self.root / _LOCKS / stripe, os.O_RDONLY | os.O_CREAT, 0o640)
         except OSError as error:
-            raise _out_of_resources(error) from None
+            raise out_of_resources(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -347,53 +246,12 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def file_meta(announced: Announced) -> bytes:
-    """Return preamble, prefix and file meta group for a data set that follows (PS3.10 7.1)."""
-    elements = b"".join(
-        [
-            _element(0x0001, b"OB", b"\x00\x01"),
-            _element(0x0002, b"UI", announced.sop_class_uid.encode("ascii")),
-            _element(0x0003, b"UI", announced.sop_instance_uid.encode("ascii")),
-            _element(0x0010, b"UI", announced.transfer_syntax_uid.encode("ascii")),
-            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
-            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
-            _element(0x0016, b"AE", announced.source_ae.encode("ascii")),
-        ]
-    )
-    length = _element(0x0000, b"UL", struct.pack("<L", len(elements)))
-    return bytes(128) + b"DICM" + length + elements
-
-
 def data_set_size(path: Path) -> int:
     """Return how many bytes follow the file meta group; less than none where it was cut short."""
     with path.open("rb") as file:
         start = file.read(_META_START + 4)
     (length,) = struct.unpack("<L", start[_META_START:].ljust(4, b"\0"))
     return path.stat().st_size - _META_START - 4 - int(length)
-
-
-def _element(number: int, vr: bytes, value: bytes) -> bytes:
-    """Return one element of group 0002 in explicit VR little endian, padded to even length."""
-    if len(value) % 2:
-        value += b" " if vr in {b"SH", b"AE"} else b"\x00"
-    long = b"\x00\x00" + struct.pack("<L", len(value)) if vr == b"OB" else b""
-    return struct.pack("<HH2s", 2, number, vr) + (long or struct.pack("<H", len(value))) + value
-
-
-def _out_of_resources(error: OSError) -> OutOfResources:
-    name = errno.errorcode.get(error.errno or 0, "unknown error")
-    return OutOfResources(f"the spool cannot be written ({name})")
-
-
-def _write_all(descriptor: int, fragments: Sequence[bytes | memoryview]) -> None:
-    for start in range(0, len(fragments), _PIECES):
-        pieces = fragments[start : start + _PIECES]
-        written = os.writev(descriptor, pieces)
-        for piece in pieces:
-            view = memoryview(piece)[written:]
-            written = max(0, written - len(piece))
-            while view:
-                view = view[os.write(descriptor, view) :]
 
 
 def _make_folder(folder: Path, root: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 
 from dicom.errors import DicomError, InvalidDataset
 from dicom.header import read_file_start
+from dicom.incoming import Announced, Incoming
 from dicom.multipart import InvalidMultipart, MultipartReader, PartBegins, PartEnds, media_type
-from dicom.spool import Announced, Incoming
 from dicom.structure import HeaderLimits
 
 MEDIA_TYPE: Final = "application/dicom"

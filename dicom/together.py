@@ -8,24 +8,24 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class BrokenOff(Exception):
+    """The work that was done for several failed in the thread that did it, which raises the error."""
+
+
 class _Turn(Generic[Item, Result]):
     """One thread's item, and what became of it."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.results: list[Result] = []
-        self.error: Exception | None = None
+        self.is_over = False
         # Let go when the item is done, or when it is this thread's turn to work for all.
         self.gate = threading.Lock()
         self.gate.acquire()
 
-    @property
-    def is_done(self) -> bool:
-        return bool(self.results) or self.error is not None
-
     def outcome(self) -> Result:
-        if self.error is not None:
-            raise self.error
+        if not self.results:
+            raise BrokenOff
         return self.results[0]
 
 
@@ -47,7 +47,8 @@ class Together(Generic[Item, Result]):
         """Return the result for `item`, worked for by this thread or another.
 
         Raises:
-            Exception: Whatever `action` raised for the batch.
+            BrokenOff: `action` raised for the batch, in another thread; where it raised in this one,
+                its own error comes through.
         """
         turn: _Turn[Item, Result] = _Turn(item)
         with self._mutex:
@@ -55,7 +56,7 @@ class Together(Generic[Item, Result]):
             waits, self._working = self._working, True
         if waits:
             turn.gate.acquire()
-        if not turn.is_done:
+        if not turn.is_over:
             self._work()
         return turn.outcome()
 
@@ -63,13 +64,9 @@ class Together(Generic[Item, Result]):
         with self._mutex:
             batch, self._waiting = self._waiting, []
         try:
-            for turn, result in zip(
-                batch, self._action([turn.item for turn in batch]), strict=True
-            ):
+            results = self._action([turn.item for turn in batch])
+            for turn, result in zip(batch, results, strict=True):
                 turn.results = [result]
-        except Exception as error:  # noqa: BLE001 - passed on: each thread raises it at its own edge
-            for turn in batch:
-                turn.error = error
         finally:
             self._hand_over(batch)
 
@@ -77,5 +74,7 @@ class Together(Generic[Item, Result]):
         with self._mutex:
             self._working = bool(self._waiting)
             successors = self._waiting[:1]
+        for turn in batch:
+            turn.is_over = True
         for turn in batch + successors:
             turn.gate.release()

@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from dicom.errors import DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
+from dicom.incoming import Incoming
 from dicom.multipart import InvalidMultipart, TooManyParts
-from dicom.spool import Incoming
 from dicom.store_response import Outcome
 from dicom.stow import Part, PartStream
 from service.log import get_logger

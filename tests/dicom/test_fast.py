@@ -12,7 +12,8 @@ import pytest
 
 from dicom import fast
 from dicom.header import check_identity, read_header
-from dicom.scp import STORAGE_CLASSES, TRANSFER_SYNTAXES, ScpSettings, StorageSCP
+from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES, ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 
 CR = STORAGE_CLASSES[0]

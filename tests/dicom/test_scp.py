@@ -21,14 +21,10 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from dicom.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from dicom.errors import DicomError, OutOfResources
+from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
-from dicom.scp import (
-    STORAGE_CLASSES,
-    TRANSFER_SYNTAXES,
-    Refusal,
-    ScpSettings,
-    StorageSCP,
-)
+from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES, ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -588,7 +584,8 @@ def test_kill_in_the_middle_of_a_film_loses_nothing_that_was_acknowledged(
     script = """
 import sys, time
 from pathlib import Path
-from dicom.scp import ScpSettings, StorageSCP
+from dicom.offer import ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 class Handler:
     def admit(self, association): return None

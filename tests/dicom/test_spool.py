@@ -1,5 +1,6 @@
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 
 from dicom.errors import InvalidIdentifier, LimitExceeded, OutOfResources
 from dicom.header import Identity, check_identity, read_header
-from dicom.spool import Announced, Spool
+from dicom.incoming import Announced
+from dicom.spool import Spool, data_set_size
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 ANNOUNCED = Announced(
@@ -180,6 +182,20 @@ def test_a_full_disk_leaves_nothing_behind(small_disk):
     assert keep(spool, bytes(2**16)).created
 
 
+@pytest.mark.parametrize("system_call", ["sync_file_range", None])
+def test_a_film_whose_writing_begins_early_is_whole(spool, monkeypatch, system_call):
+    """Five megabytes in odd pieces, where the disk can be asked to begin and where it cannot."""
+    if system_call is None:
+        monkeypatch.setattr("dicom.writeback._SYNC_FILE_RANGE", None)
+    content = random.Random(1).randbytes(5 * 2**20 + 1)
+    incoming = spool.receive(ANNOUNCED)
+    for start in range(0, len(content), 299_993):
+        incoming.write(content[start : start + 299_993])
+    path = spool.keep(incoming, IDENTITY).instance.path
+    assert path.read_bytes().endswith(content)
+    assert data_set_size(path) == len(content)
+
+
 def test_a_disk_that_fails_at_the_end_leaves_nothing_behind(spool, monkeypatch):
     """When the last step, syncing the folder, fails, there is no file and no Success."""
 
@@ -197,7 +213,8 @@ def test_kill_in_the_middle_leaves_a_temporary_file_that_recover_removes(tmp_pat
     script = """
 import sys, time
 from pathlib import Path
-from dicom.spool import Announced, Spool
+from dicom.incoming import Announced
+from dicom.spool import Spool
 incoming = Spool(Path(sys.argv[1])).receive(Announced(
     sop_class_uid="1.2", sop_instance_uid="1.3", transfer_syntax_uid="1.4", source_ae="X"))
 incoming.write(bytes(100000))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom.scp import ScpSettings, StorageSCP
+from dicom.offer import ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
 

@@ -39,6 +39,28 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_after():
     assert together.do(4) == 0.25
 
 
+def test_who_waited_for_a_failure_hears_of_it():
+    """Of a batch that fails one thread has the error, the others know that theirs was not done."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def invert(items):
+        begun.set()
+        assert go_on.wait(10)
+        return [1 / item for item in items]
+
+    together = Together(invert)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(together.do, 1)
+        assert begun.wait(10)
+        others = [threads.submit(together.do, number) for number in (2, 0, 4)]
+        while len(together._waiting) < 3:
+            time.sleep(0.005)
+        go_on.set()
+        assert first.result(10) == 1
+        errors = [type(other.exception(10)) for other in others]
+    assert sorted(error.__name__ for error in errors) == ["BrokenOff"] * 2 + ["ZeroDivisionError"]
+
+
 def test_many_threads_each_get_their_own_result():
     """No result is mixed up or lost when 64 threads ask again and again."""
     together = Together(lambda items: [-item for item in items])

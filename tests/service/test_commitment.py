@@ -8,8 +8,9 @@ from pynetdicom import AE, evt
 
 from dicom.commitment import PUSH_MODEL, CommitmentRequest, Reference
 from dicom.header import Identity
+from dicom.incoming import Announced
 from dicom.keeping import IncomingAssociation
-from dicom.spool import Announced, Spool
+from dicom.spool import Spool
 from service import commitment, schema
 from service.commitment import Commitments
 from service.config import Settings

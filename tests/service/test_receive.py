@@ -13,9 +13,9 @@ import pytest
 
 from dicom.errors import OutOfResources
 from dicom.files import describe
+from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
 from dicom.keeping import IncomingAssociation, Received
-from dicom.scp import Refusal
 from dicom.study import Instance
 from service import schema
 from service.commitment import Commitments

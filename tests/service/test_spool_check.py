@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import create_engine, insert
 
 from dicom.header import check_identity, read_header
-from dicom.spool import Announced, Spool
+from dicom.incoming import Announced
+from dicom.spool import Spool
 from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.intake import Intake

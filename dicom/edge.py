@@ -1,0 +1,28 @@
+"""Where a bug ends: in a line of the log and an answer that is not Success."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+Result = TypeVar("Result")
+
+LOGGER: Final = logging.getLogger(__name__)
+
+
+def at_the_edge(work: Callable[[], Result], otherwise: Result, caller: Callable[[], str]) -> Result:
+    """Return what `work` returns, or `otherwise` where it raises what nobody foresaw, which is logged.
+
+    Args:
+        work: Done on behalf of a peer, in a thread of its association.
+        otherwise: What the peer hears of a bug.
+        caller: Returns the peer's AE title, for the log.
+    """
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - the edge: a thread of an association ends here
+        # The places only, not the error's own words: those may quote a value of the data set.
+        places = "".join(traceback.format_tb(error.__traceback__))
+        name = type(error).__name__
+        LOGGER.error("unexpected %s (association with %s)\n%s", name, caller(), places)
+        return otherwise

@@ -1,0 +1,163 @@
+"""pynetdicom's upper layer and DIMSE provider, driven by the thread of their association."""
+
+import logging
+import threading
+import time
+from typing import Any, Final, cast
+
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
+
+from dicom.acceptor import MAXIMUM_COMMAND, MAXIMUM_PDU, Hooks, StreamingDIMSE
+from dicom.fast_socket import BufferedSocket
+from dicom.fast_transfer import Transfer
+from dicom.header import PYDICOM_ERRORS
+from dicom.incoming import Announced
+from dicom.wire import P_DATA_TF, PDU, PDV, SMALLEST_COMMAND, Store, read_command, response
+
+LOGGER: Final = logging.getLogger(__name__)
+
+
+class InlineDUL(DULServiceProvider):
+    """pynetdicom's upper layer without a thread of its own: the association's thread drives it."""
+
+    def __init__(self, association: Association, hooks: Hooks) -> None:
+        super().__init__(association)
+        self._hooks = hooks
+        self._running = False
+        # The thread that runs the association.
+        self.thread_number = 0
+
+    @property
+    def wire(self) -> BufferedSocket:
+        """The socket, which is always one of ours."""
+        return cast("BufferedSocket", self.socket)
+
+    def start(self) -> None:
+        """Let the association begin; pynetdicom would start a thread."""
+        self._running = True
+        self.assoc._dul_ready.set()  # noqa: SLF001 - what start() does
+
+    def is_alive(self) -> bool:
+        """Return whether it still works."""
+        return self._running and not self._kill_thread
+
+    def is_awaited(self) -> bool:
+        """Return whether there is something to do before the peer says more."""
+        return not (self.event_queue.empty() and self.to_provider_queue.empty())
+
+    def stop_dul(self) -> bool:
+        """Return True once the state machine is idle; until then let it come to its end."""
+        if self.state_machine.current_state not in {"Sta1", "Sta13"}:
+            self.wire.close()
+        self.step(0)
+        if self.state_machine.current_state != "Sta1":
+            return False
+        self._kill_thread = True
+        return True
+
+    def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401 - pynetdicom's own
+        """Send it before returning; when another thread asks, wake the association's to do so."""
+        super().send_pdu(primitive)
+        if threading.get_ident() == self.thread_number:
+            self.step(0)
+        else:
+            self.wire.stop_reading()
+
+    def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:  # noqa: ANN401 - pynetdicom's own
+        """Return the next primitive for the user, working until there is one or `timeout` is over."""
+        if wait:
+            end = time.monotonic() + (timeout or self._hooks.request_seconds)
+            while self.to_user_queue.empty() and self.is_alive() and time.monotonic() < end:
+                self.step(end - time.monotonic())
+        return super().receive_pdu()
+
+    def step(self, seconds: float) -> None:
+        """Do what there is to do, waiting up to `seconds` for the peer when there is nothing."""
+        if self.state_machine.current_state == "Sta13":
+            self.wire.say_goodbye()
+        elif not self.event_queue.empty() or self._process_recv_primitive():
+            pass
+        elif self.wire.wait(seconds):
+            self._read_pdu_data()
+        while not self.event_queue.empty() and not self._kill_thread:
+            try:
+                self.state_machine.do_action(self.event_queue.get(block=False))
+            except (InvalidEventError, *PYDICOM_ERRORS) as error:
+                # The words of the error may quote what the peer sent.
+                caller = self.assoc.requestor.ae_title
+                name = type(error).__name__
+                LOGGER.warning("association ended: %s sent what is no PDU (%s)", caller, name)
+                self.wire.say_goodbye()
+                self._kill_thread = True
+
+    def serve_store(self) -> bool:
+        """Serve one C-STORE request if one comes next; return False when something else does.
+
+        Raises:
+            OSError: The connection ended, or was silent for too long.
+            OutOfTurn: The fragments are not those of one message.
+        """
+        wire = self.wire
+        found = self._next_store()
+        if found is None:
+            return False
+        context, command, pdu_left = found
+        syntax = str(context.transfer_syntax[0])
+        incoming = self._hooks.announced(
+            self.assoc,
+            Announced(
+                sop_class_uid=command.class_uid,
+                sop_instance_uid=command.instance_uid,
+                transfer_syntax_uid=syntax,
+                source_ae=self.assoc.requestor.ae_title,
+            ),
+        )
+        transfer = Transfer(wire, incoming, pdu_left)
+        if not transfer.run(context.context_id):
+            return False  # whatever it is, it ends the association; the state machine says how
+        if transfer.pdu_left:
+            wire.put_back(PDU.pack(P_DATA_TF, transfer.pdu_left))
+        status, comment = self._hooks.stored(self.assoc, incoming, command.class_uid)
+        wire.send(response(context.context_id, command, status, comment))
+        return True
+
+    def _next_store(self) -> tuple[Any, Store, int] | None:
+        """Take an ordinary C-STORE command off the buffer; anything else is left there.
+
+        Returns:
+            Its presentation context, what it says, and how many bytes of its PDU follow.
+        """
+        wire = self.wire
+        wire.need(PDU.size)
+        kind, pdu_left = PDU.unpack_from(wire.view, wire.low)
+        if kind != P_DATA_TF or not SMALLEST_COMMAND < pdu_left <= MAXIMUM_PDU:
+            return None
+        wire.need(PDU.size + PDV.size)
+        length, context_id, control = PDV.unpack_from(wire.view, wire.low + PDU.size)
+        if control & 3 != 3 or not 2 <= length <= min(pdu_left - 4, MAXIMUM_COMMAND):
+            return None
+        size = PDU.size + 4 + length
+        wire.need(size)
+        start = wire.low + PDU.size + PDV.size
+        command = read_command(bytes(wire.view[start : wire.low + size]))
+        context = self.assoc._accepted_cx.get(context_id)  # noqa: SLF001 - the public one is a sorted copy
+        if command is None or context is None or command.class_uid != context.abstract_syntax:
+            return None
+        wire.low += size
+        return context, command, pdu_left - length - 4
+
+
+class InlineDIMSE(StreamingDIMSE):
+    """Waits for a message by working, for no other thread would bring it."""
+
+    def get_msg(self, block: bool = False) -> Any:  # noqa: ANN401 - pynetdicom's own
+        """Return the next message, with `block` after at most the DIMSE timeout."""
+        dul = cast("InlineDUL", self.dul)
+        end = time.monotonic() + (self.dimse_timeout or 0)
+        while block and self.msg_queue.empty() and time.monotonic() < end:
+            if not dul.is_alive() or dul.state_machine.current_state != "Sta6":
+                break
+            dul.step(end - time.monotonic())
+        return super().get_msg(block=False)

@@ -1,0 +1,77 @@
+"""The fragments of one data set on their way from the socket's buffer to the file."""
+
+import struct
+from typing import Any
+
+from dicom.acceptor import MAXIMUM_PDU
+from dicom.fast_socket import BufferedSocket
+from dicom.incoming import Incoming
+from dicom.wire import P_DATA_TF, PDU, PDV, OutOfTurn
+
+
+class Transfer:
+    """Takes a data set apart into its fragments and writes them, as many at once as there are."""
+
+    def __init__(self, source: BufferedSocket, incoming: Incoming, pdu_left: int) -> None:
+        self.pdu_left = pdu_left
+        self._source = source
+        self._incoming = incoming
+        self._pieces: list[memoryview] = []
+
+    def run(self, context_id: int) -> bool:
+        """Return True after the last fragment; False when another PDU than data interrupts it.
+
+        Raises:
+            OSError: The connection ended, or was silent for too long.
+            OutOfTurn: The fragments are not those of one data set.
+        """
+        while self._begin_pdu():
+            length, context, control = self._unpack(PDV)
+            self.pdu_left -= length + 4
+            if self.pdu_left < 0 or length < 2 or context != context_id or control & 1:
+                raise OutOfTurn
+            self._fragment(length - 2)
+            if control & 2:
+                self._write()
+                return True
+        self._write()
+        return False
+
+    def _begin_pdu(self) -> bool:
+        if self.pdu_left:
+            return True
+        kind, length = self._unpack(PDU)
+        if kind != P_DATA_TF:
+            self._source.low -= PDU.size
+            return False
+        if not PDV.size <= length <= MAXIMUM_PDU:
+            raise OutOfTurn
+        self.pdu_left = length
+        return True
+
+    def _unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        source = self._source
+        if source.high - source.low < layout.size:
+            self._write()
+            source.need(layout.size)
+        values = layout.unpack_from(source.view, source.low)
+        source.low += layout.size
+        return values
+
+    def _fragment(self, left: int) -> None:
+        source = self._source
+        while left:
+            have = min(left, source.high - source.low)
+            if not have:
+                self._write()
+                source.low = source.high = 0
+                source.fill(left)
+                continue
+            self._pieces.append(source.view[source.low : source.low + have])
+            source.low += have
+            left -= have
+
+    def _write(self) -> None:
+        if self._pieces:
+            self._incoming.write_all(self._pieces)
+            self._pieces = []
