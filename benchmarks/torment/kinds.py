@@ -68,9 +68,13 @@ def _of_processes(site: Site) -> Iterator[Kind]:
         of = functools.partial(Site.processes, part=part)
         at_work = functools.partial(_killed, of=of)
         yield Kind(name=f"{_KILL} {part}", target=part, seconds=0, at_work=at_work)
+        frozen = functools.partial(_frozen, of=of)
         if part in PARTS:
-            frozen = functools.partial(_frozen, of=of)
             yield Kind(name=f"{_FREEZE} {part}", target=part, seconds=30, at_work=frozen)
+        if part.startswith("worker"):
+            # When it goes on, what it held is not its own any more.
+            name = f"{_FREEZE} {part} beyond its lease"
+            yield Kind(name=name, target=part, seconds=150, at_work=frozen)
     for name in ("redis", "orthanc"):
         program: Program = getattr(site, name)
         away = functools.partial(_away, program=program)
