@@ -4,7 +4,8 @@
 
 A receiver runs in a process of its own. Each stream is a valid association (C-ECHO, two C-STORE,
 release) that was changed by a seeded generator: bytes flipped, cut, doubled, moved, lengths that lie,
-fragments of other messages or contexts between. In the end the process must live, with as many threads
+fragments of other messages or contexts between. Every second one is sent as senders do, the rest after
+the answer to its request, the others all at once. In the end the process must live, with as many threads
 and open files as before, no more memory, an empty temporary folder, and no error that it did not
 foresee; and a good association must be served within a second at any time. Prints the seed and what
 went wrong.
@@ -32,12 +33,16 @@ import psutil
 CR: Final = b"1.2.840.10008.5.1.4.1.1.1"
 EXPLICIT: Final = b"1.2.840.10008.1.2.1"
 IDLE_SECONDS: Final = 4.0
+# How long a polite sender waits for an answer that may never come.
+PATIENCE: Final = 0.1
+PLAIN_PATIENCE: Final = 0.5
 SERVER: Final = """
 import faulthandler, logging, resource, signal, sys, warnings
 faulthandler.register(signal.SIGUSR1)
 warnings.simplefilter("ignore")  # pydicom's, as service.log does
 from pathlib import Path
-from dicom.scp import ScpSettings, StorageSCP
+from dicom.offer import ScpSettings
+from dicom.scp import StorageSCP
 from dicom.spool import Spool
 class Handler:
     def admit(self, association): return None
@@ -121,6 +126,8 @@ def association(uid: bytes = b"1.2.3.4.5") -> list[bytes]:
     asked = pdu(4, pdv(3, 3, command(echo | {0x0800: number(0x0101)})))
     return [pdu(1, body), asked, *store(1, uid), *store(2, uid + b".1"), pdu(5, bytes(4))]
 
+
+REQUEST: Final = len(association()[0])
 
 Mutation = Callable[[random.Random, list[bytes]], list[bytes]]
 
@@ -224,6 +231,7 @@ class Victim:
     """A receiver in a process of its own, and what is to be seen of it from outside."""
 
     def __init__(self, folder: Path, *, fast: bool) -> None:
+        self.is_plain = not fast
         self.spool = folder / "spool"
         self.log = folder / "log"
         path = "fast" if fast else "plain"
@@ -240,10 +248,21 @@ class Victim:
         """Return a connection to it."""
         return socket.create_connection(("127.0.0.1", self.port), 10)
 
-    def exchange(self, stream: bytes) -> bytes:
-        """Send a stream, say that it is over, and return the answer."""
+    def exchange(self, stream: bytes, *, politely: bool = False) -> bytes:
+        """Send a stream, say that it is over, and return the answer.
+
+        Args:
+            stream: All bytes of one connection.
+            politely: Wait for answers to the request and to the rest, as senders do; what comes too
+                early, or before the end of the connection, the plain way refuses without a look.
+        """
         answer = b""
         with contextlib.suppress(OSError), self.connect() as connection:
+            if politely:
+                for part in (stream[:REQUEST], stream[REQUEST:]):
+                    connection.sendall(part)
+                    answer += spoken(connection, PLAIN_PATIENCE if self.is_plain else PATIENCE)
+                stream = b""
             connection.settimeout(IDLE_SECONDS + 10)
             with contextlib.suppress(OSError):
                 connection.sendall(stream)
@@ -296,6 +315,18 @@ class Victim:
         self.process.wait(20)
 
 
+def spoken(connection: socket.socket, patience: float) -> bytes:
+    """Return what the other side says until it is silent for a while, or until it ends."""
+    connection.settimeout(patience)
+    answer = b""
+    with contextlib.suppress(TimeoutError):
+        while piece := connection.recv(65536):
+            answer += piece
+            if answer[:1] == b"\x02" and len(answer) == 6 + int.from_bytes(answer[2:6], "big"):
+                break  # accepted; nothing else comes now
+    return answer
+
+
 def stored(answer: bytes) -> int:
     """Return how many responses with status 0x0000 are in what it sent."""
     return answer.count(struct.pack("<HHLH", 0, 0x0900, 2, 0))
@@ -303,6 +334,10 @@ def stored(answer: bytes) -> int:
 
 def fuzz(victim: Victim, numbers: range, seed: int) -> tuple[Counter[str], float]:
     """Send the streams from 16 threads; return what they ended in and the slowest good association."""
+
+    def one(number: int) -> bytes:
+        return victim.exchange(mutated(seed, number), politely=victim.is_plain or number % 2 == 0)
+
     ends: Counter[str] = Counter()
     slowest, over = [0.0], threading.Event()
 
@@ -313,7 +348,7 @@ def fuzz(victim: Victim, numbers: range, seed: int) -> tuple[Counter[str], float
     with ThreadPoolExecutor(17) as threads:
         watcher = threads.submit(watch)
         try:
-            for answer in threads.map(lambda each: victim.exchange(mutated(seed, each)), numbers):
+            for answer in threads.map(one, numbers):
                 aborted = answer[-10:-4] == b"\x07\x00\x00\x00\x00\x04"
                 released = answer[-10:-4] == b"\x06\x00\x00\x00\x00\x04"
                 ends["aborted" if aborted else "released" if released else "closed"] += 1
