@@ -164,6 +164,14 @@ def test_highdicom_reads_back_what_went_in(findings):
         "Wetread 1 cardiomegaly",
         "Wetread 2 consolidation",
     ]
+    boxes = [group.roi.value.tolist() for group in read]
+    # The film has 300 rows and 240 columns; corners are (column, row), closed.
+    assert boxes == [
+        [[72, 150], [168, 150], [168, 240], [72, 240], [72, 150]],
+        [[144, 180], [216, 180], [216, 240], [144, 240], [144, 180]],
+    ]
+    assert [group.finding_type.value for group in read] == ["8186001", "95436008"]
+    assert [group.get_measurements()[0].value for group in read] == [91, 52]
     assert read[0].roi.value.tolist()[0] == [72, 150]
     assert read[1].finding_sites[0].laterality.meaning == "Left"
 

@@ -310,6 +310,26 @@ def test_kinds_come_in_their_order(film_header, results):
     assert isinstance(outputs[0], Output)
 
 
+def test_pydicom_reads_back_exactly_what_went_in(film_header, results):
+    """Every element of each object is the same after writing and reading, at any depth."""
+    options = OutputOptions(comprehensive_3d=True, extras=("presentation-state", "report-pdf"))
+    header = film_header(**HEADERS["umlauts"])
+    for output in (*results(header), *results(header, options)):
+        read = dcmread(BytesIO(encode(output)))
+        assert read.to_json_dict() == output.dataset.to_json_dict(), output.kind
+
+
+def retrieved(orthanc, dataset):
+    """Return the bytes of an object that WADO-RS gives back."""
+    answer = httpx.get(
+        f"{orthanc.dicomweb_url}/studies/{dataset.StudyInstanceUID}/series/"
+        f"{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}",
+        headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
+    ).raise_for_status()
+    _, _, body = answer.content.partition(b"\r\n\r\n")
+    return body[: body.rindex(b"\r\n--")]
+
+
 def test_orthanc_keeps_film_and_results_as_one_study_and_returns_their_bytes(
     film_header, results, shown_pixels, orthanc
 ):
@@ -329,5 +349,6 @@ def test_orthanc_keeps_film_and_results_as_one_study_and_returns_their_bytes(
     assert len({answer["ParentStudy"] for answer in stored}) == 1
     for answer, data in zip(stored, files, strict=True):
         assert httpx.get(f"{orthanc.url}/instances/{answer['ID']}/file").content == data
+        assert retrieved(orthanc, dcmread(BytesIO(data))) == data
     again = httpx.post(f"{orthanc.url}/instances", content=files[1]).json()
     assert again["Status"] == "AlreadyStored"
