@@ -72,12 +72,7 @@ def make_app(door: Door, store: Store, callers: Callers) -> Starlette:
             watching.cancel()
 
     app = Starlette(
-        routes=[
-            Route("/dicom-web/studies", store_instances, methods=["POST"]),
-            Route("/dicom-web/studies/{study_uid}", store_instances, methods=["POST"]),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-        ],
+        routes=ROUTES,
         middleware=[Middleware(Lingering), Middleware(Edge)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
@@ -93,6 +88,14 @@ async def readyz(request: Request) -> JSONResponse:
     fault = fault or await run_in_threadpool(spool_fault, door.settings)
     body = {"status": "not ready" if fault else "ready", "fault": fault}
     return JSONResponse(body, 503 if fault else 200)
+
+
+ROUTES: Final = [
+    Route("/dicom-web/studies", store_instances, methods=["POST"]),
+    Route("/dicom-web/studies/{study_uid}", store_instances, methods=["POST"]),
+    Route("/healthz", healthz),
+    Route("/readyz", readyz),
+]
 
 
 async def _watch(door: Door, store: Store, callers: Callers) -> None:

@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from dicom import acceptor, codes, commitment, errors, scp, scu
+from dicom import acceptor, codes, commitment, errors, handler, offer, scu
 from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
@@ -50,17 +50,17 @@ def tables():
             ("SOP Class", "UID", "role"),
             [
                 (named(uid), uid, "SCP")
-                for uid in (scu.VERIFICATION, *scp.STORAGE_CLASSES, commitment.PUSH_MODEL)
+                for uid in (scu.VERIFICATION, *offer.STORAGE_CLASSES, commitment.PUSH_MODEL)
             ],
         ),
         "accepted syntaxes": table(
             ("preference", "Transfer Syntax", "UID"),
-            [(str(n), named(uid), uid) for n, uid in enumerate(scp.TRANSFER_SYNTAXES, 1)],
+            [(str(n), named(uid), uid) for n, uid in enumerate(offer.TRANSFER_SYNTAXES, 1)],
         ),
         "statuses": table(("status", "error", "meaning"), statuses()),
         "refusals": table(
             ("reason", "result", "source", "reason code"),
-            [(r.name.replace("_", " ").lower(), *map(str, r.value)) for r in scp.Refusal],
+            [(r.name.replace("_", " ").lower(), *map(str, r.value)) for r in handler.Refusal],
         ),
         "proposed classes": table(
             ("SOP Class", "UID", "role"),

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from service.jobs import JobState
 from service.web.app import ROUTES
+from service.web.stow_server import ROUTES as STOW_ROUTES
 
 API_MD = Path(__file__).parents[3] / "docs" / "api.md"
 
@@ -12,7 +13,7 @@ def test_the_documentation_lists_exactly_the_routes():
     documented = set(re.findall(r"^\| (GET|POST) \| `([^`]+)`", API_MD.read_text(), re.MULTILINE))
     served = {
         ("POST" if "POST" in (getattr(route, "methods", None) or ()) else "GET", route.path)
-        for route in ROUTES
+        for route in [*ROUTES, *STOW_ROUTES]
     }
     assert documented == served
 
