@@ -1,8 +1,8 @@
-"""The process in which films are decoded: a parent without threads, and a child for each film.
+"""The processes in which films are decoded: a parent without threads, and its children.
 
 Started by `dicom.decoding` as `python -m dicom.decoder`. The parent imports the decoders once and keeps
-some children waiting; each child looks at one film and ends, so that nothing of one film is left when
-the next one's bytes are read, and what a damaged file does to it is done to nobody else. A child has
+some children waiting. A child looks at one film at a time and ends after the first that is refused, for
+nobody knows what it did, or after a hundred; what a film does to it is done to nobody else. A child has
 bounds on memory and processor time that the kernel keeps, and writes no core file.
 
 Requests and answers are single packets of JSON; an answer's pixels come as a sealed memory file. Nothing
@@ -13,13 +13,13 @@ import ctypes
 import fcntl
 import gc
 import json
+import math
 import os
 import resource
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ _WORDS: Final = 500
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PAUSE: Final = 0.05
+_FILMS: Final = 100
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -82,35 +83,44 @@ def _fork(
         return
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     endings.close()
-    _bind(bounds["memory"], bounds["seconds"])
-    os._exit(_serve_one(requests))
+    _bind(bounds["memory"])
+    os._exit(_serve(requests, bounds["seconds"]))
 
 
-def _bind(memory: int, seconds: int) -> None:
-    """Set this process's bounds: `memory` bytes beyond what it has now, `seconds` of processor time."""
+def _bind(memory: int) -> None:
+    """Set this process's bounds: `memory` bytes beyond what it has now."""
     # The size in pages of this process's address space is the file's first number.
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Where the whole machine runs out of memory this process goes first, not the worker.
     Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _serve_one(requests: socket.socket) -> int:
-    """Look at the next film and answer; return the exit status."""
-    packet, descriptors, _, _ = socket.recv_fds(requests, PACKET, 1)
-    if not packet:
-        return ORPHANED
-    requests.close()
-    with socket.socket(fileno=descriptors[0]) as answers:
-        answers.send(json.dumps({"pid": os.getpid()}).encode())
-        said, shown = _answer(json.loads(packet))
-        socket.send_fds(answers, [json.dumps(said).encode()], shown)
+def _serve(requests: socket.socket, seconds: int) -> int:
+    """Look at film after film and answer; return the exit status."""
+    for _ in range(_FILMS):
+        packet, descriptors, _, _ = socket.recv_fds(requests, PACKET, 1)
+        if not packet:
+            return ORPHANED
+        with socket.socket(fileno=descriptors[0]) as answers:
+            answers.send(json.dumps({"pid": os.getpid()}).encode())
+            _allow(seconds)
+            said, shown = _answer(json.loads(packet))
+            socket.send_fds(answers, [json.dumps(said).encode()], shown)
+        if not shown:
+            break
+        os.close(shown[0])
     return 0
 
 
-def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], Iterable[int]]:
+def _allow(seconds: int) -> None:
+    """Let this process compute for so long from now."""
+    spent = math.ceil(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Return what is said of a film, and the descriptor of its pixels where there are any."""
     limits = PixelLimits(max_pixels=request["max_pixels"], max_bytes=request["max_bytes"])
     try:
