@@ -125,7 +125,13 @@ class Reader:
             loaded = opened(settings)
             # The worker replaces itself sooner; this is for who has no worker around the engine.
             patience = 2 * reading.hang_seconds
-            model = Engine(loaded, rows=reading.concurrency, patience=patience)
+            model = Engine(
+                loaded,
+                rows=reading.concurrency,
+                new_tokens=reading.max_new_tokens,
+                patience=patience,
+                compiled=reading.compile,
+            )
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             decoders.wait_until_ready()

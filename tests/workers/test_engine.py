@@ -1,5 +1,6 @@
 """The engine: many answers at once, each as if it were alone."""
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from workers.model import desk, multimodal, registry
 from workers.model import engine as engine_module
-from workers.model import registry
 from workers.model.engine import Engine
 from workers.model.errors import Cancelled, EngineStopped, GenerationError
 from workers.model.prompts import Task
@@ -159,11 +160,11 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
             raise torch.OutOfMemoryError("films")
         return image_tokens(pixels)
 
-    def few_rows(embeds, *rest):
+    def few_rows(embeds, *rest, **how):
         largest.append(len(embeds))
         if len(embeds) > 3:
             raise torch.OutOfMemoryError("rows")
-        return decoder(embeds, *rest)
+        return decoder(embeds, *rest, **how)
 
     monkeypatch.setattr(model.network, "image_tokens", few_films)
     monkeypatch.setattr(model.network.llama, "forward", few_rows)
@@ -189,6 +190,40 @@ def test_memory_that_is_too_small_for_one_is_told(model, monkeypatch):
         running.answer(films(1)[0], Task.REPORT)
     assert running.answer(films(1)[0], Task.REPORT).token_ids
     running.close()
+
+
+def test_films_are_read_in_pieces_between_the_others_steps(tiny_folder, model, monkeypatch):
+    """Four films come while one is written about: it gets a token after each piece; all as if alone."""
+    monkeypatch.setattr(desk, "PIECE", 64)
+    monkeypatch.setattr(multimodal, "BRANCHES", 1)  # and their questions one by one
+    plain, shots = registry.load("tiny", tiny_folder), films(5)
+    widths, decoder, begun = [], model.network.llama.forward, threading.Event()
+
+    def noted(embeds, *rest, **how):
+        widths.append(embeds.shape[1])
+        if len(widths) > 12:
+            begun.set()
+        return decoder(embeds, *rest, **how)
+
+    monkeypatch.setattr(model.network.llama, "forward", noted)
+    running = Engine(model, rows=5)
+    with ThreadPoolExecutor(5) as callers:
+        first = callers.submit(running.answer, shots[0], Task.REPORT)
+        begun.wait(60)
+        later = [
+            callers.submit(running.answer, shot, Task.REPORT, questions=QUESTIONS[:2])
+            for shot in shots[1:]
+        ]
+        said = [one.result(60) for one in (first, *later)]
+    running.close()
+    between = widths[12:]
+    assert not any(
+        one > 1 < other for one, other in itertools.pairwise(between[: between.index(1)])
+    )
+    for shot, answer in zip(shots, said, strict=True):
+        expected = plain.answer(shot, Task.REPORT, questions=QUESTIONS[:2])
+        assert answer.token_ids == expected.token_ids
+    assert said[1].chances == pytest.approx(plain.chances(shots[1], QUESTIONS[:2]), abs=1e-4)
 
 
 def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):

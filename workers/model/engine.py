@@ -1,11 +1,12 @@
 """One thread owns the model; the answers of many callers grow together, one token each a step.
 
 A caller prepares its film in its own thread, hands over an order and waits. The engine takes waiting
-orders, urgent ones first, into free rows between two steps, reads their films and prompts together, and gives each row back
-the moment its answer ends, so a long answer holds up nobody and a short one is not held up. Rows do not
-see each other: in float32 the greedy answer does not depend on who else is there.
+orders, urgent ones first, into free rows between two steps, reads their films and prompts together, and
+gives each row back the moment its answer ends, so a long answer holds up nobody and a short one is not
+held up. Rows do not see each other: in float32 the greedy answer does not depend on who else is there.
 """
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -17,20 +18,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from workers.model import generate, preprocess
+from workers.model import generate, memory, preprocess
+from workers.model.desk import Desk, Pieces
 from workers.model.errors import EngineStopped, GenerationError, ModelError
 from workers.model.generate import Writing
 from workers.model.language import KVCache
 from workers.model.llava import Llava
-from workers.model.multimodal import Passage, branched
-from workers.model.order import Order, mark
-from workers.model.prompts import IMAGE_SENTINEL, Task
+from workers.model.order import Order
+from workers.model.prompts import Task
+from workers.model.stepping import CompiledStep, next_logits
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 PATIENCE: Final = 600.0  # seconds without a step
-_TOGETHER: Final = 4  # orders that are read at once: the others' next token waits for it
 _SLOTS: Final = 64  # a cache grows by so many tokens
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 # What a device, a file that is mapped into memory, or a film can bring about.
@@ -40,19 +40,34 @@ _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
 class Engine:
     """A model that answers several callers at once; itself a `vlm.VisionLanguageModel`."""
 
-    def __init__(self, model: Llava, *, rows: int, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        model: Llava,
+        *,
+        rows: int,
+        new_tokens: int = 512,
+        patience: float = PATIENCE,
+        compiled: bool = False,
+    ) -> None:
         """Start the engine's thread.
 
         Args:
             model: Nobody else may use it from now on.
             rows: Answers that grow together at most.
+            new_tokens: Of an answer, as a rule; a longer one makes the cache grow.
             patience: Seconds without a step until those who wait are told that the device hangs.
+            compiled: Compile the step first, which takes minutes; see `stepping.CompiledStep`.
         """
         self.model = model
         self._most = rows
         self._room = rows
-        self._cache = model.network.cache(rows=1, slots=_SLOTS)
-        self._lead: tuple[list[int], Passage] | None = None
+        self._compile = compiled
+        self._compiled: CompiledStep | None = None
+        self._cache = model.network.cache(rows=rows, slots=memory.slots(model.network, new_tokens))
+        self._desk = Desk(model)
+        self._next: deque[list[Order]] = deque()
+        self._reading: list[Order] = []
+        self._pieces: Pieces | None = None
         self._rows: list[Order] = []
         self._urgent: deque[Order] = deque()
         self._waiting: deque[Order] = deque()
@@ -129,31 +144,41 @@ class Engine:
     @torch.inference_mode()
     def _run(self) -> None:
         try:
+            self._prepare()
             while self._take():
+                if self._pieces or self._next:
+                    self._read_on()
                 self._step()
                 self._steps += 1
                 self._forget_withdrawn()
         finally:
             with self._changed:
                 self._closed = True
-            for order in (*self._rows, *self._urgent, *self._waiting):
+            unread = itertools.chain(self._reading, *self._next, self._urgent, self._waiting)
+            for order in (*self._rows, *unread):
                 order.fail(EngineStopped("the engine has ended"))
 
     def _take(self) -> bool:
         """Let waiting orders in, at least one where nothing is under way; False when it is over."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._urgent or self._waiting or self._rows
+                lambda: self._closed or self._waiting or self._urgent or self._under_way
             )
             if self._closed:
                 return False
+            if self._pieces or self._next:
+                return True
             waiting = len(self._urgent) + len(self._waiting)
-            count = min(waiting, _TOGETHER, self._room - len(self._rows))
+            count = min(waiting, memory.TOGETHER, self._room - len(self._rows))
             taken = [(self._urgent or self._waiting).popleft() for _ in range(count)]
         wanted = [order for order in taken if not order.withdrawn()]
         if wanted:
-            self._begin(wanted)
+            self._next.append(wanted)
         return True
+
+    @property
+    def _under_way(self) -> bool:
+        return bool(self._rows or self._next or self._pieces)
 
     def _forget_withdrawn(self) -> None:
         """Let go what waits for a row and is no longer wanted."""
@@ -162,23 +187,33 @@ class Engine:
                 for order in [order for order in queue if order.withdrawn()]:
                     queue.remove(order)
 
-    def _begin(self, orders: list[Order]) -> None:
-        """Read films and prompts of new orders; where memory is short, fewer at once, or later."""
-        before = len(self._rows)
+    def _read_on(self) -> None:
+        """Read a piece of the next orders; to their end where nobody else waits for a token."""
+        if self._pieces is None:
+            self._reading = self._next.popleft()
+            self._pieces = self._desk.read(self._reading)
+        orders = self._reading
         try:
-            self._prefill(orders)
+            while True:
+                next(self._pieces)
+                if self._rows:
+                    return
+        except StopIteration as read:
+            self._pieces, self._reading = None, []
+            self._seat(orders, *read.value)
         except _NO_MEMORY as error:
-            del self._rows[before:]
+            self._pieces = None
             self._short(orders, error)
         except _FAULTS as error:
-            del self._rows[before:]
-            self._drop(orders, before, error)
+            self._pieces = None
+            for order in orders:
+                order.fail(error)
 
     def _short(self, orders: list[Order], error: BaseException) -> None:
+        """Memory is short: fewer at once, or later."""
         if len(orders) > 1:
             middle = len(orders) // 2
-            self._begin(orders[:middle])
-            self._begin(orders[middle:])
+            self._next.extendleft((orders[middle:], orders[:middle]))
         elif self._rows:
             # What is under way fits; more does not, until something has ended.
             self._room = len(self._rows)
@@ -187,72 +222,35 @@ class Engine:
         else:
             orders[0].fail(error)
 
-    def _prefill(self, orders: list[Order]) -> None:
-        network, start = self.model.network, len(self._rows)
-        for order in orders:
-            del order.marks[1:]  # of a try for which memory was short
-        mark(orders)
-        films = network.image_tokens(
-            torch.cat([order.pixels for order in orders]).to(self.model.device)
-        )
-        mark(orders)
-        embeds = [
-            network.splice(order.ids, film[None]) for order, film in zip(orders, films, strict=True)
-        ]
-        lengths = [len(one) for one in embeds]
-        self._grow(orders, lengths)
-        rows = self._cache.some(start, start + len(orders))
-        shared = self._share(orders, rows)
-        # What fills up a row stands behind its end, where nothing of it looks.
-        padded = pad_sequence([one[shared:] for one in embeds], batch_first=True)  # [B, T, C]
-        longest = shared + padded.shape[1]
-        positions = torch.arange(shared, longest, device=padded.device).expand(len(orders), -1)
-        hidden = network.llama(padded, positions, rows, longest)
-        ends = torch.tensor(lengths, device=padded.device) - shared - 1
-        last = hidden[torch.arange(len(orders), device=padded.device), ends]
-        logits = network.lm_head(last).float()  # [B, V]
-        mark(orders)
-        for row, (order, film) in enumerate(zip(orders, films, strict=True)):
-            order.film, order.length = film, lengths[row]
-            order.chances = self._asked(order, rows.some(row, row + 1))
-        mark(orders)
+    def _seat(self, orders: list[Order], cache: KVCache, logits: Tensor) -> None:
+        """Give orders that have been read their rows and their first token."""
+        start = len(self._rows)
+        try:
+            self._grow(orders)
+            self._cache.some(start, start + len(orders)).take(cache)
+        except _NO_MEMORY as error:
+            self._short(orders, error)
+            return
         self._rows += orders
         self._extend(start, logits)
 
-    def _share(self, orders: Sequence[Order], rows: KVCache) -> int:
-        """Give each row what stands before the film in every prompt; return how many tokens that is."""
-        if self._lead is None:
-            ids = self.model.prompt_ids(self.model.chat(Task.REPORT))
-            ids = ids[: ids.index(IMAGE_SENTINEL)]
-            lead = Passage(self.model.network, slots=len(ids))
-            lead.read(self.model.network.embed(ids))
-            self._lead = (ids, lead)
-        ids, lead = self._lead
-        if any(order.ids[: len(ids)] != ids for order in orders):
-            return 0
-        rows.begin(lead.cache, len(ids))
-        return len(ids)
-
-    def _asked(self, order: Order, row: KVCache) -> tuple[float, ...]:
-        def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
-            return branched(self.model.network, row, length, suffixes)
-
-        try:
-            return self.model.chances_behind(branch, order.ids, order.questions)
-        except ModelError as error:
-            order.fail(error)  # the others' questions are their own
-            return ()
-
-    def _grow(self, orders: Sequence[Order], lengths: Sequence[int]) -> None:
+    def _grow(self, orders: Sequence[Order]) -> None:
         """Make the cache large enough for these orders beside those under way."""
-        longest = max(
-            length + order.writing.decoding.max_new_tokens
-            for order, length in zip(orders, lengths, strict=True)
-        )
+        longest = max(order.length + order.writing.decoding.max_new_tokens for order in orders)
         slots = max(self._cache.slots, -(-longest // _SLOTS) * _SLOTS)
         rows = max(self._cache.count, len(self._rows) + len(orders))
         if (rows, slots) != (self._cache.count, self._cache.slots):
             self._cache = self._cache.resized(rows=rows, slots=slots)
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """Make ready to step through the cache, which is another one than before."""
+        self._compiled = None
+        if self._compile:
+            self._compiled = CompiledStep(self.model.network, self._cache)
+            for size in self._compiled.sizes:
+                self._compiled(torch.zeros((size, 2), dtype=torch.long, device=self.model.device))
+                self._steps += 1  # it takes long, but nothing hangs
 
     def _step(self) -> None:
         """Give every row its next token, and let go those that are finished or not wanted."""
@@ -268,7 +266,7 @@ class Engine:
     def _advance(self, start: int, stop: int) -> None:
         rows = self._rows[start:stop]
         try:
-            logits = self._next_logits(rows, self._cache.some(start, stop))
+            logits = self._next_logits(rows, start)
         except _NO_MEMORY as error:
             if len(rows) == 1:
                 rows[0].fail(error)
@@ -283,17 +281,16 @@ class Engine:
                 order.length += 1
             self._extend(start, logits)
 
-    def _next_logits(self, rows: Sequence[Order], cache: KVCache) -> Tensor:
+    def _next_logits(self, rows: Sequence[Order], start: int) -> Tensor:
         """Return [B, V], what follows the last id of each row."""
-        network = self.model.network
         last = torch.tensor(
             [[order.writing.ids[-1], order.length] for order in rows], device=self.model.device
         )
-        embeds = network.llama.embed_tokens(last[:, :1])  # [B, 1, C]
+        if self._compiled is not None and start == 0:
+            return self._compiled(last)
+        cache = self._cache.some(start, start + len(rows))
         in_sight = max(order.length for order in rows) + 1
-        hidden = network.llama(embeds, last[:, 1:], cache, in_sight)
-        logits: Tensor = network.lm_head(hidden[:, 0]).float()
-        return logits
+        return next_logits(self.model.network, cache, last, in_sight)
 
     def _extend(self, start: int, logits: Tensor) -> None:
         rows = self._rows[start : start + len(logits)]

@@ -42,6 +42,11 @@ class KVCache:
         """How many tokens a row can hold."""
         return self.keys.shape[3]
 
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes."""
+        return (self.keys.nbytes + self.values.nbytes) // self.count
+
     def some(self, start: int, stop: int) -> "KVCache":
         """Return the rows from `start` to before `stop` as a cache that shares their memory."""
         part = object.__new__(KVCache)
@@ -53,8 +58,7 @@ class KVCache:
         """Return a larger cache that begins with what this one holds."""
         keys = self.keys
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
-        other.keys[:, : self.count, :, : self.slots] = keys
-        other.values[:, : self.count, :, : self.slots] = self.values
+        other.some(0, self.count).take(self)
         return other
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -73,6 +77,11 @@ class KVCache:
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
         other.begin(self, length)
         return other
+
+    def take(self, other: "KVCache") -> None:
+        """Overwrite the beginnings of the rows by another cache with as many, and no more slots."""
+        self.keys[:, :, :, : other.slots] = other.keys
+        self.values[:, :, :, : other.slots] = other.values
 
     def begin(self, other: "KVCache", length: int) -> None:
         """Overwrite the first `length` slots of every row by those of row 0 of another cache."""
@@ -200,13 +209,15 @@ class Step:
         positions: Tensor,
         in_sight: int,
         dtype: torch.dtype,
+        *,
+        masked: bool,
     ) -> None:
         self.cache = cache
         self.positions = positions
         self.in_sight = in_sight
         self.cos, self.sin = rotary(config, positions, dtype)
         self.mask: Tensor | None = None
-        if positions.numel() > 1:
+        if masked or positions.numel() > 1:
             slots = torch.arange(in_sight, device=positions.device)
             self.mask = slots <= positions[:, None, :, None]
 
@@ -223,7 +234,15 @@ class LlamaDecoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, embeds: Tensor, positions: Tensor, cache: KVCache, in_sight: int) -> Tensor:
+    def forward(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        cache: KVCache,
+        in_sight: int,
+        *,
+        masked: bool = False,
+    ) -> Tensor:
         """Return the hidden states of new tokens and leave their keys and values in `cache`.
 
         Args:
@@ -231,12 +250,13 @@ class LlamaDecoder(nn.Module):
             positions: int64 [B, T]; in each row counting up from what the cache already holds.
             cache: For B rows.
             in_sight: The highest position of any row plus one (given, so that nothing has to be
-                fetched from the device to know it).
+                fetched from the device to know it), or more.
+            masked: There are more, so that one new token of one row needs a mask too.
 
         Returns:
             [B, T, C].
         """
-        step = Step(self.config, cache, positions, in_sight, embeds.dtype)
+        step = Step(self.config, cache, positions, in_sight, embeds.dtype, masked=masked)
         for number, layer in enumerate(self.layers):
             embeds = layer(embeds, number, step)
         hidden: Tensor = self.norm(embeds)

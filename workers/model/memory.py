@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from workers.model.errors import DeviceError
-from workers.model.multimodal import Multimodal
+from workers.model.multimodal import BRANCHES, Multimodal
 from workers.model.place import QUANTISED, Place
 
 TOGETHER: Final = 4  # films that are read at once
-BRANCHES: Final = 2**30  # bytes of cache that questions behind one film may take together
 _PROMPT: Final = 256  # tokens of words around a film, indication and question included
 _SLOTS: Final = 64  # a cache's rows have a multiple of so many tokens
 _FLOOR: Final = 64 * 2**20  # the library itself

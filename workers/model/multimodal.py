@@ -6,6 +6,7 @@ tokens, C hidden size, V vocabulary.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from workers.model.config import LanguageConfig
 from workers.model.errors import GenerationError
 from workers.model.language import KVCache, LlamaDecoder
 from workers.model.prompts import IMAGE_SENTINEL
+
+BRANCHES: Final = 2**30  # bytes of cache that questions behind one film may take together
 
 
 class Multimodal(nn.Module, ABC):
@@ -105,6 +108,19 @@ def branched(
     network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
 ) -> list[Tensor]:
     """Return what `Passage.branch` does, for the sequence in row 0 of a cache."""
+    longest = max(map(len, suffixes))
+    # Each branch has a copy of the sequence: as many at once as take no more than this.
+    together = max(1, BRANCHES // (cache.row_bytes // cache.slots * (length + longest)))
+    return [
+        logits
+        for first in range(0, len(suffixes), together)
+        for logits in _branched(network, cache, length, suffixes[first : first + together])
+    ]
+
+
+def _branched(
+    network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
+) -> list[Tensor]:
     longest = max(map(len, suffixes))
     branches = cache.repeated(length, rows=len(suffixes), slots=length + longest)
     return read_behind(network, branches, length, suffixes)
