@@ -25,7 +25,7 @@ _FIRST_SAMPLE: Final = 40_000_000
 _CHILD: Final = 0.1  # of the reports are asked for with the paediatric prompt
 _DIFFERENTIAL: Final = 0.3
 _ASKED: Final = 3  # of the six findings, for each film
-_DECISION: Final = 3.0  # weight of a yes or no among words of weight 1
+DECISION: Final = 3.0  # weight of a yes or no among words of weight 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def texts(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Itera
     other = questions.which_side if rng.random() < 0.5 else questions.is_normal
     for one in (*exchanges, other(findings, rng)):
         decides = one.answer.startswith((questions.YES, questions.NO))
-        yield Text(Task.QUESTION, one.question, one.answer, _DECISION if decides else 1.0)
+        yield Text(Task.QUESTION, one.question, one.answer, DECISION if decides else 1.0)
     if rng.random() < _DIFFERENTIAL:
         yield Text(Task.DIFFERENTIAL, "", grammar.differential(findings, rng))
 

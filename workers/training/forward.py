@@ -41,7 +41,13 @@ def _mixed_patches(attention: vision.Attention, x: Tensor) -> Tensor:
     return out
 
 
-def _attended(q: Tensor, k: Tensor, v: Tensor, unseen: Tensor | None = None) -> Tensor:
+def _attended(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    unseen: Tensor | None = None,
+    watched: list[Tensor] | None = None,
+) -> Tensor:
     """Return what tokens gather from each other, [B, T, H x D], of q, k, v [B, H, T, D].
 
     Written out: the fused kernels' backward pass takes several times as long on a CPU at these sizes.
@@ -51,16 +57,26 @@ def _attended(q: Tensor, k: Tensor, v: Tensor, unseen: Tensor | None = None) -> 
         k: What each token answers to.
         v: What each token gives.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
+        watched: Gets how much each token takes of each other, [B, H, T, T].
     """
     q, k, v = (one.contiguous() for one in (q, k, v))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if unseen is not None:
         scores = scores.masked_fill(unseen, -torch.inf)
-    gathered: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    shares = scores.softmax(-1)
+    if watched is not None:
+        watched.append(shares)
+    gathered: Tensor = shares.to(v.dtype) @ v
     return gathered.transpose(1, 2).flatten(2)
 
 
-def decoded(llama: LlamaDecoder, x: Tensor, positions: Tensor, unseen: Tensor) -> Tensor:
+def decoded(
+    llama: LlamaDecoder,
+    x: Tensor,
+    positions: Tensor,
+    unseen: Tensor,
+    watched: list[Tensor] | None = None,
+) -> Tensor:
     """Return the hidden states [B, T, C] of embeddings `x`.
 
     Args:
@@ -68,35 +84,43 @@ def decoded(llama: LlamaDecoder, x: Tensor, positions: Tensor, unseen: Tensor) -
         x: [B, T, C].
         positions: int64 [B, T], what the rotary embedding turns by.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
+        watched: Gets each layer's attention, [B, H, T, T].
     """
     cos, sin = rotary(llama.config, positions, x.dtype)
     for layer in cast("Iterable[language.Layer]", llama.layers):
-        x = x + _mixed_words(layer.self_attn, layer.input_layernorm(x), (cos, sin), unseen)
+        x = x + _mixed_words(layer.self_attn, layer.input_layernorm(x), (cos, sin), unseen, watched)
         x = x + layer.mlp(layer.post_attention_layernorm(x))
     hidden: Tensor = llama.norm(x)
     return hidden
 
 
 def _mixed_words(
-    attention: language.Attention, x: Tensor, turn: tuple[Tensor, Tensor], unseen: Tensor
+    attention: language.Attention,
+    x: Tensor,
+    turn: tuple[Tensor, Tensor],
+    unseen: Tensor,
+    watched: list[Tensor] | None,
 ) -> Tensor:
     q, k, v = (
         project(x).unflatten(-1, (-1, attention.head_dim))
         for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )  # [B, T, heads, D]
     q, k = (rotate(one, *turn).to(v.dtype) for one in (q, k))
-    mixed = _attended(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), unseen)
+    mixed = _attended(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), unseen, watched)
     out: Tensor = attention.o_proj(mixed)
     return out
 
 
-def text_hidden(network: Network, films: Tensor, texts: Packed) -> Tensor:
+def text_hidden(
+    network: Network, films: Tensor, texts: Packed, watched: list[Tensor] | None = None
+) -> Tensor:
     """Return the hidden states [B, N, C] of the texts, behind lead and film.
 
     Args:
         network: The model.
         films: [B, P, W], patch tokens.
         texts: What is said about each film.
+        watched: Gets each layer's attention, [B, H, T, T].
     """
     shown = network.mm_projector(films)  # [B, P, C]
     embed = network.llama.embed_tokens
@@ -104,4 +128,4 @@ def text_hidden(network: Network, films: Tensor, texts: Packed) -> Tensor:
     x = torch.cat([lead, shown.to(lead.dtype), embed(texts.ids)], dim=1)  # [B, T, C]
     behind = x.shape[1] - texts.ids.shape[1]
     positions, unseen = texts.layout(before=behind)
-    return decoded(network.llama, x, positions, unseen)[:, behind:]
+    return decoded(network.llama, x, positions, unseen, watched)[:, behind:]

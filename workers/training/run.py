@@ -16,7 +16,7 @@ from workers.training.stages import Progress, Recipe, Training
 
 FIRST_SEED: Final = 50_000_000  # of the training films; the benchmark's lie elsewhere
 FILMS: Final = 8000
-_STAGES: Final = ("labels", "alignment", "tuning")
+_STAGES: Final = ("labels", "alignment", "tuning", "pointing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,9 @@ def train(plan: Plan, say: Callable[[str], None]) -> None:
 
     training = Training(network, config, films, words, plan.recipe, progress)
     for name, stage in zip(
-        _STAGES, (training.labels, training.alignment, training.tuning), strict=True
+        _STAGES,
+        (training.labels, training.alignment, training.tuning, training.pointing),
+        strict=True,
     ):
         _once(plan.work / f"{name}-{_digest(plan)}.pt", network, stage)
     checkpoint.write_weights(plan.out, network, plan.recipe.seed)

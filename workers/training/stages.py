@@ -1,7 +1,7 @@
-"""The three stages: labels for the image encoder, alignment of language and image, then everything.
+"""The stages: labels for the image encoder, alignment of language and image, everything, then looking.
 
 In the paper the language model comes trained; here it learns to speak in the second stage, from
-reports alone, while the image encoder rests.
+reports alone, while the image encoder rests. The fourth stage is ours.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from workers.model.config import ModelConfig
 from workers.model.cxr_llava import Network
-from workers.training import corpus, forward, labels
+from workers.training import corpus, forward, labels, pointing
 from workers.training.augment import varied
 from workers.training.corpus import Corpus
 from workers.training.films import Films, chunks
@@ -33,13 +33,21 @@ class Recipe:
         epochs: Of labels, alignment, tuning.
         rates: Highest learning rate of each.
         batches: Films a step of each.
+        pointing: Epochs, rate and batch of the last stage.
         seed: Of first weights, order, augmentation and words.
     """
 
     epochs: tuple[int, int, int] = (20, 1, 4)
     rates: tuple[float, float, float] = (8e-4, 1e-3, 1e-3)
     batches: tuple[int, int, int] = (32, 16, 16)
+    pointing: tuple[int, float, int] = (1, 5e-4, 16)
     seed: int = 5
+
+    def of(self, stage: int) -> tuple[int, float, int]:
+        """Return epochs, rate and batch of a stage, from 0."""
+        if stage == len(self.epochs):
+            return self.pointing
+        return self.epochs[stage], self.rates[stage], self.batches[stage]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,32 @@ class Training:
         groups = [(network.vision_tower, _SLOWER), *((m, 1.0) for m in _language(network))]
         self._learn(2, "tuning", groups, loss)
 
+    def pointing(self) -> None:
+        """Stage 4: everything learns to look at a finding before it says that it is there."""
+        self._begin(3)
+        network = self._network
+
+        def loss(index: Tensor) -> Tensor:
+            pixels, masks = self._pixels(index)
+            films = forward.patch_tokens(network.vision_tower, pixels)
+            said = [
+                list(pointing.texts(self._films.plans[int(i)].findings, self._rng)) for i in index
+            ]
+            packed = self._words.packed([[text for text, _ in one] for one in said])
+            watched: list[Tensor] = []
+            hidden = forward.text_hidden(network, films, packed, watched)
+            asked = [
+                pointing.Pointed(film, number, finding)
+                for film, one in enumerate(said)
+                for number, (_, finding) in enumerate(one, 1)
+                if finding is not None
+            ]
+            looking = pointing.loss(watched, packed, masks, asked)
+            return packed.loss(hidden, network.lm_head) + pointing.WEIGHT * looking
+
+        groups = [(network.vision_tower, _SLOWER), *((m, 1.0) for m in _language(network))]
+        self._learn(3, "pointing", groups, loss)
+
     def _begin(self, stage: int) -> None:
         # Each stage has a seed of its own: one that is taken up again learns what it would have.
         torch.manual_seed(10 * self._recipe.seed + stage)  # of the heads
@@ -144,8 +178,8 @@ class Training:
         groups: Sequence[tuple[nn.Module, float]],
         loss: Callable[[Tensor], Tensor],
     ) -> None:
-        rate, epochs = self._recipe.rates[stage], self._recipe.epochs[stage]
-        batch = min(self._recipe.batches[stage], len(self._films))
+        epochs, rate, most = self._recipe.of(stage)
+        batch = min(most, len(self._films))
         weights = [weight for module, _ in groups for weight in module.parameters()]
         optimizer = torch.optim.AdamW(
             [{"params": list(m.parameters()), "lr": rate * part} for m, part in groups],

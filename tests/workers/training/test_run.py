@@ -8,7 +8,7 @@ from workers.model import cxr_llava
 from workers.training.run import Plan, train
 from workers.training.stages import Recipe
 
-RECIPE = Recipe(epochs=(1, 1, 1), batches=(4, 4, 4))
+RECIPE = Recipe(epochs=(1, 1, 1), batches=(4, 4, 4), pointing=(1, 5e-4, 4))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def test_it_says_how_far_it_is(run):
     """Films and every epoch of every stage are announced."""
     _, said = run
     assert said[0] == "drawn 8 of 8 films"
-    assert [line.split(":")[0] for line in said[1:]] == ["labels", "alignment", "tuning"]
+    stages = ["labels", "alignment", "tuning", "pointing"]
+    assert [line.split(":")[0] for line in said[1:]] == stages
 
 
 @pytest.mark.slow

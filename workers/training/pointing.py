@@ -1,0 +1,90 @@
+"""Stage 4: asked whether a finding is there, the model learns to look where it is before it says yes.
+
+Without it the answers are as good, but come from other signs too: an atelectasis from the dome that it
+raises. What is learnt is where the attention goes, so that `workers.model.where` shows a place.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from dicom.phantom import PhantomFinding
+from dicom.report import SIX
+from workers.model.prompts import Task
+from workers.training import questions
+from workers.training.corpus import DECISION, Text, report_text
+from workers.training.packed import Packed
+
+WEIGHT: Final = 0.3  # of looking against speaking
+_ASKED: Final = 3  # of the six findings, for each film, those that are there first
+_LEAST: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A question whose yes has a place.
+
+    Attributes:
+        film: Number in the batch.
+        text: Number among the texts about the film, from 1.
+        finding: Number among the six.
+    """
+
+    film: int
+    text: int
+    finding: int
+
+
+def texts(
+    findings: Sequence[PhantomFinding], rng: np.random.Generator
+) -> Iterator[tuple[Text, int | None]]:
+    """Yield what is said of one film, each with the finding whose place its answer has."""
+    yield report_text(findings, rng), None
+    there = [SIX.index(one.observation) for one in findings]
+    others = [int(i) for i in rng.permutation(len(SIX)) if i not in there]
+    for number in (*there[: _ASKED - 1], *others)[:_ASKED]:
+        one = questions.is_there(findings, SIX[number], rng)
+        text = Text(Task.QUESTION, one.question, one.answer, DECISION)
+        yield text, number if number in there else None
+
+
+def loss(
+    watched: Sequence[Tensor], packed: Packed, masks: Tensor, asked: Sequence[Pointed]
+) -> Tensor:
+    """Return how far the attention before each yes is from the finding's mask (Kullback-Leibler).
+
+    Args:
+        watched: Of each layer, what each token (row) takes of each other, [B, H, T, T].
+        packed: The texts.
+        masks: float32 [B, 6, M, M] in 0..1.
+        asked: The questions.
+    """
+    lead, behind = len(packed.lead), watched[0].shape[-1] - packed.ids.shape[1]
+    grid = round((behind - lead) ** 0.5)
+    cover = F.adaptive_avg_pool2d(masks, grid).flatten(2)  # [B, 6, P]
+    total, count = cover.new_zeros(()), 0
+    for one in asked:
+        wanted = cover[one.film, one.finding]
+        if wanted.sum() < _LEAST:
+            continue  # it lies outside what the model is shown
+        last = behind + _last_asked(packed, one)
+        taken = sum(layer[one.film, :, last, lead:behind].float().sum(0) for layer in watched)
+        total = total + _apart(wanted / wanted.sum(), torch.as_tensor(taken))
+        count += 1
+    return total / max(1, count)
+
+
+def _last_asked(packed: Packed, one: Pointed) -> int:
+    """Return the number, in its row, of the last id of a question: the answer is predicted from it."""
+    own = (packed.segment[one.film] == one.text) & (packed.weight[one.film] == 0)
+    return int(own.nonzero()[-1])
+
+
+def _apart(wanted: Tensor, taken: Tensor) -> Tensor:
+    found = (taken / taken.sum()).clamp(min=_LEAST).log()
+    return (wanted * (wanted.clamp(min=_LEAST).log() - found)).sum()
