@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydicom import dcmread
+from pynetdicom import AE
 
 from dicom.errors import OutOfResources
 from dicom.files import describe
@@ -301,6 +303,33 @@ def test_after_kill_every_acknowledged_film_is_there(receiver, dcmtk, shared_dat
     rows = receiver.store.instances(study)
     assert len(rows) == 1
     assert rows[0].path.is_file()
+
+
+def test_a_stop_lets_the_running_association_finish_and_takes_no_new_one(
+    receiver, phantom_films, eventually
+):
+    """SIGTERM between two films: the rest is acknowledged and kept, and the process ends with 0."""
+    films = [dcmread(path) for path in phantom_films.values()]
+    client = AE(ae_title="CR1")
+    for film in films:
+        client.add_requested_context(film.SOPClassUID, film.file_meta.TransferSyntaxUID)
+
+    def associate():
+        return client.associate("127.0.0.1", receiver.port, ae_title="WETREAD")
+
+    receiver.start()
+    association = associate()
+    statuses = [association.send_c_store(films[0]).Status]
+    receiver.process.send_signal(signal.SIGTERM)
+    eventually(lambda: not associate().is_established, seconds=20, what="a closed door")
+    statuses += [association.send_c_store(film).Status for film in films[1:]]
+    association.release()
+    _, log = receiver.process.communicate(timeout=40)
+    assert receiver.process.returncode == 0, log
+    assert statuses == [0x0000] * len(films)
+    for film in films:
+        (row,) = receiver.store.films_of(film.SOPInstanceUID)
+        assert row.path.is_file()
 
 
 def test_two_processes_share_the_port_and_one_that_dies_comes_back(
