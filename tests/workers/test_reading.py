@@ -298,9 +298,9 @@ def test_several_threads_share_the_model(reader, film, monkeypatch):
     network, texts, together = reader._model.model.network, [], []
     original = network.llama.forward
 
-    def forward(embeds, *rest):
+    def forward(embeds, *rest, **how):
         together.append(len(embeds))
-        return original(embeds, *rest)
+        return original(embeds, *rest, **how)
 
     def one():
         texts.append(read(reader, study(film)).draft.findings_text)
