@@ -75,7 +75,7 @@ def place(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | No
     peak = square.on_film((column + 0.5) / _FINE, (row + 0.5) / _FINE)
     if fine[row, column] < _FLAT * fine.mean() or not in_body(frame, peak):
         return Place(peak=peak)
-    warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])
+    warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])  # type: ignore[attr-defined] # untyped
     mask = warm == warm[row, column]
     if mask.mean() > _LARGEST:
         return Place(peak=peak)
@@ -95,7 +95,7 @@ def in_body(frame: NDArray[np.float32], point: tuple[float, float]) -> bool:
     """
     step = max(1, min(frame.shape) // _THUMB)
     small = frame[::step, ::step]
-    dark, _ = ndimage.label(small <= _DARK * float(small.max()))
+    dark, _ = ndimage.label(small <= _DARK * float(small.max()))  # type: ignore[attr-defined] # untyped
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     column, row = (int(value) // step for value in point)
     here = dark[min(row, small.shape[0] - 1), min(column, small.shape[1] - 1)]
