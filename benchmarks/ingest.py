@@ -6,7 +6,8 @@
 Films: A 0.5 MB and B 10 MB uncompressed, C about 4 MB JPEG lossless; synthetic, with UIDs of their own
 in every run. The sender is DCMTK's dcmsend, one process for each association. Wetread runs as `wetread
 receive` with sync and its database row; the others with their defaults and as fast as they can be set.
-Every round visits all receivers before the next. Only ratios count: MB/s are this machine's.
+Every round visits all receivers before the next. Only ratios count: MB/s are this machine's. The last
+table gives them: MB/s, and so objects/s, of Wetread over those of Orthanc and storescp at their best.
 """
 
 import argparse
@@ -190,6 +191,8 @@ RECEIVERS: Final = {
     "storescp-best": storescp(best=True),
     "storescp-fsync": storescp(best=True, synced=True),
 }
+# What Wetread is held against: objects of one film are equally long, so MB/s and objects/s are as one.
+PEERS: Final = ("Orthanc, best", "storescp, best, fsync")
 
 
 class Running:
@@ -440,6 +443,34 @@ def as_table(measured: list[Measured]) -> str:
     return "\n".join(lines)
 
 
+def as_ratios(measured: list[Measured]) -> str:
+    """Return how Wetread stands to the peers that it is held against, as a table in Markdown.
+
+    Runs of one round are compared with each other; the median of their ratios, the least and the most.
+    """
+    lines = [
+        "| film | associations | receiver | " + " | ".join(f"/ {peer}" for peer in PEERS) + " |"
+    ]
+    lines.append("|---" * (3 + len(PEERS)) + "|")
+    for film, associations in dict.fromkeys((one.film, one.associations) for one in measured):
+        rates: dict[str, list[float]] = {}
+        for one in measured:
+            if (one.film, one.associations) == (film, associations):
+                rates.setdefault(one.receiver, []).append(one.mb_per_s)
+        for name in [name for name in rates if name.startswith("wetread")]:
+            cells = [ratio(rates[name], rates.get(peer, [])) for peer in PEERS]
+            lines.append(f"| {film} | {associations} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """Return the median of the ratios round by round, with the least and the most."""
+    ratios = [our / their for our, their in zip(ours, theirs, strict=False) if their]
+    if not ratios:
+        return "-"
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--peers", action="store_true", help="all receivers, not Wetread's alone")
@@ -460,7 +491,7 @@ def main() -> None:
         with arguments.results.open("a") as file:
             file.writelines(json.dumps(asdict(one)) + "\n" for one in measured)
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.platform()}\n")
-    print(as_table(measured))
+    print(f"{as_table(measured)}\n\n{as_ratios(measured)}")
 
 
 if __name__ == "__main__":

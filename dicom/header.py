@@ -33,6 +33,7 @@ from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
+_TRANSFER_SYNTAX: Final = frozenset({0x00020010})
 _FIRST_WINDOW: Final = 64 * 2**10
 # Without these the pixels would be decoded by a guess: unreadable is worse than absent.
 _DECISIVE: Final = frozenset(
@@ -94,8 +95,8 @@ def read_header(
         path: The file.
         limits: What the header may ask of us.
         only: Tags of the elements that are wanted, where not all are: most of the time goes into
-            decoding. The others are held to the limits and left out; those that decide what the
-            pixels mean are read in any case.
+            decoding. The others, of the file meta group all but the transfer syntax, are held to the
+            limits and left out; those that decide what the pixels mean are read in any case.
 
     Raises:
         InvalidDataset: It cannot be opened, is not DICOM, a length does not fit, or an attribute
@@ -228,7 +229,7 @@ def _read(
     start = 132 if source.bytes[128:132] == b"DICM" else 0
     if start == 0:
         _check_bare(source.bytes)
-    meta, at = _read_file_meta(source, start, limits)
+    meta, at = _read_file_meta(source, start, limits, only and _TRANSFER_SYNTAX)
     syntax = UID(str(meta.get("TransferSyntaxUID") or _guess_syntax(source.bytes, at)))
     meta.TransferSyntaxUID = syntax
     if syntax == DeflatedExplicitVRLittleEndian:
@@ -258,10 +259,14 @@ def _check_bare(start: bytes) -> None:
         raise InvalidDataset("not a DICOM file: no DICM prefix, and no data set begins it")
 
 
-def _read_file_meta(source: _Source, at: int, limits: HeaderLimits) -> tuple[FileMetaDataset, int]:
+def _read_file_meta(
+    source: _Source, at: int, limits: HeaderLimits, only: frozenset[int] | None = None
+) -> tuple[FileMetaDataset, int]:
     if source.bytes[at : at + 2] != b"\x02\x00":
         return FileMetaDataset(), at
-    elements, end = _read_elements(source, at, limits, explicit=True, order="<", groups=_FILE_META)
+    elements, end = _read_elements(
+        source, at, limits, explicit=True, order="<", groups=_FILE_META, only=only
+    )
     _decode_values(elements)
     try:
         return FileMetaDataset(elements), end
