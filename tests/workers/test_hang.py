@@ -1,4 +1,4 @@
-"""A model that hangs in native code, under the supervisor: the worker is replaced, nothing is lost."""
+"""A real reading worker whose device hangs or is busy: nothing is lost, urgent jobs are next."""
 
 import sys
 
@@ -14,10 +14,11 @@ from service.store import Store
 from service.supervisor import Part, Supervisor
 from service.sweep import Sweeper
 
-# A reading worker whose device hangs for ever on films of 420 x 416 pixels. The sleep is one in C,
-# which no signal of ours ends and no exception leaves.
+# A reading worker whose device waits while the file "hold" is there, and hangs for ever on films of
+# 420 x 416 pixels. That sleep is one in C, which no signal of ours ends and no exception leaves.
 WORKER = """
 import ctypes
+import time
 
 import torch
 
@@ -41,6 +42,8 @@ def hanging(model):
     see = model.network.image_tokens
 
     def image_tokens(pixels):
+        while (settings.data_dir / "hold").exists():
+            time.sleep(0.02)
         if any(torch.equal(row, one.reshape(row.shape)) for row in pixels for one in poison):
             ctypes.CDLL(None).sleep(100_000)
         return see(pixels)
@@ -115,6 +118,45 @@ def site(tmp_path, redis_server):
     made = Site(tmp_path, redis_server.url, hang_seconds=10, max_attempts=2)
     yield made
     made.close()
+
+
+@pytest.fixture
+def busy(tmp_path, redis_server):
+    """A site whose device holds until its file is removed."""
+    made = Site(tmp_path, redis_server.url)
+    made.hold = made.settings.data_dir / "hold"
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_an_urgent_job_is_next_though_all_threads_hold_routine_ones(busy, eventually):
+    """It is claimed while the model is busy and every thread full, and drafted before what waited."""
+    routine = [busy.job(seed) for seed in range(6)]
+    busy.supervisor.start()
+    held = (JobState.IN_PROGRESS, JobState.COMPLETED)
+    eventually(lambda: busy.states(routine[0])[0] in held, seconds=120, what="the worker")
+    busy.hold.touch()
+    routine += [busy.job(seed) for seed in range(6, 12)]
+
+    def in_work():
+        return busy.states(*routine).count(JobState.IN_PROGRESS)
+
+    eventually(lambda: in_work() == 3, seconds=60, what="full hands")  # two rows, and one more
+    urgent = busy.job(50, urgent=True)
+    eventually(
+        lambda: busy.states(urgent) == [JobState.IN_PROGRESS], seconds=60, what="the urgent claim"
+    )
+    in_front = [job.id for job in routine if busy.store.job(job.id).state in held]
+    waited = [job for job in routine if job.id not in in_front]
+    assert waited
+    busy.hold.unlink()
+    everything = [urgent, *routine]
+    eventually(
+        lambda: set(busy.states(*everything)) == {JobState.COMPLETED}, seconds=120, what="the end"
+    )
+    drafted = busy.store.job(urgent.id).updated_at
+    assert all(busy.store.job(job.id).updated_at > drafted for job in waited)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dicom.errors import DecoderDied, OutOfResources
 from dicom.files import describe
 from dicom.outputs import encode
 from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
@@ -20,7 +21,7 @@ from service.sections import Reading
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT
-from workers.reading import Drafted, NotAnalysed, Reader
+from workers.reading import Drafted, NotAnalysed, Reader, Unchanged
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -110,6 +111,35 @@ def test_a_lateral_film_is_not_analysed_with_a_reason(reader, tmp_path):
     assert isinstance(result, NotAnalysed)
     assert result.code.isupper()
     assert result.sentence.endswith(".")
+
+
+def test_a_film_that_was_read_before_is_not_asked_of_the_model(reader, film, monkeypatch):
+    """Where the later films do not change the choice the earlier draft stands, and no step is spent."""
+    monkeypatch.setattr(reader._model, "answer", None)
+    result = read(reader, study(film), already_read=describe(film).sop_instance_uid)
+    assert isinstance(result, Unchanged)
+    assert result.code == "NO_CHANGE"
+
+
+def test_a_film_that_ends_the_decoder_fails_the_job_in_words(reader, settings, film):
+    """Nobody knows what it shows: a person must look, unless another film of the study is read."""
+
+    def dying(_path, _limits):
+        raise DecoderDied("its picture ended the decoder 2 times (SIGSEGV)")
+
+    harmed = Reader(reader._model, settings, reader._equipment, dying)
+    with pytest.raises(PermanentReadingError, match="cannot be read: its picture ended"):
+        read(harmed, study(film))
+
+
+def test_a_decoder_that_is_slow_is_tried_again(reader, settings, film):
+    """The machine may be what is slow: the job goes back, and no film is refused for it."""
+
+    def slow(_path, _limits):
+        raise OutOfResources("the film was not decoded: the decoder took longer than 60 s")
+
+    with pytest.raises(TransientReadingError, match="longer than 60 s"):
+        read(Reader(reader._model, settings, reader._equipment, slow), study(film))
 
 
 def child_film(folder):
