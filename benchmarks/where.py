@@ -144,6 +144,7 @@ def table(seen: Iterable[Seen]) -> str:
 
 def cost(where: Path, repeats: int = 10) -> str:
     """Return the processor time of a map, as the difference to the same answer without any."""
+    torch.set_num_threads(1)
     model = loaded(where)
     phantom = draw(1, rows=512, columns=512, findings=plan(CHUNK).findings)
     frame = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
