@@ -67,9 +67,9 @@ class MultipartReader:
         self._parts = 0
         self._step: Callable[[], Event | bool] = self._preamble
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, *pieces: bytes) -> None:
         """Take the next bytes of the body; the events before them must have been taken."""
-        self._buffer = self._buffer[self._at :] + piece
+        self._buffer = b"".join([memoryview(self._buffer)[self._at :], *pieces])
         self._at = 0
 
     def events(self) -> Iterator[Event]:

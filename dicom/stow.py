@@ -96,9 +96,9 @@ class PartStream:
         self._open: _Open | None = None
         self._fault: InvalidMultipart | None = None
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, *pieces: bytes) -> None:
         """Take the next bytes of the body; `advance` must have said that there is nothing more."""
-        self._reader.feed(piece)
+        self._reader.feed(*pieces)
 
     def advance(self, most: int) -> list[Part]:
         """Return at most `most` parts that are whole now; none when more bytes are needed.

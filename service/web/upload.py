@@ -68,8 +68,8 @@ class Upload:
         """
         whole = False
         try:
-            async for piece in self._pieces(request):
-                await self._take(piece)
+            async for pieces in self._pieces(request):
+                await self._take(pieces)
             self._parts.end()
             whole = bool(self._tasks)
             if not whole:
@@ -85,10 +85,10 @@ class Upload:
                 await run_in_threadpool(self._interrupted)
         return outcomes
 
-    async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of about `_PIECE` bytes."""
-        gathered = bytearray()
-        received, waited, more = 0, 0.0, True
+    async def _pieces(self, request: Request) -> AsyncIterator[list[bytes]]:
+        """Yield the body in lists of pieces, about `_PIECE` bytes in each."""
+        gathered: list[bytes] = []
+        received, given, waited, more = 0, 0, 0.0, True
         while more:
             began = time.monotonic()
             try:
@@ -99,17 +99,17 @@ class Upload:
             waited += time.monotonic() - began
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            gathered += message.get("body", b"")
-            received += len(message.get("body", b""))
+            gathered.append(message.get("body", b""))
+            received += len(gathered[-1])
             more = message.get("more_body", False)
             if received > self._max_bytes:
                 raise HTTPException(413, f"Send at most {self._max_bytes} bytes in one request.")
-            if len(gathered) >= _PIECE or not more:
-                yield bytes(gathered)
-                gathered.clear()
+            if received - given >= _PIECE or not more:
+                yield gathered
+                gathered, given = [], received
 
-    async def _take(self, piece: bytes) -> None:
-        self._parts.feed(piece)
+    async def _take(self, pieces: list[bytes]) -> None:
+        self._parts.feed(*pieces)
         while whole := await run_in_threadpool(self._parts.advance, _AT_ONCE):
             for part in whole:
                 await self._slots.acquire()
