@@ -1,10 +1,18 @@
 """The compiled step gives what the plain one gives, with a few sizes only."""
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import torch
 
+from workers.model import registry
 from workers.model.config import LanguageConfig, ModelConfig, VisionConfig
 from workers.model.cxr_llava import Network
+from workers.model.engine import Engine
+from workers.model.prompts import Task
 from workers.model.stepping import CompiledStep, next_logits
+from workers.model.vlm import Decoding
 
 CONFIG = ModelConfig(
     vision=VisionConfig(
@@ -35,3 +43,19 @@ def test_the_compiled_step_equals_the_plain_one(monkeypatch):
             expected = next_logits(network, plain.some(0, 3), last, step + 1)
             torch.testing.assert_close(compiled(last), expected, atol=1e-4, rtol=1e-4)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_an_engine_with_a_compiled_step_answers_as_ever(tiny_folder, monkeypatch):
+    """Three orders through two rows, traced as for the compiler and run as traced: the plain tokens."""
+    traced = functools.partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", lambda step, **how: traced(step, **{**how, "mode": None}))
+    torch._dynamo.reset()
+    shots = np.random.default_rng(5).random((3, 90, 70), dtype=np.float32)
+    how = Decoding(max_new_tokens=12)
+    plain = registry.load("tiny", tiny_folder)
+    expected = [plain.answer(shot, Task.REPORT, decoding=how).token_ids for shot in shots]
+    engine = Engine(registry.load("tiny", tiny_folder), rows=2, new_tokens=12, compiled=True)
+    with ThreadPoolExecutor(3) as callers:
+        said = list(callers.map(lambda shot: engine.answer(shot, Task.REPORT, decoding=how), shots))
+    engine.close()
+    assert [one.token_ids for one in said] == expected

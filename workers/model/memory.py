@@ -15,6 +15,7 @@ from workers.model.place import QUANTISED, Place
 TOGETHER: Final = 4  # films that are read at once
 _PROMPT: Final = 256  # tokens of words around a film, indication and question included
 _SLOTS: Final = 64  # a cache's rows have a multiple of so many tokens
+_QUESTIONS: Final = 16  # asked at once, yes and no apart
 _FLOOR: Final = 64 * 2**20  # the library itself
 
 
@@ -54,10 +55,11 @@ def need(network: Multimodal, place: Place) -> Need:
     # Gate, up and their product; the residual, its norm in float32, queries, keys, values and a sum.
     pass_ = read * item * (3 * language.intermediate_size + 10 * language.hidden_size)
     logits = 3 * place.rows * language.vocab_size * torch.float32.itemsize
+    branches = min(BRANCHES, _QUESTIONS * kept * length)
     return Need(
         weights=_weights(network, place),
         cache=place.rows * length * kept,
-        working=_FLOOR + pass_ + logits + BRANCHES * (place.rows > 1 and kept * length > _FLOOR),
+        working=_FLOOR + pass_ + read * kept + logits + branches,
     )
 
 
