@@ -68,6 +68,7 @@ class Sweeper:
         self._retention = Retention(store, settings)
         self._disk = DiskCare(store, settings, self._retention)
         self._tidied_at: datetime | None = None
+        self._missed: set[str] = set()
 
     def tick(self) -> None:
         """Do once what is due now, by the store's clock.
@@ -87,6 +88,7 @@ class Sweeper:
             self._tidied_at = now
             self._forget_future(now)
             self._forget_silent(now)
+            self._miss_workers(now)
             self._retention.remove_old(now)
 
     def _forget_future(self, now: datetime) -> None:
@@ -164,6 +166,21 @@ class Sweeper:
                 for later in jobs[number + 1 :]:
                     self._store.unpublished(later.id)
                 return
+
+    def _miss_workers(self, now: datetime) -> None:
+        """Tell once of each model for which jobs wait while no worker of it lives."""
+        alive = {beat.role for beat in self._store.processes()}
+        waiting = self._store.waiting_models(now - _TIDY)
+        missing = {model for model in waiting if queue_of(self._settings, model) not in alive}
+        for model in sorted(missing - self._missed):
+            log.warning("no_worker", model=model)
+            self._store.record_incident(
+                actor="sweeper",
+                kind="no_worker",
+                subject=model,
+                detail=f"Jobs wait for the model {model} and no worker of it is alive.",
+            )
+        self._missed = missing
 
     def _forget_silent(self, now: datetime) -> None:
         before = now - timedelta(seconds=_SILENT_SECONDS)

@@ -86,6 +86,16 @@ class Upkeep(Moves):
             )
             return [(number, rows.job(row), told) for number, row, told in found]
 
+    def waiting_models(self, since: datetime) -> list[str]:
+        """Return the models for which jobs wait since before this time, by name."""
+        waiting = select(JobRow.model_name).where(
+            JobRow.state == JobState.SCHEDULED.value,
+            JobRow.updated_at < since,
+            or_(JobRow.not_before.is_(None), JobRow.not_before < since),
+        )
+        with self._reading() as session:
+            return sorted(session.scalars(waiting.distinct()))
+
     def senders(self, studies: Sequence[str]) -> dict[str, str]:
         """Return who sent the last film of each of these studies."""
         chosen = select(StudyRow.study_instance_uid, StudyRow.calling_ae).where(

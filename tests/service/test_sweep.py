@@ -521,6 +521,28 @@ def test_a_film_outside_the_spool_is_not_removed(sweeper, store, settings, clock
     assert precious.exists()
 
 
+def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arrive):
+    """Another model's worker is no help; when its own has come and gone it is told again."""
+    arrive()
+    job = schedule(store)
+
+    def look(*roles):
+        clock.move(61)
+        for role in roles:
+            store.beat(role, role, host="h", pid=1, started_at=clock.now)
+        sweeper.tick()
+        found = [each for each in store.incidents() if each.kind == "no_worker"]
+        return [each.subject for each in found]
+
+    sweeper.tick()
+    assert store.incidents() == []  # it waits for a moment only
+    assert look("reading.second") == [job.model_name]
+    assert look("reading.second") == [job.model_name]
+    assert look("reading") == [job.model_name]
+    store.sign_off("reading")
+    assert look("reading.second") == [job.model_name] * 2
+
+
 def test_a_silent_process_is_an_incident(sweeper, store, clock):
     """A process that stopped reporting itself without signing off is forgotten, and that is said."""
     store.beat("reading@h:1", "reading", host="h", pid=1, started_at=clock())
