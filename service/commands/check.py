@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dicom.errors import DicomError, OutOfResources
+from dicom.letters import has_shaping
 from dicom.pacs import Destination
 from service import schema
 from service.config import Settings, load_settings
@@ -40,6 +41,7 @@ def check(*, no_model: bool) -> None:
     rows.append(_row("database", partial(_database, settings)))
     rows.append(_row("broker", partial(ping, settings)))
     rows.append(_row("spool", partial(_spool, settings)))
+    rows.append(Row("pictures", good=True, detail=_scripts()))
     if not no_model:
         rows += [_model(name) for name in settings.readings()]
     for name, destination in destinations(settings).items():
@@ -80,6 +82,15 @@ def _spool(settings: Settings) -> str:
             f"{needed // 2**20} MiB (receiver.min_free_bytes): nothing would be accepted"
         )
     return f"{settings.spool_dir} is writable, {free // 2**30} GiB free"
+
+
+def _scripts() -> str:
+    if has_shaping():
+        return "names in every script of the shipped fonts"
+    return (
+        "names in Arabic, Hebrew, Thai and Devanagari are not drawn but named: install FriBiDi "
+        "(libfribidi0) for them"
+    )
 
 
 def _probe(destination: Destination) -> str:

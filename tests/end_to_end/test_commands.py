@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydicom import dcmread
 
 from dicom.phantom import as_dataset, draw, draw_lateral, write
+from service.commands.check import check
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -139,6 +141,16 @@ def test_a_fault_in_the_settings_is_one_clear_message(wetread):
     assert done.returncode == 1
     assert "receiver.port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("there", "words"), [(True, "every script"), (False, "libfribidi0")])
+def test_check_says_which_names_are_drawn(tmp_path, monkeypatch, there, words):
+    """With FriBiDi every script is drawn; without it the table says what to install."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("service.commands.check.has_shaping", lambda: there)
+    said = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
+    assert "pictures" in said.output
+    assert words in " ".join(said.output.split())
 
 
 @pytest.mark.orthanc
