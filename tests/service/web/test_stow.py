@@ -438,6 +438,15 @@ def test_a_full_disk_is_told_before_the_body_is_sent(make_door_at):
     assert b"retry-after: 10" in answer.lower()
 
 
+def test_a_disk_that_fills_up_keeps_nothing_half(small_disk, make_door_at):
+    """A film longer than the room that is left: 503, nothing of it stays, a short one is taken."""
+    door = make_door_at(data_dir=small_disk / "site")
+    response = door.post(body(film(1, side=1200)))
+    assert (response.status_code, reasons(response)) == (503, [0xA700])
+    assert door.leftovers() == door.films() == []
+    assert door.post(body(film(2))).status_code == 200
+
+
 def test_an_early_answer_reaches_who_sends_on_all_the_same(door):
     """20 MB behind a wrong token: the sender reads 401, not a broken connection."""
     long = body(film(1, side=3200))
