@@ -48,7 +48,8 @@ class Watch:
         self._owner = owner
         self._hang_seconds = hang_seconds
         self._on_hang = on_hang
-        self._followed: dict[str, tuple[Job, Lease]] = {}
+        # By claim: a worker may take up again what it was thought to have lost, while it still ends it.
+        self._followed: dict[tuple[str, int], tuple[Job, Lease]] = {}
         self._stop = threading.Event()
 
     @property
@@ -70,11 +71,11 @@ class Watch:
     @contextmanager
     def over(self, job: Job, lease: Lease) -> Iterator[None]:
         """Watch over one job for the length of the block."""
-        self._followed[job.id] = (job, lease)
+        self._followed[job.id, job.fence] = (job, lease)
         try:
             yield
         finally:
-            del self._followed[job.id]
+            del self._followed[job.id, job.fence]
 
     def look(self) -> None:
         """Look at every job once."""
