@@ -227,7 +227,12 @@ class Reading(_Section):
         description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
         "is replaced.",
     )
-    concurrency: int = Field(2, ge=1, description="Studies in work at once in one reading worker.")
+    concurrency: int = Field(
+        2,
+        ge=1,
+        description="Studies that one reading worker has in its model at once; half as many more are "
+        "decoded or written meanwhile.",
+    )
     lease_seconds: float = Field(
         60.0, gt=0, description="A job whose worker is silent this long is taken back."
     )
