@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.machine import sole_owner
-from service.supervisor import Part, Supervisor
+from service.supervisor import REPLACE_ME, Part, Supervisor
 
 
 def _until(condition, seconds=10.0):
@@ -60,6 +60,13 @@ def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deat
     _until(lambda: supervisor.tend() or len(deaths) >= 3)
     assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
     assert deaths[0].ended_by == "exit status 3"
+
+
+def test_a_part_that_asks_to_be_replaced_says_so(supervise, deaths):
+    """Its own exit status is told in words, for the page's incidents."""
+    supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
+    _until(lambda: supervisor.tend() or deaths)
+    assert deaths[0].ended_by == "exit status 75 (it asked to be replaced)"
 
 
 def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
