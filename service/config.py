@@ -20,13 +20,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from service.destination_sections import Destination
 from service.errors import ConfigurationError
 from service.sections import (
     Broker,
     Caller,
     Database,
     Delivery,
-    Destination,
     Log,
     Model,
     Outputs,

@@ -5,7 +5,7 @@ from dicom.dicomweb import StowDestination
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, DimseDestination, EncodedObject
-from service import sections
+from service import destination_sections as sections
 from service.config import Settings
 from service.records import ResultObject
 

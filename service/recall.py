@@ -23,9 +23,9 @@ from dicom.result_header import Equipment
 from dicom.spool import write_durably
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
+from service.destination_sections import OrthancDestination as OrthancSettings
 from service.jobs import Action, DeliveryState, IllegalTransition, allowed
 from service.records import Delivery, Job, ResultObject
-from service.sections import OrthancDestination as OrthancSettings
 from service.store import Store
 
 

@@ -10,15 +10,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from service.config import Settings
-from service.sections import (
-    Caller,
+from service.destination_sections import (
     DimseDestination,
     FolderDestination,
-    Model,
     OrthancDestination,
-    Reading,
     StowDestination,
 )
+from service.sections import Caller, Model, Reading
 
 # Tables that may be given several times ([[...]] in TOML).
 _REPEATED: dict[str, type[BaseModel]] = {

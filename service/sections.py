@@ -2,50 +2,14 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic.functional_validators import AfterValidator
+from pydantic import Field, SecretStr, model_validator
 
-from dicom.errors import DicomError
-from dicom.identifiers import check_ae_title
+from service.section import AETitle, Digest, Port, Priority, Seconds, Section
 
 
-def _ae_title(value: str) -> str:
-    try:
-        return check_ae_title(value)
-    except DicomError as error:
-        raise ValueError(str(error)) from None
-
-
-def _http_root(value: str) -> str:
-    """Refuse what is no web address, and credentials in it: addresses are shown in pages and logs."""
-    try:
-        parts = urlsplit(value)
-        credentials = parts.username or parts.password
-    except ValueError:
-        raise ValueError("not a web address") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
-    if credentials:
-        raise ValueError("holds a user name or password; give them as `username` and `password`")
-    return value
-
-
-AETitle = Annotated[str, AfterValidator(_ae_title)]
-HttpRoot = Annotated[str, AfterValidator(_http_root)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0)]
-Priority = Literal["routine", "urgent"]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Caller(_Section):
+class Caller(Section):
     """A modality or PACS that may send, and what differs for it."""
 
     ae_title: AETitle = Field(description="Its AE title (calling).")
@@ -86,7 +50,7 @@ class Caller(_Section):
         return self
 
 
-class Receiver(_Section):
+class Receiver(Section):
     """The storage SCP."""
 
     ae_title: AETitle = Field(
@@ -146,7 +110,7 @@ class Receiver(_Section):
         return self
 
 
-class Reading(_Section):
+class Reading(Section):
     """What is read, by which model."""
 
     # No list of names: the models' own registry has it, and nothing else needs to know another one.
@@ -185,8 +149,8 @@ class Reading(_Section):
     )
     compile: bool = Field(
         False,
-        description="Compile the step that writes a token before the first study is read: minutes at the "
-        "start, for less time a token on a GPU. Needs a C++ compiler.",
+        description="Compile the step that writes a token before the first study is read: minutes at "
+        "the start, for less time a token on a GPU. Needs a C++ compiler.",
     )
     max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
     temperature: float = Field(
@@ -259,7 +223,7 @@ class Model(Reading):
     )
 
 
-class Outputs(_Section):
+class Outputs(Section):
     """What is made from a draft."""
 
     completion: Literal["PARTIAL", "COMPLETE"] = Field(
@@ -288,70 +252,7 @@ class Outputs(_Section):
     )
 
 
-class _Destination(_Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Its name in pages and events.")
-    max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
-    timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
-    not_analysed: bool = Field(
-        False, description="Send a notice when a study was not read, and why: silence is no result."
-    )
-
-
-class OrthancDestination(_Destination):
-    """An Orthanc, by its REST API."""
-
-    kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
-    may_remove: bool = Field(
-        False,
-        description="It is ours: superseded results are removed from it once the new ones are "
-        "confirmed, withdrawn ones by `wetread recall`.",
-    )
-    url: HttpRoot = Field(description="Root of its REST API.")
-    username: str = Field("", description="User name for basic authentication.")
-    password: SecretStr = Field(SecretStr(""), description="Password for it.")
-
-
-class DimseDestination(_Destination):
-    """Any PACS, by C-STORE."""
-
-    kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
-    host: str = Field(description="Host name or address.")
-    port: Port = Field(description="DICOM port.")
-    ae_title: AETitle = Field(description="Its AE title (called).")
-    verify: bool = Field(
-        True, description="Read the result back by C-FIND before it counts as confirmed."
-    )
-
-
-class StowDestination(_Destination):
-    """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
-
-    kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
-    url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
-    username: str = Field("", description="User name for basic authentication.")
-    password: SecretStr = Field(SecretStr(""), description="Password for it.")
-    token: SecretStr = Field(
-        SecretStr(""), description="Bearer token, instead of user and password."
-    )
-
-
-class FolderDestination(_Destination):
-    """A folder: one sub-folder a study, one file an object."""
-
-    kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
-    path: Path = Field(description="The folder; made when missing.")
-    json_sidecar: bool = Field(
-        False, description="Also the draft as JSON, named as the draft report: `<its UID>.json`."
-    )
-
-
-Destination = Annotated[
-    OrthancDestination | DimseDestination | StowDestination | FolderDestination,
-    Field(discriminator="kind"),
-]
-
-
-class Delivery(_Section):
+class Delivery(Section):
     """How results are sent."""
 
     concurrency: int = Field(8, ge=1, description="Deliveries at once in one delivery worker.")
@@ -367,7 +268,7 @@ class Delivery(_Section):
     )
 
 
-class Database(_Section):
+class Database(Section):
     """Where jobs are kept."""
 
     url: SecretStr | None = Field(
@@ -378,7 +279,7 @@ class Database(_Section):
     busy_seconds: Seconds = Field(20.0, description="How long a writer waits for another (SQLite).")
 
 
-class Broker(_Section):
+class Broker(Section):
     """Redis, between the database and the workers; it holds job ids only."""
 
     url: SecretStr | None = Field(
@@ -388,7 +289,7 @@ class Broker(_Section):
     )
 
 
-class Web(_Section):
+class Web(Section):
     """The pages, the JSON API, health and metrics."""
 
     host: str = Field("127.0.0.1", description="Interface to listen on.")
@@ -399,7 +300,7 @@ class Web(_Section):
     )
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """The sweeper: completes quiet studies, takes back what a dead process held, tidies."""
 
     interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
@@ -426,7 +327,7 @@ class Sweep(_Section):
     )
 
 
-class Log(_Section):
+class Log(Section):
     """What is written about what happens; never a patient attribute."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.sections import Port
+from service.section import Port
 
 
 class Stow(BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 from dicom.outputs import Output, encode
 from dicom.report import DraftReport
 from dicom.sidecar import SIDECAR_NAME, sidecar
-from service import sections
+from service import destination_sections as sections
 from service.config import Settings
 from service.records import ResultObject
 

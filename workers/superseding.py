@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dicom.errors import DestinationError
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
-from service import sections
+from service import destination_sections as sections
 from service.config import Settings
 from service.jobs import DeliveryState
 from service.log import get_logger

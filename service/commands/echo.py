@@ -6,8 +6,8 @@ import click
 
 from dicom.scu import echo as c_echo
 from service.config import Settings, load_settings
+from service.destination_sections import DimseDestination
 from service.errors import ConfigurationError
-from service.sections import DimseDestination
 
 
 @click.command()
