@@ -49,8 +49,8 @@ def test_a_canceled_job_leaves_the_model(work, store, tmp_path, monkeypatch, eve
     def stepping():
         if len(work.engine._rows) == 2 and not rows:
             store.cancel(gone.id, "admin")
-            _, lease = work._watch._followed[gone.id]
-            eventually(lambda: lease.lost, seconds=30, what="the watch")
+            (lost,) = (lease for job, lease in work._watch._followed.values() if job.id == gone.id)
+            eventually(lambda: lost.lost, seconds=30, what="the watch")
             rows.append(2)
         step()
         if rows:

@@ -1,4 +1,6 @@
 import contextlib
+import subprocess
+import sys
 
 from workers.lease import Lease
 from workers.watch import Watch
@@ -24,3 +26,28 @@ def test_a_job_that_its_worker_takes_up_again_is_watched_over_by_claim(store, dr
             assert [lease.lost for lease in leases] == [True, False]
         assert watch.followed == 1
     assert watch.followed == 0
+
+
+HOLDS_THE_LOCK = """
+import ctypes
+import threading
+
+from workers import watch
+
+looked = threading.Event()
+watch._ALARM_SECONDS = 1.0
+watch.Watch.look = lambda self: looked.set()
+with watch.Watch(None, "reader", 1.0, print).kept():
+    looked.wait()
+    ctypes.PyDLL(None).sleep(100_000)
+"""
+
+
+def test_code_that_never_lets_go_of_pythons_lock_is_ended():
+    """Nothing of ours runs any more: an alarm outside of Python ends it and says where it was."""
+    ended = subprocess.run(
+        [sys.executable, "-c", HOLDS_THE_LOCK], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 1
+    assert "Timeout (0:00:01)!" in ended.stderr
+    assert 'File "<string>"' in ended.stderr
