@@ -226,6 +226,30 @@ def test_films_are_read_in_pieces_between_the_others_steps(tiny_folder, model, m
     assert said[1].chances == pytest.approx(plain.chances(shots[1], QUESTIONS[:2]), abs=1e-4)
 
 
+def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
+    """A film whose reading takes many pieces is asked for between them, and given up."""
+    monkeypatch.setattr(desk, "PIECE", 16)
+    begun, counted = threading.Event(), []
+    running = Engine(model, rows=2)
+
+    def first():
+        begun.set()
+        return False
+
+    def cancelled():
+        counted.append(None)
+        return len(counted) > 2
+
+    with ThreadPoolExecutor(2) as callers:
+        stays = callers.submit(running.answer, films(1)[0], Task.REPORT, cancelled=first)
+        begun.wait(60)
+        with pytest.raises(Cancelled):
+            running.answer(films(1)[0], Task.REPORT, cancelled=cancelled)
+        assert len(counted) == 3
+        assert stays.result(60).token_ids
+    running.close()
+
+
 def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
     """One film gives values that are no numbers: its caller is told, its row serves others."""
     shots = films(3)

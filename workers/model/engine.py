@@ -181,11 +181,14 @@ class Engine:
         return bool(self._rows or self._next or self._pieces)
 
     def _forget_withdrawn(self) -> None:
-        """Let go what waits for a row and is no longer wanted."""
+        """Let go what waits or is being read and is no longer wanted."""
         with self._changed:
             for queue in (self._urgent, self._waiting):
                 for order in [order for order in queue if order.withdrawn()]:
                     queue.remove(order)
+        for order in itertools.chain(self._reading, *self._next):
+            if not order.answer.done():
+                order.withdrawn()
 
     def _read_on(self) -> None:
         """Read a piece of the next orders; to their end where nobody else waits for a token."""
