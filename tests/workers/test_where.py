@@ -35,15 +35,20 @@ def ids(model):
     return model.prompt_ids(model.chat(Task.REPORT))
 
 
+@torch.inference_mode()
+def kept(model, film, ids):
+    """The cache of a prompt about a film that has been read, computed as the engine does."""
+    pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(film)))
+    embeds = model.network.splice(ids, model.network.image_tokens(pixels))
+    passage = Passage(model.network, slots=len(embeds))
+    passage.read(embeds)
+    return passage.cache
+
+
 @pytest.fixture
 def cache(model, film, ids):
-    """The cache of a prompt about the film that has been read, computed as the engine does."""
-    with torch.inference_mode():
-        pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(film)))
-        embeds = model.network.splice(ids, model.network.image_tokens(pixels))
-        passage = Passage(model.network, slots=len(embeds))
-        passage.read(embeds)
-    return passage.cache
+    """What the tiny model kept of the film."""
+    return kept(model, film, ids)
 
 
 def advantage(model, cache, lead, rows):
@@ -136,6 +141,18 @@ def test_only_a_yes_that_is_to_be_located_has_a_map(tmp_path):
         np.testing.assert_allclose(
             shared.heat[question], alone.heat[question], rtol=1e-2, atol=1e-5
         )
+
+
+def test_the_other_family_has_maps_too(shared_goldens, film):
+    """LLaVA-Rad's questions are located by the same means, through its own layout and tower."""
+    folder = shared_goldens / "llava_rad_tiny_seed0"
+    model = registry.load("llava-rad", folder / "llava-rad-tiny", base=folder / "vicuna-tiny")
+    ids = model.prompt_ids(model.chat(Task.REPORT))
+    rows = [asking.rows(model, ids, question) for question in QUESTIONS[:2]]
+    maps = heat_maps(model.network, kept(model, film, ids), ids.index(IMAGE_SENTINEL), rows)
+    edge = grid_edge(model.network.film_tokens)
+    assert [one.shape for one in maps] == [(edge, edge)] * 2
+    assert min(one.max() for one in maps) > 0
 
 
 def test_a_film_of_one_token_has_no_places():
