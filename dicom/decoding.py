@@ -44,7 +44,7 @@ _TRIES: Final = 2
 # Three times what was measured on films of 16 million pixels (plain, RLE, JPEG-LS, JPEG 2000).
 _BYTES_A_PIXEL: Final = 24
 _BYTES_AT_LEAST: Final = 512 * 2**20
-_START_SECONDS: Final = 60.0  # until the first child answers, on a machine that is busy
+_START_SECONDS: Final = 120.0  # until the first child answers, on a machine that is busy
 _ENDING_SECONDS: Final = 2.0
 _STATUSES: Final = 64
 _SEALED: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
@@ -128,9 +128,13 @@ class Decoders:
         raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
 
     def wait_until_ready(self) -> None:
-        """Return when a film would be looked at without delay."""
+        """Return when a film would be looked at without delay.
+
+        Raises:
+            OutOfResources: The children do not start, or die.
+        """
         nothing = PixelLimits(max_pixels=1, max_bytes=1)
-        with contextlib.suppress(DicomError, OSError):
+        with contextlib.suppress(InvalidDataset, OSError):
             self.look(Path(os.devnull), nothing)
 
     def close(self) -> None:

@@ -225,6 +225,16 @@ def test_who_waits_until_they_are_ready_has_a_child_waiting(film):
         assert running.look(film, LIMITS).verdict.reason is None
 
 
+def test_decoders_that_cannot_start_say_so():
+    """Whoever waits for them hears it; nobody takes a worker for ready that can decode nothing."""
+    program = (sys.executable, "-c", "raise SystemExit(1)")
+    with (
+        Decoders(at_once=1, seconds=30, max_pixels=2**20, program=program) as running,
+        pytest.raises(OutOfResources, match="do not start"),
+    ):
+        running.wait_until_ready()
+
+
 def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_path):
     """Nobody knows what a film that is refused has done to the process that looked at it."""
     nothing = tmp_path / "nothing.dcm"
