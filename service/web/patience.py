@@ -5,11 +5,13 @@ answer comes before the body has been read, closing at once makes the kernel thr
 """
 
 import asyncio
-from typing import Final
+from typing import ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 _REQUEST_SECONDS: Final = 15.0
 _MOST_SILENT: Final = 256
@@ -17,40 +19,46 @@ _DRAIN_SECONDS: Final = 5.0
 _DRAIN_BYTES: Final = 64 * 2**20
 
 
+_Lines = WeakKeyDictionary[ServerState, dict["PatientProtocol", None]]
+
+
 class PatientProtocol(H11Protocol):
     """Closes connections on which no request arrives whole, the oldest when they are too many."""
+
+    # Of each server those that may be silent, the oldest first.
+    _silent: ClassVar[_Lines] = WeakKeyDictionary()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the peer a time within which its request must have come."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_silent)
-        silent = [
-            each
-            for each in self.connections
-            if isinstance(each, PatientProtocol) and each.is_silent
-        ]
-        if len(silent) > _MOST_SILENT:
-            oldest = min(silent, key=lambda each: each._deadline.when())  # noqa: SLF001 - of its own kind
-            oldest._close_silent()  # noqa: SLF001 - of its own kind
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
+        self._line_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time limit with the connection."""
         self._deadline.cancel()
+        self._silent[self.server_state].pop(self, None)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Give the peer its time again, for the next request."""
         self._deadline.cancel()
-        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_silent)
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
+        self._line_up()
         super().on_response_complete()
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether no request is being served on it."""
-        return self.cycle is None or self.cycle.response_complete
+    def _line_up(self) -> None:
+        """Be the last of those that may be silent; where they are too many the first must go."""
+        line = self._silent.setdefault(self.server_state, {})
+        line.pop(self, None)
+        line[self] = None
+        while len(line) > _MOST_SILENT:
+            oldest = next(iter(line))
+            del line[oldest]
+            oldest._close_if_silent()  # noqa: SLF001 - of its own kind
 
-    def _close_silent(self) -> None:
-        if self.is_silent:
+    def _close_if_silent(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
 
 

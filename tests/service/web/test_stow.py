@@ -511,6 +511,21 @@ def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch)
         each.close()
 
 
+def test_of_too_many_silent_connections_the_oldest_end(door, monkeypatch):
+    """However patient the door is, it holds no more than so many; the newest stay."""
+    monkeypatch.setattr(patience, "_MOST_SILENT", 10)
+    host, port = door.url.split("/")[2].split(":")
+    silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(40)]
+    for each in silent[:30]:
+        with contextlib.suppress(ConnectionResetError):
+            assert each.recv(1) == b""
+    silent[-1].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        silent[-1].recv(1)
+    for each in silent:
+        each.close()
+
+
 def test_more_requests_than_are_taken_are_told_to_come_again(make_door_at):
     """One at a time: the second is 503 at once; when the first has ended it is served."""
     door = make_door_at(stow={"port": 0, "max_requests": 1})
