@@ -56,10 +56,17 @@ def refuse(store, tmp_path):
             path.write_bytes(b"no DICOM any more")
         store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
         uid = film.study_instance_uid
-        job = store.schedule(uid, model="tiny", version="1", actor="t", reason="Released.")
+        model = settings.model_name
+        job = store.schedule(uid, model=model, version="1", actor="t", reason="Released.")
         published = []
         drafting = Drafting(
-            store, settings, reader or Refusing(), published.append, "w", threading.Event()
+            store,
+            settings,
+            reader or Refusing(),
+            published.append,
+            "w",
+            threading.Event(),
+            lambda: pytest.fail("nothing hangs here"),
         )
         drafting.work(drafting.claim(job.id))
         return store.job(job.id), published

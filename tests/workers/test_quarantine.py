@@ -60,8 +60,10 @@ def test_the_job_fails_with_the_reasons_and_the_object_is_kept(refused, store, t
     )
     store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
     uid = film.study_instance_uid
-    made = store.schedule(uid, model="tiny", version="1", actor="t", reason="Released.")
-    drafting = Drafting(store, settings, Failing(error), lambda _: None, "w", threading.Event())
+    model = settings.model_name
+    made = store.schedule(uid, model=model, version="1", actor="t", reason="Released.")
+    ended = threading.Event()
+    drafting = Drafting(store, settings, Failing(error), lambda _: None, "w", ended, ended.set)
     job = drafting.claim(made.id)
     with pytest.raises(PermanentReadingError) as caught:
         drafting.work(job)
