@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 from pydicom import dcmwrite
 
+from dicom.files import describe
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
 from dicom.outputs import Equipment, build, encode
-from dicom.phantom import PhantomFinding, as_dataset, draw
+from dicom.phantom import PhantomFinding, as_dataset, draw, write
 from dicom.report import (
     DraftReport,
     Finding,
@@ -28,6 +29,10 @@ from dicom.report import (
     Side,
     SourceImage,
 )
+from dicom.study import Study
+from service.config import Settings
+from service.sections import Reading
+from workers.reading import Reader
 
 pytestmark = [pytest.mark.ohif, pytest.mark.browser, pytest.mark.slow]
 
@@ -112,11 +117,18 @@ def unread(film):
     )
 
 
-def store(archive, phantom, film, *, notice=False):
-    """Send a film and its results to the archive; return what is to be seen of them."""
-    draft = drafted(phantom, film)
+def store(archive, phantom, film, *, notice=False, read=None):
+    """Send a film and its results to the archive; return what is to be seen of them.
+
+    Args:
+        archive: Where to.
+        phantom: What is on the film.
+        film: As an object.
+        notice: Whether another film was not read.
+        read: Draft and objects of a model, where it is not one that is always right.
+    """
     shown = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
-    outputs = build(draft, film, shown, EQUIPMENT)
+    outputs = read.outputs if read else build(drafted(phantom, film), film, shown, EQUIPMENT)
     if notice:
         outputs += build_not_analysed(unread(film), film, EQUIPMENT)
     buffer = BytesIO()
@@ -140,6 +152,23 @@ def ill(orthanc):
     )
     phantom = draw(7, rows=1024, columns=880, findings=found)
     return store(orthanc, phantom, as_dataset(phantom))
+
+
+@pytest.fixture(scope="module")
+def model_read(tmp_path_factory):
+    """A phantom with two gross findings, and what the service made of it with the demo model."""
+    found = (
+        PhantomFinding(observation=Observation.CARDIOMEGALY, extent=0.8),
+        PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RIGHT, extent=0.7),
+    )
+    phantom = draw(10, rows=1000, columns=900, findings=found)
+    folder = tmp_path_factory.mktemp("read")
+    instance = describe(write(as_dataset(phantom), folder / "film.dcm"))
+    study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
+    settings = Settings(data_dir=folder, reading=Reading(model="demo"))
+    reader = Reader.from_settings(settings)
+    moment = datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC)
+    return phantom, reader.read(study, revision=1, predecessor=None, produced_at=moment)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +243,31 @@ def fitted(size, canvas):
     return left + (width - size[1] * scale) / 2, top + (height - size[0] * scale) / 2, scale
 
 
+def outlines_on(browser, picture):
+    """Return left, top, right and bottom of each outline on the open film, and a screenshot."""
+    find = (
+        f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
+    )
+    browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
+    # Outlines are drawn lazily: the pointer's way over the picture brings them.
+    browser.click(820, 700)
+    lines = browser.until(f"const p = {find}; return p.length >= 2 && p")
+    drawn = set()
+    for line in lines:
+        points = np.array(line.replace(",", " ").split(), float).reshape(-1, 2)
+        drawn.add((*points.min(axis=0), *points.max(axis=0)))
+    return drawn, browser.screenshot(picture)
+
+
+def assert_drawn(drawn, study, boxes, canvas):
+    """Each box of the film is on the screen, to the tolerance, and nothing else is."""
+    left, top, scale = fitted(study.pixels.shape, (0, 0, *canvas[2:]))
+    assert len(drawn) == len(boxes)
+    for x0, y0, x1, y1 in boxes:
+        box = (left + x0 * scale, top + y0 * scale, left + x1 * scale, top + y1 * scale)
+        assert min(np.abs(np.subtract(box, other)).max() for other in drawn) <= TOLERANCE
+
+
 def likeness(screen, picture, canvas, part):
     """Return how much the screen looks like a picture fitted into the canvas (1: the same).
 
@@ -248,29 +302,37 @@ def test_boxes_lie_on_the_findings(open_study, ill):
     """Each box is drawn within two pixels of where the phantom's truth lies on the screen."""
     browser = open_study(ill, 4)
     open_series(browser, "AI findings")
+    drawn, screen = outlines_on(browser, SEEN / "findings.png")
     words_in(browser, "Certainty of Finding: 90.00 %")
-    find = (
-        f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
-    )
-    # Boxes are drawn lazily: the pointer's way over the picture brings them.
-    browser.click(820, 700)
-    lines = browser.until(f"const p = {find}; return p.length >= 2 && p")
-    screen = browser.screenshot(SEEN / "findings.png")
     canvas = canvas_of(browser)
-    left, top, scale = fitted(ill.pixels.shape, (0, 0, *canvas[2:]))
-    drawn = set()
-    for line in lines:
-        points = np.array(line.replace(",", " ").split(), float).reshape(-1, 2)
-        drawn.add((*points.min(axis=0), *points.max(axis=0)))
-    wanted = [
-        (left + x0 * scale, top + y0 * scale, left + x1 * scale, top + y1 * scale)
-        for x0, y0, x1, y1 in ill.boxes
-    ]
-    assert len(drawn) == len(wanted)
-    for box in wanted:
-        assert min(np.abs(np.subtract(box, other)).max() for other in drawn) <= TOLERANCE
+    assert_drawn(drawn, ill, ill.boxes, canvas)
     # The film itself lies where that calculation says that it does.
     assert likeness(screen, ill.pixels, canvas, (0.75, 1.0)) > 0.95
+    assert_alive(browser)
+
+
+def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_read):
+    """What the demo model outlined is drawn where it meant it, and lies on what the phantom shows."""
+    phantom, read = model_read
+    study = store(orthanc, phantom, as_dataset(phantom), read=read)
+    regions = {one.observation: one.region for one in read.draft.findings if one.region}
+    assert regions.keys() == {truth.observation for truth in phantom.truths}
+    for truth in phantom.truths:
+        x, y = np.mean(regions[truth.observation].points[:-1], axis=0)
+        left, top, right, bottom = box_of(truth.mask)
+        assert left <= x <= right
+        assert top <= y <= bottom
+    browser = open_study(study, 4)
+    open_series(browser, "AI findings")
+    drawn, _ = outlines_on(browser, SEEN / "model-findings.png")
+    words_in(browser, "Certainty of Finding")
+    ends = [np.array(region.points) for region in regions.values()]
+    boxes = [(*points.min(axis=0), *points.max(axis=0)) for points in ends]
+    assert_drawn(drawn, study, boxes, canvas_of(browser))
+    open_series(browser, "AI images")
+    browser.until(f"return {PANE}.innerText.includes('1/2')")
+    time.sleep(1.5)
+    browser.screenshot(SEEN / "model-images.png")
     assert_alive(browser)
 
 
