@@ -19,12 +19,9 @@ from kombu.messaging import Producer
 from service.config import Settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
+from service.queue_names import DELIVER, DELIVERY, READ, READING, queue_of
 from service.records import Job
 
-READ: Final = "wetread.read"
-DELIVER: Final = "wetread.deliver"
-READING: Final = "reading"
-DELIVERY: Final = "delivery"
 _URGENT: Final = 0
 _ROUTINE: Final = 9
 # kombu keeps one Redis list for each priority: "reading", and "reading\x06\x169".
@@ -59,19 +56,6 @@ def celery_app(settings: Settings) -> Celery:
         },
     )
     return app
-
-
-def reading_queues(settings: Settings) -> dict[str, str]:
-    """Return the queue of each model's jobs, by the model's name; `READING` is that of `[reading]`.
-
-    A reading worker has one model, reads one queue, and reports itself by that queue's name.
-    """
-    return {name: queue_of(settings, name) for name in settings.readings()}
-
-
-def queue_of(settings: Settings, model: str) -> str:
-    """Return the queue of a model's jobs; nobody reads that of a model that is not configured."""
-    return READING if model == settings.reading.model else f"{READING}.{model}"
 
 
 class Queue:

@@ -26,7 +26,8 @@ from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavaila
 from service.heartbeat import Heartbeat
 from service.log import get_logger
 from service.publishing import tell
-from service.queue import DELIVERY, Queue, queue_of
+from service.queue import Queue
+from service.queue_names import DELIVERY, queue_of
 from service.records import Job
 from service.retention import Retention
 from service.sections import Caller

@@ -23,7 +23,8 @@ from service.destinations import destinations
 from service.errors import LeaseLost, StoreError
 from service.heartbeat import Heartbeat
 from service.log import get_logger
-from service.queue import DELIVERY, READING, Queue, celery_app, reading_queues
+from service.queue import Queue, celery_app
+from service.queue_names import DELIVERY, READING, reading_queues
 from service.records import Job
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command

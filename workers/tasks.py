@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from service.log import get_logger
-from service.queue import DELIVER, READ
+from service.queue_names import DELIVER, READ
 from workers.delivering import Delivering
 
 if TYPE_CHECKING:  # a process that only delivers must not load torch

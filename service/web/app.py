@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.config import Settings
 from service.heartbeat import Heartbeat
-from service.queue import reading_queues
+from service.queue_names import reading_queues
 from service.store import Store
 from service.web import api, pages
 from service.web.acting import ACTIONS

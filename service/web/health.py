@@ -19,7 +19,7 @@ from service import schema
 from service.config import Settings
 from service.disk import Watermark
 from service.errors import ConfigurationError, SchemaMismatch, StoreError
-from service.queue import reading_queues
+from service.queue_names import reading_queues
 from service.records import REFUSES
 from service.store import Store
 from service.web.wiring import wiring

@@ -11,7 +11,8 @@ from celery.contrib.testing.worker import start_worker
 from service.config import load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
-from service.queue import DELIVER, DELIVERY, READ, READING, Queue, ping, reading_queues
+from service.queue import Queue, ping
+from service.queue_names import DELIVER, DELIVERY, READ, READING, reading_queues
 from service.records import Job
 from service.sections import Model
 from workers.app import worker_app

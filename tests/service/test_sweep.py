@@ -15,7 +15,8 @@ from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import DeliveryState, JobState
-from service.queue import READING, Queue
+from service.queue import Queue
+from service.queue_names import READING
 from service.records import ResultObject
 from service.store import Store
 from service.sweep import Sweeper

@@ -8,7 +8,8 @@ import pytest
 from service import schema
 from service.config import as_environment, child_environment, load_settings
 from service.jobs import JobState
-from service.queue import DELIVERY, READING, Queue
+from service.queue import Queue
+from service.queue_names import DELIVERY, READING
 from service.store import Store
 from workers.app import _Worker
 
