@@ -58,11 +58,12 @@ FROM source AS worker-cuda
 # PyPI's torch for Linux is a CUDA build and brings the CUDA libraries; the host has the driver only.
 # For another CUDA version: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126
 ARG TORCH_INDEX=https://pypi.org/simple
+# Of the extras also `quantised`, for reading.quantisation. No compiler is in it: reading.compile stays off.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     WETREAD_READING__DEVICE=cuda
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install ".[worker]" --constraint constraints.txt --extra-index-url ${TORCH_INDEX}
+    pip install ".[worker,quantised]" --constraint constraints.txt --extra-index-url ${TORCH_INDEX}
 USER wetread
 WORKDIR /var/lib/wetread
 VOLUME /var/lib/wetread

@@ -93,6 +93,7 @@ def test_the_services_are_all_parts_of_the_machine():
     assert commands == {
         ("db", "upgrade"),
         ("receive",),
+        ("receive-web",),
         ("sweep",),
         ("web",),
         ("worker", "--queues", "reading"),
@@ -134,6 +135,16 @@ def test_the_health_check_of_the_receiver_may_send():
     (peer,) = [word for word in _ours()["receive"]["healthcheck"]["test"] if "@" in word]
     assert peer == f"{settings.receiver.ae_title}@127.0.0.1:{settings.receiver.port}"
     assert _ours()["receive"]["ports"] == [f"{settings.receiver.port}:{settings.receiver.port}"]
+
+
+def test_the_door_for_tokens_is_where_compose_says():
+    """STOW-RS comes up by its profile only, on the port that its settings and its probe name."""
+    door = _ours()["receive-web"]
+    port = door["environment"]["WETREAD_STOW__PORT"]
+    assert door["profiles"] == ["stow"]
+    assert door["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/healthz" in door["healthcheck"]["test"][-1]
+    assert [name for name, each in _ours().items() if "profiles" in each] == ["receive-web"]
 
 
 def test_no_service_needs_more_than_it_must():
@@ -241,7 +252,8 @@ class _Unit(configparser.RawConfigParser):
     ("unit", "instances"),
     [
         ("wetread-upgrade.service", [""]),
-        ("wetread-part@.service", ["receive", "sweep", "web"]),
+        ("wetread-part@.service", ["receive", "receive-web", "sweep", "web"]),
+        ("wetread-model@.service", ["NAME"]),
         ("wetread-worker@.service", ["reading", "delivery"]),
     ],
 )
