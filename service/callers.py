@@ -4,6 +4,7 @@ The file is read again when it changes or on SIGHUP. Only what it says of caller
 and destinations have processes that know them since their start.
 """
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class Callers:
         self._path = path
         self._load = load
         self._state = self._file_state()
+        self._asked = False
 
     def __call__(self, ae_title: str) -> Caller | None:
         """Return what is configured for a calling AE title, or None when it may not send."""
@@ -61,12 +63,20 @@ class Callers:
         """The settings of the start, with the callers that are in force now."""
         return self._settings
 
-    def look(self, *, asked: bool = False) -> None:
+    def heed_hangup(self) -> None:
+        """Have SIGHUP ask from now on; for the main thread only."""
+        signal.signal(signal.SIGHUP, lambda *_: self.ask())
+
+    def ask(self) -> None:
+        """Have the next look load the file again, changed or not."""
+        self._asked = True
+
+    def look(self) -> None:
         """Load the file again when it has changed, or when somebody asked; a broken one is ignored."""
         state = self._file_state()
-        if state == self._state and not asked:
+        if state == self._state and not self._asked:
             return
-        self._state = state
+        self._state, self._asked = state, False
         try:
             fresh = self._load()
         except ConfigurationError as error:

@@ -3,11 +3,9 @@
 import errno
 import os
 import resource
-import signal
 import socket
 import ssl
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +23,7 @@ from service.log import get_logger
 from service.queue import Queue
 from service.reception import Reception
 from service.records import REFUSES
+from service.stopping import stop_event
 from service.store import Store
 
 BEAT_EVERY: Final = 5.0
@@ -47,16 +46,13 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     """
     # A thread that comes back from the disk or the network waits less for those that compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    stop = threading.Event()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: stop.set())
-    asked = threading.Event()
-    signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    stop = stop_event()
     allow_many_connections()
     store = Store.open(settings)
     queue = Queue(settings)
     spool = open_spool(settings)
     callers = Callers(settings, config_path(), load_settings)
+    callers.heed_hangup()
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)
     reception = Reception(settings, store, intake, commitments, callers)
@@ -67,8 +63,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     reception.database_answers(beat.now(spare=True))
     try:
         while not stop.wait(_LOOK_EVERY):
-            callers.look(asked=asked.is_set())
-            asked.clear()
+            callers.look()
             refusal = reception.refusal
             reception.database_answers(beat.now(spare=not reception.is_ready, refusal=refusal))
     finally:

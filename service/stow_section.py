@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from service.section import Port
+from service.section import Port, Section
 
 
-class Stow(BaseModel):
+class Stow(Section):
     """STOW-RS: a second door for films, with bearer tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field(
         "127.0.0.1", description="Interface to listen on; another one should have TLS."

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ _PR_SET_PDEATHSIG = 1
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
 _SETTLED_AFTER = 60.0
+_LOOK_EVERY = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,15 @@ class Supervisor:
         """
         for child in self._children:
             self._launch(child)
+
+    def run(self, until: threading.Event) -> None:
+        """Start every part and keep it alive until the event is set, then stop all in order."""
+        self.start()
+        try:
+            while not until.wait(_LOOK_EVERY):
+                self.tend()
+        finally:
+            self.stop()
 
     def tend(self) -> None:
         """Look at every part once: note who died, start again who is due."""

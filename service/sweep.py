@@ -12,10 +12,7 @@ because each is a conditional change that only one of them can make:
    processes that are silent are forgotten, old films and results removed.
 """
 
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,6 +28,7 @@ from service.queue_names import DELIVERY, queue_of
 from service.records import Job
 from service.retention import Retention
 from service.sections import Caller
+from service.stopping import stop_event
 from service.store import Store
 
 log = get_logger(__name__)
@@ -214,14 +212,13 @@ def serve(settings: Settings) -> None:
     store, queue = Store.open(settings), Queue(settings)
     callers = Callers(settings, config_path(), load_settings)
     sweeper = Sweeper(store, settings, queue.publish, queue.in_sight, callers)
-    asked = threading.Event()
-    signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    callers.heed_hangup()
+    stop = stop_event()
     try:
-        with _stop_signal() as stop, Heartbeat(store, ["sweep"]).beating():
+        with Heartbeat(store, ["sweep"]).beating():
             log.info("sweeper_started")
             while not stop.wait(settings.sweep.interval):
-                callers.look(asked=asked.is_set())
-                asked.clear()
+                callers.look()
                 try:
                     sweeper.tick()
                 except StoreUnavailable as error:
@@ -230,11 +227,3 @@ def serve(settings: Settings) -> None:
         queue.close()
         store.close()
         log.info("sweeper_stopped")
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    yield stop

@@ -6,7 +6,6 @@ are off, and a message that is lost or comes twice is the database's business.
 
 import os
 import secrets
-import signal
 import socket
 import threading
 import warnings
@@ -26,6 +25,7 @@ from service.log import get_logger
 from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
 from service.records import Job
+from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.delivering import Delivering
@@ -35,7 +35,6 @@ from workers.urgent import UrgentLane
 log = get_logger(__name__)
 
 _LAST_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.2
 
 
 def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -> None:
@@ -61,21 +60,12 @@ def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -
 
 
 def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     parts = [
         Part(name=queue, command=wetread_command("worker", "--queues", queue, "--model", model))
         for queue in queues
     ]
     limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
-    supervisor = Supervisor(parts, on_death=_note, stop_seconds=limit)
-    supervisor.start()
-    try:
-        while not stop.wait(_LOOK_SECONDS):
-            supervisor.tend()
-    finally:
-        supervisor.stop()
+    Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
 
 
 def _note(death: Death) -> None:

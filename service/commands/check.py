@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from shutil import disk_usage
 
 import click
 from rich.console import Console
@@ -17,6 +16,7 @@ from dicom.pacs import Destination
 from service import schema
 from service.config import Settings, load_settings
 from service.destinations import destinations
+from service.disk import free_bytes
 from service.errors import WetreadError
 from service.queue import ping
 from service.store import Store
@@ -75,7 +75,7 @@ def _spool(settings: Settings) -> str:
     probe = settings.spool_dir / ".check"
     probe.write_bytes(b"")
     probe.unlink()
-    free, needed = disk_usage(settings.spool_dir).free, settings.receiver.min_free_bytes
+    free, needed = free_bytes(settings.spool_dir), settings.receiver.min_free_bytes
     if free < needed:
         raise OutOfResources(
             f"{free // 2**20} MiB free on the disk of {settings.spool_dir}, needed are "

@@ -1,9 +1,7 @@
 """`wetread jobs`: the queue without the web page."""
 
-import getpass
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.config import load_settings
+from service.commands.opened import actor, opened_store
 from service.errors import NotFound
 from service.jobs import IllegalTransition, JobState
 from service.records import Job
-from service.store import Store
 
 _STATES = [state.value for state in JobState]
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -33,7 +30,7 @@ def jobs() -> None:
 @_as_json
 def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json: bool) -> None:
     """List jobs, the newest first."""
-    with _store() as store:
+    with opened_store() as store:
         wanted = tuple(JobState(state.upper()) for state in states) or None
         found = store.jobs(states=wanted, study=study, limit=limit)
     if as_json:
@@ -58,7 +55,7 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
 @_as_json
 def show(job_id: str, *, as_json: bool) -> None:
     """Show one job: state, draft, objects, deliveries, events. JOB_ID may be its first letters."""
-    with _store() as store:
+    with opened_store() as store:
         job = store.job(job_id)
         detail: dict[str, Any] = {
             **_summary(job),
@@ -104,10 +101,10 @@ def show(job_id: str, *, as_json: bool) -> None:
 @click.argument("job_ids", nargs=-1, required=True)
 def retry(job_ids: tuple[str, ...]) -> None:
     """Read again, or send again what is drafted but not delivered."""
-    with _store() as store:
+    with opened_store() as store:
 
         def one(job_id: str) -> str:
-            return store.retry(store.job(job_id).id, actor=_actor()).state
+            return store.retry(store.job(job_id).id, actor=actor()).state
 
         _for_each(job_ids, one)
 
@@ -117,10 +114,10 @@ def retry(job_ids: tuple[str, ...]) -> None:
 @click.option("--reason", default="", help="Kept in the job's events.")
 def cancel(job_ids: tuple[str, ...], reason: str) -> None:
     """Cancel jobs that are not finished; what has been delivered stays."""
-    with _store() as store:
+    with opened_store() as store:
 
         def one(job_id: str) -> str:
-            return store.cancel(store.job(job_id).id, actor=_actor(), reason=reason).state
+            return store.cancel(store.job(job_id).id, actor=actor(), reason=reason).state
 
         _for_each(job_ids, one)
 
@@ -129,10 +126,10 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
 @click.argument("job_ids", nargs=-1, required=True)
 def urgent(job_ids: tuple[str, ...]) -> None:
     """Let waiting jobs overtake."""
-    with _store() as store:
+    with opened_store() as store:
 
         def one(job_id: str) -> str:
-            store.make_urgent(store.job(job_id).id, actor=_actor())
+            store.make_urgent(store.job(job_id).id, actor=actor())
             return "urgent"
 
         _for_each(job_ids, one)
@@ -153,19 +150,6 @@ def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
             click.echo(f"{job_id[:8]} refused: {error}", err=True)
     if refused:
         click.get_current_context().exit(1)
-
-
-@contextmanager
-def _store() -> Iterator[Store]:
-    store = Store.open(load_settings())
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _actor() -> str:
-    return f"{getpass.getuser()} (command line)"
 
 
 def _summary(job: Job) -> dict[str, Any]:

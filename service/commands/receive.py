@@ -1,17 +1,14 @@
 """`wetread receive`."""
 
-import signal
-import threading
-
 import click
 
 from service.config import Settings, load_settings
 from service.log import configure_logging, get_logger
 from service.receive import serve
+from service.stopping import stop_event
 from service.supervisor import Death, Part, Supervisor, wetread_command
 
 log = get_logger(__name__)
-_TEND_EVERY = 0.5
 
 
 @click.command()
@@ -28,26 +25,15 @@ def receive(number: int | None) -> None:
 
 def _run_processes(settings: Settings) -> None:
     """Keep as many receivers alive on one port as are configured, until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: stop.set())
-    supervisor = Supervisor(
-        [
-            Part(
-                name=f"receive-{number}",
-                command=wetread_command("receive", "--process", str(number)),
-            )
-            for number in range(1, settings.receiver.processes + 1)
-        ],
-        on_death=_note,
-        stop_seconds=settings.receiver.stop_seconds + 5,
-    )
-    supervisor.start()
-    try:
-        while not stop.wait(_TEND_EVERY):
-            supervisor.tend()
-    finally:
-        supervisor.stop()
+    parts = [
+        Part(
+            name=f"receive-{number}",
+            command=wetread_command("receive", "--process", str(number)),
+        )
+        for number in range(1, settings.receiver.processes + 1)
+    ]
+    limit = settings.receiver.stop_seconds + 5
+    Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
 
 
 def _note(death: Death) -> None:

@@ -1,9 +1,6 @@
 """`wetread token`: who may come in by HTTP."""
 
-import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 import click
@@ -11,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dicom.identifiers import check_ae_title
-from service.config import load_settings
-from service.store import Store
+from service.commands.opened import actor, opened_store
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
 
 
@@ -42,14 +38,14 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
         raise InvalidToken("--ae-title belongs to --scope stow: who stores needs a name to do so")
     lives = lifetime(expires)
     value, credential = mint()
-    with _store() as store:
+    with opened_store() as store:
         store.add_token(
             credential,
             name=name,
             scopes=frozenset(map(Scope, scopes)),
             ae_title=check_ae_title(ae_title) if ae_title else "",
             expires_at=store.now() + lives if lives else None,
-            actor=_actor(),
+            actor=actor(),
         )
     click.echo(value)
 
@@ -58,7 +54,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_tokens(*, as_json: bool) -> None:
     """List tokens, the newest first; what they are is not known here."""
-    with _store() as store:
+    with opened_store() as store:
         found, now = store.tokens(), store.now()
     if as_json:
         click.echo(json.dumps([_summary(each, now) for each in found], indent=1))
@@ -74,23 +70,10 @@ def list_tokens(*, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 def revoke(names: tuple[str, ...]) -> None:
     """Let tokens, given by name or id, open nothing from now on."""
-    with _store() as store:
+    with opened_store() as store:
         for name in names:
-            revoked = store.revoke_token(name, _actor())
+            revoked = store.revoke_token(name, actor())
             click.echo(f"{revoked.name} revoked")
-
-
-@contextmanager
-def _store() -> Iterator[Store]:
-    store = Store.open(load_settings())
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _actor() -> str:
-    return f"{getpass.getuser()} (command line)"
 
 
 def _summary(each: Token, now: datetime) -> dict[str, str | None]:

@@ -1,13 +1,11 @@
 """`wetread up`: everything on one machine, supervised."""
 
-import signal
-import threading
-
 import click
 
 from service.config import as_environment, load_settings
 from service.log import configure_logging, get_logger
 from service.machine import Machine, parts, sole_owner
+from service.stopping import stop_event
 
 log = get_logger(__name__)
 
@@ -21,9 +19,7 @@ def up() -> None:
     """
     settings = load_settings()
     configure_logging(settings.log, process="up")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     with sole_owner(settings.run_dir):
         machine = Machine(settings, parts(settings, as_environment({})))
         try:

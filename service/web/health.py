@@ -4,7 +4,6 @@ Both are open, so that probes need no password: they name no patient, no study, 
 """
 
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +16,7 @@ from starlette.responses import JSONResponse
 
 from service import schema
 from service.config import Settings
-from service.disk import Watermark
+from service.disk import Watermark, free_bytes
 from service.errors import ConfigurationError, SchemaMismatch, StoreError
 from service.queue_names import reading_queues
 from service.records import REFUSES
@@ -95,7 +94,7 @@ def spool_fault(settings: Settings) -> str:
     """Return why films could not be taken now, or ""."""
     folder = settings.spool_dir
     try:
-        free = shutil.disk_usage(folder).free
+        free = free_bytes(folder)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
             os.fsync(probe.fileno())

@@ -1,6 +1,5 @@
 """`/metrics` for Prometheus, computed from the store at each scrape; no patient, no UID as a label."""
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -14,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.config import Settings
-from service.disk import Watermark
+from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.store import Store
@@ -142,7 +141,7 @@ class StoreCollector(Collector):
 
     def _spool(self) -> Metric:
         try:
-            free = float(shutil.disk_usage(self._settings.spool_dir).free)
+            free = float(free_bytes(self._settings.spool_dir))
         except OSError:
             free = 0.0
         return _family("wetread_spool_free_bytes", "Free space on the spool's disk.", free)

@@ -25,7 +25,16 @@ _BACKLOG: Final = 128
 log = get_logger(__name__)
 
 
-class Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """Leaves signals to `run_until_signal`: uvicorn would raise them again at the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Capture none."""
+        yield
+
+
+class Server(QuietServer):
     """Ends the live streams first, so that a stop does not wait for pages that stay open."""
 
     def __init__(self, app: Starlette, hub: Hub) -> None:
@@ -42,11 +51,6 @@ class Server(uvicorn.Server):
             )
         )
         self._hub = hub
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to `run_until_signal`: uvicorn would raise them again at the end."""
-        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close streams, then connections."""

@@ -5,9 +5,8 @@ two are reached by different people from different networks.
 """
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from typing import Final
 
@@ -36,7 +35,7 @@ from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.health import healthz, spool_fault
 from service.web.patience import Lingering, PatientProtocol
-from service.web.server import address_of, announced, bind, run_until_signal
+from service.web.server import QuietServer, address_of, announced, bind, run_until_signal
 from service.web.stow import Door, store_instances
 
 ROLE: Final = "receive-web"
@@ -118,7 +117,7 @@ def _answers(store: Store) -> bool:
     return True
 
 
-class StowServer(uvicorn.Server):
+class StowServer(QuietServer):
     """Lets running requests finish when it is stopped, as associations may."""
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
@@ -143,11 +142,6 @@ class StowServer(uvicorn.Server):
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to `run_until_signal`: uvicorn would raise them again at the end."""
-        yield
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -192,6 +186,7 @@ def serve(settings: Settings) -> None:
         closing(Queue(settings)) as queue,
     ):
         callers = Callers(settings, config_path(), load_settings)
+        callers.heed_hangup()
         door = make_door(settings, store, queue, callers)
         server = StowServer(make_app(door, store, callers), settings)
         url = address_of(listener, scheme)

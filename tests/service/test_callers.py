@@ -52,7 +52,8 @@ def test_without_a_change_the_file_is_read_only_when_asked(file):
     os.utime(file, ns=(stamp, stamp))
     callers.look()
     assert read == []
-    callers.look(asked=True)
+    callers.ask()
+    callers.look()
     assert callers("CR3") is not None
 
 

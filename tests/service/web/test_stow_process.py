@@ -174,6 +174,17 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
     assert all(content_digest(file) == file.name.split(".")[-2] for file in files)
 
 
+def test_a_hangup_has_the_callers_taken_anew(receiver):
+    """SIGHUP, which ends a program that does not heed it, has the settings read again."""
+    receiver.start()
+    receiver.process.send_signal(signal.SIGHUP)
+    log = receiver.folder / "log"
+    receiver._eventually(
+        lambda: "callers_reloaded" in log.read_text(), seconds=60, what="callers taken anew"
+    )
+    assert receiver.end(signal.SIGTERM) == 0
+
+
 def test_a_stop_lets_a_running_request_finish(receiver, eventually):
     """SIGTERM in the middle of a body: it is stored and answered, then the process ends with 0."""
     url = receiver.start()

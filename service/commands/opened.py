@@ -1,0 +1,28 @@
+"""What commands that ask or change the database share: the store, and in whose name they act."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.config import load_settings
+from service.store import Store
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """Give the store that the settings name for the length of the block.
+
+    Raises:
+        ConfigurationError: The settings cannot be used.
+        StoreError: The database does not answer, or is at another revision.
+    """
+    store = Store.open(load_settings())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def actor() -> str:
+    """Return the name under which a change is recorded: that of the user at the command line."""
+    return f"{getpass.getuser()} (command line)"
