@@ -15,7 +15,7 @@ from dicom.commitment import (
     send_report,
 )
 from dicom.edge import at_the_edge
-from dicom.errors import DicomError
+from dicom.errors import PROCESSING_FAILURE, DicomError
 from dicom.handler import StorageHandler
 from dicom.keeping import IncomingAssociation
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger(__name__)
 
-_PROCESSING_FAILURE: Final = 0x0110  # PS3.7 C.5.13
 _RESOURCES: Final = 0x0213  # PS3.7 C.5.19
 _NO_SUCH_ACTION: Final = 0x0123  # PS3.7 C.5.9
 
@@ -47,7 +46,7 @@ class CommitmentDesk:
         syntax = str(event.context.transfer_syntax)
         return at_the_edge(
             lambda: self._promise(content, syntax),
-            _PROCESSING_FAILURE,
+            PROCESSING_FAILURE,
             lambda: self.association.calling_ae,
         )
 
@@ -58,7 +57,7 @@ class CommitmentDesk:
         except DicomError as error:
             caller = self.association.calling_ae
             LOGGER.warning("commitment not promised: %s (from %s)", error, caller)
-            return _RESOURCES if error.transient else _PROCESSING_FAILURE
+            return _RESOURCES if error.transient else PROCESSING_FAILURE
         if not reported_apart:
             self.unanswered.append(request)
         return 0x0000

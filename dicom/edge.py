@@ -21,8 +21,11 @@ def at_the_edge(work: Callable[[], Result], otherwise: Result, caller: Callable[
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - the edge: a thread of an association ends here
-        # The places only, not the error's own words: those may quote a value of the data set.
-        places = "".join(traceback.format_tb(error.__traceback__))
         name = type(error).__name__
-        LOGGER.error("unexpected %s (association with %s)\n%s", name, caller(), places)
+        LOGGER.error("unexpected %s (association with %s)\n%s", name, caller(), places(error))
         return otherwise
+
+
+def places(error: BaseException) -> str:
+    """Return where an unforeseen error arose, without its own words: those may quote a value."""
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -20,7 +20,10 @@
 later can help. `str(error)` is one sentence for a person and never holds a patient attribute.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# The status of a bug of ours (PS3.7 C.5.13); a Failure Reason, too (PS3.3 C.14.1.1, PS3.18 I.2-2).
+PROCESSING_FAILURE: Final = 0x0110
 
 
 class DicomError(Exception):

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dicom.durable import sync_folder
 from dicom.errors import DestinationRejected, DestinationUnavailable
 from dicom.pacs import EncodedObject
 from dicom.sidecar import SIDECAR_NAME
@@ -73,7 +74,7 @@ class FolderDestination:
             # In its place it has no temporary name any more; what failed leaves nothing behind.
             with suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
         """Read each file back and compare its digest."""
@@ -115,11 +116,3 @@ def _or_none(read: Callable[[], bytes]) -> bytes | None:
         return read()
     except FileNotFoundError:
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

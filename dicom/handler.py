@@ -17,7 +17,6 @@ class Refusal(Enum):
     CALLING_AE_NOT_RECOGNIZED = (1, 1, 3)
     CALLED_AE_NOT_RECOGNIZED = (1, 1, 7)
     NO_REASON_GIVEN = (2, 1, 1)
-    TEMPORARY_CONGESTION = (2, 3, 1)
     LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.durable import begin_writeback
 from dicom.errors import DicomError, LimitExceeded, OutOfResources
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom.writeback import begin_writeback
 
 _PIECES: Final = 512  # below IOV_MAX of every Linux
 # A small film is on the disk before this would help.

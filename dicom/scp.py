@@ -23,7 +23,13 @@ from dicom import fast
 from dicom.acceptor import DatasetStream, IncomingConnection
 from dicom.commitment_scp import CommitmentDesk
 from dicom.edge import at_the_edge
-from dicom.errors import DatasetMismatch, DicomError, InvalidDataset, OutOfResources
+from dicom.errors import (
+    PROCESSING_FAILURE,
+    DatasetMismatch,
+    DicomError,
+    InvalidDataset,
+    OutOfResources,
+)
 from dicom.handler import Outcome, Refusal, StorageHandler
 from dicom.incoming import Announced, Incoming
 from dicom.keeping import IncomingAssociation, Keeper
@@ -36,8 +42,6 @@ if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 LOGGER: Final = logging.getLogger(__name__)
-
-_PROCESSING_FAILURE: Final = 0x0110  # PS3.7 C.5.13
 
 
 @dataclass(slots=True)
@@ -251,7 +255,7 @@ class StorageSCP:
         try:
             return at_the_edge(
                 lambda: self._answer(incoming, context_class, session.association),
-                (_PROCESSING_FAILURE, "internal error"),
+                (PROCESSING_FAILURE, "internal error"),
                 lambda: session.association.calling_ae,
             )
         finally:

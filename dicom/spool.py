@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import struct
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.durable import sync_folder
 from dicom.errors import DicomError, OutOfResources
 from dicom.header import Identity
 from dicom.identifiers import check_uid
@@ -28,8 +28,8 @@ from dicom.study import Instance
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
 _META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
-_TEMPORARY: Final = "tmp"
-_LOCKS: Final = "locks"
+TEMPORARY: Final = "tmp"
+LOCKS: Final = "locks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +55,12 @@ class Spool:
         self.root = root.absolute()
         self._max_object_bytes = max_object_bytes
         self._min_free_bytes = min_free_bytes
-        for folder in (self.root, self.root / _TEMPORARY, self.root / _LOCKS):
+        for folder in (self.root, self.root / TEMPORARY, self.root / LOCKS):
             folder.mkdir(parents=True, exist_ok=True)
 
     def recover(self) -> int:
         """Remove what interrupted receptions left; return how many files those were."""
-        return sum(_remove_if_abandoned(path) for path in (self.root / _TEMPORARY).iterdir())
+        return sum(_remove_if_abandoned(path) for path in (self.root / TEMPORARY).iterdir())
 
     def free_bytes(self) -> int:
         """Return how many bytes an unprivileged process may still write."""
@@ -86,7 +86,7 @@ class Spool:
         Its `fault` is set from the start when a UID is invalid, the disk is nearly full, or somebody
         has `refused` it already: then nothing is written, and the sender hears the status.
         """
-        path = self.root / _TEMPORARY / f"{uuid.uuid4().hex}.part"
+        path = self.root / TEMPORARY / f"{uuid.uuid4().hex}.part"
         fault = refused
         try:
             check_uid(announced.sop_class_uid, "Affected SOP Class UID")
@@ -151,7 +151,7 @@ class Spool:
         """
         try:
             for folder in {path.parent for path in paths}:
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             raise out_of_resources(error) from None
 
@@ -172,7 +172,7 @@ class Spool:
         """
         stripe = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:_LOCK_DIGITS]
         try:
-            lock = os.open(self.root / _LOCKS / stripe, os.O_RDONLY | os.O_CREAT, 0o640)
+            lock = os.open(self.root / LOCKS / stripe, os.O_RDONLY | os.O_CREAT, 0o640)
         except OSError as error:
             raise out_of_resources(error) from None
         try:
@@ -212,33 +212,15 @@ class Spool:
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Have a small file hold `content` and nothing else, through a power cut as well.
-
-    Raises:
-        OSError: The disk refused; the file is as it was.
-    """
-    temporary = path.with_name(f"{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a kept file's data set, read from the disk; "" when it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            start = file.read(144)
-            if start[128:132] != b"DICM" or len(start) < 144:
+            start = file.read(_META_START + 4)
+            if start[128:132] != b"DICM" or len(start) < _META_START + 4:
                 return ""
-            file.seek(144 + int.from_bytes(start[140:144], "little"))
+            file.seek(_data_set_begins(start))
             while piece := file.read(2**20):
                 digest.update(piece)
     except OSError:
@@ -247,11 +229,19 @@ def content_digest(path: Path) -> str:
 
 
 def data_set_size(path: Path) -> int:
-    """Return how many bytes follow the file meta group; less than none where it was cut short."""
+    """Return how many bytes follow the file meta group; less than none where it was cut short.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     with path.open("rb") as file:
         start = file.read(_META_START + 4)
-    (length,) = struct.unpack("<L", start[_META_START:].ljust(4, b"\0"))
-    return path.stat().st_size - _META_START - 4 - int(length)
+    return path.stat().st_size - _data_set_begins(start)
+
+
+def _data_set_begins(start: bytes) -> int:
+    """Return where the data set begins, of a file's first bytes (PS3.10 7.1)."""
+    return _META_START + 4 + int.from_bytes(start[_META_START:], "little")
 
 
 def _make_folder(folder: Path, root: Path) -> None:
@@ -259,17 +249,9 @@ def _make_folder(folder: Path, root: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for parent in folder.parents:
-        _sync_folder(parent)
+        sync_folder(parent)
         if parent == root:
             return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_if_abandoned(path: Path) -> bool:

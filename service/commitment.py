@@ -16,14 +16,14 @@ from dicom.association import Peer
 from dicom.commitment import (
     CLASS_INSTANCE_CONFLICT,
     NO_SUCH_INSTANCE,
-    PROCESSING_FAILURE,
     CommitmentRequest,
     Reference,
     deliver_report,
     make_report,
 )
-from dicom.errors import DestinationError, OutOfResources
-from dicom.spool import content_digest, write_durably
+from dicom.durable import write_durably
+from dicom.errors import PROCESSING_FAILURE, DestinationError, OutOfResources
+from dicom.spool import content_digest
 from service.config import Settings
 from service.errors import StoreError
 from service.log import get_logger

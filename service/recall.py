@@ -14,13 +14,13 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from dicom.durable import write_durably
 from dicom.errors import DicomError
 from dicom.header import read_header
 from dicom.orthanc import OrthancDestination
 from dicom.outputs import encode
 from dicom.pacs import Destination, EncodedObject
 from dicom.result_header import Equipment
-from dicom.spool import write_durably
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings

@@ -1,9 +1,9 @@
 """Released associations become jobs, apart from the threads that receive."""
 
-import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from dicom.edge import places
 from service.intake import Intake
 from service.log import get_logger
 
@@ -40,6 +40,4 @@ class Releases:
 def _log_unforeseen(made: Future[None]) -> None:
     error = made.exception()
     if error is not None:
-        # The places only: the error's words may quote a value.
-        places = "".join(traceback.format_tb(error.__traceback__))
-        log.error("jobs_not_made", error=type(error).__name__, places=places)
+        log.error("jobs_not_made", error=type(error).__name__, places=places(error))

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dicom.durable import sync_folder
 from dicom.outputs import Output, encode
 from dicom.report import DraftReport
 from dicom.sidecar import SIDECAR_NAME, sidecar
@@ -26,7 +27,7 @@ def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObje
         paths = [folder / f"{output.kind}.dcm" for output in outputs]
         written = tuple(pool.map(_write, paths, outputs))
     for directory in (folder, folder.parent, folder.parent.parent):
-        _sync(directory)
+        sync_folder(directory)
     return written
 
 
@@ -46,7 +47,7 @@ def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...])
     """
     path = folder / SIDECAR_NAME
     _write_whole(path, sidecar(draft, outputs))
-    _sync(folder)
+    sync_folder(folder)
     return path
 
 
@@ -72,11 +73,3 @@ def _write(path: Path, output: Output) -> ResultObject:
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
     )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydicom import dcmwrite
 
+from dicom.durable import write_durably
 from dicom.gate import FailedGate
 from dicom.outputs import as_file
-from dicom.spool import write_durably
 from service.log import get_logger
 
 log = get_logger(__name__)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
@@ -11,7 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from dicom.errors import DicomError, InvalidIdentifier
+from dicom.edge import places
+from dicom.errors import PROCESSING_FAILURE, DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
 from dicom.incoming import Incoming
 from dicom.multipart import InvalidMultipart, TooManyParts
@@ -26,7 +26,6 @@ _AT_ONCE: Final = 8
 # How long a sender may keep us waiting in all: this, and a second more for each so many bytes.
 _WAIT_SECONDS: Final = 60.0
 _LEAST_RATE: Final = 10_000
-_PROCESSING_FAILURE: Final = 0x0110  # PS3.18 table I.2-2
 
 log = get_logger(__name__)
 
@@ -136,10 +135,8 @@ class Upload:
             log.warning("object_refused", status=f"0x{error.status:04X}", reason=str(error))
             reason, transient = error.status, error.transient
         except Exception as error:  # noqa: BLE001 - the edge, as of a C-STORE: a bug must not end as stored
-            # The places only, not the error's own words: those may quote a value of the data set.
-            places = "".join(traceback.format_tb(error.__traceback__))
-            log.error("object_failed", error=type(error).__name__, places=places)
-            reason = _PROCESSING_FAILURE
+            log.error("object_failed", error=type(error).__name__, places=places(error))
+            reason = PROCESSING_FAILURE
         finally:
             if part.incoming is not None:
                 part.incoming.discard()

@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_nothing_behind(small_disk):
 def test_a_film_whose_writing_begins_early_is_whole(spool, monkeypatch, system_call):
     """Five megabytes in odd pieces, where the disk can be asked to begin and where it cannot."""
     if system_call is None:
-        monkeypatch.setattr("dicom.writeback._SYNC_FILE_RANGE", None)
+        monkeypatch.setattr("dicom.durable._SYNC_FILE_RANGE", None)
     content = random.Random(1).randbytes(5 * 2**20 + 1)
     incoming = spool.receive(ANNOUNCED)
     for start in range(0, len(content), 299_993):
@@ -202,7 +202,7 @@ def test_a_disk_that_fails_at_the_end_leaves_nothing_behind(spool, monkeypatch):
     def fail(_: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("dicom.spool._sync_folder", fail)
+    monkeypatch.setattr("dicom.spool.sync_folder", fail)
     with pytest.raises(OutOfResources, match="EIO"):
         keep(spool, b"bytes")
     assert files(spool) == []
