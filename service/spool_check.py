@@ -112,7 +112,10 @@ class SpoolCheck:
     def _is_whole(self, path: Path, row: SpooledRow) -> bool:
         if self._scope.hashes:
             return content_digest(path) == row.sha256
-        return data_set_size(path) == row.size
+        try:
+            return data_set_size(path) == row.size
+        except FileNotFoundError:  # retention took it meanwhile, or it never was there
+            return False
 
     def _look_again(self, file: SpooledFile) -> Finding | None:
         """Return what is wrong with a file while nobody can change it; None when nothing is."""
@@ -140,7 +143,7 @@ class SpoolCheck:
         if row is None or row.is_removed:
             digest = file.name[1] if file.name else None
             return Kind.UNKNOWN_FILM if content_digest(file.path) == digest else Kind.UNSOUND_FILE
-        if file.path == row.path:
+        if _is_one_file(file.path, row.path):
             return None if self._is_whole(file.path, row) else Kind.DAMAGED_FILM
         if row.path.exists():
             return Kind.STRAY_COPY
@@ -221,6 +224,11 @@ class SpoolCheck:
             reason = error.strerror if isinstance(error, OSError) else error
             words = f"It could not be repaired: {reason}."
             return replace(finding, detail=f"{finding.detail} {words}".strip())
+
+
+def _is_one_file(path: Path, known: Path) -> bool:
+    """Return whether both name one file: a spool that was moved may be linked to from its old place."""
+    return path == known or (known.exists() and known.samefile(path))
 
 
 def _consequence(jobs: list[tuple[str, JobState]]) -> str:

@@ -15,7 +15,7 @@ from service.config import Settings
 from service.intake import Intake
 from service.log import get_logger
 from service.spool_findings import Finding, Kind, SpooledRow
-from service.spool_walk import QUARANTINE, film_named
+from service.spool_walk import QUARANTINE, film_named, holds_folders
 from service.store import Store
 
 _ACTOR: Final = "spool verify"
@@ -115,6 +115,9 @@ class Repairs:
 
     def _give_up(self, finding: Finding, row: SpooledRow | None) -> Finding:
         """Have nobody take the film for being there: sent again, it comes as a new one."""
+        if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
+            absent = "There is no folder of films at all: is the spool's disk there? Not given up."
+            return replace(finding, detail=f"{finding.detail} {absent}")
         words = f"{finding.kind.sentence} {finding.detail}"
         done = "An incident; sent again, it is taken as a new film."
         if finding.kind is Kind.DAMAGED_FILM:

@@ -50,6 +50,11 @@ def spooled_files(root: Path) -> Iterator[SpooledFile]:
                     yield _file(inner_path, film_named(inner_path.name), inner_path.lstat())
 
 
+def holds_folders(root: Path) -> bool:
+    """Return whether there is one folder for films: none is on a disk that was not mounted."""
+    return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))
+
+
 def film_named(name: str) -> tuple[str, str] | None:
     """Return SOP Instance UID and hash of the film that a file's name says, or None."""
     match = _NAME.fullmatch(name)

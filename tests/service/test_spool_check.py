@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,8 @@ from sqlalchemy import create_engine, insert
 
 from dicom.header import check_identity, read_header
 from dicom.incoming import Announced
-from dicom.spool import Spool
-from service import schema
+from dicom.spool import Spool, data_set_size
+from service import schema, spool_check, spool_walk
 from service.config import as_environment, child_environment, load_settings
 from service.intake import Intake
 from service.jobs import JobState
@@ -260,6 +261,51 @@ def test_a_spool_that_was_moved_whole_is_taken_over(store, arrive, settings, tmp
         (film,) = store.spooled(instance.study_instance_uid)
         assert film.path.is_relative_to(moved.spool_dir)
         assert film.path.is_file()
+
+
+def test_a_spool_whose_old_place_is_a_link_to_it_keeps_its_films(store, arrive, settings, tmp_path):
+    """Every row names the old place, which is the same file: no film is taken for a second copy."""
+    instance = arrive("normal")
+    moved = load_settings(data_dir=tmp_path / "new")
+    settings.data_dir.rename(moved.data_dir)
+    settings.data_dir.symlink_to(moved.data_dir)
+    check = SpoolCheck(
+        store, moved, AT_ONCE, Repairs(store, moved, Intake(store, moved, lambda *_: None))
+    )
+    assert list(check.findings()) == []
+    assert instance.path.is_file()
+
+
+def test_no_film_is_given_up_while_the_disk_is_not_there(store, arrive, settings, verify):
+    """Where the spool's disk is not mounted every film is missed; repaired would be forgotten."""
+    instance = arrive("normal")
+    away = settings.spool_dir.rename(settings.data_dir / "away")
+    (finding,), tally = verify(repair=True)
+    assert (finding.kind, tally.left) == (Kind.LOST_FILM, 1)
+    assert "is the spool's disk there?" in finding.detail
+    shutil.rmtree(settings.spool_dir)
+    away.rename(settings.spool_dir)
+    assert verify()[0] == []
+    assert len(store.spooled(instance.study_instance_uid)) == 1
+
+
+def test_what_retention_takes_during_the_look_does_not_end_it(arrive, verify, monkeypatch):
+    """A file is gone between the list and the look at its length."""
+    gone, kept = arrive("normal"), arrive("effusion")
+
+    def listed(root):
+        yield from list(spool_walk.spooled_files(root))
+
+    def measured(path):
+        gone.path.unlink(missing_ok=True)
+        return data_set_size(path)
+
+    monkeypatch.setattr(spool_check, "spooled_files", listed)
+    monkeypatch.setattr(spool_check, "data_set_size", measured)
+    found, tally = verify()
+    assert kinds(found) == [Kind.LOST_FILM]
+    assert tally.files == 2
+    assert kept.path.is_file()
 
 
 def test_a_second_copy_is_set_aside(arrive, spool, verify):
