@@ -236,14 +236,21 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
 def _is_confirmed() -> list[ColumnElement[bool]]:
     """Return what holds of a study of which every draft that stands is where it should be.
 
-    A study that was not read, failed, or has no destination may be wanted again: its films stay.
+    A study that was not read, failed, or has no destination may be wanted again: its films stay. So do
+    those of one with a conflict, for nothing was made of the film that was kept apart.
     """
     jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
     ended_well = (JobState.COMPLETED.value, JobState.CANCELED.value)
     completed = jobs.where(JobRow.state == JobState.COMPLETED.value)
     sent = select(DeliveryRow.id).where(DeliveryRow.job_id == JobRow.id)
     unconfirmed = sent.where(DeliveryRow.state != DeliveryState.CONFIRMED.value)
+    apart = select(InstanceRow.id).where(
+        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
+        InstanceRow.conflict,
+        InstanceRow.removed_at.is_(None),
+    )
     return [
+        ~apart.exists(),
         completed.exists(),
         ~jobs.where(JobRow.state.not_in(ended_well)).exists(),
         ~completed.where(or_(~sent.exists(), unconfirmed.exists())).exists(),

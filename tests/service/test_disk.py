@@ -1,5 +1,7 @@
 """A disk that fills up: told of, relieved of what is delivered, refused on, and roomy again."""
 
+from dataclasses import replace
+
 import pytest
 
 from dicom.errors import OutOfResources
@@ -131,6 +133,21 @@ def test_only_what_every_destination_has_goes_early(store, settings, ended, cloc
     care.look(clock.now)
     care.look(clock.now)
     assert [each.kind for each in store.incidents()] == ["disk_no_room_to_make", "disk_full"]
+
+
+def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, clock):
+    """Its study is read and delivered, but nothing was made of the film that conflicts."""
+    path = ended("1.6", JobState.COMPLETED)
+    (film,) = store.spooled("1.6")
+    other = path.with_name("other.dcm")
+    other.write_bytes(bytes(KIB))
+    conflict = replace(film, sha256="c" * 64, path=other)
+    store.add_instance(conflict, calling_ae="CR1", association_id="B", eligible=True)
+    clock.move(1)
+    care = DiskCare(store, settings, Retention(store, settings), Watermark(settings, lambda _: 0))
+    care.look(clock.now)
+    assert path.exists()
+    assert other.exists()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
