@@ -70,7 +70,9 @@ def _tended(endings: socket.socket) -> bool:
         return False
     if status:
         try:
-            endings.send(json.dumps({"pid": pid, "status": status}).encode())
+            endings.send(json.dumps({"pid": pid, "status": status}).encode(), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass  # of those that were ended for being slow nobody asks, and nobody reads them
         except OSError:
             return False
         time.sleep(_PAUSE)  # children that cannot live must not be born as fast as they die

@@ -1,5 +1,6 @@
 """Decoding in processes of its own: the same pictures, and crashes that cost one film."""
 
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -223,6 +224,24 @@ def test_who_waits_until_they_are_ready_has_a_child_waiting(film):
         running.wait_until_ready()
         assert children_of(running._parent._process.pid)
         assert running.look(film, LIMITS).verdict.reason is None
+
+
+def test_deaths_that_nobody_asks_for_do_not_stop_the_parent():
+    """Of films that were ended for being slow nobody reads how; the parent goes on to bear children."""
+    program = """
+import os, socket
+from dicom.decoder import _tended
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+try:
+    while True:
+        theirs.send(b"{}", socket.MSG_DONTWAIT)
+except BlockingIOError:
+    pass
+if not os.fork():
+    os._exit(1)
+assert _tended(theirs)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_decoders_that_cannot_start_say_so():
