@@ -55,7 +55,13 @@ class UrgentLane:
         while not self._stop.wait(_LOOK_SECONDS):
             job_id = self._waiting() if self._busy() else None
             if job_id is not None:
-                self._read(job_id)
+                self._take(job_id)
+
+    def _take(self, job_id: str) -> None:
+        try:
+            self._read(job_id)
+        except StoreError as error:  # the lane stays open
+            log.warning("not_claimed", job_id=job_id, reason=str(error))
 
     def _waiting(self) -> str | None:
         """Return the urgent job that waits longest, if one does."""
