@@ -1,5 +1,6 @@
 """A socket that reads as much as there is into one buffer; everybody reads from that buffer first."""
 
+import mmap
 import socket
 import ssl
 import struct
@@ -21,7 +22,8 @@ class BufferedSocket(PlainSocket):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - pynetdicom's own
         super().__init__(*args, **kwargs)
-        self.view = memoryview(bytearray(BUFFER))
+        # Pages of its own: they go back to the system at the end, which those of malloc need not.
+        self.view = memoryview(mmap.mmap(-1, BUFFER))
         self.low = self.high = 0
         self._begun = b""
         # In one call the kernel may collect a whole PDU; a TLS record is all that OpenSSL gives.

@@ -18,6 +18,8 @@ from typing import Any, Final
 from pynetdicom import AE
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicom.crew import Crew
+
 LOGGER: Final = logging.getLogger(__name__)
 
 # accept() failed because of us or the machine, not of the peer; it will be tried again.
@@ -62,6 +64,7 @@ class Listener(ThreadedAssociationServer):
         self._waiting: dict[socket.socket, tuple[Any, float]] = {}
         self._open = 0
         self._turn = threading.Lock()
+        self._crew = Crew(self.process_request_thread, "association")
         self._stopping = False
         self._stopped = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -152,12 +155,13 @@ class Listener(ThreadedAssociationServer):
             LOGGER.warning("a connection from %s was closed: too many at once", address[0])
             connection.close()
             return
-        threading.Thread(
-            target=self.process_request_thread,
-            args=(connection, address),
-            name="association",
-            daemon=True,
-        ).start()
+        try:
+            self._crew.give(connection, address)
+        except RuntimeError:
+            LOGGER.warning("a connection from %s was closed: no thread is left", address[0])
+            connection.close()
+            with self._turn:
+                self._open -= 1
 
     def _close_silent(self) -> None:
         now = time.monotonic()
