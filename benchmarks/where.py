@@ -3,7 +3,7 @@
     python benchmarks/where.py [--films 500] [--model FOLDER] [--first-seed N] [--processes 2]
 
 Each film takes the service's real path. For each finding that is there, that the text says and that the
-model answers by yes: does the warmest point of its heat map lie in the finding's region, which is the
+model answers by yes: does the peak of its heat map lie in the finding's region, which is the
 convex outline of its mask on either side (*region*), and even in the mask (*mask*: plates of atelectasis
 are one or two pixels of the model's image); does the warmest cell of the model's grid meet the mask
 (*cell*); is a region drawn (*drawn*), and how many of the drawn ones have their middle within the mask's

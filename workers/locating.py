@@ -30,7 +30,7 @@ class Place:
     """Where a finding was seen.
 
     Attributes:
-        peak: (column, row) on the film, sub-pixel, of the warmest point; None where there is none.
+        peak: (column, row) on the film, sub-pixel, of the warmest place; None where there is none.
         region: Around it; None where none may be shown.
         contradicts: Whether it lies on the other side than the text says.
     """
@@ -72,7 +72,7 @@ def place(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | No
     square = central_square(*frame.shape)
     if fine[row, column] <= 0:
         return Place()
-    peak = square.on_film((column + 0.5) / _FINE, (row + 0.5) / _FINE)
+    peak = square.on_film(*_centre(heat))
     if fine[row, column] < _FLAT * fine.mean() or not in_body(frame, peak):
         return Place(peak=peak)
     warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])  # type: ignore[attr-defined] # untyped
@@ -106,6 +106,19 @@ def _fine(heat: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the map between the cells' centres too, float32 [_FINE, _FINE]."""
     image = Image.fromarray(np.ascontiguousarray(heat, np.float32))
     return np.asarray(image.resize((_FINE, _FINE), Image.Resampling.BICUBIC), np.float32)
+
+
+def _centre(heat: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the heat's centre of mass in and around its warmest cell, as fractions of the edge.
+
+    A cell is a whole patch of the film: what lies on the line between two of them warms both.
+    """
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    rows, columns = np.indices(heat.shape)
+    near = heat * ((abs(rows - row) <= 1) & (abs(columns - column) <= 1))
+    edge, total = len(heat), float(near.sum())
+    across, down = float((columns * near).sum()) / total, float((rows * near).sum()) / total
+    return (across + 0.5) / edge, (down + 0.5) / edge
 
 
 def _outline(mask: NDArray[np.bool_], square: Square) -> Region:
