@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
-from service.web.film import FilmCache
+from service.web.film import FilmCache, artist
 from service.web.health import broker_fault, healthz, readyz
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
@@ -34,15 +35,12 @@ _BUSY_SECONDS: Final = 5.0
 
 def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STREAMS) -> Wiring:
     """Return the parts of the web process; nothing runs yet."""
-    films = FilmCache(
-        max_pixels=settings.reading.max_pixels, max_bytes=settings.receiver.max_object_bytes
-    )
     return Wiring(
         settings=settings,
         store=store,
         observer=Observer(store, lambda: broker_fault(settings), reading_queues(settings)),
         hub=Hub(store.version, max_streams=max_streams),
-        films=films,
+        films=FilmCache(partial(artist, settings)),
         tokens=FormTokens(),
         registry=make_registry(store, settings),
     )

@@ -1,6 +1,8 @@
-"""One film as PNG. Imported when the first film is asked for: decoders make the start slow."""
+"""Films as PNG. Imported when the first film is asked for: decoders make the start slow."""
 
+import hashlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,33 +10,68 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 
-from dicom.errors import LimitExceeded
-from dicom.pixels import PixelLimits, load_frame
+from dicom.decoding import PROGRAM, Decoders
+from dicom.errors import InvalidDataset, LimitExceeded
+from dicom.pixels import PixelLimits
 from service.web.picture import Picture
 
 
-def draw(picture: Picture, *, max_pixels: int, max_bytes: int) -> bytes:
-    """Return the picture as an 8-bit PNG, its longer side at most `picture.size` pixels.
+class Artist:
+    """Draws pictures, films decoded in child processes; safe for several threads."""
 
-    Args:
-        picture: What to draw.
-        max_pixels: Rows times columns that may be decoded.
-        max_bytes: Decoded bytes that a film may take.
+    def __init__(
+        self,
+        *,
+        max_pixels: int,
+        max_bytes: int,
+        at_once: int,
+        seconds: float,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """Start the processes.
 
-    Raises:
-        DicomError: It cannot be decoded under the limits.
-        OSError: The file cannot be read.
-    """
-    if picture.drawn:
-        return _encode(_own_pixels(picture, max_pixels), picture.size)
-    limits = PixelLimits(max_pixels=max_pixels, max_bytes=max_bytes)
-    grey = load_frame(picture.path, limits).pixels * 255 + 0.5
-    return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
+        Args:
+            max_pixels: Rows times columns that may be decoded.
+            max_bytes: Decoded bytes that a film may take.
+            at_once: Films that are decoded at the same time.
+            seconds: How long decoding one film may take.
+            program: What runs `dicom.decoder.main`.
+
+        Raises:
+            OSError: No process can be started.
+        """
+        self._limits = PixelLimits(max_pixels=max_pixels, max_bytes=max_bytes)
+        self._decoders = Decoders(
+            at_once=at_once, seconds=seconds, max_pixels=max_pixels, program=program
+        )
+
+    def draw(self, picture: Picture) -> bytes:
+        """Return the picture as an 8-bit PNG, its longer side at most `picture.size` pixels.
+
+        Raises:
+            DicomError: It cannot be decoded under the limits.
+            OSError: The file cannot be read.
+        """
+        if picture.sha256:
+            return _encode(_own_pixels(picture, self._limits.max_pixels), picture.size)
+        looked = self._decoders.look(picture.path, self._limits)
+        grey = looked.frame.pixels * 255 + 0.5
+        return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
+
+    def close(self) -> None:
+        """End the processes; a film that one of them is at is not drawn."""
+        self._decoders.close()
 
 
 def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
-    """Return uint8 [H, W] or [H, W, 3] of an object that this service made, as it is."""
-    capture: Any = dcmread(picture.path)
+    """Return uint8 [H, W] or [H, W, 3] of an object that this service made, as it is.
+
+    It is decoded here: its bytes are those that our own encoder wrote, or it is refused.
+    """
+    content = picture.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise InvalidDataset("the file is not as it was written")
+    capture: Any = dcmread(io.BytesIO(content))
     if int(capture.Rows) * int(capture.Columns) > max_pixels:
         raise LimitExceeded("the picture is larger than the configured limits")
     pixels: NDArray[np.uint8] = capture.pixel_array.astype(np.uint8)

@@ -1,35 +1,63 @@
-"""Films as PNG for a browser: decoded under limits in a few threads, made small, kept a while."""
+"""Films as PNG for a browser: decoded in child processes under limits, made small, kept a while."""
 
 import asyncio
 import importlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicom.errors import OutOfResources
+from service.config import Settings
 from service.errors import NotFound
 from service.web.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.web.drawing import Artist
 
 _THREADS: Final = 2
 _WAITING: Final = 16
 _CACHE_BYTES: Final = 48 * 2**20
 
 
-class FilmCache:
-    """Makes PNGs, the newest few of which it keeps in memory; `close` ends its threads."""
+def artist(settings: Settings) -> "Artist":
+    """Return what draws under the limits of the settings; its processes are started.
 
-    def __init__(self, *, max_pixels: int, max_bytes: int) -> None:
-        """Take the limits under which films are decoded."""
-        self._limits = {"max_pixels": max_pixels, "max_bytes": max_bytes}
+    Raises:
+        OSError: No process can be started.
+    """
+    drawing = importlib.import_module("service.web.drawing")
+    made: Artist = drawing.Artist(
+        max_pixels=settings.reading.max_pixels,
+        max_bytes=settings.receiver.max_object_bytes,
+        at_once=_THREADS,
+        seconds=settings.reading.decode_seconds,
+    )
+    return made
+
+
+class FilmCache:
+    """Makes PNGs, the newest few of which it keeps in memory; `close` ends what it started."""
+
+    def __init__(self, make_artist: "Callable[[], Artist]") -> None:
+        """Take what draws, which is made when the first picture is asked for."""
+        self._make_artist = make_artist
+        self._artist: Artist | None = None
+        self._closed = False
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="film")
         self._queued = 0
         self._kept: OrderedDict[tuple[Picture, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more; films that are being decoded are given up."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._closed = True
+            if self._artist:
+                self._artist.close()
 
     async def png(self, picture: Picture) -> bytes:
         """Return the picture as PNG.
@@ -56,10 +84,18 @@ class FilmCache:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        drawing = importlib.import_module("service.web.drawing")
-        png: bytes = drawing.draw(picture, **self._limits)
+        png = self._drawing().draw(picture)
         with self._lock:
             self._kept[key] = png
             while sum(map(len, self._kept.values())) > _CACHE_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return png
+
+    def _drawing(self) -> "Artist":
+        """Return what draws, made once."""
+        with self._lock:
+            if self._closed:
+                raise OutOfResources("the page is being stopped")
+            if self._artist is None:
+                self._artist = self._make_artist()
+            return self._artist

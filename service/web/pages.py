@@ -181,7 +181,7 @@ def _job_picture(here: Wiring, job_id: str, *, only_source: bool) -> Picture:
     job = here.store.job(job_id)
     overlays = [each for each in here.store.objects(job.id) if each.kind == "overlay"]
     if overlays and not only_source:
-        return Picture(path=overlays[0].path, drawn=True)
+        return Picture(path=overlays[0].path, sha256=overlays[0].sha256)
     if job.draft is None:
         raise NotFound("No film has been read for this job.")
     source = job.draft.source.sop_instance_uid

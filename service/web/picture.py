@@ -14,10 +14,11 @@ class Picture:
 
     Attributes:
         path: The DICOM file.
-        drawn: One of our own Secondary Captures, colours and all, instead of a received film.
+        sha256: Of the file as it was written, of one of our own Secondary Captures, which is shown
+            colours and all; "" of a received film.
         size: The longer side of the PNG in pixels, at most.
     """
 
     path: Path
-    drawn: bool = False
+    sha256: str = ""
     size: int = FULL_SIZE

@@ -1,3 +1,4 @@
+import hashlib
 import html
 import io
 import re
@@ -156,7 +157,8 @@ def test_the_annotated_film_is_preferred_and_the_plain_one_can_be_had(site, seed
     capture["PixelData"].VR = "OB"
     capture.PixelData = bytes([255, 128, 0]) * 64 * 64
     capture.save_as(path)
-    overlay = replace(seeder.result_object(job), kind="overlay", path=path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    overlay = replace(seeder.result_object(job), kind="overlay", path=path, sha256=digest)
     site.store.draft(job.id, job.fence, seeder.draft_of(job), [overlay], [])
     drawn = Image.open(io.BytesIO(site.get(f"/jobs/{job.id}/film.png").content))
     assert drawn.convert("RGB").getpixel((5, 5)) == (255, 128, 0)
