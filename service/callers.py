@@ -13,7 +13,8 @@ from pathlib import Path
 from service.config import Settings, unknown_to
 from service.errors import ConfigurationError
 from service.log import get_logger
-from service.sections import Caller, Reading
+from service.reading_section import Reading
+from service.sections import Caller
 
 log = get_logger(__name__)
 

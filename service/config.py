@@ -22,15 +22,14 @@ from pydantic_settings import (
 
 from service.destination_sections import Destination
 from service.errors import ConfigurationError
+from service.reading_section import Model, Reading
 from service.sections import (
     Broker,
     Caller,
     Database,
     Delivery,
     Log,
-    Model,
     Outputs,
-    Reading,
     Receiver,
     Sweep,
     Web,

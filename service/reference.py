@@ -16,7 +16,8 @@ from service.destination_sections import (
     OrthancDestination,
     StowDestination,
 )
-from service.sections import Caller, Model, Reading
+from service.reading_section import Model, Reading
+from service.sections import Caller
 
 # Tables that may be given several times ([[...]] in TOML).
 _REPEATED: dict[str, type[BaseModel]] = {

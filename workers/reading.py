@@ -9,37 +9,31 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicom.decoding import Decoders
-from dicom.errors import DecoderDied
 from dicom.outputs import Equipment, Output, build
 from dicom.phantom import is_phantom
-from dicom.pixels import PixelLimits
-from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor, SourceImage
-from dicom.select import Look, Looked, Rules, Selection, choose, look
-from dicom.study import Instance, Study
+from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor
+from dicom.select import Look, Rules, look
+from dicom.study import Study
 from service.config import Settings
-from service.errors import PermanentReadingError
+from workers.choosing import Chooser, Film, go_on
 from workers.content import Content, content, shown_prompt
 from workers.equipment import output_options, this_equipment
 from workers.faults import reading_errors
 from workers.indication import indication
 from workers.model.engine import Engine
-from workers.model.errors import Cancelled
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding, never
 from workers.opening import decoding, opened
 from workers.scores import QUESTIONS
 from workers.stopwatch import Stopwatch
 
-_BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
 _WARM_UP_PIXELS: Final = 64
 _NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
 
@@ -93,16 +87,10 @@ class Reader:
         self._model = model
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
         self._equipment = equipment
-        self._look = look
+        self._chooser = Chooser(settings, look)
         self._options = output_options(settings)
         self._version = settings.reading.model_version
         self._questions = QUESTIONS if _asks(settings, model) else ()
-        self._rules = Rules(
-            minimum_age_years=settings.reading.minimum_age_years,
-            read_children=settings.reading.read_children,
-        )
-        pixels = settings.reading.max_pixels
-        self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -193,8 +181,8 @@ class Reader:
         """
         with reading_errors():
             clock = Stopwatch()
-            selection = self._selected(study, rules or self._rules, cancelled)
-            film = _chosen_film(selection)
+            selection = self._chooser.selected(study, rules, cancelled)
+            film = Film.of(selection)
             if film is None:
                 return NotAnalysed(
                     code=str(selection.reason),
@@ -204,11 +192,11 @@ class Reader:
             if film.instance.sop_instance_uid == already_read:
                 return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
             clock.mark("decode")
-            _go_on(cancelled)
+            go_on(cancelled)
             said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
             draft = DraftReport(
                 study_instance_uid=study.study_instance_uid,
-                source=_source(film),
+                source=film.source,
                 revision=revision,
                 produced_at=produced_at,
                 findings_text=said.content.findings_text,
@@ -219,36 +207,15 @@ class Reader:
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )
-            _go_on(cancelled)
+            go_on(cancelled)
             outputs = build(draft, film.header, film.pixels, self._equipment, self._options)
             clock.mark("outputs")
             return Drafted(
                 draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
             )
 
-    def _selected(self, study: Study, rules: Rules, cancelled: Callable[[], bool]) -> Selection:
-        """Return which film is read.
-
-        Raises:
-            PermanentReadingError: None is, and of one nobody knows what it shows: a person must look.
-        """
-        deaths: list[DecoderDied] = []
-
-        def look(path: Path, limits: PixelLimits) -> Looked:
-            _go_on(cancelled)
-            try:
-                return self._look(path, limits)
-            except DecoderDied as error:
-                deaths.append(error)
-                raise
-
-        selection = choose(study, rules, self._limits, look)
-        if selection.instance is None and deaths:
-            raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
-        return selection
-
     def _said(
-        self, film: "_Film", clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
+        self, film: Film, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
     ) -> "_Said":
         """Return what the model says of a film; what it does not know it is not asked for as a code."""
         checkpoint = self._model.checkpoint
@@ -280,46 +247,7 @@ class _Said:
     prompt: str
 
 
-def _go_on(cancelled: Callable[[], bool]) -> None:
-    if cancelled():
-        raise Cancelled("the draft is no longer wanted")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Film:
-    """The film that was chosen; `pixels` float32 [rows, columns] in 0..1."""
-
-    instance: Instance
-    header: Dataset
-    pixels: NDArray[np.float32]
-    child: bool
-    notes: tuple[str, ...]
-
-
-def _chosen_film(selection: Selection) -> _Film | None:
-    if selection.instance is None or selection.frame is None or selection.header is None:
-        return None
-    return _Film(
-        selection.instance,
-        selection.header,
-        selection.frame.pixels,
-        selection.child,
-        selection.notes,
-    )
-
-
 def _asks(settings: Settings, model: Engine) -> bool:
     wanted = settings.reading.scores
     measured = model.checkpoint.scores_measured and wanted == "auto"
     return (measured or wanted == "on") and not model.checkpoint.meaningless
-
-
-def _source(film: _Film) -> SourceImage:
-    rows, columns = film.pixels.shape
-    return SourceImage(
-        sop_instance_uid=film.instance.sop_instance_uid,
-        sop_class_uid=film.instance.sop_class_uid,
-        series_instance_uid=film.instance.series_instance_uid,
-        rows=rows,
-        columns=columns,
-    )

@@ -31,7 +31,7 @@ from dicom.report import (
 )
 from dicom.study import Study
 from service.config import Settings
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.reading import Reader
 
 pytestmark = [pytest.mark.ohif, pytest.mark.browser, pytest.mark.slow]

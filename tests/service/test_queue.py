@@ -13,8 +13,8 @@ from service.errors import BrokerUnavailable
 from service.jobs import JobState
 from service.queue import Queue, ping
 from service.queue_names import DELIVER, DELIVERY, READ, READING, reading_queues
+from service.reading_section import Model
 from service.records import Job
-from service.sections import Model
 from workers.app import worker_app
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, wri
 from dicom.report import SIX, Observation, Presence, Side
 from dicom.study import Study
 from service.config import Settings
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.model import registry, shipped
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.reading import Reader

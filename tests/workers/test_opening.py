@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.config import Settings
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.model.engine import Engine
 from workers.model.prompts import Task
 from workers.opening import decoding, opened

@@ -17,7 +17,7 @@ from dicom.report import DraftReport, Observation, Predecessor, Presence
 from dicom.study import Study
 from service.config import Settings
 from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT

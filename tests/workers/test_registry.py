@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from service.config import Settings
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.model import registry
 from workers.model.engine import Engine
 from workers.model.prompts import Task

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.config import Settings
-from service.sections import Reading
+from service.reading_section import Reading
 from workers.commands.pin_model import pin_model
 from workers.model import registry, snapshot
 from workers.model.errors import CheckpointError

@@ -31,7 +31,6 @@ from workers.model.stepping import CompiledStep, next_logits
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 PATIENCE: Final = 600.0  # seconds without a step
-_SLOTS: Final = 64  # a cache grows by so many tokens
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 # What a device, a file that is mapped into memory, or a film can bring about.
 _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
@@ -240,7 +239,7 @@ class Engine:
     def _grow(self, orders: Sequence[Order]) -> None:
         """Make the cache large enough for these orders beside those under way."""
         longest = max(order.length + order.writing.decoding.max_new_tokens for order in orders)
-        slots = max(self._cache.slots, -(-longest // _SLOTS) * _SLOTS)
+        slots = max(self._cache.slots, memory.rounded(longest))
         rows = max(self._cache.count, len(self._rows) + len(orders))
         if (rows, slots) != (self._cache.count, self._cache.slots):
             self._cache = self._cache.resized(rows=rows, slots=slots)

@@ -14,7 +14,7 @@ from workers.model.place import QUANTISED, Place
 
 TOGETHER: Final = 4  # films that are read at once
 _PROMPT: Final = 256  # tokens of words around a film, indication and question included
-_SLOTS: Final = 64  # a cache's rows have a multiple of so many tokens
+_SLOTS: Final = 64  # tokens
 _QUESTIONS: Final = 16  # asked at once, yes and no apart
 _FLOOR: Final = 64 * 2**20  # the library itself
 
@@ -43,7 +43,12 @@ def slots(network: Multimodal, new_tokens: int) -> int:
     """Return how many tokens a row is given: a film, its words and an answer."""
     wanted = network.film_tokens + _PROMPT + new_tokens
     longest = network.llama.config.max_positions
-    return -(-min(wanted, longest) // _SLOTS) * _SLOTS
+    return rounded(min(wanted, longest))
+
+
+def rounded(tokens: int) -> int:
+    """Return how many slots a cache has for so many tokens: it grows by `_SLOTS`."""
+    return -(-tokens // _SLOTS) * _SLOTS
 
 
 def need(network: Multimodal, place: Place) -> Need:

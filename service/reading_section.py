@@ -1,0 +1,121 @@
+"""What may stand in the table [reading] of the settings, and in each of `[[models]]`."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from service.section import Digest, Section
+
+
+class Reading(Section):
+    """What is read, by which model."""
+
+    # No list of names: the models' own registry has it, and nothing else needs to know another one.
+    model: str = Field(
+        "demo",
+        pattern=r"^[a-z0-9-]{1,32}$",
+        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
+        "shipped, trained on synthetic films only; `tiny`: random weights. What the last two write of "
+        "a patient is meaningless and says so.",
+    )
+    model_version: str = Field(
+        "1",
+        pattern=r"^[\x21-\x7e]{1,32}$",
+        description="Release of the weights in use; a new one makes later drafts a new version.",
+    )
+    model_dir: Path | None = Field(
+        None, description="Folder with the published checkpoint's files."
+    )
+    base_model_dir: Path | None = Field(
+        None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
+    )
+    model_sha256: Digest | None = Field(
+        None,
+        description="Digest of the list of the files in `model_dir`, as `wetread pin-model` prints it; "
+        "other files are not loaded.",
+    )
+    base_model_sha256: Digest | None = Field(None, description="The same for `base_model_dir`.")
+    device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Number format of the weights in memory. `auto`: `float32` on the CPU, `bfloat16` "
+        "on a card that has it, otherwise `float16`.",
+    )
+    quantisation: Literal["none", "int8", "int4"] = Field(
+        "none", description="The decoder's weights in 8 or 4 bits; needs `wetread[quantised]`."
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the step that writes a token before the first study is read: minutes at "
+        "the start, for less time a token on a GPU. Needs a C++ compiler.",
+    )
+    max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, le=5, description="0: the likeliest token each time. Above: sampling."
+    )
+    top_p: float = Field(
+        0.8, gt=0, le=1, description="Sampling keeps the likeliest tokens up to this probability."
+    )
+    top_k: int = Field(50, ge=0, description="Sampling keeps so many tokens at most; 0: all.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Of the sampling; the same film gives the same text."
+    )
+    scores: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Ask the model for each finding too and show the probability it gives to yes. "
+        "`auto`: where it has been measured what that is worth.",
+    )
+    where: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Outline on the film where the model looked for what it answers yes to; needs "
+        "`scores`. `auto`: where that has been measured.",
+    )
+    minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
+    read_children: bool = Field(
+        False, description="Read children with the paediatric prompt; the draft says so."
+    )
+    max_pixels: int = Field(
+        64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
+    )
+    decode_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="A film that takes longer to decode is given up, and tried again later.",
+    )
+    hang_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
+        "is replaced.",
+    )
+    concurrency: int = Field(
+        2,
+        ge=1,
+        description="Studies that one reading worker has in its model at once; half as many more are "
+        "decoded or written meanwhile.",
+    )
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A job whose worker is silent this long is taken back."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Readings that may be tried before the job fails."
+    )
+
+    @model_validator(mode="after")
+    def _model_has_files(self) -> Self:
+        if self.model not in {"demo", "tiny"} and self.model_dir is None:
+            raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
+        if (self.model == "llava-rad") != (self.base_model_dir is not None):
+            raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
+        return self
+
+
+class Model(Reading):
+    """A further model: a table `[[models]]` with a name and what may stand in `[reading]`."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,22}$",
+        description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
+        "stand in `[reading]` may stand here, with the same defaults.",
+    )
