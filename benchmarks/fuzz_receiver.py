@@ -5,10 +5,10 @@
 A receiver runs in a process of its own. Each stream is a valid association (C-ECHO, two C-STORE,
 release) that was changed by a seeded generator: bytes flipped, cut, doubled, moved, lengths that lie,
 fragments of other messages or contexts between. Every second one is sent as senders do, the rest after
-the answer to its request, the others all at once. In the end the process must live, with as many threads
-and open files as before, no more memory, an empty temporary folder, and no error that it did not
-foresee; and a good association must be served within a second at any time. Prints the seed and what
-went wrong.
+the answer to its request, the others all at once. In the end the process must live, with as many
+threads, open files and living objects as before, no more memory, an empty temporary folder, and no error
+that it did not foresee; and a good association must be served within a second at any time. Prints the
+seed and what went wrong.
 """
 
 import argparse
@@ -36,8 +36,10 @@ IDLE_SECONDS: Final = 4.0
 # How long a polite sender waits for an answer that may never come.
 PATIENCE: Final = 0.1
 PLAIN_PATIENCE: Final = 0.5
+# What the libraries keep when they do something for the first time.
+STRAY_OBJECTS: Final = 300
 SERVER: Final = """
-import faulthandler, logging, resource, signal, sys, warnings
+import faulthandler, gc, logging, resource, signal, sys, warnings
 faulthandler.register(signal.SIGUSR1)
 warnings.simplefilter("ignore")  # pydicom's, as service.log does
 from pathlib import Path
@@ -62,7 +64,9 @@ settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, fast=sys.ar
 scp = StorageSCP(settings, Spool(Path(sys.argv[1]), max_object_bytes=2**20), Handler())
 scp.start()
 print(scp.port, flush=True)
-sys.stdin.read()
+for _ in sys.stdin:
+    gc.collect()
+    print(len(gc.get_objects()), flush=True)
 scp.stop(5)
 """
 
@@ -300,6 +304,12 @@ class Victim:
         memory = self.process.memory_full_info().uss / 2**20
         return self.process.num_threads(), self.process.num_fds(), memory
 
+    def objects(self) -> int:
+        """Return how many objects live in it: a leak shows here, whatever the allocator does."""
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
     def settled(self, threads: int = 3, files: int = 8) -> tuple[int, int, float]:
         """Return its state once it has no more threads and files than these, or after a while."""
         end = time.monotonic() + IDLE_SECONDS + 6
@@ -408,7 +418,7 @@ def main() -> int:
         victim = Victim(Path(folder), fast=not arguments.plain)
         warm = min(500, arguments.streams // 4)
         fuzz(victim, range(10**9, 10**9 + warm), arguments.seed)
-        before = victim.settled()
+        before, living = victim.settled(), victim.objects()
         begun = time.monotonic()
         ends, slowest = fuzz(victim, range(arguments.streams), arguments.seed)
         print(
@@ -420,12 +430,15 @@ def main() -> int:
             "between stalled ones": stall(victim, arguments.stalled),
             f"between {arguments.silent} silent ones": silent(victim, arguments.silent),
         }
-        after = victim.settled(*before[:2])
+        after, left_living = victim.settled(*before[:2]), victim.objects()
         for where, seconds in waits.items():
             print(f"  a good association {where}: {seconds * 1000:.0f} ms")
             if seconds > 1.0:
                 faults.append(f"a good association {where} took {seconds:.1f} s")
         print(f"  threads, files, MB before {before} and after {after}")
+        print(f"  living objects before {living} and after {left_living}")
+        if left_living > living + STRAY_OBJECTS:
+            faults.append(f"{left_living - living} objects more are alive than before")
         if after[0] > before[0] or after[1] > before[1] or after[2] > before[2] + 24:
             faults.append("threads, open files or memory have grown")
         if left := list((victim.spool / "tmp").iterdir()):
