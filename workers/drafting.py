@@ -29,7 +29,7 @@ from service.store import Store
 from workers.acceptance import rules_for
 from workers.lease import Lease, insist
 from workers.notice import notice, told_to
-from workers.outbox import wants_sidecar, write_outputs, write_sidecar
+from workers.outbox import remove_unfinished, wants_sidecar, write_outputs, write_sidecar
 from workers.quarantine import quarantine
 from workers.reading import Drafted, NotAnalysed, Unchanged
 from workers.turns import Turns
@@ -171,6 +171,7 @@ class Drafting:
         result: Drafted | NotAnalysed,
         lease: Lease,
     ) -> Job:
+        remove_unfinished(self._folder(job).parent)
         if isinstance(result, Unchanged):
             return self._store.needless(job.id, job.fence, result.code, result.sentence)
         if isinstance(result, NotAnalysed):

@@ -4,6 +4,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from dicom.durable import sync_folder
 from dicom.outputs import Output, encode
@@ -12,6 +13,8 @@ from dicom.sidecar import SIDECAR_NAME, sidecar
 from service import destination_sections as sections
 from service.config import Settings
 from service.records import ResultObject
+
+_UNFINISHED: Final = ".partial"
 
 
 def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObject, ...]:
@@ -29,6 +32,19 @@ def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObje
     for directory in (folder, folder.parent, folder.parent.parent):
         sync_folder(directory)
     return written
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Leave no file that was not written to its end in the folders of a job's claims in `folder`.
+
+    A write that was killed leaves one. A worker that was thought dead and writes yet fails by this; its
+    claim is void.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    for path in folder.glob(f"*/*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def wants_sidecar(settings: Settings) -> bool:
@@ -52,7 +68,7 @@ def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...])
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(_UNFINISHED)
     with partial.open("wb") as file:
         file.write(content)
         file.flush()

@@ -1,5 +1,8 @@
 import contextlib
 import hashlib
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -120,6 +123,29 @@ def test_a_study_is_drafted_and_its_objects_are_on_disk(bench, store):
     assert item.path.is_absolute()
     assert not list(item.path.parent.glob("*.partial"))
     assert [each.id for each in bench.published] == [job.id]
+
+
+def test_what_a_killed_write_left_is_gone_when_the_job_is_read_again(bench, store):
+    """A process killed between opening and renaming leaves a file; another job's stays."""
+    job = bench.arrive()
+    folder = bench.settings.outbox_dir / job.id / "0"
+    other = bench.settings.outbox_dir / "other" / "1" / "overlay.partial"
+    for each in (folder, other.parent):
+        each.mkdir(parents=True)
+    other.write_bytes(b"half")
+    program = (
+        "import os, signal, sys; from pathlib import Path; from workers import outbox; "
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); "
+        "outbox._write_whole(Path(sys.argv[1]), b'half')"
+    )
+    path = folder / "overlay.dcm"
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert path.with_suffix(".partial").exists()
+    bench.task(job.id)
+    assert store.job(job.id).state is JobState.DRAFTED
+    assert not list(folder.parent.rglob("*.partial"))
+    assert other.exists()
 
 
 def test_a_message_that_comes_twice_reads_once(bench):
@@ -345,7 +371,7 @@ def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
     store, tmp_path, drafts, eventually
 ):
     """Counted as an attempt, with an incident; what goes on beside it is not touched."""
-    bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1})
+    bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1, "decode_seconds": 0.9})
     drafting, release = bench.drafting("reader"), threading.Event()
 
     def hang(_cancelled):
