@@ -87,7 +87,7 @@ class Reading(Section):
         300.0,
         gt=0,
         description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
-        "is replaced.",
+        "is replaced. More than `decode_seconds`.",
     )
     concurrency: int = Field(
         2,
@@ -108,6 +108,15 @@ class Reading(Section):
             raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
         if (self.model == "llava-rad") != (self.base_model_dir is not None):
             raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
+        return self
+
+    @model_validator(mode="after")
+    def _decoding_is_no_hang(self) -> Self:
+        if self.hang_seconds <= self.decode_seconds:
+            raise ValueError(
+                f"reading.hang_seconds ({self.hang_seconds:g}) must be more than "
+                f"reading.decode_seconds ({self.decode_seconds:g}): decoding one film is one step"
+            )
         return self
 
 

@@ -115,7 +115,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path, redis_server):
     """A site whose readings may make no step for ten seconds, and are tried twice."""
-    made = Site(tmp_path, redis_server.url, hang_seconds=10, max_attempts=2)
+    made = Site(tmp_path, redis_server.url, hang_seconds=10, decode_seconds=9, max_attempts=2)
     yield made
     made.close()
 
