@@ -11,11 +11,12 @@ import structlog
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
 from dicom.http_destination import PLAIN, HttpDestination, bounded
+from dicom.multipart import InvalidMultipart, media_type
 from dicom.pacs import EncodedObject
+from dicom.store_response import JSON
 
 _log = structlog.stdlib.get_logger(__name__)
 
-_JSON: Final = "application/dicom+json"
 _MULTIPART: Final = 'multipart/related; type="application/dicom"'
 _FAILED_SOP_SEQUENCE: Final = "00081198"
 _REFERENCED_SOP_SEQUENCE: Final = "00081199"
@@ -56,7 +57,7 @@ class StowDestination(HttpDestination):
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Store all objects by one request and judge its Store Instances Response."""
         boundary = uuid.uuid4().hex
-        headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": _JSON}
+        headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": JSON}
         body = _multipart([item.read() for item in objects], boundary)
         with self._told():
             response = self._client.post("studies", content=body, headers=headers)
@@ -112,7 +113,7 @@ class StowDestination(HttpDestination):
             response = self._client.get(
                 address,
                 params={"SOPInstanceUID": item.sop_instance_uid},
-                headers={"Accept": _JSON},
+                headers={"Accept": JSON},
             )
         self._check_status(response)
         if response.status_code == HTTPStatus.NO_CONTENT or not _json_list(response):
@@ -121,7 +122,7 @@ class StowDestination(HttpDestination):
     def probe(self) -> None:
         """Search for at most one study; an archive that has no search service is there, too."""
         with self._told():
-            response = self._client.get("studies", params={"limit": "1"}, headers={"Accept": _JSON})
+            response = self._client.get("studies", params={"limit": "1"}, headers={"Accept": JSON})
         if response.status_code not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
             self._check_status(response)
 
@@ -146,21 +147,17 @@ def _multipart(parts: Sequence[bytes], boundary: str) -> bytes:
 
 def _first_part(content: bytes, content_type: str) -> bytes:
     """Return the first part of a multipart body, or `content` itself when it is no multipart."""
-    if not content_type.lower().startswith("multipart/"):
+    try:
+        kind, parameters = media_type(content_type)
+    except InvalidMultipart:
         return content
-    delimiter = b"--" + _parameter(content_type, "boundary").encode()
+    if not kind.startswith("multipart/"):
+        return content
+    delimiter = b"--" + parameters.get("boundary", "").encode()
     _, _, rest = content.partition(delimiter)
     _, _, body = rest.partition(b"\r\n\r\n")
     end = body.rfind(b"\r\n" + delimiter)
     return body[:end] if end >= 0 else body
-
-
-def _parameter(content_type: str, name: str) -> str:
-    for word in content_type.split(";")[1:]:
-        key, _, value = word.strip().partition("=")
-        if key.lower() == name:
-            return value.strip('"')
-    return ""
 
 
 def _store_response(response: httpx.Response) -> tuple[dict[str, int], list[str]]:

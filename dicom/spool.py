@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from dicom.study import Instance
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
 _META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
+_NAME: Final = re.compile(r"[0-9a-f]{16}\.(?P<uid>[0-9.]{1,64})\.(?P<digest>[0-9a-f]{64})\.dcm")
 TEMPORARY: Final = "tmp"
 LOCKS: Final = "locks"
 
@@ -183,6 +185,7 @@ class Spool:
 
     def path_of(self, identity: Identity, digest: str) -> Path:
         """Return where a data set with this hash lies when it is kept."""
+        # `film_named` reads it back.
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 folders that are there already: a folder for each study would have to be synced as well.
@@ -210,6 +213,12 @@ class Spool:
                 continue  # retention took the empty folder away between two of our steps
             return
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
+
+
+def film_named(name: str) -> tuple[str, str] | None:
+    """Return SOP Instance UID and hash of the film that a file's name says, or None."""
+    match = _NAME.fullmatch(name)
+    return (match["uid"], match["digest"]) if match else None
 
 
 def content_digest(path: Path) -> str:

@@ -9,13 +9,13 @@ from pydicom.dataset import FileMetaDataset
 
 from dicom.errors import DatasetMismatch, DicomError
 from dicom.header import Identity, check_identity, read_header
-from dicom.spool import Spool, data_set_size
+from dicom.spool import Spool, data_set_size, film_named
 from dicom.study import Instance
 from service.config import Settings
 from service.intake import Intake
 from service.log import get_logger
 from service.spool_findings import Finding, Kind, SpooledRow
-from service.spool_walk import QUARANTINE, film_named, holds_folders
+from service.spool_walk import QUARANTINE, holds_folders
 from service.store import Store
 
 _ACTOR: Final = "spool verify"

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.spool import LOCKS, TEMPORARY, film_named
+
 QUARANTINE: Final = "quarantine"
-TEMPORARY: Final = "tmp"
-LOCKS: Final = "locks"
 _OTHER_FOLDERS: Final = frozenset({TEMPORARY, LOCKS, QUARANTINE})
 _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
-_NAME: Final = re.compile(r"[0-9a-f]{16}\.(?P<uid>[0-9.]{1,64})\.(?P<digest>[0-9a-f]{64})\.dcm")
 _LOOK_SECONDS: Final = 0.05
 
 
@@ -53,12 +52,6 @@ def spooled_files(root: Path) -> Iterator[SpooledFile]:
 def holds_folders(root: Path) -> bool:
     """Return whether there is one folder for films: none is on a disk that was not mounted."""
     return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))
-
-
-def film_named(name: str) -> tuple[str, str] | None:
-    """Return SOP Instance UID and hash of the film that a file's name says, or None."""
-    match = _NAME.fullmatch(name)
-    return (match["uid"], match["digest"]) if match else None
 
 
 def _described(entry: os.DirEntry[str], name: tuple[str, str] | None) -> Iterator[SpooledFile]:
