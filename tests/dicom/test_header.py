@@ -68,13 +68,13 @@ from dicom.header import check_identity, read_header
 resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 files = [path for path in Path(sys.argv[1]).rglob("*") if path.is_file()]
 for path in files:
-    started = time.monotonic()
+    started = time.process_time()
     try:
         header = read_header(path)
         str(header), check_identity(header)
     except DicomError as error:
         assert len(str(error)) > 10
-    assert time.monotonic() - started < 2, path
+    assert time.process_time() - started < 2, path
 print(len(files))
 """
     done = subprocess.run(

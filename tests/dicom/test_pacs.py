@@ -646,9 +646,13 @@ def test_a_small_object_takes_no_forty_milliseconds(orthanc, objects):
     """Without TCP_NODELAY each C-STORE waits for a delayed acknowledgement; here none does."""
     destination = _dimse(orthanc.dicom_port)
     destination.send(objects[:1])
-    started = time.monotonic()
-    destination.send(objects[:1] * 20)
-    assert (time.monotonic() - started) / 20 < 0.035
+    spent = []
+    for _ in range(5):
+        started = time.monotonic()
+        destination.send(objects[:1] * 4)
+        spent.append((time.monotonic() - started) / 4)
+    # The quickest: what else runs on the machine must not decide, and the delay would be in each.
+    assert min(spent) < 0.035
 
 
 def test_eight_threads_may_share_a_destination(destination, tmp_path):

@@ -16,7 +16,6 @@ from workers.model.vlm import Decoding
 @pytest.mark.parametrize(("bits", "close"), [("int8", 0.02), ("int4", 0.2)])
 def test_fewer_bits_answer_nearly_the_same(tiny_folder, bits, close):
     """The first token's logits are near the whole weights' ones, and the record says what it was."""
-    pytest.importorskip("bitsandbytes")
     film = np.random.default_rng(0).random((90, 70), dtype=np.float32)
     whole = registry.load("tiny", tiny_folder)
     fewer = registry.load("tiny", tiny_folder, Place(quantisation=bits))
@@ -37,7 +36,6 @@ def test_fewer_bits_answer_nearly_the_same(tiny_folder, bits, close):
 @pytest.mark.parametrize("bits", ["int8", "int4"])
 def test_the_estimate_of_the_weights_is_what_is_kept(tiny_folder, bits):
     """The memory check counts the packed bytes, to a few per cent."""
-    pytest.importorskip("bitsandbytes")
     place = Place(quantisation=bits)
     estimate = memory.need(registry.load("tiny", tiny_folder).network, place).weights
     network = registry.load("tiny", tiny_folder, place).network
