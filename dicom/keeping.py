@@ -50,11 +50,16 @@ class IncomingAssociation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A durable Instance, those elements of it that are asked for, and on which association it came."""
+    """A durable Instance, those elements of it that are asked for, and on which association it came.
+
+    Attributes:
+        file_is_new: Until now its file was not there: who knows the film has been without it.
+    """
 
     instance: Instance
     header: Dataset
     association: IncomingAssociation
+    file_is_new: bool = False
 
 
 class Keeper:
@@ -93,7 +98,12 @@ class Keeper:
             recorded = False
             try:
                 fault = self._together.do(
-                    Received(instance=kept.instance, header=header, association=association)
+                    Received(
+                        instance=kept.instance,
+                        header=header,
+                        association=association,
+                        file_is_new=kept.created,
+                    )
                 )
                 if fault is not None:
                     raise fault

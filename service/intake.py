@@ -87,13 +87,20 @@ class Intake:
                     each.header,
                     each.association.calling_ae,
                     each.association.id,
+                    file_is_new=each.file_is_new,
                 )
                 for each in arrived
             ]
         )
 
     def _film(
-        self, instance: Instance, header: Dataset, calling_ae: str, association_id: str
+        self,
+        instance: Instance,
+        header: Dataset,
+        calling_ae: str,
+        association_id: str,
+        *,
+        file_is_new: bool = False,
     ) -> tuple[Film, Triage]:
         verdict = triage(header)
         caller = self._caller(calling_ae)
@@ -105,6 +112,7 @@ class Intake:
             eligible=verdict.eligibility is not Eligibility.EXCLUDED,
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
             urgent=is_urgent(header) or (caller is not None and caller.priority == "urgent"),
+            file_is_new=file_is_new,
         )
         return film, verdict
 

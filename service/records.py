@@ -32,6 +32,7 @@ class Film:
         eligible: Whether it may be what is read.
         quiet_seconds: How long after it the study counts as complete if nothing else happens.
         urgent: The study's next job overtakes others.
+        file_is_new: Until now its file was not there, whatever its row says.
     """
 
     instance: Instance
@@ -40,6 +41,7 @@ class Film:
     eligible: bool
     quiet_seconds: float = 2.0
     urgent: bool = False
+    file_is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,7 +176,8 @@ class Arrivals(Moves):
         ).first()
         if known is None:
             return self._conflict(connection, film, now)
-        if known.removed_at is not None:
+        # A job that was made for a row without its file has failed: the film is to be read now.
+        if known.removed_at is not None or film.file_is_new:
             self._came_again(connection, known.id, film, now)
             if not known.conflict:
                 self._touch(connection, film, now)
@@ -201,7 +202,7 @@ class Arrivals(Moves):
         return Arrival.CONFLICT
 
     def _came_again(self, connection: Connection, number: int, film: Film, now: datetime) -> None:
-        """Take a film whose file retention had removed for one that arrives now, after all others."""
+        """Take a film whose file was removed or lost for one that arrives now, after all others."""
         newest = select(func.max(InstanceRow.id) + 1).scalar_subquery()
         sequence = func.pg_get_serial_sequence(InstanceRow.__tablename__, "id")
         anew = {"id": newest if self._is_sqlite else func.nextval(sequence), "removed_at": None}

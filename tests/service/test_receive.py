@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,9 @@ from dicom.errors import OutOfResources
 from dicom.files import describe
 from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
-from dicom.keeping import IncomingAssociation, Received
+from dicom.incoming import Announced
+from dicom.keeping import IncomingAssociation, Keeper, Received
+from dicom.spool import Spool
 from dicom.study import Instance
 from service import schema
 from service.commitment import Commitments
@@ -127,6 +130,50 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
     (fault,) = receiver.stored([Received(instance=instance, header=header, association=peer())])
     assert isinstance(fault, OutOfResources)
     assert fault.status == 0xA700
+
+
+def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again(
+    reception, phantom_films, tmp_path
+):
+    """The answer to a commit was lost, so the file was taken back, and the job found none and failed."""
+    receiver, spool = reception(), Spool(tmp_path / "spool")
+    store = receiver._store
+
+    def lost(arrived):
+        receiver.stored(arrived)
+        return [OutOfResources("the database cannot take it now") for _ in arrived]
+
+    with pytest.raises(OutOfResources):
+        Keeper(spool, lost).keep(incoming_of(spool, phantom_films["normal"]), peer())
+    (study,) = store.quiet_studies(store.now() + timedelta(minutes=1))
+    assert not store.spooled(study)[0].path.exists()
+    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
+    job = store.schedule(study, **wanted)
+    held = store.claim_reading(job.id, "reader", 60)
+    store.fail(job.id, held.fence, "TRANSIENT_READING_ERROR", "A film cannot be opened.")
+    Keeper(spool, receiver.stored).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    assert store.completed_by(["2"]) == [(study, "CR1")]
+    again = store.schedule(study, **wanted)
+    assert again.revision == 2
+    held = store.claim_reading(again.id, "reader", 60)
+    assert len(store.study(study, through=held.read_through).instances) == 1
+
+
+def incoming_of(spool, film):
+    """Return a film's data set on its way to the spool."""
+    header = read_header(film)
+    identity = check_identity(header)
+    incoming = spool.receive(
+        Announced(
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=header.file_meta.TransferSyntaxUID,
+            source_ae="CR1",
+        )
+    )
+    content = film.read_bytes()
+    incoming.write(content[144 + int.from_bytes(content[140:144], "little") :])
+    return incoming
 
 
 def test_while_the_database_is_away_films_are_refused_at_their_command(reception, shared_data):
