@@ -15,6 +15,8 @@ from uvicorn.server import ServerState
 
 _REQUEST_SECONDS: Final = 15.0
 _MOST_SILENT: Final = 256
+# More than any that may send: who has no token is answered, and then listened to for a while.
+_MOST_OPEN: Final = 2048
 _DRAIN_SECONDS: Final = 5.0
 _DRAIN_BYTES: Final = 64 * 2**20
 
@@ -29,8 +31,10 @@ class PatientProtocol(H11Protocol):
     _silent: ClassVar[_Lines] = WeakKeyDictionary()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the peer a time within which its request must have come."""
+        """Give the peer a time within which its request must have come; close one too many."""
         super().connection_made(transport)
+        if len(self.connections) > _MOST_OPEN:
+            transport.abort()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
         self._line_up()
 

@@ -526,6 +526,27 @@ def test_of_too_many_silent_connections_the_oldest_end(door, monkeypatch):
         each.close()
 
 
+def test_one_connection_too_many_is_closed(door, monkeypatch, eventually):
+    """However the others keep theirs open: refused, silent, or slow."""
+    monkeypatch.setattr(patience, "_MOST_OPEN", 10)
+    host, port = door.url.split("/")[2].split(":")
+    held = [socket.create_connection((host, int(port)), timeout=20) for _ in range(10)]
+    for each in held:
+        each.send(b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        assert each.recv(65536).startswith(b"HTTP/1.1 401")
+    more = socket.create_connection((host, int(port)), timeout=5)
+    with contextlib.suppress(ConnectionResetError):
+        assert more.recv(1) == b""
+    for each in (*held, more):
+        each.close()
+
+    def is_served():
+        with contextlib.suppress(httpx.TransportError):
+            return door.post(body(film(1))).status_code == 200
+
+    eventually(is_served, seconds=10, what="the next sender is served")
+
+
 def test_more_requests_than_are_taken_are_told_to_come_again(make_door_at):
     """One at a time: the second is 503 at once; when the first has ended it is served."""
     door = make_door_at(stow={"port": 0, "max_requests": 1})
