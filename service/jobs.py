@@ -11,6 +11,9 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
 """
 
 from enum import StrEnum
+from typing import Final
+
+LONGEST_WAIT: Final = 60.0  # seconds between two tries to read a job, at most
 
 
 class JobState(StrEnum):

@@ -21,6 +21,7 @@ from service.config import Settings, config_path, load_settings
 from service.disk_care import DiskCare
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
+from service.jobs import LONGEST_WAIT
 from service.log import get_logger
 from service.publishing import tell
 from service.queue import Queue
@@ -35,8 +36,6 @@ log = get_logger(__name__)
 
 _SILENT_SECONDS: Final = 60.0
 _TIDY: Final = timedelta(seconds=60)
-# The longest pause of the reading worker (`workers.drafting`) between two tries of a job.
-_LONGEST_WAIT: Final = 60.0
 
 
 class Sweeper:
@@ -95,7 +94,7 @@ class Sweeper:
         count = self._store.forget_future(
             now,
             lease=timedelta(seconds=max(reading.lease_seconds, delivery.lease_seconds)),
-            wait=timedelta(seconds=max(_LONGEST_WAIT, delivery.retry_max_seconds)),
+            wait=timedelta(seconds=max(LONGEST_WAIT, delivery.retry_max_seconds)),
         )
         if count:
             log.warning("clock_was_ahead", made_due=count)

@@ -21,6 +21,7 @@ from service.errors import (
     StoreUnavailable,
     TransientReadingError,
 )
+from service.jobs import LONGEST_WAIT
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Job
@@ -39,7 +40,6 @@ from workers.watch import Watch
 log = get_logger(__name__)
 
 _FIRST_WAIT: Final = 2.0
-_LONGEST_WAIT: Final = 60.0
 # It costs a whole reading to find out that the disk is still full.
 _OUTAGE_WAIT: Final = 10.0
 
@@ -259,7 +259,7 @@ class Drafting:
                 job.id, job.fence, code(error), words, _OUTAGE_WAIT, counted=False
             )
         elif may_pass(error) and job.attempts < self._settings.reading.max_attempts:
-            delay = backoff(job.attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+            delay = backoff(job.attempts, first=_FIRST_WAIT, longest=LONGEST_WAIT)
             self._store.hand_back(job.id, job.fence, code(error), words, delay)
         else:
             self._store.fail(job.id, job.fence, code(error), words)

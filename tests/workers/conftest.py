@@ -2,8 +2,11 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import BasicTextSRStorage
 
@@ -37,6 +40,20 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from workers.model.tiny import ensure_tiny  # noqa: PLC0415 - torch only where it is asked for
 
     return ensure_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Any:
+    """The tiny model, loaded once for a module."""
+    from workers.model import registry  # noqa: PLC0415 - torch only where it is asked for
+
+    return registry.load("tiny", tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def film() -> NDArray[np.float32]:
+    """A film of noise, float32 [90, 70] in 0..1."""
+    return np.random.default_rng(0).random((90, 70), dtype=np.float32)
 
 
 class Drafts:

@@ -23,18 +23,6 @@ def digests(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="module")
-def model(tiny_folder):
-    """The tiny model, loaded."""
-    return registry.load("tiny", tiny_folder)
-
-
-@pytest.fixture(scope="module")
-def film():
-    """A film of noise, float32 [90, 70] in 0..1."""
-    return np.random.default_rng(0).random((90, 70), dtype=np.float32)
-
-
 def test_the_same_seed_gives_the_same_files(tmp_path, tiny_folder):
     """Two makings agree to the byte, another seed does not."""
     again, other = tmp_path / "again", tmp_path / "other"

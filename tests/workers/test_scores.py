@@ -2,29 +2,16 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from dicom.report import SIX, Observation
 from workers.findings import label
-from workers.model import preprocess, prompts, registry
+from workers.model import preprocess, prompts
 from workers.model.multimodal import Passage
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
 from workers.scores import ASKED, QUESTIONS, disagreements, scored
-
-
-@pytest.fixture(scope="module")
-def model(tiny_folder):
-    """The tiny model."""
-    return registry.load("tiny", tiny_folder)
-
-
-@pytest.fixture(scope="module")
-def film():
-    """A film of noise, float32 [90, 70] in 0..1."""
-    return np.random.default_rng(0).random((90, 70), dtype=np.float32)
 
 
 @torch.inference_mode()

@@ -18,18 +18,6 @@ SHORT = Decoding(max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
-def model(tiny_folder):
-    """The tiny model."""
-    return registry.load("tiny", tiny_folder)
-
-
-@pytest.fixture(scope="module")
-def film():
-    """A film of noise, float32 [90, 70] in 0..1."""
-    return np.random.default_rng(0).random((90, 70), dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
 def ids(model):
     """The ids of a report's prompt."""
     return model.prompt_ids(model.chat(Task.REPORT))
