@@ -188,6 +188,12 @@ def test_what_the_front_runs_starts_without_torch():
     assert result.returncode == 0, result.stderr
 
 
+def test_every_image_can_join_letters():
+    """Both images that draw names have FriBiDi, without which Arabic names are said in words."""
+    for target in {each["build"]["target"] for each in _ours().values()}:
+        assert any("apt-get install" in line and "libfribidi0" in line for line in _lineage(target))
+
+
 def test_every_installation_is_held_to_the_constraints():
     """No image is built from versions that were never tested."""
     for line in _dockerfile():
