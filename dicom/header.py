@@ -6,12 +6,11 @@ lies or a data set made to exhaust memory is refused before anything is allocate
 """
 
 import struct
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -29,12 +28,12 @@ from pydicom.valuerep import VR
 
 from dicom.errors import InvalidDataset, LimitExceeded, MissingAttribute
 from dicom.identifiers import check_uid
+from dicom.source import WINDOW, Inflating, Source
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
 _TRANSFER_SYNTAX: Final = frozenset({0x00020010})
-_FIRST_WINDOW: Final = 64 * 2**10
 # Without these the pixels would be decoded by a guess: unreadable is worse than absent.
 _DECISIVE: Final = frozenset(
     {
@@ -153,7 +152,7 @@ def read_file_start(start: bytes, limits: HeaderLimits) -> tuple[FileMetaDataset
     """
     if start[128:132] != b"DICM":
         raise InvalidDataset("not a DICOM file: no DICM prefix")
-    source = _Source(BytesIO(start), len(start))
+    source = Source(BytesIO(start), len(start))
     source.grow(len(start))
     return _read_file_meta(source, 132, limits)
 
@@ -180,52 +179,12 @@ def _uid(header: Dataset, keyword: str) -> str:
     return check_uid(value, keyword)
 
 
-class _Readable(Protocol):
-    def read(self, length: int, /) -> bytes: ...
-
-
-class _Inflating:
-    """A deflated data set as a stream of what it inflates to, never more than is asked (PS3.5 A.5)."""
-
-    def __init__(self, deflated: BinaryIO) -> None:
-        self._deflated = deflated
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-
-    def read(self, length: int, /) -> bytes:
-        parts = []
-        while length > 0 and not self._inflate.eof:
-            fed = self._inflate.unconsumed_tail or self._deflated.read(_FIRST_WINDOW)
-            if not fed:
-                break
-            try:
-                part = self._inflate.decompress(fed, length)
-            except zlib.error:
-                raise InvalidDataset("the deflated data set cannot be inflated") from None
-            parts.append(part)
-            length -= len(part)
-        return b"".join(parts)
-
-
-class _Source:
-    """The first bytes of a stream, as many as a walk needs; `size` is exact once the end was seen."""
-
-    def __init__(self, stream: _Readable, size: int | None = None) -> None:
-        self._stream = stream
-        self.bytes = b""
-        self.size = 2**62 if size is None else size
-
-    def grow(self, length: int) -> None:
-        self.bytes += self._stream.read(max(0, length - len(self.bytes)))
-        if len(self.bytes) < length:
-            self.size = len(self.bytes)
-
-
 def _read(
     file: BinaryIO, size: int, limits: HeaderLimits, only: frozenset[int] | None = None
-) -> tuple[Dataset, _Source, int]:
+) -> tuple[Dataset, Source, int]:
     """Return the header, what it was read from, and where in that it ends."""
-    source = _Source(file, size)
-    source.grow(_FIRST_WINDOW)
+    source = Source(file, size)
+    source.grow(WINDOW)
     start = 132 if source.bytes[128:132] == b"DICM" else 0
     if start == 0:
         _check_bare(source.bytes)
@@ -234,7 +193,7 @@ def _read(
     meta.TransferSyntaxUID = syntax
     if syntax == DeflatedExplicitVRLittleEndian:
         file.seek(at)
-        source, at = _Source(_Inflating(file)), 0
+        source, at = Source(Inflating(file)), 0
     header, end = _read_elements(
         source,
         at,
@@ -260,7 +219,7 @@ def _check_bare(start: bytes) -> None:
 
 
 def _read_file_meta(
-    source: _Source, at: int, limits: HeaderLimits, only: frozenset[int] | None = None
+    source: Source, at: int, limits: HeaderLimits, only: frozenset[int] | None = None
 ) -> tuple[FileMetaDataset, int]:
     if source.bytes[at : at + 2] != b"\x02\x00":
         return FileMetaDataset(), at
@@ -283,7 +242,7 @@ def _guess_syntax(start: bytes, at: int) -> UID:
 
 
 def _read_elements(
-    source: _Source,
+    source: Source,
     at: int,
     limits: HeaderLimits,
     *,
@@ -304,10 +263,10 @@ def _read_elements(
 
 
 def _walk(
-    source: _Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
+    source: Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
 ) -> int:
     """Return where the elements of `groups` end, with all of them in `source.bytes`."""
-    length = _FIRST_WINDOW
+    length = WINDOW
     while True:
         source.grow(length)
         walk = Walk(source.bytes, source.size, order, limits)
