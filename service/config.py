@@ -224,6 +224,8 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
         raise ConfigurationError(
             "\n".join([f"{source}: the settings cannot be used:", *faults])
         ) from None
+    except OSError as error:  # a running process that looks at its file again must not end by it
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # tomllib.TOMLDecodeError, JSON in an environment variable
         raise ConfigurationError(f"{file or 'environment'}: {error}") from None
     return settings

@@ -139,3 +139,10 @@ def test_restarts_are_handed_to_a_child(monkeypatch):
         "WETREAD_RESTARTS", child_environment(WETREAD_RESTARTS="3")["WETREAD_RESTARTS"]
     )
     assert restarts() == 3
+
+
+def test_a_file_that_cannot_be_read_is_a_configuration_error():
+    """Whoever looks at its file again, as receivers do, goes on with what it knows."""
+    unreadable = Path("/proc/self/mem")  # for root as well
+    with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
+        load_settings(unreadable)
