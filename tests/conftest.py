@@ -314,6 +314,12 @@ def _running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """The function `find_program(name, …)`: the path of the first that is installed, or a skip."""
+    return find_program
+
+
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that returns a free loopback port."""

@@ -84,9 +84,9 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 @pytest.fixture(scope="session")
-def ohif_build(program_path: Callable[..., str]) -> Path:
+def ohif_build(program: Callable[..., str]) -> Path:
     """The folder of OHIF's ready build, installed into build/ohif when it is not there yet."""
-    npm = program_path("npm")
+    npm = program("npm")
     dist = CACHE / "node_modules" / "@ohif" / "app" / "dist"
     wanted = (HERE / "package-lock.json").read_text()
     stamp = CACHE / "installed"
@@ -100,19 +100,6 @@ def ohif_build(program_path: Callable[..., str]) -> Path:
             pytest.skip(f"OHIF cannot be installed here: {done.stderr.strip()[-200:]}")
         stamp.write_text(wanted)
     return dist
-
-
-@pytest.fixture(scope="session")
-def program_path() -> Callable[..., str]:
-    """A function that returns the path of the first installed program, or skips, saying so."""
-
-    def find(*names: str) -> str:
-        for name in names:
-            if path := shutil.which(name):
-                return path
-        pytest.skip(f"{' or '.join(names)} is not installed")
-
-    return find
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -238,13 +225,13 @@ def _port_of(log: Path) -> str:
 
 @pytest.fixture(scope="module")
 def chromium(
-    tmp_path_factory: pytest.TempPathFactory, program_path: Callable[..., str]
+    tmp_path_factory: pytest.TempPathFactory, program: Callable[..., str]
 ) -> Iterator[Browser]:
     """A headless Chromium with WebGL in software."""
-    program_path("chromium", "google-chrome")
+    program("chromium", "google-chrome")
     folder = tmp_path_factory.mktemp("chromium")
     log = folder / "log"
-    command = [program_path("chromedriver"), "--port=0"]
+    command = [program("chromedriver"), "--port=0"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:

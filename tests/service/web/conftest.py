@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -314,16 +313,3 @@ def seeder_of() -> Callable[[Site], Seeder]:
 def seeder(site: Site, seeder_of: Callable[[Site], Seeder]) -> Seeder:
     """What seeds the store of `site`."""
     return seeder_of(site)
-
-
-@pytest.fixture
-def program() -> Callable[..., str]:
-    """A function that returns the path of the first program that is installed, or skips."""
-
-    def find(*names: str) -> str:
-        for name in names:
-            if found := shutil.which(name):
-                return found
-        pytest.skip(f"{' or '.join(names)} is not installed")
-
-    return find
