@@ -59,7 +59,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     scp = StorageSCP(_scp_settings(settings), spool, reception)
     _listen(scp, settings)
     commitments.start()
-    beat = _Beat(store, process_name(number), scp.port)
+    beat = _Beat(store, _beat_name(number), scp.port)
     reception.database_answers(beat.now(spare=True))
     try:
         while not stop.wait(_LOOK_EVERY):
@@ -71,7 +71,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         scp.stop(settings.receiver.stop_seconds)
         reception.close()
         commitments.stop()
-        _sign_off(store, process_name(number))
+        _sign_off(store, _beat_name(number))
         queue.close()
         store.close()
         log.info("receiver_stopped")
@@ -83,7 +83,7 @@ def allow_many_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def process_name(number: int = 1) -> str:
+def _beat_name(number: int = 1) -> str:
     """Return the name of this part on this machine."""
     part = "receive" if number == 1 else f"receive-{number}"
     return f"{part}@{socket.gethostname()}"

@@ -19,7 +19,7 @@ from dicom.decoding import Decoders
 from dicom.outputs import Equipment, Output, build
 from dicom.phantom import is_phantom
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor
-from dicom.select import Look, Rules, look
+from dicom.select import Look, Rules, Selection, look
 from dicom.study import Study
 from service.config import Settings
 from workers.choosing import Chooser, Film, go_on
@@ -184,11 +184,7 @@ class Reader:
             selection = self._chooser.selected(study, rules, cancelled)
             film = Film.of(selection)
             if film is None:
-                return NotAnalysed(
-                    code=str(selection.reason),
-                    sentence=selection.sentence,
-                    not_read=selection.not_read,
-                )
+                return _unread(selection)
             if film.instance.sop_instance_uid == already_read:
                 return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
             clock.mark("decode")
@@ -210,9 +206,8 @@ class Reader:
             go_on(cancelled)
             outputs = build(draft, film.header, film.pixels, self._equipment, self._options)
             clock.mark("outputs")
-            return Drafted(
-                draft=dataclasses.replace(draft, timings_ms=clock.spent_ms), outputs=outputs
-            )
+            draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
+            return Drafted(draft=draft, outputs=outputs)
 
     def _said(
         self, film: Film, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
@@ -245,6 +240,12 @@ class _Said:
 
     content: Content
     prompt: str
+
+
+def _unread(selection: Selection) -> NotAnalysed:
+    return NotAnalysed(
+        code=str(selection.reason), sentence=selection.sentence, not_read=selection.not_read
+    )
 
 
 def _asks(settings: Settings, model: Engine) -> bool:
