@@ -25,7 +25,9 @@ class Stow(Section):
         64, ge=1, description="Requests at the same time; one more is answered 503."
     )
     max_request_bytes: int = Field(
-        4 * 2**30, ge=2**20, description="A longer request is refused, all its parts together."
+        4 * 2**30,
+        ge=2**20,
+        description="A longer request is refused; parts of it that were whole before stay stored.",
     )
     max_parts: int = Field(1000, ge=1, description="Objects in one request.")
 
