@@ -249,9 +249,12 @@ def outlines_on(browser, picture):
         f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
     )
     browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
-    # Outlines are drawn lazily: the pointer's way over the picture brings them.
-    browser.click(820, 700)
-    lines = browser.until(f"const p = {find}; return p.length >= 2 && p")
+    # Outlines are drawn lazily: a click on the picture brings them, once they are loaded.
+    deadline = time.monotonic() + 30
+    while len(lines := browser.run(f"return {find}")) < 2:
+        assert time.monotonic() < deadline, "no outlines are drawn"
+        browser.click(820, 700)
+        time.sleep(0.5)
     drawn = set()
     for line in lines:
         points = np.array(line.replace(",", " ").split(), float).reshape(-1, 2)
