@@ -6,7 +6,7 @@ milliseconds, during which the listener could accept nobody.
 
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Generic, TypeVarTuple, Unpack
 
 Work = TypeVarTuple("Work")
@@ -28,7 +28,8 @@ class Crew(Generic[*Work]):
         self._serve = serve
         self._name = name
         self._patience = patience
-        self._given: SimpleQueue[tuple[*Work]] = SimpleQueue()
+        # No SimpleQueue: its get() may wait for ever when another took the item as the time ran out.
+        self._given: Queue[tuple[*Work]] = Queue()
         self._turn = threading.Lock()
         # Threads that wait, less works that are given to one of them.
         self._free = 0
@@ -56,11 +57,12 @@ class Crew(Generic[*Work]):
     def _next(self) -> tuple[*Work] | None:
         with self._turn:
             self._free += 1
-        try:
-            return self._given.get(timeout=self._patience)
-        except Empty:
-            with self._turn:
-                if self._free:
-                    self._free -= 1
-                    return None
-            return self._given.get()  # it has been given, to one of us
+        while True:
+            try:
+                return self._given.get(timeout=self._patience)
+            except Empty:
+                with self._turn:
+                    if self._free:
+                        self._free -= 1
+                        return None
+            # Work has been given to one of those who wait: it comes, here or, quicker, to another.
