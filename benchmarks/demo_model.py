@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dicom.phantom import draw
 from dicom.pixels import PixelLimits, load_frame
 from dicom.report import SIX, Observation, Presence
 from workers.findings import label
@@ -30,7 +29,7 @@ from workers.model.cxr_llava import CxrLlava
 from workers.model.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.vlm import Decoding
-from workers.training.films import Plan, plan, write_film
+from workers.training.films import Plan, phantom_of, plan, write_film
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
 SIDED = (
@@ -57,14 +56,7 @@ class Tally:
 
 def frame_of(one: Plan, folder: Path) -> np.ndarray:
     """Return a planned film as the service decodes it."""
-    phantom = draw(
-        one.seed,
-        rows=one.rows,
-        columns=one.columns,
-        bits_stored=one.bits_stored,
-        findings=one.findings,
-        view=one.view,
-    )
+    phantom = phantom_of(one)
     return load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
 
 

@@ -33,7 +33,7 @@ from workers.model import cxr_llava, shipped
 from workers.model.llava import Llava
 from workers.model.prompts import IS_THERE, Task
 from workers.model.vlm import Decoding
-from workers.training.films import plan, write_film
+from workers.training.films import phantom_of, plan, write_film
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
 QUESTIONS = tuple(IS_THERE[name.value] for name in SIX)
@@ -116,14 +116,7 @@ def in_box(region: Region, mask: np.ndarray) -> bool:
 def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
     """Read one film and note where its findings were seen."""
     one = plan(seed)
-    phantom = draw(
-        one.seed,
-        rows=one.rows,
-        columns=one.columns,
-        bits_stored=one.bits_stored,
-        findings=one.findings,
-        view=one.view,
-    )
+    phantom = phantom_of(one)
     frame = load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
     decoding = Decoding(max_new_tokens=256)
     answer = model.answer(frame, Task.REPORT, questions=QUESTIONS, decoding=decoding)

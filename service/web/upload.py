@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from dicom.edge import places
+from dicom.edge import at_the_edge
 from dicom.errors import PROCESSING_FAILURE, DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
 from dicom.incoming import Incoming
@@ -121,22 +121,14 @@ class Upload:
             self._slots.release()
 
     def _store(self, part: Part) -> Outcome:
-        """Return what became of a part; the one place where a STOW-RS store may fail in any way."""
+        """Return what became of a part; a bug must not end as stored."""
         announced = part.incoming.announced if part.incoming else None
         named = announced and _valid(announced.sop_class_uid, announced.sop_instance_uid)
         class_uid, instance_uid = named or ("", "")
-        reason, transient = 0, False
         try:
-            if part.fault is not None:
-                raise part.fault
-            if part.incoming is not None:
-                self._keep(part.incoming)
-        except DicomError as error:
-            log.warning("object_refused", status=f"0x{error.status:04X}", reason=str(error))
-            reason, transient = error.status, error.transient
-        except Exception as error:  # noqa: BLE001 - the edge, as of a C-STORE: a bug must not end as stored
-            log.error("object_failed", error=type(error).__name__, places=places(error))
-            reason = PROCESSING_FAILURE
+            reason, transient = at_the_edge(
+                lambda: self._verdict(part), (PROCESSING_FAILURE, False), lambda: "STOW-RS"
+            )
         finally:
             if part.incoming is not None:
                 part.incoming.discard()
@@ -146,6 +138,18 @@ class Upload:
             failure_reason=reason,
             transient=transient,
         )
+
+    def _verdict(self, part: Part) -> tuple[int, bool]:
+        """Return why a part is not stored, 0 where it is, and whether it may be another time."""
+        try:
+            if part.fault is not None:
+                raise part.fault
+            if part.incoming is not None:
+                self._keep(part.incoming)
+        except DicomError as error:
+            log.warning("object_refused", status=f"0x{error.status:04X}", reason=str(error))
+            return error.status, error.transient
+        return 0, False
 
 
 def _valid(class_uid: str, instance_uid: str) -> tuple[str, str] | None:

@@ -164,7 +164,16 @@ def _window(rng: np.random.Generator) -> tuple[float, float] | None:
 
 def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return what the model is shown of a planned film, and its masks; see `Films`."""
-    phantom = draw(
+    phantom = phantom_of(plan)
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        path = write_film(phantom, plan, Path(folder) / "film.dcm")
+        frame = load_frame(path, _LIMITS)
+    return np.asarray(centre_square(grey_image(frame.pixels), EDGE)), _masks(phantom)
+
+
+def phantom_of(plan: Plan) -> Phantom:
+    """Return the phantom that a plan says."""
+    return draw(
         plan.seed,
         rows=plan.rows,
         columns=plan.columns,
@@ -172,10 +181,6 @@ def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         findings=plan.findings,
         view=plan.view,
     )
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        path = write_film(phantom, plan, Path(folder) / "film.dcm")
-        frame = load_frame(path, _LIMITS)
-    return np.asarray(centre_square(grey_image(frame.pixels), EDGE)), _masks(phantom)
 
 
 def write_film(phantom: Phantom, plan: Plan, path: Path) -> Path:
