@@ -160,6 +160,15 @@ def viewer_url(ohif_build: Path, orthanc: Any) -> Iterator[str]:
     server.server_close()
 
 
+_PRESS = {"type": "pointerDown", "button": 0}
+_RELEASE = {"type": "pointerUp", "button": 0}
+
+
+def _move(x: float, y: float, milliseconds: int = 0) -> dict[str, Any]:
+    """Return the mouse's way to a point of the window."""
+    return {"type": "pointerMove", "duration": milliseconds, "x": round(x), "y": round(y)}
+
+
 class Browser:
     """Headless Chromium by the WebDriver protocol, as much of it as the viewer needs."""
 
@@ -194,9 +203,14 @@ class Browser:
 
     def click(self, x: float, y: float, *, times: int = 1) -> None:
         """Click at a point of the window."""
-        press = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
-        move = {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}
-        mouse = {"type": "pointer", "id": "mouse", "actions": [move, *press * times]}
+        self._point([_move(x, y), *[_PRESS, _RELEASE] * times])
+
+    def drag(self, start: tuple[float, float], turn: tuple[float, float]) -> None:
+        """Press at `start`, move to `turn` and back, and release: what was changed is undone."""
+        self._point([_move(*start), _PRESS, _move(*turn, 50), _move(*start, 50), _RELEASE])
+
+    def _point(self, actions: list[dict[str, Any]]) -> None:
+        mouse = {"type": "pointer", "id": "mouse", "actions": actions}
         self.call("actions", actions=[mouse])
 
     def screenshot(self, path: Path) -> bytes:

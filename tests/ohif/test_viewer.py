@@ -186,13 +186,19 @@ def open_study(chromium, viewer_url):
 
     def go(study, series):
         if opened[-1:] != [study.study_uid]:
-            chromium.open(f"{viewer_url}/viewer?StudyInstanceUIDs={study.study_uid}")
-            chromium.until(f"return document.querySelectorAll('{THUMBNAILS}').length == {series}")
-            skip_tour(chromium)
+            open_page(chromium, f"{viewer_url}/viewer?StudyInstanceUIDs={study.study_uid}", series)
             opened.append(study.study_uid)
         return chromium
 
     return go
+
+
+def open_page(browser, url, series):
+    """Open a study and wait until all its series are listed and the first film is on the screen."""
+    browser.open(url)
+    browser.until(f"return document.querySelectorAll('{THUMBNAILS}').length == {series}")
+    browser.until(f"return {PANE}?.innerText.includes('1/1')")
+    skip_tour(browser)
 
 
 def skip_tour(browser):
@@ -249,11 +255,12 @@ def outlines_on(browser, picture):
         f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
     )
     browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
-    # Outlines are drawn lazily: a click on the picture brings them, once they are loaded.
+    # Outlines come with the first picture that is drawn after they were loaded, which may never be
+    # asked for: a small change of the window, undone at once, asks for one.
     deadline = time.monotonic() + 30
     while len(lines := browser.run(f"return {find}")) < 2:
         assert time.monotonic() < deadline, "no outlines are drawn"
-        browser.click(820, 700)
+        browser.drag((820, 700), (830, 705))
         time.sleep(0.5)
     drawn = set()
     for line in lines:
@@ -398,8 +405,7 @@ def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, ortha
     dcmwrite(buffer, film, enforce_file_format=True)
     for data in (buffer.getvalue(), encode(replace(findings))):
         httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status()
-    chromium.open(f"{viewer_url}/viewer?StudyInstanceUIDs={film.StudyInstanceUID}")
-    chromium.until(f"return document.querySelectorAll('{THUMBNAILS}').length == 2")
+    open_page(chromium, f"{viewer_url}/viewer?StudyInstanceUIDs={film.StudyInstanceUID}", 2)
     open_series(chromium, "AI findings")
     chromium.until("return document.body.innerText.includes('Something went wrong')")
     assert [line for line in chromium.console() if "Error Boundary" in line]
