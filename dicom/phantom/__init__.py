@@ -8,8 +8,8 @@ A seed is a person on a film: with and without findings it is the same person, s
 of two films is the finding.
 """
 
+from dicom.phantom.chest import PhantomFinding, Zone
 from dicom.phantom.dataset import MANUFACTURER, Demographics, as_dataset, is_phantom, write
-from dicom.phantom.disease import PhantomFinding, Zone
 from dicom.phantom.film import Phantom, Truth, draw
 from dicom.phantom.lateral import draw_lateral
 from dicom.phantom.mixture import random_findings

@@ -11,7 +11,8 @@ from dicom.phantom import detector
 from dicom.phantom.body import LEFT, RIGHT, Body, View, made_up
 from dicom.phantom.bones import skeleton
 from dicom.phantom.canvas import BoolField, Canvas, FloatField, resized
-from dicom.phantom.disease import Chest, PhantomFinding, afflicted, diseased
+from dicom.phantom.chest import Chest, PhantomFinding
+from dicom.phantom.disease import afflicted, diseased
 from dicom.phantom.lungs import lung, soft_tissue, texture, vessels
 from dicom.report import Observation, Side
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from dicom.phantom.disease import LOBAR, ZONES, PhantomFinding
+from dicom.phantom.chest import LOBAR, ZONES, PhantomFinding
 from dicom.report import Observation, Side
 
 # How often each is found on a film that is not normal; heart failure brings three at once.

@@ -19,7 +19,7 @@ from dicom.phantom import (
     random_findings,
     turned,
 )
-from dicom.phantom.disease import LOBAR
+from dicom.phantom.chest import LOBAR
 from dicom.phantom.mixture import visible
 from dicom.report import SIX, Observation, Side
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicom.phantom import Phantom, PhantomFinding, as_dataset, draw, random_findings, write
-from dicom.phantom.disease import ZONES
+from dicom.phantom.chest import ZONES
 from dicom.phantom.mixture import visible
 from dicom.pixels import PixelLimits, load_frame
 from dicom.report import SIX, Observation, Side

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from dicom.phantom import PhantomFinding
-from dicom.phantom.disease import LOBAR
+from dicom.phantom.chest import LOBAR
 from dicom.report import SIX, Observation, Side
 
 Findings = Sequence[PhantomFinding]
