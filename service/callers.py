@@ -14,6 +14,7 @@ from service.config import Settings, unknown_to
 from service.errors import ConfigurationError
 from service.log import get_logger
 from service.reading_section import Reading
+from service.records import Wanted
 from service.sections import Caller
 
 log = get_logger(__name__)
@@ -106,6 +107,18 @@ def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading
     """Return the name and the table of the model that reads what a caller sends."""
     name = (caller and caller.model) or settings.model_name
     return name, settings.readings().get(name, settings.reading)
+
+
+def wanted_of(settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str) -> Wanted:
+    """Return how a study is to be read, and where its results go, as its caller is configured now."""
+    model, reading = reading_for(settings, caller)
+    return Wanted(
+        study_instance_uid=study_uid,
+        model=model,
+        version=reading.model_version,
+        calling_ae=calling_ae,
+        destinations=destinations_for(settings, caller),
+    )
 
 
 def destinations_for(settings: Settings, caller: Caller | None) -> list[str]:

@@ -15,7 +15,7 @@ from dicom.keeping import Received
 from dicom.projection import items
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
-from service.callers import reading_for
+from service.callers import wanted_of
 from service.config import Settings
 from service.errors import StoreUnavailable
 from service.log import get_logger
@@ -166,8 +166,7 @@ class Intake:
         return jobs
 
     def _wanted(self, study_uid: str, calling_ae: str) -> Wanted:
-        model, reading = reading_for(self._settings, self._caller(calling_ae))
-        return Wanted(study_instance_uid=study_uid, model=model, version=reading.model_version)
+        return wanted_of(self._settings, self._caller(calling_ae), study_uid, calling_ae)
 
 
 def is_urgent(header: Dataset) -> bool:

@@ -126,6 +126,7 @@ class JobRow(Base):
 
     Attributes:
         forced: Asked for by a person: read although nothing changed.
+        destinations: Names of where its results go; NULL in jobs made before this was kept.
         produced_at: The first claim; the time that the results carry, so that a second attempt makes
             the same bytes.
         read_through: Highest instances.id that the job reads.
@@ -149,6 +150,7 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     urgent: Mapped[bool] = mapped_column(Boolean)
     forced: Mapped[bool] = mapped_column(Boolean)
+    destinations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     reason_code: Mapped[str] = mapped_column(String(64), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcTime)

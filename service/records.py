@@ -1,5 +1,6 @@
 """What the store hands out: frozen records, detached from any session, times in UTC."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -46,7 +47,12 @@ class Film:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A study that is to be read, see `Store.schedule`."""
+    """A study that is to be read, see `Store.schedule`.
+
+    Attributes:
+        destinations: Names of where its results go, for good; when None, what the settings say of the
+            caller when it is read.
+    """
 
     study_instance_uid: str
     model: str
@@ -54,6 +60,7 @@ class Wanted:
     calling_ae: str = ""
     urgent: bool = False
     force: bool = False
+    destinations: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,8 @@ class Job:
         lease_until: While IN_PROGRESS: when the holder counts as lost.
         fence: Counts claims; a holder with an older number may write nothing.
         forced: A person asked for it: read although nothing changed.
+        destinations: Names of where its results go, fixed when it was made; None in jobs made before
+            this was kept, of which the caller's settings at the time of the reading say it.
         produced_at: Time of the first claim, which the results carry: a second attempt makes the same
             bytes.
         published_at: When workers were last told of it; None: not since it last changed hands.
@@ -99,6 +108,7 @@ class Job:
     superseded_by: str | None
     draft: DraftReport | None
     forced: bool = False
+    destinations: tuple[str, ...] | None = None
     produced_at: datetime | None = None
     published_at: datetime | None = None
     read_through: int | None = None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.callers import Callers, reading_for
+from service.callers import Callers, wanted_of
 from service.config import Settings, config_path, load_settings
 from service.disk_care import DiskCare
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
@@ -103,16 +103,13 @@ class Sweeper:
         quiet = self._store.quiet_studies(now)
         senders = self._store.senders(quiet)
         for study_uid in quiet:
-            caller = self._callers(senders.get(study_uid, ""))
-            model, reading = reading_for(self._settings, caller)
-            job = self._store.schedule(
-                study_uid,
-                model=model,
-                version=reading.model_version,
+            sender = senders.get(study_uid, "")
+            wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
+            for job in self._store.schedule_all(
+                [wanted],
                 actor="sweeper",
                 reason="No further film came within the quiet time.",
-            )
-            if job is not None:
+            ):
                 log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
                 tell(self._store, self._publish, job)
 

@@ -182,7 +182,7 @@ class Drafting:
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
             raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
-        names = destinations_for(self._settings, self._callers(job.calling_ae))
+        names = self._destinations(job)
         drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
         self._tell(drafted, names)
         return drafted
@@ -190,9 +190,8 @@ class Drafting:
     def _keep_unread(
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
-        names = told_to(self._settings, result, previous)
-        wanted = destinations_for(self._settings, self._callers(job.calling_ae))
-        names = [name for name in names if name in wanted]
+        wanted = self._destinations(job)
+        names = [each for each in told_to(self._settings, result, previous) if each in wanted]
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
@@ -207,6 +206,12 @@ class Drafting:
         )
         self._tell(ended, names if objects else [])
         return ended
+
+    def _destinations(self, job: Job) -> list[str]:
+        if job.destinations is None:
+            return destinations_for(self._settings, self._callers(job.calling_ae))
+        # Also one that the settings do not name any more: its delivery says so, and nobody else gets it.
+        return list(job.destinations)
 
     def _folder(self, job: Job) -> Path:
         # One for each claim: a worker that was thought dead may still be writing into its own.

@@ -51,6 +51,7 @@ def job(row: JobRow) -> Job:
         superseded_by=row.superseded_by,
         draft=DraftReport.from_json(row.draft) if row.draft else None,
         forced=row.forced,
+        destinations=None if row.destinations is None else tuple(row.destinations),
         produced_at=row.produced_at,
         published_at=row.published_at,
         read_through=row.read_through,

@@ -193,6 +193,7 @@ class Scheduling(Moves):
             "supersedes": latest.id if latest else None,
             "state": JobState.SCHEDULED.value,
             "forced": wanted.force,
+            "destinations": None if wanted.destinations is None else list(wanted.destinations),
             "created_at": now,
             "updated_at": now,
             "published_at": now,

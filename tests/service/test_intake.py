@@ -52,8 +52,17 @@ def settings(tmp_path):
         {"ae_title": "MODALITY"},
         {"ae_title": "SLOW", "quiet_time": 30},
         {"ae_title": "EMERGENCY", "priority": "urgent"},
+        {"ae_title": "CLINIC", "destinations": ["clinic"]},
+        {"ae_title": "TRIAL", "destinations": []},
     ]
-    return load_settings(data_dir=tmp_path, receiver={"callers": callers, "quiet_time": 2})
+    return load_settings(
+        data_dir=tmp_path,
+        receiver={"callers": callers, "quiet_time": 2},
+        destinations=[
+            {"kind": "folder", "name": name, "path": str(tmp_path / name)}
+            for name in ("wards", "clinic")
+        ],
+    )
 
 
 @pytest.fixture
@@ -82,6 +91,18 @@ def test_the_job_starts_when_the_association_is_released(intake, store, publishe
     (job,) = intake.association_ended("A1", "released")
     assert published == [job]
     assert store.job(job.id).calling_ae == "MODALITY"
+
+
+@pytest.mark.parametrize(
+    ("calling_ae", "names"),
+    [("MODALITY", ("wards", "clinic")), ("CLINIC", ("clinic",)), ("TRIAL", ())],
+)
+def test_the_job_keeps_where_its_callers_results_go(intake, store, calling_ae, names):
+    """All that there are now where the caller names none; no destination is a choice, too."""
+    arrive(intake, calling_ae=calling_ae)
+    (job,) = intake.association_ended("A1", "released")
+    assert job.destinations == names
+    assert store.job(job.id).destinations == names
 
 
 @pytest.mark.parametrize("outcome", ["aborted", "broken"])

@@ -4,12 +4,14 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from service import schema
 from service.engine import make_engine
 from service.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from service.models import Base
+from service.records import Wanted
+from service.store import Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -50,6 +52,57 @@ def test_the_migrations_make_what_the_models_say(url):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
+
+
+def test_jobs_of_an_older_version_have_no_destinations_of_their_own(url):
+    """Rows of revision 0003 stay what they were, both ways; a job that is made then has its own."""
+    schema.upgrade(url, "0003")
+    _execute(url, *_ROWS_OF_0003)
+    schema.upgrade(url)
+    store = Store(url)
+    try:
+        old = store.job("01234567")
+        assert (old.destinations, old.attempts, old.reason) == (None, 2, "As it was.")
+        wanted = Wanted(
+            study_instance_uid="1.2",
+            model="tiny",
+            version="1",
+            force=True,
+            destinations=["clinic"],
+        )
+        (new,) = store.schedule_all([wanted], actor="t", reason="Asked.")
+        assert store.job(new.id).destinations == ("clinic",)
+    finally:
+        store.close()
+    schema.downgrade(url, "0003")
+    assert _execute(url, "SELECT attempts FROM jobs ORDER BY revision") == [(2,), (0,)]
+
+
+def _execute(url, *statements):
+    """Execute the statements; return the rows of the last one, or None when it has none."""
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            for statement in statements:
+                result = connection.execute(text(statement))
+            return result.fetchall() if result.returns_rows else None
+    finally:
+        engine.dispose()
+
+
+_ROWS_OF_0003 = (
+    """INSERT INTO studies (study_instance_uid, calling_ae, urgent, first_arrival, last_arrival)
+    VALUES ('1.2', 'CLINIC', false, '2026-03-01 09:00:00', '2026-03-01 09:00:00')""",
+    """INSERT INTO instances (id, study_instance_uid, sop_instance_uid, sop_class_uid,
+    series_instance_uid, transfer_syntax_uid, sha256, size, path, calling_ae, association_id,
+    eligible, conflict, received_at) VALUES (1, '1.2', '1.2.1', '1.2.3', '1.2.4', '1.2.5', 'a', 1,
+    '/film', 'CLINIC', 'A', true, false, '2026-03-01 09:00:00')""",
+    """INSERT INTO jobs (id, study_instance_uid, calling_ae, model_name, model_version, revision,
+    state, urgent, forced, reason_code, reason, created_at, updated_at, attempts, first_error,
+    last_error, lease_owner, fence) VALUES
+    ('0123456789abcdef0123456789abcdef', '1.2', 'CLINIC', 'tiny', '1', 1, 'FAILED',
+    false, false, '', 'As it was.', '2026-03-01 09:00:00', '2026-03-01 09:00:00', 2, '', '', '', 2)""",
+)
 
 
 def test_an_upgrade_twice_at_the_same_time_is_one(url):

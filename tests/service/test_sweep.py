@@ -144,18 +144,22 @@ def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
     assert store.events(job.id)[0].actor == "sweeper"
 
 
-def test_a_quiet_study_is_read_by_its_callers_model(store, clock, arrive, post, tmp_path):
+def test_a_quiet_study_is_read_and_sent_as_its_caller_has_it(store, clock, arrive, post, tmp_path):
     """As the receiver does it at the release: who sent the last film decides."""
     settings = load_settings(
         data_dir=tmp_path / "data",
         models=[{"name": "second", "model": "tiny", "model_version": "7"}],
-        receiver={"callers": [{"ae_title": "MODALITY", "model": "second"}]},
+        destinations=[
+            {"kind": "folder", "name": name, "path": str(tmp_path / name)} for name in ("A", "B")
+        ],
+        receiver={"callers": [{"ae_title": "MODALITY", "model": "second", "destinations": ["B"]}]},
     )
     arrive()
     clock.move(2.1)
     Sweeper(store, settings, post).tick()
     (job,) = store.jobs()
     assert (job.model_name, job.model_version) == ("second", "7")
+    assert (job.calling_ae, job.destinations) == ("MODALITY", ("B",))
 
 
 def test_a_lost_worker_costs_one_lease(sweeper, store, clock, arrive, post):

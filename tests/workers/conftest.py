@@ -14,7 +14,7 @@ from dicom.identifiers import derived_uid
 from dicom.outputs import as_file
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
-from service.records import ResultObject
+from service.records import ResultObject, Wanted
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -99,11 +99,14 @@ class Drafts:
         report.SeriesInstanceUID = derived_uid(study, "series", key)
         return as_file(report)
 
-    def arrived(self, store, film):
+    def arrived(self, store, film, destinations=None):
         """Let a film arrive and its study be scheduled; return the new job or None."""
         store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
         study = film.study_instance_uid
-        return store.schedule(study, model="demo", version="1", actor="t", reason="Released.")
+        wanted = Wanted(
+            study_instance_uid=study, model="demo", version="1", destinations=destinations
+        )
+        return next(iter(store.schedule_all([wanted], actor="t", reason="Released.")), None)
 
     def claimed(self, store, study, owner="reader"):
         """Return a job of a film of its own that `owner` reads."""

@@ -12,6 +12,7 @@ from dicom.report import NotRead
 from service.config import load_settings
 from service.destinations import destinations
 from service.jobs import DeliveryState, JobState
+from service.records import Wanted
 from workers.delivering import Delivering
 from workers.drafting import Drafting
 from workers.notice import told_to
@@ -49,7 +50,7 @@ def settings_of(folder, **outputs):
 def refuse(store, tmp_path):
     """A function that lets a lateral film arrive and not be read; returns job and messages."""
 
-    def run(settings, *, reader=None, spoil=False):
+    def run(settings, *, reader=None, spoil=False, to=None):
         path = write(as_dataset(draw_lateral(5, rows=320, columns=288)), tmp_path / "film.dcm")
         film = describe(path)
         if spoil:
@@ -57,7 +58,8 @@ def refuse(store, tmp_path):
         store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
         uid = film.study_instance_uid
         model = settings.model_name
-        job = store.schedule(uid, model=model, version="1", actor="t", reason="Released.")
+        wanted = Wanted(study_instance_uid=uid, model=model, version="1", destinations=to)
+        (job,) = store.schedule_all([wanted], actor="t", reason="Released.")
         published = []
         drafting = Drafting(
             store,
@@ -98,6 +100,13 @@ def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
     (delivery,) = store.deliveries(job.id)
     assert (delivery.destination, delivery.state) == ("told", DeliveryState.CONFIRMED)
     assert store.job(job.id).state is JobState.NOT_ANALYSED
+
+
+def test_nobody_is_told_to_whom_the_job_does_not_go(refuse, store, tmp_path):
+    """A destination that wants notices gets none of a study that was to go elsewhere only."""
+    job, published = refuse(settings_of(tmp_path), to=["untold", "clinic"])
+    assert (job.state, published) == (JobState.NOT_ANALYSED, [])
+    assert store.deliveries(job.id) == []
 
 
 def test_by_default_nobody_is_told(refuse, store, tmp_path):

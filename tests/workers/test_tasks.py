@@ -100,9 +100,10 @@ class Bench:
             lambda: self.replaced.append(owner),
         )
 
-    def arrive(self, number=1, study=STUDY):
+    def arrive(self, number=1, study=STUDY, destinations=None):
         """Let a film arrive and its study be scheduled; return the new job or None."""
-        return self.drafts.arrived(self.store, self.drafts.film(study, number, self.film))
+        film = self.drafts.film(study, number, self.film)
+        return self.drafts.arrived(self.store, film, destinations)
 
 
 @pytest.fixture
@@ -123,6 +124,22 @@ def test_a_study_is_drafted_and_its_objects_are_on_disk(bench, store):
     assert item.path.is_absolute()
     assert not list(item.path.parent.glob("*.partial"))
     assert [each.id for each in bench.published] == [job.id]
+
+
+@pytest.mark.parametrize("names", [("clinic",), ("A", "clinic"), ()])
+def test_results_go_where_they_went_when_the_job_was_made(bench, store, names):
+    """The caller is not in the settings any more, nor is the clinic: nobody else gets its results."""
+    job = bench.arrive(destinations=names)
+    bench.task(job.id)
+    assert {each.destination for each in store.deliveries(job.id)} == set(names)
+    assert store.job(job.id).state is (JobState.DRAFTED if names else JobState.COMPLETED)
+
+
+def test_a_job_of_an_older_version_goes_by_the_settings(bench, store):
+    """It has no destinations of its own: an unknown caller names none, so all of them get it."""
+    job = bench.arrive()
+    bench.task(job.id)
+    assert [each.destination for each in store.deliveries(job.id)] == ["A"]
 
 
 def test_what_a_killed_write_left_is_gone_when_the_job_is_read_again(bench, store):
