@@ -4,7 +4,8 @@
     Recall.run -> does it, line by line; doing it again does what is left
 
 An archive of ours (`may_remove`) loses the draft's objects; any other destination gets a notice that
-the draft is withdrawn. What still waits to be sent is not sent any more.
+the draft is withdrawn. What still waits to be sent is not sent any more. A destination to which a draft
+was ever sent may have it, whatever it said.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from dicom.durable import write_durably
 from dicom.errors import DicomError
@@ -24,9 +26,14 @@ from dicom.result_header import Equipment
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings
-from service.jobs import Action, DeliveryState, IllegalTransition, allowed
 from service.records import Delivery, Job, ResultObject
 from service.store import Store
+from service.store.wishes import RECALLED
+
+_JUST_NOW: Final = (
+    "it was being sent at this moment: it will not be confirmed; run it again in some minutes, for "
+    "what has arrived"
+)
 
 
 class Way(StrEnum):
@@ -79,16 +86,18 @@ def plan(store: Store, settings: Settings, order: Order) -> list[Step]:
         StoreError: The database is away.
     """
     return [
-        Step(job=job, destination=delivery.destination, way=_way(store, settings, delivery))
+        Step(job=job, destination=delivery.destination, way=way)
         for job in store.drafts_since(order.model, order.since, order.version)
         for delivery in store.deliveries(job.id)
-        if delivery.state is not DeliveryState.CANCELED
+        if (way := _way(store, settings, job, delivery)) is not None
     ]
 
 
-def _way(store: Store, settings: Settings, delivery: Delivery) -> Way:
-    if delivery.state is not DeliveryState.CONFIRMED:
-        return Way.CANCEL
+def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way | None:
+    """Return how the draft is withdrawn from one destination; None where it is not and cannot get."""
+    if not delivery.fence:
+        # Nobody ever began to send it.
+        return None if job.reason_code == RECALLED else Way.CANCEL
     configured = {each.name: each for each in settings.destinations}
     target = configured.get(delivery.destination)
     if target is None:
@@ -128,16 +137,27 @@ class Recall:
         Raises:
             StoreError: The database is away; run it again.
         """
-        marked: set[str] = set()
+        sending: dict[str, frozenset[str]] = {}
         for step in steps:
-            done = self._carried_out(step)
-            if step.job.id not in marked:
+            if step.job.id not in sending:
+                # First of all: from here on nothing of it is sent, nor by a retry.
                 words = f"Withdrawn: {self._order.reason}"
-                self._store.mark_recalled(step.job.id, self._order.actor, words)
-                marked.add(step.job.id)
+                sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
+            if step.destination in sending[step.job.id]:
+                done = replace(step, way=Way.CANCEL, done=_JUST_NOW, failed=True)
+            else:
+                done = self._carried_out(self._as_it_stands(step))
             line = f"{step.destination}: {done.done}"
             self._store.note(step.job.id, "recall_destination", self._order.actor, line)
             yield done
+
+    def _as_it_stands(self, step: Step) -> Step:
+        """Return the step as it is to be taken now: since the plan it may have been sent."""
+        for delivery in self._store.deliveries(step.job.id):
+            if delivery.destination == step.destination:
+                way = _way(self._store, self._settings, step.job, delivery)
+                return replace(step, way=way or Way.CANCEL)
+        return step
 
     def _carried_out(self, step: Step) -> Step:
         try:
@@ -153,7 +173,7 @@ class Recall:
             case Way.MARK:
                 return self._mark(step)
             case Way.CANCEL:
-                return self._cancel(step)
+                return "not sent any more"
             case Way.BY_HAND:
                 uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
                 return f"a person must withdraw {', '.join(uids) or 'it'} there"
@@ -164,16 +184,6 @@ class Recall:
             return "nothing can be removed there"
         uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
         return f"{archive.remove(uids)} object(s) removed"
-
-    def _cancel(self, step: Step) -> str:
-        job = self._store.job(step.job.id)
-        if Action.CANCEL not in allowed(job.state):
-            return f"not sent: the job is {job.state}"
-        try:
-            self._store.cancel(job.id, self._order.actor, f"Withdrawn: {self._order.reason}")
-        except IllegalTransition as error:
-            return f"look again: {error}"
-        return "not sent any more"
 
     def _mark(self, step: Step) -> str:
         notice = self._notice(step.job)

@@ -1,4 +1,4 @@
-"""What becomes of a job's results after delivery: removed, withdrawn. The job's history says so."""
+"""What becomes of a job's results after delivery; the job's history says so."""
 
 from datetime import datetime
 
@@ -9,8 +9,6 @@ from service.models import JobRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Moves
-
-RECALLED = "RECALLED"
 
 
 class Notes(Moves):
@@ -25,19 +23,6 @@ class Notes(Moves):
         with self._writing() as session:
             state = JobState(self._row(session, job_id).state)
             self._event(session, job_id, action, actor, (state, state), reason)
-
-    def mark_recalled(self, job_id: str, actor: str, reason: str) -> None:
-        """Let the job say from now on that its draft is withdrawn, and why.
-
-        Raises:
-            NotFound: There is no such job.
-        """
-        with self._writing() as session:
-            row = self._row(session, job_id)
-            state = JobState(row.state)
-            row.reason_code, row.reason, row.updated_at = RECALLED, reason, self.now()
-            session.flush()
-            self._event(session, job_id, "recall", actor, (state, state), reason)
 
     def drafts_since(self, model: str, since: datetime, version: str | None = None) -> list[Job]:
         """Return the jobs that were drafted by a model since a time, the oldest first.

@@ -1,17 +1,19 @@
-"""What a person wants of a job: end it, try it again, let it overtake."""
+"""What a person wants of a job: end it, try it again, let it overtake, withdraw what it made."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
-from service.models import DeliveryRow, InstanceRow
+from service.models import DeliveryRow, InstanceRow, JobRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Change, Moves, changed_rows
-from service.store.notes import RECALLED
+
+RECALLED: Final = "RECALLED"
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -36,13 +38,49 @@ class Wishes(Moves):
         words = reason or f"Canceled by {actor}."
         with self._writing() as session:
             row = self._row(session, job_id)
-            values: dict[str, Any] = {}
-            if row.state == JobState.SCHEDULED.value and row.read_through is None:
-                values["read_through"] = self._newest_film(session, row.study_instance_uid)
-            change = Change(actor=actor, code="CANCELED", reason=words, values=values)
-            self._move(session, job_id, JobState(row.state), Action.CANCEL, change)
-            self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
+            self._cancel(session, row, Change(actor=actor, code="CANCELED", reason=words))
             return rows.job(self._row(session, job_id))
+
+    def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
+        values: dict[str, Any] = {}
+        if row.state == JobState.SCHEDULED.value and row.read_through is None:
+            values["read_through"] = self._newest_film(session, row.study_instance_uid)
+        change = replace(change, values=values)
+        self._move(session, row.id, JobState(row.state), Action.CANCEL, change)
+        self._set_deliveries(session, row.id, _OPEN, DeliveryState.CANCELED)
+
+    def withdraw(self, job_id: str, actor: str, reason: str) -> frozenset[str]:
+        """Let nothing that was made for the job be sent from now on, and the job say why.
+
+        Returns:
+            The destinations to which it was being sent: there it may yet arrive, for a moment.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        with self._writing() as session:
+            session.get(JobRow, job_id, with_for_update=True)
+            sending = self._under_way(session, job_id)
+            row = self._row(session, job_id)
+            before = JobState(row.state)
+            if Action.CANCEL in allowed(before):
+                self._cancel(session, row, Change(actor=actor, code=RECALLED, reason=reason))
+                row = self._row(session, job_id)
+            else:
+                row.reason_code, row.reason, row.updated_at = RECALLED, reason, self.now()
+                session.flush()
+                self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
+            self._event(session, job_id, "recall", actor, (before, JobState(row.state)), reason)
+            return sending
+
+    def _under_way(self, session: Session, job_id: str) -> frozenset[str]:
+        """Return the destinations to which a job is being sent; no claim begins or ends meanwhile."""
+        found = session.execute(
+            select(DeliveryRow.destination, DeliveryRow.state)
+            .where(DeliveryRow.job_id == job_id)
+            .with_for_update()
+        )
+        return frozenset(row.destination for row in found if row.state == DeliveryState.SENDING)
 
     def retry(self, job_id: str, actor: str) -> Job:
         """Return the job on its way again: delivered once more when it has a draft, else read once more.

@@ -18,7 +18,8 @@ from dicom.outputs import Equipment, build
 from dicom.phantom import as_dataset, draw, write
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from service.config import load_settings
-from service.destinations import destinations
+from service.destinations import destinations, encoded_object
+from service.errors import LeaseLost
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.recall import Order, Recall, Way, plan
 from workers.commands.recall import recall as command
@@ -267,3 +268,81 @@ def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, datab
     refused = CliRunner().invoke(command, [*arguments, "--apply"])
     assert refused.exit_code == 2
     assert "--reason" in refused.output
+
+
+def sent_by(site, job, name):
+    """Claim the job's next delivery, which is to `name`, and send its objects; return it, still open."""
+    delivery, objects = site.store.claim_delivery(job.id, "sender", 60, {})
+    assert delivery.destination == name
+    site.destinations[name].send([encoded_object(item) for item in objects])
+    return delivery
+
+
+def test_a_draft_that_has_arrived_at_one_place_goes_nowhere_else(site, store):
+    """Withdrawn while another destination still waits for it, it cannot be sent there by a retry."""
+    job = site.drafted(34)
+    delivery = sent_by(site, job, "ours")
+    store.confirm_delivery(delivery.id, delivery.fence)
+    assert not [step for step in site.recall(site.order()) if step.failed]
+    assert site.held(job) == 0
+    with pytest.raises(IllegalTransition, match="withdrawn"):
+        store.retry(job.id, "Ann")
+
+
+@pytest.mark.parametrize("end", ["postpone_delivery", "fail_delivery"])
+def test_a_draft_that_may_have_arrived_is_withdrawn_too(site, store, end):
+    """A destination that took it but did not show it when asked may hold it all the same."""
+    job = site.drafted(35)
+    for name in ("ours", "other"):
+        delivery = sent_by(site, job, name)
+        more = [60.0] if end == "postpone_delivery" else []
+        getattr(store, end)(delivery.id, delivery.fence, "It does not list it.", *more)
+    assert site.held(job) == 4
+    done = site.recall(site.order())
+    assert not [step for step in done if step.failed]
+    assert {step.destination: step.way for step in done} == {"ours": Way.REMOVE, "other": Way.MARK}
+    assert site.held(job) == 0
+    assert [path for path in (site.folder / "other").rglob("*") if is_notice(path)]
+
+
+def test_what_is_being_sent_while_it_is_withdrawn_is_left_for_the_next_run(site, store):
+    """The first run says that something may still arrive; the second removes what did."""
+    job = site.drafted(36)
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    first = {step.destination: step for step in site.recall(site.order())}
+    assert first["ours"].failed
+    assert "run it again" in first["ours"].done
+    assert not first["other"].failed
+    site.destinations["ours"].send([encoded_object(item) for item in store.objects(job.id)])
+    with pytest.raises(LeaseLost):
+        store.confirm_delivery(delivery.id, delivery.fence)
+    assert site.held(job) == 4
+    second = site.recall(site.order())
+    assert [(step.destination, step.failed) for step in second] == [("ours", False)]
+    assert site.held(job) == 0
+
+
+def test_what_was_delivered_after_the_plan_is_withdrawn_as_delivered(site, store):
+    """A plan is a moment old when it is carried out: what counts is how it stands then."""
+    job = site.drafted(37)
+    steps = plan(store, site.settings, site.order())
+    site.deliver(job)
+    work = Recall(store, site.settings, site.destinations, lambda: EQUIPMENT, site.order())
+    done = {step.destination: step.way for step in work.run(steps)}
+    assert done == {"ours": Way.REMOVE, "other": Way.MARK}
+    assert site.held(job) == 0
+
+
+def test_a_draft_that_was_canceled_before_cannot_be_sent_later(site, store):
+    """A person canceled it; its model is withdrawn; nobody can then send it after all."""
+    job = site.drafted(38)
+    store.cancel(job.id, "Ann")
+    assert not [step for step in site.recall(site.order()) if step.failed]
+    with pytest.raises(IllegalTransition, match="withdrawn"):
+        store.retry(job.id, "Ann")
+    assert site.recall(site.order()) == []
+
+
+def is_notice(path):
+    """Whether the file says that a draft is withdrawn."""
+    return path.suffix == ".dcm" and "WITHDRAWN" in dcmread(path).SeriesDescription
