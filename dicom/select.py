@@ -1,8 +1,8 @@
 """Which film of a study is read, and why the others are not.
 
 The tags exclude what is certainly not a frontal chest film (`triage`). The rest is put in order, best
-first; the first film whose picture can be decoded and looks like an upright frontal chest film
-(`judge`) is read. docs/selection.md has the rule in words.
+first (`precedence`); the first film whose picture can be decoded and looks like an upright frontal
+chest film (`judge`) is read. docs/selection.md has the rule in words.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import DigitalXRayImageStorageForProcessing
 
 from dicom.age import age_in_years
 from dicom.errors import DicomError, LimitExceeded
@@ -19,7 +18,8 @@ from dicom.header import read_header
 from dicom.one_patient import are_one_patient
 from dicom.pixels import Frame, PixelLimits, load_frame
 from dicom.plausibility import Verdict, judge
-from dicom.projection import is_mirrored, words
+from dicom.precedence import Precedence, precedence
+from dicom.projection import is_mirrored
 from dicom.reasons import Reason
 from dicom.report import NotRead
 from dicom.study import Instance, Study
@@ -49,7 +49,6 @@ _NEAREST_FIRST: Final = (
     Reason.OWN_RESULT,
     Reason.NO_IMAGE,
 )
-_VIEW_ORDER: Final = {"PA": 0, "AP": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +124,9 @@ class _Candidate:
     header: Dataset
     triage: Triage
 
+    def precedence(self) -> Precedence:
+        return precedence(self.header, self.triage, self.instance.sop_instance_uid)
+
 
 def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -> Selection:
     """Return the film of `study` to be read, decoded, or why none is.
@@ -144,7 +146,7 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
     films = _films(study, refused)
     if not are_one_patient([film.header for film in films]):
         return _nobodys(study)
-    candidates = sorted(_candidates(films, refused, rules), key=_rank)
+    candidates = sorted(_candidates(films, refused, rules), key=_Candidate.precedence)
     for candidate in candidates:
         found = _examined(candidate, rules, limits, look)
         if isinstance(found, Frame):
@@ -193,48 +195,6 @@ def _unreadable(error: DicomError) -> _Refusal:
     reason = Reason.TOO_LARGE if isinstance(error, LimitExceeded) else Reason.UNREADABLE
     text = str(error)
     return _Refusal(reason, f"{reason.sentence.rstrip('.')}: {text}.")
-
-
-def _rank(candidate: _Candidate) -> tuple[bool, bool, bool, int, tuple[int, ...], int, str]:
-    """Return the sort key; lower is read first, and no two films have the same."""
-    header = candidate.header
-    return (
-        candidate.triage.eligibility is not Eligibility.LIKELY,
-        _for_processing(header),
-        _derived_by_subtraction(header),
-        _VIEW_ORDER.get(candidate.triage.view, 2),
-        tuple(-ord(letter) for letter in _taken_at(header)),
-        -_matrix_size(header),
-        candidate.instance.sop_instance_uid,
-    )
-
-
-def _matrix_size(header: Dataset) -> int:
-    rows, columns = header.get("Rows"), header.get("Columns")
-    return rows * columns if isinstance(rows, int) and isinstance(columns, int) else 0
-
-
-def _for_processing(header: Dataset) -> bool:
-    intent = words(header, "PresentationIntentType")
-    return intent == "FOR PROCESSING" or (
-        header.get("SOPClassUID") == DigitalXRayImageStorageForProcessing
-    )
-
-
-def _derived_by_subtraction(header: Dataset) -> bool:
-    """Say whether it is a picture made from a film: bone or soft tissue only, with marks on it."""
-    text = f" {words(header, 'ImageType', 'SeriesDescription', 'DerivationDescription')} "
-    return any(word in text for word in (" BONE", " SOFT TISSUE", "SUPPRESS", "SUBTRACT", " CAD "))
-
-
-def _taken_at(header: Dataset) -> str:
-    """Return date and time of the exposure as digits, so that a later one is the greater text."""
-    for name in ("Acquisition", "Content", "Series", "Study"):
-        day = words(header, f"{name}Date")
-        if len(day) == 8 and day.isdecimal() and day.isascii():
-            clock = words(header, f"{name}Time").split(" ")[0]
-            return day + (clock if clock.isdecimal() and clock.isascii() else "").ljust(6, "0")[:6]
-    return "0" * 14
 
 
 def _examined(

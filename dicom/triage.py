@@ -88,6 +88,14 @@ def triage(header: Dataset) -> Triage:
     )
 
 
+def is_for_processing(header: Dataset) -> bool:
+    """Say whether the film is a raw one: as the detector saw it, not prepared for reading."""
+    return (
+        words(header, "PresentationIntentType") == "FOR PROCESSING"
+        or header.get("SOPClassUID") == DigitalXRayImageStorageForProcessing
+    )
+
+
 def _excluded(header: Dataset, region: Region, view: View) -> Reason | None:
     """Return the first reason that the tags give against reading, from the object to the projection."""
     if _is_own_result(header):

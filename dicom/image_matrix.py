@@ -1,0 +1,117 @@
+"""What a header declares of its picture, checked before a pixel is read: size, depth and colour."""
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicom.errors import LimitExceeded, PixelError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMatrix:
+    """The Image Pixel Module of one greyscale picture, checked (PS3.3 C.7.6.3).
+
+    Attributes:
+        rows: 1 and more, as `columns`.
+        bits_allocated: 8 or 16.
+        bits_stored: 8 to `bits_allocated`.
+        shift: How many bits lie unused below the lowest one that is stored.
+        signed: Whether the stored values are in two's complement.
+        photometric: "MONOCHROME1" or "MONOCHROME2".
+    """
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    shift: int
+    signed: bool
+    photometric: str
+
+
+def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tuple[str, ...]]:
+    """Return what the header declares, and warnings; nothing was allocated for it.
+
+    Args:
+        header: The data set without its pixels.
+        max_pixels: Rows x columns that are read.
+
+    Raises:
+        LimitExceeded: It declares more pixels.
+        PixelError: It declares no picture, or none that is shown: colour, frames, other depths.
+    """
+    photometric = _grey(header)
+    rows, columns = _size(header, max_pixels)
+    allocated, stored = _depth(header)
+    shift = whole_number(header, "HighBit", stored - 1) - (stored - 1)
+    shift_fits = 0 <= shift <= allocated - stored
+    matrix = ImageMatrix(
+        rows=rows,
+        columns=columns,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        shift=shift if shift_fits else 0,
+        signed=whole_number(header, "PixelRepresentation", 0) == 1,
+        photometric=photometric,
+    )
+    return matrix, () if shift_fits else (
+        "High Bit contradicts Bits Stored; Bits Stored was believed.",
+    )
+
+
+def _grey(header: Dataset) -> str:
+    """Return Photometric Interpretation; refuse what is not one grey picture."""
+    if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
+        raise PixelError("the object holds no picture")
+    photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
+    if not photometric:
+        raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
+    samples = whole_number(header, "SamplesPerPixel", 1)
+    if photometric not in {"MONOCHROME1", "MONOCHROME2"} or samples != 1:
+        raise PixelError(f"the picture is in colour ({photometric[:16]!a}), not greyscale")
+    frames = whole_number(header, "NumberOfFrames", 1)
+    if frames > 1:
+        raise PixelError(f"the image has {frames} frames; only single films are read")
+    return photometric
+
+
+def _size(header: Dataset, max_pixels: int) -> tuple[int, int]:
+    rows, columns = whole_number(header, "Rows"), whole_number(header, "Columns")
+    if rows < 1 or columns < 1:
+        raise PixelError(f"the picture is declared as {rows} x {columns} pixels")
+    if rows * columns > max_pixels:
+        raise LimitExceeded(
+            f"the picture is declared as {rows} x {columns} pixels, "
+            f"more than the {max_pixels} that are read"
+        )
+    return rows, columns
+
+
+def _depth(header: Dataset) -> tuple[int, int]:
+    """Return Bits Allocated and Bits Stored."""
+    allocated, stored = whole_number(header, "BitsAllocated"), whole_number(header, "BitsStored")
+    if allocated not in {8, 16} or not 8 <= stored <= allocated:
+        raise PixelError(f"pixels of {stored} bits in {allocated} are not read, only 8 to 16 bits")
+    return allocated, stored
+
+
+def whole_number(header: Dataset, keyword: str, default: int | None = None) -> int:
+    """Return an attribute that is one number.
+
+    Args:
+        header: The data set.
+        keyword: Which attribute.
+        default: What an absent or empty one means; None, that it may not be.
+
+    Raises:
+        PixelError: It is absent and may not be, or is no number.
+    """
+    value = header.get(keyword)
+    if value is None or value == "":
+        if default is None:
+            raise PixelError(f"the film has no {keyword}")
+        return default
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise PixelError(f"{keyword} of the film is not one number") from None
