@@ -28,7 +28,7 @@ from dicom.phantom import Truth, draw
 from dicom.pixels import PixelLimits, load_frame
 from dicom.report import SIX, Presence, Region, Side
 from workers.findings import label
-from workers.locating import central_square, place
+from workers.locating import central_square, locate
 from workers.model import cxr_llava, shipped
 from workers.model.llava import Llava
 from workers.model.prompts import IS_THERE, Task
@@ -57,7 +57,7 @@ class Seen:
 
 def looked_at(heat: np.ndarray, frame: np.ndarray, truth: Truth) -> tuple[bool, ...]:
     """Return for each of COLUMNS whether it is so."""
-    found = place(heat, frame, truth.side)
+    found = locate(heat, frame, truth.side)
     return (
         True,
         found.peak is not None and outlined(truth, found.peak),

@@ -26,7 +26,7 @@ _DARK: Final = 0.06  # of the film's brightness: air beside the body, and the co
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Spot:
     """Where a finding was seen.
 
     Attributes:
@@ -59,7 +59,7 @@ def central_square(rows: int, columns: int) -> Square:
     return Square((columns - edge) / 2, (rows - edge) / 2, edge)
 
 
-def place(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | None = None) -> Place:
+def locate(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | None = None) -> Spot:
     """Return where a finding was seen.
 
     Args:
@@ -71,19 +71,19 @@ def place(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | No
     row, column = (int(i) for i in np.unravel_index(int(fine.argmax()), fine.shape))
     square = central_square(*frame.shape)
     if fine[row, column] <= 0:
-        return Place()
+        return Spot()
     peak = square.on_film(*_centre(heat))
     if fine[row, column] < _FLAT * fine.mean() or not in_body(frame, peak):
-        return Place(peak=peak)
+        return Spot(peak=peak)
     warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])  # type: ignore[attr-defined] # untyped
     mask = warm == warm[row, column]
     if mask.mean() > _LARGEST:
-        return Place(peak=peak)
+        return Spot(peak=peak)
     region = _outline(mask, square)
     across = sum(x for x, _ in region.points[:-1]) / (len(region.points) - 1) / frame.shape[1]
     if _elsewhere(across, side):
-        return Place(peak=peak, contradicts=True)
-    return Place(peak=peak, region=region)
+        return Spot(peak=peak, contradicts=True)
+    return Spot(peak=peak, region=region)
 
 
 def in_body(frame: NDArray[np.float32], point: tuple[float, float]) -> bool:

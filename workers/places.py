@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom.report import SIX, Finding, Observation, Presence
-from workers.locating import place
+from workers.locating import locate
 from workers.model.prompts import IS_THERE
 
 # Edema is everywhere in both lungs.
@@ -54,7 +54,7 @@ def _placed(
     one = heat[question]
     if one is None:
         return finding, _NO_MEMORY.format(name=name.value)
-    found = place(one, frame, finding.side)
+    found = locate(one, frame, finding.side)
     if found.contradicts and finding.side is not None:
         return finding, _ELSEWHERE.format(side=finding.side.value, name=name.value)
     return dataclasses.replace(finding, region=found.region), ""

@@ -7,7 +7,7 @@ from PIL import Image
 from dicom.phantom import PhantomFinding, draw
 from dicom.regions import closed_polygon
 from dicom.report import Finding, Observation, Presence, Side, SourceImage
-from workers.locating import central_square, in_body, place
+from workers.locating import central_square, in_body, locate
 from workers.model.preprocess import centre_square
 from workers.model.prompts import IS_THERE
 from workers.places import NOTE, placed
@@ -59,7 +59,7 @@ def test_a_place_of_the_model_is_the_same_place_of_the_film(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_region_surrounds_its_peak(shape):
     """It is a closed polygon inside the matrix, around the warmest cell and not much larger."""
-    found = place(spot(5, 2), grey(shape))
+    found = locate(spot(5, 2), grey(shape))
     assert found.region
     rows, columns = shape
     image = SourceImage(
@@ -78,8 +78,8 @@ def test_a_region_surrounds_its_peak(shape):
 
 def test_a_flat_map_shows_no_place():
     """Where the model looked everywhere, or nowhere, nothing is drawn."""
-    assert place(np.ones((GRID, GRID), np.float32), grey()).region is None
-    nowhere = place(np.zeros((GRID, GRID), np.float32), grey())
+    assert locate(np.ones((GRID, GRID), np.float32), grey()).region is None
+    nowhere = locate(np.zeros((GRID, GRID), np.float32), grey())
     assert (nowhere.peak, nowhere.region) == (None, None)
 
 
@@ -87,7 +87,7 @@ def test_half_a_film_is_no_place():
     """A region that would cover most of the film is not drawn, however warm."""
     heat = np.full((GRID, GRID), 0.01, np.float32)
     heat[2:7, 1:6] = 1
-    assert place(heat, grey()).region is None
+    assert locate(heat, grey()).region is None
 
 
 def test_beside_the_body_is_no_place():
@@ -101,7 +101,7 @@ def test_beside_the_body_is_no_place():
     assert in_body(frame, (float(np.median(columns)), float(np.median(rows))))
     beside = np.zeros((48, 48), np.float32)
     beside[1, 0] = 1
-    assert place(beside, frame).region is None
+    assert locate(beside, frame).region is None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_beside_the_body_is_no_place():
 )
 def test_a_region_lies_on_the_side_that_the_text_names(column, side, shown):
     """The patient's right is at the left of the film; a place on the other side is never drawn."""
-    found = place(spot(4, column), grey(), side)
+    found = locate(spot(4, column), grey(), side)
     assert (found.region is not None) is shown
     assert found.contradicts is not shown
 
@@ -126,8 +126,8 @@ def test_the_middle_belongs_to_both_sides():
     """A place at the midline contradicts neither side."""
     heat = spot(4, 3)
     heat[4, 4] = 1
-    assert place(heat, grey(), Side.LEFT).region
-    assert place(heat, grey(), Side.RIGHT).region
+    assert locate(heat, grey(), Side.LEFT).region
+    assert locate(heat, grey(), Side.RIGHT).region
 
 
 def test_findings_get_their_own_regions_and_one_legend():
