@@ -3,18 +3,39 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Final
 
 from service.config import restarts
 from service.errors import StoreError
 from service.log import get_logger
+from service.records import REFUSES
 from service.store import Store
 
 BEAT_SECONDS: Final = 5.0
 
 log = get_logger(__name__)
+
+
+def _report(store: Store, name: str, role: str, *, started_at: datetime, detail: str) -> bool:
+    """Report this process; return whether the database took it."""
+    try:
+        store.beat(
+            name,
+            role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=started_at,
+            restarts=restarts(),
+            detail=detail,
+        )
+    except StoreError as error:
+        log.warning("heartbeat_failed", reason=str(error))
+        return False
+    return True
 
 
 class Heartbeat:
@@ -26,12 +47,11 @@ class Heartbeat:
         self._roles = tuple(roles)
         self._detail = detail
         self._started_at = store.now()
-        self._host = socket.gethostname()
         self._stop = threading.Event()
 
     def names(self) -> dict[str, str]:
         """Return for each role the name under which it is reported."""
-        return {role: f"{role}@{self._host}:{os.getpid()}" for role in self._roles}
+        return {role: f"{role}@{socket.gethostname()}:{os.getpid()}" for role in self._roles}
 
     def says(self, detail: str) -> None:
         """Report a word on what it does now, at once."""
@@ -39,19 +59,8 @@ class Heartbeat:
         self._beat()
 
     def _beat(self) -> None:
-        try:
-            for role, name in self.names().items():
-                self._store.beat(
-                    name,
-                    role,
-                    host=self._host,
-                    pid=os.getpid(),
-                    started_at=self._started_at,
-                    restarts=restarts(),
-                    detail=self._detail,
-                )
-        except StoreError as error:
-            log.warning("heartbeat_failed", reason=str(error))
+        for role, name in self.names().items():
+            _report(self._store, name, role, started_at=self._started_at, detail=self._detail)
 
     def _run(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
@@ -71,3 +80,34 @@ class Heartbeat:
             with suppress(StoreError):
                 for name in self.names().values():
                     self._store.sign_off(name)
+
+
+class Probe:
+    """Reports a receiver when it is asked to, and so learns whether the database answers."""
+
+    def __init__(self, store: Store, name: str, port: int) -> None:
+        """Take the store, the name of the receiver and the port on which it listens."""
+        self._store = store
+        self._name = name
+        self._port = port
+        self._started_at = store.now()
+        self._due = 0.0
+        self._answered = True
+        self._refusal = ""
+
+    def answers(self, *, doubt: bool, refusal: str = "") -> bool:
+        """Return whether the database answers, asked when it is time or when there is a doubt.
+
+        Args:
+            doubt: Whether to ask now.
+            refusal: Why no films are taken now, for the page; told as soon as it changes.
+        """
+        if time.monotonic() < self._due and not doubt and refusal == self._refusal:
+            return self._answered
+        self._refusal = refusal
+        self._due = time.monotonic() + BEAT_SECONDS
+        detail = f"listening on port {self._port}{f', {REFUSES}: {refusal}' if refusal else ''}"
+        self._answered = _report(
+            self._store, self._name, "receive", started_at=self._started_at, detail=detail
+        )
+        return self._answered

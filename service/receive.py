@@ -1,13 +1,10 @@
 """`wetread receive`: the process that listens for modalities, from its start to its end."""
 
 import errno
-import os
 import resource
 import socket
 import ssl
 import sys
-import time
-from datetime import UTC, datetime
 from typing import Final
 
 from dicom.offer import ScpSettings
@@ -16,17 +13,16 @@ from dicom.spool import Spool
 from dicom.tls import TlsFiles
 from service.callers import Callers
 from service.commitment import Commitments
-from service.config import Settings, config_path, load_settings, restarts
+from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, StoreError
+from service.heartbeat import Probe
 from service.intake import Intake
 from service.log import get_logger
 from service.queue import Queue
 from service.reception import Reception
-from service.records import REFUSES
 from service.stopping import stop_event
 from service.store import Store
 
-BEAT_EVERY: Final = 5.0
 _LOOK_EVERY: Final = 0.5
 _SWITCH_SECONDS: Final = 0.001
 
@@ -59,13 +55,13 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     scp = StorageSCP(_scp_settings(settings), spool, reception)
     _listen(scp, settings)
     commitments.start()
-    beat = _Beat(store, _beat_name(number), scp.port)
-    reception.database_answers(beat.now(spare=True))
+    probe = Probe(store, _beat_name(number), scp.port)
+    reception.database_answers(probe.answers(doubt=True))
     try:
         while not stop.wait(_LOOK_EVERY):
             callers.look()
             refusal = reception.refusal
-            reception.database_answers(beat.now(spare=not reception.is_ready, refusal=refusal))
+            reception.database_answers(probe.answers(doubt=not reception.is_ready, refusal=refusal))
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
@@ -157,47 +153,6 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
         log.info("receiver_listening_with_tls", host=receiver.host, port=scp.tls_port)
     if not receiver.open and not receiver.callers:
         log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
-
-
-class _Beat:
-    """Reports in the database that this process is alive, and so learns whether that answers."""
-
-    def __init__(self, store: Store, name: str, port: int) -> None:
-        self._store = store
-        self._name = name
-        self._port = port
-        self._started = datetime.now(UTC)
-        self._due = 0.0
-        self._answered = True
-        self._refusal = ""
-
-    def now(self, *, spare: bool, refusal: str = "") -> bool:
-        """Return whether the database answers, asked when it is time or when there is a doubt.
-
-        Args:
-            spare: There is a doubt.
-            refusal: Why no films are taken now, for the page; told as soon as it changes.
-        """
-        if time.monotonic() < self._due and not spare and refusal == self._refusal:
-            return self._answered
-        self._refusal = refusal
-        self._due = time.monotonic() + BEAT_EVERY
-        try:
-            self._store.beat(
-                self._name,
-                "receive",
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                started_at=self._started,
-                restarts=restarts(),
-                detail=f"listening on port {self._port}{f', {REFUSES}: {refusal}' if refusal else ''}",
-            )
-        except StoreError as error:
-            log.warning("heartbeat_failed", reason=type(error).__name__)
-            self._answered = False
-        else:
-            self._answered = True
-        return self._answered
 
 
 def _sign_off(store: Store, name: str) -> None:

@@ -25,9 +25,9 @@ from dicom.study import Instance
 from service import schema
 from service.commitment import Commitments
 from service.config import Settings
+from service.heartbeat import Probe
 from service.intake import Intake
 from service.jobs import JobState
-from service.receive import _Beat
 from service.reception import Reception
 from service.store import Store
 
@@ -183,16 +183,16 @@ def test_while_the_database_is_away_films_are_refused_at_their_command(reception
     receiver._intake._store = store
     film = describe(shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm")
     arrived = [Received(instance=film, header=read_header(film.path), association=peer())]
-    beat = _Beat(store, "receive@here", 104)
+    probe = Probe(store, "receive@here", 104)
     with closing(sqlite3.connect(receiver._settings.data_dir / "wetread.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert receiver.not_now(peer()) is None
         assert receiver.stored(arrived)[0].status == 0xA700
         assert receiver.not_now(peer()).status == 0xA700
-        receiver.database_answers(beat.now(spare=True))
+        receiver.database_answers(probe.answers(doubt=True))
         assert not receiver.is_ready
         other.execute("ROLLBACK")
-    receiver.database_answers(beat.now(spare=True))
+    receiver.database_answers(probe.answers(doubt=True))
     assert receiver.stored(arrived) == [None]
     assert receiver.not_now(peer()) is None
     assert "in a minute" in str(receiver.not_now(peer()))
