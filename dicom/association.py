@@ -74,6 +74,25 @@ def associate(
             association.abort()
 
 
+@contextmanager
+def established(association: Association, peer: Peer) -> Iterator[None]:
+    """Let the block send on an association that may end at any moment.
+
+    Raises:
+        DestinationUnavailable: It has ended.
+    """
+    sentence = f"{peer} ended the association before all was exchanged"
+    if not association.is_established:
+        raise DestinationUnavailable(sentence)
+    try:
+        yield
+    except RuntimeError as error:
+        # So pynetdicom calls it; while the association stands the error is another one.
+        if association.is_established:
+            raise
+        raise DestinationUnavailable(sentence) from error
+
+
 def _request(
     peer: Peer,
     contexts: list[PresentationContext],

@@ -125,8 +125,16 @@ def _item(reference: Reference) -> Dataset:
 
 
 def send_report(association: Association, event_type: int, report: Dataset) -> int | None:
-    """Return the status with which the peer of an established association took a report."""
-    status, _ = association.send_n_event_report(report, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    """Return the status with which the peer of an association took a report; None without an answer."""
+    try:
+        status, _ = association.send_n_event_report(
+            report, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE
+        )
+    except RuntimeError:
+        # So pynetdicom calls an association that has ended.
+        if association.is_established:
+            raise
+        return None
     code: int | None = status.get("Status")
     return code
 

@@ -19,7 +19,12 @@ import structlog
 from pydicom.uid import ImplicitVRLittleEndian
 
 from dicom.association import Peer, associate
-from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidDataset
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationUnavailable,
+    InvalidDataset,
+)
 from dicom.identifiers import check_uid
 from dicom.readback import first_difference
 from dicom.scu import (
@@ -60,6 +65,7 @@ class EncodedObject:
 
         Raises:
             DestinationRejected: The file is gone, or is not what it was when it was made.
+            DestinationUnavailable: It cannot be read at this moment.
         """
         try:
             content = self.path.read_bytes()
@@ -77,16 +83,19 @@ class EncodedObject:
 
         Raises:
             DestinationRejected: The file is gone.
+            DestinationUnavailable: It cannot be read at this moment.
         """
         try:
             return 2 * self.path.stat().st_size + 2**20
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def _unreadable(self, error: OSError) -> DestinationRejected:
-        return DestinationRejected(
-            f"{self.path}: the result cannot be read ({error.strerror}); read the study again"
-        )
+    def _unreadable(self, error: OSError) -> DestinationError:
+        sentence = f"{self.path}: the result cannot be read ({error.strerror})"
+        if isinstance(error, FileNotFoundError):
+            return DestinationRejected(f"{sentence}; read the study again")
+        # Too many open files, a disk that is away for a moment: it says nothing of the result.
+        return DestinationUnavailable(sentence)
 
     def difference(self, copy: bytes) -> str | None:
         """Return what differs first in a destination's copy, or None when it is this object.

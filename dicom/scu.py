@@ -7,6 +7,7 @@ context than Implicit VR Little Endian is an uncompressed data set encoded again
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from pydicom.uid import (
 from pynetdicom import _config
 from pynetdicom.association import Association
 
-from dicom.association import Peer, associate
+from dicom.association import Peer, associate, established
 from dicom.errors import (
     DestinationError,
     DestinationRejected,
@@ -42,6 +43,8 @@ _MAX_CONTEXTS: Final = (
     128  # presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2)
 )
 _PENDING: Final = (0xFF00, 0xFF01)
+# A peer that ignores the keys might list all that it has.
+_MOST_FOUND: Final = 100
 _CONVERTIBLE: Final = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -132,7 +135,8 @@ def echo_peer(peer: Peer) -> None:
     with associate(peer, [(VERIFICATION, ImplicitVRLittleEndian)]) as association:
         if not association.accepted_contexts:
             raise DestinationRejected(f"{peer} does not accept C-ECHO from {peer.calling}")
-        status = _status(association.send_c_echo(), peer)
+        with established(association, peer):
+            status = _status(association.send_c_echo(), peer)
         if status != 0x0000:
             raise DestinationRejected(f"{peer} answered C-ECHO with status 0x{status:04X}")
 
@@ -224,7 +228,8 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
 
     Raises:
         DestinationRejected: No presentation context for it was accepted, or it cannot be encoded.
-        DestinationUnavailable: There was no answer; the association is over.
+        DestinationUnavailable: There was no answer, the association is over; or the file cannot be read
+            at this moment.
     """
     accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
     usable = [pair for pair in file.contexts() if pair in accepted]
@@ -234,10 +239,13 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
             f"{file.transfer_syntax_uid.name}: allow this SOP class from {peer.calling} there"
         )
     own = usable[0][1] == file.transfer_syntax_uid
-    if not association.is_established:
-        raise DestinationUnavailable(f"{peer} ended the association before all was sent")
     try:
-        response = association.send_c_store(file.path if own else dcmread(file.path))
+        with established(association, peer):
+            response = association.send_c_store(file.path if own else dcmread(file.path))
+    except OSError as error:
+        raise DestinationUnavailable(
+            f"{file.path} cannot be read now ({error.strerror})"
+        ) from error
     except _UNREADABLE as error:
         kind = type(error).__name__
         raise DestinationRejected(f"{file.path} cannot be encoded for {peer} ({kind})") from error
@@ -251,24 +259,37 @@ def find_instance(
 
     Raises:
         DestinationUnavailable: There was no answer, or a failure status.
-        DestinationRejected: The identifier does not suit the peer (0xA9xx).
+        DestinationRejected: The identifier does not suit the peer (0xA9xx), or it lists everything.
     """
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     query.StudyInstanceUID = study
     query.SeriesInstanceUID = series
     query.SOPInstanceUID = sop
-    if not association.is_established:
-        raise DestinationUnavailable(f"{peer} ended the association before all was queried")
-    found = False
-    for response, identifier in association.send_c_find(query, FIND_MODEL):
-        status = _status(response, peer)
-        if status in _PENDING:
-            found = found or (identifier is not None and identifier.get("SOPInstanceUID") == sop)
-        elif status != 0x0000:
-            kind = DestinationRejected if status & 0xFF00 == 0xA900 else DestinationUnavailable
-            raise kind(f"{peer} answered C-FIND with status 0x{status:04X}")
-    return found
+    with established(association, peer):
+        answers = islice(association.send_c_find(query, FIND_MODEL), _MOST_FOUND + 1)
+        listed = [_is_listed(sop, answer, peer) for answer in answers]
+    if len(listed) > _MOST_FOUND:
+        raise DestinationRejected(
+            f"{peer} answers C-FIND of one instance with more than {_MOST_FOUND}: it ignores the "
+            "UIDs; set verify = false for this destination"
+        )
+    return any(listed)
+
+
+def _is_listed(sop: str, answer: tuple[Dataset, Dataset | None], peer: Peer) -> bool:
+    """Whether a C-FIND response is about the instance; one that cannot be read is not."""
+    response, identifier = answer
+    status = _status(response, peer)
+    if status == 0x0000:
+        return False
+    if status not in _PENDING:
+        kind = DestinationRejected if status & 0xFF00 == 0xA900 else DestinationUnavailable
+        raise kind(f"{peer} answered C-FIND with status 0x{status:04X}")
+    try:
+        return identifier is not None and identifier.get("SOPInstanceUID") == sop
+    except _UNREADABLE:
+        return False
 
 
 def _status(response: Dataset, peer: Peer) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dicom.errors import DestinationRejected
+from dicom.errors import DestinationRejected, DestinationUnavailable
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
 from service.config import Settings
@@ -90,6 +90,7 @@ class Delivering:
         def extend() -> None:
             self._store.extend_delivery(delivery.id, delivery.fence, seconds)
 
+        self._find_outbox()
         objects = [encoded_object(item) for item in claim.objects]
         destination = self._destination(delivery.destination)
         with Lease(extend, seconds).kept() as lease:
@@ -105,6 +106,17 @@ class Delivering:
             destination=delivery.destination,
             state=state.value,
         )
+
+    def _find_outbox(self) -> None:
+        """Return when the results lie on this machine; without their disk each would count as gone.
+
+        Raises:
+            DestinationUnavailable: There is no outbox.
+        """
+        if not self._settings.outbox_dir.is_dir():
+            raise DestinationUnavailable(
+                "the outbox is not here: is data_dir mounted, and the same as the reading worker's?"
+            )
 
     def _remove_superseded(self, archive: OrthancDestination, delivery: Delivery) -> None:
         try:

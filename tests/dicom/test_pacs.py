@@ -16,17 +16,19 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 from pynetdicom import AE, evt
 
-from dicom.association import Peer
+from dicom.association import Peer, associate, established
 from dicom.dicomweb import StowDestination
 from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidIdentifier
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import DimseDestination, EncodedObject
+from dicom.scu import VERIFICATION
 from dicom.sidecar import SIDECAR_NAME
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -167,6 +169,14 @@ def test_a_lost_result_is_told(destination, objects):
     objects[0].path.unlink()
     with pytest.raises(DestinationRejected, match="read the study again"):
         destination.send(objects)
+
+
+def test_a_result_that_cannot_be_read_now_may_pass(tmp_path, objects):
+    """A disk that errs says nothing of the result: it is not given up."""
+    objects[0].path.unlink()
+    objects[0].path.mkdir()  # reading it is an error, and it is not gone
+    with pytest.raises(DestinationUnavailable, match="cannot be read"):
+        _folder(tmp_path / "out").send(objects)
 
 
 def test_a_result_without_valid_uids_cannot_be_made(objects):
@@ -617,6 +627,49 @@ def test_a_pacs_that_answers_another_instance_is_not_believed(objects):
 
     with _scp(find=other) as port, pytest.raises(DestinationUnavailable, match="does not list"):
         _dimse(port).verify(objects)
+
+
+def test_a_pacs_that_lists_everything_is_told(objects):
+    """A C-FIND that ignores the UIDs and lists without end does not hold the sender for ever."""
+
+    def everything(_event):
+        answer = Dataset()
+        answer.QueryRetrieveLevel = "IMAGE"
+        answer.SOPInstanceUID = "1.2.3"
+        while True:
+            yield 0xFF00, answer
+
+    with (
+        _scp(find=everything) as port,
+        pytest.raises(DestinationRejected, match="ignores the UIDs"),
+    ):
+        _dimse(port).verify(objects)
+
+
+def _met(association, peer, meet):
+    """Do `meet` where a sender sends; return which error the sender sees."""
+    try:
+        with established(association, peer):
+            meet()
+    except (DestinationUnavailable, RuntimeError) as error:
+        return error
+
+
+def test_an_association_that_ends_under_a_sender_may_pass(orthanc):
+    """A peer may abort between our look and our message; another fault stays what it is."""
+
+    def fault():
+        raise RuntimeError("other")
+
+    def aborted():
+        association.abort()
+        association.send_c_echo()
+
+    peer = Peer(name="pacs", host="127.0.0.1", port=orthanc.dicom_port, called="ORTHANC")
+    with associate(peer, [(VERIFICATION, ImplicitVRLittleEndian)]) as association:
+        assert str(_met(association, peer, fault)) == "other"
+        assert isinstance(_met(association, peer, aborted), DestinationUnavailable)
+        assert isinstance(_met(association, peer, fault), DestinationUnavailable)
 
 
 def test_a_pacs_without_query_needs_verify_off(objects):

@@ -215,3 +215,18 @@ def test_a_rejection_is_final(bench_of, store, tmp_path):
     claim = next(bench.delivering.claims(job.id))
     bench.delivering.give_back(claim, DestinationRejected("It said no."))
     assert store.job(job.id).reason == "A: It said no."
+
+
+def test_an_outbox_that_is_away_fails_no_job(bench_of, store, clock, tmp_path):
+    """Without the disk every result would count as gone; with it again the job is delivered."""
+    bench = bench_of(folder(tmp_path))
+    job = bench.drafted()
+    elsewhere = tmp_path / "unmounted"
+    bench.settings.outbox_dir.rename(elsewhere)
+    bench.task(job.id)
+    assert bench.state(job) == (JobState.DRAFTED, {"A": DeliveryState.PENDING})
+    assert "is data_dir mounted" in store.deliveries(job.id)[0].last_error
+    elsewhere.rename(bench.settings.outbox_dir)
+    clock.move(60)
+    bench.task(job.id)
+    assert bench.state(job)[0] is JobState.COMPLETED
