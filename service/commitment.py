@@ -118,7 +118,11 @@ class Commitments:
     def _run(self) -> None:
         while not self._stop:
             for path in sorted(self._folder.glob("*.json")):
-                self._look_at(path)
+                try:
+                    self._look_at(path)
+                except OSError as error:
+                    # A full disk, or one that is away: what is owed stays owed.
+                    log.warning("promise_not_kept", file=path.name, reason=error.strerror)
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
 
@@ -127,11 +131,13 @@ class Commitments:
             promise = _read(path)
         except FileNotFoundError:
             return  # another receiver process has kept it
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
             path.rename(path.with_suffix(".unreadable"))
             return
-        if promise.due > time.time() or self._stop:
+        wait = promise.due - time.time()
+        # Longer than any pause: the clock was ahead when it was written, and is right again.
+        if 0 < wait <= _LONGEST_WAIT or self._stop:
             return
         promise.tries += 1
         promise.due = time.time() + min(_FIRST_WAIT * 2**promise.tries, _LONGEST_WAIT)

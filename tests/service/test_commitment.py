@@ -1,10 +1,12 @@
 import hashlib
+import json
 import threading
 import time
 from queue import Queue
 
 import pytest
 from pynetdicom import AE, evt
+from structlog.testing import capture_logs
 
 from dicom.commitment import PUSH_MODEL, CommitmentRequest, Reference
 from dicom.header import Identity
@@ -123,3 +125,60 @@ def test_a_report_is_tried_again_until_the_modality_listens(
         again.stop()
         server.shutdown()
     assert not [each for each in threading.enumerate() if each.name == "commitments"]
+
+
+@pytest.fixture
+def modality():
+    """A modality that listens: its port, and the kinds of report that it heard."""
+    heard: Queue = Queue()
+
+    def hear(event):
+        heard.put(event.event_type)
+        return 0x0000, None
+
+    entity = AE(ae_title="CR1")
+    entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
+    handlers = [(evt.EVT_N_EVENT_REPORT, hear)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    yield server.socket.getsockname()[1], heard
+    server.shutdown()
+
+
+def test_a_promise_that_cannot_be_read_now_is_kept_later(settings, store, modality, eventually):
+    """A disk that errs ends neither the promise nor the thread that keeps promises."""
+    port, heard = modality
+    keep(settings, store, "1.2.1", b"film")
+    desk = Commitments(settings, store)
+    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
+    (path,) = (settings.data_dir / "commitments").glob("*.json")
+    aside = path.rename(settings.data_dir / "aside")
+    path.mkdir()  # reading it is an error, and it is not gone
+    with capture_logs() as logs:
+        desk.start()
+        try:
+            eventually(
+                lambda: "promise_not_kept" in [entry["event"] for entry in logs],
+                seconds=10,
+                what="a look at it",
+            )
+            path.rmdir()
+            aside.rename(path)
+            assert heard.get(timeout=20) == 1
+        finally:
+            desk.stop()
+
+
+def test_a_clock_that_was_ahead_holds_up_no_report(settings, store, modality):
+    """What was put off by a clock that was a day ahead is reported once it is right again."""
+    port, heard = modality
+    keep(settings, store, "1.2.1", b"film")
+    desk = Commitments(settings, store)
+    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
+    (path,) = (settings.data_dir / "commitments").glob("*.json")
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps(written | {"due": time.time() + 86400, "tries": 1}))
+    desk.start()
+    try:
+        assert heard.get(timeout=20) == 1
+    finally:
+        desk.stop()
