@@ -404,7 +404,7 @@ def held() -> Iterator[list[socket.socket]]:
 
 def main() -> int:
     """Run it; return 1 when anything was left or went wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=100_000)
     parser.add_argument("--silent", type=int, default=10_000)
     parser.add_argument("--stalled", type=int, default=10, help="connections at each step")

@@ -472,7 +472,7 @@ def ratio(ours: list[float], theirs: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", action="store_true", help="all receivers, not Wetread's alone")
     parser.add_argument("--quick", action="store_true", help="few objects, two runs")
     parser.add_argument("--films", default="A,B,C")

@@ -101,7 +101,7 @@ def send(port: int, films: int, rows: int, columns: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--films", type=int, default=40)
     parser.add_argument("--rows", type=int, default=2500)
     parser.add_argument("--columns", type=int, default=2048)

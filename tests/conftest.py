@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import psycopg
 import pytest
@@ -98,9 +99,21 @@ class Server:
     stop_signal = signal.SIGTERM
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.port = take_free_port()
         self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def command(self) -> list[str]:
         """Return the command line that starts it."""
@@ -305,15 +318,6 @@ class PostgresServer(Server):
         return f"postgresql+psycopg://wetread@127.0.0.1:{self.port}/{name}"
 
 
-@contextlib.contextmanager
-def _running(server: Server) -> Iterator[Server]:
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture(scope="session")
 def program() -> Callable[..., str]:
     """The function `find_program(name, …)`: the path of the first that is installed, or a skip."""
@@ -418,8 +422,7 @@ def orthanc(
     tmp_path_factory: pytest.TempPathFactory, orthanc_server_class: type[OrthancServer]
 ) -> Iterator[OrthancServer]:
     """A real Orthanc, shared by the session: `url`, `dicomweb_url`, `ae_title`, `dicom_port`."""
-    server = orthanc_server_class(tmp_path_factory.mktemp("orthanc"))
-    with _running(server):
+    with orthanc_server_class(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
 
 
@@ -428,16 +431,14 @@ def redis_server(
     tmp_path_factory: pytest.TempPathFactory, redis_server_class: type[RedisServer]
 ) -> Iterator[RedisServer]:
     """A real Redis, shared by the session: `url`."""
-    server = redis_server_class(tmp_path_factory.mktemp("redis"))
-    with _running(server):
+    with redis_server_class(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres_server(postgres_server_class: type[PostgresServer]) -> Iterator[PostgresServer]:
     """A real PostgreSQL, shared by the session: `new_database()`."""
-    with _open_folder() as folder, _running(postgres_server_class(folder)) as server:
-        assert isinstance(server, PostgresServer)
+    with _open_folder() as folder, postgres_server_class(folder) as server:
         yield server
 
 

@@ -22,12 +22,8 @@ destinations = ["clinic"]
 @pytest.fixture
 def clinic(orthanc_server_class, tmp_path):
     """A second Orthanc."""
-    folder = tmp_path / "orthanc"
-    folder.mkdir()
-    server = orthanc_server_class(folder)
-    server.start()
-    yield server
-    server.stop()
+    with orthanc_server_class(tmp_path / "orthanc") as server:
+        yield server
 
 
 @pytest.fixture

@@ -145,7 +145,6 @@ def test_drafts_wait_for_a_pacs_that_is_away(
     site_class, orthanc_server_class, tmp_path, film, free_port
 ):
     """Orthanc is stopped while studies arrive; when it is back every draft gets there by itself."""
-    (tmp_path / "orthanc").mkdir()
     (tmp_path / "site").mkdir()
     pacs = orthanc_server_class(tmp_path / "orthanc")
     pacs.start()

@@ -37,10 +37,8 @@ def router(orthanc_server_class, tmp_path, free_port):
             places = {"DicomModalities": here, "LuaScripts": [str(script)]}
             return {**super().configuration(), **page, **places}
 
-    server = Router(folder)
-    server.start()
-    yield server, port
-    server.stop()
+    with Router(folder) as server:
+        yield server, port
 
 
 def test_orthanc_forwards_films_and_never_the_results(router, site_class, in_orthanc, tmp_path):

@@ -159,9 +159,7 @@ def test_a_redis_that_hangs_costs_a_second_or_two():
 
 def test_a_redis_that_comes_back_is_used_again(redis_server_class, tmp_path):
     """After kill -9 and a restart the same sender works without being made anew."""
-    server = redis_server_class(tmp_path)
-    server.start()
-    try:
+    with redis_server_class(tmp_path) as server:
         queue = Queue(settings_for(server.url))
         queue.publish(job(1))
         server.kill()
@@ -170,8 +168,6 @@ def test_a_redis_that_comes_back_is_used_again(redis_server_class, tmp_path):
         server.start()
         queue.publish(job(3))
         assert queue.in_sight(READING) == {job(3).id}
-    finally:
-        server.stop()
 
 
 def test_ping_names_the_server(settings):

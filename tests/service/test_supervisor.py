@@ -11,10 +11,12 @@ from service.supervisor import REPLACE_ME, Part, Supervisor
 
 
 def _until(condition, seconds=10.0):
+    """Return what `condition` returns as soon as that is true; fail when it is not in time."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    return found
 
 
 @pytest.fixture
@@ -78,9 +80,9 @@ def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
         "time.sleep(60)"
     )
     supervisor = supervise(part=source)
-    _until(note.exists)
+    assert _until(lambda: note.exists() and note.read_text()) == "0"
     os.kill(supervisor.pids()["part"], signal.SIGKILL)
-    _until(lambda: supervisor.tend() or note.read_text() == "1")
+    assert _until(lambda: supervisor.tend() or note.read_text().strip("0")) == "1"
 
 
 def test_stop_ends_even_a_part_that_ignores_the_signal(supervise, tmp_path):
@@ -118,10 +120,9 @@ def test_parts_end_with_a_killed_supervisor(tmp_path):
     owner = Part(name="owner", command=(sys.executable, "-c", source))
     supervisor = Supervisor([owner], on_death=print)
     supervisor.start()
-    _until(lambda: note.exists() and note.read_text())
-    child = int(note.read_text())
+    child = int(_until(lambda: note.exists() and note.read_text()))
     os.kill(supervisor.pids()["owner"], signal.SIGKILL)
-    _until(lambda: not _runs(child))
+    assert _until(lambda: not _runs(child))
     supervisor.stop()
 
 

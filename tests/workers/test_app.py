@@ -69,12 +69,8 @@ class Site:
 @pytest.fixture
 def redis_of_my_own(redis_server_class, tmp_path):
     """A Redis that the test may kill."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = redis_server_class(folder)
-    server.start()
-    yield server
-    server.stop()
+    with redis_server_class(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.jobs import JobState
+
 pytestmark = pytest.mark.browser
 
 _FLAGS = (
@@ -136,6 +138,7 @@ def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, br
     site.store.cancel(job.id, "test", "No longer needed.")
     text = 'return document.getElementById("rows").textContent'
     eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the new reason")
+    assert light(browser) == "polling"
 
 
 def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually):
@@ -150,6 +153,7 @@ def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually)
     browser.write('input[name="reason"]', "twice")
     browser.click("details[open] button")
     eventually(lambda: site.store.job(job.id).reason == "Sent twice", seconds=5, what="canceled")
+    assert site.store.job(job.id).state is JobState.CANCELED
 
 
 def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually):
@@ -162,6 +166,7 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
     site.store.cancel(job.id, "test", "")
     rows = 'return document.querySelectorAll("#rows tr").length'
     eventually(lambda: browser.run(rows) == 0, seconds=15, what="the row gone")
+    assert light(browser) != "away"
 
 
 def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, browser):

@@ -13,16 +13,12 @@ def faults(site) -> list[str]:
 
 def test_everything_in_place_is_ready(make_site, seeder_of, redis_server_class, tmp_path):
     """With a database, a Redis, a spool and a reading worker seen just now /readyz is 200."""
-    redis = redis_server_class(tmp_path)
-    redis.start()
-    try:
+    with redis_server_class(tmp_path) as redis:
         site = make_site(broker={"url": redis.url})
         seeder_of(site).beat("reading")
         assert faults(site) == []
         redis.kill()
         assert faults(site) == ["broker"]
-    finally:
-        redis.stop()
 
 
 def test_each_missing_part_is_named(make_site):
@@ -76,3 +72,15 @@ def test_each_models_worker_is_asked_for(make_site, seeder_of):
     seeder_of(site).beat("reading")
     fault = site.get("/readyz").json()["parts"]["reading_worker"]["fault"]
     assert "worker of the model second is alive" in fault
+
+
+def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
+    """It may see another disk than the page does."""
+    site = make_site()
+    store = site.here.store
+    for detail, fault in (("can remove no files (Input/output error)", True), ("", False)):
+        store.beat("sweep@h", "sweep", host="h", pid=1, started_at=store.now(), detail=detail)
+        body = site.get("/readyz").json()
+        assert ("spool" in body["faults"]) is fault
+        words = f"The sweeper {detail}." if fault else ""
+        assert body["parts"]["spool"]["fault"] == words
