@@ -12,6 +12,8 @@ from service.jobs import DeliveryState, JobState
 
 # What a receiver's heartbeat says while it takes no films; the reason comes after it.
 REFUSES = "refuses films"
+# What the sweeper's heartbeat says while the disk lets it remove nothing; the reason comes after it.
+HINDERED = "can remove no files"
 
 
 class Arrival(StrEnum):
@@ -113,6 +115,21 @@ class Job:
     published_at: datetime | None = None
     read_through: int | None = None
     removed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastClaims:
+    """A job of which no claim is at work.
+
+    Attributes:
+        fence: The number of its last claim.
+        kept: Names of the folders in which its results lie: numbers of claims.
+    """
+
+    job_id: str
+    updated_at: datetime
+    fence: int
+    kept: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,10 @@ from typing import Final
 
 from dicom.errors import OutOfResources
 from dicom.spool import Spool
+from dicom.study import Instance
 from service.config import Settings
 from service.log import get_logger
+from service.spool_walk import holds_folders
 from service.store import Store
 
 log = get_logger(__name__)
@@ -45,6 +47,7 @@ class Retention:
 
         Raises:
             StoreUnavailable: The database is away; what was removed is noted the next time.
+            OSError: The spool cannot be used at all; nothing was removed.
         """
         days = self._settings.sweep.retention_days
         words = f"Ended more than {days:g} days ago: its files were removed."
@@ -57,6 +60,7 @@ class Retention:
 
         Raises:
             StoreUnavailable: The database is away; what was removed is noted the next time.
+            OSError: The spool cannot be used at all; nothing was removed.
         """
         words = (
             "The disk is nearly full and every destination has its results: its files were removed."
@@ -70,9 +74,12 @@ class Retention:
         studies = self._store.removable(
             why.before, but_not=list(self._put_off), limit=at_once, confirmed=why.early
         )
+        if not studies:
+            return 0
+        spool = Spool(self._settings.spool_dir)
         for study_uid in studies:
             try:
-                self._remove(study_uid, why)
+                self._remove(study_uid, why, spool)
             except (OSError, OutOfResources) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 log.error("files_not_removed", study_uid=study_uid, reason=reason)
@@ -93,20 +100,27 @@ class Retention:
             "The sweeper tries again in an hour.",
         )
 
-    def _remove(self, study_uid: str, why: "_Reason") -> None:
-        spool = Spool(self._settings.spool_dir)
+    def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
         for film in self._store.spooled(study_uid):
             # A sender holds this from the file to its row: what it sends again now stays.
             with spool.exclusive(film.sop_instance_uid):
                 if not self._is_removable(study_uid, why):
                     return
+                self._check_mounted(study_uid, film, spool.root)
                 _remove_film(film.path, spool.root.resolve())
                 self._store.film_removed(film)
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
-                _remove_tree(self._settings.outbox_dir / job.id)
+                remove_tree(self._settings.outbox_dir / job.id)
                 self._store.removed(job.id, why.words)
         log.info("files_removed", study_uid=study_uid, early=why.early)
+
+    def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:
+        """Raise when a film is not there, nor any other: noted as removed, it would stay for good."""
+        if film.path.exists() or holds_folders(root):
+            return
+        if film in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
+            raise FileNotFoundError(errno.ENOENT, "no film is there: is the spool's disk mounted?")
 
     def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
         return self._store.is_removable(study_uid, why.before, confirmed=why.early)
@@ -142,7 +156,12 @@ def _remove_if_empty(folder: Path, root: Path) -> None:
         folder = folder.parent
 
 
-def _remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
+    """Leave nothing of a folder, though another sweeper may be at it, too.
+
+    Raises:
+        OSError: The disk refused.
+    """
     while folder.exists():
-        with suppress(FileNotFoundError):  # another sweeper is at it, too
+        with suppress(FileNotFoundError):
             shutil.rmtree(folder)

@@ -7,9 +7,12 @@ because each is a conditional change that only one of them can make:
 2. a job whose worker is silent is taken back, or fails when that happened too often;
 3. a delivery likewise;
 4. a job or delivery that waits, and of which no worker can know, is published (again);
-5. a disk that fills up is told of, and relieved of what every destination has;
-6. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
-   processes that are silent are forgotten, old films and results removed.
+5. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
+   processes that are silent are forgotten;
+6. a disk that fills up is told of, and relieved of what every destination has;
+7. now and then: old films and results are removed, and what void claims left.
+
+What needs the disk comes last: where it refuses, nothing else is held up.
 """
 
 from collections.abc import Callable, Collection
@@ -23,10 +26,11 @@ from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavaila
 from service.heartbeat import Heartbeat
 from service.jobs import LONGEST_WAIT
 from service.log import get_logger
+from service.outbox_care import OutboxCare
 from service.publishing import tell
 from service.queue import Queue
 from service.queue_names import DELIVERY, queue_of
-from service.records import Job
+from service.records import HINDERED, Job
 from service.retention import Retention
 from service.sections import Caller
 from service.stopping import stop_event
@@ -65,6 +69,7 @@ class Sweeper:
         self._in_sight = in_sight
         self._retention = Retention(store, settings)
         self._disk = DiskCare(store, settings, self._retention)
+        self._outbox = OutboxCare(store, settings)
         self._tidied_at: datetime | None = None
         self._missed: set[str] = set()
 
@@ -73,6 +78,7 @@ class Sweeper:
 
         Raises:
             StoreUnavailable: The database is away; the next tick goes on from there.
+            OSError: The disk refuses; all that needs the database only was done.
         """
         now = self._store.now()
         self._complete_quiet(now)
@@ -80,14 +86,17 @@ class Sweeper:
         if self._store.take_back_deliveries(now):
             log.warning("deliveries_taken_back")
         self._publish_due(now)
-        self._disk.look(now)
         # Before the last time: the clock was set back.
-        if self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY:
+        tidies = self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY
+        if tidies:
             self._tidied_at = now
             self._forget_future(now)
             self._forget_silent(now)
             self._miss_workers(now)
+        self._disk.look(now)
+        if tidies:
             self._retention.remove_old(now)
+            self._outbox.look(now)
 
     def _forget_future(self, now: datetime) -> None:
         reading, delivery = self._settings.reading, self._settings.delivery
@@ -197,6 +206,37 @@ def _without(
     return [job for job in jobs if job.id not in seen[queue(job)]]
 
 
+class Rounds:
+    """Ticks again and again, whatever is away meanwhile."""
+
+    def __init__(self, sweeper: Sweeper, says: Callable[[str], None]) -> None:
+        """Take the sweeper, and what reports a word on what hinders it, or "" once nothing does."""
+        self._sweeper = sweeper
+        self._says = says
+        self._hindrance = ""
+
+    def look(self) -> None:
+        """Tick once; what is away now is looked at again the next time."""
+        try:
+            self._sweeper.tick()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", reason=str(error))
+        except OSError as error:
+            self._told(error.strerror or type(error).__name__)
+        else:
+            self._told("")
+
+    def _told(self, hindrance: str) -> None:
+        if hindrance == self._hindrance:
+            return
+        self._hindrance = hindrance
+        if hindrance:
+            log.error("sweeper_hindered", reason=hindrance)
+        else:
+            log.info("sweeper_goes_on")
+        self._says(f"{HINDERED} ({hindrance})" if hindrance else "")
+
+
 def serve(settings: Settings) -> None:
     """Sweep until SIGTERM or SIGINT.
 
@@ -211,14 +251,12 @@ def serve(settings: Settings) -> None:
     callers.heed_hangup()
     stop = stop_event()
     try:
-        with Heartbeat(store, ["sweep"]).beating():
+        with Heartbeat(store, ["sweep"]).beating() as beat:
+            rounds = Rounds(sweeper, beat.says)
             log.info("sweeper_started")
             while not stop.wait(settings.sweep.interval):
                 callers.look()
-                try:
-                    sweeper.tick()
-                except StoreUnavailable as error:
-                    log.warning("store_unavailable", reason=str(error))
+                rounds.look()
     finally:
         queue.close()
         store.close()

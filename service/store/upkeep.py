@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from service.jobs import FINAL, DeliveryState, JobState
-from service.models import DeliveryRow, InstanceRow, JobRow, ProcessRow, StudyRow
-from service.records import Job
+from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow, ProcessRow, StudyRow
+from service.records import Job, PastClaims
 from service.store import rows
-from service.store.moves import DELIVERABLE, Moves, changed_rows
+from service.store.moves import DELIVERABLE, UNDRAFTED, Moves, changed_rows
 
 # Clocks of the machines that share a database may differ by so much.
 SKEW: Final = timedelta(seconds=60)
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+# A job may end so although its only claim has written files.
+_UNFINISHED: Final = (JobState.FAILED.value, JobState.CANCELED.value)
 
 
 class Upkeep(Moves):
@@ -195,6 +198,47 @@ class Upkeep(Moves):
         )
         with self._reading() as session:
             return session.scalar(chosen) is not None
+
+    def past_claims(
+        self, after: PastClaims | None, before: datetime, *, limit: int
+    ) -> list[PastClaims]:
+        """Return jobs that nobody reads or will, as far as one of their claims may have become void.
+
+        Args:
+            after: Those last changed after this one; from the first when None.
+            before: Those last changed before this time.
+            limit: At most so many, in the order of their last change.
+        """
+        chosen = (
+            select(JobRow.id, JobRow.updated_at, JobRow.fence)
+            .where(
+                JobRow.updated_at <= before,
+                JobRow.removed_at.is_(None),
+                JobRow.state.not_in(UNDRAFTED),
+                or_(JobRow.fence > 1, and_(JobRow.fence == 1, JobRow.state.in_(_UNFINISHED))),
+            )
+            .order_by(JobRow.updated_at, JobRow.id)
+            .limit(limit)
+        )
+        if after is not None:
+            same_time = and_(JobRow.updated_at == after.updated_at, JobRow.id > after.job_id)
+            chosen = chosen.where(or_(JobRow.updated_at > after.updated_at, same_time))
+        with self._reading() as session:
+            found = session.execute(chosen).all()
+            made = select(ObjectRow.job_id, ObjectRow.path)
+            made = made.where(ObjectRow.job_id.in_([row.id for row in found]))
+            folders: dict[str, set[str]] = {row.id: set() for row in found}
+            for job_id, path in session.execute(made):
+                folders[job_id].add(Path(path).parent.name)
+        return [
+            PastClaims(
+                job_id=row.id,
+                updated_at=row.updated_at,
+                fence=row.fence,
+                kept=frozenset(folders[row.id]),
+            )
+            for row in found
+        ]
 
     def removed(self, job_id: str, reason: str) -> None:
         """Note that retention removed the job's files, with a line in its history, once."""

@@ -19,7 +19,7 @@ from service.config import Settings
 from service.disk import Watermark, free_bytes
 from service.errors import ConfigurationError, SchemaMismatch, StoreError
 from service.queue_names import reading_queues
-from service.records import REFUSES
+from service.records import HINDERED, REFUSES
 from service.store import Store
 from service.web.wiring import wiring
 from service.web.words import Situation
@@ -60,7 +60,7 @@ def readiness(store: Store, settings: Settings) -> list[PartHealth]:
     return [
         PartHealth(name="database", fault=database_fault(settings)),
         PartHealth(name="broker", fault=broker_fault(settings)),
-        PartHealth(name="spool", fault=spool_fault(settings) or _refusal(store)),
+        PartHealth(name="spool", fault=spool_fault(settings) or _complaint(store)),
         PartHealth(name="reading_worker", fault=_reader_fault(store, settings)),
     ]
 
@@ -106,15 +106,21 @@ def spool_fault(settings: Settings) -> str:
     return ""
 
 
-def _refusal(store: Store) -> str:
-    """Return what a receiver says that takes no films: a full disk is left later than it was entered."""
+def _complaint(store: Store) -> str:
+    """Return what a receiver says that takes no films, or a sweeper that can remove none.
+
+    A full disk is left later than it was entered, and the sweeper may see another disk than we do.
+    """
     try:
         now, beats = store.now(), store.processes()
     except StoreError:
         return ""  # told by the database's own part
     situation = Situation(now=now, processes=beats)
     refusing = [beat for beat in beats if REFUSES in beat.detail and situation.alive(beat)]
-    return f"A receiver {refusing[0].detail.partition(', ')[2]}." if refusing else ""
+    if refusing:
+        return f"A receiver {refusing[0].detail.partition(', ')[2]}."
+    hindered = [beat for beat in beats if HINDERED in beat.detail and situation.alive(beat)]
+    return f"The sweeper {hindered[0].detail}." if hindered else ""
 
 
 def _reader_fault(store: Store, settings: Settings) -> str:

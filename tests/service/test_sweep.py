@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.spool import Spool
 from dicom.study import Instance
-from service import schema
+from service import outbox_care, schema
 from service.config import as_environment, child_environment, load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import DeliveryState, JobState
@@ -19,7 +20,7 @@ from service.queue import Queue
 from service.queue_names import READING
 from service.records import ResultObject
 from service.store import Store
-from service.sweep import Sweeper
+from service.sweep import Rounds, Sweeper
 
 STUDY = "1.2.3"
 
@@ -69,6 +70,8 @@ def arrive(store, settings):
     """A function that lets a film arrive, its file in the spool."""
 
     def add(number=1, *, study=STUDY, quiet_seconds=2.0):
+        # As in any spool in which the films of others lie.
+        (settings.spool_dir / "ab").mkdir(parents=True, exist_ok=True)
         path = settings.spool_dir / study / f"{number}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"film")
@@ -102,7 +105,7 @@ def schedule(store, study=STUDY):
 def drafted(store, settings, job, destinations=("PACS",)):
     """Claim the job and keep a draft with one object in the outbox."""
     held = store.claim_reading(job.id, "reader", 60)
-    path = settings.outbox_dir / job.id / "1" / "draft-report.dcm"
+    path = settings.outbox_dir / job.id / str(held.fence) / "draft-report.dcm"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"report")
     report = DraftReport(
@@ -373,6 +376,120 @@ def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
     clock.move(3600)
     sweeper.tick()
     assert store.job(bad.id).removed_at == clock.now
+
+
+def test_a_spool_without_films_is_no_removal(sweeper, store, settings, clock, arrive):
+    """Its disk is not mounted: what is not there is not noted as removed, and goes when it is back."""
+    job, path = old(store, settings, arrive)
+    away = settings.spool_dir.rename(settings.data_dir / "on another disk")
+    clock.move(31 * 86400)
+    sweeper.tick()
+    assert store.job(job.id).removed_at is None
+    assert [film.path for film in store.spooled(STUDY)] == [path]
+    (incident,) = store.incidents()
+    assert "is the spool's disk mounted?" in incident.detail
+    shutil.rmtree(settings.spool_dir)
+    away.rename(settings.spool_dir)
+    clock.move(3600)
+    sweeper.tick()
+    assert not path.exists()
+    assert store.job(job.id).removed_at == clock.now
+
+
+def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, clock, arrive, post):
+    """It says so, once, does what needs no disk, and removes what is old when the spool is back."""
+    job, path = old(store, settings, arrive)
+    words = []
+    rounds = Rounds(sweeper, words.append)
+    away = settings.spool_dir.rename(settings.data_dir / "away")
+    settings.spool_dir.write_bytes(b"no folder")
+    clock.move(31 * 86400)
+    for _ in range(3):
+        rounds.look()
+        clock.move(61)
+    assert words == ["can remove no files (File exists)"]
+    settings.spool_dir.unlink()
+    away.rename(settings.spool_dir)
+    arrive(study="1.9")
+    clock.move(61)
+    rounds.look()
+    assert words[1:] == [""]
+    assert not path.exists()
+    assert store.job(job.id).removed_at == clock.now
+    assert post.take() != []
+
+
+@pytest.mark.parametrize("state", [JobState.DRAFTED, JobState.FAILED, JobState.CANCELED])
+def test_what_void_claims_left_goes(sweeper, store, settings, clock, arrive, state):
+    """After ten leases; what the job's results lie in stays, and so does what the gate refused."""
+    arrive()
+    job = schedule(store)
+    folder = settings.outbox_dir / job.id
+    for _ in range(2):
+        held = store.claim_reading(job.id, "reader", 60)
+        store.hand_back(job.id, held.fence, "LEASE_EXPIRED", "Its worker was lost.")
+    if state is JobState.DRAFTED:
+        drafted(store, settings, job)
+    else:
+        held = store.claim_reading(job.id, "reader", 60)
+        if state is JobState.FAILED:
+            store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
+        else:
+            store.cancel(job.id, "admin")
+    for name in ("1", "2", "3", "4", "quarantine"):
+        left(folder / name)
+    clock.move(599)
+    sweeper.tick()
+    assert {path.name for path in folder.iterdir()} == {"1", "2", "3", "4", "quarantine"}
+    clock.move(62)
+    sweeper.tick()
+    kept = {"3"} if state is JobState.DRAFTED else set()
+    # No claim has that number yet: it may be at work.
+    assert {path.name for path in folder.iterdir()} == kept | {"4", "quarantine"}
+
+
+def test_what_void_claims_left_goes_of_every_job(store, settings, clock, arrive, post, monkeypatch):
+    """However many there are, and though they all ended at one moment; a job at work keeps its files."""
+    monkeypatch.setattr(outbox_care, "_AT_ONCE", 2)
+    folders = []
+    for number in range(5):
+        arrive(study=f"1.{number}")
+        job = schedule(store, f"1.{number}")
+        held = store.claim_reading(job.id, "reader", 1e6)
+        folders.append(left(settings.outbox_dir / job.id / "1"))
+        if number:
+            store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
+    sweeper = Sweeper(store, settings, post)
+    clock.move(601)
+    for _ in range(3):
+        sweeper.tick()
+        clock.move(61)
+    assert [folder.exists() for folder in folders] == [True, False, False, False, False]
+
+
+def test_the_outbox_is_looked_through_again_when_the_clock_was_set_back(
+    sweeper, store, settings, clock, arrive
+):
+    """What ended while the clock was ahead hides nothing that ended before it by the clock."""
+    ended = []
+    for study in ("1.1", "1.2"):
+        clock.move(7200 if study == "1.1" else -7200)
+        arrive(study=study)
+        job = schedule(store, study)
+        held = store.claim_reading(job.id, "reader", 60)
+        store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
+        ended.append(left(settings.outbox_dir / job.id / "1"))
+        clock.move(700)
+        sweeper.tick()
+        clock.move(-700)
+    assert [folder.exists() for folder in ended] == [False, False]
+
+
+def left(folder):
+    """Leave a whole result in the folder of a claim; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "draft-report.dcm").write_bytes(b"report")
+    return folder
 
 
 @pytest.mark.parametrize("number", [1, 2])
