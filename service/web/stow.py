@@ -63,6 +63,11 @@ class Door:
         """Know the SOP Classes that are taken."""
         self.accepted = frozenset({*STORAGE_CLASSES, *self.settings.receiver.storage_classes})
 
+    def refusal(self) -> str:
+        """Return why nobody's films are taken now, a sentence, or "": the rule of the C-STORE door."""
+        refusal = self.reception.refusal
+        return f"{refusal[0].upper()}{refusal[1:]}." if refusal else ""
+
     def announced(self, association: IncomingAssociation, announced: Announced) -> Incoming:
         """Return where a data set goes, refused before it is written where that can be told."""
         refused: DicomError | None = None
@@ -164,12 +169,8 @@ def _check_length(headers: Mapping[str, str], stow: Stow) -> None:
 
 
 def _check_ready(door: Door) -> None:
-    try:
-        door.spool.check_space()
-    except DicomError as error:
-        raise _busy(f"{error}.".capitalize()) from None
-    if not door.reception.is_ready:
-        raise _busy("The database does not answer.")
+    if refusal := door.refusal():
+        raise _busy(refusal)
 
 
 def _busy(words: str) -> HTTPException:

@@ -83,8 +83,7 @@ def make_app(door: Door, store: Store, callers: Callers) -> Starlette:
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 when films are taken now, else 503 with the reason."""
     door: Door = request.app.state.door
-    fault = "" if door.reception.is_ready else "The database does not answer."
-    fault = fault or await run_in_threadpool(spool_fault, door.settings)
+    fault = await run_in_threadpool(lambda: door.refusal() or spool_fault(door.settings))
     body = {"status": "not ready" if fault else "ready", "fault": fault}
     return JSONResponse(body, 503 if fault else 200)
 

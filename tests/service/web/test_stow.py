@@ -25,6 +25,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from service import schema
 from service.callers import Callers
 from service.config import Settings, load_settings
+from service.disk import Watermark
 from service.queue import Queue
 from service.store import Store
 from service.tokens import Scope, mint
@@ -417,6 +418,17 @@ def test_a_caller_has_its_rate_and_its_urgency_here_too(make_door_at, eventually
     assert (again.status_code, again.headers["Retry-After"]) == (503, "10")
     eventually(lambda: door.store.jobs(study="2.25.77.1"), seconds=20, what="the job")
     assert door.store.jobs(study="2.25.77.1")[0].urgent
+
+
+def test_a_disk_that_was_full_is_left_as_late_as_by_the_other_door(make_door_at):
+    """Until a tenth more than the limit is free, or films would be let in and refused in turn."""
+    receiver = {"min_free_bytes": 1_000_000, "callers": [{"ae_title": "MODALITY"}]}
+    door = make_door_at(receiver=receiver)
+    free = [0]
+    door.door.reception._disk = Watermark(door.settings, lambda _: free[0])
+    for free[0], status in [(999_999, 503), (1_099_999, 503), (1_100_000, 200), (1_000_000, 200)]:
+        assert door.post(body(film(1))).status_code == status
+        assert httpx.get(f"{door.url}readyz").status_code == status
 
 
 def raw(door, head: bytes) -> socket.socket:
