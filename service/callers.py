@@ -5,8 +5,6 @@ and destinations have processes that know them since their start.
 """
 
 import signal
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,26 +16,6 @@ from service.records import Wanted
 from service.sections import Caller
 
 log = get_logger(__name__)
-
-
-class RateLimits:
-    """Counts the films of each caller in a bucket that refills steadily."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the clock, in seconds."""
-        self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._turn = threading.Lock()
-
-    def takes(self, ae_title: str, per_minute: int) -> bool:
-        """Return whether one more film is within the limit, and count it if so."""
-        now = self._clock()
-        with self._turn:
-            left, then = self._buckets.get(ae_title, (float(per_minute), now))
-            left = min(float(per_minute), left + (now - then) * per_minute / 60)
-            allowed = left >= 1
-            self._buckets[ae_title] = (left - 1 if allowed else left, now)
-            return allowed
 
 
 class Callers:

@@ -10,14 +10,15 @@ from dicom.commitment import CommitmentRequest
 from dicom.errors import DicomError, OutOfResources
 from dicom.handler import Outcome, Refusal
 from dicom.identifiers import check_ae_title
+from dicom.incoming import out_of_resources
 from dicom.keeping import IncomingAssociation, Received
-from service.callers import RateLimits
 from service.commitment import Commitments
 from service.config import Settings
 from service.disk import Step, Watermark
 from service.errors import StoreError, StoreUnavailable
 from service.intake import Intake
 from service.log import get_logger
+from service.rates import RateLimits
 from service.releases import Releases
 from service.sections import Caller
 from service.store import Store
@@ -46,7 +47,7 @@ class Reception:
         """
         self._caller = callers or settings.caller
         self._commitments = commitments
-        self._limits = RateLimits()
+        self._limits = RateLimits(settings.run_dir / "rates")
         self._database_away = False
         self._disk = Watermark(settings)
         self._settings = settings
@@ -79,9 +80,14 @@ class Reception:
             return OutOfResources(refusal)
         caller = self._caller(association.calling_ae)
         limit = caller.films_per_minute if caller else None
-        if limit and not self._limits.takes(association.calling_ae, limit):
-            return OutOfResources(f"more than {limit} films in a minute")
-        return None
+        return self._too_many(association.calling_ae, limit) if limit else None
+
+    def _too_many(self, calling_ae: str, limit: int) -> OutOfResources | None:
+        try:
+            within = self._limits.takes(calling_ae, limit)
+        except OSError as error:
+            return out_of_resources(error)
+        return None if within else OutOfResources(f"more than {limit} films in a minute")
 
     @property
     def refusal(self) -> str:

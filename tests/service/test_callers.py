@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from service.callers import Callers, RateLimits, destinations_for, reading_for
+from service.callers import Callers, destinations_for, reading_for
 from service.config import load_settings
 from service.errors import ConfigurationError
 
@@ -55,18 +55,6 @@ def test_without_a_change_the_file_is_read_only_when_asked(file):
     callers.ask()
     callers.look()
     assert callers("CR3") is not None
-
-
-def test_a_rate_refills_steadily_and_each_caller_has_its_own():
-    """Sixty a minute: sixty at once, then one each second."""
-    now = [100.0]
-    limits = RateLimits(lambda: now[0])
-    assert [limits.takes("A", 60) for _ in range(61)] == [True] * 60 + [False]
-    assert limits.takes("B", 60)
-    now[0] += 1.0
-    assert [limits.takes("A", 60) for _ in range(2)] == [True, False]
-    now[0] += 3600
-    assert sum(limits.takes("A", 60) for _ in range(100)) == 60
 
 
 TWO = """
