@@ -24,12 +24,25 @@ from typing import ClassVar, Final
 
 # The status of a bug of ours (PS3.7 C.5.13); a Failure Reason, too (PS3.3 C.14.1.1, PS3.18 I.2-2).
 PROCESSING_FAILURE: Final = 0x0110
+# PS3.7 C.5.6, then the failures of the Storage Service (PS3.4 B.2.3).
+_SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+_OUT_OF_RESOURCES: Final = 0xA700
+_DATASET_MISMATCH: Final = 0xA900
+_CANNOT_UNDERSTAND: Final = 0xC000
+
+
+def is_passing(status: int) -> bool:
+    """Say whether a peer that answered a C-STORE so may take the same object later.
+
+    It is so of 0x0110 (processing failure, PS3.7 C.5.13) and of 0xA7xx (out of resources, PS3.4 B.2.3).
+    """
+    return status == PROCESSING_FAILURE or status & 0xFF00 == _OUT_OF_RESOURCES
 
 
 class DicomError(Exception):
     """A DICOM exchange failed; `status` is the DIMSE status that tells the peer."""
 
-    status: ClassVar[int] = 0xC000
+    status: ClassVar[int] = _CANNOT_UNDERSTAND
     transient: ClassVar[bool] = False
 
 
@@ -40,25 +53,25 @@ class InvalidDataset(DicomError):
 class InvalidIdentifier(InvalidDataset):
     """A UID or AE title breaks the rules of PS3.5 6.2 and 9.1."""
 
-    status = 0xA900
+    status = _DATASET_MISMATCH
 
 
 class MissingAttribute(InvalidDataset):
     """An attribute that the composite IODs require with a value is absent or empty."""
 
-    status = 0xA900
+    status = _DATASET_MISMATCH
 
 
 class DatasetMismatch(DicomError):
     """The data set does not match its SOP Class or the C-STORE command that announced it."""
 
-    status = 0xA900
+    status = _DATASET_MISMATCH
 
 
 class UnsupportedSOPClass(DicomError):
     """The SOP Class is none that this service is configured to accept (PS3.7 C.5.6)."""
 
-    status = 0x0122
+    status = _SOP_CLASS_NOT_SUPPORTED
 
 
 class UnsupportedTransferSyntax(DicomError):
@@ -70,7 +83,7 @@ class UnsupportedTransferSyntax(DicomError):
 class OutOfResources(DicomError):
     """Disk, memory or database cannot take the instance now; the sender should try again."""
 
-    status = 0xA700
+    status = _OUT_OF_RESOURCES
     transient = True
 
 

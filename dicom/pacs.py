@@ -24,6 +24,7 @@ from dicom.errors import (
     DestinationRejected,
     DestinationUnavailable,
     InvalidDataset,
+    is_passing,
 )
 from dicom.identifiers import check_uid
 from dicom.readback import first_difference
@@ -184,8 +185,7 @@ class DimseDestination:
                 )
             return
         answer = f"{self._peer} answered {item.path.name} with status 0x{status:04X}"
-        # 0x0110 processing failure, 0xA7xx out of resources (PS3.7 C.5.3, PS3.4 B.2.3).
-        if status == 0x0110 or status & 0xFF00 == 0xA700:
+        if is_passing(status):
             raise DestinationUnavailable(f"{answer} (it cannot store it now)")
         raise DestinationRejected(f"{answer}: see its log for why it refuses the object")
 

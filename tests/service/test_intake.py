@@ -13,7 +13,6 @@ from service.store import Store
 
 STUDY = "1.2.3"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
-CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def film(number=1, *, study=STUDY):
