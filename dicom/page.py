@@ -15,8 +15,11 @@ _MOST_HEIGHT: Final = 5 * _LEAST_HEIGHT
 _MARGIN: Final = 84
 _BANNER: Final = 190
 _SIZE: Final = 25
-# Left edge and width of the cells: finding, state, place, score.
-_COLUMNS: Final = ((0, 400), (420, 220), (650, 270), (930, 142))
+# By their number, left edge and width of the cells: finding, state, place, score, and agreement.
+_COLUMNS: Final = {
+    4: ((0, 400), (420, 220), (650, 270), (930, 142)),
+    5: ((0, 350), (360, 180), (550, 230), (790, 130), (930, 142)),
+}
 _BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
 
 
@@ -98,7 +101,7 @@ class Page:
         self._cells(cells, font(_SIZE, bold=strong), _INK if strong else _QUIET)
 
     def _cells(self, cells: tuple[str, ...], face: Face, ink: int) -> None:
-        for text, (x, width) in zip(cells, _COLUMNS, strict=True):
+        for text, (x, width) in zip(cells, _COLUMNS[len(cells)], strict=True):
             line = shorten(text, face, width)
             face.draw(self._draw, (_MARGIN + x, self._y), line, ink)
         self._y += round(_SIZE * 1.6)

@@ -7,7 +7,10 @@ are built, so that a draft can be kept in a database and shown in a log of event
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
+
+# Fields that are left out where they say nothing, as in drafts from before there were such.
+_LEFT_OUT: Final = frozenset({"agreement"})
 
 
 class Observation(StrEnum):
@@ -69,6 +72,24 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How many of several sampled reports of the same film say what the draft says.
+
+    Attributes:
+        same: So many say the same, from 0.
+        samples: Of so many, at least one.
+    """
+
+    same: int
+    samples: int
+
+    @property
+    def share(self) -> float:
+        """What part of them says the same, in 0..1."""
+        return self.same / self.samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One observation of the draft and what the draft says of it.
 
@@ -77,6 +98,7 @@ class Finding:
         sentence: The sentence of the report that says it.
         score: The model's own probability in 0..1 that it is present, when the model gives one.
         region: Where on the source image, when located.
+        agreement: With sampled reports, when there are any and the draft says something.
     """
 
     observation: Observation
@@ -86,6 +108,7 @@ class Finding:
     sentence: str | None = None
     score: float | None = None
     region: Region | None = None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +237,7 @@ def _finding(data: dict[str, Any]) -> Finding:
         sentence=data["sentence"],
         score=data["score"],
         region=Region(points=tuple((x, y) for x, y in region["points"])) if region else None,
+        agreement=Agreement(**data["agreement"]) if "agreement" in data else None,
     )
 
 
@@ -227,5 +251,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - walks any field of the records 
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        named = {name: getattr(value, name) for name in value.__dataclass_fields__}
+        return {
+            name: _plain(item)
+            for name, item in named.items()
+            if item is not None or name not in _LEFT_OUT
+        }
     return value

@@ -36,9 +36,12 @@ def page_image(
 
 def _write_findings(page: Page, draft: DraftReport) -> None:
     page.heading("Findings, coded")
-    page.table_head(("Finding", "The draft says", "Where", "Model score"))
+    sampled = any(finding.agreement for finding in draft.findings)
+    samples = ("Samples agree",) if sampled else ()
+    page.table_head(("Finding", "The draft says", "Where", "Model score", *samples))
     for finding in listed(draft):
-        page.row(_cells(finding), strong=wording.is_positive(finding))
+        agreement = (wording.agreement(finding),) if sampled else ()
+        page.row((*_cells(finding), *agreement), strong=wording.is_positive(finding))
     page.gap()
 
 

@@ -67,6 +67,12 @@ def certainty(finding: Finding) -> str:
     return "" if finding.score is None else f"{percent(finding.score)} %"
 
 
+def agreement(finding: Finding) -> str:
+    """Return how many sampled reports say the same ("3 of 8"), or an empty text."""
+    found = finding.agreement
+    return "" if found is None else f"{found.same} of {found.samples}"
+
+
 def percent(score: float) -> int:
     """Return a score of 0..1 as a whole percentage, held in 1..99: no score is a certainty."""
     return min(max(round(100 * score), 1), 99)

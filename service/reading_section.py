@@ -66,6 +66,16 @@ class Reading(Section):
         description="Ask the model for each finding too and show the probability it gives to yes. "
         "`auto`: where it has been measured what that is worth.",
     )
+    samples: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Sampled reports of each film that the draft is compared with: how many of them say "
+        "the same, finding by finding. 0: none. Each takes the memory of a further answer.",
+    )
+    sample_temperature: float = Field(
+        1.0, ge=0.05, le=5, description="Of these; `top_p` and `top_k` are those of the draft."
+    )
     where: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Outline on the film where the model looked for what it answers yes to; needs "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dicom.report import Finding
 from service.errors import PermanentReadingError
+from workers.agreement import agreed, doubts
 from workers.findings import label_sentences
 from workers.hygiene import warnings
 from workers.model.vlm import Answer
@@ -39,6 +40,7 @@ def content(
     child: bool,
     reason: str,
     meaningless: bool,
+    samples: int = 0,
 ) -> Content:
     """Return what `answer` puts into a draft.
 
@@ -49,11 +51,12 @@ def content(
         reason: The indication that the model was told, or "".
         meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
             as codes, nor be judged as a report.
+        samples: Sampled reports that were asked for beside it.
 
     Raises:
         PermanentReadingError: It has no text.
     """
-    findings_text, impression_text = sections(clean(answer.text.replace("</s>", " ")))
+    findings_text, impression_text = _sections(answer.text)
     lines = findings_text + impression_text
     if not lines:
         raise PermanentReadingError("the model wrote no text for this film")
@@ -62,12 +65,19 @@ def content(
     if not meaningless:
         findings = scored(label_sentences(lines), answer.chances)
         findings, unplaced = placed(findings, answer.heat, frame)
+        sampled = [label_sentences(sum(_sections(text), ())) for text in answer.samples]
+        findings = agreed(findings, sampled)
         notes += [
             *warnings(lines, told_indication=bool(reason)),
             *disagreements(findings),
+            *doubts(findings, sampled, samples),
             *unplaced,
         ]
     return Content(findings_text, impression_text, findings, tuple(notes))
+
+
+def _sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return sections(clean(text.replace("</s>", " ")))
 
 
 def shown_prompt(answer: Answer, reason: str) -> str:

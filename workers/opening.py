@@ -1,5 +1,6 @@
 """What the settings say of the model: which one, from where, on what, and how it chooses its words."""
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +32,19 @@ def opened(settings: Settings) -> Llava:
         reading.device,
         reading.dtype,
         quantisation=reading.quantisation,
-        rows=reading.concurrency,
+        rows=rows(settings),
         new_tokens=reading.max_new_tokens,
     )
     model = registry.load(reading.model, folder, where, base=base)
     if reading.where == "on" or (reading.where == "auto" and model.checkpoint.places_measured):
         model.located = QUESTIONS
     return model
+
+
+def rows(settings: Settings) -> int:
+    """Return how many answers grow together: the report of each study, and its samples."""
+    reading = settings.reading
+    return reading.concurrency * (1 + reading.samples)
 
 
 def decoding(settings: Settings, bound: int | None) -> Decoding:
@@ -54,4 +61,13 @@ def decoding(settings: Settings, bound: int | None) -> Decoding:
         top_k=reading.top_k,
         seed=reading.seed,
         max_new_tokens=min(reading.max_new_tokens, bound or reading.max_new_tokens),
+    )
+
+
+def sampling(settings: Settings, draft: Decoding) -> tuple[Decoding, ...]:
+    """Return how the reports are written that a draft is compared with, each with a seed of its own."""
+    reading = settings.reading
+    return tuple(
+        dataclasses.replace(draft, temperature=reading.sample_temperature, seed=draft.seed + number)
+        for number in range(1, reading.samples + 1)
     )

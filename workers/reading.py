@@ -22,6 +22,7 @@ from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor
 from dicom.select import Look, Rules, Selection, look
 from dicom.study import Study
 from service.config import Settings
+from workers.agreement import sampled_beside
 from workers.choosing import Chooser, Film, go_on
 from workers.content import Content, content, shown_prompt
 from workers.equipment import output_options, this_equipment
@@ -30,7 +31,7 @@ from workers.indication import indication
 from workers.model.engine import Engine
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding, never
-from workers.opening import decoding, opened
+from workers.opening import decoding, opened, rows, sampling
 from workers.scores import QUESTIONS
 from workers.stopwatch import Stopwatch
 
@@ -86,6 +87,7 @@ class Reader:
         """
         self._model = model
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
+        self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
         self._chooser = Chooser(settings, look)
         self._options = output_options(settings)
@@ -115,7 +117,7 @@ class Reader:
             patience = 2 * reading.hang_seconds
             model = Engine(
                 loaded,
-                rows=reading.concurrency,
+                rows=rows(settings),
                 new_tokens=reading.max_new_tokens,
                 patience=patience,
                 compiled=reading.compile,
@@ -190,6 +192,7 @@ class Reader:
             clock.mark("decode")
             go_on(cancelled)
             said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
+            model = self.identity_for(film.header)
             draft = DraftReport(
                 study_instance_uid=study.study_instance_uid,
                 source=film.source,
@@ -199,7 +202,9 @@ class Reader:
                 impression_text=said.content.impression_text,
                 findings=said.content.findings,
                 notes=(*film.notes, *said.content.notes),
-                model=dataclasses.replace(self.identity_for(film.header), prompt=said.prompt),
+                model=dataclasses.replace(
+                    model, prompt=said.prompt, decoding=model.decoding + said.sampled
+                ),
                 not_read=selection.not_read,
                 predecessor=predecessor,
             )
@@ -218,6 +223,7 @@ class Reader:
         # A model that knows only phantoms says nothing of a patient.
         synthetic_only = bool(checkpoint.synthetic_caveat)
         meaningless = checkpoint.meaningless or (synthetic_only and not is_phantom(film.header))
+        samples = () if meaningless else self._sampling
         answer = self._model.answer(
             film.pixels,
             Task.PAEDIATRIC_REPORT if film.child else Task.REPORT,
@@ -226,20 +232,27 @@ class Reader:
             decoding=self._decoding,
             urgent=urgent,
             cancelled=cancelled,
+            samples=samples,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
         said = content(
-            answer, film.pixels, child=film.child, reason=reason, meaningless=meaningless
+            answer,
+            film.pixels,
+            child=film.child,
+            reason=reason,
+            meaningless=meaningless,
+            samples=len(samples),
         )
-        return _Said(said, shown_prompt(answer, reason))
+        return _Said(said, shown_prompt(answer, reason), sampled_beside(samples))
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a model said of a film, and how it was asked."""
+    """What a model said of a film, and how it was asked; `sampled`: beside what, or ""."""
 
     content: Content
     prompt: str
+    sampled: str
 
 
 def _unread(selection: Selection) -> NotAnalysed:

@@ -231,6 +231,7 @@ def _finding_values(draft: DraftReport | None) -> dict[str, object]:
     spoken = [each for each in draft.findings if each.presence is not Presence.NOT_MENTIONED]
     return {
         "findings": sorted(spoken, key=_finding_rank),
+        "sampled": any(each.agreement for each in draft.findings),
         "silent": [
             each.observation.value
             for each in draft.findings

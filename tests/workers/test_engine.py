@@ -319,12 +319,12 @@ def grey(engine, level):
 
 def asked_in_turn(engine, callers, level, **options):
     """Hand one order to the engine, after the last one was taken in; return its future."""
-    before = len(engine._waiting) + len(engine._urgent)
+    before = len(engine._waiting)
     film, _ = grey(engine, level)
     decoding = Decoding(max_new_tokens=4)
     future = callers.submit(engine.answer, film, Task.REPORT, decoding=decoding, **options)
     deadline = time.monotonic() + 30
-    while len(engine._waiting) + len(engine._urgent) <= before:
+    while len(engine._waiting) <= before:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     return future

@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from workers.model import generate, memory, preprocess
 from workers.model.desk import Desk, Pieces
-from workers.model.errors import EngineStopped, GenerationError, ModelError
+from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
 from workers.model.generate import Writing
 from workers.model.language import KVCache
 from workers.model.llava import Llava
@@ -29,6 +29,7 @@ from workers.model.order import Order
 from workers.model.prompts import Task
 from workers.model.stepping import CompiledStep, next_logits
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
+from workers.model.waiting import Waiting
 
 PATIENCE: Final = 600.0  # seconds without a step
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
@@ -68,8 +69,7 @@ class Engine:
         self._reading: list[Order] = []
         self._pieces: Pieces | None = None
         self._rows: list[Order] = []
-        self._urgent: deque[Order] = deque()
-        self._waiting: deque[Order] = deque()
+        self._waiting = Waiting()
         self._patience = patience
         self._changed = threading.Condition()
         self._closed = False
@@ -82,7 +82,7 @@ class Engine:
         """What is running."""
         return self.model.checkpoint
 
-    def answer(
+    def answer(  # noqa: PLR0913 - the keywords of every model, and the engine's own two
         self,
         frame: NDArray[np.float32],
         task: Task,
@@ -93,11 +93,13 @@ class Engine:
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
         cancelled: Callable[[], bool] = never,
         urgent: bool = False,
+        samples: Sequence[Decoding] = (),
     ) -> Answer:
         """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`.
 
         An urgent one gets the next free row. `cancelled` is asked at each step of the engine, while the
-        answer waits for a row too.
+        answer waits for a row too. For each of `samples` a further answer is written beside it, without
+        reading the film again; what cannot be written is missing from `Answer.samples`.
         """
         start = time.perf_counter()
         model = self.model
@@ -106,15 +108,21 @@ class Engine:
         turns = model.chat(task, question, indication)
         ids = model.prompt_ids(turns)
         length = len(ids) - 1 + model.network.film_tokens
-        writing = Writing(model.bounded(decoding, ids, length), model.ends)
-        order = Order(pixels, turns, ids, questions, writing, cancelled)
+
+        def order_for(how: Decoding, asked: Sequence[str] = ()) -> Order:
+            writing = Writing(model.bounded(how, ids, length), model.ends)
+            return Order(pixels, turns, ids, asked, writing, cancelled)
+
+        order, beside = order_for(decoding, questions), tuple(map(order_for, samples))
+        order.samples = beside
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine has ended")
-            (self._urgent if urgent else self._waiting).append(order)
+            self._waiting.add(order, urgent=urgent)
             self._changed.notify()
         said = self._awaited(order)
-        return replace(said, timings_ms={"preprocess": spent, **said.timings_ms})
+        timings = {"preprocess": spent, **said.timings_ms}
+        return replace(said, timings_ms=timings, samples=tuple(self._written(beside)))
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
         """Return the chances of yes; see `vlm.VisionLanguageModel.chances`."""
@@ -140,6 +148,16 @@ class Engine:
                 if self._steps == steps:
                     raise EngineStopped("the device has not answered for long") from None
 
+    def _written(self, samples: Sequence[Order]) -> Iterator[str]:
+        """Yield the texts of those that come to an end."""
+        for one in samples:
+            try:
+                yield self._awaited(one).text
+            except (Cancelled, EngineStopped):
+                raise
+            except _FAULTS:
+                continue  # the answer that they stand beside is there
+
     @torch.inference_mode()
     def _run(self) -> None:
         try:
@@ -153,23 +171,20 @@ class Engine:
         finally:
             with self._changed:
                 self._closed = True
-            unread = itertools.chain(self._reading, *self._next, self._urgent, self._waiting)
+            unread = itertools.chain(self._reading, *self._next, self._waiting)
             for order in (*self._rows, *unread):
                 order.fail(EngineStopped("the engine has ended"))
 
     def _take(self) -> bool:
         """Let waiting orders in, at least one where nothing is under way; False when it is over."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or self._waiting or self._urgent or self._under_way
-            )
+            self._changed.wait_for(lambda: self._closed or self._waiting or self._under_way)
             if self._closed:
                 return False
             if self._pieces or self._next:
                 return True
-            waiting = len(self._urgent) + len(self._waiting)
-            count = min(waiting, memory.TOGETHER, self._room - len(self._rows))
-            taken = [(self._urgent or self._waiting).popleft() for _ in range(count)]
+            free = self._room - len(self._rows)
+            taken = self._waiting.taken(memory.TOGETHER, free, idle=not self._rows)
         wanted = [order for order in taken if not order.withdrawn()]
         if wanted:
             self._next.append(wanted)
@@ -182,9 +197,7 @@ class Engine:
     def _forget_withdrawn(self) -> None:
         """Let go what waits or is being read and is no longer wanted."""
         with self._changed:
-            for queue in (self._urgent, self._waiting):
-                for order in [order for order in queue if order.withdrawn()]:
-                    queue.remove(order)
+            self._waiting.forget_withdrawn()
         for order in itertools.chain(self._reading, *self._next):
             if not order.answer.done():
                 order.withdrawn()
@@ -220,21 +233,28 @@ class Engine:
             # What is under way fits; more does not, until something has ended.
             self._room = len(self._rows)
             with self._changed:
-                self._urgent.appendleft(orders[0])  # it was its turn already
+                self._waiting.put_back(orders[0])
+        elif orders[0].forgo(error):
+            self._next.appendleft(orders)
         else:
             orders[0].fail(error)
 
     def _seat(self, orders: list[Order], cache: KVCache, logits: Tensor) -> None:
         """Give orders that have been read their rows and their first token."""
         start = len(self._rows)
+        for order in orders:
+            order.share()
+        writers = [(one, row) for row, order in enumerate(orders) for one in order.writers]
+        rows = [one for one, _ in writers]
         try:
-            self._grow(orders)
-            self._cache.some(start, start + len(orders)).take(cache)
+            self._grow(rows)
+            for number, (one, row) in enumerate(writers, start):
+                self._cache.some(number, number + 1).begin(cache.some(row, row + 1), one.length)
         except _NO_MEMORY as error:
             self._short(orders, error)
             return
-        self._rows += orders
-        self._extend(start, logits)
+        self._rows += rows
+        self._extend(start, logits[[row for _, row in writers]])
 
     def _grow(self, orders: Sequence[Order]) -> None:
         """Make the cache large enough for these orders beside those under way."""

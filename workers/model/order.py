@@ -27,6 +27,7 @@ class Order:
     Attributes:
         length: Tokens of it that are in the cache.
         marks: Times at which it was handed over, taken up, seen, read, asked.
+        samples: Further answers to the same prompt, written beside it; film and prompt are read once.
     """
 
     pixels: Tensor
@@ -41,11 +42,30 @@ class Order:
     chances: tuple[float, ...] = ()
     heat: "Heat" = field(default_factory=dict)
     marks: list[float] = field(default_factory=lambda: [time.perf_counter()])
+    samples: "tuple[Order, ...]" = ()
+
+    @property
+    def writers(self) -> "tuple[Order, ...]":
+        """The order and its samples: each takes a row."""
+        return (self, *self.samples)
+
+    def share(self) -> None:
+        """Let the samples stand where the order stands, behind film and prompt."""
+        for one in self.samples:
+            one.film, one.length, one.marks = self.film, self.length, list(self.marks)
+
+    def forgo(self, error: BaseException) -> bool:
+        """Give up the samples; return whether there were any."""
+        given_up, self.samples = self.samples, ()
+        for one in given_up:
+            one.fail(error)
+        return bool(given_up)
 
     def fail(self, error: BaseException) -> None:
-        """End the order, unless it has ended."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        """End the order and its samples, as far as they have not ended."""
+        for one in self.writers:
+            if not one.answer.done():
+                one.answer.set_exception(error)
 
     def withdrawn(self) -> bool:
         """Return whether the caller wants it no longer; then it has ended."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.model.heat import HeatMap
 from workers.model.prompts import Task
 
 
@@ -46,9 +47,8 @@ class Decoding:
         )
 
 
-# For a question: float32 [G, G], 0 or more, over the film's central square; None
-# where memory was short or the film's tokens have no places.
-Heat = Mapping[str, NDArray[np.float32] | None]
+# For a question; None where memory was short or the film's tokens have no places.
+Heat = Mapping[str, HeatMap | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ class Answer:
         heat: For each question that it says yes to and is set to locate, where it looked.
         image_tokens: float32 [P, C], what the decoder was shown of the film.
         timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode".
+        samples: The texts of further answers to the same prompt that were asked for and could be
+            written.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Answer:
     chances: tuple[float, ...] = ()
     heat: Heat = field(default_factory=dict, repr=False, compare=False)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
