@@ -24,6 +24,7 @@ from service.jobs import FINAL, JobState
 from service.spool_findings import Finding, Kind, MadeRow, SpooledRow, Tally
 from service.spool_walk import (
     SpooledFile,
+    files_called,
     held_locks,
     leftovers,
     outbox_folders,
@@ -144,11 +145,24 @@ class SpoolCheck:
             digest = file.name[1] if file.name else None
             return Kind.UNKNOWN_FILM if content_digest(file.path) == digest else Kind.UNSOUND_FILE
         if _is_one_file(file.path, row.path):
-            return None if self._is_whole(file.path, row) else Kind.DAMAGED_FILM
-        if row.path.exists():
-            return Kind.STRAY_COPY
+            return self._own_file(row)
         whole = content_digest(file.path) == row.sha256
-        return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
+        if not row.path.exists():
+            return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
+        damaged = whole and content_digest(row.path) != row.sha256
+        return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
+
+    def _own_file(self, row: SpooledRow) -> Kind | None:
+        """Return what is wrong with the file that a row names; a whole copy of it speaks for itself."""
+        if self._is_whole(row.path, row):
+            return None
+        others = (
+            path
+            for path in files_called(self._spool.root, row.path.name)
+            if not _is_one_file(path, row.path)
+        )
+        copied = any(content_digest(path) == row.sha256 for path in others)
+        return None if copied else Kind.DAMAGED_FILM
 
     def _rows(self) -> Iterator[Finding]:
         last = 0

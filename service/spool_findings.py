@@ -14,6 +14,7 @@ class Kind(StrEnum):
     MISPLACED_FILM = "misplaced_film"
     LOST_FILM = "lost_film"
     DAMAGED_FILM = "damaged_film"
+    SOUND_COPY = "sound_copy"
     LEFTOVER = "leftover"
     HELD_LOCK = "held_lock"
     UNKNOWN_RESULT = "unknown_result"
@@ -32,6 +33,7 @@ _SENTENCES = {
     Kind.MISPLACED_FILM: "An acknowledged film that lies elsewhere than the database says.",
     Kind.LOST_FILM: "An acknowledged film that is not on the disk.",
     Kind.DAMAGED_FILM: "An acknowledged film whose bytes are not those that arrived.",
+    Kind.SOUND_COPY: "A whole copy of an acknowledged film whose own bytes are not those that arrived.",
     Kind.LEFTOVER: "What an interrupted reception left.",
     Kind.HELD_LOCK: "A lock that somebody holds for long: a receiver may hang.",
     Kind.UNKNOWN_RESULT: "Results of a job that the database does not know.",

@@ -39,6 +39,7 @@ class Repairs:
             Kind.MISPLACED_FILM: self._relink,
             Kind.LOST_FILM: self._give_up,
             Kind.DAMAGED_FILM: self._give_up,
+            Kind.SOUND_COPY: self._restore,
             Kind.LEFTOVER: self._discard,
             Kind.UNKNOWN_RESULT: self._set_aside,
         }
@@ -112,6 +113,15 @@ class Repairs:
             )
             self._store.film_moved(row, instance.path)
         return replace(finding, repaired="File and database agree again on where it lies.")
+
+    def _restore(self, finding: Finding, row: SpooledRow | None) -> Finding:
+        """Have the row's file be a copy that is whole; the damaged one is set aside, not deleted."""
+        if row is None:
+            return finding
+        aside = self._aside(row.path)
+        self._relink(finding, row)
+        done = f"It is the film's file now; the damaged one is {aside.name} in {aside.parent}."
+        return replace(finding, repaired=done)
 
     def _give_up(self, finding: Finding, row: SpooledRow | None) -> Finding:
         """Have nobody take the film for being there: sent again, it comes as a new one."""

@@ -49,6 +49,17 @@ def spooled_files(root: Path) -> Iterator[SpooledFile]:
                     yield _file(inner_path, film_named(inner_path.name), inner_path.lstat())
 
 
+def files_called(root: Path, name: str) -> Iterator[Path]:
+    """Yield each file of the spool that has the name of a film, wherever somebody put it."""
+    for entry in _entries(root):
+        if entry.name in _OTHER_FOLDERS or not entry.is_dir(follow_symlinks=False):
+            continue
+        if not _FOLDER.fullmatch(entry.name):
+            yield from Path(entry.path).rglob(name)
+        elif (path := Path(entry.path) / name).exists():
+            yield path
+
+
 def holds_folders(root: Path) -> bool:
     """Return whether there is one folder for films: none is on a disk that was not mounted."""
     return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))

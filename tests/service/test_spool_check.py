@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, insert
 
 from dicom.header import check_identity, read_header
 from dicom.incoming import Announced
-from dicom.spool import Spool, data_set_size
+from dicom.spool import Spool, content_digest, data_set_size
 from service import schema, spool_check, spool_walk
 from service.config import as_environment, child_environment, load_settings
 from service.intake import Intake
@@ -318,6 +318,56 @@ def test_a_second_copy_is_set_aside(arrive, spool, verify):
     assert (kinds(found), tally.left) == ([Kind.STRAY_COPY], 0)
     assert not copy.exists()
     assert instance.path.exists()
+
+
+def copied(instance, folder):
+    """Return the path of a copy of a film in another folder of the spool."""
+    copy = instance.path.parents[1] / folder / instance.path.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(instance.path, copy)
+    return copy
+
+
+def cut(path):
+    """Take the end of a film away."""
+    os.truncate(path, 4000)
+
+
+@pytest.mark.parametrize(
+    ("damage", "folder", "hashes"),
+    [(rot, "00", False), (rot, "ff", True), (cut, "restored/ab", False), (cut, "00", True)],
+)
+def test_the_copy_of_a_damaged_film_becomes_the_film(
+    store, arrive, spool, verify, damage, folder, hashes
+):
+    """Whichever of the two is met first, the whole one ends where the row says, the other aside."""
+    scope = Scope(hashes=hashes, young_seconds=0)
+    instance = arrive("normal")
+    copy = copied(instance, folder)
+    damage(instance.path)
+    assert kinds(verify(scope)[0]) == [Kind.SOUND_COPY]
+    assert copy.exists()
+    found, tally = verify(scope, repair=True)
+    assert (kinds(found), tally.left) == ([Kind.SOUND_COPY], 0)
+    (film,) = store.spooled(instance.study_instance_uid)
+    assert (film.path, content_digest(film.path)) == (instance.path, film.sha256)
+    assert not copy.exists()
+    (aside,) = (spool.root / "quarantine").iterdir()
+    assert content_digest(aside) != film.sha256
+    assert store.incidents() == []
+    assert verify(Scope(hashes=True, young_seconds=0))[0] == []
+
+
+def test_of_two_damaged_copies_none_is_the_film(store, arrive, verify):
+    """The second is set aside, and the film is given up as if there were no other."""
+    instance = arrive("normal")
+    copy = copied(instance, "ff")
+    rot(instance.path)
+    rot(copy)
+    found, tally = verify(Scope(hashes=True, young_seconds=0), repair=True)
+    assert {*kinds(found)} == {Kind.DAMAGED_FILM, Kind.UNSOUND_FILE}
+    assert tally.left == 0
+    assert store.spooled(instance.study_instance_uid) == []
 
 
 def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
