@@ -3,10 +3,10 @@
     python benchmarks/faults.py [--faults 60] [--every 3] [--scale 0.1] [--database sqlite] [--seed N]
 
 A real site on loopback (`wetread up` with the tiny model, Redis, SQLite or PostgreSQL, Orthanc behind a
-proxy that misbehaves) takes studies of synthetic films from several senders (storescu, dcmsend), each of
-which sends a film until it is acknowledged, some of them twice, some with a better film later. Meanwhile
-faults are done at moments that are drawn from the seed: docs/reliability.md says which. When the last is
-over nobody touches anything; then each acknowledged film is accounted for in the PACS.
+proxy that misbehaves) takes studies of synthetic films from several senders (storescu, dcmsend,
+STOW-RS), each of which sends a film until it is acknowledged, some twice, some with a better film
+later. Meanwhile faults are done at moments drawn from the seed: docs/reliability.md says which. When the
+last is over nobody touches anything; then each acknowledged film is accounted for in the PACS.
 
 Time limits of the service and the lengths of the faults are those of daily use times `--scale`.
 Prints a tally; ends with status 1, and what is needed to do it again, when one promise was broken.
@@ -21,15 +21,41 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from torment.account import open_jobs, outbox_leftovers, violations
-from torment.kinds import Absent, Kind, kinds
+from torment.account import Account, account, open_jobs, void_results
+from torment.breaks import Absent, Felt
+from torment.kinds import Kind, kinds
 from torment.load import Films, Sender, SentStudy
 from torment.site import Plan, Site
+
+# What the service's log says of what it felt.
+_EVENTS: Final = (
+    "part_died",
+    "receiver_died",
+    "object refused:",
+    "association_refused",
+    "request_refused",
+    "film_not_recorded",
+    "receiver_not_ready",
+    "not_claimed",
+    "worker_lost",
+    "lease_lost",
+    "deliveries_taken_back",
+    "not_delivered",
+    "store_unavailable",
+    "broker_unavailable",
+    "process_silent",
+    "leftovers_removed",
+    "void_claims_removed",
+    "clock_was_ahead",
+    "disk_fills_up",
+    "files_removed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +87,8 @@ class Torment:
         self._log = log
         self._turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.done: Counter[str] = Counter()
-        self.missed = 0
+        self.amid_work: Counter[str] = Counter()
+        self.unfelt: Counter[str] = Counter()
 
     def run(self, plan: Sequence[Due]) -> None:
         """Do every fault of the plan; return when the last is over."""
@@ -77,15 +104,22 @@ class Torment:
     def _do(self, due: Due, turn: threading.Lock) -> None:
         dice = random.Random(f"{self._seed} fault {due.number}")
         with turn:
-            try:
-                with due.kind.at_work(self._site, dice):
-                    self._note(f"{due.number} {due.kind.name}: begins")
-                    time.sleep(due.kind.seconds * self._site.plan.scale)
-            except Absent:
-                self.missed += 1
-                return
-            self._note(f"{due.number} {due.kind.name}: over")
-        self.done[due.kind.name] += 1
+            felt = self._felt(due, dice)
+        self._note(f"{due.number} {due.kind.name}: over, {felt.name}")
+        name = due.kind.name
+        self.unfelt[name] += felt is Felt.NOT
+        self.done[name] += felt is not Felt.NOT
+        self.amid_work[name] += felt is Felt.AMID_WORK
+
+    def _felt(self, due: Due, dice: random.Random) -> Felt:
+        """Do it, mend it, and return whether it was felt."""
+        try:
+            with due.kind.at_work(self._site, dice) as question:
+                self._note(f"{due.number} {due.kind.name}: begins")
+                time.sleep(due.kind.seconds * self._site.plan.scale)
+                return question()
+        except Absent:
+            return Felt.NOT
 
     def _note(self, words: str) -> None:
         with self._log.open("a") as log:
@@ -94,41 +128,77 @@ class Torment:
 
 def settled(site: Site, sent: Sequence[SentStudy], seconds: float) -> bool:
     """Return whether every study and job came to its end within the time, by itself."""
+    return _until(lambda: not open_jobs(site, sent), seconds)
+
+
+def tidied(site: Site, seconds: float) -> list[str]:
+    """Return what void claims left in the outbox that the sweeper has not removed within the time.
+
+    Before it looks, a lease must end: whoever was frozen has had the time to do harm when he went on.
+    """
+    if not seconds:
+        return []
+    time.sleep(max(site.settings.reading.lease_seconds, site.settings.delivery.lease_seconds))
+    _until(lambda: not void_results(site), seconds)
+    outbox = site.settings.outbox_dir
+    return [f"left over in the outbox: {path.relative_to(outbox)}" for path in void_results(site)]
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while (waiting := open_jobs(site, sent)) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return not waiting
+    while not (holds := condition()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return holds
 
 
-def report(site: Site, torment: Torment, senders: Sequence[Sender], broken: Sequence[str]) -> None:
+def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Account) -> None:
     """Print the tally."""
-    studies = [study for sender in senders for study in sender.studies]
-    films = [film for study in studies for film in study.films]
-    jobs = site.store.jobs(limit=100_000)
-    for name, count in sorted(torment.done.items()):
-        print(f"{count:5}  {name}")
-    print(f"{torment.done.total():5}  faults in all; {torment.missed} more found nobody to harm")
+    print("times   amid work  unfelt")
+    for name in sorted(torment.done | torment.unfelt):
+        print(
+            f"{torment.done[name]:5} {torment.amid_work[name]:10} {torment.unfelt[name]:7}   {name}"
+        )
     print(
-        f"{len(studies)} studies, {len(films)} films, {sum(film.acknowledged for film in films)} "
-        f"acknowledgements; {sum(sender.failures for sender in senders)} of "
-        f"{sum(sender.tries for sender in senders)} associations had to be repeated"
+        f"{torment.done.total():5}  faults that were felt; {torment.unfelt.total()} more were not"
     )
+    _report_load(senders)
+    jobs = site.store.jobs(limit=100_000)
     states = Counter(
         f"{job.state}{' ' + job.reason_code if job.reason_code else ''}" for job in jobs
     )
     print(f"{len(jobs)} jobs: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}")
     print(
-        f"`up` ended by itself {site.ends_by_itself} times; answers harmed by the proxy: "
-        f"{site.proxy.harmed}; files of broken-off writes in the outbox: {outbox_leftovers(site)}"
+        f"{found.objects} objects in the PACS, {found.drafts} of them drafts, with {found.texts[0]} "
+        f"different texts about {found.texts[1]} pictures; {found.removed} films removed early"
     )
-    for fault in broken:
+    print(
+        f"`up` ended by itself {site.ends_by_itself} times; answers harmed by the proxy: "
+        f"{site.proxy.harmed}; tracebacks in the log: {site.log().count('Traceback (most')}"
+    )
+    said = site.log()
+    print("events: " + ", ".join(f"{said.count(f'] {each} ')} {each}" for each in _EVENTS))
+    for fault in found.broken:
         print(f"BROKEN: {fault}")
-    print(f"{len(broken)} promises broken")
+    print(f"{len(found.broken)} promises broken")
+
+
+def _report_load(senders: Sequence[Sender]) -> None:
+    studies = [study for sender in senders for study in sender.studies]
+    films = [film for study in studies for film in study.films]
+    print(
+        f"{len(studies)} studies, {len(films)} films, {sum(film.acknowledged for film in films)} "
+        f"acknowledgements; {sum(sender.failures for sender in senders)} of "
+        f"{sum(sender.tries for sender in senders)} associations and requests had to be repeated"
+    )
+
+
+def _planned(options: argparse.Namespace) -> Plan:
+    return Plan(database=options.database, scale=options.scale, receivers=options.receivers)
 
 
 def run(folder: Path, options: argparse.Namespace) -> int:
     """Return how many promises were broken."""
-    site = Site(folder, Plan(database=options.database, scale=options.scale))
+    site = Site(folder, _planned(options))
     films = Films(folder / "films", options.seed)
     plan = list(drawn(kinds(site), options.faults, options.every, random.Random(options.seed)))
     torment = Torment(site, options.seed, folder / "faults.log")
@@ -145,23 +215,26 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         print(f"the last fault was over after {time.monotonic() - begun:.0f} s", flush=True)
         for sender in senders:
             sender.stop()
-        broken = [f"{each.name} still waits" for each in _late(senders, options.settle)]
+        broken = [f"{each.name} did not end" for each in _late(senders, options.settle)]
         studies = [study for sender in senders for study in sender.studies]
         if not settled(site, studies, options.settle):
             broken.append(f"{open_jobs(site, studies)} jobs or studies have no end yet")
         print(f"all was at its end after {time.monotonic() - begun:.0f} s", flush=True)
-        broken += violations(site, studies)
-        report(site, torment, senders, broken)
+        broken += tidied(site, options.tidy)
+        found = account(site, studies)
+        found.broken += broken
+        report(site, torment, senders, found)
     finally:
         site.stop()
-    return len(broken)
+    return len(found.broken)
 
 
 def _late(senders: Sequence[Sender], seconds: float) -> list[Sender]:
+    """Return those that still wait for an acknowledgement after the time, or died."""
     deadline = time.monotonic() + seconds
     for sender in senders:
         sender.join(max(0.0, deadline - time.monotonic()))
-    return [sender for sender in senders if sender.is_alive()]
+    return [sender for sender in senders if not sender.has_ended]
 
 
 def main() -> None:
@@ -172,10 +245,17 @@ def main() -> None:
         "--scale", type=float, default=0.1, help="of time limits and faults' lengths"
     )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--receivers", type=int, default=1, help="receiver processes on one port")
     parser.add_argument("--senders", type=int, default=3)
     parser.add_argument("--pause", type=float, default=6.0, help="mean seconds between two studies")
     parser.add_argument(
         "--settle", type=float, default=300.0, help="seconds for all to come to an end"
+    )
+    parser.add_argument(
+        "--tidy",
+        type=float,
+        default=300.0,
+        help="seconds for the sweeper to tidy up the outbox; 0: nobody looks",
     )
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()

@@ -1,83 +1,122 @@
 """The account in the end: for every film that a sender saw acknowledged, what lies in the PACS."""
 
-import io
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
-import httpx
-import pydicom
-
-from dicom.spool import content_digest
 from service.jobs import FINAL, JobState
 from service.records import Job
 from torment.load import SentStudy
+from torment.pacs import Draft, Stored, stored_in
 from torment.site import Site
 
-_BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 # A later film that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
+_ALL: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """One draft report as the PACS holds it."""
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What was found.
 
-    study_instance_uid: str
-    sop_instance_uid: str
-    patient_id: str
-    revision: int
-    film: str
+    Attributes:
+        broken: A sentence for each thing that is not as it was promised; none is what should be.
+        objects: How many objects are in the PACS.
+        drafts: How many of them are draft reports.
+        removed: How many films retention has removed early.
+        texts: How many different texts were drafted, and of how many different pictures.
+    """
+
+    broken: list[str] = field(default_factory=list)
+    objects: int = 0
+    drafts: int = 0
+    removed: int = 0
+    texts: tuple[int, int] = (0, 0)
 
 
 def open_jobs(site: Site, sent: Sequence[SentStudy]) -> int:
     """Return how many studies and jobs have not reached their end."""
-    jobs = site.store.jobs(limit=100_000)
+    jobs = site.store.jobs(limit=_ALL)
     known = {job.study_instance_uid for job in jobs if job.state in FINAL}
     waiting = len({study.study_instance_uid for study in sent} - known)
-    return waiting + sum(job.state not in FINAL for job in jobs) + len(site.store.arriving(100_000))
+    return waiting + sum(job.state not in FINAL for job in jobs) + len(site.store.arriving(_ALL))
 
 
-def violations(site: Site, sent: Sequence[SentStudy]) -> list[str]:
-    """Return a sentence for each thing that is not as it was promised; none is what should be."""
-    drafts = _in_pacs(site)
-    jobs = site.store.jobs(limit=100_000)
-    of_study: dict[str, list[Draft]] = defaultdict(list)
-    for draft in drafts:
-        of_study[draft.study_instance_uid].append(draft)
-    known = {study.study_instance_uid for study in sent}
-    strangers = [f"a draft of study {uid}, which nobody sent" for uid in set(of_study) - known]
+def void_results(site: Site) -> list[Path]:
+    """Return the files in the outbox that are of no result of any job."""
+    jobs = site.store.jobs(limit=_ALL)
+    made = {each.path for job in jobs for each in site.store.objects(job.id)}
     return [
-        *strangers,
-        *_not_kept(site, sent),
-        *(
-            fault
-            for study in sent
-            for fault in _faults_of(study, of_study[study.study_instance_uid])
-        ),
-        *_wrong_ends(jobs),
-        *_not_one_for_one(site, jobs, drafts),
-        *_leftovers(site),
+        path for path in site.settings.outbox_dir.rglob("*") if path.is_file() and path not in made
     ]
 
 
-def _not_kept(site: Site, sent: Sequence[SentStudy]) -> Iterator[str]:
+def account(site: Site, sent: Sequence[SentStudy]) -> Account:
+    """Return what is there in the end, and what of it is not as it was promised."""
+    stored = list(stored_in(site))
+    drafts = [each for each in stored if isinstance(each, Draft)]
+    jobs = site.store.jobs(limit=_ALL)
+    found = Account(objects=len(stored), drafts=len(drafts), texts=_texts(sent, drafts))
+    found.broken += _not_kept(site, sent, found)
+    found.broken += misjudged(sent, stored)
+    found.broken += _wrong_ends(jobs)
+    found.broken += _not_one_for_one(site, jobs, stored)
+    found.broken += _leftovers(site)
+    return found
+
+
+def misjudged(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
+    """Yield what of the objects in the PACS is not as what was sent and acknowledged asks for."""
+    drafts = [each for each in stored if isinstance(each, Draft)]
+    of_study: dict[str, list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        of_study[draft.study_instance_uid].append(draft)
+    yield from _of_others(sent, stored)
+    for study in sent:
+        yield from _faults_of(study, of_study[study.study_instance_uid])
+    yield from _mixed_up(sent, drafts)
+
+
+def _not_kept(site: Site, sent: Sequence[SentStudy], found: Account) -> Iterator[str]:
     """Compare each acknowledged film with its file by its hash, unless retention noted its removal.
 
     On a full disk retention removes early the films whose drafts are confirmed; their rows stay.
     """
-    known = {
-        film.sop_instance_uid
-        for study in sent
-        for film in site.store.instances(study.study_instance_uid)
-    }
     for film in (film for study in sent for film in study.films if film.acknowledged):
+        digest = _digest(film.path)
         kept = site.store.films_of(film.sop_instance_uid)
-        if not kept and film.sop_instance_uid in known:
+        if [_digest(each.path) for each in kept] == [digest]:
             continue
-        if [content_digest(each.path) for each in kept] != [content_digest(film.path)]:
-            yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
+        rows = site.store.films_named([(film.sop_instance_uid, digest)])
+        if not kept and any(row.is_removed for row in rows.values()):
+            found.removed += 1
+            continue
+        yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of what follows the file meta group (PS3.10 7.1); "" if it is not there."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    # Preamble, prefix, and an element of group length: its four bytes of value count the rest.
+    begins = 144 + int.from_bytes(content[140:144], "little")
+    return hashlib.sha256(content[begins:]).hexdigest()
+
+
+def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
+    """Hold the patient of every object against that of the study that was sent."""
+    patients = {study.study_instance_uid: study.patient for study in sent}
+    for each in stored:
+        patient = patients.get(each.study_instance_uid)
+        if patient is None:
+            yield f"object {each.sop_instance_uid}: of a study that nobody sent"
+        elif each.patient != patient:
+            yield f"object {each.sop_instance_uid}: under another patient than its study"
 
 
 def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
@@ -89,13 +128,38 @@ def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
         if count > 1:
             yield f"{name}: {count} drafts of revision {revision}"
     for draft in drafts:
-        if draft.patient_id != study.patient_id:
-            yield f"{name}: its draft is under another patient"
         if draft.film not in {film.sop_instance_uid for film in study.films}:
             yield f"{name}: its draft is about a film of another study"
     last = max(drafts, key=lambda draft: draft.revision)
     if last.film != study.expected():
         yield f"{name}: its last draft, revision {last.revision}, is not about the film to be read"
+
+
+def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[str]:
+    """Hold the words of drafts against each other: films that show the same are told of alike.
+
+    The model is the same throughout, so what differs was read from another film.
+    """
+    for (picture, view), texts in _said(sent, drafts).items():
+        if len(texts) > 1:
+            yield f"picture {picture} {view}: {len(texts)} different texts about it: {texts}"
+
+
+def _texts(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> tuple[int, int]:
+    said = _said(sent, drafts)
+    return len(set().union(*said.values())), len(said)
+
+
+def _said(
+    sent: Sequence[SentStudy], drafts: Sequence[Draft]
+) -> dict[tuple[int, str], set[tuple[str, ...]]]:
+    """Return all texts about each picture and view."""
+    films = {film.sop_instance_uid: film for study in sent for film in study.films}
+    said: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
+    for draft in drafts:
+        if film := films.get(draft.film):
+            said[film.picture, film.view].add(draft.findings)
+    return said
 
 
 def _wrong_ends(jobs: Sequence[Job]) -> Iterator[str]:
@@ -104,59 +168,28 @@ def _wrong_ends(jobs: Sequence[Job]) -> Iterator[str]:
             yield f"job {job.id}: {job.state} after {job.attempts} attempts: {job.reason}"
 
 
-def _not_one_for_one(site: Site, jobs: Sequence[Job], drafts: Sequence[Draft]) -> Iterator[str]:
-    """Compare the PACS with what the service believes: every object there, and no other."""
+def _not_one_for_one(site: Site, jobs: Sequence[Job], stored: Sequence[Stored]) -> Iterator[str]:
+    """Compare the PACS with what the service believes: every object there as made, and no other."""
     made = {
-        each.sop_instance_uid: job
-        for job in jobs
-        for each in site.store.objects(job.id)
-        if each.sop_class_uid == _BASIC_TEXT_SR
+        each.sop_instance_uid: (job, each) for job in jobs for each in site.store.objects(job.id)
     }
-    there = Counter(draft.sop_instance_uid for draft in drafts)
-    for uid, job in made.items():
+    there = Counter(each.sop_instance_uid for each in stored)
+    for uid, (job, _) in made.items():
         if job.state is JobState.COMPLETED and there[uid] != 1:
-            yield f"job {job.id}: COMPLETED, and {there[uid]} of its draft in the PACS"
-    for uid in set(there) - set(made):
-        yield f"draft {uid}: in the PACS, and of no job"
+            yield f"job {job.id}: COMPLETED, and {there[uid]} of its object {uid} in the PACS"
+    for each in stored:
+        if each.sop_instance_uid not in made:
+            yield f"object {each.sop_instance_uid}: in the PACS, and of no job"
+        elif each.sha256 != made[each.sop_instance_uid][1].sha256:
+            yield f"object {each.sop_instance_uid}: not in the PACS as it was made"
 
 
 def _leftovers(site: Site) -> Iterator[str]:
+    """Tell what is left of what broke off, on the disk and among the processes."""
     for path in (site.settings.spool_dir / "tmp").iterdir():
         yield f"left over in the spool: {path.name}"
     for process in site.strays():
         yield f"left over: process {process.pid}"
-
-
-def outbox_leftovers(site: Site) -> int:
-    """Return how many files of broken-off writes lie in the outbox until retention."""
-    return sum(1 for _ in site.settings.outbox_dir.rglob("*.partial"))
-
-
-def _in_pacs(site: Site) -> list[Draft]:
-    with httpx.Client(base_url=site.orthanc_url, timeout=60) as client:
-
-        def get(path: str) -> Any:  # noqa: ANN401 - Orthanc's JSON
-            return client.get(path).raise_for_status().json()
-
-        series = [
-            each for each in get("/series?expand") if each["MainDicomTags"]["Modality"] == "SR"
-        ]
-        files = [
-            client.get(f"/instances/{identifier}/file").raise_for_status().content
-            for each in series
-            for identifier in each["Instances"]
-        ]
-    datasets = [pydicom.dcmread(io.BytesIO(content)) for content in files]
-    return [_draft(each) for each in datasets if each.SOPClassUID == _BASIC_TEXT_SR]
-
-
-def _draft(dataset: pydicom.Dataset) -> Draft:
-    evidence = dataset.CurrentRequestedProcedureEvidenceSequence[0]
-    film = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-    return Draft(
-        study_instance_uid=str(dataset.StudyInstanceUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        patient_id=str(dataset.PatientID),
-        revision=int(dataset.SeriesNumber),
-        film=str(film.ReferencedSOPInstanceUID),
-    )
+    look = site.run("spool", "verify", "--hash", "--json", "--young-minutes", "0")
+    if look.returncode:
+        yield f"`wetread spool verify` has findings: {look.stdout} {look.stderr[-2000:]}"

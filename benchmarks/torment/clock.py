@@ -1,12 +1,18 @@
 """A clock on the wall of the service's processes that can be turned forward and back."""
 
+import os
 import shutil
 import struct
 import subprocess
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 _SOURCE: Final = Path(__file__).with_name("clock.c")
+_TURNED_AT_LEAST: Final = 20  # seconds
 
 
 class WallClock:
@@ -38,3 +44,17 @@ class WallClock:
         """Let every process see a time of day that is off by so much, from now on."""
         with self._offset.open("r+b") as file:
             file.write(struct.pack("l", seconds))
+
+    def is_off_in(self, processes: Iterable[psutil.Process]) -> bool:
+        """Return whether a new process sees a wrong time of day now, and all of these look here, too."""
+        said = subprocess.run(
+            ["date", "+%s"], env=os.environ | self.environment, capture_output=True, check=True
+        )
+        is_off = abs(int(said.stdout) - time.time()) > _TURNED_AT_LEAST
+        return is_off and all(self._is_seen_by(each) for each in processes)
+
+    def _is_seen_by(self, process: psutil.Process) -> bool:
+        try:
+            return str(self._library) in Path(f"/proc/{process.pid}/maps").read_text()
+        except OSError:
+            return True  # it has just ended

@@ -1,7 +1,9 @@
 """A small file system for the service's data, which can be full from one moment to the next."""
 
+import errno
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,17 @@ class SmallDisk:
             if not self._resize(size):  # something was written meanwhile
                 continue
             return
+
+    def has_room(self, size: int) -> bool:
+        """Return whether so many bytes more could be written."""
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
 
     def empty(self) -> None:
         """Have room again."""

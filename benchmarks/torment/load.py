@@ -1,41 +1,46 @@
 """A steady load of studies by several senders, and what each of them saw acknowledged."""
 
 import random
-import re
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pydicom
+
 from dicom.phantom import Phantom, as_dataset, draw, draw_lateral, write
+from torment.doors import Door, dcmsend, storescu, stow
 from torment.site import CALLING, Site
 
 _SIZE: Final = 256
-_PEOPLE: Final = 4
-# What says which film was answered with which status: storescu's talk, dcmsend's report.
-_STORESCU: Final = re.compile(r"Sending file: (\S+)|Received Store Response \((Success)\)")
-_DCMSEND: Final = re.compile(r"^Filename\s*: (\S+)|^DIMSE Status\s*: 0x0000 \((Success)\)", re.M)
-_LIMITS: Final = ("-to", "5", "-ta", "10", "-td", "15")
+_PEOPLE: Final = 8
+PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
+# Of each so many sent.
+_DOORS: Final[dict[Door, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
 
 @dataclass(slots=True, kw_only=True)
 class Film:
-    """One film of a study and how often its sender saw it acknowledged."""
+    """One film of a study and how often its sender saw it acknowledged.
+
+    Attributes:
+        picture: Films of one number and view show the same.
+    """
 
     path: Path
     sop_instance_uid: str
     view: str
+    picture: int
     acknowledged: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class SentStudy:
-    """One study as its sender knows it."""
+    """One study as its sender knows it; `patient` are the attributes of `PATIENT`."""
 
     study_instance_uid: str
-    patient_id: str
+    patient: tuple[str, ...]
     films: list[Film] = field(default_factory=list)
 
     def expected(self) -> str:
@@ -43,6 +48,11 @@ class SentStudy:
         rank = {"PA": 0, "AP": 1}
         frontal = [film for film in self.films if film.acknowledged and film.view in rank]
         return min(frontal, key=lambda film: rank[film.view]).sop_instance_uid
+
+
+def patient_of(dataset: pydicom.Dataset) -> tuple[str, ...]:
+    """Return what a data set says of whose it is, in the order of `PATIENT`."""
+    return tuple(str(dataset.get(keyword, "")) for keyword in PATIENT)
 
 
 class Films:
@@ -71,8 +81,9 @@ class Films:
             dataset = as_dataset(self._pictures[view][number % _PEOPLE], seed=number)
             path = write(dataset, self._folder / f"{number}-{view}.dcm")
             uid = str(dataset.StudyInstanceUID)
-            study = study or SentStudy(study_instance_uid=uid, patient_id=str(dataset.PatientID))
-            film = Film(path=path, sop_instance_uid=str(dataset.SOPInstanceUID), view=view)
+            study = study or SentStudy(study_instance_uid=uid, patient=patient_of(dataset))
+            uid = str(dataset.SOPInstanceUID)
+            film = Film(path=path, sop_instance_uid=uid, view=view, picture=number % _PEOPLE)
             study.films.append(film)
         assert study is not None  # noqa: S101 - a study has a film
         return study
@@ -83,7 +94,9 @@ class Sender(threading.Thread):
 
     Attributes:
         studies: What it sent.
-        tries: How many associations it asked for, and how many of them did not bring all they should.
+        tries: How many associations or requests it began.
+        failures: How many of them did not bring all they should.
+        has_ended: Whether all that it owed was acknowledged.
     """
 
     def __init__(self, site: Site, films: Films, *, number: int, seed: int, pause: float) -> None:
@@ -99,6 +112,7 @@ class Sender(threading.Thread):
         self._later: list[tuple[float, list[Film]]] = []
         self.tries = 0
         self.failures = 0
+        self.has_ended = False
 
     def stop(self) -> None:
         """Begin no new study; what was begun is sent until it is acknowledged."""
@@ -111,6 +125,7 @@ class Sender(threading.Thread):
             self._send_due(time.monotonic())
             self._ended.wait(self._dice.expovariate(1 / self._pause))
         self._send_due(float("inf"))
+        self.has_ended = True
 
     def _one_study(self) -> None:
         """Send a new study: one film, two at once, or one now and a better one later."""
@@ -137,36 +152,11 @@ class Sender(threading.Thread):
         missing = list(films)
         while missing:
             self.tries += 1
-            acknowledged = self._send([film.path for film in missing])
+            door = self._dice.choices(list(_DOORS), list(_DOORS.values()))[0]
+            acknowledged = door(self._site, self._calling, [film.path for film in missing])
             for film in missing:
                 film.acknowledged += film.path in acknowledged
             missing = [film for film in missing if film.path not in acknowledged]
             if missing:
                 self.failures += 1
                 time.sleep(self._dice.uniform(0.2, 1.0))
-
-    def _send(self, paths: list[Path]) -> set[Path]:
-        """Return the films that were answered with Success on one association."""
-        whom = ["-aet", self._calling, "-aec", "WETREAD", "127.0.0.1", str(self._site.port)]
-        if self._dice.random() < 0.5:
-            return _acknowledged(_STORESCU, _run("storescu", "-v", "-xe", *whom, *paths))
-        report = self._site.folder / f"{self.name}.report"
-        report.unlink(missing_ok=True)
-        _run("dcmsend", "+crf", report, *whom, *paths)
-        return _acknowledged(_DCMSEND, report.read_text() if report.exists() else "")
-
-
-def _run(program: str, *arguments: object) -> str:
-    command = [program, *_LIMITS, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    return done.stdout + done.stderr
-
-
-def _acknowledged(words: re.Pattern[str], said: str) -> set[Path]:
-    sending = ""
-    acknowledged = set()
-    for path, success in words.findall(said):
-        sending = path or sending
-        if success:
-            acknowledged.add(Path(sending))
-    return acknowledged

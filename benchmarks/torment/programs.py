@@ -42,6 +42,10 @@ class Program:
                 )
         wait_for(self._answers, what=self._part.name)
 
+    def answers(self) -> bool:
+        """Return whether it answers now."""
+        return self._answers()
+
     def kill(self) -> None:
         """End it and its children as a crash of the machine would."""
         for process in self.processes():

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 Mood = Literal["honest", "refuses", "errors", "slow", "breaks", "forgets"]
+BAD_MOODS: Final[tuple[Mood, ...]] = ("refuses", "errors", "slow", "breaks", "forgets")
 _KEPT_HEADERS: Final = ("Content-Type", "Accept")
 _FORGOTTEN: Final = json.dumps({"ID": "0", "Path": "/instances/0", "Status": "Success"}).encode()
 
@@ -73,12 +74,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mood = self.server.proxy.mood
-        self.server.proxy.harmed += mood != "honest"
+        forgets = mood == "forgets" and self.command == "POST" and self.path == "/instances"
+        self.server.proxy.harmed += forgets or mood not in ("honest", "forgets")
         if mood == "refuses":
             self.close_connection = True
         elif mood == "errors":
             self._answer(503, b"out of order")
-        elif mood == "forgets" and self.command == "POST" and self.path == "/instances":
+        elif forgets:
             self._answer(200, _FORGOTTEN, "application/json")
         else:
             if mood == "slow":

@@ -5,6 +5,8 @@ import functools
 import os
 import subprocess
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +19,11 @@ from dicom.errors import DicomError
 from dicom.scu import echo
 from service.config import as_environment, child_environment, load_settings
 from service.embedded import free_port, orthanc_part, orthanc_program, redis_part
+from service.errors import StoreError
+from service.jobs import DeliveryState, JobState
 from service.store import Store
 from service.supervisor import wetread_command
+from service.tokens import Scope, mint
 from torment.clock import WallClock
 from torment.disk import SmallDisk
 from torment.programs import Postgres, Program, wait_for
@@ -31,17 +36,31 @@ PARTS: Final = {
     "worker-delivery": "worker --queues delivery",
     "sweep": "service.cli sweep",
     "web": "service.cli web",
+    "receive-web": "service.cli receive-web",
 }
 DECODERS: Final = "decoders"
+RECEIVERS: Final = "one of the receivers"
+# Of these it is known whether they have work in hand.
+BUSY: Final = frozenset(
+    {"receive", RECEIVERS, "receive-web", "worker-reading", DECODERS, "worker-delivery"}
+)
 _RESTART_SECONDS: Final = 1.0
+_SENDING: Final = DeliveryState.SENDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What kind of site: its database ("sqlite", "postgresql") and the scale of its time limits."""
+    """What kind of site.
+
+    Attributes:
+        database: "sqlite" or "postgresql".
+        scale: Of its time limits.
+        receivers: Receiver processes on one port.
+    """
 
     database: str
     scale: float
+    receivers: int = 1
 
 
 class Site:
@@ -53,7 +72,10 @@ class Site:
         self.folder = folder
         self.plan = plan
         self.disk = SmallDisk(folder / "disk")
-        self.port = free_port()
+        self.port, self.stow_port = free_port(), free_port()
+        self.stow_url = f"http://127.0.0.1:{self.stow_port}/dicom-web/studies"
+        self.tokens: dict[str, str] = {}
+        self._at_doors: Counter[str] = Counter()
         self.postgres = Postgres(folder / "postgres") if plan.database == "postgresql" else None
         part, self.redis_url = redis_part(folder / "redis")
         self.redis = Program(part, folder / "redis.log", self._redis_answers)
@@ -84,10 +106,12 @@ class Site:
             "receiver": {
                 "host": "127.0.0.1",
                 "port": self.port,
+                "processes": self.plan.receivers,
                 "callers": [{"ae_title": name} for name in CALLING],
                 "min_free_bytes": 2**18,
                 "stop_seconds": 30 * scale,
             },
+            "stow": {"port": self.stow_port},
             "reading": {"model": "tiny", "max_new_tokens": 8, "lease_seconds": 60 * scale},
             "outputs": {"overlay_width": 512},
             "delivery": {
@@ -113,6 +137,21 @@ class Site:
         self._keeper.start()
         wait_for(self.answers, what="the receiver's answer")
         wait_for(self._reads, what="the reading worker")
+        for calling in CALLING:
+            self.tokens[calling] = self._token(calling)
+        wait_for(self._takes_stow, what="the STOW-RS door")
+
+    def _token(self, calling: str) -> str:
+        value, credential = mint()
+        self.store.add_token(
+            credential,
+            name=calling,
+            scopes=frozenset({Scope.STOW}),
+            ae_title=calling,
+            expires_at=None,
+            actor="faults",
+        )
+        return value
 
     @functools.cached_property
     def store(self) -> Store:
@@ -150,6 +189,24 @@ class Site:
             return False
         return True
 
+    @contextlib.contextmanager
+    def sending(self, door: str) -> Iterator[None]:
+        """Have `has_work` know that somebody sends to this part."""
+        self._at_doors[door] += 1
+        try:
+            yield
+        finally:
+            self._at_doors[door] -= 1
+
+    def has_work(self, part: str) -> bool:
+        """Return whether a part has something in hand that its death would harm; False if unknown."""
+        with contextlib.suppress(StoreError):
+            if part in ("worker-reading", DECODERS):
+                return self.store.counts()[JobState.IN_PROGRESS] > 0
+            if part == "worker-delivery":
+                return any(state is _SENDING for _, state in self.store.delivery_counts())
+        return self._at_doors["receive" if part == RECEIVERS else part] > 0
+
     def processes(self, part: str) -> list[psutil.Process]:
         """Return the processes of a part ("receive", "up"), none while it is away."""
         if part == DECODERS:
@@ -161,13 +218,16 @@ class Site:
             own = psutil.Process(up.pid)
             if part == "up":
                 return [own]
+            if part == RECEIVERS:
+                return [child for each in self.processes("receive") for child in each.children()]
             return [each for each in own.children() if _words(each).endswith(PARTS[part])]
         return []
 
     def _decoders(self) -> list[psutil.Process]:
-        """Return the processes in which the reading worker looks at films."""
+        """Return the processes in which the reading worker looks at films, and their parent."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            return [child for each in self.processes("worker-reading") for child in each.children()]
+            workers = self.processes("worker-reading")
+            return [child for each in workers for child in each.children(recursive=True)]
         return []
 
     def strays(self) -> list[psutil.Process]:
@@ -180,6 +240,16 @@ class Site:
         return [
             each for each in psutil.process_iter() if each.pid not in held and _cwd(each) == here
         ]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Return how `wetread ARGUMENTS` ended, by this site's settings."""
+        return subprocess.run(
+            wetread_command(*arguments),
+            env=self._environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+        )
 
     def log(self) -> str:
         """Return what the service wrote."""
@@ -205,6 +275,12 @@ class Site:
             status = self._up.wait()
             self.ends_by_itself += status > 0
             self._closing.wait(_RESTART_SECONDS)
+
+    def _takes_stow(self) -> bool:
+        """Return whether the STOW-RS door refuses who has no token."""
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.post(self.stow_url, timeout=2).status_code == httpx.codes.UNAUTHORIZED
+        return False
 
     def _redis_answers(self) -> bool:
         with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.redis_url) as client:
