@@ -1,10 +1,12 @@
 """Any DICOMweb archive as a Destination: STOW-RS, read back by WADO-RS (PS3.18 10.4, 10.5)."""
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx
 import structlog
@@ -23,8 +25,25 @@ _REFERENCED_SOP_SEQUENCE: Final = "00081199"
 _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
+_SOP_INSTANCE_UID: Final = "00080018"
+_LONGEST_ANSWER: Final = 2**22  # bytes; to a request of ours some kilobytes are expected
 # An archive that stores but does not give back instances.
 _NO_RETRIEVE: Final = (403, 405, 406, 501)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What an archive answered; nothing in it is trusted."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> object:
+        """Return the body's JSON, or None when it is none."""
+        try:
+            return cast("object", json.loads(self.body))
+        except (ValueError, RecursionError):
+            return None
 
 
 class StowDestination(HttpDestination):
@@ -59,24 +78,34 @@ class StowDestination(HttpDestination):
         boundary = uuid.uuid4().hex
         headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": JSON}
         body = _multipart([item.read() for item in objects], boundary)
-        with self._told():
-            response = self._client.post("studies", content=body, headers=headers)
+        answer = self._exchange("POST", "studies", content=body, headers=headers)
         # 409 is the answer when each instance failed; its body says why (PS3.18 10.5.3).
-        if response.status_code != HTTPStatus.CONFLICT:
-            self._check_status(response)
-        failures, warnings = _store_response(response)
+        refused = answer.status == HTTPStatus.CONFLICT
+        if not refused:
+            self._check_status(answer.status)
+        failures, warnings = _store_response(answer)
         if warnings:
             _log.warning("stored_with_warning", destination=self.name, reasons=warnings)
-        if failures or response.status_code == HTTPStatus.CONFLICT:
-            raise self._failure(failures)
+        if (failures or refused) and not self._holds(objects):
+            raise self._failure(failures, [item.sop_instance_uid for item in objects])
 
-    def _failure(self, failures: Mapping[str, int]) -> DestinationError:
+    def _holds(self, objects: Sequence[EncodedObject]) -> bool:
+        """Whether each object is there: an archive may refuse to take again what it has."""
+        try:
+            self.verify(objects)
+        except DestinationError:
+            return False
+        return True
+
+    def _failure(self, failures: Mapping[str, int], sent: Sequence[str]) -> DestinationError:
         if not failures:
             return DestinationRejected(
                 f"{self._where} refused all objects (HTTP status 409) without a reason: see its log"
             )
         uid, reason = next(iter(failures.items()))
-        sentence = f"{self._where} did not store {uid}: failure reason 0x{reason:04X}"
+        # Whatever else the archive calls it is its own text, of any length.
+        named = uid if uid in sent else "an object"
+        sentence = f"{self._where} did not store {named}: failure reason 0x{reason:04X}"
         # 0x0110 processing failure, 0xA7xx out of resources; the codes are those of C-STORE.
         if all(code == 0x0110 or code & 0xFF00 == 0xA700 for code in failures.values()):
             return DestinationUnavailable(sentence)
@@ -87,8 +116,15 @@ class StowDestination(HttpDestination):
         for item in objects:
             copy = self._retrieve(item, item.copy_limit)
             difference = item.difference(copy) if copy is not None else None
-            if difference is not None:
-                raise self._other_bytes(item, difference)
+            if copy is not None and difference is not None:
+                raise self._wrong(item, copy, difference)
+
+    def _wrong(self, item: EncodedObject, copy: bytes, difference: str) -> DestinationError:
+        if copy[128:132] == b"DICM":
+            return self._other_bytes(item, difference)
+        # A proxy's page with status 200, for one: it says nothing of what the archive holds.
+        uid = item.sop_instance_uid
+        return DestinationUnavailable(f"{self._where} gave back no DICOM file for {uid}")
 
     def _retrieve(self, item: EncodedObject, limit: int) -> bytes | None:
         """Return the archive's copy, or None when it gives none but lists the instance."""
@@ -103,32 +139,34 @@ class StowDestination(HttpDestination):
                 return None
             if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
                 raise self._missing(item)
-            self._check_status(response)
+            self._check_status(response.status_code)
             content = bounded(response.iter_bytes(), limit)
         return _first_part(content, response.headers.get("Content-Type", ""))
 
     def _search(self, item: EncodedObject) -> None:
         address = f"studies/{item.study_instance_uid}/series/{item.series_instance_uid}/instances"
-        with self._told():
-            response = self._client.get(
-                address,
-                params={"SOPInstanceUID": item.sop_instance_uid},
-                headers={"Accept": JSON},
-            )
-        self._check_status(response)
-        if response.status_code == HTTPStatus.NO_CONTENT or not _json_list(response):
+        params = {"SOPInstanceUID": item.sop_instance_uid}
+        answer = self._exchange("GET", address, params=params, headers={"Accept": JSON})
+        self._check_status(answer.status)
+        # An archive may ignore the parameter and list the whole series.
+        listed = [_value(each, _SOP_INSTANCE_UID) for each in _json_list(answer)]
+        if item.sop_instance_uid not in listed:
             raise self._missing(item)
 
     def probe(self) -> None:
         """Search for at most one study; an archive that has no search service is there, too."""
-        with self._told():
-            response = self._client.get("studies", params={"limit": "1"}, headers={"Accept": JSON})
-        if response.status_code not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
-            self._check_status(response)
+        answer = self._exchange("GET", "studies", params={"limit": "1"}, headers={"Accept": JSON})
+        if answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+            self._check_status(answer.status)
 
-    def _check_status(self, response: httpx.Response) -> None:
-        if not response.is_success:
-            raise self._status_error(response.status_code)
+    def _exchange(self, method: str, address: str, **request: Any) -> "_Answer":  # noqa: ANN401 - httpx's
+        """Return the answer to a request, its body cut off where no answer to us is so long."""
+        with self._told(), self._client.stream(method, address, **request) as response:
+            return _Answer(response.status_code, bounded(response.iter_bytes(), _LONGEST_ANSWER))
+
+    def _check_status(self, status: int) -> None:
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._status_error(status)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -160,15 +198,12 @@ def _first_part(content: bytes, content_type: str) -> bytes:
     return body[:end] if end >= 0 else body
 
 
-def _store_response(response: httpx.Response) -> tuple[dict[str, int], list[str]]:
+def _store_response(response: _Answer) -> tuple[dict[str, int], list[str]]:
     """Return (failure reason by SOP Instance UID, warning reasons) of a Store Instances Response.
 
     The response may also be XML, or nothing: then reading back alone decides (PS3.18 10.5.3.2).
     """
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}, []
+    answer = response.json()
     if not isinstance(answer, dict):
         return {}, []
     failures = {
@@ -198,9 +233,6 @@ def _code(value: object) -> int:
         return 0
 
 
-def _json_list(response: httpx.Response) -> list[Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        return []
-    return answer if isinstance(answer, list) else []
+def _json_list(response: _Answer) -> list[Mapping[str, Any]]:
+    answer = response.json()
+    return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []

@@ -1,8 +1,11 @@
 """An Orthanc as a Destination, by its REST API."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from functools import partial
+from typing import Any, Final, NoReturn, cast
+from urllib.parse import quote
 
 import requests
 from orthanc_api_client import exceptions as api
@@ -14,13 +17,15 @@ from dicom.http_destination import PLAIN, HttpDestination, bounded
 from dicom.pacs import EncodedObject
 
 _STORED: Final = ("Success", "AlreadyStored")
+_LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
 
 
 class _BoundedClient(OrthancApiClient):
-    """The API client with a time limit on each exchange and no hidden repetitions.
+    """The API client with bounds on the time and size of each exchange and no hidden repetitions.
 
-    The library repeats up to three times what timed out, and lets some errors of the connection end
-    as a missing answer. Here each is raised at once: the delivery worker repeats, and tells.
+    The library repeats up to three times what timed out, lets some errors of the connection end as a
+    missing answer, and reads whatever comes with an error. Here each is raised at once, by its status
+    alone: the delivery worker repeats, and tells.
     """
 
     def __init__(self, *, url: str, user: str, password: str, timeout: float, pool: int) -> None:
@@ -29,22 +34,23 @@ class _BoundedClient(OrthancApiClient):
         adapter = HTTPAdapter(pool_maxsize=pool, max_retries=0)
         self._http_session.mount("http://", adapter)
         self._http_session.mount("https://", adapter)
-        self._timeout = timeout
+        self._bounds: dict[str, Any] = {"timeout": timeout, "stream": True}
 
-    def get(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
-        """Return the response to a GET, within the timeout."""
-        response: requests.Response = super().get(endpoint, timeout=self._timeout, **kwargs)
-        return response
+    def body(self, method: str, endpoint: str, *, limit: int, data: bytes | str = b"") -> bytes:
+        """Return the body of the answer to a GET, POST or DELETE, cut off behind `limit` bytes."""
+        calls: dict[str, Callable[..., requests.Response]] = {
+            "GET": self.get,
+            "POST": partial(self.post, data=data),
+            "DELETE": self.delete,
+        }
+        with calls[method](endpoint, **self._bounds) as response:
+            return bounded(response.iter_content(2**16), limit)
 
-    def post(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
-        """Return the response to a POST, within the timeout."""
-        response: requests.Response = super().post(endpoint, timeout=self._timeout, **kwargs)
-        return response
-
-    def delete(self, endpoint: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
-        """Return the response to a DELETE, within the timeout."""
-        response: requests.Response = super().delete(endpoint, timeout=self._timeout, **kwargs)
-        return response
+    def _raise_or_retry_on_errors(self, response: requests.Response, url: str) -> bool:
+        if not response.ok:
+            response.close()
+            raise api.HttpError(response.status_code, url=url)  # type: ignore[no-untyped-call]
+        return False
 
     def _translate_exception(self, request_exception: Exception, url: str) -> NoReturn:
         del url
@@ -80,8 +86,7 @@ class OrthancDestination(HttpDestination):
         """Upload each object; one that was there before is compared."""
         for item in objects:
             content = item.read()
-            with self._told():
-                answer = self._client.post("instances", data=content).json()
+            answer = self._json("POST", "instances", content)
             status = answer.get("Status") if isinstance(answer, dict) else None
             if status not in _STORED:
                 raise DestinationRejected(
@@ -97,12 +102,9 @@ class OrthancDestination(HttpDestination):
 
     def probe(self) -> None:
         """Ask for the system's description, with our password."""
-        with self._told():
-            system = self._client.get_system()
+        system = self._json("GET", "system")
         if not isinstance(system, dict) or "ApiVersion" not in system:
-            raise DestinationRejected(
-                f"{self._where} answers, but not as an Orthanc: check its url"
-            )
+            raise self._no_orthanc()
 
     def remove(self, sop_instance_uids: Sequence[str]) -> int:
         """Remove these instances, none of which it holds any more when this returns.
@@ -116,26 +118,47 @@ class OrthancDestination(HttpDestination):
         """
         removed = 0
         for uid in sop_instance_uids:
-            with self._told():
-                for identifier in self._client.lookup(needle=uid, filter="Instance"):
-                    self._client.delete(f"instances/{identifier}")
-                    removed += 1
+            for identifier in self._find(uid):
+                self._body("DELETE", f"instances/{identifier}")
+                removed += 1
         return removed
 
     def _compare(self, item: EncodedObject) -> None:
-        with self._told():
-            candidates = self._client.lookup(needle=item.sop_instance_uid, filter="Instance")
-            copies = [self._download(identifier, item.copy_limit) for identifier in candidates]
+        copies = [
+            self._body("GET", f"instances/{identifier}/file", limit=item.copy_limit)
+            for identifier in self._find(item.sop_instance_uid)
+        ]
         if not copies:
             raise self._missing(item)
         differences = [item.difference(copy) for copy in copies]
         if all(differences):
             raise self._other_bytes(item, str(differences[0]))
 
-    def _download(self, identifier: str, limit: int) -> bytes:
-        """Return the stored file, cut off behind `limit` bytes: more cannot be our object."""
-        with self._client.get(f"instances/{identifier}/file", stream=True) as response:
-            return bounded(response.iter_content(2**20), limit)
+    def _find(self, sop_instance_uid: str) -> list[str]:
+        """Return Orthanc's identifiers of an instance: one for each patient under whom it has it."""
+        found = self._json("POST", "tools/lookup", sop_instance_uid)
+        if not isinstance(found, list):
+            raise self._no_orthanc()
+        instances = [
+            each for each in found if isinstance(each, dict) and each.get("Type") == "Instance"
+        ]
+        return [quote(str(each.get("ID", "")), safe="") for each in instances]
+
+    def _json(self, method: str, endpoint: str, data: bytes | str = b"") -> object:
+        content = self._body(method, endpoint, data=data)
+        try:
+            return cast("object", json.loads(content))
+        except (ValueError, RecursionError) as error:
+            raise self._no_orthanc() from error
+
+    def _body(
+        self, method: str, endpoint: str, *, data: bytes | str = b"", limit: int = _LONGEST_ANSWER
+    ) -> bytes:
+        with self._told():
+            return self._client.body(method, endpoint, data=data, limit=limit)
+
+    def _no_orthanc(self) -> DestinationRejected:
+        return DestinationRejected(f"{self._where} answers, but not as an Orthanc: check its url")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -143,10 +166,6 @@ class OrthancDestination(HttpDestination):
             yield
         except api.HttpError as error:
             raise self._status_error(error.http_status_code) from error
-        except requests.JSONDecodeError as error:
-            raise DestinationRejected(
-                f"{self._where} answers, but not as an Orthanc: check its url"
-            ) from error
         except requests.Timeout as error:
             raise self._silent() from error
         except requests.RequestException as error:

@@ -24,7 +24,12 @@ from pynetdicom import AE, evt
 
 from dicom.association import Peer, associate, established
 from dicom.dicomweb import StowDestination
-from dicom.errors import DestinationRejected, DestinationUnavailable, InvalidIdentifier
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationUnavailable,
+    InvalidIdentifier,
+)
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import DimseDestination, EncodedObject
@@ -460,6 +465,21 @@ def test_a_web_page_is_no_orthanc(objects):
                 call()
 
 
+@pytest.mark.parametrize(
+    "body", [b"null", b"1", b'"x"', b"[1]", b"{}", b"[" * 100_000, b"1" * 10_000, b"\xff\xfe"]
+)
+def test_whatever_is_answered_is_an_error_of_the_destination(objects, body):
+    """No answer ends a delivery as an unforeseen fault, and with a status that may pass none does."""
+    for status, errors in ((200, DestinationError), (503, DestinationUnavailable)):
+        with _http(lambda *_, status=status: (status, "application/json", body)) as url:
+            orthanc = OrthancDestination(name="pacs", url=url, timeout=5)
+            archive = StowDestination(name="archive", url=url, timeout=5)
+            calls = [orthanc.probe, _send(orthanc, objects), _verify(orthanc, objects)]
+            for call in (*calls, _verify(archive, objects)):
+                with pytest.raises(errors):
+                    call()
+
+
 def test_a_copy_without_end_is_cut_off(objects):
     """Only as much is read back as can be the object."""
 
@@ -502,6 +522,40 @@ def test_a_failed_sop_decides_by_its_reason(objects, status, reason, error):
         StowDestination(name="archive", url=url, timeout=5).send(objects)
 
 
+@pytest.mark.parametrize("reason", [0xB00E, 0x0111, 0xC000])
+def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
+    """HTTP 409 for what a sender that died had stored: what is there, byte for byte, is delivered."""
+
+    def answer(method, path):
+        if method == "POST":
+            failed = _failed(objects[0].sop_instance_uid, reason)
+            return 409, "application/dicom+json", failed
+        item = next(each for each in objects if path.endswith(each.sop_instance_uid))
+        return 200, "application/dicom", item.path.read_bytes()
+
+    with _http(answer) as url:
+        StowDestination(name="archive", url=url, timeout=5).send(objects)
+
+
+def test_what_an_archive_calls_an_object_is_not_repeated(objects):
+    """Its answer may hold any text, of any length: none of it is told."""
+    with (
+        _http(lambda *_: (200, "application/json", _failed("Doe^John\0" * 9999, 0xA900))) as url,
+        pytest.raises(DestinationRejected, match="did not store an object") as told,
+    ):
+        StowDestination(name="archive", url=url, timeout=5).send(objects)
+    assert "Doe" not in str(told.value)
+
+
+def test_a_page_instead_of_a_copy_may_pass(objects):
+    """A proxy's page with status 200 says nothing of what the archive holds."""
+    with (
+        _http(lambda *_: (200, "text/html", b"<html>down for a minute</html>")) as url,
+        pytest.raises(DestinationUnavailable, match="no DICOM file"),
+    ):
+        StowDestination(name="archive", url=url, timeout=5).verify(objects)
+
+
 def test_a_conflict_without_a_reason_is_a_rejection(objects):
     """HTTP 409 with an unreadable body is not taken for success."""
     with (
@@ -511,13 +565,22 @@ def test_a_conflict_without_a_reason_is_a_rejection(objects):
         StowDestination(name="archive", url=url, timeout=5).send(objects)
 
 
-@pytest.mark.parametrize(("listed", "error"), [(b"[{}]", None), (b"[]", DestinationUnavailable)])
+@pytest.mark.parametrize(
+    ("listed", "error"),
+    [
+        (lambda uid: [{"00080018": {"vr": "UI", "Value": [uid]}}], None),
+        (lambda _: [], DestinationUnavailable),
+        (lambda _: [{}], DestinationUnavailable),
+        (lambda _: [{"00080018": {"vr": "UI", "Value": ["1.2.3"]}}], DestinationUnavailable),
+    ],
+)
 def test_an_archive_that_gives_nothing_back_is_searched(objects, listed, error):
-    """Where retrieval is not allowed, the search decides whether the object is there."""
+    """Where retrieval is not allowed, the search decides whether this very object is there."""
 
     def answer(_method, path):
         if "instances?" in path:
-            return 200, "application/dicom+json", listed
+            found = listed(path.partition("SOPInstanceUID=")[2])
+            return 200, "application/dicom+json", json.dumps(found).encode()
         return 405, "text/plain", b""
 
     with _http(answer) as url:
