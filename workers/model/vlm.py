@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.model.heat import HeatMap
 from workers.model.prompts import Task
 
 
@@ -47,8 +46,9 @@ class Decoding:
         )
 
 
-# For a question; None where memory was short or the film's tokens have no places.
-Heat = Mapping[str, HeatMap | None]
+# For a question: float32 [G, G], 0 or more, over the film's central square; None
+# where memory was short or the film's tokens have no places.
+Heat = Mapping[str, NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
