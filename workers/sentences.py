@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from typing import Final
 
 _HEADING = re.compile(r"\b(findings?|impressions?|conclusions?|opinion)\s*:\s*", re.IGNORECASE)
+_BEFORE_READING = re.compile(
+    r"\b(?:indications?|history|clinical\s+(?:information|indication|statement)"
+    r"|reason\s+for\s+(?:the\s+)?(?:exam\w*|study)|comparisons?|technique)\s*:",
+    re.IGNORECASE,
+)
 _IMPRESSION: Final = ("impression", "conclusion", "opinion")
 # A full stop ends a sentence unless a digit follows ("1.5 cm") or it stands after a list number.
 _END = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+|[\r\n]+")
@@ -35,6 +40,18 @@ def sentences(text: str) -> tuple[str, ...]:
     pieces = (_LIST_NUMBER.sub("", piece) for piece in _END.split(_LIST_NUMBER.sub("", text)))
     stripped = (" ".join(piece.split()) for piece in pieces)
     return tuple(piece for piece in stripped if any(char.isalnum() for char in piece))
+
+
+def reported(text: str) -> str:
+    """Return `text` without what stands under indication, history, comparison or technique.
+
+    Only before a heading of findings or impression: elsewhere nobody can say where they end.
+    """
+    reading = _HEADING.search(text)
+    if reading is None:
+        return text
+    before = _BEFORE_READING.search(text, 0, reading.start())
+    return text if before is None else f"{text[: before.start()]}\n{text[reading.start() :]}"
 
 
 def sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

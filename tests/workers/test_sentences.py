@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.sentences import clean, compares_with_prior, sections, sentences
+from workers.sentences import clean, compares_with_prior, reported, sections, sentences
 
 
 def test_sentences_end_at_stops_and_lines():
@@ -31,6 +31,24 @@ def test_headings_tell_findings_from_impression():
     assert sections(text) == (("Clear lungs.", "No effusion."), ("Normal chest.",))
     assert sections("Clear lungs.") == (("Clear lungs.",), ())
     assert sections("Before. Impression: After.") == (("Before.",), ("After.",))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("HISTORY: Pneumothorax. FINDINGS: Clear lungs.", "FINDINGS: Clear lungs."),
+        (
+            "Chest.\nIndication: Cough.\nTechnique: AP.\nImpression: Normal.",
+            "Chest.\n\nImpression: Normal.",
+        ),
+        ("COMPARISON: None. The heart is enlarged.", "COMPARISON: None. The heart is enlarged."),
+        ("FINDINGS: Clear. HISTORY: of smoking.", "FINDINGS: Clear. HISTORY: of smoking."),
+        ("The heart is enlarged.", "The heart is enlarged."),
+    ],
+)
+def test_what_was_asked_is_no_reading(text, left):
+    """Indication, history and technique go where a heading shows their end; nothing else does."""
+    assert reported(text).strip() == left
 
 
 @pytest.mark.parametrize(

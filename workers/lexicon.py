@@ -1,0 +1,134 @@
+"""The words by which reports name observations, and the cues that deny or doubt them. Pure.
+
+`OBSERVED` holds what names each observation; what stands around a hit is judged in `findings`. Each
+pattern is meant for reports of any hand: none serves one report alone, and each is held by sentences of
+tests/workers/goldens/report_sentences.txt.
+"""
+
+import re
+from typing import Final
+
+from dicom.report import Observation
+
+_HEART: Final = (
+    r"(?:heart|cardiac|cardio-?(?:mediastinal|pericardial)(?:\s+and\s+hilar)?\s+(?:silhouettes?|contours?)|cardiothoracic\s+ratio)"
+    r"(?:\s+(?:silhouette|shadow|contour|size))*"
+)
+_BIG: Final = r"(?:enlarged|enlargement|increased?|large|dilated)"
+_BORDER: Final = (
+    r"(?:borderline(?!\s+(?:cardiac\s+|heart\s+)?(?:enlarg|increase|large|cardiome))"
+    r"|prominent|prominence)"
+)
+# "Upper limits of normal" is normal, "upper limits of normal or mildly enlarged" is enlarged.
+_NORMAL: Final = (
+    r"(?:(?<!above\s)(?<!beyond\s)(?<!than\s)normal(?!\s+(?:or|to)\s+(?:\w+\s+)?enlarged)|unremarkable"
+    r"|not\s+(?:\w+\s+){0,2}?(?:enlarged|large))"
+)
+_TUBE: Final = (
+    r"(?:endotracheal|nasogastric|orogastric|enteric|chest|feeding|tracheostomy|thoracostomy|dobbhoff"
+    r"|ng|og|et)\s+tubes?"
+)
+
+# What a report calls each observation. A group named `no` says by itself that it is absent, a group
+# named `perhaps` that it is uncertain.
+_WORDS: Final[dict[Observation, str]] = {
+    Observation.ATELECTASIS: (
+        r"at[ea]lect\w+|(?:lobar|lobe|lung|partial|complete)\s+collapse|(?:lobe|lung)\s+(?:is|are|remains)\s+"
+        r"(?:\w+\s+)?collapsed|collapse\s+of\s+(?:\w+\s+){0,5}?(?:lobe|lung)"
+    ),
+    Observation.CARDIOMEGALY: (
+        rf"(?P<perhaps>{_BORDER}\s+(?:(?!enlarg)\w+\s+){{0,2}}?{_HEART}|{_HEART}[^.;,]{{0,25}}?\b{_BORDER})"
+        r"|cardiome\w{0,3}g\w{0,4}l+y"
+        rf"|(?P<no>{_HEART}(?:(?!\b(?<!not\s){_BIG})[^.;]){{0,60}}?\b{_NORMAL}"
+        rf"|(?:normal|unremarkable)\s+(?:sized?\s+(?:of\s+the\s+)?)?{_HEART})"
+        rf"|{_BIG}\s+(?:(?:of|in)\s+(?:the\s+)?)?{_HEART}|{_HEART}(?:(?!\bnormal)[^.;,]){{0,40}}?\b{_BIG}"
+        rf"|{_HEART}[^.;,]{{0,40}}?\bnormal\s+(?:or|to)\s+(?:\w+\s+)?enlarged"
+        rf"|{_HEART}[^.;,]{{0,25}}?\b(?:above|beyond|exceeds|(?:larger|greater)\s+than)\s+(?:\w+\s+){{0,4}}?normal"
+    ),
+    Observation.CONSOLIDATION: r"consolidat\w+",
+    Observation.EDEMA: r"(?<!tissue\s)(?<!subcutaneous\s)(?<!marrow\s)(?<!wall\s)o?edema(?:tous)?",
+    Observation.PLEURAL_EFFUSION: (
+        r"(?<!pericardial\s)(?<!joint\s)eff+us+ions?(?!\s+of\s+the\s+peric)|pleural\s+fluid"
+        r"|fluid\s+(?:with)?in\s+the\s+(?:\w+\s+){0,2}?(?:pleural|fissure)|(?:hydro(?:pneumo)?|ha?emo(?:pneumo)?)thorax"
+    ),
+    Observation.PNEUMOTHORAX: r"(?:hydro|ha?emo)?p\w{2,5}moth\w{2,6}(?:x|ces)|ptx",
+    Observation.PNEUMONIA: r"(?:broncho)?pneumonias?|pneumonitis|infectious\s+process",
+    Observation.FRACTURE: r"fractures?(?:d)?",
+    Observation.LUNG_LESION: r"nodul\w+|mass(?:es)?|neoplasm|tumou?r|granulomas?",
+    Observation.LUNG_OPACITY: (
+        r"opaci\w+|infiltrat\w+|air\s*-?space\s+disease|(?P<no>lungs?\s+(?:fields?\s+)?"
+        r"(?:are|is|appear|remain)?\s*(?:\w+\s+)?clear)"
+    ),
+    Observation.PLEURAL_OTHER: r"pleural\s+(?:thickening|scarring|plaques?|calcifications?)",
+    Observation.ENLARGED_CARDIOMEDIASTINUM: (
+        r"(?P<no>mediastin\w+\s+(?:is|appears)\s+not\s+(?:\w+\s+)?wide\w*)"
+        r"|wid(?:e|ened|ening)\s+(?:of\s+the\s+)?mediastinum"
+        r"|mediastin\w+\s+(?:(?:is|appears|remains)\s+(?:\w+\s+)?wide\w*|widening|enlargement)"
+    ),
+    Observation.SUPPORT_DEVICES: (
+        rf"(?P<no>{_TUBE}\s+(?:has|have)\s+been\s+(?:\w+\s+)?removed)|pacemaker|catheter|picc|ett|{_TUBE}"
+        r"|central\s+(?:venous\s+)?line|port-?a-?cath|sternotomy\s+wires|icd|leads?|support\s+devices?"
+    ),
+}
+OBSERVED: Final = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _WORDS.items()}
+
+# A colon ends a clause, unless an answer stands behind it ("Pleural effusion: none").
+CLAUSE_END: Final = re.compile(
+    r";|:(?!\s*(?:none|no|absent|negative|not|normal|unremarkable|(?:\w+ly\s+)?enlarged)\b)"
+    r"|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\bexcept\b|\baside\s+from\b|\bapart\s+from\b|\bother\s+than\b"
+    r"|\bwhile\b|\bwhich\b|(?<!\bif)(?<!\bwhether)(?<!\bthat)\s+there\s+(?:is|are)\b|,\s*and\s+(?:there|the)\b|,\s*with\b",
+    re.I,
+)
+NEGATION_BEFORE: Final = re.compile(
+    r"\b(?:no|without|negative\s+for|free\s+of|clear\s+of|absence\s+of|nor|neither|rather\s+than|instead\s+of"
+    r"|(?:do|does|did|is|are|was|were)\s+not|not\s+(?:seen|identified|any)|none|resol(?:ved|ution\s+of)"
+    r"|no\s+longer|exclude[sd]?)\b",
+    re.I,
+)
+# Behind a negation, a size or "only" begins what is there: "no pneumothorax, small effusion".
+REOPENED: Final = re.compile(
+    r"(?:,|\bwith)\s+(?:(?:left|right|bilateral|bibasilar)\s+)?(?:only|small|tiny|trace|minimal|mild|moderate|stable"
+    r"|unchanged|persistent|probable|likely|possible)\b",
+    re.I,
+)
+NEGATION_BEHIND: Final = re.compile(
+    r"^\s*:\s*(?:none|absent|negative|no\s*(?:$|[.,]|evidence))"
+    r"|\b(?:(?:is|are|was|were)\s+not\s+(?:\w+\s+)?(?:seen|identified|present|visuali[sz]ed|evident|noted"
+    r"|demonstrated|appreciated|detected)|not\s+(?:seen|identified|evident)|(?:is|are)\s+absent"
+    r"|(?:(?:has|have)\s+(?:(?!not\b|nearly\b|almost\b|partially\b)\w+\s+)?|now\s+)(?:resolved|cleared)"
+    r"|no\s+longer\s+(?:seen|present|visible|visuali[sz]ed|identified|evident)|(?:is|are)\s+unlikely)\b",
+    re.I,
+)
+_CANNOT: Final = r"(?:cannot|can\s+not|can['\u2019]t|could\s+not|not)"
+DOUBT_BEFORE: Final = re.compile(
+    r"\b(?:possibl[ey]|may|maybe|might|could|(?<!most\s)(?<!strongly\s)suggest\w*|suspicio\w+|suspect\w*|concern\w*"
+    rf"|worrisome|favor\w*|questionabl\w+|question|unclear|considerations?|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?exclude"
+    rf"|{_CANNOT}\s+rule\s+out|(?:difficult|hard)\s+to\s+exclude|potential\w*|differential|versus|vs|equivocal|either"
+    r"|evaluat\w+\s+(?:for|of)|look(?:ing)?\s+for|rule\s+out)\b",
+    re.I,
+)
+DOUBT_BEHIND: Final = re.compile(
+    rf"\b(?:versus|vs|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?(?:excluded|ruled)"
+    r"|(?:difficult|hard|impossible)\s+to\s+(?:\w+\s+)?exclude|suspected|could\s+be\s+missed"
+    r"|(?:is|are)\s+(?:possible|also\s+possible|questioned|questionable|not\s+excluded))\b",
+    re.I,
+)
+# A doubt that is negated ("no convincing ...") stays a negation; this is no negation at all.
+FALSE_NEGATION: Final = re.compile(
+    r"\b(?:no|without)\s+(?:\w+\s+){0,2}?(?:change|increase|improvement)\b"
+    r"|\b(?:(?:is|are|has|have)\s+)?not\s+(?:only|necessarily|\w*\s*exclude\w*|\w*\s*rule\w*"
+    r"|(?:\w+ly\s+)?(?:changed|improved|increased|worsened|resolved|cleared))\b|\b\w+ly\s+resolved\b"
+    rf"|\b(?:{_CANNOT}|(?:difficult|hard|impossible)\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:exclude|rule)\w*",
+    re.I,
+)
+# What the patient once had; ends where the word for it begins.
+HISTORICAL: Final = re.compile(
+    r"\b(?:history|hx)\s+of\s+(?:\w+\s+){0,4}$|\bh/o\s+(?:\w+\s+){0,4}$", re.I
+)
+# Nobody writes "or" between an effusion and a pneumothorax that are there: the "no" was lost, as where
+# a report was de-identified.
+LOST_NEGATION: Final = re.compile(
+    r"\beffusions?\s*(?:,\s*)?or\s+(?:\w+\s+)?pneumothora\w+|\bpneumothora\w+(?:,[^,.;]{1,40}){0,3},?\s+or\s+"
+    r"(?:\w+\s+)?(?:pleural\s+)?effusions?\b",
+    re.I,
+)
