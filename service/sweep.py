@@ -26,6 +26,7 @@ from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavaila
 from service.heartbeat import Heartbeat
 from service.jobs import LONGEST_WAIT
 from service.log import get_logger
+from service.outages import Outages, Verdict
 from service.outbox_care import OutboxCare
 from service.publishing import tell
 from service.queue import Queue
@@ -70,6 +71,7 @@ class Sweeper:
         self._retention = Retention(store, settings)
         self._disk = DiskCare(store, settings, self._retention)
         self._outbox = OutboxCare(store, settings)
+        self._outages = Outages(settings.reading.lease_seconds)
         self._tidied_at: datetime | None = None
         self._missed: set[str] = set()
 
@@ -123,14 +125,26 @@ class Sweeper:
                 tell(self._store, self._publish, job)
 
     def _take_back(self, now: datetime) -> None:
-        for job in self._store.lapsed(now):
+        lapsed = self._store.lapsed(now)
+        self._outages.look(now)
+        beats = self._store.processes() if lapsed else []
+        for job in lapsed:
             # It may be alive after all, canceled meanwhile, or another sweeper's by now.
             try:
-                self._take_back_one(job, now)
+                self._take_back_one(job, self._outages.judge(job, beats, now), now)
             except (LeaseLost, NotFound):
                 continue
 
-    def _take_back_one(self, job: Job, now: datetime) -> None:
+    def _take_back_one(self, job: Job, verdict: Verdict, now: datetime) -> None:
+        if verdict is Verdict.UNKNOWN:
+            return
+        if verdict is Verdict.LIVES:
+            words = "The database was away for longer than its worker's lease."
+            self._store.hand_back(
+                job.id, job.fence, "LEASE_EXPIRED", words, counted=False, lapsed_at=now
+            )
+            log.info("lease_outlived", job_id=job.id, owner=job.lease_owner)
+            return
         log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
         if job.attempts >= self._settings.reading.max_attempts:
             words = f"Its worker was lost {job.attempts} times; the study may be what ends it."

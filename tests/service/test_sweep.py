@@ -16,6 +16,7 @@ from service import outbox_care, schema
 from service.config import as_environment, child_environment, load_settings
 from service.errors import BrokerUnavailable
 from service.jobs import DeliveryState, JobState
+from service.outages import Verdict
 from service.queue import Queue
 from service.queue_names import READING
 from service.records import ResultObject
@@ -100,6 +101,13 @@ def arrive(store, settings):
 def schedule(store, study=STUDY):
     """Schedule the study as the intake does."""
     return store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
+
+
+def sweep_for(seconds, sweeper, clock):
+    """Let time pass with a look now and then: the database is there all the time."""
+    for _ in range(0, seconds, 15):
+        clock.move(15)
+        sweeper.tick()
 
 
 def drafted(store, settings, job, destinations=("PACS",)):
@@ -187,8 +195,7 @@ def test_a_job_that_kills_its_workers_fails(sweeper, store, clock, arrive):
     job = schedule(store)
     for _ in range(2):
         store.claim_reading(job.id, "reader", 60)
-        clock.move(61)
-        sweeper.tick()
+        sweep_for(61, sweeper, clock)
     failed = store.job(job.id)
     assert (failed.state, failed.reason_code) == (JobState.FAILED, "WORKER_LOST")
     assert "lost 2 times" in failed.reason
@@ -279,7 +286,7 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
     for sweeper, jobs in lapsed:
         for each in jobs:
             with contextlib.suppress(Exception):
-                sweeper._take_back_one(each, clock.now)
+                sweeper._take_back_one(each, Verdict.LOST, clock.now)
     assert [event.action for event in stores[0].events(job.id)] == [
         "schedule",
         "claim",
@@ -699,8 +706,7 @@ def test_what_a_clock_that_was_ahead_put_off_goes_on_once_it_is_right(
         ("1.2", JobState.SCHEDULED),
         ("1.4", JobState.DRAFTED),
     }
-    clock.move(121)
-    sweeper.tick()
+    sweep_for(121, sweeper, clock)
     assert store.job(held.id).state is JobState.SCHEDULED
 
 
