@@ -28,7 +28,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft(Stored):
-    """One draft report; `film` is the one that was read, `findings` are its sentences."""
+    """One draft report.
+
+    Attributes:
+        revision: Its Series Number, which counts the study's revisions.
+        film: SOP Instance UID of the one that was read.
+        findings: Its sentences.
+    """
 
     revision: int
     film: str
