@@ -16,6 +16,7 @@ Needs Orthanc and DCMTK; PostgreSQL for its own; root for the full disk; a C com
 import argparse
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -27,12 +28,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+import redis
 from torment.account import Account, account, open_jobs, void_results
 from torment.breaks import Absent, Felt
 from torment.kinds import Kind, kinds
 from torment.load import Films, Sender, SentStudy
 from torment.site import Plan, Site
 
+# Whom a fault is meant for may just suffer another.
+_NOT_DONE: Final = (Absent, OSError, psutil.Error, redis.RedisError, sqlite3.Error)
 # What the service's log says of what it felt.
 _EVENTS: Final = (
     "part_died",
@@ -118,7 +123,8 @@ class Torment:
                 self._note(f"{due.number} {due.kind.name}: begins")
                 time.sleep(due.kind.seconds * self._site.plan.scale)
                 return question()
-        except Absent:
+        except _NOT_DONE as error:
+            self._note(f"{due.number} {due.kind.name}: could not be done: {error!r}")
             return Felt.NOT
 
     def _note(self, words: str) -> None:
