@@ -22,7 +22,7 @@ _BORDER: Final = (
 # "Upper limits of normal" is normal, "upper limits of normal or mildly enlarged" is enlarged.
 _NORMAL: Final = (
     r"(?:(?<!above\s)(?<!beyond\s)(?<!than\s)normal(?!\s+(?:or|to)\s+(?:\w+\s+)?enlarged)|unremarkable"
-    r"|not\s+(?:\w+\s+){0,2}?(?:enlarged|large))"
+    r"|(?:not\s+(?:\w+\s+){0,2}?|non-?)(?:enlarged|large))"
 )
 _TUBE: Final = (
     r"(?:endotracheal|nasogastric|orogastric|enteric|chest|feeding|tracheostomy|thoracostomy|dobbhoff"
@@ -49,7 +49,7 @@ _WORDS: Final[dict[Observation, str]] = {
     Observation.EDEMA: r"(?<!tissue\s)(?<!subcutaneous\s)(?<!marrow\s)(?<!wall\s)o?edema(?:tous)?",
     Observation.PLEURAL_EFFUSION: (
         r"(?<!pericardial\s)(?<!joint\s)eff+us+ions?(?!\s+of\s+the\s+peric)|pleural\s+fluid"
-        r"|fluid\s+(?:with)?in\s+the\s+(?:\w+\s+){0,2}?(?:pleural|fissure)|(?:hydro(?:pneumo)?|ha?emo(?:pneumo)?)thorax"
+        r"|fluid\s+(?:(?:is|was)\s+)?(?:\w+\s+)?(?:with)?in\s+the\s+(?:\w+\s+){0,2}?(?:pleural|fissure)|(?:hydro(?:pneumo)?|ha?emo(?:pneumo)?)thorax"
     ),
     Observation.PNEUMOTHORAX: r"(?:hydro|ha?emo)?p\w{2,5}moth\w{2,6}(?:x|ces)|ptx",
     Observation.PNEUMONIA: r"(?:broncho)?pneumonias?|pneumonitis|infectious\s+process",
@@ -57,7 +57,7 @@ _WORDS: Final[dict[Observation, str]] = {
     Observation.LUNG_LESION: r"nodul\w+|mass(?:es)?|neoplasm|tumou?r|granulomas?",
     Observation.LUNG_OPACITY: (
         r"opaci\w+|infiltrat\w+|air\s*-?space\s+disease|(?P<no>lungs?\s+(?:fields?\s+)?"
-        r"(?:are|is|appear|remain)?\s*(?:\w+\s+)?clear)"
+        r"(?:are|is|appear|remain)?\s*(?:\w+\s+)?clear|clear\s+lungs)"
     ),
     Observation.PLEURAL_OTHER: r"pleural\s+(?:thickening|scarring|plaques?|calcifications?)",
     Observation.ENLARGED_CARDIOMEDIASTINUM: (
@@ -80,7 +80,7 @@ CLAUSE_END: Final = re.compile(
     re.I,
 )
 NEGATION_BEFORE: Final = re.compile(
-    r"\b(?:no|without|negative\s+for|free\s+of|clear\s+of|absence\s+of|nor|neither|rather\s+than|instead\s+of"
+    r"\b(?:no|without|w/o|negative\s+for|free\s+of|clear\s+of|absence\s+of|nor|neither|rather\s+than|instead\s+of"
     r"|(?:do|does|did|is|are|was|were)\s+not|not\s+(?:seen|identified|any)|none|resol(?:ved|ution\s+of)"
     r"|no\s+longer|exclude[sd]?)\b",
     re.I,
@@ -91,25 +91,30 @@ REOPENED: Final = re.compile(
     r"|unchanged|persistent|probable|likely|possible)\b",
     re.I,
 )
+_SEEN: Final = r"(?:seen|identified|visuali[sz]ed|evident|noted|demonstrated|appreciated|detected)"
 NEGATION_BEHIND: Final = re.compile(
     r"^\s*:\s*(?:none|absent|negative|no\s*(?:$|[.,]|evidence))"
-    r"|\b(?:(?:is|are|was|were)\s+not\s+(?:\w+\s+)?(?:seen|identified|present|visuali[sz]ed|evident|noted"
-    r"|demonstrated|appreciated|detected)|not\s+(?:seen|identified|evident)|(?:is|are)\s+absent"
+    rf"|\b(?:(?:is|are|was|were)\s+not\s+(?:\w+\s+)?(?:present|{_SEEN})|not\s+(?:seen|identified|evident)"
+    r"|(?:is|are)\s+absent"
     r"|(?:(?:has|have)\s+(?:(?!not\b|nearly\b|almost\b|partially\b)\w+\s+)?|now\s+)(?:resolved|cleared)"
-    r"|no\s+longer\s+(?:seen|present|visible|visuali[sz]ed|identified|evident)|(?:is|are)\s+unlikely)\b",
+    rf"|no\s+longer\s+(?:present|visible|{_SEEN})|(?:is|are)\s+unlikely)\b",
     re.I,
 )
 _CANNOT: Final = r"(?:cannot|can\s+not|can['\u2019]t|could\s+not|not)"
 DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:possibl[ey]|may|maybe|might|could|(?<!most\s)(?<!strongly\s)suggest\w*|suspicio\w+|suspect\w*|concern\w*"
-    rf"|worrisome|favor\w*|questionabl\w+|question|unclear|considerations?|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?exclude"
+    r"\b(?:possibl[ey]|possibility|may|maybe|might|could"
+    r"|(?<!most\s)(?<!strongly\s)suggest\w*|suspicio\w+|suspect\w*|concern\w*|worrisome"
+    rf"|favor\w*|questionabl\w+|question|unclear|considerations?|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?exclude"
     rf"|{_CANNOT}\s+rule\s+out|(?:difficult|hard)\s+to\s+exclude|potential\w*|differential|versus|vs|equivocal|either"
-    r"|evaluat\w+\s+(?:for|of)|look(?:ing)?\s+for|rule\s+out)\b",
+    r"|evaluat\w+\s+(?:for|of)|look(?:ing)?\s+for|correlat\w+\s+(?:\w+\s+)?for|rule\s+out"
+    r"|(?:appropriate|right|proper|correct)\s+clinical\s+(?:setting|context))\b",
     re.I,
 )
 DOUBT_BEHIND: Final = re.compile(
-    rf"\b(?:versus|vs|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?(?:excluded|ruled)"
-    r"|(?:difficult|hard|impossible)\s+to\s+(?:\w+\s+)?exclude|suspected|could\s+be\s+missed"
+    r"^(?:(?!\bwith\b|,\s+(?!versus|vs))[^;])*?\b(?:versus|vs)\b"
+    rf"|\b(?:{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?(?:excluded|ruled)"
+    r"|(?:difficult|hard|impossible)\s+to\s+(?:\w+\s+)?exclude|suspected|if\s+(?:any|present)"
+    r"|(?:could|may|might)\s+(?:also\s+)?(?:have|give|be\s+(?:present|missed|considered))"
     r"|(?:is|are)\s+(?:possible|also\s+possible|questioned|questionable|not\s+excluded))\b",
     re.I,
 )
@@ -117,7 +122,8 @@ DOUBT_BEHIND: Final = re.compile(
 FALSE_NEGATION: Final = re.compile(
     r"\b(?:no|without)\s+(?:\w+\s+){0,2}?(?:change|increase|improvement)\b"
     r"|\b(?:(?:is|are|has|have)\s+)?not\s+(?:only|necessarily|\w*\s*exclude\w*|\w*\s*rule\w*"
-    r"|(?:\w+ly\s+)?(?:changed|improved|increased|worsened|resolved|cleared))\b|\b\w+ly\s+resolved\b"
+    r"|(?:\w+ly\s+)?(?:changed|improved|increased|worsened|resolved|cleared))\b|\b(?:partially|incompletely|nearly|almost)\s+resolved\b"
+    r"|\b(?:near(?:ly)?|partial|incomplete)(?:[\s-]+complete)?\s+resolution\b"
     rf"|\b(?:{_CANNOT}|(?:difficult|hard|impossible)\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:exclude|rule)\w*",
     re.I,
 )
@@ -128,7 +134,7 @@ HISTORICAL: Final = re.compile(
 # Nobody writes "or" between an effusion and a pneumothorax that are there: the "no" was lost, as where
 # a report was de-identified.
 LOST_NEGATION: Final = re.compile(
-    r"\beffusions?\s*(?:,\s*)?or\s+(?:\w+\s+)?pneumothora\w+|\bpneumothora\w+(?:,[^,.;]{1,40}){0,3},?\s+or\s+"
-    r"(?:\w+\s+)?(?:pleural\s+)?effusions?\b",
+    r"\beffusions?\s*(?:,\s*)?or\s+(?:\w+\s+)?pneumothora\w+|\b(?:consolidations?,\s+)?pneumothora\w+"
+    r"(?:,(?:(?!\bno\b|\bwithout\b)[^,.;]){1,40}){0,3},?\s+or\s+(?:\w+\s+)?(?:pleural\s+)?effusions?\b",
     re.I,
 )
