@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,14 +23,15 @@ from typing import Any, Final, Self
 import numpy as np
 
 from dicom.decoder import PACKET
+from dicom.decoder_ending import Ended, ending, slow
 from dicom.errors import (
     DecoderDied,
+    DecodersBusy,
     DicomError,
     InvalidDataset,
     InvalidIdentifier,
     LimitExceeded,
     MissingAttribute,
-    OutOfResources,
     PixelError,
 )
 from dicom.pixels import Frame, PixelLimits
@@ -46,6 +46,7 @@ _BYTES_A_PIXEL: Final = 24
 _BYTES_AT_LEAST: Final = 512 * 2**20
 _START_SECONDS: Final = 120.0  # until the first child answers, on a machine that is busy
 _ENDING_SECONDS: Final = 2.0
+_PATIENCE: Final = 1.0  # how long a caller waits for its turn until it may ask again
 _STATUSES: Final = 64
 _SEALED: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
 # The decoders' memory allocators and arithmetic need no threads, whose stacks count as memory.
@@ -61,14 +62,6 @@ _ERRORS: Final[dict[str, type[DicomError]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """How a child ended that gave no answer, in words."""
-
-    words: str
-    by_itself: bool  # it crashed; otherwise it was ended by us, by the kernel or with its parent
-
-
 class Decoders:
     """Some children that look at films; safe for several threads."""
 
@@ -78,7 +71,7 @@ class Decoders:
         """Start the processes; they are ready a second later, and nobody waits for that here.
 
         Args:
-            at_once: Films that are looked at at the same time; further callers wait.
+            at_once: Films that are looked at at the same time; further callers wait a second.
             seconds: How long one film may take, by the clock and by the processor.
             max_pixels: Of the largest film; the children's memory is bounded by it.
             program: What runs `dicom.decoder.main`.
@@ -114,17 +107,26 @@ class Decoders:
         Raises:
             DicomError, OSError: As `dicom.select.look`; and
             DecoderDied: The film ended two children.
-            OutOfResources: The child was too slow, or was killed from outside.
+            DecodersBusy: Nobody was free within a second; its caller is not to be taken for hung.
+            DecoderSlow: The child took too long, by the clock or by the processor.
+            OutOfResources: It was killed from outside.
         """
-        with self._free:
-            ended = _Ended("", by_itself=False)
-            for _ in range(_TRIES):
-                answered = self._asked(path, limits)
-                if isinstance(answered, Looked):
-                    return answered
-                ended = answered
-                if not ended.by_itself:
-                    raise OutOfResources(f"the film was not decoded: {ended.words}")
+        if not self._free.acquire(timeout=_PATIENCE):
+            raise DecodersBusy("every decoder is at another film")
+        try:
+            return self._insisted(path, limits)
+        finally:
+            self._free.release()
+
+    def _insisted(self, path: Path, limits: PixelLimits) -> Looked:
+        ended = Ended("", by_itself=False)
+        for _ in range(_TRIES):
+            answered = self._asked(path, limits)
+            if isinstance(answered, Looked):
+                return answered
+            ended = answered
+            if not ended.by_itself:
+                raise ended.error(f"the film was not decoded: {ended.words}")
         raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
 
     def wait_until_ready(self) -> None:
@@ -141,7 +143,7 @@ class Decoders:
         """End the processes, and what they are at."""
         self._parent.close()
 
-    def _asked(self, path: Path, limits: PixelLimits) -> Looked | _Ended:
+    def _asked(self, path: Path, limits: PixelLimits) -> Looked | Ended:
         request = {
             "path": str(path.absolute()),
             "max_pixels": limits.max_pixels,
@@ -161,24 +163,24 @@ class Decoders:
                 self._parent = _Parent(self._program, self._bounds)
             return self._parent
 
-    def _heard(self, parent: "_Parent", answers: socket.socket) -> Looked | _Ended:
+    def _heard(self, parent: "_Parent", answers: socket.socket) -> Looked | Ended:
         """Return the answer of the child that took the film up."""
         pid = _taken_up(answers)
         if pid is None:
-            return _Ended("the decoders have ended or do not start", by_itself=False)
+            return Ended("the decoders have ended or do not start", by_itself=False)
         answers.settimeout(self._seconds)
         try:
             packet, descriptors, _, _ = socket.recv_fds(answers, PACKET, 1)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            return _slow(self._seconds)
+            return slow(self._seconds)
         except OSError:
             packet, descriptors = b"", []
         with _closing(descriptors):
             if packet:
                 return _looked(json.loads(packet), descriptors)
-        return _ending(parent.status(pid), self._seconds)
+        return ending(parent.status(pid), self._seconds)
 
 
 class _Parent:
@@ -270,22 +272,3 @@ def _looked(said: dict[str, Any], descriptors: Sequence[int]) -> Looked:
         measured=said["measured"],
     )
     return Looked(frame=Frame(pixels=pixels, warnings=tuple(said["warnings"])), verdict=verdict)
-
-
-def _slow(seconds: float) -> _Ended:
-    return _Ended(f"the decoder took longer than {seconds:g} s", by_itself=False)
-
-
-def _ending(status: int | None, seconds: float) -> _Ended:
-    if status is None:
-        return _Ended("the decoders have ended", by_itself=False)
-    if not os.WIFSIGNALED(status):
-        return _Ended(f"exit status {os.WEXITSTATUS(status)}", by_itself=True)
-    number = os.WTERMSIG(status)
-    if number == signal.SIGXCPU:
-        return _slow(seconds)
-    if number == signal.SIGKILL:
-        return _Ended(
-            "the decoder was killed, as the kernel does when memory ends", by_itself=False
-        )
-    return _Ended(signal.Signals(number).name, by_itself=True)

@@ -8,6 +8,8 @@
     ├── UnsupportedSOPClass         0x0122  SOP Class not supported
     ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; where none is negotiated
     ├── OutOfResources              0xA700  disk, memory or database cannot take it now
+    │   ├── DecodersBusy            0xA700  every decoder is at another film
+    │   └── DecoderSlow             0xA700  decoding a film takes longer than it may
     ├── PixelError                  0xC000  the pixel data cannot become a Frame
     │   ├── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
     │   └── DecoderDied             0xC000  decoding it ended the decoders' process, more than once
@@ -85,6 +87,14 @@ class OutOfResources(DicomError):
 
     status = _OUT_OF_RESOURCES
     transient = True
+
+
+class DecodersBusy(OutOfResources):
+    """Every decoder is at another film: who still wants this one asks again."""
+
+
+class DecoderSlow(OutOfResources):
+    """Decoding the picture took longer than it may; it was ended, whosever fault that is."""
 
 
 class PixelError(DicomError):

@@ -1,5 +1,6 @@
 """Which film of a study is read: each is looked at as long as the draft is wanted."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom.errors import DecoderDied
+from dicom.errors import DecoderDied, DecodersBusy
 from dicom.pixels import PixelLimits
 from dicom.report import SourceImage
 from dicom.select import Look, Looked, Rules, Selection, choose
@@ -82,9 +83,8 @@ class Chooser:
         deaths: list[DecoderDied] = []
 
         def look(path: Path, limits: PixelLimits) -> Looked:
-            go_on(cancelled)
             try:
-                return self._look(path, limits)
+                return self._looked(path, limits, cancelled)
             except DecoderDied as error:
                 deaths.append(error)
                 raise
@@ -93,6 +93,13 @@ class Chooser:
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
         return selection
+
+    def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Looked:
+        """Return what a film looks like; a job that waits its turn is asked again and is not hung."""
+        while True:
+            go_on(cancelled)
+            with contextlib.suppress(DecodersBusy):
+                return self._look(path, limits)
 
 
 def go_on(cancelled: Callable[[], bool]) -> None:

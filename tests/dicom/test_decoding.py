@@ -1,5 +1,6 @@
 """Decoding in processes of its own: the same pictures, and crashes that cost one film."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -11,7 +12,14 @@ import pytest
 from pydicom import dcmread
 
 from dicom.decoding import Decoders
-from dicom.errors import DecoderDied, DicomError, LimitExceeded, OutOfResources
+from dicom.errors import (
+    DecoderDied,
+    DecodersBusy,
+    DecoderSlow,
+    DicomError,
+    LimitExceeded,
+    OutOfResources,
+)
 from dicom.files import describe
 from dicom.phantom import as_dataset, draw, write
 from dicom.pixels import PixelLimits
@@ -281,10 +289,32 @@ def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_pa
 
 
 def test_more_callers_than_children_wait(decoders, film):
-    """Eight callers of two children all get their picture."""
+    """Eight callers of two children all get their picture, some by asking again."""
+
+    def insist(_):
+        while True:
+            with contextlib.suppress(DecodersBusy):
+                return decoders.look(film, LIMITS)
+
     with ThreadPoolExecutor(8) as callers:
-        looked = list(callers.map(lambda _: decoders.look(film, LIMITS), range(16)))
+        looked = list(callers.map(insist, range(16)))
     assert all(np.array_equal(each.frame.pixels, looked[0].frame.pixels) for each in looked)
+
+
+def test_who_finds_no_decoder_free_is_told_so(program, film):
+    """While another film is being decoded: a job that waits can then say that it goes on."""
+    with (
+        Decoders(at_once=1, seconds=4, max_pixels=2**20, program=program) as running,
+        ThreadPoolExecutor(1) as callers,
+    ):
+        running.wait_until_ready()
+        first = callers.submit(running.look, as_film(film, "sleep"), LIMITS)
+        while running._free._value:
+            assert not first.done()
+        with pytest.raises(DecodersBusy):
+            running.look(film, LIMITS)
+        assert isinstance(first.exception(30), DecoderSlow)
+        assert running.look(film, LIMITS).verdict.reason is None
 
 
 def test_killed_decoders_are_started_again(film):
