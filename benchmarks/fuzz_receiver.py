@@ -402,52 +402,69 @@ def held() -> Iterator[list[socket.socket]]:
             connection.close()
 
 
-def main() -> int:
-    """Run it; return 1 when anything was left or went wrong."""
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=100_000)
     parser.add_argument("--silent", type=int, default=10_000)
     parser.add_argument("--stalled", type=int, default=10, help="connections at each step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plain", action="store_true", help="receive the plain way")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def abuse(victim: Victim, options: argparse.Namespace) -> Iterator[str]:
+    """Do all that is done to the victim; yield each fault."""
+    begun = time.monotonic()
+    ends, slowest = fuzz(victim, range(options.streams), options.seed)
+    print(f"seed {options.seed}: {options.streams} streams in {time.monotonic() - begun:.0f} s")
+    print(f"  {dict(ends)}")
+    waits = {
+        "between mutated streams": slowest,
+        "between stalled ones": stall(victim, options.stalled),
+        f"between {options.silent} silent ones": silent(victim, options.silent),
+    }
+    for where, seconds in waits.items():
+        print(f"  a good association {where}: {seconds * 1000:.0f} ms")
+        if seconds > 1.0:
+            yield f"a good association {where} took {seconds:.1f} s"
+
+
+def left_behind(victim: Victim, before: tuple[int, int, float], living: int) -> Iterator[str]:
+    """Yield each thing that the abuse left: in the process, on the disk, in the log.
+
+    Args:
+        victim: The receiver after the abuse; it is ended.
+        before: Its threads, open files and MB before.
+        living: Its objects before.
+    """
+    after, left_living = victim.settled(*before[:2]), victim.objects()
+    print(f"  threads, files, MB before {before} and after {after}")
+    print(f"  living objects before {living} and after {left_living}")
+    if left_living > living + STRAY_OBJECTS:
+        yield f"{left_living - living} objects more are alive than before"
+    if after[0] > before[0] or after[1] > before[1] or after[2] > before[2] + 24:
+        yield "threads, open files or memory have grown"
+    if left := list((victim.spool / "tmp").iterdir()):
+        yield f"{len(left)} temporary files are left"
+    victim.end()
+    log = victim.log.read_text()
+    unforeseen = [line for line in log.splitlines() if "unexpected" in line]
+    if unforeseen or "Traceback" in log:
+        print(log.partition("unexpected")[2][:4000])
+        yield f"unforeseen errors: {Counter(unforeseen)}"
+
+
+def main() -> int:
+    """Run it; return 1 when anything was left or went wrong."""
+    options = arguments()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    faults = []
     with tempfile.TemporaryDirectory() as folder:
-        victim = Victim(Path(folder), fast=not arguments.plain)
-        warm = min(500, arguments.streams // 4)
-        fuzz(victim, range(10**9, 10**9 + warm), arguments.seed)
+        victim = Victim(Path(folder), fast=not options.plain)
+        warm = min(500, options.streams // 4)
+        fuzz(victim, range(10**9, 10**9 + warm), options.seed)
         before, living = victim.settled(), victim.objects()
-        begun = time.monotonic()
-        ends, slowest = fuzz(victim, range(arguments.streams), arguments.seed)
-        print(
-            f"seed {arguments.seed}: {arguments.streams} streams in {time.monotonic() - begun:.0f} s"
-        )
-        print(f"  {dict(ends)}")
-        waits = {
-            "between mutated streams": slowest,
-            "between stalled ones": stall(victim, arguments.stalled),
-            f"between {arguments.silent} silent ones": silent(victim, arguments.silent),
-        }
-        after, left_living = victim.settled(*before[:2]), victim.objects()
-        for where, seconds in waits.items():
-            print(f"  a good association {where}: {seconds * 1000:.0f} ms")
-            if seconds > 1.0:
-                faults.append(f"a good association {where} took {seconds:.1f} s")
-        print(f"  threads, files, MB before {before} and after {after}")
-        print(f"  living objects before {living} and after {left_living}")
-        if left_living > living + STRAY_OBJECTS:
-            faults.append(f"{left_living - living} objects more are alive than before")
-        if after[0] > before[0] or after[1] > before[1] or after[2] > before[2] + 24:
-            faults.append("threads, open files or memory have grown")
-        if left := list((victim.spool / "tmp").iterdir()):
-            faults.append(f"{len(left)} temporary files are left")
-        victim.end()
-        unforeseen = [line for line in victim.log.read_text().splitlines() if "unexpected" in line]
-        if unforeseen or "Traceback" in victim.log.read_text():
-            faults.append(f"unforeseen errors: {Counter(unforeseen)}")
-            print(victim.log.read_text().partition("unexpected")[2][:4000])
+        faults = [*abuse(victim, options), *left_behind(victim, before, living)]
     print("\n".join(f"FAULT: {fault}" for fault in faults) or "nothing left, nothing lost")
     return 1 if faults else 0
 

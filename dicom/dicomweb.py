@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import httpx
 import structlog
 
-from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, is_passing
 from dicom.http_destination import PLAIN, HttpDestination, bounded
 from dicom.multipart import InvalidMultipart, media_type
 from dicom.pacs import EncodedObject
@@ -106,8 +106,7 @@ class StowDestination(HttpDestination):
         # Whatever else the archive calls it is its own text, of any length.
         named = uid if uid in sent else "an object"
         sentence = f"{self._where} did not store {named}: failure reason 0x{reason:04X}"
-        # 0x0110 processing failure, 0xA7xx out of resources; the codes are those of C-STORE.
-        if all(code == 0x0110 or code & 0xFF00 == 0xA700 for code in failures.values()):
+        if all(is_passing(code) for code in failures.values()):  # the codes are those of C-STORE
             return DestinationUnavailable(sentence)
         return DestinationRejected(f"{sentence}; see its log for why it refuses the object")
 

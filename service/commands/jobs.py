@@ -13,6 +13,7 @@ from service.commands.opened import actor, opened_store
 from service.errors import NotFound
 from service.jobs import IllegalTransition, JobState
 from service.records import Job
+from service.store import Store
 
 _STATES = [state.value for state in JobState]
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -57,40 +58,7 @@ def show(job_id: str, *, as_json: bool) -> None:
     """Show one job: state, draft, objects, deliveries, events. JOB_ID may be its first letters."""
     with opened_store() as store:
         job = store.job(job_id)
-        detail: dict[str, Any] = {
-            **_summary(job),
-            "attempts": job.attempts,
-            "first_error": job.first_error,
-            "last_error": job.last_error,
-            "draft": job.draft.to_json() if job.draft else None,
-            "objects": [
-                {
-                    "kind": item.kind,
-                    "sop_instance_uid": item.sop_instance_uid,
-                    "path": str(item.path),
-                }
-                for item in store.objects(job.id)
-            ],
-            "deliveries": [
-                {
-                    "destination": delivery.destination,
-                    "state": delivery.state,
-                    "attempts": delivery.attempts,
-                    "last_error": delivery.last_error,
-                }
-                for delivery in store.deliveries(job.id)
-            ],
-            "events": [
-                {
-                    "at": event.at.isoformat(),
-                    "actor": event.actor,
-                    "action": event.action,
-                    "to_state": event.to_state,
-                    "reason": event.reason,
-                }
-                for event in store.events(job.id)
-            ],
-        }
+        detail = _in_full(store, job)
     if as_json:
         click.echo(json.dumps(detail, indent=1))
         return
@@ -150,6 +118,44 @@ def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
             click.echo(f"{job_id[:8]} refused: {error}", err=True)
     if refused:
         click.get_current_context().exit(1)
+
+
+def _in_full(store: Store, job: Job) -> dict[str, Any]:
+    """Return what `show` says of a job, as JSON has it."""
+    return {
+        **_summary(job),
+        "attempts": job.attempts,
+        "first_error": job.first_error,
+        "last_error": job.last_error,
+        "draft": job.draft.to_json() if job.draft else None,
+        "objects": [
+            {
+                "kind": item.kind,
+                "sop_instance_uid": item.sop_instance_uid,
+                "path": str(item.path),
+            }
+            for item in store.objects(job.id)
+        ],
+        "deliveries": [
+            {
+                "destination": delivery.destination,
+                "state": delivery.state,
+                "attempts": delivery.attempts,
+                "last_error": delivery.last_error,
+            }
+            for delivery in store.deliveries(job.id)
+        ],
+        "events": [
+            {
+                "at": event.at.isoformat(),
+                "actor": event.actor,
+                "action": event.action,
+                "to_state": event.to_state,
+                "reason": event.reason,
+            }
+            for event in store.events(job.id)
+        ],
+    }
 
 
 def _summary(job: Job) -> dict[str, Any]:
