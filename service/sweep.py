@@ -34,6 +34,7 @@ from service.queue_names import DELIVERY, queue_of
 from service.records import HINDERED, Job
 from service.retention import Retention
 from service.sections import Caller
+from service.steadiness import Steadiness, since_boot
 from service.stopping import stop_event
 from service.store import Store
 
@@ -53,6 +54,7 @@ class Sweeper:
         publish: Callable[[Job], None],
         in_sight: Callable[[str], Collection[str]] = lambda _: (),
         callers: Callable[[str], Caller | None] | None = None,
+        passed: Callable[[], float] = since_boot,
     ) -> None:
         """Take the store, the settings, what sends a job's id, and what tells which ids are sent.
 
@@ -62,6 +64,7 @@ class Sweeper:
             publish: Sends a job's id to the workers; raises BrokerUnavailable.
             in_sight: Returns the ids that lie in a queue unread; raises BrokerUnavailable.
             callers: What is configured for a calling AE title; as in `settings` when None.
+            passed: Returns seconds that have passed, by a clock that nobody sets.
         """
         self._callers = callers or settings.caller
         self._store = store
@@ -71,6 +74,7 @@ class Sweeper:
         self._retention = Retention(store, settings)
         self._disk = DiskCare(store, settings, self._retention)
         self._outbox = OutboxCare(store, settings)
+        self._steadiness = Steadiness(store, settings, passed)
         self._outages = Outages(settings.reading.lease_seconds)
         self._tidied_at: datetime | None = None
         self._missed: set[str] = set()
@@ -97,7 +101,8 @@ class Sweeper:
             self._miss_workers(now)
         self._disk.look(now)
         if tidies:
-            self._retention.remove_old(now)
+            if self._steadiness.look(now):
+                self._retention.remove_old(now)
             self._outbox.look(now)
 
     def _forget_future(self, now: datetime) -> None:

@@ -61,9 +61,9 @@ def post():
 
 
 @pytest.fixture
-def sweeper(store, settings, post):
-    """A sweeper that sees no message in any queue."""
-    return Sweeper(store, settings, post)
+def sweeper(store, settings, post, clock):
+    """A sweeper that sees no message in any queue; for it time passes as the clock says."""
+    return Sweeper(store, settings, post, passed=lambda: clock().timestamp())
 
 
 @pytest.fixture
