@@ -178,8 +178,7 @@ class _Column:
         name_colour = _TEXT if positive else _QUIET
         self._line(wording.label(finding), self._unit, name_colour, bold=positive, indent=indent)
         score = f"score {wording.certainty(finding)}" if finding.score is not None else ""
-        samples = f"samples {wording.agreement(finding)}" if finding.agreement else ""
-        detail = (wording.state(finding), wording.place(finding), score, samples)
+        detail = (wording.state(finding), wording.place(finding), score)
         words = " · ".join(part for part in detail if part)
         self._line(words, round(self._unit * 0.88), colour, indent=indent)
         self._y += self._unit // 3

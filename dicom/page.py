@@ -18,7 +18,7 @@ _SIZE: Final = 25
 # By their number, left edge and width of the cells: finding, state, place, score, and agreement.
 _COLUMNS: Final = {
     4: ((0, 400), (420, 220), (650, 270), (930, 142)),
-    5: ((0, 350), (360, 180), (550, 230), (790, 130), (930, 142)),
+    5: ((0, 375), (385, 195), (590, 228), (828, 118), (956, 116)),
 }
 _BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
 

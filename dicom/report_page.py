@@ -37,7 +37,7 @@ def page_image(
 def _write_findings(page: Page, draft: DraftReport) -> None:
     page.heading("Findings, coded")
     sampled = any(finding.agreement for finding in draft.findings)
-    samples = ("Samples agree",) if sampled else ()
+    samples = ("Agreement",) if sampled else ()
     page.table_head(("Finding", "The draft says", "Where", "Model score", *samples))
     for finding in listed(draft):
         agreement = (wording.agreement(finding),) if sampled else ()
