@@ -13,6 +13,7 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
 from enum import StrEnum
 from typing import Final
 
+RECALLED: Final = "RECALLED"  # reason code of a job whose draft is withdrawn
 LONGEST_WAIT: Final = 60.0  # seconds between two tries to read a job, at most
 
 

@@ -26,9 +26,9 @@ from dicom.result_header import Equipment
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings
+from service.jobs import RECALLED
 from service.records import Delivery, Job, ResultObject
 from service.store import Store
-from service.store.wishes import RECALLED
 
 _JUST_NOW: Final = (
     "it was being sent at this moment: it will not be confirmed; run it again in some minutes, for "

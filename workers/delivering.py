@@ -11,6 +11,7 @@ from dicom.pacs import Destination
 from service.config import Settings
 from service.destinations import encoded_object
 from service.errors import LeaseLost, StoreError, StoreUnavailable
+from service.jobs import JobState
 from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.store import Store
@@ -96,7 +97,7 @@ class Delivering:
         with Lease(extend, seconds).kept() as lease:
             destination.send(objects)
             destination.verify(objects)
-            state = insist(lambda: self._store.confirm_delivery(delivery.id, delivery.fence), lease)
+            state = self._confirmed(delivery, lease)
         archive = self._removers.get(delivery.destination)
         if archive is not None:
             self._remove_superseded(archive, delivery)
@@ -106,6 +107,22 @@ class Delivering:
             destination=delivery.destination,
             state=state.value,
         )
+
+    def _confirmed(self, delivery: Delivery, lease: Lease) -> JobState:
+        try:
+            return insist(lambda: self._store.confirm_delivery(delivery.id, delivery.fence), lease)
+        except LeaseLost:
+            self._note_unwanted(delivery)
+            raise
+
+    def _note_unwanted(self, delivery: Delivery) -> None:
+        """Let a canceled job say that its results arrived nevertheless."""
+        words = f"{delivery.destination}: the objects were being sent, and have arrived."
+        try:
+            if self._store.job(delivery.job_id).state is JobState.CANCELED:
+                self._store.note(delivery.job_id, "deliver_canceled", self._owner, words)
+        except StoreError as error:
+            log.warning("arrival_not_noted", job_id=delivery.job_id, reason=str(error))
 
     def _find_outbox(self) -> None:
         """Return when the results lie on this machine; without their disk each would count as gone.

@@ -21,7 +21,7 @@ from service.errors import (
     StoreUnavailable,
     TransientReadingError,
 )
-from service.jobs import LONGEST_WAIT
+from service.jobs import LONGEST_WAIT, RECALLED
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Job
@@ -191,7 +191,8 @@ class Drafting:
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
         wanted = self._destinations(job)
-        names = [each for each in told_to(self._settings, result, previous) if each in wanted]
+        stands = None if previous is None or _withdrawn(previous) else previous
+        names = [each for each in told_to(self._settings, result, stands) if each in wanted]
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
@@ -291,7 +292,11 @@ def _open_each(study: Study) -> None:
 
 def _standing(job: Job, previous: Job | None) -> str:
     """Return the film of the earlier draft, which stands if `job` would read the same film, or ""."""
-    if job.forced or previous is None or previous.draft is None:
+    if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
         return ""
     same_model = previous.model_version == job.model_version
     return previous.draft.source.sop_instance_uid if same_model else ""
+
+
+def _withdrawn(previous: Job) -> bool:
+    return previous.reason_code == RECALLED

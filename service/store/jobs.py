@@ -40,7 +40,8 @@ class Jobs(Moves):
                 return None
             # From here to the commit no film of the study can be taken for read, and left unread.
             self._lock_study(session, row.study_instance_uid)
-            session.refresh(row)
+            # Locked: a person may cancel it at this moment.
+            session.refresh(row, with_for_update=True)
             if not self._claimable(session, row):
                 return None
             self._claim(session, row, owner, lease_seconds)

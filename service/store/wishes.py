@@ -7,13 +7,11 @@ from typing import Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.jobs import Action, DeliveryState, IllegalTransition, JobState, allowed
+from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, JobState, allowed
 from service.models import DeliveryRow, InstanceRow, JobRow
 from service.records import Job
 from service.store import rows
 from service.store.moves import Change, Moves, changed_rows
-
-RECALLED: Final = "RECALLED"
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -90,8 +88,8 @@ class Wishes(Moves):
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has not ended, has been delivered, was withdrawn, or its files were
-                removed.
+            IllegalTransition: It has not ended, has been delivered, was withdrawn, its files were
+                removed, or the draft of a later revision stands.
         """
         with self._writing() as session:
             row = self._row(session, job_id)
@@ -102,6 +100,10 @@ class Wishes(Moves):
             if row.reason_code == RECALLED:
                 raise IllegalTransition(
                     "the draft of this job was withdrawn: have the study read anew"
+                )
+            if self._later_draft(session, row):
+                raise IllegalTransition(
+                    "a later revision of this job has a draft, which stands in its place"
                 )
             redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
             values = _AFRESH | {"removed_at": None}
@@ -118,6 +120,17 @@ class Wishes(Moves):
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
             return rows.job(self._row(session, job_id))
+
+    def _later_draft(self, session: Session, row: JobRow) -> bool:
+        """Whether a later revision stands: a draft of this one would come after it, and not name it."""
+        later = select(JobRow.id).where(
+            JobRow.study_instance_uid == row.study_instance_uid,
+            JobRow.model_name == row.model_name,
+            JobRow.revision > row.revision,
+            JobRow.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),
+            JobRow.reason_code != RECALLED,
+        )
+        return session.scalar(later.limit(1)) is not None
 
     def _has_films(self, session: Session, study_uid: str) -> bool:
         kept = select(InstanceRow.id).where(

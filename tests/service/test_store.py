@@ -1,12 +1,15 @@
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dicom.report import DraftReport, ModelIdentity, Predecessor, SourceImage
 from dicom.study import Instance
+from service import schema
 from service.errors import LeaseLost, NotFound, SchemaMismatch, StoreUnavailable
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.records import Arrival, ResultObject, Wanted
@@ -614,6 +617,36 @@ class TestLife:
         assert store.confirm_delivery(delivery.id, delivery.fence) is JobState.COMPLETED
         with pytest.raises(IllegalTransition):
             store.retry(job.id, "admin")
+
+    def test_an_earlier_revision_is_not_sent_after_a_later_one(self, store):
+        """Its draft would arrive last and look like the newest; once the later is withdrawn it may."""
+        first = claimed(store, 1)
+        drafted(store, first, ("A",))
+        delivery, _ = store.claim_delivery(first.id, "sender", 60, {})
+        store.fail_delivery(delivery.id, delivery.fence, "No.")
+        second = claimed(store, 2)
+        drafted(store, second, ("A",), source=2)
+        with pytest.raises(IllegalTransition, match="later revision"):
+            store.retry(first.id, "admin")
+        store.withdraw(second.id, "admin", "Withdrawn.")
+        assert store.retry(first.id, "admin").state is JobState.DRAFTED
+
+    def test_a_claim_that_meets_a_cancel_finds_nothing(self, postgres_url):
+        """The worker's thread goes on: a cancel that is being committed is no fault of the claim."""
+        schema.upgrade(postgres_url)
+        store = Store(postgres_url)
+        arrive(store)
+        job = schedule(store)
+        address = postgres_url.replace("+psycopg", "")
+        with ThreadPoolExecutor(1) as pool:
+            with psycopg.connect(address) as cancel:
+                cancel.execute("UPDATE jobs SET state = 'CANCELED' WHERE id = %s", [job.id])
+                claim = pool.submit(store.claim_reading, job.id, "reader", 60)
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                while not cancel.execute(waiting).fetchone()[0]:
+                    time.sleep(0.01)
+            assert claim.result(timeout=30) is None
+        store.close()
 
     def test_urgent_is_due_first(self, store, clock):
         """A job made urgent is published again at once, before older ones."""

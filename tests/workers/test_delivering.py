@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from dicom.errors import DestinationRejected
 from service.config import load_settings
 from service.destinations import destinations
+from service.errors import LeaseLost
 from service.jobs import DeliveryState, JobState
 from service.store import Store
 from workers.app import worker_app
@@ -230,3 +231,20 @@ def test_an_outbox_that_is_away_fails_no_job(bench_of, store, clock, tmp_path):
     clock.move(60)
     bench.task(job.id)
     assert bench.state(job)[0] is JobState.COMPLETED
+
+
+def test_a_cancel_during_the_delivery_is_told_with_what_arrived(bench_of, store, tmp_path):
+    """The job stays CANCELED, and its history says that the destination has the results all the same."""
+    bench = bench_of(folder(tmp_path))
+    job = bench.drafted()
+    claim = next(bench.delivering.claims(job.id))
+    store.cancel(job.id, "Ann")
+    with pytest.raises(LeaseLost) as caught:
+        bench.delivering.work(claim)
+    bench.delivering.give_back(claim, caught.value)
+    assert bench.state(job) == (JobState.CANCELED, {"A": DeliveryState.CANCELED})
+    last = store.events(job.id)[-1]
+    assert (last.action, last.reason) == (
+        "deliver_canceled",
+        "A: the objects were being sent, and have arrived.",
+    )

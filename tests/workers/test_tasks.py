@@ -299,6 +299,16 @@ def test_a_later_film_that_changes_nothing_leaves_the_earlier_draft(bench, store
     assert len(bench.published) == 1
 
 
+def test_a_withdrawn_draft_does_not_stand(bench, store):
+    """After a recall a later film has the study read again, although the same film is chosen."""
+    first = bench.arrive(1)
+    bench.task(first.id)
+    store.withdraw(first.id, "Ann", "Withdrawn: It errs.")
+    second = bench.arrive(2)
+    bench.task(second.id)
+    assert store.job(second.id).state is JobState.DRAFTED
+
+
 def test_a_reading_that_a_person_asked_for_is_kept(bench, store):
     """Forced: a new draft although the same film was read."""
     first = bench.arrive(1)
