@@ -30,6 +30,7 @@ from dicom.report import SIX, Presence, Region, Side
 from workers.findings import label
 from workers.locating import central_square, locate
 from workers.model import cxr_llava, shipped
+from workers.model.heat import HeatMap
 from workers.model.llava import Llava
 from workers.model.prompts import IS_THERE, Task
 from workers.model.vlm import Decoding
@@ -55,14 +56,14 @@ class Seen:
     outcome: tuple[bool, ...]
 
 
-def looked_at(heat: np.ndarray, frame: np.ndarray, truth: Truth) -> tuple[bool, ...]:
+def looked_at(heat: HeatMap, frame: np.ndarray, truth: Truth) -> tuple[bool, ...]:
     """Return for each of COLUMNS whether it is so."""
     found = locate(heat, frame, truth.side)
     return (
         True,
         found.peak is not None and outlined(truth, found.peak),
         found.peak is not None and inside(truth.mask, found.peak),
-        cell_meets(heat, truth.mask),
+        cell_meets(heat.cells, truth.mask),
         found.region is not None,
         found.region is not None and in_box(found.region, truth.mask),
         found.contradicts,

@@ -44,6 +44,7 @@ def overlay_image(
     pixels: NDArray[np.float32],
     equipment: Equipment,
     moment: datetime,
+    *,
     long_edge: int = 1280,
 ) -> Image.Image:
     """Return the film with regions, findings and warning as an RGB image.
@@ -64,7 +65,7 @@ def overlay_image(
     left, top, width, height = layout.film
     canvas.paste(_film(pixels, width, height), (left, top))
     placed = located(draft.findings, draft.source)
-    _draw_regions(canvas, layout, [(f, layout.on_canvas(p, rows, columns)) for f, p in placed])
+    _draw_regions(canvas, layout, placed, (rows, columns))
     draw = ImageDraw.Draw(canvas)
     draw_banner(draw, layout)
     draw_panel(draw, layout, draft)
@@ -82,11 +83,20 @@ def _film(pixels: NDArray[np.float32], width: int, height: int) -> Image.Image:
 
 
 def _draw_regions(
-    canvas: Image.Image, layout: Layout, placed: list[tuple[Finding, Points]]
+    canvas: Image.Image,
+    layout: Layout,
+    located_on_film: list[tuple[Finding, Points]],
+    source: tuple[int, int],
 ) -> None:
+    """Draw outlines, the places that spoke most, and labels; `source` is the film's rows, columns."""
+    placed = [(finding, layout.on_canvas(p, *source)) for finding, p in located_on_film]
     for finding, points in placed:
         _draw_outline(canvas, layout, points, STATE_COLOURS[finding.presence])
     draw = ImageDraw.Draw(canvas)
+    for finding, _ in placed:
+        peak = finding.region.peak if finding.region else None
+        if peak is not None:
+            _draw_cross(draw, layout, layout.on_canvas((peak,), *source)[0], finding)
     taken: list[tuple[int, int, int, int]] = []
     for finding, points in placed:
         taken.append(_draw_label(draw, layout, finding, points, taken))
@@ -110,6 +120,21 @@ def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: C
     dark = small.point(lambda level: 150 if level else 0)
     canvas.paste(BACKGROUND, (left, top), dark)
     canvas.paste(colour, (left, top), small.point(lambda level: max(0, (level - 120) * 2)))
+
+
+def _draw_cross(
+    draw: ImageDraw.ImageDraw, layout: Layout, centre: tuple[float, float], finding: Finding
+) -> None:
+    """Mark the place that spoke most for a finding; its middle stays open, for the film to be seen."""
+    left, top, width, height = layout.film
+    x, y = centre
+    if not (left <= x < left + width and top <= y < top + height):
+        return
+    unit = max(2, layout.width // 320)
+    for colour, line in ((BACKGROUND, unit + 2), (STATE_COLOURS[finding.presence], unit)):
+        for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            arm = [(x + n * across * unit, y + n * down * unit) for n in (2, 5)]
+            draw.line(arm, fill=colour, width=line)
 
 
 def _draw_label(

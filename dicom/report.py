@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 # Fields that are left out where they say nothing, as in drafts from before there were such.
-_LEFT_OUT: Final = frozenset({"agreement"})
+_LEFT_OUT: Final = frozenset({"agreement", "peak"})
 
 
 class Observation(StrEnum):
@@ -66,9 +66,11 @@ class Region:
     Attributes:
         points: (column, row) pairs in the source matrix, sub-pixel, (0, 0) the top left corner of the
             top left pixel (PS3.3 C.18.6.1.2); the last point equals the first.
+        peak: The (column, row) in or near it that spoke most for the finding, where that is known.
     """
 
     points: tuple[tuple[float, float], ...]
+    peak: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +238,15 @@ def _finding(data: dict[str, Any]) -> Finding:
         site=data["site"],
         sentence=data["sentence"],
         score=data["score"],
-        region=Region(points=tuple((x, y) for x, y in region["points"])) if region else None,
+        region=_region(region) if region else None,
         agreement=Agreement(**data["agreement"]) if "agreement" in data else None,
+    )
+
+
+def _region(data: dict[str, Any]) -> Region:
+    peak = data.get("peak")
+    return Region(
+        points=tuple((x, y) for x, y in data["points"]), peak=(peak[0], peak[1]) if peak else None
     )
 
 

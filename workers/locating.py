@@ -15,8 +15,11 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from dicom.report import Region, Side
+from workers.model.heat import HeatMap
 
 _FINE: Final = 128  # cells along an edge of the map whose shape is drawn
+_GRAIN: Final = 0.06  # of a patch's edge, a standard deviation: single pixels say little
+_NEAR: Final = 1 / 3  # of a patch's edge, a standard deviation
 _LEVEL: Final = 0.5  # of the peak: what is warmer belongs to the region
 _FLAT: Final = 2.0  # a peak lower than so many means is none
 _LARGEST: Final = 0.35  # of the square
@@ -59,27 +62,27 @@ def central_square(rows: int, columns: int) -> Square:
     return Square((columns - edge) / 2, (rows - edge) / 2, edge)
 
 
-def locate(heat: NDArray[np.float32], frame: NDArray[np.float32], side: Side | None = None) -> Spot:
+def locate(heat: HeatMap, frame: NDArray[np.float32], side: Side | None = None) -> Spot:
     """Return where a finding was seen.
 
     Args:
-        heat: float32 [G, G], 0 or more, over the film's central square.
+        heat: Over the film's central square.
         frame: float32 [rows, columns] in 0..1, 0 black; the patient's right at the left.
         side: That the text says.
     """
-    fine = _fine(heat)
+    fine = _finer(heat.cells, _FINE)
     row, column = (int(i) for i in np.unravel_index(int(fine.argmax()), fine.shape))
     square = central_square(*frame.shape)
     if fine[row, column] <= 0:
         return Spot()
-    peak = square.on_film(*_centre(heat))
+    peak = square.on_film(*_peak(heat))
     if fine[row, column] < _FLAT * fine.mean() or not in_body(frame, peak):
         return Spot(peak=peak)
     warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])  # type: ignore[attr-defined] # untyped
     mask = warm == warm[row, column]
     if mask.mean() > _LARGEST:
         return Spot(peak=peak)
-    region = _outline(mask, square)
+    region = Region(points=_outline(mask, square), peak=peak)
     across = sum(x for x, _ in region.points[:-1]) / (len(region.points) - 1) / frame.shape[1]
     if _elsewhere(across, side):
         return Spot(peak=peak, contradicts=True)
@@ -102,10 +105,30 @@ def in_body(frame: NDArray[np.float32], point: tuple[float, float]) -> bool:
     return bool(here == 0 or here not in border)
 
 
-def _fine(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the map between the cells' centres too, float32 [_FINE, _FINE]."""
+def _finer(
+    heat: NDArray[np.float32], size: int, how: Image.Resampling = Image.Resampling.BICUBIC
+) -> NDArray[np.float32]:
+    """Return the map between the cells' centres too, float32 [size, size]."""
     image = Image.fromarray(np.ascontiguousarray(heat, np.float32))
-    return np.asarray(image.resize((_FINE, _FINE), Image.Resampling.BICUBIC), np.float32)
+    return np.asarray(image.resize((size, size), how), np.float32)
+
+
+def _peak(heat: HeatMap) -> tuple[float, float]:
+    """Return the warmest place as fractions of the edge: the pixel near it that spoke most for yes."""
+    column, row = _centre(heat.cells)
+    if heat.detail is None:
+        return column, row
+    size = len(heat.detail)
+    patch = size / len(heat.cells)
+    rows, columns = np.indices(heat.detail.shape) + 0.5
+    away = (columns - column * size) ** 2 + (rows - row * size) ** 2
+    spoke = ndimage.gaussian_filter(heat.detail, _GRAIN * patch)  # type: ignore[attr-defined] # untyped
+    warm = _finer(heat.cells, size, Image.Resampling.BILINEAR)
+    near = spoke.clip(min=0) * warm * np.exp(-away / (2 * (_NEAR * patch) ** 2))
+    if not near.max() > 0:
+        return column, row
+    down, across = np.unravel_index(int(near.argmax()), near.shape)
+    return (int(across) + 0.5) / size, (int(down) + 0.5) / size
 
 
 def _centre(heat: NDArray[np.float32]) -> tuple[float, float]:
@@ -121,7 +144,7 @@ def _centre(heat: NDArray[np.float32]) -> tuple[float, float]:
     return (across + 0.5) / edge, (down + 0.5) / edge
 
 
-def _outline(mask: NDArray[np.bool_], square: Square) -> Region:
+def _outline(mask: NDArray[np.bool_], square: Square) -> tuple[tuple[float, float], ...]:
     """Return the convex outline of the cells in `mask`, closed."""
     rows, columns = np.nonzero(mask)
     corners = np.concatenate(
@@ -129,7 +152,7 @@ def _outline(mask: NDArray[np.bool_], square: Square) -> Region:
     )
     hull = corners[ConvexHull(corners).vertices] / _FINE
     points = tuple(square.on_film(float(x), float(y)) for x, y in hull)
-    return Region(points=(*points, points[0]))
+    return (*points, points[0])
 
 
 def _elsewhere(across: float, side: Side | None) -> bool:

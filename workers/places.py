@@ -1,7 +1,7 @@
 """Findings get their regions from where the model looked, and the draft a note where none is shown."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from dicom.report import SIX, Finding, Observation, Presence
 from workers.locating import locate
 from workers.model.prompts import IS_THERE
+from workers.model.vlm import Heat
 
 # Edema is everywhere in both lungs.
 LOCATED: Final = tuple(name for name in SIX if name is not Observation.EDEMA)
 QUESTIONS: Final = frozenset(IS_THERE[name.value] for name in LOCATED)
 _SHOWN: Final = (Presence.PRESENT, Presence.UNCERTAIN)
-NOTE: Final = "Outlines show roughly where the model looked, not the edge of a finding."
+NOTE: Final = (
+    "Outlines show roughly where the model looked, not the edge of a finding; a cross marks the place "
+    "that spoke most for it."
+)
 _NO_MEMORY: Final = "Memory was short: where {name} was seen could not be computed."
 _ELSEWHERE: Final = (
     "The text says {side} {name}, but the model looked at the other side: no outline is shown."
@@ -24,15 +28,14 @@ _ELSEWHERE: Final = (
 
 def placed(
     findings: Sequence[Finding],
-    heat: Mapping[str, NDArray[np.float32] | None],
+    heat: Heat,
     frame: NDArray[np.float32],
 ) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Return the findings with the regions that may be shown, and notes for the reader.
 
     Args:
         findings: One for each observation.
-        heat: For each question that the model answered by yes, float32 [G, G] where it looked, or None
-            where memory was short.
+        heat: For each question that the model answered by yes, where it looked.
         frame: float32 [rows, columns] in 0..1, 0 black, the film that was read.
     """
     pairs = [_placed(finding, heat, frame) for finding in findings]
@@ -44,7 +47,7 @@ def placed(
 
 def _placed(
     finding: Finding,
-    heat: Mapping[str, NDArray[np.float32] | None],
+    heat: Heat,
     frame: NDArray[np.float32],
 ) -> tuple[Finding, str]:
     name = finding.observation

@@ -1,5 +1,6 @@
 """The Secondary Captures: their attributes, and what is to be seen on them."""
 
+import math
 from datetime import datetime
 
 import numpy as np
@@ -30,7 +31,9 @@ def film(film_header, make_draft, equipment, shown_pixels):
     def build(header=None, long_edge=1280, **changes):
         header = header or film_header()
         pixels = shown_pixels(header.Rows, header.Columns)
-        return overlay(make_draft(header, **changes), header, pixels, equipment, long_edge)
+        return overlay(
+            make_draft(header, **changes), header, pixels, equipment, long_edge=long_edge
+        )
 
     return build
 
@@ -262,3 +265,22 @@ def test_a_name_is_shown_in_its_alphabetic_and_ideographic_group():
     assert readable_name("ខ្មែរ^ឈ្មោះ") == "[Khmer letters, not drawn here]"
     assert readable_name("Müller^Jörg^^Dr.") == "Müller, Jörg Dr."
     assert readable_name("") == ""
+
+
+def test_a_cross_marks_what_spoke_most(film):
+    """A region's peak is a cross with an open middle; beside the film, or no number, it is not drawn."""
+    corners = ((60.0, 60.0), (180.0, 60.0), (180.0, 220.0), (60.0, 220.0), (60.0, 60.0))
+
+    def drawn(peak):
+        region = Region(points=corners, peak=peak)
+        found = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT, region=region)
+        return frame(film(findings=(found,)))
+
+    plain = drawn(None)
+    for nowhere in ((-5.0, 100.0), (math.nan, 100.0), (100.0, 5000.0)):
+        assert (drawn(nowhere) == plain).all()
+    rows, columns = np.nonzero((drawn((120.0, 140.0)) != plain).any(axis=2))
+    ((x, y),) = Layout.of(300, 240, 1280).on_canvas(((120.0, 140.0),), 300, 240)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(x, abs=2)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(y, abs=2)
+    assert not ((abs(rows - y) < 4) & (abs(columns - x) < 4)).any()

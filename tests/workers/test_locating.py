@@ -8,6 +8,7 @@ from dicom.phantom import PhantomFinding, draw
 from dicom.regions import closed_polygon
 from dicom.report import Finding, Observation, Presence, Side, SourceImage
 from workers.locating import central_square, in_body, locate
+from workers.model.heat import HeatMap
 from workers.model.preprocess import centre_square
 from workers.model.prompts import IS_THERE
 from workers.places import NOTE, placed
@@ -27,7 +28,7 @@ def spot(row, column, grid=GRID):
     """A map that is warm in one cell and a little in the others."""
     heat = np.full((grid, grid), 0.05, np.float32)
     heat[row, column] = 1
-    return heat
+    return HeatMap(heat)
 
 
 def finding(observation=Observation.PLEURAL_EFFUSION, presence=Presence.PRESENT, side=None):
@@ -78,8 +79,8 @@ def test_a_region_surrounds_its_peak(shape):
 
 def test_a_flat_map_shows_no_place():
     """Where the model looked everywhere, or nowhere, nothing is drawn."""
-    assert locate(np.ones((GRID, GRID), np.float32), grey()).region is None
-    nowhere = locate(np.zeros((GRID, GRID), np.float32), grey())
+    assert locate(HeatMap(np.ones((GRID, GRID), np.float32)), grey()).region is None
+    nowhere = locate(HeatMap(np.zeros((GRID, GRID), np.float32)), grey())
     assert (nowhere.peak, nowhere.region) == (None, None)
 
 
@@ -87,7 +88,7 @@ def test_half_a_film_is_no_place():
     """A region that would cover most of the film is not drawn, however warm."""
     heat = np.full((GRID, GRID), 0.01, np.float32)
     heat[2:7, 1:6] = 1
-    assert locate(heat, grey()).region is None
+    assert locate(HeatMap(heat), grey()).region is None
 
 
 def test_beside_the_body_is_no_place():
@@ -101,7 +102,7 @@ def test_beside_the_body_is_no_place():
     assert in_body(frame, (float(np.median(columns)), float(np.median(rows))))
     beside = np.zeros((48, 48), np.float32)
     beside[1, 0] = 1
-    assert locate(beside, frame).region is None
+    assert locate(HeatMap(beside), frame).region is None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_a_region_lies_on_the_side_that_the_text_names(column, side, shown):
 def test_the_middle_belongs_to_both_sides():
     """A place at the midline contradicts neither side."""
     heat = spot(4, 3)
-    heat[4, 4] = 1
+    heat.cells[4, 4] = 1
     assert locate(heat, grey(), Side.LEFT).region
     assert locate(heat, grey(), Side.RIGHT).region
 

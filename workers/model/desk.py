@@ -105,6 +105,8 @@ class Desk:
 
         try:
             order.chances = self._model.chances_behind(branch, order.ids, order.questions)
-            order.heat = self._model.looked(row, order.ids, order.questions, order.chances)
+            order.heat = self._model.looked(
+                order.pixels.numpy(), row, order.ids, order.questions, order.chances
+            )
         except ModelError as error:
             order.fail(error)  # the others' questions are their own

@@ -95,8 +95,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, 1+P, W] like `x`."""
         x = x + self.ls1(self.attn(self.norm1(x)))
-        x += self.ls2(self.mlp(self.norm2(x)))
-        return x
+        out: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        return out
 
 
 class _PatchEmbed(nn.Module):

@@ -18,8 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from workers.model import asking, generate, preprocess, prompts, where
+from workers.model.detail import details
 from workers.model.errors import GenerationError
 from workers.model.generate import Writing
+from workers.model.heat import HeatMap
 from workers.model.language import KVCache
 from workers.model.multimodal import Multimodal, Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
@@ -144,7 +146,7 @@ class Llava(ABC):
         first = passage.read(embeds)[-1]
         marks.append(time.perf_counter())
         chances = self.chances_behind(passage.branch, ids, questions)
-        heat = self.looked(passage.cache, ids, questions, chances)
+        heat = self.looked(pixels, passage.cache, ids, questions, chances)
         marks.append(time.perf_counter())
         generate.generate(first, passage.step, writing, cancelled)
         marks.append(time.perf_counter())
@@ -221,6 +223,7 @@ class Llava(ABC):
 
     def looked(
         self,
+        pixels: NDArray[np.float32],
         cache: KVCache,
         read: Sequence[int],
         questions: Sequence[str],
@@ -229,6 +232,7 @@ class Llava(ABC):
         """Return where the model looked for each of the questions that it says yes to and is to locate.
 
         Args:
+            pixels: float32 [1, channels, S, S] normalised, of the film that was read.
             cache: Row 0 is a sequence that begins with the ids `read`.
             read: The film's sentinel and all before it, at least.
             questions: That were asked.
@@ -237,5 +241,11 @@ class Llava(ABC):
         asked = zip(questions, chances, strict=True)
         wanted = [one for one, chance in asked if one in self.located and chance >= _EVEN]
         rows = [asking.rows(self, read, question) for question in wanted]
-        maps = where.heat_maps(self.network, cache, read.index(IMAGE_SENTINEL), rows)
+        lead = read.index(IMAGE_SENTINEL)
+        cells = where.heat_maps(self.network, cache, lead, rows)
+        finer = details(self.network, pixels, read[: lead + 1], rows)
+        maps = [
+            None if one is None else HeatMap(one, detail)
+            for one, detail in zip(cells, finer, strict=True)
+        ]
         return dict(zip(wanted, maps, strict=True))

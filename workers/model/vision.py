@@ -59,8 +59,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, 1+P, W] like `x`."""
         x = x + self.attn(self.ln_1(x))
-        x += self.mlp(self.ln_2(x))
-        return x
+        out: Tensor = x + self.mlp(self.ln_2(x))
+        return out
 
 
 class _Transformer(nn.Module):

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.model.heat import HeatMap
 from workers.model.prompts import Task
 
 
@@ -46,9 +47,8 @@ class Decoding:
         )
 
 
-# For a question: float32 [G, G], 0 or more, over the film's central square; None
-# where memory was short or the film's tokens have no places.
-Heat = Mapping[str, NDArray[np.float32] | None]
+# For a question; None where memory was short or the film's tokens have no places.
+Heat = Mapping[str, HeatMap | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

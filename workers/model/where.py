@@ -25,7 +25,7 @@ from workers.model.multimodal import Multimodal, read_behind
 
 # Fewer cells say nothing of a place: the first CXR-LLaVA has one token for the whole film.
 _FEWEST: Final = 4
-_NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
+NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 
 
 def grid_edge(tokens: int) -> int:
@@ -53,7 +53,7 @@ def heat_maps(
         return [None] * len(questions)
     try:
         heat = _heat(network, cache, lead, questions)
-    except _NO_MEMORY:
+    except NO_MEMORY:
         if len(questions) == 1:
             return [None]
         middle = len(questions) // 2
