@@ -3,11 +3,14 @@
     python benchmarks/labeler.py [--errors NAME] [FOLDER]
 
 FOLDER holds `openi_reports_dev.tgz` and `openi_gold_dev.csv` (default: ../shared/data/reports). A label
-of 1 means coded as a major finding; 0 means not coded, which is no explicit negative.
+of 1 means coded as a major finding; 0 means not coded, which is no explicit negative. Beside the mean F1
+of the six stands the range that holds 95 in 100 draws of 770 of these reports: how far chance alone moves it
+on as many others.
 """
 
 import argparse
 import csv
+import random
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +52,25 @@ def score(pairs: list[tuple[bool, bool]]) -> tuple[float, float, float]:
     return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
 
 
+def spread(
+    rows: list[list[tuple[bool, bool]]], *, size: int = 770, draws: int = 200
+) -> tuple[float, float]:
+    """Return the mean F1 that 2.5 and 97.5 in 100 draws of `size` reports stay below.
+
+    Args:
+        rows: For each finding the (said, true) pairs of the reports, in one order.
+        size: Reports in a draw, each taken with replacement.
+        draws: How often.
+    """
+    chance = random.Random(0)  # noqa: S311 - a sample, no secret
+    means = []
+    for _ in range(draws):
+        drawn = chance.choices(range(len(rows[0])), k=size)
+        means.append(sum(score([row[index] for index in drawn])[2] for row in rows) / len(rows))
+    means.sort()
+    return means[int(0.025 * draws)], means[int(0.975 * draws)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
@@ -77,7 +99,9 @@ def main() -> None:
         for name, row in rows.items():
             p, r, f1 = score(row)
             print(f"{name:28}{p:6.3f}{r:6.3f}{f1:6.3f}{sum(true for _, true in row):8}")
-        print(f"{'mean F1 of the six':40}{sum(score(rows[name])[2] for name in SIX) / 6:6.3f}")
+        low, high = spread([rows[name] for name in SIX])
+        mean = sum(score(rows[name])[2] for name in SIX) / 6
+        print(f"{'mean F1 of the six':40}{mean:6.3f}   {low:.3f} to {high:.3f} in draws of 770")
 
 
 if __name__ == "__main__":

@@ -110,8 +110,12 @@ def _judge(clause: str, hit: re.Match[str]) -> Presence:
 
 
 def _denied(before: str, behind: str) -> bool:
+    if NEGATION_BEHIND.search(behind):
+        return True
+    if not NEGATION_BEFORE.search(before):
+        return False
     reach = REOPENED.split(FALSE_NEGATION.sub(" ", before))[-1]
-    return NEGATION_BEFORE.search(reach) is not None or NEGATION_BEHIND.search(behind) is not None
+    return NEGATION_BEFORE.search(reach) is not None
 
 
 def _lost(before: str, rest: str) -> bool:

@@ -49,7 +49,8 @@ _WORDS: Final[dict[Observation, str]] = {
     Observation.EDEMA: r"(?<!tissue\s)(?<!subcutaneous\s)(?<!marrow\s)(?<!wall\s)o?edema(?:tous)?",
     Observation.PLEURAL_EFFUSION: (
         r"(?<!pericardial\s)(?<!joint\s)eff+us+ions?(?!\s+of\s+the\s+peric)|pleural\s+fluid"
-        r"|fluid\s+(?:(?:is|was)\s+)?(?:\w+\s+)?(?:with)?in\s+the\s+(?:\w+\s+){0,2}?(?:pleural|fissure)|(?:hydro(?:pneumo)?|ha?emo(?:pneumo)?)thorax"
+        r"|fluid\s+(?:(?:is|was)\s+)?(?:\w+\s+)?(?:with)?in\s+the\s+(?:\w+\s+){0,2}?(?:pleural|fissure)"
+        r"|(?:hydro(?:pneumo)?|ha?emo(?:pneumo)?)thorax"
     ),
     Observation.PNEUMOTHORAX: r"(?:hydro|ha?emo)?p\w{2,5}moth\w{2,6}(?:x|ces)|ptx",
     Observation.PNEUMONIA: r"(?:broncho)?pneumonias?|pneumonitis|infectious\s+process",
@@ -66,7 +67,7 @@ _WORDS: Final[dict[Observation, str]] = {
         r"|mediastin\w+\s+(?:(?:is|appears|remains)\s+(?:\w+\s+)?wide\w*|widening|enlargement)"
     ),
     Observation.SUPPORT_DEVICES: (
-        rf"(?P<no>{_TUBE}\s+(?:has|have)\s+been\s+(?:\w+\s+)?removed)|pacemaker|catheter|picc|ett|{_TUBE}"
+        rf"{_TUBE}(?P<no>\s+(?:has|have)\s+been\s+(?:\w+\s+)?removed)?|pacemaker|catheter|picc|ett"
         r"|central\s+(?:venous\s+)?line|port-?a-?cath|sternotomy\s+wires|icd|leads?|support\s+devices?"
     ),
 }
@@ -76,7 +77,8 @@ OBSERVED: Final = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words i
 CLAUSE_END: Final = re.compile(
     r";|:(?!\s*(?:none|no|absent|negative|not|normal|unremarkable|(?:\w+ly\s+)?enlarged)\b)"
     r"|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\bexcept\b|\baside\s+from\b|\bapart\s+from\b|\bother\s+than\b"
-    r"|\bwhile\b|\bwhich\b|(?<!\bif)(?<!\bwhether)(?<!\bthat)\s+there\s+(?:is|are)\b|,\s*and\s+(?:there|the)\b|,\s*with\b",
+    r"|\bwhile\b|\bwhich\b|\bthere(?<!if\sthere)(?<!whether\sthere)(?<!that\sthere)\s+(?:is|are)\b"
+    r"|,\s*(?:and\s+(?:there|the)|with)\b",
     re.I,
 )
 NEGATION_BEFORE: Final = re.compile(
@@ -103,7 +105,7 @@ NEGATION_BEHIND: Final = re.compile(
 _CANNOT: Final = r"(?:cannot|can\s+not|can['\u2019]t|could\s+not|not)"
 DOUBT_BEFORE: Final = re.compile(
     r"\b(?:possibl[ey]|possibility|may|maybe|might|could"
-    r"|(?<!most\s)(?<!strongly\s)suggest\w*|suspicio\w+|suspect\w*|concern\w*|worrisome"
+    r"|suggest(?<!most\ssuggest)(?<!strongly\ssuggest)\w*|suspicio\w+|suspect\w*|concern\w*|worrisome"
     rf"|favor\w*|questionabl\w+|question|unclear|considerations?|{_CANNOT}\s+(?:be\s+)?(?:\w+ly\s+)?exclude"
     rf"|{_CANNOT}\s+rule\s+out|(?:difficult|hard)\s+to\s+exclude|potential\w*|differential|versus|vs|equivocal|either"
     r"|evaluat\w+\s+(?:for|of)|look(?:ing)?\s+for|correlat\w+\s+(?:\w+\s+)?for|rule\s+out"
