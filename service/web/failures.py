@@ -95,7 +95,8 @@ def _broken(request: Request) -> Response:
 def _failure(
     request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    if request.url.path.startswith(("/api/", "/live/", "/dicom-web/")):
+    program = request.url.path.startswith(("/api/", "/live/", "/dicom-web/"))
+    if program or request.headers.get("accept") == "application/json":
         return JSONResponse({"error": words or title}, status, headers)
     html = page("error.html", title=title, detail=words, back="/", back_words="To the queue")
     return HTMLResponse(html, status, headers)

@@ -7,10 +7,12 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from dicom.errors import OutOfResources
+from dicom.errors import DicomError, OutOfResources
+from dicom.spool import film_named
 from service.config import Settings
 from service.errors import NotFound
 from service.web.picture import Picture
+from service.web.undrawable import Undrawable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,7 @@ class FilmCache:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="film")
         self._queued = 0
         self._kept: OrderedDict[tuple[Picture, int], bytes] = OrderedDict()
+        self._undrawable = Undrawable()
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -64,7 +67,8 @@ class FilmCache:
 
         Raises:
             NotFound: The file is not kept any more.
-            DicomError: It cannot be decoded under the limits, or too many wait to be decoded.
+            DicomError: It cannot be decoded under the limits, now or a short while ago, or too many wait
+                to be decoded.
         """
         if self._queued >= _WAITING:
             raise OutOfResources("too many films are being drawn: try again in a moment")
@@ -77,19 +81,30 @@ class FilmCache:
 
     def _png(self, picture: Picture) -> bytes:
         try:
-            key = (picture, picture.path.stat().st_mtime_ns)
+            changed = picture.path.stat().st_mtime_ns
         except OSError:
             raise NotFound("The film is not kept any more.") from None
+        key = (picture, changed)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        png = self._drawing().draw(picture)
+        png = self._drawn(picture, changed)
         with self._lock:
             self._kept[key] = png
             while sum(map(len, self._kept.values())) > _CACHE_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return png
+
+    def _drawn(self, picture: Picture, changed: int) -> bytes:
+        # A film in the spool has its hash in its name: it is remembered whatever its size on the page.
+        film = (film_named(picture.path.name) or picture.path, picture.sha256, changed)
+        self._undrawable.check(film)
+        try:
+            return self._drawing().draw(picture)
+        except DicomError as error:
+            self._undrawable.note(film, error)
+            raise
 
     def _drawing(self) -> "Artist":
         """Return what draws, made once."""

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from dicom.errors import DicomError, InvalidIdentifier, OutOfResources
+from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
 from service.errors import NotFound
 from service.jobs import JobState
@@ -198,7 +198,7 @@ def _film_path(here: Wiring, study_uid: str, film_uid: str) -> Path:
 async def _png(here: Wiring, picture: Picture) -> Response:
     try:
         return Response(await here.films.png(picture), media_type="image/png")
-    except OutOfResources as error:
-        raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
     except DicomError as error:
+        if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
+            raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
         raise HTTPException(422, f"This film cannot be shown: {error}.") from None

@@ -133,6 +133,24 @@
     window.addEventListener("pagehide", () => source.close(), { once: true });
   };
 
+  // ---- a film that cannot be shown: the reason in the place of a broken picture
+  const explain = async (image) => {
+    const words = document.createElement("p");
+    words.className = image.closest("figure") ? "none" : "muted";
+    try {
+      const answer = await fetch(image.src, { headers: { Accept: "application/json" } });
+      if (answer.ok) return;
+      words.textContent = (await answer.json()).error;
+    } catch {
+      return; // the server is away, and the page says so
+    }
+    (image.closest("a") || image).replaceWith(words);
+  };
+  document.addEventListener("error", (event) => {
+    if (event.target instanceof HTMLImageElement) explain(event.target);
+  }, true);
+  for (const image of document.images) if (image.complete && !image.naturalWidth) explain(image);
+
   tick();
   setInterval(tick, 1000);
   if (page) connect();

@@ -169,6 +169,17 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
     assert light(browser) != "away"
 
 
+def test_a_film_that_cannot_be_shown_says_why_in_its_place(site, seeder, browser, eventually):
+    """Instead of a broken picture."""
+    job = seeder.drafted(1)
+    for film in site.store.instances(job.study_instance_uid):
+        film.path.write_bytes(film.path.read_bytes()[:-5000])
+    browser.open(f"{site.url}studies/{job.study_instance_uid}")
+    text = 'return document.getElementById("films").textContent'
+    eventually(lambda: "cannot be shown" in browser.run(text), seconds=20, what="the reason")
+    assert browser.run('return document.querySelectorAll("#films img").length') == 0
+
+
 def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, browser):
     """Neither queue nor study page logs a violation or a script error."""
     job = seeder.drafted(1)
