@@ -59,6 +59,8 @@ class FolderDestination:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             if target.read_bytes() == content:
+                # Whoever wrote it may have died before its name was durable.
+                self._sync(target.parent)
                 return
             raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
@@ -74,7 +76,12 @@ class FolderDestination:
             # In its place it has no temporary name any more; what failed leaves nothing behind.
             with suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
-        sync_folder(target.parent)
+        self._sync(target.parent)
+
+    def _sync(self, study: Path) -> None:
+        """Make the names in a study's folder, and its own, survive a power cut."""
+        for folder in (study, self._path):
+            sync_folder(folder)
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
         """Read each file back and compare its digest."""
