@@ -58,7 +58,7 @@ def findings_report(
     """
     kind: OutputKind = "findings-3d" if in_3d else "findings"
     sop_class = COMPREHENSIVE_3D_SR if in_3d else COMPREHENSIVE_SR
-    document = new_result(draft, source, equipment, kind, sop_class)
+    document = new_result(draft, source, equipment, kind=kind, sop_class_uid=sop_class)
     description = "AI-generated findings, not verified"
     write_document_modules(document, source, device_author(equipment), film_evidence(draft))
     write_draft_flags(document, "COMPLETE", description)

@@ -111,7 +111,9 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         InvalidDataset: It lacks what a result needs.
     """
     origin = _origin(study, equipment)
-    document = new_object(origin, source, equipment, "not-analysed", BASIC_TEXT_SR)
+    document = new_object(
+        origin, source, equipment, kind="not-analysed", sop_class_uid=BASIC_TEXT_SR
+    )
     write_document_modules(document, source, device_author(equipment), _evidence(study))
     write_draft_flags(document, "COMPLETE", "Not analysed by AI; no finding was looked for")
     films = [
@@ -148,7 +150,9 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
         InvalidDataset: It lacks what a result needs.
     """
     origin = _origin(study, equipment)
-    result = new_object(origin, source, equipment, "not-analysed-page", SECONDARY_CAPTURE)
+    result = new_object(
+        origin, source, equipment, kind="not-analysed-page", sop_class_uid=SECONDARY_CAPTURE
+    )
     write_capture(result, equipment)
     result.ImageComments = "Not analysed by AI. No finding was looked for."
     result.PatientOrientation = ""

@@ -90,6 +90,7 @@ def build(
     source: Dataset,
     pixels: NDArray[np.float32],
     equipment: Equipment,
+    *,
     options: OutputOptions | None = None,
 ) -> tuple[Output, ...]:
     """Return the four objects of `draft`, the same for the same arguments.
@@ -119,7 +120,7 @@ def build(
     made: list[tuple[OutputKind, Dataset]] = [
         ("draft-report", draft_report(draft, source, equipment, chosen.completion)),
         ("findings-3d" if chosen.comprehensive_3d else "findings", findings),
-        ("overlay", overlay(draft, source, pixels, equipment, chosen.overlay_edge)),
+        ("overlay", overlay(draft, source, pixels, equipment, long_edge=chosen.overlay_edge)),
         ("report-page", report_page(draft, source, equipment)),
     ]
     made += [(extra, _EXTRAS[extra](draft, source, equipment)) for extra in chosen.extras]

@@ -31,7 +31,9 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    result = new_result(draft, source, equipment, "presentation-state", PRESENTATION_STATE)
+    result = new_result(
+        draft, source, equipment, kind="presentation-state", sop_class_uid=PRESENTATION_STATE
+    )
     result.Modality = "PR"
     result.BodyPartExamined = "CHEST"
     result.PresentationCreationDate = result.pop("ContentDate").value

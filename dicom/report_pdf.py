@@ -22,7 +22,7 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
     """
-    result = new_result(draft, source, equipment, "report-pdf", ENCAPSULATED_PDF)
+    result = new_result(draft, source, equipment, kind="report-pdf", sop_class_uid=ENCAPSULATED_PDF)
     result.Modality = "DOC"
     result.ConversionType = "WSD"
     result.AcquisitionDateTime = ""

@@ -124,6 +124,7 @@ def new_result(
     draft: DraftReport,
     source: Dataset,
     equipment: Equipment,
+    *,
     kind: OutputKind,
     sop_class_uid: str,
 ) -> Dataset:
@@ -142,7 +143,9 @@ def new_result(
     """
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the draft is about")
-    result = new_object(_origin(draft, equipment), source, equipment, kind, sop_class_uid)
+    result = new_object(
+        _origin(draft, equipment), source, equipment, kind=kind, sop_class_uid=sop_class_uid
+    )
     if draft.model.mark:
         marked = f"{result.SeriesDescription} - {clean_text(draft.model.mark)}"
         result.SeriesDescription = marked[:_LONGEST_LO]
@@ -150,7 +153,7 @@ def new_result(
 
 
 def new_object(
-    origin: Origin, source: Dataset, equipment: Equipment, kind: OutputKind, sop_class_uid: str
+    origin: Origin, source: Dataset, equipment: Equipment, *, kind: OutputKind, sop_class_uid: str
 ) -> Dataset:
     """Return a data set with everything but the content: whose it is, when and by what it was made.
 

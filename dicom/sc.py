@@ -34,6 +34,7 @@ def overlay(
     source: Dataset,
     pixels: NDArray[np.float32],
     equipment: Equipment,
+    *,
     long_edge: int = 1280,
 ) -> Dataset:
     """Return the film with the draft's findings as an RGB Secondary Capture.
@@ -61,7 +62,7 @@ def overlay(
     result.DerivationDescription = (
         f"Film resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
     )[:1024]
-    write_pixels(result, overlay_image(draft, pixels, equipment, moment, long_edge))
+    write_pixels(result, overlay_image(draft, pixels, equipment, moment, long_edge=long_edge))
     return result
 
 
@@ -84,7 +85,7 @@ def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Da
 def _capture(
     draft: DraftReport, source: Dataset, equipment: Equipment, kind: OutputKind
 ) -> Dataset:
-    result = new_result(draft, source, equipment, kind, SECONDARY_CAPTURE)
+    result = new_result(draft, source, equipment, kind=kind, sop_class_uid=SECONDARY_CAPTURE)
     write_capture(result, equipment)
     result.BodyPartExamined = "CHEST"
     result.ImageComments = _COMMENT

@@ -51,7 +51,9 @@ def draft_report(
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
     """
-    document = new_result(draft, source, equipment, "draft-report", BASIC_TEXT_SR)
+    document = new_result(
+        draft, source, equipment, kind="draft-report", sop_class_uid=BASIC_TEXT_SR
+    )
     description = "AI draft; not reviewed by a radiologist"
     write_document_modules(document, source, device_author(equipment), film_evidence(draft))
     write_draft_flags(document, completion, description)

@@ -111,7 +111,9 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the report is about")
     origin = _origin(report, equipment)
-    document = new_object(origin, source, equipment, "verified-report", BASIC_TEXT_SR)
+    document = new_object(
+        origin, source, equipment, kind="verified-report", sop_class_uid=BASIC_TEXT_SR
+    )
     author = _person(report.verifier)
     write_document_modules(document, source, author, film_evidence(draft))
     for keyword, value in _FLAGS.items():

@@ -67,7 +67,11 @@ def withdrawal_notice(withdrawal: Withdrawal, source: Dataset, equipment: Equipm
         InvalidOutput: The notice does not pass the gate.
     """
     document = new_object(
-        _origin(withdrawal, equipment), source, equipment, "withdrawn", BASIC_TEXT_SR
+        _origin(withdrawal, equipment),
+        source,
+        equipment,
+        kind="withdrawn",
+        sop_class_uid=BASIC_TEXT_SR,
     )
     write_document_modules(document, source, device_author(equipment), ())
     write_draft_flags(document, "COMPLETE", "AI draft withdrawn")

@@ -51,7 +51,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     callers.heed_hangup()
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)
-    reception = Reception(settings, store, intake, commitments, callers)
+    reception = Reception(settings, store, intake, commitments, callers=callers)
     scp = StorageSCP(_scp_settings(settings), spool, reception)
     _listen(scp, settings)
     commitments.start()

@@ -39,6 +39,7 @@ class Reception:
         store: Store,
         intake: Intake,
         commitments: Commitments,
+        *,
         callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
         """Take the settings, where refusals and films are recorded, and who answers for them.

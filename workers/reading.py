@@ -209,7 +209,7 @@ class Reader:
                 predecessor=predecessor,
             )
             go_on(cancelled)
-            outputs = build(draft, film.header, film.pixels, self._equipment, self._options)
+            outputs = build(draft, film.header, film.pixels, self._equipment, options=self._options)
             clock.mark("outputs")
             draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
             return Drafted(draft=draft, outputs=outputs)

@@ -49,7 +49,7 @@ def make_door(settings: Settings, store: Store, queue: Queue, callers: Callers) 
     """Return what the requests share; nothing runs yet."""
     spool = open_spool(settings)
     intake = Intake(store, settings, queue.publish, callers)
-    reception = Reception(settings, store, intake, Commitments(settings, store), callers)
+    reception = Reception(settings, store, intake, Commitments(settings, store), callers=callers)
     return Door(
         settings=settings,
         spool=spool,

@@ -190,7 +190,7 @@ def sample(number):
     )
     pixels = np.full((300 + number, 240), 0.1 * number, np.float32)
     options = OutputOptions(extras=("presentation-state", "report-pdf"))
-    outputs = build(draft_of(film, number), film, pixels, equipment, options)
+    outputs = build(draft_of(film, number), film, pixels, equipment, options=options)
     notice = UnreadStudy(
         study_instance_uid=film.StudyInstanceUID,
         films=(

@@ -27,7 +27,7 @@ def made(film_header, make_draft, equipment, shown_pixels):
     def make(options=None, header=None, **changes):
         header = header or film_header()
         draft = make_draft(header, **changes)
-        outputs = build(draft, header, shown_pixels(), equipment, options)
+        outputs = build(draft, header, shown_pixels(), equipment, options=options)
         return {output.kind: output for output in outputs}
 
     return make

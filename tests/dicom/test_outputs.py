@@ -91,7 +91,7 @@ def results(make_draft, equipment):
     def make(header, options=None, **changes):
         draft = make_draft(header, **changes)
         pixels = np.full((draft.source.rows, draft.source.columns), 0.5, np.float32)
-        return build(draft, header, pixels, equipment, options)
+        return build(draft, header, pixels, equipment, options=options)
 
     return make
 

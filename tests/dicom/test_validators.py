@@ -171,7 +171,7 @@ def make_case(make_draft, equipment, tmp_path_factory):
         draft = make_draft(header, **changes)
         pixels = np.full((draft.source.rows, draft.source.columns), 0.5, np.float32)
         outputs = build(draft, header, pixels, equipment)
-        optional = build(draft, header, pixels, equipment, OPTIONS)
+        optional = build(draft, header, pixels, equipment, options=OPTIONS)
         revised = replace(
             draft, revision=2, predecessor=signed(draft, outputs[0].dataset).preliminary
         )
