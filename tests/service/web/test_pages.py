@@ -8,6 +8,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from dicom.header import read_header
+from dicom.report import Agreement
 from service.jobs import JobState
 
 HOSTILE = "<script>alert(1)</script>"
@@ -89,6 +90,22 @@ def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, see
     assert "Basic Text SR Storage" in page
     assert "The association ended." in page
     assert f"/jobs/{job.id}/film.png" in page
+
+
+def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder):
+    """How many sampled reports say a finding stands in a column of its own, where there are any."""
+    plain = seeder.drafted(1)
+    job = seeder.reading(2)
+    draft = seeder.draft_of(job)
+    compared = (
+        replace(each, agreement=Agreement(same=3, samples=8)) for each in draft.findings[:2]
+    )
+    draft = replace(draft, findings=(*compared, *draft.findings[2:]))
+    site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ["orthanc"])
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    assert page.count("<td>3 of 8 samples</td>") == 2
+    assert '<th scope="col">Agreement</th>' in page
+    assert "Agreement" not in site.get(f"/studies/{plain.study_instance_uid}").text
 
 
 def test_a_study_page_reads_the_patient_from_the_film_and_keeps_nothing(site, seeder, caplog):
