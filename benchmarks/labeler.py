@@ -4,8 +4,8 @@
 
 FOLDER holds `openi_reports_dev.tgz` and `openi_gold_dev.csv` (default: ../shared/data/reports). A label
 of 1 means coded as a major finding; 0 means not coded, which is no explicit negative. Beside the mean F1
-of the six stands the range that holds 95 in 100 draws of 770 of these reports: how far chance alone moves it
-on as many others.
+of the six stands the range that holds 95 in 100 draws of 770 of these reports: how far chance alone
+moves it on as many others.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def spread(
         size: Reports in a draw, each taken with replacement.
         draws: How often.
     """
-    chance = random.Random(0)  # noqa: S311 - a sample, no secret
+    chance = random.Random(0)
     means = []
     for _ in range(draws):
         drawn = chance.choices(range(len(rows[0])), k=size)
@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     with (options.folder / "openi_gold_dev.csv").open(newline="") as file:
         gold = {row["filename"]: row for row in csv.DictReader(file)}
-    pairs = {
+    pairs: dict[str, dict[Observation, list[tuple[bool, bool]]]] = {
         positive: {name: [] for name in GOLD} for positive in ("present", "present or uncertain")
     }
     for stem, text in reports(options.folder / "openi_reports_dev.tgz"):

@@ -37,12 +37,13 @@ _WORDS: Final[dict[Observation, str]] = {
         r"(?:\w+\s+)?collapsed|collapse\s+of\s+(?:\w+\s+){0,5}?(?:lobe|lung)"
     ),
     Observation.CARDIOMEGALY: (
-        rf"(?P<perhaps>{_BORDER}\s+(?:(?!enlarg)\w+\s+){{0,2}}?{_HEART}|{_HEART}[^.;,]{{0,25}}?\b{_BORDER})"
+        rf"(?P<perhaps>{_BORDER}\s+(?:(?!enlarg)\w+\s+){{0,2}}?{_HEART}|{_HEART}[^.;,]{{0,25}}?\b{_BORDER}"
+        rf"|{_HEART}[^.;,]{{0,40}}?\bnormal\s+(?:or|to)\s+borderline)"
         r"|cardiome\w{0,3}g\w{0,4}l+y"
         rf"|(?P<no>{_HEART}(?:(?!\b(?<!not\s){_BIG})[^.;]){{0,60}}?\b{_NORMAL}"
         rf"|(?:normal|unremarkable)\s+(?:sized?\s+(?:of\s+the\s+)?)?{_HEART})"
         rf"|{_BIG}\s+(?:(?:of|in)\s+(?:the\s+)?)?{_HEART}|{_HEART}(?:(?!\bnormal)[^.;,]){{0,40}}?\b{_BIG}"
-        rf"|{_HEART}[^.;,]{{0,40}}?\bnormal\s+(?:or|to)\s+(?:\w+\s+)?enlarged"
+        rf"|{_HEART}[^.;,]{{0,40}}?\bnormal\s+(?:or|to)\s+(?:(?!borderline)\w+\s+)?enlarged"
         rf"|{_HEART}[^.;,]{{0,25}}?\b(?:above|beyond|exceeds|(?:larger|greater)\s+than)\s+(?:\w+\s+){{0,4}}?normal"
     ),
     Observation.CONSOLIDATION: r"consolidat\w+",
