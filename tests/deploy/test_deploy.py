@@ -280,6 +280,17 @@ def test_each_unit_starts_a_real_subcommand(unit, instances):
         assert section == "config" or section in Settings.model_fields
 
 
+@pytest.mark.parametrize(
+    "path", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda one: one.name
+)
+def test_no_unit_gives_up_while_the_database_is_away(path):
+    """Each is started again without end, and none needs that another has succeeded."""
+    unit = _Unit(path)
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit["Service"]["Restart"] in {"always", "on-failure"}
+    assert "Requires" not in unit["Unit"]
+
+
 def test_orthanc_takes_the_configuration(tmp_path, orthanc_server_class):
     """The PACS of compose starts with its file and lets in who has the password."""
     shipped = json.loads((DEPLOY / "orthanc.json").read_text())
