@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from dicom.header import read_header
-from dicom.report import Agreement
+from dicom.report import Agreement, Finding, Observation, Presence
 from service.jobs import JobState
 
 HOSTILE = "<script>alert(1)</script>"
@@ -106,6 +106,34 @@ def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder
     assert page.count("<td>3 of 8 samples</td>") == 2
     assert '<th scope="col">Agreement</th>' in page
     assert "Agreement" not in site.get(f"/studies/{plain.study_instance_uid}").text
+
+
+def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
+    """Beside "absent" a bare percentage would read as the chance of absence: both layouts name it."""
+    job = seeder.drafted(1)
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    assert '<th scope="col">Score for present</th>' in page
+    assert '<span class="narrow">score for present </span>' in page
+
+
+def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
+    """That a film is said to be normal is written without the colour of a positive finding."""
+    job = seeder.reading(1)
+    draft = seeder.draft_of(job)
+    normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
+    draft = replace(draft, findings=(normal,))
+    site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ["orthanc"])
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    assert 'class="presence present normal"' in page
+
+
+def test_an_event_does_not_say_twice_where_it_led(site, seeder):
+    """That "Not analysed" leads to "Not analysed" is said once; what leads elsewhere says so."""
+    job = seeder.reading(1)
+    site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only film is a lateral view.")
+    page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
+    assert "→ Not analysed" not in page
+    assert "→ Reading" in page
 
 
 def test_a_study_page_reads_the_patient_from_the_film_and_keeps_nothing(site, seeder, caplog):
