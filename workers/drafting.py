@@ -157,7 +157,7 @@ class Drafting:
                 revision=job.revision,
                 predecessor=self._store.predecessor(previous) if previous else None,
                 produced_at=job.produced_at or job.created_at,
-                already_read=_standing(job, previous),
+                already_read=self._standing(job, previous),
                 urgent=job.urgent,
                 rules=rules_for(self._settings, self._callers(job.calling_ae)),
                 cancelled=cancelled,
@@ -207,6 +207,16 @@ class Drafting:
         )
         self._tell(ended, names if objects else [])
         return ended
+
+    def _standing(self, job: Job, previous: Job | None) -> str:
+        """Return the film of the earlier draft, which stands if `job` would read the same, or ""."""
+        if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
+            return ""
+        if previous.model_version != job.model_version:
+            return ""
+        # It has to be, or to come, wherever this one is asked for.
+        missing = set(self._destinations(job)) - set(self._destinations(previous))
+        return "" if missing else previous.draft.source.sop_instance_uid
 
     def _destinations(self, job: Job) -> list[str]:
         if job.destinations is None:
@@ -288,14 +298,6 @@ def _open_each(study: Study) -> None:
                 f"A film cannot be opened in the spool ({error.strerror}): is data_dir here, and the "
                 "same as the receiver's?"
             ) from error
-
-
-def _standing(job: Job, previous: Job | None) -> str:
-    """Return the film of the earlier draft, which stands if `job` would read the same film, or ""."""
-    if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
-        return ""
-    same_model = previous.model_version == job.model_version
-    return previous.draft.source.sop_instance_uid if same_model else ""
 
 
 def _withdrawn(previous: Job) -> bool:

@@ -299,6 +299,18 @@ def test_a_later_film_that_changes_nothing_leaves_the_earlier_draft(bench, store
     assert len(bench.published) == 1
 
 
+@pytest.mark.parametrize(
+    ("wanted", "state"), [(("A",), JobState.CANCELED), (("A", "clinic"), JobState.DRAFTED)]
+)
+def test_an_earlier_draft_stands_only_where_it_went(bench, store, wanted, state):
+    """Another caller sends the study on: a destination that has no draft of it gets one."""
+    first = bench.arrive(1, destinations=("A", "B"))
+    bench.task(first.id)
+    second = bench.arrive(2, destinations=wanted)
+    bench.task(second.id)
+    assert store.job(second.id).state is state
+
+
 def test_a_withdrawn_draft_does_not_stand(bench, store):
     """After a recall a later film has the study read again, although the same film is chosen."""
     first = bench.arrive(1)
