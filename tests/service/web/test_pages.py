@@ -116,6 +116,14 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
     assert '<span class="narrow">score for present </span>' in page
 
 
+def test_the_link_of_each_small_film_has_a_name(site, seeder):
+    """Who goes by keyboard and ear is told where the link around a picture leads."""
+    job = seeder.drafted(1)
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    assert 'alt="Open this film"' in page
+    assert 'alt=""' not in page
+
+
 def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
     """That a film is said to be normal is written without the colour of a positive finding."""
     job = seeder.reading(1)
