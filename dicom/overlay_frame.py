@@ -120,7 +120,7 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
     if draft.model.caveat:
         pen.paragraph(wording.caveat(draft), _WARNING, bold=True)
         pen.gap()
-    pen.heading("Findings (AI)")
+    pen.heading("Findings (AI), score for present")
     for finding in listed(draft):
         pen.finding(finding)
     remarks = wording.remarks(draft)[:_MOST_NOTES]

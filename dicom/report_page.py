@@ -38,7 +38,7 @@ def _write_findings(page: Page, draft: DraftReport) -> None:
     page.heading("Findings, coded")
     sampled = any(finding.agreement for finding in draft.findings)
     samples = ("Agreement",) if sampled else ()
-    page.table_head(("Finding", "The draft says", "Where", "Model score", *samples))
+    page.table_head(("Finding", "The draft says", "Where", "Score for present", *samples))
     for finding in listed(draft):
         agreement = (wording.agreement(finding),) if sampled else ()
         page.row((*_cells(finding), *agreement), strong=wording.is_positive(finding))

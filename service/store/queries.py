@@ -1,9 +1,10 @@
 """What pages, command line and metrics ask."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 
 from dicom.report import Predecessor
 from service.errors import NotFound
@@ -75,6 +76,30 @@ class Queries(Transactions):
                     raise NotFound(f"there is no job {before[:32]!a}")
                 chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*mark))
             return [rows.job(row) for row in session.scalars(chosen)]
+
+    def ahead(self, limit: int = 1000) -> dict[str, int]:
+        """Return how many jobs of the same model are read before each that may be read now.
+
+        Urgent ones are read first, then the oldest.
+
+        Args:
+            limit: Only of the first so many.
+        """
+        now = self.now()
+        line = (
+            select(JobRow.id, JobRow.model_name)
+            .where(JobRow.state == JobState.SCHEDULED.value)
+            .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now))
+            .order_by(JobRow.urgent.desc(), JobRow.created_at, JobRow.id)
+            .limit(limit)
+        )
+        counts: Counter[str] = Counter()
+        places = {}
+        with self._reading() as session:
+            for job_id, model in session.execute(line):
+                places[job_id] = counts[model]
+                counts[model] += 1
+        return places
 
     def events(self, job_id: str) -> list[JobEvent]:
         """Return the job's history, the oldest first."""

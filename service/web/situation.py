@@ -39,6 +39,7 @@ class Observer:
             broker_fault=self._fault_now(),
             processes=self._store.processes(),
             roles=self._roles,
+            ahead=self._store.ahead(),
         )
 
     def _fault_now(self) -> str:

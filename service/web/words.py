@@ -60,12 +60,14 @@ class Situation:
         processes: As they last reported themselves, alive or not.
         roles: What the workers of each configured model report themselves as, by the model's name;
             where none is given every job is any reading worker's.
+        ahead: How many are read before a waiting job, by its id, as far as is known.
     """
 
     now: datetime
     broker_fault: str = ""
     processes: Sequence[ProcessBeat] = field(default=())
     roles: Mapping[str, str] = field(default_factory=dict)
+    ahead: Mapping[str, int] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
         """Return whether the process reported itself lately."""
@@ -114,9 +116,15 @@ def _why_scheduled(job: Job, situation: Situation) -> Reason:
         return absent.led_by("Waiting for a worker: ")
     if situation.broker_fault:
         return Reason(f"Waiting for the message broker: {situation.broker_fault}")
-    if job.reason:
-        return Reason(f"Waiting for its turn. {job.reason}")
-    return Reason("Waiting for its turn.")
+    return Reason(f"{_turn(situation.ahead.get(job.id))} {job.reason or ''}".rstrip())
+
+
+def _turn(ahead: int | None) -> str:
+    if ahead is None:
+        return "Waiting for its turn."
+    if ahead == 0:
+        return "Waiting for its turn: it is the next."
+    return f"Waiting for its turn: {ahead} {'is' if ahead == 1 else 'are'} before it."
 
 
 def _why_in_progress(job: Job, situation: Situation) -> Reason:

@@ -54,6 +54,22 @@ def test_a_waiting_job_waits_for_its_turn_when_all_is_well(seeder):
     assert reason.startswith("Waiting for its turn.")
 
 
+def test_a_waiting_job_says_how_many_are_before_it(seeder):
+    """The oldest is the next; an urgent one overtakes; one that tries again later is in nobody's way."""
+    first, second, third = (seeder.waiting(number) for number in (1, 2, 3))
+    held = seeder.reading(4)
+    seeder.store.hand_back(held.id, held.fence, "OOM", "The GPU ran out of memory.", 600)
+    now = Situation(now=datetime.now(UTC), processes=(beat("reading"),), ahead=seeder.store.ahead())
+    said = [why(job, (), now).plain() for job in (first, second, third)]
+    assert said[0].startswith("Waiting for its turn: it is the next.")
+    assert said[1].startswith("Waiting for its turn: 1 is before it.")
+    assert said[2].startswith("Waiting for its turn: 2 are before it.")
+    urgent = seeder.waiting(5, urgent=True)
+    places = seeder.store.ahead()
+    assert [places[job.id] for job in (urgent, first, second, third)] == [0, 1, 2, 3]
+    assert held.id not in places
+
+
 def test_a_job_that_was_handed_back_names_its_next_try_and_the_error(seeder):
     """After an error that may pass, the reason holds the time of the next try and the error."""
     held = seeder.reading(1)
