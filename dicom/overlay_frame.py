@@ -120,8 +120,10 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
     if draft.model.caveat:
         pen.paragraph(wording.caveat(draft), _WARNING, bold=True)
         pen.gap()
-    pen.heading("Findings (AI), score for present")
-    for finding in listed(draft):
+    findings = listed(draft)
+    scored = any(finding.score is not None for finding in findings)
+    pen.heading("Findings (AI), score for present" if scored else "Findings (AI)")
+    for finding in findings:
         pen.finding(finding)
     remarks = wording.remarks(draft)[:_MOST_NOTES]
     if remarks:
