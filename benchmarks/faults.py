@@ -30,7 +30,7 @@ from typing import Final
 
 import psutil
 import redis
-from torment.account import Account, account, open_jobs, void_results
+from torment.account import Account, Watch, account, open_jobs, void_results
 from torment.breaks import Absent, Felt
 from torment.kinds import Kind, kinds
 from torment.load import Films, Sender, SentStudy
@@ -175,7 +175,8 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
     print(f"{len(jobs)} jobs: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}")
     print(
         f"{found.objects} objects in the PACS, {found.drafts} of them drafts, with {found.texts[0]} "
-        f"different texts about {found.texts[1]} pictures; {found.removed} films removed early"
+        f"different texts about {found.texts[1]} pictures; {found.removed} films removed early, "
+        f"{found.unseen} of which nobody had seen in the spool"
     )
     print(
         f"`up` ended by itself {site.ends_by_itself} times; answers harmed by the proxy: "
@@ -212,11 +213,12 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         Sender(site, films, number=number, seed=options.seed, pause=options.pause)
         for number in range(options.senders)
     ]
+    watch = Watch(site, senders)
     try:
         site.start()
         begun = time.monotonic()
-        for sender in senders:
-            sender.start()
+        for thread in (*senders, watch):
+            thread.start()
         torment.run(plan)
         print(f"the last fault was over after {time.monotonic() - begun:.0f} s", flush=True)
         for sender in senders:
@@ -226,6 +228,7 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         if not settled(site, studies, options.settle):
             broken.append(f"{open_jobs(site, studies)} jobs or studies have no end yet")
         print(f"all was at its end after {time.monotonic() - begun:.0f} s", flush=True)
+        watch.stop()
         broken += tidied(site, options.tidy)
         found = account(site, studies)
         found.broken += broken

@@ -1,21 +1,25 @@
 """The account in the end: for every film that a sender saw acknowledged, what lies in the PACS."""
 
+import contextlib
 import hashlib
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from service.errors import StoreError
 from service.jobs import FINAL, JobState
 from service.records import Job
-from torment.load import SentStudy
+from torment.load import Film, Sender, SentStudy
 from torment.pacs import Draft, Stored, stored_in
 from torment.site import Site
 
 # A later film that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
 _ALL: Final = 100_000
+_LOOK_EVERY: Final = 2.0  # seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class Account:
         objects: How many objects are in the PACS.
         drafts: How many of them are draft reports.
         removed: How many films retention has removed early.
+        unseen: How many of these `Watch` had not seen before.
         texts: How many different texts were drafted, and of how many different pictures.
     """
 
@@ -34,6 +39,7 @@ class Account:
     objects: int = 0
     drafts: int = 0
     removed: int = 0
+    unseen: int = 0
     texts: tuple[int, int] = (0, 0)
 
 
@@ -86,15 +92,49 @@ def _not_kept(site: Site, sent: Sequence[SentStudy], found: Account) -> Iterator
     On a full disk retention removes early the films whose drafts are confirmed; their rows stay.
     """
     for film in (film for study in sent for film in study.films if film.acknowledged):
-        digest = _digest(film.path)
-        kept = site.store.films_of(film.sop_instance_uid)
-        if [_digest(each.path) for each in kept] == [digest]:
+        if is_kept(site, film):
             continue
-        rows = site.store.films_named([(film.sop_instance_uid, digest)])
-        if not kept and any(row.is_removed for row in rows.values()):
+        rows = site.store.films_named([(film.sop_instance_uid, _digest(film.path))])
+        if any(row.is_removed for row in rows.values()):
             found.removed += 1
+            found.unseen += not film.was_seen
             continue
         yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
+
+
+def is_kept(site: Site, film: Film) -> bool:
+    """Return whether a film lies in the spool once, as it was sent.
+
+    Raises:
+        StoreError: The database cannot say.
+    """
+    kept = site.store.films_of(film.sop_instance_uid)
+    return [_digest(each.path) for each in kept] == [_digest(film.path)]
+
+
+class Watch(threading.Thread):
+    """Looks while the faults are done whether films are kept, before retention may remove them."""
+
+    def __init__(self, site: Site, senders: Sequence[Sender]) -> None:
+        """Take whose films."""
+        super().__init__(name="watch", daemon=True)
+        self._site = site
+        self._senders = senders
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Note of each acknowledged film that it was there."""
+        while not self._ended.wait(_LOOK_EVERY):
+            studies = [study for sender in self._senders for study in list(sender.studies)]
+            for film in (film for study in studies for film in study.films):
+                if film.acknowledged and not film.was_seen:
+                    with contextlib.suppress(StoreError):
+                        film.was_seen = is_kept(self._site, film)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self.join()
 
 
 def _digest(path: Path) -> str:

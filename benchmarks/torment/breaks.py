@@ -24,7 +24,7 @@ _PATIENCE: Final = 60.0
 _LOOK_AGAIN: Final = 0.2
 _LOOK_FOR_WORK: Final = 0.005
 _FOR_WORK: Final = 10.0  # seconds to wait for a moment at which a death hurts
-_READING: Final = 0.3  # about what a film takes from the claim to the end
+_LONG: Final = (0.03, 0.3)  # about what it takes to receive a film, and to read or deliver it
 _MORE: Final = 2**16
 
 
@@ -146,7 +146,7 @@ def _await_work(site: Site, dice: random.Random, part: str) -> Felt:
         deadline = time.monotonic() + _FOR_WORK
         while not site.has_work(part) and time.monotonic() < deadline:
             time.sleep(_LOOK_FOR_WORK)
-        time.sleep(dice.uniform(0, _READING))
+        time.sleep(dice.uniform(0, dice.choice(_LONG)))
     return Felt.AMID_WORK if site.has_work(part) else Felt.FELT
 
 

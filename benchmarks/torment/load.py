@@ -22,10 +22,12 @@ _DOORS: Final[dict[Door, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
 @dataclass(slots=True, kw_only=True)
 class Film:
-    """One film of a study and how often its sender saw it acknowledged.
+    """One film of a study.
 
     Attributes:
         picture: Films of one number and view show the same.
+        acknowledged: How often its sender heard Success.
+        was_seen: Whether it lay in the spool as it was sent, after that.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Film:
     view: str
     picture: int
     acknowledged: int = 0
+    was_seen: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
