@@ -1,7 +1,7 @@
 """One job from its claim to DRAFTED: claim, read, write the objects, say so, tell the deliverers."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ class StudyReader(Protocol):
         revision: int,
         predecessor: Predecessor | None,
         produced_at: datetime,
-        already_read: str,
+        already_read: Collection[str],
         urgent: bool,
         rules: Rules,
         cancelled: Callable[[], bool],
@@ -157,7 +157,7 @@ class Drafting:
                 revision=job.revision,
                 predecessor=self._store.predecessor(previous) if previous else None,
                 produced_at=job.produced_at or job.created_at,
-                already_read=self._standing(job, previous),
+                already_read=self._standing(job, previous, study),
                 urgent=job.urgent,
                 rules=rules_for(self._settings, self._callers(job.calling_ae)),
                 cancelled=cancelled,
@@ -208,15 +208,20 @@ class Drafting:
         self._tell(ended, names if objects else [])
         return ended
 
-    def _standing(self, job: Job, previous: Job | None) -> str:
-        """Return the film of the earlier draft, which stands if `job` would read the same, or ""."""
+    def _standing(self, job: Job, previous: Job | None, study: Study) -> frozenset[str]:
+        """Return the films, none if so, of which none would change the earlier draft, which stands."""
         if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
-            return ""
+            return frozenset()
         if previous.model_version != job.model_version:
-            return ""
+            return frozenset()
         # It has to be, or to come, wherever this one is asked for.
-        missing = set(self._destinations(job)) - set(self._destinations(previous))
-        return "" if missing else previous.draft.source.sop_instance_uid
+        if set(self._destinations(job)) - set(self._destinations(previous)):
+            return frozenset()
+        read = previous.draft.source.sop_instance_uid
+        if any(film.sop_instance_uid == read for film in study.instances):
+            return frozenset({read})
+        # It was removed from the spool: what came again of its study was no match for it.
+        return frozenset({read, *(film.sop_instance_uid for film in previous.draft.not_read)})
 
     def _destinations(self, job: Job) -> list[str]:
         if job.destinations is None:

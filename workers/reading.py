@@ -6,7 +6,7 @@ calling thread, while the engine's thread gives each of its callers' answers a t
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
@@ -157,7 +157,7 @@ class Reader:
         revision: int,
         predecessor: Predecessor | None,
         produced_at: datetime,
-        already_read: str = "",
+        already_read: Collection[str] = (),
         urgent: bool = False,
         rules: Rules | None = None,
         cancelled: Callable[[], bool] = never,
@@ -169,8 +169,8 @@ class Reader:
             revision: Of the draft, from 1.
             predecessor: The draft report that this one supersedes.
             produced_at: The draft's time; the same arguments give the same objects.
-            already_read: SOP Instance UID of the film of an earlier draft that stands if this film would
-                be read again, or "".
+            already_read: SOP Instance UIDs of films; an earlier draft stands if one of them would be
+                read.
             urgent: It is the next that the model reads.
             rules: Which films may be read; those of the settings when None.
             cancelled: Asked between the parts of the work, and at every step of the model; being asked
@@ -187,7 +187,7 @@ class Reader:
             film = Film.of(selection)
             if film is None:
                 return _unread(selection)
-            if film.instance.sop_instance_uid == already_read:
+            if film.instance.sop_instance_uid in already_read:
                 return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
             clock.mark("decode")
             go_on(cancelled)

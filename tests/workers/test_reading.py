@@ -116,7 +116,7 @@ def test_a_lateral_film_is_not_analysed_with_a_reason(reader, tmp_path):
 def test_a_film_that_was_read_before_is_not_asked_of_the_model(reader, film, monkeypatch):
     """Where the later films do not change the choice the earlier draft stands, and no step is spent."""
     monkeypatch.setattr(reader._model, "answer", None)
-    result = read(reader, study(film), already_read=describe(film).sop_instance_uid)
+    result = read(reader, study(film), already_read={describe(film).sop_instance_uid})
     assert isinstance(result, Unchanged)
     assert result.code == "NO_CHANGE"
 

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import hashlib
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from dicom.errors import PixelError
 from dicom.outputs import Output
+from dicom.report import NotRead
 from service.config import load_settings
 from service.errors import (
     BrokerUnavailable,
@@ -53,9 +55,16 @@ class ScriptedReader:
         if callable(step):
             step(cancelled)
         film = study.instances[step if isinstance(step, int) else 0]
-        if film.sop_instance_uid == already_read:
+        if film.sop_instance_uid in already_read:
             return Unchanged(code="NO_CHANGE", sentence="The same film.", not_read=())
-        draft = self.drafts.draft(film, produced_at, revision, predecessor)
+        others = [each for each in study.instances if each is not film]
+        draft = dataclasses.replace(
+            self.drafts.draft(film, produced_at, revision, predecessor),
+            not_read=tuple(
+                NotRead(sop_instance_uid=each.sop_instance_uid, reason="Another is read.")
+                for each in others
+            ),
+        )
         report = self.drafts.report(study.study_instance_uid, revision)
         report.ContentDate = produced_at.strftime("%Y%m%d")
         report.ContentTime = produced_at.strftime("%H%M%S.%f")
@@ -285,6 +294,31 @@ def test_a_later_film_gives_a_draft_that_names_the_earlier(bench, store):
     _, revision, predecessor, _ = bench.reader.asked[1]
     assert (revision, predecessor.sop_instance_uid) == (2, report.sop_instance_uid)
     assert store.job(second.id).supersedes == first.id
+
+
+def test_a_lesser_film_that_comes_again_leaves_the_draft_of_a_better_one(bench, store):
+    """Retention removed both; the one that was not read is sent again: nothing is superseded."""
+    bench.task(bench.arrive(1).id)
+    second = bench.arrive(2)
+    bench.reader.script = [1]
+    bench.task(second.id)
+    for film in store.spooled(STUDY):
+        store.film_removed(film)
+    third = bench.arrive(1)
+    bench.task(third.id)
+    after = store.job(third.id)
+    assert (after.state, after.reason_code) == (JobState.CANCELED, "NO_CHANGE")
+    assert store.job(second.id).superseded_by is None
+
+
+def test_a_new_film_is_read_after_the_earlier_ones_were_removed(bench, store):
+    """What no draft has weighed is read, though the film of the earlier draft is gone."""
+    bench.task(bench.arrive(1).id)
+    for film in store.spooled(STUDY):
+        store.film_removed(film)
+    second = bench.arrive(2)
+    bench.task(second.id)
+    assert store.job(second.id).state is JobState.DRAFTED
 
 
 def test_a_later_film_that_changes_nothing_leaves_the_earlier_draft(bench, store):
