@@ -77,6 +77,7 @@ class Sweeper:
         self._steadiness = Steadiness(store, settings, passed)
         self._outages = Outages(settings.reading.lease_seconds)
         self._tidied_at: datetime | None = None
+        self._removal_is_due = False
         self._missed: set[str] = set()
 
     def tick(self) -> None:
@@ -99,10 +100,13 @@ class Sweeper:
             self._forget_future(now)
             self._forget_silent(now)
             self._miss_workers(now)
+            self._removal_is_due = True
         self._disk.look(now)
+        # As soon as the clock may be trusted, not at the next minute.
+        if self._removal_is_due and self._steadiness.look(now):
+            self._removal_is_due = False
+            self._retention.remove_old(now)
         if tidies:
-            if self._steadiness.look(now):
-                self._retention.remove_old(now)
             self._outbox.look(now)
 
     def _forget_future(self, now: datetime) -> None:

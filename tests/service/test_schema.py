@@ -5,6 +5,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from service import schema
 from service.engine import make_engine
@@ -122,6 +123,30 @@ def test_an_upgrade_twice_at_the_same_time_is_one(url):
         thread.join()
     assert faults == []
     schema.check(url)
+
+
+def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path):
+    """SQLite tells some of them at once that it is locked, however long they would wait: they ask again."""
+    faults = []
+
+    def begin(url, together):
+        engine = make_engine(url)
+        together.wait()
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS a (b)")
+        except OperationalError as error:
+            faults.append(error)
+        engine.dispose()
+
+    for number in range(100):  # one in fifteen failed
+        arguments = (f"sqlite:///{tmp_path}/{number}.db", threading.Barrier(6))
+        threads = [threading.Thread(target=begin, args=arguments) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert faults == []
 
 
 def test_an_empty_database_is_refused_with_the_command_that_helps(url):
