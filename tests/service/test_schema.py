@@ -126,7 +126,7 @@ def test_an_upgrade_twice_at_the_same_time_is_one(url):
 
 
 def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path):
-    """SQLite tells some of them at once that it is locked, however long they would wait: they ask again."""
+    """SQLite tells some of them at once that it is locked, however long they would wait."""
     faults = []
 
     def begin(url, together):
