@@ -4,7 +4,7 @@ This is one of the three places with a broad except: whatever went wrong is in t
 state of the job or the delivery.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from celery import Celery
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:  # a process that only delivers must not load torch
 
 log = get_logger(__name__)
 
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class _Worker(Protocol[Item_contra]):
+    """Works on what it claimed, or gives it back with a state that tells of the error."""
+
+    def work(self, item: Item_contra, /) -> None: ...
+
+    def give_back(self, item: Item_contra, error: Exception, /) -> None: ...
+
 
 def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - Celery's task type
     """Return the task `wetread.read`, which drafts one job."""
@@ -26,10 +36,7 @@ def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - C
         if job is None:
             log.debug("nothing_to_read", job_id=job_id)
             return
-        try:
-            drafting.work(job)
-        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the job gets a state
-            drafting.give_back(job, error)
+        _work(drafting, job)
 
     return app.task(read, name=READ, shared=False)
 
@@ -39,9 +46,13 @@ def register_deliver(app: Celery, delivering: Delivering) -> Any:  # noqa: ANN40
 
     def deliver(job_id: str) -> None:
         for claim in delivering.claims(job_id):
-            try:
-                delivering.work(claim)
-            except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it gets a state
-                delivering.give_back(claim, error)
+            _work(delivering, claim)
 
     return app.task(deliver, name=DELIVER, shared=False)
+
+
+def _work(worker: _Worker[Item_contra], item: Item_contra) -> None:
+    try:
+        worker.work(item)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the item gets a state
+        worker.give_back(item, error)

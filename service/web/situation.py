@@ -1,4 +1,4 @@
-"""The Situation as it is now, asked at most every two seconds however many pages are open."""
+"""The Situation as it is now; what is dear to ask is asked every two seconds at most."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from typing import Final
 from service.store import Store
 from service.web.words import Situation
 
-_BROKER_EVERY: Final = 2.0
+_EVERY: Final = 2.0
 
 
 class Observer:
@@ -27,6 +27,7 @@ class Observer:
         self._lock = threading.Lock()
         self._asked = float("-inf")
         self._fault = ""
+        self._ahead: Mapping[str, int] = {}
 
     def situation(self) -> Situation:
         """Return the service's situation.
@@ -34,17 +35,19 @@ class Observer:
         Raises:
             StoreError: The database does not answer.
         """
+        fault, ahead = self._lately()
         return Situation(
             now=self._store.now(),
-            broker_fault=self._fault_now(),
+            broker_fault=fault,
             processes=self._store.processes(),
             roles=self._roles,
-            ahead=self._store.ahead(),
+            ahead=ahead,
         )
 
-    def _fault_now(self) -> str:
+    def _lately(self) -> tuple[str, Mapping[str, int]]:
+        """Return the broker's fault and how many are before each job, of the last two seconds."""
         with self._lock:
-            if time.monotonic() - self._asked >= _BROKER_EVERY:
-                self._fault = self._broker_fault()
+            if time.monotonic() - self._asked >= _EVERY:
+                self._fault, self._ahead = self._broker_fault(), self._store.ahead()
                 self._asked = time.monotonic()
-            return self._fault
+            return self._fault, self._ahead

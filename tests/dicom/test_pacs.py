@@ -525,8 +525,10 @@ def test_a_failed_sop_decides_by_its_reason(objects, status, reason, error):
 @pytest.mark.parametrize("reason", [0xB00E, 0x0111, 0xC000])
 def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
     """HTTP 409 for what a sender that died had stored: what is there, byte for byte, is delivered."""
+    asked = []
 
     def answer(method, path):
+        asked.append(method)
         if method == "POST":
             failed = _failed(objects[0].sop_instance_uid, reason)
             return 409, "application/dicom+json", failed
@@ -535,6 +537,8 @@ def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
 
     with _http(answer) as url:
         StowDestination(name="archive", url=url, timeout=5).send(objects)
+    assert asked[0] == "POST"
+    assert "GET" in asked  # nothing is believed unread
 
 
 def test_what_an_archive_calls_an_object_is_not_repeated(objects):

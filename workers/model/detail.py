@@ -21,7 +21,7 @@ from torch import Tensor
 
 from workers.model.asking import Row, advantage
 from workers.model.language import KVCache
-from workers.model.multimodal import Multimodal, read_behind
+from workers.model.multimodal import Behind, Multimodal, read_behind
 from workers.model.where import NO_MEMORY, grid_edge
 
 # A cell of a grid of so many, across a chest, is as wide as a finger.
@@ -84,7 +84,7 @@ def _details(
 
 
 def _moved(film: Tensor, by: int) -> Tensor:
-    """Return a film [1, channels, S, S] in nine places, [V, channels, S, S]; its border is drawn out."""
+    """Return a film [1, channels, S, S] in nine places, [V, channels, S, S]; its border repeats."""
     size = film.shape[-1]
     places = [(torch.arange(size) + way).clamp(0, size - 1) for way in (-by, 0, by)]
     return torch.cat([film[:, :, rows][:, :, :, columns] for rows in places for columns in places])
@@ -95,10 +95,9 @@ def _slope(
 ) -> NDArray[np.float32]:
     """Return how fast each pixel moves the answer, [channels, S, S]: the mean of all places."""
     count, length = seen.layers[0][0].shape[0], seen.layers[0][0].shape[2]
-    repeated = [
-        row for row in rows for _ in range(count)
-    ]  # the answers of a place stand `count` apart
-    behind = read_behind(network, _Behind(seen), length, [row.ids[:-1] for row in repeated])
+    # The answers of one place stand `count` apart.
+    repeated = [row for row in rows for _ in range(count)]
+    behind = read_behind(network, Behind(seen.layers), length, [row.ids[:-1] for row in repeated])
     gains = [advantage(behind[place::count], rows).sum() for place in range(count)]
     (slope,) = torch.autograd.grad(torch.stack(gains).mean(), film, retain_graph=True)
     # No number, no place.
@@ -123,22 +122,3 @@ class _Recorded(KVCache):
         del layer, positions, in_sight  # layers come in their order, once each
         self.layers.append((key.transpose(1, 2), value.transpose(1, 2)))
         return self.layers[-1]
-
-
-class _Behind(KVCache):
-    """The recorded sequences, each repeated for several rows that stand behind it; nothing is kept."""
-
-    def __init__(self, seen: _Recorded) -> None:
-        self._seen = seen
-
-    def update(
-        self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return what was recorded and behind it the new keys and values [Q * V, T, K, D]."""
-        del positions, in_sight  # they stand behind what was recorded, all of it in sight
-        keys, values = self._seen.layers[layer]
-        times = len(key) // len(keys)
-        return (
-            torch.cat([keys.repeat(times, 1, 1, 1), key.transpose(1, 2)], dim=2),
-            torch.cat([values.repeat(times, 1, 1, 1), value.transpose(1, 2)], dim=2),
-        )

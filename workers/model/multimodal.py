@@ -146,3 +146,36 @@ def read_behind(
     hidden = network.llama(embeds, positions, cache, length + longest)  # [Q, T, C]
     logits = network.lm_head(hidden).float()
     return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]
+
+
+class Behind(KVCache):
+    """Sequences that were read, for rows that stand behind them; nothing new is kept.
+
+    Where gradients are taken, what was read keeps the tape on which it was computed.
+    """
+
+    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Take of each layer the keys and the values, [V, K, L, D] each; V divides the rows behind."""
+        self._layers = layers
+
+    def update(
+        self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return what was read, repeated for all rows, and behind it the new keys and values.
+
+        Args:
+            layer: Number.
+            positions: They stand behind what was read, all of it in sight.
+            key: [R, T, K, D].
+            value: [R, T, K, D].
+            in_sight: As `positions`.
+
+        Returns:
+            Keys and values [R, K, L+T, D].
+        """
+        del positions, in_sight
+        keys, values = (
+            torch.cat([old.repeat(len(new) // len(old), 1, 1, 1), new.transpose(1, 2)], dim=2)
+            for old, new in zip(self._layers[layer], (key, value), strict=True)
+        )
+        return keys, values

@@ -17,11 +17,10 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from workers.model.asking import Row, advantage
 from workers.model.language import KVCache
-from workers.model.multimodal import Multimodal, read_behind
+from workers.model.multimodal import Behind, Multimodal, read_behind
 
 # Fewer cells say nothing of a place: the first CXR-LLaVA has one token for the whole film.
 _FEWEST: Final = 4
@@ -72,36 +71,15 @@ def _heat(
     film = slice(lead, lead + network.film_tokens)
     # What was computed without a tape can only be copied onto one.
     with torch.inference_mode(mode=False), torch.enable_grad():
-        tape = _Tape(cache, film.stop, rows=len(rows))
-        behind = read_behind(network, tape, film.stop, [row.ids[:-1] for row in rows])
-        (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), tape.leaf)
-        taken = (slope * tape.leaf)[:, :, :, film].detach().float().sum(-1)  # [N, Q, K, P]
+        keys = cache.keys[:, :1, :, : film.stop].clone()  # [N, 1, K, L, D]
+        values = cache.values[:, :1, :, : film.stop].expand(-1, len(rows), -1, -1, -1)
+        kept = values.clone().requires_grad_()  # [N, Q, K, L, D]
+        seen = Behind(list(zip(keys, kept, strict=True)))
+        behind = read_behind(network, seen, film.stop, [row.ids[:-1] for row in rows])
+        (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), kept)
+        taken = (slope * kept)[:, :, :, film].detach().float().sum(-1)  # [N, Q, K, P]
     answers = len(rows) // len(questions)
     heat = taken.view(taken.shape[0], -1, answers, *taken.shape[2:]).sum(2).clamp(min=0).sum((0, 2))
     # No number, no place.
     found: NDArray[np.float32] = heat.nan_to_num(0.0, 0.0, 0.0).cpu().numpy()
     return found
-
-
-class _Tape(KVCache):
-    """The first tokens of a cache's row 0, for several rows; values are what a gradient is taken by.
-
-    Attributes:
-        leaf: [N, Q, K, L, D].
-    """
-
-    def __init__(self, cache: KVCache, length: int, *, rows: int) -> None:
-        self.keys = cache.keys[:, :1, :, :length].clone()  # [N, 1, K, L, D]
-        values = cache.values[:, :1, :, :length]
-        self.leaf = values.expand(-1, rows, -1, -1, -1).clone().requires_grad_()
-
-    def update(
-        self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return what is kept and behind it the new keys and values [Q, T, K, D]; nothing is stored."""
-        del positions, in_sight  # they stand behind what is kept, all of them in sight
-        keys = self.keys[layer].expand(len(key), -1, -1, -1)
-        return (
-            torch.cat([keys, key.transpose(1, 2)], dim=2),
-            torch.cat([self.leaf[layer], value.transpose(1, 2)], dim=2),
-        )  # [Q, K, L+T, D]
