@@ -33,6 +33,6 @@ def describe(path: Path) -> Instance:
         study_instance_uid=identity.study_instance_uid,
         transfer_syntax_uid=str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", "")),
         path=path,
-        sha256=digest.hexdigest(),
+        digest=digest.hexdigest(),
         size=size,
     )

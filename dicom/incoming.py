@@ -66,7 +66,7 @@ class Incoming:
             self.fail(out_of_resources(error))
 
     @property
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """Hex digest of the data set so far."""
         return self._hash.hexdigest()
 

@@ -126,7 +126,7 @@ class Spool:
             OutOfResources: The disk refused; nothing is left of it.
         """
         incoming.sync()
-        digest = incoming.sha256
+        digest = incoming.digest
         path = self.path_of(identity, digest)
         try:
             created = self._place(incoming, path)
@@ -140,7 +140,7 @@ class Spool:
             study_instance_uid=identity.study_instance_uid,
             transfer_syntax_uid=incoming.announced.transfer_syntax_uid,
             path=path,
-            sha256=digest,
+            digest=digest,
             size=incoming.size,
         )
         return Kept(instance=instance, created=created)

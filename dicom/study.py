@@ -11,7 +11,8 @@ class Instance:
 
     Attributes:
         path: The PS3.10 file, in the transfer syntax in which it was received.
-        sha256: Hex digest of the data set bytes as received (without preamble and file meta group).
+        digest: Of the data set bytes as received (without preamble and file meta group), see
+            `dicom.digest`.
         size: Length of those bytes.
     """
 
@@ -21,7 +22,7 @@ class Instance:
     study_instance_uid: str
     transfer_syntax_uid: str
     path: Path
-    sha256: str
+    digest: str
     size: int
 
 

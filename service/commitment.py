@@ -93,7 +93,7 @@ class Commitments:
         if all(film.sop_class_uid != reference.sop_class_uid for film in films):
             return CLASS_INSTANCE_CONFLICT
         # Where the same UID came with other bytes all of them must be there: which one is meant?
-        whole = all(content_digest(film.path) == film.sha256 for film in films)
+        whole = all(content_digest(film.path) == film.digest for film in films)
         return 0 if whole else NO_SUCH_INSTANCE
 
     def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:

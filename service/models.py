@@ -91,7 +91,7 @@ class InstanceRow(Base):
 
     __tablename__ = "instances"
     __table_args__ = (
-        UniqueConstraint("sop_instance_uid", "sha256"),
+        UniqueConstraint("sop_instance_uid", "digest"),
         # One content of a SOP Instance UID is the film; any other is kept as a conflict.
         Index(
             "ux_instances_sop_instance_uid",
@@ -110,7 +110,7 @@ class InstanceRow(Base):
     sop_class_uid: Mapped[str] = mapped_column(UID)
     series_instance_uid: Mapped[str] = mapped_column(UID)
     transfer_syntax_uid: Mapped[str] = mapped_column(UID)
-    sha256: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)
     path: Mapped[str] = mapped_column(Text)
     calling_ae: Mapped[str] = mapped_column(String(16))

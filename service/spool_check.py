@@ -112,7 +112,7 @@ class SpoolCheck:
 
     def _is_whole(self, path: Path, row: SpooledRow) -> bool:
         if self._scope.hashes:
-            return content_digest(path) == row.sha256
+            return content_digest(path) == row.digest
         try:
             return data_set_size(path) == row.size
         except FileNotFoundError:  # retention took it meanwhile, or it never was there
@@ -146,10 +146,10 @@ class SpoolCheck:
             return Kind.UNKNOWN_FILM if content_digest(file.path) == digest else Kind.UNSOUND_FILE
         if _is_one_file(file.path, row.path):
             return self._own_file(row)
-        whole = content_digest(file.path) == row.sha256
+        whole = content_digest(file.path) == row.digest
         if not row.path.exists():
             return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
-        damaged = whole and content_digest(row.path) != row.sha256
+        damaged = whole and content_digest(row.path) != row.digest
         return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
 
     def _own_file(self, row: SpooledRow) -> Kind | None:
@@ -161,7 +161,7 @@ class SpoolCheck:
             for path in files_called(self._spool.root, row.path.name)
             if not _is_one_file(path, row.path)
         )
-        copied = any(content_digest(path) == row.sha256 for path in others)
+        copied = any(content_digest(path) == row.digest for path in others)
         return None if copied else Kind.DAMAGED_FILM
 
     def _rows(self) -> Iterator[Finding]:
@@ -178,7 +178,7 @@ class SpoolCheck:
     def _look_for(self, row: SpooledRow) -> Finding | None:
         """Return that a film is lost, unless it was removed or came again meanwhile."""
         with self._spool.exclusive(row.sop_instance_uid):
-            name = (row.sop_instance_uid, row.sha256)
+            name = (row.sop_instance_uid, row.digest)
             now = self._store.films_named([name]).get(name)
             if now is None or now.is_removed or now.path.exists():
                 return None

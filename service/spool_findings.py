@@ -48,7 +48,7 @@ class SpooledRow:
     id: int
     study_instance_uid: str
     sop_instance_uid: str
-    sha256: str
+    digest: str
     size: int
     path: Path
     is_removed: bool

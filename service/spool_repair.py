@@ -93,7 +93,7 @@ class Repairs:
             study_instance_uid=identity.study_instance_uid,
             transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
             path=target,
-            sha256=digest,
+            digest=digest,
             size=data_set_size(target),
         )
 

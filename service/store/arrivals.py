@@ -133,7 +133,7 @@ class Arrivals(Moves):
     ) -> set[tuple[str, str]]:
         """Insert the films that are new; return the UIDs and hashes of those that were."""
         insertion = self._insert_or_ignore(_FILMS).returning(
-            _FILMS.c.sop_instance_uid, _FILMS.c.sha256
+            _FILMS.c.sop_instance_uid, _FILMS.c.digest
         )
         values = [_columns(film, now) | {"conflict": False} for film in films]
         return {(uid, sha) for uid, sha in connection.execute(insertion, values)}
@@ -171,7 +171,7 @@ class Arrivals(Moves):
         known = connection.execute(
             select(_FILMS.c.id, _FILMS.c.conflict, _FILMS.c.removed_at).where(
                 _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
-                _FILMS.c.sha256 == instance.sha256,
+                _FILMS.c.digest == instance.digest,
             )
         ).first()
         if known is None:
@@ -298,7 +298,7 @@ class Arrivals(Moves):
                 update(InstanceRow)
                 .where(
                     InstanceRow.sop_instance_uid == film.sop_instance_uid,
-                    InstanceRow.sha256 == film.sha256,
+                    InstanceRow.digest == film.digest,
                     InstanceRow.removed_at.is_(None),
                 )
                 .values(removed_at=self.now()),
@@ -306,7 +306,7 @@ class Arrivals(Moves):
 
 
 def _key(film: Film) -> tuple[str, str]:
-    return film.instance.sop_instance_uid, film.instance.sha256
+    return film.instance.sop_instance_uid, film.instance.digest
 
 
 def _columns(film: Film, now: datetime) -> dict[str, Any]:
@@ -317,7 +317,7 @@ def _columns(film: Film, now: datetime) -> dict[str, Any]:
         "sop_class_uid": instance.sop_class_uid,
         "series_instance_uid": instance.series_instance_uid,
         "transfer_syntax_uid": instance.transfer_syntax_uid,
-        "sha256": instance.sha256,
+        "digest": instance.digest,
         "size": instance.size,
         "path": str(instance.path),
         "calling_ae": film.calling_ae,

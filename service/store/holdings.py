@@ -25,8 +25,8 @@ class Holdings(Moves, Ledger):
 
     def films_named(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], SpooledRow]:
         """Return the films with these SOP Instance UIDs and hashes, removed ones included."""
-        named = tuple_(InstanceRow.sop_instance_uid, InstanceRow.sha256).in_(list(names))
-        return {(row.sop_instance_uid, row.sha256): row for row in self._spooled_rows(named)}
+        named = tuple_(InstanceRow.sop_instance_uid, InstanceRow.digest).in_(list(names))
+        return {(row.sop_instance_uid, row.digest): row for row in self._spooled_rows(named)}
 
     def film_at(self, path: Path) -> SpooledRow | None:
         """Return the film whose row has exactly this path; slow, for what has an odd name."""
@@ -40,7 +40,7 @@ class Holdings(Moves, Ledger):
             InstanceRow.id,
             InstanceRow.study_instance_uid,
             InstanceRow.sop_instance_uid,
-            InstanceRow.sha256,
+            InstanceRow.digest,
             InstanceRow.size,
             InstanceRow.path,
             InstanceRow.removed_at,
@@ -54,7 +54,7 @@ class Holdings(Moves, Ledger):
                     id=row.id,
                     study_instance_uid=row.study_instance_uid,
                     sop_instance_uid=row.sop_instance_uid,
-                    sha256=row.sha256,
+                    digest=row.digest,
                     size=row.size,
                     path=Path(row.path),
                     is_removed=row.removed_at is not None,

@@ -125,7 +125,7 @@ def instance(row: InstanceRow) -> Instance:
         study_instance_uid=row.study_instance_uid,
         transfer_syntax_uid=row.transfer_syntax_uid,
         path=Path(row.path),
-        sha256=row.sha256,
+        digest=row.digest,
         size=row.size,
     )
 

@@ -54,7 +54,7 @@ def study_of(*paths):
             study_instance_uid="1.1",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             path=Path(path),
-            sha256="",
+            digest="",
             size=0,
         )
         for number, path in enumerate(paths)

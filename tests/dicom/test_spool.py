@@ -68,7 +68,7 @@ def test_a_film_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
         incoming.write(content)
         instance = spool.keep(incoming, identity).instance
         assert instance.path.read_bytes().endswith(content)
-        assert instance.sha256 == hashlib.sha256(content).hexdigest()
+        assert instance.digest == hashlib.sha256(content).hexdigest()
         assert instance.size == len(content)
         assert instance.study_instance_uid == identity.study_instance_uid
 

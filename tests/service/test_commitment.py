@@ -55,7 +55,7 @@ def keep(settings, store, uid: str, content: bytes):
     )
     instance = spool.keep(incoming, identity).instance
     store.add_instance(instance, calling_ae="CR1", association_id="1", eligible=True)
-    assert instance.sha256 == hashlib.sha256(content).hexdigest()
+    assert instance.digest == hashlib.sha256(content).hexdigest()
     return instance
 
 

@@ -72,7 +72,7 @@ def ended(store, settings):
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             path=path,
-            sha256="a" * 64,
+            digest="a" * 64,
             size=size,
         )
         store.add_instance(film, calling_ae="CR1", association_id=study, eligible=True)
@@ -141,7 +141,7 @@ def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, cl
     (film,) = store.spooled("1.6")
     other = path.with_name("other.dcm")
     other.write_bytes(bytes(KIB))
-    conflict = replace(film, sha256="c" * 64, path=other)
+    conflict = replace(film, digest="c" * 64, path=other)
     store.add_instance(conflict, calling_ae="CR1", association_id="B", eligible=True)
     clock.move(1)
     care = DiskCare(store, settings, Retention(store, settings), Watermark(settings, lambda _: 0))

@@ -24,7 +24,7 @@ def film(number=1, *, study=STUDY):
         study_instance_uid=study,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=Path(f"/spool/{number}"),
-        sha256="a" * 64,
+        digest="a" * 64,
         size=1,
     )
 

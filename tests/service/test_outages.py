@@ -29,7 +29,7 @@ def claimed(store, tmp_path, seconds):
         study_instance_uid=STUDY,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=tmp_path / "film.dcm",
-        sha256="a" * 64,
+        digest="a" * 64,
         size=1,
     )
     store.add_instance(film, calling_ae="M", association_id="A", eligible=True)

@@ -124,7 +124,7 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
         study_instance_uid=identity.study_instance_uid,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=film,
-        sha256="0" * 64,
+        digest="0" * 64,
         size=1,
     )
     (fault,) = receiver.stored([Received(instance=instance, header=header, association=peer())])

@@ -42,7 +42,7 @@ def arrive(intake, number):
         study_instance_uid=f"1.{number}",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=Path(f"/spool/{number}"),
-        sha256="a" * 64,
+        digest="a" * 64,
         size=1,
     )
     intake.instance_arrived(film, HEADER, calling_ae="MODALITY", association_id=f"A{number}")

@@ -204,7 +204,7 @@ def test_a_lost_film_is_an_incident_and_its_job_says_so(store, arrive, spool, ve
     assert store.spooled(instance.study_instance_uid) == []
     assert verify()[0] == []
     assert arrive("normal").path.exists()
-    assert [each.sha256 for each in store.spooled(instance.study_instance_uid)] == [instance.sha256]
+    assert [each.digest for each in store.spooled(instance.study_instance_uid)] == [instance.digest]
 
 
 def test_a_film_that_rotted_is_found_by_its_hash_only_and_never_read(store, arrive, verify):
@@ -350,10 +350,10 @@ def test_the_copy_of_a_damaged_film_becomes_the_film(
     found, tally = verify(scope, repair=True)
     assert (kinds(found), tally.left) == ([Kind.SOUND_COPY], 0)
     (film,) = store.spooled(instance.study_instance_uid)
-    assert (film.path, content_digest(film.path)) == (instance.path, film.sha256)
+    assert (film.path, content_digest(film.path)) == (instance.path, film.digest)
     assert not copy.exists()
     (aside,) = (spool.root / "quarantine").iterdir()
-    assert content_digest(aside) != film.sha256
+    assert content_digest(aside) != film.digest
     assert store.incidents() == []
     assert verify(Scope(hashes=True, young_seconds=0))[0] == []
 
@@ -422,7 +422,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
         with engine.begin() as connection:
             times = {"first_arrival": now, "last_arrival": now}
             connection.execute(insert(StudyRow), [study | times])
-            rows = [film | each | {"sha256": "a" * 64} for each in own]
+            rows = [film | each | {"digest": "a" * 64} for each in own]
             connection.execute(insert(InstanceRow), rows)
         engine.dispose()
         store = Store.open(settings)

@@ -30,7 +30,7 @@ def film(number=1, *, study=STUDY, sha="a"):
         study_instance_uid=study,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=Path(f"/spool/{study}/{number}-{sha}.dcm"),
-        sha256=sha * 64,
+        digest=sha * 64,
         size=1000 + number,
     )
 

@@ -83,7 +83,7 @@ def arrive(store, settings):
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             path=path,
-            sha256="a" * 64,
+            digest="a" * 64,
             size=4,
         )
         store.add_instance(
@@ -272,7 +272,7 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
         study_instance_uid=STUDY,
         transfer_syntax_uid="1.4",
         path=Path("/spool/x"),
-        sha256="a" * 64,
+        digest="a" * 64,
         size=1,
     )
     stores[0].add_instance(film, calling_ae="M", association_id="A", eligible=True)
@@ -613,7 +613,7 @@ def come(store, settings, study):
         study_instance_uid=study,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=path,
-        sha256="a" * 64,
+        digest="a" * 64,
         size=4,
     )
     store.add_instance(film, calling_ae="M", association_id=study, eligible=True, quiet_seconds=0)
@@ -759,7 +759,7 @@ def arrive_in():
             study_instance_uid=STUDY,
             transfer_syntax_uid="1.4",
             path=settings.spool_dir / "x",
-            sha256="a" * 64,
+            digest="a" * 64,
             size=1,
         )
         store.add_instance(

@@ -68,7 +68,7 @@ class Drafts:
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             path=path,
-            sha256="a" * 64,
+            digest="a" * 64,
             size=1,
         )
 

@@ -87,7 +87,7 @@ def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[di
             faults.append({"file": str(path), "state": _ERROR, "reason": str(error)})
             continue
         copies = films.setdefault(instance.sop_instance_uid, [])
-        if copies and copies[0].sha256 != instance.sha256:
+        if copies and copies[0].digest != instance.digest:
             reason = f"has the SOP Instance UID of {copies[0].path.name} and other bytes; not read"
             faults.append({"file": str(path), "state": _ERROR, "reason": reason})
         else:

@@ -40,7 +40,7 @@ def wait(store):
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             path=Path("film.dcm"),
-            sha256="a" * 64,
+            digest="a" * 64,
             size=1000,
         )
         store.add_instance(film, calling_ae="CR_1", association_id=study, eligible=True)

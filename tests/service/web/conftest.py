@@ -86,7 +86,7 @@ class Seeder:
             study_instance_uid=uid,
             transfer_syntax_uid=ExplicitVRLittleEndian,
             path=path,
-            sha256=hashlib.sha256(content).hexdigest(),
+            digest=hashlib.sha256(content).hexdigest(),
             size=len(content),
         )
         given = {"calling_ae": "MODALITY", "association_id": f"a{number}", "eligible": True}

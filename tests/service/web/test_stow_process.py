@@ -166,7 +166,7 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
         each.join()
     rows = {number: receiver.store.spooled(f"2.25.78.{number}") for number in acknowledged}
     assert all(len(found) == 1 for found in rows.values())
-    assert all(content_digest(found[0].path) == found[0].sha256 for found in rows.values())
+    assert all(content_digest(found[0].path) == found[0].digest for found in rows.values())
     receiver.start()
     assert list((receiver.spool / "tmp").iterdir()) == []
     # A film whose answer never came may be there, but then it is whole and its row too.
