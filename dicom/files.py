@@ -1,8 +1,8 @@
 """DICOM files that did not come through the receiver, as Instances: `wetread read`, the demo."""
 
-import hashlib
 from pathlib import Path
 
+from dicom.digest import film_digest
 from dicom.errors import InvalidDataset
 from dicom.header import check_identity, read_header
 from dicom.study import Instance
@@ -19,7 +19,7 @@ def describe(path: Path) -> Instance:
     try:
         size = path.stat().st_size
         header = read_header(path)
-        digest = hashlib.sha256()
+        digest = film_digest()
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)

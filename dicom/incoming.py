@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import struct
 from collections.abc import Sequence
@@ -11,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.digest import film_digest
 from dicom.durable import begin_writeback
 from dicom.errors import DicomError, LimitExceeded, OutOfResources
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.source import WINDOW
 
 _PIECES: Final = 512  # below IOV_MAX of every Linux
 # A small film is on the disk before this would help.
@@ -39,6 +40,8 @@ class Incoming:
     Attributes:
         path: The temporary file, complete with preamble and file meta group.
         size: Bytes of the data set so far.
+        head: Its first `dicom.source.WINDOW` bytes, all of them while `size` is no more: what a header
+            is read from without asking the disk.
         fault: Why the data set cannot be kept.
     """
 
@@ -48,10 +51,11 @@ class Incoming:
         self.path = path
         self.announced = announced
         self.size = 0
+        self.head = b""
         self.fault = fault
         self._max_bytes = max_bytes
         self._begun = 0
-        self._hash = hashlib.sha256()
+        self._hash = film_digest()
         self._descriptor: int | None = None
         if fault is None:
             self._open()
@@ -67,7 +71,7 @@ class Incoming:
 
     @property
     def digest(self) -> str:
-        """Hex digest of the data set so far."""
+        """Digest of the data set so far (`dicom.digest`)."""
         return self._hash.hexdigest()
 
     def write(self, fragment: bytes | memoryview) -> None:
@@ -78,6 +82,7 @@ class Incoming:
         """Append the bytes of several fragments in their order."""
         if self._descriptor is None or self.fault:
             return
+        begins = self.size
         self.size += sum(map(len, fragments))
         if self.size > self._max_bytes:
             self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
@@ -87,10 +92,22 @@ class Incoming:
         except OSError as error:
             self.fail(out_of_resources(error))
             return
+        if begins < WINDOW:
+            self._keep_head(fragments)
         for fragment in fragments:
             self._hash.update(fragment)
         if self.size - self._begun >= _WRITEBACK:
             self._begin_writeback()
+
+    def _keep_head(self, fragments: Sequence[bytes | memoryview]) -> None:
+        room = WINDOW - len(self.head)
+        pieces: list[bytes | memoryview] = [self.head] if self.head else []
+        for fragment in fragments:
+            pieces.append(fragment[:room])
+            room -= len(pieces[-1])
+            if room <= 0:
+                break
+        self.head = b"".join(pieces)
 
     def _begin_writeback(self) -> None:
         """Let the disk begin: what it has written by then need not be waited for in `sync`."""

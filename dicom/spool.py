@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.digest import DIGITS, EARLIER_DIGITS, hasher_like
 from dicom.durable import sync_folder
 from dicom.errors import DicomError, OutOfResources
 from dicom.header import Identity
@@ -29,7 +30,10 @@ from dicom.study import Instance
 _LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
 _TRIES: Final = 20
 _META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
-_NAME: Final = re.compile(r"[0-9a-f]{16}\.(?P<uid>[0-9.]{1,64})\.(?P<digest>[0-9a-f]{64})\.dcm")
+_NAME: Final = re.compile(
+    r"[0-9a-f]{16}\.(?P<uid>[0-9.]{1,64})"
+    rf"\.(?P<digest>[0-9a-f]{{{DIGITS}}}|[0-9a-f]{{{EARLIER_DIGITS}}})\.dcm"
+)
 TEMPORARY: Final = "tmp"
 LOCKS: Final = "locks"
 
@@ -221,9 +225,19 @@ def film_named(name: str) -> tuple[str, str] | None:
     return (match["uid"], match["digest"]) if match else None
 
 
-def content_digest(path: Path) -> str:
-    """Return the SHA-256 of a kept file's data set, read from the disk; "" when it cannot be read."""
-    digest = hashlib.sha256()
+def has_digest(path: Path, digest: str) -> bool:
+    """Return whether a kept file, read from the disk, has the data set that `digest` was made of."""
+    return content_digest(path, like=digest) == digest != ""
+
+
+def content_digest(path: Path, *, like: str) -> str:
+    """Return the digest of a kept file's data set, read from the disk; "" when it cannot be read.
+
+    Args:
+        path: The file.
+        like: A digest by the algorithm that is wanted (`dicom.digest`).
+    """
+    digest = hasher_like(like)
     try:
         with path.open("rb") as file:
             start = file.read(_META_START + 4)
@@ -235,6 +249,14 @@ def content_digest(path: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
+
+
+def is_whole(path: Path, size: int) -> bool:
+    """Return whether a kept file is there and its data set is `size` bytes long."""
+    try:
+        return data_set_size(path) == size
+    except OSError:
+        return False
 
 
 def data_set_size(path: Path) -> int:

@@ -23,7 +23,7 @@ from dicom.commitment import (
 )
 from dicom.durable import write_durably
 from dicom.errors import PROCESSING_FAILURE, DestinationError, OutOfResources
-from dicom.spool import content_digest
+from dicom.spool import has_digest
 from service.config import Settings
 from service.errors import StoreError
 from service.log import get_logger
@@ -93,7 +93,7 @@ class Commitments:
         if all(film.sop_class_uid != reference.sop_class_uid for film in films):
             return CLASS_INSTANCE_CONFLICT
         # Where the same UID came with other bytes all of them must be there: which one is meant?
-        whole = all(content_digest(film.path) == film.digest for film in films)
+        whole = all(has_digest(film.path, film.digest) for film in films)
         return 0 if whole else NO_SUCH_INSTANCE
 
     def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:

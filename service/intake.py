@@ -17,7 +17,7 @@ from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
 from service.callers import wanted_of
 from service.config import Settings
-from service.errors import StoreUnavailable
+from service.errors import StoreError, StoreUnavailable
 from service.log import get_logger
 from service.publishing import tell
 from service.records import Arrival, Film, Job, Wanted
@@ -128,7 +128,19 @@ class Intake:
                 eligibility=verdict.eligibility.value,
                 reason=verdict.reason,
             )
+            if film.file_is_new and arrival is not Arrival.NEW:
+                self._drop_second_copy(film.instance)
         return arrivals
+
+    def _drop_second_copy(self, instance: Instance) -> None:
+        """Remove a film's new file if its row has another, named after an earlier digest."""
+        try:
+            known = self._store.films_of(instance.sop_instance_uid)
+            if known and all(each.path != instance.path for each in known):
+                instance.path.unlink(missing_ok=True)
+        except (StoreError, OSError) as error:
+            # `wetread spool verify` finds it.
+            log.warning("second_copy_not_removed", reason=type(error).__name__)
 
     def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
         """Return the jobs that began with it, published; what fails here the sweeper makes good.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from dicom.errors import DicomError
-from dicom.spool import Spool, content_digest, data_set_size
+from dicom.spool import Spool, data_set_size, has_digest
 from service.config import Settings
 from service.jobs import FINAL, JobState
 from service.spool_findings import Finding, Kind, MadeRow, SpooledRow, Tally
@@ -112,7 +112,7 @@ class SpoolCheck:
 
     def _is_whole(self, path: Path, row: SpooledRow) -> bool:
         if self._scope.hashes:
-            return content_digest(path) == row.digest
+            return has_digest(path, row.digest)
         try:
             return data_set_size(path) == row.size
         except FileNotFoundError:  # retention took it meanwhile, or it never was there
@@ -137,19 +137,25 @@ class SpoolCheck:
     def _row_of(self, file: SpooledFile) -> SpooledRow | None:
         if file.name is None:
             return self._store.film_at(file.path)
-        return self._store.films_named([file.name]).get(file.name)
+        named = self._store.films_named([file.name]).get(file.name)
+        return named or self._row_of_other_algorithm(file.path, *file.name)
+
+    def _row_of_other_algorithm(self, path: Path, uid: str, digest: str) -> SpooledRow | None:
+        """Return a film's row whose digest is not of the algorithm that the file is named after."""
+        rows = self._store.films_unlike(uid, digest)
+        return next((row for row in rows if has_digest(path, row.digest)), None)
 
     def _kind(self, file: SpooledFile, row: SpooledRow | None) -> Kind | None:
         """Return what is wrong with a file, or None after all."""
         if row is None or row.is_removed:
-            digest = file.name[1] if file.name else None
-            return Kind.UNKNOWN_FILM if content_digest(file.path) == digest else Kind.UNSOUND_FILE
+            is_film = file.name is not None and has_digest(file.path, file.name[1])
+            return Kind.UNKNOWN_FILM if is_film else Kind.UNSOUND_FILE
         if _is_one_file(file.path, row.path):
             return self._own_file(row)
-        whole = content_digest(file.path) == row.digest
+        whole = has_digest(file.path, row.digest)
         if not row.path.exists():
             return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
-        damaged = whole and content_digest(row.path) != row.digest
+        damaged = whole and not has_digest(row.path, row.digest)
         return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
 
     def _own_file(self, row: SpooledRow) -> Kind | None:
@@ -161,7 +167,7 @@ class SpoolCheck:
             for path in files_called(self._spool.root, row.path.name)
             if not _is_one_file(path, row.path)
         )
-        copied = any(content_digest(path) == row.digest for path in others)
+        copied = any(has_digest(path, row.digest) for path in others)
         return None if copied else Kind.DAMAGED_FILM
 
     def _rows(self) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -16,11 +17,13 @@ from sqlalchemy import (
     update,
 )
 
+from dicom.spool import is_whole
 from dicom.study import Instance, Study
 from service.errors import NotFound
 from service.models import IncidentRow, InstanceRow, StudyRow
 from service.records import Arrival, Film, ReceivedInstance
 from service.store import rows
+from service.store.known import known_film, known_from_before
 from service.store.moves import Moves, changed_rows
 
 _STUDIES: Final = StudyRow.__table__
@@ -168,16 +171,16 @@ class Arrivals(Moves):
 
     def _same_or_conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         instance = film.instance
-        known = connection.execute(
-            select(_FILMS.c.id, _FILMS.c.conflict, _FILMS.c.removed_at).where(
-                _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
-                _FILMS.c.digest == instance.digest,
-            )
-        ).first()
+        known = known_film(connection, instance)
+        lacks_file = film.file_is_new
+        if known is None:
+            known = known_from_before(connection, instance)
+            # Its file has another name: the new one is a second copy while the first is there.
+            lacks_file = known is not None and not is_whole(Path(known.path), instance.size)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made for a row without its file has failed: the film is to be read now.
-        if known.removed_at is not None or film.file_is_new:
+        if known.is_removed or lacks_file:
             self._came_again(connection, known.id, film, now)
             if not known.conflict:
                 self._touch(connection, film, now)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, select, tuple_, update
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 
 from service.jobs import DeliveryState, JobState
 from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow
@@ -27,6 +27,13 @@ class Holdings(Moves, Ledger):
         """Return the films with these SOP Instance UIDs and hashes, removed ones included."""
         named = tuple_(InstanceRow.sop_instance_uid, InstanceRow.digest).in_(list(names))
         return {(row.sop_instance_uid, row.digest): row for row in self._spooled_rows(named)}
+
+    def films_unlike(self, sop_instance_uid: str, digest: str) -> list[SpooledRow]:
+        """Return the films of a UID whose digests another algorithm made than made `digest`."""
+        return self._spooled_rows(
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            func.length(InstanceRow.digest) != len(digest),
+        )
 
     def film_at(self, path: Path) -> SpooledRow | None:
         """Return the film whose row has exactly this path; slow, for what has an odd name."""

@@ -15,7 +15,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from dicom.spool import content_digest
+from dicom.spool import film_named, has_digest
 from service import schema
 from service.store import Store
 from service.tokens import Scope, mint
@@ -166,12 +166,12 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
         each.join()
     rows = {number: receiver.store.spooled(f"2.25.78.{number}") for number in acknowledged}
     assert all(len(found) == 1 for found in rows.values())
-    assert all(content_digest(found[0].path) == found[0].digest for found in rows.values())
+    assert all(has_digest(found[0].path, found[0].digest) for found in rows.values())
     receiver.start()
     assert list((receiver.spool / "tmp").iterdir()) == []
     # A film whose answer never came may be there, but then it is whole and its row too.
     files = list(receiver.spool.glob("??/*.dcm"))
-    assert all(content_digest(file) == file.name.split(".")[-2] for file in files)
+    assert all(has_digest(file, film_named(file.name)[1]) for file in files)
 
 
 def test_a_hangup_has_the_callers_taken_anew(receiver):

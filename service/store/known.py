@@ -1,0 +1,55 @@
+"""The row that a film has already when it arrives, whichever algorithm made its digest."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from dicom.spool import content_digest
+from dicom.study import Instance
+from service.models import InstanceRow
+
+_FILMS: Final = InstanceRow.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFilm:
+    """A film's row; `path` is where its file was put, `is_removed` when retention has removed it."""
+
+    id: int
+    conflict: bool
+    is_removed: bool
+    path: str
+
+
+def known_film(connection: Connection, instance: Instance) -> KnownFilm | None:
+    """Return the row of the film with the UID and bytes of `instance`."""
+    return _with_digest(connection, instance, instance.digest)
+
+
+def known_from_before(connection: Connection, instance: Instance) -> KnownFilm | None:
+    """Return the same of a film whose digest another algorithm made, before an upgrade."""
+    unlike = select(_FILMS.c.digest).where(
+        _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
+        func.length(_FILMS.c.digest) != len(instance.digest),
+    )
+    digest = connection.scalar(unlike.limit(1))
+    if digest is None:
+        return None
+    return _with_digest(connection, instance, content_digest(instance.path, like=digest))
+
+
+def _with_digest(connection: Connection, instance: Instance, digest: str) -> KnownFilm | None:
+    known = connection.execute(
+        select(_FILMS.c.id, _FILMS.c.conflict, _FILMS.c.removed_at, _FILMS.c.path).where(
+            _FILMS.c.sop_instance_uid == instance.sop_instance_uid, _FILMS.c.digest == digest
+        )
+    ).first()
+    if known is None:
+        return None
+    return KnownFilm(
+        id=known.id,
+        conflict=known.conflict,
+        is_removed=known.removed_at is not None,
+        path=known.path,
+    )
