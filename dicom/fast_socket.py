@@ -11,7 +11,7 @@ from typing import Any, Final
 from dicom.acceptor import PlainSocket
 from dicom.wire import Broken
 
-BUFFER: Final = 256 * 2**10
+BUFFER: Final = 512 * 2**10
 # A piece of at least this size is waited for by the kernel, not by us in many small reads.
 _LARGE: Final = 32 * 2**10
 _GOODBYE_SECONDS: Final = 1.0
