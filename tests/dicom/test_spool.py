@@ -87,6 +87,21 @@ def test_the_file_meta_group_is_one_that_others_read(spool):
     assert kept.instance.path.read_bytes()[start:] == b"\x08\x00\x60\x00CS\x02\x00DX"
 
 
+@pytest.mark.parametrize("piece", [1000, 2**16, 2**20])
+@pytest.mark.parametrize("size", [0, 300, 2**16, 2**16 + 1, 200_001])
+def test_the_beginning_of_a_data_set_stays_at_hand(spool, size, piece):
+    """Its first 64 KiB, however they came; all of it while it is no longer."""
+    content = bytes(range(251)) * (size // 251 + 1)
+    incoming = spool.receive(ANNOUNCED)
+    pieces = [memoryview(content[:size])[at : at + piece] for at in range(0, size, piece)]
+    incoming.write_all(pieces[:2])
+    for each in pieces[2:]:
+        incoming.write(each)
+    assert incoming.head == content[: min(size, 2**16)]
+    assert incoming.size == size
+    incoming.discard()
+
+
 def test_the_same_bytes_twice_are_one_file(spool):
     """A film that is sent again is found, not stored again."""
     first, second = keep(spool, b"same bytes"), keep(spool, b"same bytes")
