@@ -24,8 +24,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom.commitment import MAXIMUM_REQUEST
-from dicom.header import PYDICOM_ERRORS
 from dicom.incoming import Announced, Incoming
+from dicom.values import PYDICOM_ERRORS
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

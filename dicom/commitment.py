@@ -19,9 +19,9 @@ from dicom.errors import (
     LimitExceeded,
     MissingAttribute,
 )
-from dicom.header import PYDICOM_ERRORS
 from dicom.identifiers import check_uid
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk
+from dicom.values import PYDICOM_ERRORS
 
 PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
 # The well-known instance to which every request is addressed (PS3.4 J.3.5).

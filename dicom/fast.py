@@ -21,7 +21,7 @@ from dicom.acceptor import Hooks, IncomingConnection, run_to_the_end
 from dicom.edge import at_the_edge
 from dicom.fast_layer import InlineDIMSE, InlineDUL
 from dicom.fast_socket import BufferedSocket
-from dicom.header import PYDICOM_ERRORS
+from dicom.values import PYDICOM_ERRORS
 from dicom.wire import A_ABORT, OutOfTurn
 
 LOGGER: Final = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from pynetdicom.fsm import InvalidEventError
 from dicom.acceptor import MAXIMUM_COMMAND, MAXIMUM_PDU, Hooks, StreamingDIMSE
 from dicom.fast_socket import BufferedSocket
 from dicom.fast_transfer import Transfer
-from dicom.header import PYDICOM_ERRORS
 from dicom.incoming import Announced
+from dicom.values import PYDICOM_ERRORS
 from dicom.wire import P_DATA_TF, PDU, PDV, SMALLEST_COMMAND, Store, read_command, response
 
 LOGGER: Final = logging.getLogger(__name__)

@@ -5,16 +5,16 @@ elements and how deep, whether each length fits. Only what passed is given to py
 lies or a data set made to exhaust memory is refused before anything is allocated for it.
 """
 
+import re
 import struct
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -24,48 +24,17 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pydicom.valuerep import VR
 
 from dicom.errors import InvalidDataset, LimitExceeded, MissingAttribute
 from dicom.identifiers import check_uid
 from dicom.source import WINDOW, Inflating, Source
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
+from dicom.values import DECISIVE, PYDICOM_ERRORS, decode_values
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
 _TRANSFER_SYNTAX: Final = frozenset({0x00020010})
-# Without these the pixels would be decoded by a guess: unreadable is worse than absent.
-_DECISIVE: Final = frozenset(
-    {
-        0x00280002,  # Samples per Pixel
-        0x00280004,  # Photometric Interpretation
-        0x00280008,  # Number of Frames
-        0x00280010,  # Rows
-        0x00280011,  # Columns
-        0x00280100,  # Bits Allocated
-        0x00280101,  # Bits Stored
-        0x00280102,  # High Bit
-        0x00280103,  # Pixel Representation
-        0x00281052,  # Rescale Intercept
-        0x00281053,  # Rescale Slope
-    }
-)
-# What pydicom raises on bytes that are not what they say. MemoryError comes from lengths that lie.
-PYDICOM_ERRORS: Final = (
-    ValueError,  # with UnicodeError
-    BytesLengthException,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-    MemoryError,
-    struct.error,
-    InvalidDicomError,
-)
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +73,49 @@ def read_header(
     """
     try:
         with path.open("rb") as file:
-            wanted = None if only is None else _DECISIVE.union(only)
+            wanted = None if only is None else DECISIVE.union(only)
             return _read(file, path.stat().st_size, limits, wanted)[0]
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
+
+
+def read_arriving_header(
+    head: bytes, *, size: int, transfer_syntax_uid: str, path: Path, only: Collection[int]
+) -> Dataset:
+    """Return what `read_header` returns of a file that is being received, mostly without opening it.
+
+    Args:
+        head: The first bytes of its data set; all of them, or enough for most headers.
+        size: Bytes of the data set.
+        transfer_syntax_uid: What its file meta group says; "" for nothing.
+        path: The file: read where `head` does not hold the whole header, or is not written plainly.
+        only: Tags of the elements that are wanted.
+
+    Raises:
+        InvalidDataset: As for `read_header`.
+        LimitExceeded: It asks for more than the usual limits.
+    """
+    if _tells_its_encoding(head, size, transfer_syntax_uid):
+        syntax = UID(transfer_syntax_uid)
+        walk = Walk(head, size, _order(syntax), DEFAULT_LIMITS, DECISIVE.union(only))
+        with suppress(NeedMoreBytes):
+            elements = _walked(
+                walk, 0, explicit=syntax != ImplicitVRLittleEndian, groups=_BEFORE_PIXELS
+            )
+            meta = FileMetaDataset()
+            meta.TransferSyntaxUID = syntax
+            return _header(elements, 0, meta)
+    return read_header(path, only=only)
+
+
+def _tells_its_encoding(head: bytes, size: int, transfer_syntax_uid: str) -> bool:
+    """Return whether a data set can be read without regard to what its file says before it."""
+    return (
+        # Else it is too short for an element, or what it begins with is read as file meta group.
+        (size >= 16 and not head.startswith((b"\x02\x00", b"\xfe\xff")))
+        and _UID.fullmatch(transfer_syntax_uid) is not None
+        and transfer_syntax_uid != DeflatedExplicitVRLittleEndian
+    )
 
 
 def read_pixel_elements(
@@ -194,20 +202,30 @@ def _read(
     if syntax == DeflatedExplicitVRLittleEndian:
         file.seek(at)
         source, at = Source(Inflating(file)), 0
-    header, end = _read_elements(
+    elements = _read_elements(
         source,
         at,
         limits,
         explicit=syntax != ImplicitVRLittleEndian,
-        order=">" if syntax == ExplicitVRBigEndian else "<",
+        order=_order(syntax),
         groups=_BEFORE_PIXELS,
         only=only,
     )
+    return _header(elements, at, meta), source, elements[1]
+
+
+def _order(syntax: UID) -> str:
+    return ">" if syntax == ExplicitVRBigEndian else "<"
+
+
+def _header(elements: tuple[Dataset, int], at: int, meta: FileMetaDataset) -> Dataset:
+    """Return elements that were read from `at` on, decoded, with what says how they are written."""
+    header, end = elements
     if end == at:
         raise InvalidDataset("the data set is empty")
-    _decode_values(header)
+    decode_values(header)
     header.file_meta = meta
-    return header, source, end
+    return header
 
 
 def _check_bare(start: bytes) -> None:
@@ -226,7 +244,7 @@ def _read_file_meta(
     elements, end = _read_elements(
         source, at, limits, explicit=True, order="<", groups=_FILE_META, only=only
     )
-    _decode_values(elements)
+    decode_values(elements)
     try:
         return FileMetaDataset(elements), end
     except PYDICOM_ERRORS:
@@ -252,55 +270,39 @@ def _read_elements(
     only: frozenset[int] | None = None,
 ) -> tuple[Dataset, int]:
     """Return the elements of `groups`, or `only` some, values undecoded, and where they all end."""
-    end = _walk(source, at, limits, explicit=explicit, order=order, groups=groups)
-    stream = BytesIO(source.bytes[at:end])
-    try:
-        tags = None if only is None else list[BaseTag | int](only)
-        return read_dataset(stream, not explicit, order == "<", specific_tags=tags), end
-    except PYDICOM_ERRORS:
-        # Not chained: the words of the error beneath may quote a value.
-        raise InvalidDataset("the elements of the data set cannot be read") from None
-
-
-def _walk(
-    source: Source, at: int, limits: HeaderLimits, *, explicit: bool, order: str, groups: range
-) -> int:
-    """Return where the elements of `groups` end, with all of them in `source.bytes`."""
     length = WINDOW
     while True:
         source.grow(length)
-        walk = Walk(source.bytes, source.size, order, limits)
-        written_explicit = explicit
-        if len(source.bytes) >= at + 6:
-            # Some writers declare one encoding and use the other; the first element tells.
-            written_explicit = looks_like_vr(source.bytes[at + 4 : at + 6])
+        walk = Walk(source.bytes, source.size, order, limits, only or frozenset())
         try:
-            return walk.dataset(at, source.size, explicit=written_explicit, groups=groups)
+            return _walked(walk, at, explicit=explicit, groups=groups)
         except NeedMoreBytes:
             length *= 4
 
 
-def _decode_values(dataset: Dataset) -> None:
-    """Decode each value now, where an error can be answered, and leave out what cannot be."""
-    for tag in list(dataset.keys()):
-        element = _decoded(dataset, tag)
-        if element is None:
-            if tag in _DECISIVE:
-                raise InvalidDataset(f"the value of {tag} cannot be read")
-            del dataset[tag]
-        elif element.VR == VR.SQ:
-            for item in element.value:
-                _decode_values(item)
+def _walked(walk: Walk, at: int, *, explicit: bool, groups: range) -> tuple[Dataset, int]:
+    """Return the wanted elements of `groups`, values undecoded, and where all of them end.
 
-
-def _decoded(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+    Raises:
+        NeedMoreBytes: They do not end within the window.
+    """
+    written_explicit = explicit
+    if len(walk.window) >= at + 6:
+        # Some writers declare one encoding and use the other; the first element tells.
+        written_explicit = looks_like_vr(walk.window[at + 4 : at + 6])
+    end = walk.dataset(at, walk.size, explicit=written_explicit, groups=groups)
+    encoded = walk.window[at:end]
+    if walk.wanted and walk.regular:
+        picked = b"".join([walk.window[begin:stop] for begin, stop in walk.spans])
+        # pydicom, too, judges by the first element, which here is another one.
+        if len(picked) >= 6 and looks_like_vr(picked[4:6]) == written_explicit:
+            encoded, explicit = picked, written_explicit
+    tags = list[BaseTag | int](walk.wanted) or None
     try:
-        element = dataset[tag]
+        elements = read_dataset(
+            BytesIO(encoded), not explicit, walk.order == "<", specific_tags=tags
+        )
     except PYDICOM_ERRORS:
-        return None
-    if element.VR in {VR.DS, VR.IS}:
-        values = element.value if element.VM > 1 else [element.value]
-        # pydicom leaves text that is no number as it is.
-        if any(isinstance(value, str) and value for value in values):
-            return None
-    return element
+        # Not chained: the words of the error beneath may quote a value.
+        raise InvalidDataset("the elements of the data set cannot be read") from None
+    return elements, end

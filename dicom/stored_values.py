@@ -19,8 +19,8 @@ from pydicom.uid import (
 
 from dicom.codestream import check_codestream
 from dicom.errors import PixelError
-from dicom.header import PYDICOM_ERRORS
 from dicom.image_matrix import ImageMatrix
+from dicom.values import PYDICOM_ERRORS
 
 Stored = NDArray[np.integer[Any]]
 

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from dicom.errors import DicomError
 from dicom.gate import Fault, faults
-from dicom.header import PYDICOM_ERRORS, read_header, read_pixel_elements
+from dicom.header import read_header, read_pixel_elements
+from dicom.values import PYDICOM_ERRORS
 
 _MAX_BYTES = 512 * 2**20
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
