@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from dicom.source import WINDOW
 _PIECES: Final = 512  # below IOV_MAX of every Linux
 # A small film is on the disk before this would help.
 _WRITEBACK: Final = 2 * 2**20
+_START: Final = bytes(128) + b"DICM"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Incoming:
     learns of it in the response, after it sent the last of them (PS3.7 9.3.1 has no earlier place).
 
     Attributes:
-        path: The temporary file, complete with preamble and file meta group.
+        path: The temporary file; preamble and file meta group are written with the first bytes.
         size: Bytes of the data set so far.
         head: Its first `dicom.source.WINDOW` bytes, all of them while `size` is no more: what a header
             is read from without asking the disk.
@@ -56,6 +58,7 @@ class Incoming:
         self._max_bytes = max_bytes
         self._begun = 0
         self._hash = film_digest()
+        self._meta = b""  # what is still to be written before the first bytes
         self._descriptor: int | None = None
         if fault is None:
             self._open()
@@ -65,7 +68,7 @@ class Incoming:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
             # Held as long as we live: recover() takes what nobody holds for a leftover.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            _write_all(self._descriptor, [file_meta(self.announced)])
+            self._meta = file_meta(self.announced)
         except OSError as error:
             self.fail(out_of_resources(error))
 
@@ -88,7 +91,7 @@ class Incoming:
             self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
             return
         try:
-            _write_all(self._descriptor, fragments)
+            self._write_behind_meta(self._descriptor, fragments)
         except OSError as error:
             self.fail(out_of_resources(error))
             return
@@ -98,6 +101,12 @@ class Incoming:
             self._hash.update(fragment)
         if self.size - self._begun >= _WRITEBACK:
             self._begin_writeback()
+
+    def _write_behind_meta(self, descriptor: int, fragments: Sequence[bytes | memoryview]) -> None:
+        if self._meta:
+            fragments = [self._meta, *fragments]
+            self._meta = b""
+        _write_all(descriptor, fragments)
 
     def _keep_head(self, fragments: Sequence[bytes | memoryview]) -> None:
         room = WINDOW - len(self.head)
@@ -120,12 +129,18 @@ class Incoming:
         self.fault = self.fault or fault
         self.discard()
 
+    def complete(self) -> None:
+        """Have the file be one that can be read, also where no byte of a data set came."""
+        if self._meta:
+            self.write_all([])
+
     def sync(self) -> None:
         """Return once the file is on stable storage.
 
         Raises:
             OutOfResources: The disk refused; nothing is left of the file.
         """
+        self.complete()
         if self._descriptor is None:
             raise self.fault or OutOfResources("the temporary file is gone")
         try:
@@ -135,13 +150,14 @@ class Incoming:
             raise self.fault or error from None
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is there still; may be called again."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
+        """Remove the temporary file, unless it was given its final name; may be called again."""
+        if self._descriptor is not None:
+            with suppress(FileNotFoundError):
+                self.path.unlink()
         self.release()
 
     def release(self) -> None:
-        """Let go of the file, whatever its name is now."""
+        """Let go of the file, which has its final name now."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -149,19 +165,28 @@ class Incoming:
 
 def file_meta(announced: Announced) -> bytes:
     """Return preamble, prefix and file meta group for a data set that follows (PS3.10 7.1)."""
-    elements = b"".join(
-        [
-            _element(0x0001, b"OB", b"\x00\x01"),
-            _element(0x0002, b"UI", announced.sop_class_uid.encode("ascii")),
-            _element(0x0003, b"UI", announced.sop_instance_uid.encode("ascii")),
-            _element(0x0010, b"UI", announced.transfer_syntax_uid.encode("ascii")),
-            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
-            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
-            _element(0x0016, b"AE", announced.source_ae.encode("ascii")),
-        ]
+    before, after = _around_instance(
+        announced.sop_class_uid, announced.transfer_syntax_uid, announced.source_ae
     )
-    length = _element(0x0000, b"UL", struct.pack("<L", len(elements)))
-    return bytes(128) + b"DICM" + length + elements
+    instance = _element(0x0003, b"UI", announced.sop_instance_uid.encode("ascii"))
+    length = struct.pack("<L", len(before) + len(instance) + len(after))
+    return _START + _element(0x0000, b"UL", length) + before + instance + after
+
+
+@lru_cache(maxsize=256)
+def _around_instance(class_uid: str, syntax_uid: str, source_ae: str) -> tuple[bytes, bytes]:
+    """Return the elements before and after that of the SOP Instance UID: alike in many films."""
+    before = [
+        _element(0x0001, b"OB", b"\x00\x01"),
+        _element(0x0002, b"UI", class_uid.encode("ascii")),
+    ]
+    after = [
+        _element(0x0010, b"UI", syntax_uid.encode("ascii")),
+        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
+        _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
+        _element(0x0016, b"AE", source_ae.encode("ascii")),
+    ]
+    return b"".join(before), b"".join(after)
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

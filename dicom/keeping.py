@@ -86,6 +86,7 @@ class Keeper:
         Raises:
             DicomError: It is not kept; nothing is left of it.
         """
+        incoming.complete()
         if incoming.fault:
             raise incoming.fault
         header = read_header(incoming.path, only=ASKED_ON_ARRIVAL)

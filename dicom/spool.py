@@ -61,6 +61,10 @@ class Spool:
         self.root = root.absolute()
         self._max_object_bytes = max_object_bytes
         self._min_free_bytes = min_free_bytes
+        self._has_folders = False
+        # As text, for the names that are made for each film.
+        self._temporary = str(self.root / TEMPORARY)
+        self._locks = str(self.root / LOCKS)
         for folder in (self.root, self.root / TEMPORARY, self.root / LOCKS):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -92,7 +96,7 @@ class Spool:
         Its `fault` is set from the start when a UID is invalid, the disk is nearly full, or somebody
         has `refused` it already: then nothing is written, and the sender hears the status.
         """
-        path = self.root / TEMPORARY / f"{uuid.uuid4().hex}.part"
+        path = Path(f"{self._temporary}/{uuid.uuid4().hex}.part")
         fault = refused
         try:
             check_uid(announced.sop_class_uid, "Affected SOP Class UID")
@@ -178,7 +182,7 @@ class Spool:
         """
         stripe = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:_LOCK_DIGITS]
         try:
-            lock = os.open(self.root / LOCKS / stripe, os.O_RDONLY | os.O_CREAT, 0o640)
+            lock = os.open(f"{self._locks}/{stripe}", os.O_RDONLY | os.O_CREAT, 0o640)
         except OSError as error:
             raise out_of_resources(error) from None
         try:
@@ -193,7 +197,7 @@ class Spool:
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 folders that are there already: a folder for each study would have to be synced as well.
-        return self.root / study[:2] / name
+        return Path(f"{self.root}/{study[:2]}/{name}")
 
     def _place(self, incoming: Incoming, path: Path) -> bool:
         """Return whether `path` is new; a film that lies there whole stays as it was acknowledged.
@@ -211,12 +215,26 @@ class Spool:
     def _rename(self, source: Path, target: Path) -> None:
         for _ in range(_TRIES):
             try:
-                _make_folder(target.parent, self.root)
+                if not self._has_folders:
+                    self._make_folders()
                 source.rename(target)
-            except (FileNotFoundError, FileExistsError):
-                continue  # retention took the empty folder away between two of our steps
+            except FileNotFoundError:
+                self._has_folders = False  # somebody took the folder away
+                continue
             return
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
+
+    def _make_folders(self) -> None:
+        """Have the folders of all films, through a power cut as well.
+
+        Not before the first film: a folder is a sign that the spool's disk is mounted.
+        """
+        for number in range(256):
+            with suppress(FileExistsError):
+                (self.root / f"{number:02x}").mkdir()
+        # For those too that another process has made and has not synced yet.
+        sync_folder(self.root)
+        self._has_folders = True
 
 
 def film_named(name: str) -> tuple[str, str] | None:
@@ -273,16 +291,6 @@ def data_set_size(path: Path) -> int:
 def _data_set_begins(start: bytes) -> int:
     """Return where the data set begins, of a file's first bytes (PS3.10 7.1)."""
     return _META_START + 4 + int.from_bytes(start[_META_START:], "little")
-
-
-def _make_folder(folder: Path, root: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in folder.parents:
-        sync_folder(parent)
-        if parent == root:
-            return
 
 
 def _remove_if_abandoned(path: Path) -> bool:

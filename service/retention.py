@@ -17,7 +17,7 @@ from dicom.spool import Spool
 from dicom.study import Instance
 from service.config import Settings
 from service.log import get_logger
-from service.spool_walk import holds_folders
+from service.spool_walk import holds_folders, is_own_folder
 from service.store import Store
 
 log = get_logger(__name__)
@@ -144,7 +144,8 @@ def _remove_film(path: Path, root: Path) -> None:
 
 
 def _remove_if_empty(folder: Path, root: Path) -> None:
-    while folder != root:
+    """Remove an odd folder; those of the spool's own stay, for films would make them again."""
+    while folder != root and not is_own_folder(folder, root):
         try:
             folder.rmdir()
         except FileNotFoundError:

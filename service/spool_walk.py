@@ -65,6 +65,11 @@ def holds_folders(root: Path) -> bool:
     return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))
 
 
+def is_own_folder(folder: Path, root: Path) -> bool:
+    """Return whether it is one of the folders that the spool has for films."""
+    return folder.parent == root and _FOLDER.fullmatch(folder.name) is not None
+
+
 def _described(entry: os.DirEntry[str], name: tuple[str, str] | None) -> Iterator[SpooledFile]:
     try:
         yield _file(Path(entry.path), name, entry.stat(follow_symlinks=False))

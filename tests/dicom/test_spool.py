@@ -261,6 +261,46 @@ def test_removing_a_film_twice_is_no_error_and_it_may_come_again(spool):
     assert keep(spool, b"bytes").created
 
 
+def test_the_folders_for_films_are_made_at_the_first_film(spool):
+    """All at once, and not before: an empty one on a disk would say that the right one is mounted."""
+    assert list(spool.root.glob("??")) == []
+    keep(spool, b"bytes")
+    made = {path.name for path in spool.root.glob("??")}
+    assert made == {f"{number:02x}" for number in range(256)}
+
+
+def test_a_new_folder_is_synced_into_the_spool_before_a_film_counts(tmp_path, monkeypatch):
+    """Each process does so itself: who made the folder may be dead before it could."""
+    synced = []
+    monkeypatch.setattr("dicom.spool.sync_folder", synced.append)
+    for content in (b"a film", b"another"):
+        spool = Spool(tmp_path)
+        folder = keep(spool, content).instance.path.parent
+        keep(spool, content * 2)
+        assert synced == [tmp_path, folder, folder]
+        synced.clear()
+
+
+def test_a_data_set_without_a_byte_is_a_file_with_its_meta_group(spool):
+    """Who reads the file finds that it is empty, not that it is no DICOM file."""
+    path = spool.keep(spool.receive(ANNOUNCED), IDENTITY).instance.path
+    assert pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID == "1.2.3.4"
+    assert data_set_size(path) == 0
+
+
+def test_letting_go_of_a_kept_film_leaves_its_file(spool):
+    """Also where something else has the temporary name by then; a film that was not kept goes."""
+    kept, dropped = spool.receive(ANNOUNCED), spool.receive(ANNOUNCED)
+    kept.write(b"bytes")
+    dropped.write(b"bytes")
+    path = spool.keep(kept, IDENTITY).instance.path
+    kept.path.write_bytes(b"another's")
+    for incoming in (kept, dropped):
+        incoming.discard()
+        incoming.discard()
+    assert sorted(files(spool)) == sorted([path, kept.path])
+
+
 def test_many_threads_may_keep_and_remove_films_of_one_study(spool):
     """A folder that one thread removes while another fills it costs nobody a film."""
 
