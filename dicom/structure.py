@@ -159,7 +159,7 @@ class Walk:
         while at + 8 <= last and elements < limits.max_elements:
             group, number, length = unpack(window, at)
             tag = group << 16 | number
-            vr = _usual_vr(tag)
+            vr = usual_vr(tag)
             after = at + 8 + length
             if group not in groups or group == 0xFFFE or vr in {"SQ", "UN"} or after > last:
                 break
@@ -182,7 +182,7 @@ class Walk:
         if tag != _ITEM_END:
             self.regular &= group != 0xFFFE and (not explicit or raw_vr in _KNOWN)
         if group == 0xFFFE or not explicit or not looks_like_vr(raw_vr):
-            return tag, _usual_vr(tag), self._unpack(layouts.length, at + 4)[0], at + 8
+            return tag, usual_vr(tag), self._unpack(layouts.length, at + 4)[0], at + 8
         vr = raw_vr.decode("ascii")
         if vr in EXPLICIT_VR_LENGTH_32:
             return tag, vr, self._unpack(layouts.length, at + 8)[0], at + 12
@@ -282,7 +282,8 @@ def looks_like_vr(raw: bytes) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _usual_vr(tag: int) -> str:
+def usual_vr(tag: int) -> str:
+    """Return the VR of a tag in the data dictionary; UN where it is not in it."""
     try:
         return dictionary_VR(tag)
     except KeyError:
