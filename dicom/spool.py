@@ -62,15 +62,14 @@ class Spool:
         self._max_object_bytes = max_object_bytes
         self._min_free_bytes = min_free_bytes
         self._has_folders = False
-        # As text, for the names that are made for each film.
-        self._temporary = str(self.root / TEMPORARY)
+        self._temporary = self.root / TEMPORARY
         self._locks = str(self.root / LOCKS)
-        for folder in (self.root, self.root / TEMPORARY, self.root / LOCKS):
+        for folder in (self.root, self._temporary, self.root / LOCKS):
             folder.mkdir(parents=True, exist_ok=True)
 
     def recover(self) -> int:
         """Remove what interrupted receptions left; return how many files those were."""
-        return sum(_remove_if_abandoned(path) for path in (self.root / TEMPORARY).iterdir())
+        return sum(_remove_if_abandoned(path) for path in self._temporary.iterdir())
 
     def free_bytes(self) -> int:
         """Return how many bytes an unprivileged process may still write."""
@@ -96,7 +95,7 @@ class Spool:
         Its `fault` is set from the start when a UID is invalid, the disk is nearly full, or somebody
         has `refused` it already: then nothing is written, and the sender hears the status.
         """
-        path = Path(f"{self._temporary}/{uuid.uuid4().hex}.part")
+        path = self._temporary / f"{uuid.uuid4().hex}.part"
         fault = refused
         try:
             check_uid(announced.sop_class_uid, "Affected SOP Class UID")
@@ -197,7 +196,7 @@ class Spool:
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 folders that are there already: a folder for each study would have to be synced as well.
-        return Path(f"{self.root}/{study[:2]}/{name}")
+        return self.root / f"{study[:2]}/{name}"
 
     def _place(self, incoming: Incoming, path: Path) -> bool:
         """Return whether `path` is new; a film that lies there whole stays as it was acknowledged.
