@@ -1,8 +1,11 @@
 """Structured logs: an event name and keys; never a patient attribute, never a data set."""
 
+import contextlib
 import logging
 import sys
+import threading
 import warnings
+from typing import TextIO
 
 import structlog
 
@@ -27,9 +30,12 @@ def configure_logging(settings: Log, *, process: str) -> None:
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    finish: list[structlog.types.Processor] = [structlog.processors.format_exc_info, renderer]
+    lines = _Lines(sys.stderr)
+    # Our own lines do not pass through `logging`: that would cost as much as all the rest of a line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *finish],
+        logger_factory=lambda *_: lines,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
@@ -37,11 +43,7 @@ def configure_logging(settings: Log, *, process: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
         )
     )
     root = logging.getLogger()
@@ -55,6 +57,24 @@ def configure_logging(settings: Log, *, process: str) -> None:
     # The same words would go to standard error past the log.
     warnings.filterwarnings("ignore", module="pydicom")
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class _Lines:
+    """Writes finished lines; one that cannot be written is lost, and no film is refused for it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        # A signal handler may speak while its own thread writes.
+        self._turn = threading.RLock()
+
+    def _write(self, line: str) -> None:
+        """Give the line to the system, in one write(2): a process killed now has told of it."""
+        with self._turn, contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    # What `structlog` calls, by the level of the line.
+    debug = info = warning = error = critical = _write
 
 
 def _quotes_nobody(record: logging.LogRecord) -> bool:
