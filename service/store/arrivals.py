@@ -5,17 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Connection,
-    bindparam,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from dicom.spool import is_whole
 from dicom.study import Instance, Study
@@ -23,21 +13,17 @@ from service.errors import NotFound
 from service.models import IncidentRow, InstanceRow, StudyRow
 from service.records import Arrival, Film, ReceivedInstance
 from service.store import rows
+from service.store.film_statements import (
+    completed_studies,
+    new_films,
+    new_studies,
+    touched_study,
+)
 from service.store.known import known_film, known_from_before
 from service.store.moves import Moves, changed_rows
+from service.store.prepared import choice_of, values_of
 
 _STUDIES: Final = StudyRow.__table__
-_FILMS: Final = InstanceRow.__table__
-_TOUCH: Final = (
-    update(StudyRow)
-    .where(StudyRow.study_instance_uid == bindparam("uid"))
-    .values(
-        calling_ae=bindparam("calling"),
-        urgent=or_(StudyRow.urgent, bindparam("is_urgent", type_=Boolean)),
-        last_arrival=bindparam("at"),
-        quiet_at=bindparam("quiet"),
-    )
-)
 
 
 class Arrivals(Moves):
@@ -112,18 +98,10 @@ class Arrivals(Moves):
         """
         first = {film.instance.study_instance_uid: film for film in reversed(films)}
         missing = [
-            {
-                "study_instance_uid": uid,
-                "calling_ae": first[uid].calling_ae,
-                "urgent": first[uid].urgent,
-                "first_arrival": now,
-                "last_arrival": now,
-                "quiet_at": now + timedelta(seconds=first[uid].quiet_seconds),
-            }
-            for uid in sorted(first)
+            _study_columns(first[uid], now) | {"first_arrival": now} for uid in sorted(first)
         ]
-        insertion = self._insert_or_ignore(_STUDIES).returning(_STUDIES.c.study_instance_uid)
-        begun = {uid: first[uid] for (uid,) in connection.execute(insertion, missing)}
+        inserted = self._statements.insert(connection, new_studies, missing)
+        begun = {uid: first[uid] for (uid,) in inserted}
         if len(begun) < len(first) and not self._is_sqlite:  # SQLite has one writer anyway
             locked = select(_STUDIES.c.study_instance_uid).where(
                 _STUDIES.c.study_instance_uid.in_(sorted(first))
@@ -135,11 +113,9 @@ class Arrivals(Moves):
         self, connection: Connection, films: Sequence[Film], now: datetime
     ) -> set[tuple[str, str]]:
         """Insert the films that are new; return the UIDs and hashes of those that were."""
-        insertion = self._insert_or_ignore(_FILMS).returning(
-            _FILMS.c.sop_instance_uid, _FILMS.c.digest
-        )
         values = [_columns(film, now) | {"conflict": False} for film in films]
-        return {(uid, sha) for uid, sha in connection.execute(insertion, values)}
+        inserted = self._statements.insert(connection, new_films, values)
+        return {(uid, digest) for uid, digest in inserted}
 
     def _end_studies_of_none(
         self,
@@ -158,16 +134,8 @@ class Arrivals(Moves):
 
     def _touch(self, connection: Connection, film: Film, now: datetime) -> None:
         """Let the study wait for a job: a film came that none has read."""
-        connection.execute(
-            _TOUCH,
-            {
-                "uid": film.instance.study_instance_uid,
-                "calling": film.calling_ae,
-                "is_urgent": film.urgent,
-                "at": now,
-                "quiet": now + timedelta(seconds=film.quiet_seconds),
-            },
-        )
+        touched = self._statements.get(touched_study, 1)
+        touched.execute(connection, values_of([_study_columns(film, now)]))
 
     def _same_or_conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         instance = film.instance
@@ -221,18 +189,12 @@ class Arrivals(Moves):
         Returns:
             Study Instance UID and who sent it last, of those that wait for a job.
         """
-        with self._reading() as session:
-            found = session.connection().execute(
-                select(StudyRow.study_instance_uid, StudyRow.calling_ae)
-                .join(InstanceRow, StudyRow.study_instance_uid == InstanceRow.study_instance_uid)
-                .where(
-                    InstanceRow.association_id.in_(association_ids),
-                    InstanceRow.eligible,
-                    ~InstanceRow.conflict,
-                    StudyRow.quiet_at.is_not(None),
-                )
-                .distinct()
-            )
+        if not association_ids:
+            return []
+        count, choice = choice_of(association_ids)
+        completed = self._statements.get(completed_studies, count)
+        with self._watching() as connection:
+            found = completed.execute(connection, choice)
             return [(study_uid, calling_ae) for study_uid, calling_ae in found]
 
     def quiet_studies(self, now: datetime, *, limit: int = 100) -> list[str]:
@@ -310,6 +272,16 @@ class Arrivals(Moves):
 
 def _key(film: Film) -> tuple[str, str]:
     return film.instance.sop_instance_uid, film.instance.digest
+
+
+def _study_columns(film: Film, now: datetime) -> dict[str, Any]:
+    return {
+        "study_instance_uid": film.instance.study_instance_uid,
+        "calling_ae": film.calling_ae,
+        "urgent": film.urgent,
+        "last_arrival": now,
+        "quiet_at": now + timedelta(seconds=film.quiet_seconds),
+    }
 
 
 def _columns(film: Film, now: datetime) -> dict[str, Any]:

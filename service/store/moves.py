@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, Update, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Update, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.errors import LeaseLost, NotFound
@@ -77,7 +77,7 @@ class Moves(Transactions):
 
     def _event(
         self,
-        session: Session,
+        session: Session | Connection,
         job_id: str,
         action: str,
         actor: str,

@@ -12,25 +12,30 @@ The next revision waits until the one before it has been read. If it then reads 
 CANCELED with NO_CHANGE and the earlier draft stands.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Row, case, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, CursorResult, Row, update
 
 from service.errors import NotFound
 from service.jobs import JobState
-from service.models import DeliveryRow, EventRow, InstanceRow, JobRow, StudyRow
+from service.models import DeliveryRow, JobRow
 from service.records import Job, Wanted
-from service.store import rows
+from service.store.job_statements import (
+    jobs_of_studies,
+    locked_studies,
+    new_events,
+    new_jobs,
+    newest_films,
+    studies_wait_no_more,
+)
 from service.store.moves import Moves, changed_rows
+from service.store.prepared import Build, choice_of
 from service.store.session import new_job_id
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})
-_STUDIES: Final = StudyRow.__table__
-_FILMS: Final = InstanceRow.__table__
-_JOBS: Final = JobRow.__table__
+_NO_JOB: Final[dict[str, Any]] = dict.fromkeys(each.name for each in fields(Job))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,16 @@ class _Known:
     """What is here of one study; films by the number of their row, 0 for none.
 
     Attributes:
+        calling_ae: Who sent its last film.
+        urgent: Its next job overtakes others.
         latest: The last revision of its job for the model that is asked for, or None.
     """
 
-    study: Row[*tuple[Any, ...]]
+    calling_ae: str
+    urgent: bool
     latest: Row[*tuple[Any, ...]] | None
-    newest: int = 0
-    newest_eligible: int = 0
+    newest: int
+    newest_eligible: int
 
 
 class Scheduling(Moves):
@@ -100,70 +108,43 @@ class Scheduling(Moves):
         Raises:
             NotFound: One of the studies is not here; no job was made.
         """
-        with self._writing() as session:
-            known = self._known(session, {each.study_instance_uid: each.model for each in wanted})
+        if not wanted:
+            return []
+        with self._recording() as connection:
+            known = self._known(
+                connection, {each.study_instance_uid: each.model for each in wanted}
+            )
             needed = [
                 self._new_job(each, known[each.study_instance_uid])
                 for each in wanted
-                if self._needed(session, known[each.study_instance_uid], each.force, actor)
+                if self._needed(connection, known[each.study_instance_uid], each.force, actor)
             ]
             if needed:
-                self._insert(session, needed, actor, reason)
-            return [rows.job(JobRow(**values)) for values in needed]
+                self._insert(connection, needed, actor, reason)
+            return [_record(values) for values in needed]
 
-    def _known(self, session: Session, models: dict[str, str]) -> dict[str, _Known]:
+    def _known(self, connection: Connection, models: dict[str, str]) -> dict[str, _Known]:
         """Return what is here of each study, its row locked, marked as no longer waiting for a job."""
         uids = sorted(models)
-        connection = session.connection()
-        studies = {
-            row.study_instance_uid: row
-            for row in connection.execute(
-                select(_STUDIES)
-                .where(_STUDIES.c.study_instance_uid.in_(uids))
-                # In one order, so that nobody deadlocks.
-                .order_by(_STUDIES.c.study_instance_uid)
-                .with_for_update()
-            )
-        }
+        count, choice = choice_of(uids)
+
+        def ask(build: Build) -> CursorResult[*tuple[Any, ...]]:
+            return self._statements.get(build, count).execute(connection, choice)
+
+        studies = {row.study_instance_uid: row for row in ask(locked_studies)}
         for uid in uids:
             if uid not in studies:
                 raise NotFound(f"there is no study {uid}")
-        waiting = update(StudyRow).where(_STUDIES.c.study_instance_uid.in_(uids))
-        connection.execute(waiting.values(quiet_at=None))
-        latest, films = self._latest(session, models), self._films_seen(session, uids)
-        return {
-            uid: _Known(study=studies[uid], latest=latest.get(uid), **films.get(uid, {}))
-            for uid in uids
-        }
-
-    def _latest(self, session: Session, models: dict[str, str]) -> dict[str, Row[*tuple[Any, ...]]]:
-        columns = (_JOBS.c.id, _JOBS.c.study_instance_uid, _JOBS.c.model_name, _JOBS.c.revision)
-        found = session.connection().execute(
-            select(*columns, _JOBS.c.state, _JOBS.c.read_through)
-            .where(_JOBS.c.study_instance_uid.in_(list(models)))
-            .order_by(_JOBS.c.revision)
-        )
-        return {
+        ask(studies_wait_no_more)
+        latest = {
             row.study_instance_uid: row
-            for row in found
+            for row in ask(jobs_of_studies)
             if row.model_name == models[row.study_instance_uid]
         }
+        films = {uid: (newest, eligible) for uid, newest, eligible in ask(newest_films)}
+        return {uid: _known(studies[uid], latest.get(uid), *films.get(uid, (0, 0))) for uid in uids}
 
-    def _films_seen(self, session: Session, uids: Collection[str]) -> dict[str, dict[str, int]]:
-        found = session.connection().execute(
-            select(
-                _FILMS.c.study_instance_uid,
-                func.max(_FILMS.c.id).label("newest"),
-                func.max(case((_FILMS.c.eligible, _FILMS.c.id), else_=0)).label("newest_eligible"),
-            )
-            .where(_FILMS.c.study_instance_uid.in_(uids), ~_FILMS.c.conflict)
-            .group_by(_FILMS.c.study_instance_uid)
-        )
-        return {
-            uid: {"newest": newest, "newest_eligible": eligible} for uid, newest, eligible in found
-        }
-
-    def _needed(self, session: Session, known: _Known, force: bool, actor: str) -> bool:
+    def _needed(self, connection: Connection, known: _Known, force: bool, actor: str) -> bool:
         latest = known.latest
         if latest is None or not known.newest:
             return bool(known.newest)
@@ -175,7 +156,7 @@ class Scheduling(Moves):
             return False
         if state in _READ and known.newest_eligible <= seen:
             words = "Later films of the study cannot be read; what was read stands."
-            self._event(session, latest.id, "later_films", actor, (state, state), words)
+            self._event(connection, latest.id, "later_films", actor, (state, state), words)
             return False
         return True
 
@@ -185,8 +166,8 @@ class Scheduling(Moves):
         return {
             "id": new_job_id(),
             "study_instance_uid": wanted.study_instance_uid,
-            "calling_ae": wanted.calling_ae or known.study.calling_ae,
-            "urgent": wanted.urgent or known.study.urgent,
+            "calling_ae": wanted.calling_ae or known.calling_ae,
+            "urgent": wanted.urgent or known.urgent,
             "model_name": wanted.model,
             "model_version": wanted.version,
             "revision": latest.revision + 1 if latest else 1,
@@ -207,7 +188,7 @@ class Scheduling(Moves):
         }
 
     def _insert(
-        self, session: Session, jobs: list[dict[str, Any]], actor: str, reason: str
+        self, connection: Connection, jobs: list[dict[str, Any]], actor: str, reason: str
     ) -> None:
         begun = [
             {
@@ -221,9 +202,8 @@ class Scheduling(Moves):
             }
             for job in jobs
         ]
-        connection = session.connection()
-        connection.execute(insert(JobRow), jobs)
-        connection.execute(insert(EventRow), begun)
+        self._statements.insert(connection, new_jobs, jobs)
+        self._statements.insert(connection, new_events, begun)
 
     def unpublished(self, *job_ids: str) -> None:
         """Note that no message could be sent for jobs: the sweeper sends it as soon as it can."""
@@ -232,3 +212,28 @@ class Scheduling(Moves):
             changed_rows(session, jobs.values(published_at=None))
             deliveries = update(DeliveryRow).where(DeliveryRow.job_id.in_(job_ids))
             changed_rows(session, deliveries.values(published_at=None))
+
+
+def _known(
+    study: Row[*tuple[Any, ...]],
+    latest: Row[*tuple[Any, ...]] | None,
+    newest: int,
+    newest_eligible: int,
+) -> _Known:
+    return _Known(
+        calling_ae=study.calling_ae,
+        urgent=bool(study.urgent),
+        latest=latest,
+        newest=newest,
+        newest_eligible=newest_eligible,
+    )
+
+
+def _record(values: dict[str, Any]) -> Job:
+    """Return the record of a job with these columns; those left out are NULL."""
+    wanted = values["destinations"]
+    typed = {
+        "state": JobState(values["state"]),
+        "destinations": None if wanted is None else tuple(wanted),
+    }
+    return Job(**(_NO_JOB | values | typed))

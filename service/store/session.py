@@ -7,13 +7,14 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Table, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.engine import READING, WRITING, make_engine
 from service.faults import mapped_errors
 from service.models import Base
+from service.store.film_statements import insert_or_ignore
+from service.store.prepared import Statements
 
 
 def utc_now() -> datetime:
@@ -35,7 +36,9 @@ class Transactions:
         self._engine = make_engine(url, busy_seconds=busy_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._clock = clock
-        self._readers = sessionmaker(self._engine.execution_options(begin=READING))
+        self._statements = Statements(self._engine.dialect)
+        self._watcher = self._engine.execution_options(begin=READING)
+        self._readers = sessionmaker(self._watcher)
         self._recorder = self._engine.execution_options(begin=WRITING)
         self._writers = sessionmaker(self._recorder, expire_on_commit=False)
         # SQLite has one writer. Threads that queue here get it in turn; in SQLite's busy handler they
@@ -70,8 +73,14 @@ class Transactions:
             yield session
 
     @contextmanager
+    def _watching(self) -> Iterator[Connection]:
+        """Read without the mapper, where it would cost more than the statements."""
+        with mapped_errors(), self._watcher.begin() as connection:
+            yield connection
+
+    @contextmanager
     def _recording(self) -> Iterator[Connection]:
-        """Write without the mapper, where it would cost more than the statements."""
+        """Write without the mapper, likewise."""
         with mapped_errors(), self._turn, self._recorder.begin() as connection:
             yield connection
 
@@ -80,18 +89,9 @@ class Transactions:
         table = model.__table__
         if not isinstance(table, Table):
             raise TypeError(f"{model.__name__} is not mapped to one table")
-        dialect = sqlite if self._is_sqlite else postgresql
-        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+        statement = insert_or_ignore(self._engine.dialect, table).values(**values)
         returning = statement.returning(*table.primary_key.columns)
         return session.connection().execute(returning).first() is not None
-
-    def _insert_or_ignore(self, table: FromClause) -> sqlite.Insert | postgresql.Insert:
-        """Return an INSERT that does nothing where a unique constraint already has the row."""
-        if not isinstance(table, Table):
-            raise TypeError(f"{table} is not a table")
-        if self._is_sqlite:
-            return sqlite.insert(table).on_conflict_do_nothing()
-        return postgresql.insert(table).on_conflict_do_nothing()
 
     def _exclusive(self, session: Session, number: int) -> None:
         """Wait until no other transaction holds `number`; SQLite has one writer anyway."""

@@ -1,0 +1,77 @@
+"""What is asked of the database when studies become jobs."""
+
+from typing import Any, Final, cast
+
+from sqlalchemy import Dialect, Insert, Select, Table, Update, case, func, insert, select, update
+
+from service.models import EventRow, InstanceRow, JobRow, StudyRow
+from service.store.prepared import any_of, rows_of
+
+_STUDIES: Final = cast("Table", StudyRow.__table__)
+_FILMS: Final = cast("Table", InstanceRow.__table__)
+_JOBS: Final = cast("Table", JobRow.__table__)
+_EVENTS: Final = cast("Table", EventRow.__table__)
+# NULL until something happens to the job.
+_LATER: Final = frozenset(
+    {
+        "produced_at",
+        "not_before",
+        "removed_at",
+        "read_through",
+        "lease_until",
+        "superseded_by",
+        "draft",
+    }
+)
+
+
+def locked_studies(_dialect: Dialect, count: int) -> Select[Any]:
+    """Select studies and lock them until the commit: in one order, so that nobody deadlocks."""
+    return (
+        select(_STUDIES.c.study_instance_uid, _STUDIES.c.calling_ae, _STUDIES.c.urgent)
+        .where(any_of(_STUDIES.c.study_instance_uid, count))
+        .order_by(_STUDIES.c.study_instance_uid)
+        .with_for_update()
+    )
+
+
+def studies_wait_no_more(_dialect: Dialect, count: int) -> Update:
+    """Mark studies as no longer waiting for a job."""
+    return (
+        update(_STUDIES).where(any_of(_STUDIES.c.study_instance_uid, count)).values(quiet_at=None)
+    )
+
+
+def jobs_of_studies(_dialect: Dialect, count: int) -> Select[Any]:
+    """Select the studies' jobs, of each study and model the latest last."""
+    columns = (_JOBS.c.id, _JOBS.c.study_instance_uid, _JOBS.c.model_name, _JOBS.c.revision)
+    return (
+        select(*columns, _JOBS.c.state, _JOBS.c.read_through)
+        .where(any_of(_JOBS.c.study_instance_uid, count))
+        .order_by(_JOBS.c.revision)
+    )
+
+
+def newest_films(_dialect: Dialect, count: int) -> Select[Any]:
+    """Select of each study the newest film's number, and that of the newest that may be read."""
+    return (
+        select(
+            _FILMS.c.study_instance_uid,
+            func.max(_FILMS.c.id),
+            func.max(case((_FILMS.c.eligible, _FILMS.c.id), else_=0)),
+        )
+        .where(any_of(_FILMS.c.study_instance_uid, count), ~_FILMS.c.conflict)
+        .group_by(_FILMS.c.study_instance_uid)
+    )
+
+
+def new_jobs(_dialect: Dialect, count: int) -> Insert:
+    """Insert jobs that have just been made."""
+    columns = [each for each in _JOBS.c if each.name not in _LATER]
+    return insert(_JOBS).values(rows_of(columns, count)).inline()
+
+
+def new_events(_dialect: Dialect, count: int) -> Insert:
+    """Insert lines of jobs' histories."""
+    columns = [each for each in _EVENTS.c if each.name != "id"]
+    return insert(_EVENTS).values(rows_of(columns, count)).inline()
