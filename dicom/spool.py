@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +63,7 @@ class Spool:
         self._max_object_bytes = max_object_bytes
         self._min_free_bytes = min_free_bytes
         self._has_folders = False
+        self._making_folders = threading.Lock()
         self._temporary = self.root / TEMPORARY
         self._locks = str(self.root / LOCKS)
         for folder in (self.root, self._temporary, self.root / LOCKS):
@@ -214,8 +216,9 @@ class Spool:
     def _rename(self, source: Path, target: Path) -> None:
         for _ in range(_TRIES):
             try:
-                if not self._has_folders:
-                    self._make_folders()
+                with self._making_folders:
+                    if not self._has_folders:
+                        self._make_folders()
                 source.rename(target)
             except FileNotFoundError:
                 self._has_folders = False  # somebody took the folder away
