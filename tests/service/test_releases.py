@@ -69,6 +69,19 @@ def test_what_ends_meanwhile_is_made_together_and_nobody_waits(releases, publish
     assert [sorted(each) for each in published] == [["1.0"], ["1.1", "1.2", "1.3", "1.4"]]
 
 
+def test_releases_that_follow_each_other_are_gathered(releases, published):
+    """Twenty at once become far fewer transactions and messages, and each study has its job."""
+    intake, made = releases()
+    ended = [arrive(intake, number) for number in range(20)]
+    for association in ended:
+        made.add(association)
+    made.close()
+    assert sorted(study for each in published for study in each) == sorted(
+        f"1.{number}" for number in range(20)
+    )
+    assert len(published) < 10
+
+
 def test_a_bug_while_making_jobs_is_logged_and_the_next_are_made(releases, published, capfd):
     """The thread outlives it, and no value is quoted."""
     faults = [RuntimeError("Doe^John")]
