@@ -29,11 +29,12 @@ from dicom.errors import InvalidDataset, LimitExceeded, MissingAttribute
 from dicom.identifiers import check_uid
 from dicom.source import WINDOW, Inflating, Source
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
-from dicom.values import DECISIVE, PYDICOM_ERRORS, decode_values
+from dicom.values import CHARACTER_SET, DECISIVE, PYDICOM_ERRORS, decode_values, read_found
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
-_TRANSFER_SYNTAX: Final = frozenset({0x00020010})
+_TRANSFER_SYNTAX: Final = frozenset({0x00020010, CHARACTER_SET})
+_ALWAYS: Final = DECISIVE | {CHARACTER_SET}
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 
@@ -73,7 +74,7 @@ def read_header(
     """
     try:
         with path.open("rb") as file:
-            wanted = None if only is None else DECISIVE.union(only)
+            wanted = None if only is None else _ALWAYS.union(only)
             return _read(file, path.stat().st_size, limits, wanted)[0]
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
@@ -97,7 +98,7 @@ def read_arriving_header(
     """
     if _tells_its_encoding(head, size, transfer_syntax_uid):
         syntax = UID(transfer_syntax_uid)
-        walk = Walk(head, size, _order(syntax), DEFAULT_LIMITS, DECISIVE.union(only))
+        walk = Walk(head, size, _order(syntax), DEFAULT_LIMITS, _ALWAYS.union(only))
         with suppress(NeedMoreBytes):
             elements = _walked(
                 walk, 0, explicit=syntax != ImplicitVRLittleEndian, groups=_BEFORE_PIXELS
@@ -291,18 +292,23 @@ def _walked(walk: Walk, at: int, *, explicit: bool, groups: range) -> tuple[Data
         # Some writers declare one encoding and use the other; the first element tells.
         written_explicit = looks_like_vr(walk.window[at + 4 : at + 6])
     end = walk.dataset(at, walk.size, explicit=written_explicit, groups=groups)
-    encoded = walk.window[at:end]
-    if walk.wanted and walk.regular:
-        picked = b"".join([walk.window[begin:stop] for begin, stop in walk.spans])
-        # pydicom, too, judges by the first element, which here is another one.
-        if len(picked) >= 6 and looks_like_vr(picked[4:6]) == written_explicit:
-            encoded, explicit = picked, written_explicit
-    tags = list[BaseTag | int](walk.wanted) or None
     try:
-        elements = read_dataset(
-            BytesIO(encoded), not explicit, walk.order == "<", specific_tags=tags
-        )
+        elements = read_found(walk, explicit=written_explicit) if walk.wanted else None
+        if elements is None:
+            elements = _read_all(walk, at, end, explicit=explicit, found=written_explicit)
     except PYDICOM_ERRORS:
         # Not chained: the words of the error beneath may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None
     return elements, end
+
+
+def _read_all(walk: Walk, at: int, end: int, *, explicit: bool, found: bool) -> Dataset:
+    """Return what pydicom reads of the walked elements, of the wanted ones alone where that is safe."""
+    encoded = walk.window[at:end]
+    if walk.wanted and walk.regular:
+        picked = b"".join([walk.window[each.begin : each.end] for each in walk.found])
+        # pydicom, too, judges by the first element, which here is another one.
+        if len(picked) >= 6 and looks_like_vr(picked[4:6]) == found:
+            encoded, explicit = picked, found
+    tags = list[BaseTag | int](walk.wanted) or None
+    return read_dataset(BytesIO(encoded), not explicit, walk.order == "<", specific_tags=tags)

@@ -7,7 +7,7 @@ counting, before anything is allocated for it.
 from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
@@ -19,8 +19,6 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
-# Needed to decode the text of all others.
-_CHARACTER_SET: Final = 0x00080005
 # VRs whose values pydicom splits at backslashes into one object each.
 _MULTI_VALUED: Final = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
@@ -29,7 +27,7 @@ _NOTHING: Final[frozenset[int]] = frozenset()
 _KNOWN: Final = frozenset(vr.encode("ascii") for vr in STANDARD_VR)
 # Of the VRs whose elements hold no others: bytes before the value; whether it is multi-valued text.
 _PLAIN: Final = {
-    vr.encode("ascii"): (12 if vr in EXPLICIT_VR_LENGTH_32 else 8, vr in _MULTI_VALUED)
+    vr.encode("ascii"): (12 if vr in EXPLICIT_VR_LENGTH_32 else 8, vr in _MULTI_VALUED, str(vr))
     for vr in STANDARD_VR - {"SQ", "UN"}
 }
 
@@ -68,6 +66,22 @@ class HeaderLimits:
     max_text: int = 2**18
 
 
+class Found(NamedTuple):
+    """Where an element is; `vr` is None where it is not written.
+
+    Attributes:
+        begin: Where its tag is.
+        value: Where its value begins.
+        end: Where the next element begins.
+    """
+
+    tag: int
+    vr: str | None
+    begin: int
+    value: int
+    end: int
+
+
 class NeedMoreBytes(Exception):
     """The walk reached the end of its window, not of the data set."""
 
@@ -77,9 +91,9 @@ class Walk:
     """One pass over undecoded elements that only measures and counts; `order` is "<" or ">".
 
     Attributes:
-        wanted: Tags at the top level of which it is noted where they are.
-        spans: Where they begin and end; with them Specific Character Set (0008,0005), which says how
-            to decode them, and what has an undefined length.
+        wanted: Tags of which it is noted where they are at the top level.
+        found: Those, and all else there of undefined length, in their order.
+        all_defined: Nothing at the top level has an undefined length.
         regular: Nothing was met that pydicom might divide into elements otherwise than this walk.
     """
 
@@ -90,14 +104,15 @@ class Walk:
     wanted: frozenset[int] = _NOTHING
     elements: int = 0
     text: int = 0
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    all_defined: bool = True
     regular: bool = True
 
     def dataset(
         self, at: int, end: int, *, explicit: bool, depth: int = 0, groups: range = ALL_GROUPS
     ) -> int:
         """Return where the data set at `at` ends: after its delimiter, or outside of `groups`."""
-        wanted = self.wanted | {_CHARACTER_SET} if depth == 0 and self.wanted else _NOTHING
+        wanted = self.wanted if depth == 0 else _NOTHING
         skip = self._skip_explicit if explicit else self._skip_implicit
         while end - at >= 8:
             begin = at = skip(at, end, groups, wanted)
@@ -116,8 +131,10 @@ class Walk:
                 at = self._defined(tag, value, value + length, end)
                 if vr == "SQ" or (vr == "UN" and self._is_item(value, length)):
                     self._defined_sequence(value, at, explicit=explicit, depth=depth + 1)
+            if wanted and length == _UNDEFINED:
+                self.all_defined = False
             if tag in wanted or (wanted and length == _UNDEFINED):
-                self.spans.append((begin, at))
+                self.found.append(Found(tag, vr if explicit else None, begin, value, at))
         self.regular &= depth == 0 or at == end
         return end
 
@@ -135,7 +152,7 @@ class Walk:
             kind = plain(vr)
             if kind is None or group not in groups or group == 0xFFFE:
                 break
-            before, multi_valued = kind
+            before, multi_valued, name = kind
             if before == 12:
                 (length,) = unpack_length.unpack_from(window, at + 8)
             after = at + before + length
@@ -144,8 +161,8 @@ class Walk:
             if multi_valued:
                 text += length
             elements += 1
-            if wanted and group << 16 | number in wanted:
-                self.spans.append((at, after))
+            if wanted and (tag := group << 16 | number) in wanted:
+                self.found.append(Found(tag, name, at, at + before, after))
             at = after
         self.elements, self.text = elements, text
         return at
@@ -169,7 +186,7 @@ class Walk:
                 text += length
             elements += 1
             if tag in wanted:
-                self.spans.append((at, after))
+                self.found.append(Found(tag, None, at, at + 8, after))
             at = after
         self.elements, self.text = elements, text
         return at
