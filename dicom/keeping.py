@@ -13,7 +13,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
 
 from dicom.errors import DatasetMismatch, DicomError, OutOfResources
-from dicom.header import check_identity, read_header
+from dicom.header import check_identity, read_arriving_header
 from dicom.incoming import Announced, Incoming
 from dicom.spool import Spool
 from dicom.study import Instance
@@ -89,7 +89,13 @@ class Keeper:
         incoming.complete()
         if incoming.fault:
             raise incoming.fault
-        header = read_header(incoming.path, only=ASKED_ON_ARRIVAL)
+        header = read_arriving_header(
+            incoming.head,
+            size=incoming.size,
+            transfer_syntax_uid=incoming.announced.transfer_syntax_uid,
+            path=incoming.path,
+            only=ASKED_ON_ARRIVAL,
+        )
         identity = check_identity(header)
         _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
         if study_instance_uid not in {"", identity.study_instance_uid}:
