@@ -7,11 +7,13 @@ it, then the words of series and protocol. Silence is an answer of its own.
 import re
 import unicodedata
 from enum import StrEnum
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
 
 
 class Region(StrEnum):
@@ -81,6 +83,9 @@ _OTHER_VIEW: Final = re.compile(
 _PA: Final = re.compile(r"\b(PA|P A|POSTERO ?ANTERIOR\w*|DV)\b|後前|后前")
 _AP: Final = re.compile(r"\b(AP|A P|ANTERO ?POSTERIOR\w*|VD)\b|前後|前后")
 _FRONTAL: Final = re.compile(r"\b(FRONTAL\w*|FACE)\b|正面|정면")
+# "AP lordotic", "PA oblique".
+_QUALIFYING: Final = re.compile(r"\b(LORDOT\w*|OBL\w*|DECUB\w*|APICAL|AXIAL\w*)\b")
+_SEPARATORS: Final = str.maketrans(dict.fromkeys("_-./\\,:;()+", " "))
 _SERIES_WORDS: Final = (
     "SeriesDescription",
     "ProtocolName",
@@ -88,21 +93,35 @@ _SERIES_WORDS: Final = (
 )
 
 
+@cache
+def tag_of(keyword: str) -> BaseTag:
+    """Return the tag of an attribute of the Standard; pydicom looks it up anew each time."""
+    return Tag(keyword)
+
+
+def value_of(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the attribute holds
+    """Return the value of an attribute, None when absent: as `header.get(keyword)`, for less."""
+    tag = tag_of(keyword)
+    return header[tag].value if tag in header else None
+
+
 def words(header: Dataset, *keywords: str) -> str:
     """Return the text of attributes, joined: upper case, without accents, separators as spaces."""
     found = []
     for keyword in keywords:
-        value = header.get(keyword)
+        value = value_of(header, keyword)
         values = value if isinstance(value, MultiValue | list) else [value]
         found += [str(part) for part in values if part is not None]
-    plain = unicodedata.normalize("NFKD", " ".join(found))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return " ".join(re.sub(r"[_\-./\\,:;()+]+", " ", plain).upper().split())
+    plain = " ".join(found)
+    if not plain.isascii():
+        parts = unicodedata.normalize("NFKD", plain)
+        plain = "".join(letter for letter in parts if not unicodedata.combining(letter))
+    return " ".join(plain.translate(_SEPARATORS).upper().split())
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of a sequence; of something else that bears its name, none."""
-    value = header.get(keyword)
+    value = value_of(header, keyword)
     return list(value) if isinstance(value, Sequence) else []
 
 
@@ -174,8 +193,8 @@ def _view_in(text: str) -> View:
 
 
 def _qualifies(text: str) -> bool:
-    """Say whether the other word qualifies the frontal one: "AP lordotic", "PA oblique"."""
-    return bool(re.search(r"\b(LORDOT\w*|OBL\w*|DECUB\w*|APICAL|AXIAL\w*)\b", text))
+    """Say whether the other word qualifies the frontal one."""
+    return bool(_QUALIFYING.search(text))
 
 
 def _frontal_in(text: str) -> View:
@@ -187,7 +206,7 @@ def _frontal_in(text: str) -> View:
 
 def _orientation(header: Dataset) -> View:
     """Return OTHER when rows or columns run front to back (PS3.3 C.7.6.1.1.1): a lateral film."""
-    directions = header.get("PatientOrientation")
+    directions = value_of(header, "PatientOrientation")
     if not isinstance(directions, MultiValue | list) or len(directions) != 2:
         return View.UNSAID
     first = {str(direction).strip().upper()[:1] for direction in directions}
@@ -198,7 +217,7 @@ def _orientation(header: Dataset) -> View:
 
 def is_mirrored(header: Dataset) -> bool:
     """Say whether Patient Orientation puts the patient's right side at the viewer's right."""
-    directions = header.get("PatientOrientation")
+    directions = value_of(header, "PatientOrientation")
     if not isinstance(directions, MultiValue | list) or not directions:
         return False
     return str(directions[0]).strip().upper().startswith("R")

@@ -11,7 +11,6 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import (
-    UID,
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
@@ -20,7 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom.projection import Region, View, items, region_of, view_of, words
+from dicom.projection import Region, View, items, region_of, tag_of, value_of, view_of, words
 from dicom.reasons import Reason
 
 
@@ -67,6 +66,7 @@ _OPEN_CLASSES: Final = frozenset(
 )
 _RADIOGRAPH_MODALITIES: Final = frozenset({"CR", "DX", "DR", "RG", "XR"})
 _OPEN_MODALITIES: Final = frozenset({"", "OT", "SC", "RF", "HC"})
+_POSSIBLE_MODALITIES: Final = _RADIOGRAPH_MODALITIES | _OPEN_MODALITIES
 # Homo sapiens in SNOMED CT and SNOMED RT (PS3.16 CID 7454).
 _HUMAN_CODES: Final = frozenset({"337915000", "L-85B00"})
 
@@ -92,7 +92,7 @@ def is_for_processing(header: Dataset) -> bool:
     """Say whether the film is a raw one: as the detector saw it, not prepared for reading."""
     return (
         words(header, "PresentationIntentType") == "FOR PROCESSING"
-        or header.get("SOPClassUID") == DigitalXRayImageStorageForProcessing
+        or value_of(header, "SOPClassUID") == DigitalXRayImageStorageForProcessing
     )
 
 
@@ -113,32 +113,32 @@ def _excluded(header: Dataset, region: Region, view: View) -> Reason | None:
 
 def _is_own_result(header: Dataset) -> bool:
     """Say whether it is a result of ours or marked as one of another AI (Image Type, value 4)."""
-    if str(header.get("Manufacturer") or "").strip().casefold() == "wetread":
+    if str(value_of(header, "Manufacturer") or "").strip().casefold() == "wetread":
         return True
     kinds = _image_type(header)
     return kinds[:2] == ["DERIVED", "SECONDARY"] and "AI" in kinds[2:]
 
 
 def _has_picture(header: Dataset) -> bool:
-    return "Rows" in header or "PhotometricInterpretation" in header
+    return tag_of("Rows") in header or tag_of("PhotometricInterpretation") in header
 
 
 def _may_be_radiograph(header: Dataset, region: Region) -> bool:
     if "LOCALIZER" in _image_type(header):
         return False
-    sop_class = UID(str(header.get("SOPClassUID") or ""))
+    sop_class = _sop_class(header)
     if sop_class in _RADIOGRAPH_CLASSES:
         return True
     if sop_class and sop_class not in _OPEN_CLASSES:
         return False
-    if _modality(header) in _RADIOGRAPH_MODALITIES | _OPEN_MODALITIES:
+    if _modality(header) in _POSSIBLE_MODALITIES:
         return True
     # A converted film whose Modality says CT while its body part says chest: the picture decides.
     return bool(sop_class) and region is Region.CHEST
 
 
 def _is_radiograph(header: Dataset) -> bool:
-    if header.get("SOPClassUID") in _RADIOGRAPH_CLASSES:
+    if _sop_class(header) in _RADIOGRAPH_CLASSES:
         return True
     return _modality(header) in _RADIOGRAPH_MODALITIES
 
@@ -172,12 +172,16 @@ def _notes(header: Dataset, region: Region, view: View) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _sop_class(header: Dataset) -> str:
+    return str(value_of(header, "SOPClassUID") or "").strip()
+
+
 def _modality(header: Dataset) -> str:
     text = words(header, "Modality")
     return text if len(text) <= 16 and text.isascii() else "?"
 
 
 def _image_type(header: Dataset) -> list[str]:
-    value = header.get("ImageType")
+    value = value_of(header, "ImageType")
     values = value if isinstance(value, MultiValue | list) else [value or ""]
     return [str(part).strip().upper() for part in values]

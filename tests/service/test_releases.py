@@ -76,9 +76,8 @@ def test_releases_that_follow_each_other_are_gathered(releases, published):
     for association in ended:
         made.add(association)
     made.close()
-    assert sorted(study for each in published for study in each) == sorted(
-        f"1.{number}" for number in range(20)
-    )
+    made_of = sorted(study for each in published for study in each)
+    assert made_of == sorted(f"1.{number}" for number in range(20))
     assert len(published) < 10
 
 
