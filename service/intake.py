@@ -12,7 +12,7 @@ from typing import Final, Literal
 from pydicom.dataset import Dataset
 
 from dicom.keeping import Received
-from dicom.projection import items
+from dicom.projection import items, value_of
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
 from service.callers import wanted_of
@@ -27,9 +27,9 @@ from service.store import Store
 log = get_logger(__name__)
 
 Outcome = Literal["released", "aborted", "broken"]
-# Of the terms of Requested Procedure Priority (0040,1003): STAT, HIGH, ROUTINE, MEDIUM, LOW.
 # Films that arrive meanwhile wait for the transaction in which the jobs are made.
 _AT_ONCE: Final = 100
+# Of the terms of Requested Procedure Priority (0040,1003): STAT, HIGH, ROUTINE, MEDIUM, LOW.
 _URGENT_WORDS: Final = frozenset({"STAT", "HIGH"})
 
 
@@ -183,7 +183,10 @@ class Intake:
 
 def is_urgent(header: Dataset) -> bool:
     """Return whether the request says so, on its own or for one of its steps."""
-    words = {str(header.get("RequestedProcedurePriority", "")).strip().upper()}
-    requests = items(header, "RequestAttributesSequence")
-    words |= {str(item.get("RequestedProcedurePriority", "")).strip().upper() for item in requests}
+    asked = [header, *items(header, "RequestAttributesSequence")]
+    words = {_priority_of(each) for each in asked}
     return not words.isdisjoint(_URGENT_WORDS)
+
+
+def _priority_of(request: Dataset) -> str:
+    return str(value_of(request, "RequestedProcedurePriority") or "").strip().upper()

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from dicom.header import check_identity, read_header
 from dicom.keeping import ASKED_ON_ARRIVAL
@@ -26,12 +27,14 @@ class Asked(Dataset):
         Asked.note(name)
         return super().__contains__(name)
 
+    def __getitem__(self, key):
+        Asked.note(key)
+        return super().__getitem__(key)
+
     @classmethod
     def note(cls, key):
-        """Note a keyword."""
-        probe = Dataset()
-        setattr(probe, key, None)
-        cls.tags.update(probe.keys())
+        """Note a keyword or a tag."""
+        cls.tags.add(Tag(key))
 
 
 def variants():
