@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -24,6 +25,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import VR
 
 from dicom.errors import InvalidDataset, LimitExceeded, MissingAttribute
 from dicom.identifiers import check_uid
@@ -33,7 +35,8 @@ from dicom.values import CHARACTER_SET, DECISIVE, PYDICOM_ERRORS, decode_values,
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
-_TRANSFER_SYNTAX: Final = frozenset({0x00020010, CHARACTER_SET})
+_NAMES_SYNTAX: Final = BaseTag(0x00020010)
+_TRANSFER_SYNTAX: Final = frozenset({_NAMES_SYNTAX, CHARACTER_SET})
 _ALWAYS: Final = DECISIVE | {CHARACTER_SET}
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
@@ -103,9 +106,8 @@ def read_arriving_header(
             elements = _walked(
                 walk, 0, explicit=syntax != ImplicitVRLittleEndian, groups=_BEFORE_PIXELS
             )
-            meta = FileMetaDataset()
-            meta.TransferSyntaxUID = syntax
-            return _header(elements, 0, meta)
+            named = DataElement(_NAMES_SYNTAX, VR.UI, syntax, already_converted=True)
+            return _header(elements, 0, FileMetaDataset({_NAMES_SYNTAX: named}))
     return read_header(path, only=only)
 
 

@@ -60,7 +60,7 @@ PYDICOM_ERRORS: Final = (
 def read_found(walk: Walk, *, explicit: bool) -> Dataset | None:
     """Return the elements that a walk found, plain ones decoded; None where pydicom has to find them.
 
-    It is what pydicom returns of them, in a third of the time.
+    It is what pydicom reads of them; most of its time goes into finding them again.
 
     Raises:
         ValueError, LookupError: Specific Character Set (0008,0005) cannot be understood.
@@ -73,16 +73,10 @@ def read_found(walk: Walk, *, explicit: bool) -> Dataset | None:
     elements: dict[BaseTag, DataElement | RawDataElement] = {}
     for tag, vr, _, value, end in walk.found:
         key = BaseTag(tag)
-        raw = RawDataElement(
-            key,
-            vr,
-            end - value,
-            window[value:end] or None,
-            value,
-            not explicit,
-            little,
-        )
-        elements[key] = _simple(raw, plain_text=plain_text) or raw
+        encoded = window[value:end] or None
+        elements[key] = _simple(
+            key, vr, encoded, little=little, plain_text=plain_text
+        ) or RawDataElement(key, vr, end - value, encoded, value, not explicit, little)
     dataset = Dataset(elements)
     dataset.set_original_encoding(not explicit, little, encodings)
     return dataset
@@ -110,7 +104,9 @@ def decode_values(dataset: Dataset) -> None:
     plain_text = dataset.original_character_set in _ASCII_IS_ASCII
     for tag, raw in list(dataset.items()):
         if isinstance(raw, RawDataElement):
-            simple = _simple(raw, plain_text=plain_text)
+            simple = _simple(
+                tag, raw.VR, raw.value, little=raw.is_little_endian, plain_text=plain_text
+            )
             if simple is not None:
                 dataset[tag] = simple
                 continue
@@ -126,20 +122,24 @@ def decode_values(dataset: Dataset) -> None:
                 decode_values(item)
 
 
-def _simple(raw: RawDataElement, *, plain_text: bool) -> DataElement | None:
-    """Return an element as pydicom decodes it, in a fifth of the time; None for those less plain.
+def _simple(
+    tag: BaseTag, written_vr: str | None, encoded: bytes | None, *, little: bool, plain_text: bool
+) -> DataElement | None:
+    """Return an element as pydicom decodes it, by a shorter way; None for those less plain.
 
     Args:
-        raw: The element.
+        tag: Its tag.
+        written_vr: Its VR; None in implicit VR.
+        encoded: Its value.
+        little: Whether it is in little endian.
         plain_text: Whether ASCII is written as ASCII in text.
     """
-    tag, encoded = raw.tag, raw.value
-    vr = raw.VR or usual_vr(tag)
+    vr = written_vr or usual_vr(tag)
     value: str | int | float | MutableSequence[str]
     if not encoded:
         return None
     if vr == "US" and len(encoded) == 2:
-        value = int.from_bytes(encoded, "little" if raw.is_little_endian else "big")
+        value = int.from_bytes(encoded, "little" if little else "big")
     elif vr == "CS":
         value = multi_string(encoded.decode("latin-1"))
     elif vr == "UI" and b"\\" not in encoded:
@@ -150,7 +150,7 @@ def _simple(raw: RawDataElement, *, plain_text: bool) -> DataElement | None:
         value = encoded.decode("ascii").rstrip("\0 ")
     else:
         return None
-    return DataElement(tag, vr, value, raw.value_tell, already_converted=True)
+    return DataElement(tag, vr, value, already_converted=True)
 
 
 def _decoded(dataset: Dataset, tag: BaseTag) -> DataElement | None:
