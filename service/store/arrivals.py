@@ -14,6 +14,8 @@ from service.models import IncidentRow, InstanceRow, StudyRow
 from service.records import Arrival, Film, ReceivedInstance
 from service.store import rows
 from service.store.film_statements import (
+    FILM_KEY,
+    STUDY_KEY,
     completed_studies,
     new_films,
     new_studies,
@@ -100,7 +102,7 @@ class Arrivals(Moves):
         missing = [
             _study_columns(first[uid], now) | {"first_arrival": now} for uid in sorted(first)
         ]
-        inserted = self._statements.insert(connection, new_studies, missing)
+        inserted = self._statements.insert_new(connection, new_studies, missing, STUDY_KEY)
         begun = {uid: first[uid] for (uid,) in inserted}
         if len(begun) < len(first) and not self._is_sqlite:  # SQLite has one writer anyway
             locked = select(_STUDIES.c.study_instance_uid).where(
@@ -114,8 +116,7 @@ class Arrivals(Moves):
     ) -> set[tuple[str, str]]:
         """Insert the films that are new; return the UIDs and hashes of those that were."""
         values = [_columns(film, now) | {"conflict": False} for film in films]
-        inserted = self._statements.insert(connection, new_films, values)
-        return {(uid, digest) for uid, digest in inserted}
+        return self._statements.insert_new(connection, new_films, values, FILM_KEY)
 
     def _end_studies_of_none(
         self,

@@ -1,5 +1,6 @@
 """What is asked of the database for each film that arrives."""
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import Dialect, Insert, Select, Table, Update, or_, select, update
@@ -8,6 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.models import InstanceRow, StudyRow
 from service.store.prepared import any_of, rows_of
 
+STUDY_KEY: Final = ("study_instance_uid",)
+FILM_KEY: Final = ("sop_instance_uid", "digest")
 _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)
 # The number counts by itself, and retention has not come yet.
@@ -15,15 +18,21 @@ _OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in {"id", "rem
 
 
 def new_studies(dialect: Dialect, count: int) -> Insert:
-    """Insert the studies that are not here; return the UIDs of those."""
+    """Insert the studies that are not here; of several return the UIDs of those."""
     insertion = insert_or_ignore(dialect, _STUDIES).values(rows_of(list(_STUDIES.c), count))
-    return insertion.returning(_STUDIES.c.study_instance_uid)
+    return _telling(insertion, STUDY_KEY, count)
 
 
 def new_films(dialect: Dialect, count: int) -> Insert:
-    """Insert the films that are not here; return the UIDs and digests of those."""
+    """Insert the films that are not here; of several return the UIDs and digests of those."""
     insertion = insert_or_ignore(dialect, _FILMS).values(rows_of(_OF_NEW_FILM, count))
-    return insertion.returning(_FILMS.c.sop_instance_uid, _FILMS.c.digest)
+    return _telling(insertion, FILM_KEY, count)
+
+
+def _telling(insertion: Insert, key: Sequence[str], count: int) -> Insert:
+    if count == 1:
+        return insertion.inline()
+    return insertion.returning(*(insertion.table.c[name] for name in key))
 
 
 def touched_study(_dialect: Dialect, _count: int) -> Update:

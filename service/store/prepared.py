@@ -4,7 +4,7 @@ The library finds a statement that it has compiled by a key made anew of all its
 is known: a name for what is asked and how many rows it is about.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Dialect,
-    Row,
     bindparam,
 )
 from sqlalchemy.sql.expression import ClauseElement
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 Build = Callable[[Dialect, int], ClauseElement]
+Values = Mapping[str, Any]
 
 # So many rows a statement inserts at most: few shapes are made and kept, and each is short.
 ROWS_AT_ONCE: Final = 16
@@ -44,12 +44,10 @@ class Prepared:
 
     text: str
     order: Sequence[str]
-    fixed: Mapping[str, Any]
+    fixed: Values
     adapted: Mapping[str, Callable[[Any], Any]]
 
-    def execute(
-        self, connection: Connection, values: Mapping[str, Any]
-    ) -> CursorResult[*tuple[Any, ...]]:
+    def execute(self, connection: Connection, values: Values) -> CursorResult[*tuple[Any, ...]]:
         """Execute it with values by name; what it returns is as the driver gives it.
 
         Raises:
@@ -61,7 +59,7 @@ class Prepared:
             for name, adapt in self.adapted.items():
                 given[name] = adapt(given[name])
         except ValueError as error:
-            raise StoreError("a value cannot be stored") from error
+            raise StoreError("a value was refused: its column cannot have it") from error
         ordered = tuple([given[name] for name in self.order])
         return connection.exec_driver_sql(self.text, ordered or given)
 
@@ -82,17 +80,34 @@ class Statements:
             made = self._made[build, count] = _compiled(build(self._dialect, count), self._dialect)
         return made
 
-    def insert(
-        self, connection: Connection, build: Build, rows: Sequence[Mapping[str, Any]]
-    ) -> list[Row[*tuple[Any, ...]]]:
-        """Insert rows, in their order; return what the statement returns for them."""
-        returned: list[Row[*tuple[Any, ...]]] = []
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = rows[start : start + ROWS_AT_ONCE]
+    def insert(self, connection: Connection, build: Build, rows: Sequence[Values]) -> None:
+        """Insert rows, in their order."""
+        for some in _pieces(rows):
+            self.get(build, len(some)).execute(connection, values_of(some))
+
+    def insert_new(
+        self, connection: Connection, build: Build, rows: Sequence[Values], key: Sequence[str]
+    ) -> set[tuple[Any, ...]]:
+        """Insert the rows that are not here, in their order; return the keys of those.
+
+        Args:
+            connection: Of a transaction that writes.
+            build: An INSERT that ignores what is here; for more than one row it returns their keys.
+            rows: Values by column.
+            key: Columns that tell the rows apart.
+        """
+        new: set[tuple[Any, ...]] = set()
+        for some in _pieces(rows):
             result = self.get(build, len(some)).execute(connection, values_of(some))
-            if result.returns_rows:
-                returned += result.all()
-        return returned
+            if len(some) > 1:
+                new.update(tuple(row) for row in result)
+            elif result.rowcount:  # most films come alone, and counting is cheaper
+                new.add(tuple(some[0][name] for name in key))
+        return new
+
+
+def _pieces(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
+    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
 
 
 def _compiled(statement: ClauseElement, dialect: Dialect) -> Prepared:
@@ -117,7 +132,7 @@ def rows_of(columns: Sequence[Column[Any]], count: int) -> list[dict[str, BindPa
     ]
 
 
-def values_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def values_of(rows: Sequence[Values]) -> dict[str, Any]:
     """Return the values of several rows by the names of their marks."""
     return {f"{name}_{at}": value for at, row in enumerate(rows) for name, value in row.items()}
 
