@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+import psutil
 import psycopg
 import pytest
 
@@ -286,6 +287,15 @@ class PostgresServer(Server):
             self._program("postgres"),
             *("-D", str(self.cluster), "-h", "127.0.0.1", *settings),
         ]
+
+    def kill(self) -> None:
+        """Kill it with its sessions, which would outlive it for an instant and commit what comes."""
+        sessions = psutil.Process(self.process.pid).children() if self.process else []
+        super().kill()
+        for session in sessions:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                session.kill()
+        psutil.wait_procs(sessions, 20)
 
     def _initialise(self) -> None:
         subprocess.run(
