@@ -5,21 +5,57 @@ one that comes twice finds nothing to claim. So nothing here retries, and a Redi
 costs its caller a second at most.
 """
 
-from typing import Final
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from celery import Celery
+from kombu.exceptions import KombuError
+from kombu.messaging import Producer
 
 from service.config import Settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
-from service.messages import PRIORITIES, ROUTINE, URGENT, job_in, list_of, message
-from service.queue_names import DELIVER, DELIVERY, READ, queue_of
+from service.queue_names import DELIVER, DELIVERY, READ, READING, queue_of
 from service.records import Job
 
+_URGENT: Final = 0
+_ROUTINE: Final = 9
+# kombu keeps one Redis list for each priority: "reading", and "reading\x06\x169".
+_SEPARATOR: Final = "\x06\x16"
 _SOCKET_SECONDS: Final = 1.0
 _HEAD: Final = 5000
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application with what producers and workers must agree on; it is not connected.
+
+    Raises:
+        ConfigurationError: No Redis is configured, and no private one is running.
+    """
+    app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_eager_result=False,
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        enable_utc=True,
+        task_create_missing_queues=True,
+        task_default_queue=READING,
+        broker_transport_options={
+            "priority_steps": [_URGENT, _ROUTINE],
+            "queue_order_strategy": "priority",
+            "sep": _SEPARATOR,
+            "socket_keepalive": True,
+            "socket_connect_timeout": _SOCKET_SECONDS,
+        },
+    )
+    return app
 
 
 class Queue:
@@ -27,6 +63,13 @@ class Queue:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._app = celery_app(settings)
+        options: dict[str, Any] = self._app.conf.broker_transport_options
+        self._app.conf.broker_transport_options = options | {
+            "socket_timeout": _SOCKET_SECONDS,
+            "max_retries": 0,
+        }
+        self._app.conf.broker_pool_limit = 8
         self._client = _client(settings)
 
     def publish(self, *jobs: Job) -> None:
@@ -36,20 +79,25 @@ class Queue:
             BrokerUnavailable: Redis did not take the messages, or not all of them.
         """
         try:
-            with self._client.pipeline(transaction=False) as pipe:
+            with self._app.producer_pool.acquire() as producer, producer.batch():
                 for job in jobs:
-                    pipe.lpush(*self._place_and_message(job))
-                pipe.execute()
-        except (redis.RedisError, OSError) as error:
+                    self._send(producer, job)
+        except (KombuError, redis.RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
 
-    def _place_and_message(self, job: Job) -> tuple[str, bytes]:
-        """Return the list that the message for a job goes to, and the message."""
+    def _send(self, producer: Producer, job: Job) -> None:
         made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
         waits = queue_of(self._settings, job.model_name)
         task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
-        priority = URGENT if job.urgent else ROUTINE
-        return list_of(queue, priority), message(task, job.id, queue=queue, priority=priority)
+        self._app.send_task(
+            task,
+            args=[job.id],
+            queue=queue,
+            priority=_URGENT if job.urgent else _ROUTINE,
+            retry=False,
+            ignore_result=True,
+            producer=producer,
+        )
 
     def in_sight(self, queue: str) -> frozenset[str]:
         """Return the ids of jobs for which a message lies in `queue`, of its first thousands.
@@ -59,14 +107,12 @@ class Queue:
         """
         try:
             with self._client.pipeline(transaction=False) as pipe:
-                for priority in PRIORITIES:
-                    pipe.lrange(list_of(queue, priority), -_HEAD, -1)
+                for name in (queue, f"{queue}{_SEPARATOR}{_ROUTINE}"):
+                    pipe.lrange(name, -_HEAD, -1)
                 lists = pipe.execute()
         except (redis.RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
-        # What is not one of ours the worker will refuse.
-        found = {job_in(each) for messages in lists for each in messages}
-        return frozenset(job_id for job_id in found if job_id is not None)
+        return frozenset(_job_ids(message for messages in lists for message in messages))
 
     def ping(self) -> None:
         """Return when Redis answers.
@@ -82,6 +128,7 @@ class Queue:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._app.close()
 
 
 def ping(settings: Settings) -> str:
@@ -105,10 +152,17 @@ def _client(settings: Settings) -> redis.Redis:
         settings.broker_url,
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_SOCKET_SECONDS,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
     )
     return client
+
+
+def _job_ids(messages: Iterator[bytes]) -> Iterator[str]:
+    for message in messages:
+        try:
+            arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+            yield str(arguments[0])
+        except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
+            continue  # not one of ours: the worker will refuse it
 
 
 def _words(error: Exception) -> str:

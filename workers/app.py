@@ -22,8 +22,7 @@ from service.destinations import destinations
 from service.errors import LeaseLost, StoreError
 from service.heartbeat import Heartbeat
 from service.log import get_logger
-from service.messages import PRIORITIES, SEPARATOR
-from service.queue import Queue
+from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
 from service.records import Job
 from service.stopping import stop_event
@@ -36,7 +35,6 @@ from workers.urgent import UrgentLane
 log = get_logger(__name__)
 
 _LAST_SECONDS: Final = 5.0
-_CONNECT_SECONDS: Final = 1.0
 
 
 def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -> None:
@@ -207,7 +205,7 @@ class _Worker:
 
 def worker_app(settings: Settings) -> Celery:
     """Return the Celery application of a worker: late acknowledgement, no prefetch, our own logs."""
-    app = _celery_app(settings)
+    app = celery_app(settings)
     app.conf.update(
         task_acks_late=True,
         task_acks_on_failure_or_timeout=True,
@@ -222,34 +220,6 @@ def worker_app(settings: Settings) -> Celery:
     )
     # A message that a lost worker held comes back after this; the sweeper is sooner.
     app.conf.broker_transport_options |= {"visibility_timeout": 3600, "health_check_interval": 10}
-    return app
-
-
-def _celery_app(settings: Settings) -> Celery:
-    """Return a Celery application that reads what `service.queue` sends; it is not connected.
-
-    Raises:
-        ConfigurationError: No Redis is configured, and no private one is running.
-    """
-    app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
-    app.conf.update(
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_store_eager_result=False,
-        worker_send_task_events=False,
-        task_send_sent_event=False,
-        enable_utc=True,
-        task_create_missing_queues=True,
-        task_default_queue=READING,
-        broker_transport_options={
-            "priority_steps": list(PRIORITIES),
-            "queue_order_strategy": "priority",
-            "sep": SEPARATOR,
-            "socket_keepalive": True,
-            "socket_connect_timeout": _CONNECT_SECONDS,
-        },
-    )
     return app
 
 
