@@ -109,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     timed(Incoming, "sync", "file to stable storage")
-    timed(keeping, "read_header", "header read and checked")
+    timed(keeping, "read_arriving_header", "header read and checked")
     timed(Spool, "place", "file synced and named")
     timed(Spool, "settle", "folder to stable storage")
     timed(Store, "add_instances", "row committed")
