@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dicom.digest import film_digest
-from dicom.durable import begin_writeback
+from dicom.durable import begin_writeback, release_reserve, reserve
 from dicom.errors import DicomError, LimitExceeded, OutOfResources
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.source import WINDOW
@@ -20,6 +20,8 @@ from dicom.source import WINDOW
 _PIECES: Final = 512  # below IOV_MAX of every Linux
 # A small film is on the disk before this would help.
 _WRITEBACK: Final = 2 * 2**20
+# Bytes for which blocks are asked at once, of a film that has grown as large already.
+_RESERVE: Final = 2**20
 _START: Final = bytes(128) + b"DICM"
 
 
@@ -57,6 +59,7 @@ class Incoming:
         self.fault = fault
         self._max_bytes = max_bytes
         self._begun = 0
+        self._reserved = 0
         self._hash = film_digest()
         self._meta = b""  # what is still to be written before the first bytes
         self._descriptor: int | None = None
@@ -90,6 +93,8 @@ class Incoming:
         if self.size > self._max_bytes:
             self.fail(LimitExceeded(f"the data set is larger than {self._max_bytes} bytes"))
             return
+        if self.size > max(self._reserved, _RESERVE):
+            self._reserve(self._descriptor)
         try:
             self._write_behind_meta(self._descriptor, fragments)
         except OSError as error:
@@ -104,6 +109,11 @@ class Incoming:
             fragments = [self._meta, *fragments]
             self._meta = b""
         _write_all(descriptor, fragments)
+
+    def _reserve(self, descriptor: int) -> None:
+        length = self.size - self._reserved + _RESERVE
+        reserve(descriptor, self._reserved, length)
+        self._reserved += length
 
     def _take(self, fragments: Sequence[bytes | memoryview], begins: int) -> None:
         """Hash bytes, and keep those that belong to the head; they begin at `begins`."""
@@ -139,6 +149,8 @@ class Incoming:
         if self._descriptor is None:
             raise self.fault or OutOfResources("the temporary file is gone")
         try:
+            if self._reserved:
+                release_reserve(self._descriptor)
             os.fsync(self._descriptor)
         except OSError as error:
             self.fail(out_of_resources(error))
