@@ -397,9 +397,9 @@ def compare(arguments: argparse.Namespace) -> list[Measured]:
 
 
 def empty_files(folder: Path) -> None:
-    """Give the disk back what the files hold; they stay."""
+    """Give the disk back what large files hold; they stay."""
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.stat().st_size > 2**18:
             os.truncate(path, 0)
 
 
