@@ -64,12 +64,13 @@ class _Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # A signal handler may speak while its own thread writes.
+        # A signal handler that speaks while its own thread writes must not wait for it.
         self._turn = threading.RLock()
 
     def _write(self, line: str) -> None:
         """Give the line to the system, in one write(2): a process killed now has told of it."""
-        with self._turn, contextlib.suppress(OSError, ValueError):
+        # RuntimeError: what the handler says in the middle of a write that blocks is lost.
+        with self._turn, contextlib.suppress(OSError, ValueError, RuntimeError):
             self._stream.write(f"{line}\n")
             self._stream.flush()
 

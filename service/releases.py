@@ -45,11 +45,12 @@ class Releases:
             self._have_made(_GATHER_SECONDS if busy else 0.0)
 
     def _have_made(self, gather_seconds: float) -> None:
+        made: Future[None] | None = None
         try:
             made = self._thread.submit(self._make_jobs, gather_seconds)
-        except RuntimeError:  # no thread can be started now; the next release tries again
-            self._awaited = False
-            raise
+        finally:
+            if made is None:  # no thread can be started now; the next release tries again
+                self._awaited = False
         made.add_done_callback(_log_unforeseen)
 
     def close(self) -> None:

@@ -165,8 +165,8 @@ class _Worker:
 
     def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
         """Begin nothing new; within the limit finish what is in hand, then give it back."""
-        log.info("worker_stopping", queue=self._queue)
         self._stopping.set()
+        log.info("worker_stopping", queue=self._queue)
         threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
 
     def _end_in_time(self) -> None:

@@ -145,7 +145,7 @@ class Arrivals(Moves):
         if known is None:
             known = known_from_before(connection, instance)
             # Its file has another name: the new one is a second copy while the first is there.
-            lacks_file = known is not None and not is_whole(Path(known.path), instance.size)
+            lacks_file = known is not None and self._lacks_file(Path(known.path), film)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made for a row without its file has failed: the film is to be read now.
@@ -158,6 +158,12 @@ class Arrivals(Moves):
             study = StudyRow.study_instance_uid == instance.study_instance_uid
             connection.execute(update(StudyRow).where(study).values(last_arrival=now))
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
+
+    def _lacks_file(self, path: Path, film: Film) -> bool:
+        """Return whether what a row called its file was not whole before `film` came."""
+        if path == film.instance.path:
+            return film.file_is_new
+        return not is_whole(path, film.instance.size)
 
     def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from dicom.spool import content_digest
 from dicom.study import Instance
+from service.errors import StoreError
 from service.models import InstanceRow
 
 _FILMS: Final = InstanceRow.__table__
@@ -28,7 +29,11 @@ def known_film(connection: Connection, instance: Instance) -> KnownFilm | None:
 
 
 def known_from_before(connection: Connection, instance: Instance) -> KnownFilm | None:
-    """Return the same of a film whose digest another algorithm made, before an upgrade."""
+    """Return the same of a film whose digest another algorithm made, before an upgrade.
+
+    Raises:
+        StoreError: The file of `instance` cannot be read, so that nobody knows.
+    """
     unlike = select(_FILMS.c.digest).where(
         _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
         func.length(_FILMS.c.digest) != len(instance.digest),
@@ -36,7 +41,10 @@ def known_from_before(connection: Connection, instance: Instance) -> KnownFilm |
     digest = connection.scalar(unlike.limit(1))
     if digest is None:
         return None
-    return _with_digest(connection, instance, content_digest(instance.path, like=digest))
+    read = content_digest(instance.path, like=digest)
+    if not read:
+        raise StoreError("the film cannot be read back")
+    return _with_digest(connection, instance, read)
 
 
 def _with_digest(connection: Connection, instance: Instance, digest: str) -> KnownFilm | None:

@@ -58,7 +58,7 @@ class Prepared:
         try:
             for name, adapt in self.adapted.items():
                 given[name] = adapt(given[name])
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise StoreError("a value was refused: its column cannot have it") from error
         ordered = tuple([given[name] for name in self.order])
         return connection.exec_driver_sql(self.text, ordered or given)

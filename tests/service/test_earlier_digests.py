@@ -14,6 +14,7 @@ from service import schema
 from service.commitment import Commitments
 from service.config import load_settings
 from service.engine import make_engine
+from service.errors import StoreError
 from service.intake import Intake
 from service.records import Arrival
 from service.spool_check import Scope, SpoolCheck
@@ -162,6 +163,31 @@ def test_a_film_whose_file_is_gone_or_cut_short_takes_the_new_file(site, spoil):
     assert (film.path, film.digest) == (instance.path, instance.digest)
     assert len(film.digest) == 56
     assert film.path in site.files()
+
+
+def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site, monkeypatch):
+    """The disk fails while the old digest is made anew: the sender hears so, and may try again."""
+    monkeypatch.setattr("service.store.known.content_digest", lambda *_, **__: "")
+    with pytest.raises(StoreError, match="cannot be read back"):
+        site.send(site.content)
+    monkeypatch.undo()
+    assert site.files() == [site.before]
+    site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+
+
+def test_a_film_that_lost_its_copy_too_is_read_again(site):
+    """Its row was given the copy under today's name, which is lost as well when it is sent again."""
+    copy = site.place_a_copy()
+    site.before.unlink()
+    site.verify(repair=True)
+    copy.unlink()
+    instance = site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+    assert [film.path for film in site.films()] == [instance.path]
+    assert [study for study, _ in site.store.completed_by(["B"])] == [
+        site.identity.study_instance_uid
+    ]
 
 
 def test_a_film_that_retention_removed_comes_back(site):

@@ -100,6 +100,26 @@ def test_a_bug_while_making_jobs_is_logged_and_the_next_are_made(releases, publi
     assert "Doe" not in output
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_a_release_for_which_there_was_no_thread_goes_with_the_next(
+    releases, published, monkeypatch, error
+):
+    """Whatever kept the thread from it, the next release finds both."""
+    intake, made = releases()
+    ended = arrive(intake, 1)
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(made._thread, "submit", refuse)
+    with pytest.raises(error):
+        made.add(ended)
+    monkeypatch.undo()
+    made.add(arrive(intake, 2))
+    made.close()
+    assert sorted(study for each in published for study in each) == ["1.1", "1.2"]
+
+
 def test_a_release_that_a_dead_process_took_with_it_is_made_good(releases, store, clock):
     """Killed between Success and its jobs: the study is due for the sweeper after its quiet time."""
     intake, _ = releases()
