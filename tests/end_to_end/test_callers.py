@@ -1,5 +1,7 @@
 """Two senders of one Wetread: each has its model, its PACS and its rules, changed without a restart."""
 
+import re
+
 import pytest
 
 from dicom.phantom import as_dataset, draw, write
@@ -77,7 +79,9 @@ def test_two_callers_two_models_two_pacs(site, orthanc, clinic, film, in_orthanc
 
     changed = CALLERS.replace('destinations = ["wards"]', 'model = "second"')
     (site.folder / "wetread.toml").write_text(f"{changed}stated_only = true\n")
-    site.until(lambda: "callers_reloaded" in site.log(), seconds=20, what="the new callers")
+    # Each process looks for itself: the receiver is who decides by it.
+    taken = re.compile(r"callers_reloaded .*process=receive")
+    site.until(lambda: taken.search(site.log()), seconds=20, what="the new callers")
     silent, third = film(403, view="")
     both, fourth = film(404)
     assert site.store_scu(third, calling="CLINIC").acknowledged
