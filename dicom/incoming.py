@@ -44,8 +44,6 @@ class Incoming:
     Attributes:
         path: The temporary file; preamble and file meta group are written with the first bytes.
         size: Bytes of the data set so far.
-        head: Its first `dicom.source.WINDOW` bytes, all of them while `size` is no more: what a header
-            is read from without asking the disk.
         fault: Why the data set cannot be kept.
     """
 
@@ -55,7 +53,7 @@ class Incoming:
         self.path = path
         self.announced = announced
         self.size = 0
-        self.head = b""
+        self._head = bytearray()
         self.fault = fault
         self._max_bytes = max_bytes
         self._begun = 0
@@ -67,13 +65,21 @@ class Incoming:
             self._open()
 
     def _open(self) -> None:
+        self._meta = file_meta(self.announced)
         try:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
             # Held as long as we live: recover() takes what nobody holds for a leftover.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            self._meta = file_meta(self.announced)
         except OSError as error:
             self.fail(out_of_resources(error))
+
+    @property
+    def head(self) -> bytes:
+        """Its first `dicom.source.WINDOW` bytes: what a header is read from without asking the disk.
+
+        All of them while `size` is no more.
+        """
+        return bytes(self._head)
 
     @property
     def digest(self) -> str:
@@ -121,7 +127,7 @@ class Incoming:
         content = fragments[0] if len(fragments) == 1 else b"".join(fragments)
         self._hash.update(content)
         if begins < WINDOW:
-            self.head += bytes(content[: WINDOW - begins])
+            self._head += content[: WINDOW - begins]
 
     def _begin_writeback(self) -> None:
         """Let the disk begin: what it has written by then need not be waited for in `sync`."""
@@ -159,15 +165,17 @@ class Incoming:
     def discard(self) -> None:
         """Remove the temporary file, unless it was given its final name; may be called again."""
         if self._descriptor is not None:
-            with suppress(FileNotFoundError):
+            # What a failing disk keeps is a leftover, which the next start removes.
+            with suppress(OSError):
                 self.path.unlink()
         self.release()
 
     def release(self) -> None:
         """Let go of the file, which has its final name now."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):  # what counts was synced
+                os.close(descriptor)
 
 
 def file_meta(announced: Announced) -> bytes:

@@ -271,14 +271,6 @@ def content_digest(path: Path, *, like: str) -> str:
     return digest.hexdigest()
 
 
-def is_whole(path: Path, size: int) -> bool:
-    """Return whether a kept file is there and its data set is `size` bytes long."""
-    try:
-        return data_set_size(path) == size
-    except OSError:
-        return False
-
-
 def data_set_size(path: Path) -> int:
     """Return how many bytes follow the file meta group; less than none where it was cut short.
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from dicom.spool import is_whole
+from dicom.spool import has_digest
 from dicom.study import Instance, Study
 from service.errors import NotFound
 from service.models import IncidentRow, InstanceRow, StudyRow
@@ -21,7 +21,7 @@ from service.store.film_statements import (
     new_studies,
     touched_study,
 )
-from service.store.known import known_film, known_from_before
+from service.store.known import KnownFilm, known_film, known_from_before
 from service.store.moves import Moves, changed_rows
 from service.store.prepared import choice_of, values_of
 
@@ -145,7 +145,7 @@ class Arrivals(Moves):
         if known is None:
             known = known_from_before(connection, instance)
             # Its file has another name: the new one is a second copy while the first is there.
-            lacks_file = known is not None and self._lacks_file(Path(known.path), film)
+            lacks_file = known is not None and _lacks_file(known, film)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made for a row without its file has failed: the film is to be read now.
@@ -158,12 +158,6 @@ class Arrivals(Moves):
             study = StudyRow.study_instance_uid == instance.study_instance_uid
             connection.execute(update(StudyRow).where(study).values(last_arrival=now))
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
-
-    def _lacks_file(self, path: Path, film: Film) -> bool:
-        """Return whether what a row called its file was not whole before `film` came."""
-        if path == film.instance.path:
-            return film.file_is_new
-        return not is_whole(path, film.instance.size)
 
     def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))
@@ -275,6 +269,14 @@ class Arrivals(Moves):
                 )
                 .values(removed_at=self.now()),
             )
+
+
+def _lacks_file(known: KnownFilm, film: Film) -> bool:
+    """Return whether what a row calls its file was not sound before `film` came."""
+    path = Path(known.path)
+    if path == film.instance.path:
+        return film.file_is_new
+    return not has_digest(path, known.digest)
 
 
 def _key(film: Film) -> tuple[str, str]:

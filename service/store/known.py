@@ -18,6 +18,7 @@ class KnownFilm:
     """A film's row; `path` is where its file was put, `is_removed` when retention has removed it."""
 
     id: int
+    digest: str
     conflict: bool
     is_removed: bool
     path: str
@@ -57,6 +58,7 @@ def _with_digest(connection: Connection, instance: Instance, digest: str) -> Kno
         return None
     return KnownFilm(
         id=known.id,
+        digest=digest,
         conflict=known.conflict,
         is_removed=known.removed_at is not None,
         path=known.path,

@@ -150,13 +150,15 @@ def test_the_same_film_sent_again_is_the_film_and_another_is_a_conflict(site):
     assert site.verify() == []
 
 
-@pytest.mark.parametrize("spoil", ["unlink", "cut"])
-def test_a_film_whose_file_is_gone_or_cut_short_takes_the_new_file(site, spoil):
+@pytest.mark.parametrize("spoil", ["unlink", "cut", "rot"])
+def test_a_film_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
     """It is the same film, under the digest of today."""
     if spoil == "unlink":
         site.before.unlink()
-    else:
+    elif spoil == "cut":
         site.before.write_bytes(site.before.read_bytes()[:-2])
+    else:
+        site.before.write_bytes(site.before.read_bytes()[:-1] + b"\x55")
     instance = site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
     (film,) = site.films()
