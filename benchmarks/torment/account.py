@@ -1,7 +1,6 @@
 """The account in the end: for every film that a sender saw acknowledged, what lies in the PACS."""
 
 import contextlib
-import hashlib
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dicom.digest import film_digest
 from service.errors import StoreError
 from service.jobs import FINAL, JobState
 from service.records import Job
@@ -138,14 +138,16 @@ class Watch(threading.Thread):
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of what follows the file meta group (PS3.10 7.1); "" if it is not there."""
+    """Return the digest of what follows the file meta group (PS3.10 7.1); "" if it is not there."""
     try:
         content = path.read_bytes()
     except OSError:
         return ""
     # Preamble, prefix, and an element of group length: its four bytes of value count the rest.
     begins = 144 + int.from_bytes(content[140:144], "little")
-    return hashlib.sha256(content[begins:]).hexdigest()
+    hasher = film_digest()
+    hasher.update(content[begins:])
+    return hasher.hexdigest()
 
 
 def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
