@@ -1,6 +1,6 @@
 """A received data set becomes an Instance that its sender may forget, by whichever door it came.
 
-    checked ──▶ placed under its name, synced ──▶ names synced, rows committed, together ──▶ told
+    checked ──▶ placed under its name, synced ──▶ name synced ──▶ rows committed, together ──▶ told
 
 Nothing is acknowledged before the last step; what fails on the way leaves nothing behind.
 """
@@ -12,7 +12,7 @@ from typing import Final
 from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
 
-from dicom.errors import DatasetMismatch, DicomError, OutOfResources
+from dicom.errors import DatasetMismatch, DicomError
 from dicom.header import check_identity, read_arriving_header
 from dicom.incoming import Announced, Incoming
 from dicom.spool import Spool
@@ -70,8 +70,7 @@ class Keeper:
     ) -> None:
         """Take the spool and what writes down durable Instances (`StorageHandler.stored`)."""
         self._spool = spool
-        self._record = record
-        self._together = Together(self._settle)
+        self._together = Together(record)
 
     def keep(
         self, incoming: Incoming, association: IncomingAssociation, *, study_instance_uid: str = ""
@@ -104,6 +103,7 @@ class Keeper:
             kept = self._spool.place(incoming, identity)
             recorded = False
             try:
+                self._spool.settle([kept.instance.path])
                 fault = self._together.do(
                     Received(
                         instance=kept.instance,
@@ -120,14 +120,6 @@ class Keeper:
                 if kept.created and not recorded:
                     self._spool.remove(kept.instance.path)
         return kept.instance
-
-    def _settle(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
-        """Make what arrived at the same time durable together: names, then rows."""
-        try:
-            self._spool.settle(each.instance.path for each in arrived)
-        except OutOfResources as error:
-            return [error] * len(arrived)
-        return self._record(arrived)
 
 
 def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Announced) -> None:

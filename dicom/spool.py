@@ -23,6 +23,7 @@ from typing import Final
 from dicom.digest import DIGITS, EARLIER_DIGITS, hasher_like
 from dicom.durable import sync_folder
 from dicom.errors import DicomError, OutOfResources
+from dicom.folder_sync import FolderSyncs
 from dicom.header import Identity
 from dicom.identifiers import check_uid
 from dicom.incoming import Announced, Incoming, out_of_resources
@@ -64,6 +65,7 @@ class Spool:
         self._min_free_bytes = min_free_bytes
         self._has_folders = False
         self._making_folders = threading.Lock()
+        self._syncs = FolderSyncs()
         self._temporary = self.root / TEMPORARY
         self._locks = str(self.root / LOCKS)
         for folder in (self.root, self._temporary, self.root / LOCKS):
@@ -155,14 +157,14 @@ class Spool:
         return Kept(instance=instance, created=created)
 
     def settle(self, paths: Iterable[Path]) -> None:
-        """Return once the names of placed files survive a power cut, each folder synced once.
+        """Return once the names of placed files survive a power cut.
 
         Raises:
             OutOfResources: The disk refused.
         """
         try:
             for folder in {path.parent for path in paths}:
-                sync_folder(folder)
+                self._syncs.sync(folder)
         except OSError as error:
             raise out_of_resources(error) from None
 

@@ -217,7 +217,7 @@ def test_a_disk_that_fails_at_the_end_leaves_nothing_behind(spool, monkeypatch):
     def fail(_: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("dicom.spool.sync_folder", fail)
+    monkeypatch.setattr("dicom.folder_sync.sync_folder", fail)
     with pytest.raises(OutOfResources, match="EIO"):
         keep(spool, b"bytes")
     assert files(spool) == []
@@ -273,6 +273,7 @@ def test_a_new_folder_is_synced_into_the_spool_before_a_film_counts(tmp_path, mo
     """Each process does so itself: who made the folder may be dead before it could."""
     synced = []
     monkeypatch.setattr("dicom.spool.sync_folder", synced.append)
+    monkeypatch.setattr("dicom.folder_sync.sync_folder", synced.append)
     for content in (b"a film", b"another"):
         spool = Spool(tmp_path)
         folder = keep(spool, content).instance.path.parent
