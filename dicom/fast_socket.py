@@ -11,7 +11,8 @@ from typing import Any, Final
 from dicom.acceptor import PlainSocket
 from dicom.wire import Broken
 
-BUFFER: Final = 512 * 2**10
+# More than a small film, so that it is written at once.
+BUFFER: Final = 640 * 2**10
 # A piece of at least this size is waited for by the kernel, not by us in many small reads.
 _LARGE: Final = 32 * 2**10
 _GOODBYE_SECONDS: Final = 1.0
@@ -92,10 +93,20 @@ class BufferedSocket(PlainSocket):
         if have >= count:
             return
         if BUFFER - self.low < count or not have:
-            self.view[:have] = self.view[self.low : self.high]
-            self.low, self.high = 0, have
+            self.begin_again()
         while self.high - self.low < count:
             self.fill()
+
+    @property
+    def room(self) -> int:
+        """How many bytes can be read behind those that are here."""
+        return len(self.view) - self.high
+
+    def begin_again(self) -> None:
+        """Have what nobody has taken yet at the buffer's beginning; views of the rest become void."""
+        have = self.high - self.low
+        self.view[:have] = self.view[self.low : self.high]
+        self.low, self.high = 0, have
 
     def fill(self, certain: int = 0) -> None:
         """Read into the buffer's free end; `certain` is how many bytes are known to come.

@@ -1,16 +1,24 @@
 """The fragments of one data set on their way from the socket's buffer to the file."""
 
 import struct
-from typing import Any
+from typing import Any, Final
 
 from dicom.acceptor import MAXIMUM_PDU
 from dicom.fast_socket import BufferedSocket
 from dicom.incoming import Incoming
 from dicom.wire import P_DATA_TF, PDU, PDV, OutOfTurn
 
+# With less room behind what was collected, that is written first.
+_ROOM: Final = 64 * 2**10
+# Fragments may be as short as a byte; so many are written at once at most.
+_MOST_PIECES: Final = 512
+
 
 class Transfer:
-    """Takes a data set apart into its fragments and writes them, as many at once as there are."""
+    """Takes a data set apart into its fragments and writes them, as many at once as the buffer holds.
+
+    Each write is a chance for another thread to take the interpreter: a small film is written in one.
+    """
 
     def __init__(self, source: BufferedSocket, incoming: Incoming, pdu_left: int) -> None:
         self.pdu_left = pdu_left
@@ -51,9 +59,8 @@ class Transfer:
 
     def _unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
         source = self._source
-        if source.high - source.low < layout.size:
-            self._write()
-            source.need(layout.size)
+        while source.high - source.low < layout.size:
+            self._read_on()
         values = layout.unpack_from(source.view, source.low)
         source.low += layout.size
         return values
@@ -63,13 +70,21 @@ class Transfer:
         while left:
             have = min(left, source.high - source.low)
             if not have:
-                self._write()
-                source.low = source.high = 0
-                source.fill(left)
+                self._read_on(left)
                 continue
             self._pieces.append(source.view[source.low : source.low + have])
             source.low += have
             left -= have
+            if len(self._pieces) == _MOST_PIECES:
+                self._write()
+
+    def _read_on(self, certain: int = 0) -> None:
+        """Read behind what is collected, or instead of it when the buffer is full."""
+        source = self._source
+        if source.room < _ROOM:
+            self._write()
+            source.begin_again()
+        source.fill(certain)
 
     def _write(self) -> None:
         if self._pieces:

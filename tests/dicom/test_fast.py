@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom import fast
+from dicom.fast_socket import BUFFER
 from dicom.header import check_identity, read_header
 from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES, ScpSettings
 from dicom.scp import StorageSCP
@@ -225,6 +226,33 @@ def test_the_pieces_in_which_bytes_come_do_not_matter(both, cut):
     assert statuses(answer) == [0x0000]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_films_about_as_long_as_the_buffer_give_the_same_files(both, seed):
+    """Two films one behind the other, each about as long, in fragments and pieces of any size."""
+    chance = random.Random(seed)
+    stream = request(EXPLICIT)
+    for number in (1, 2):
+        size = chance.randrange(BUFFER - 80_000, BUFFER + 80_000)
+        sizes = [chance.randrange(1, 262_138) for _ in range(5)]
+        content = data_set(size, uid=f"{UID}.{number}", seed=seed)
+        stream += pdu(4, pdv(1, 3, command(uid=f"{UID}.{number}")))
+        stream += b"".join(pdu(4, each) for each in fragments(content, sizes))
+    answer, kept = compare(both, stream, responses=2, cut=chance.choice([0, 30_011, 400_000]))
+    assert statuses(answer) == [0, 0]
+    assert len(kept) == 2
+
+
+def test_thousands_of_fragments_of_a_byte_give_the_same_file(both):
+    """As many as the longest PDU holds, in each of two."""
+    content = data_set(70_000)
+    values = fragments(content, [1])
+    stream = request(EXPLICIT) + pdu(4, pdv(1, 3, command()))
+    stream += pdu(4, b"".join(values[:37_000])) + pdu(4, b"".join(values[37_000:]))
+    answer, kept = compare(both, stream, responses=1)
+    assert statuses(answer) == [0]
+    assert len(kept) == 1
+
+
 def test_several_values_in_one_pdu_and_a_command_cut_in_two(both):
     """Command and data in one PDU, two messages in one PDU, a command in two fragments."""
     content = data_set(5000)
@@ -321,7 +349,7 @@ def test_odd_commands_are_answered_by_pynetdicom_on_both_ways(both, odd):
 
 
 def test_a_film_much_larger_than_the_buffer_takes_no_memory(both):
-    """60 MB pass through a buffer of a quarter of a megabyte."""
+    """60 MB pass through a buffer of less than one."""
     (server, spool), _ = both
     content = data_set(60 * 2**20)
     stream = request(EXPLICIT) + pdu(4, pdv(1, 3, command()))
