@@ -46,6 +46,7 @@ from pathlib import Path
 from dicom.offer import ScpSettings
 from dicom.scp import StorageSCP
 from dicom.spool import Spool
+from service.memory import prepare_memory
 class Handler:
     def admit(self, association): return None
     def not_now(self, association): return None
@@ -62,6 +63,7 @@ idle = float(sys.argv[3])
 settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, fast=sys.argv[2] == "fast",
                        idle_seconds=idle, request_seconds=idle)
 scp = StorageSCP(settings, Spool(Path(sys.argv[1]), max_object_bytes=2**20), Handler())
+prepare_memory()
 scp.start()
 print(scp.port, flush=True)
 for _ in sys.stdin:

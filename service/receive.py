@@ -15,10 +15,10 @@ from service.callers import Callers
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, StoreError
-from service.garbage import spare_looks
 from service.heartbeat import Probe
 from service.intake import Intake
 from service.log import get_logger
+from service.memory import prepare_memory
 from service.queue import Queue
 from service.reception import Reception
 from service.stopping import stop_event
@@ -54,7 +54,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     intake = Intake(store, settings, queue.publish, callers)
     reception = Reception(settings, store, intake, commitments, callers=callers)
     scp = StorageSCP(_scp_settings(settings), spool, reception)
-    spare_looks()
+    prepare_memory()
     _listen(scp, settings)
     commitments.start()
     probe = Probe(store, _beat_name(number), scp.port)

@@ -24,10 +24,10 @@ from service.callers import Callers
 from service.commitment import Commitments
 from service.config import Settings, config_path, is_loopback, load_settings
 from service.errors import ConfigurationError, StoreError
-from service.garbage import spare_looks
 from service.heartbeat import Heartbeat
 from service.intake import Intake
 from service.log import get_logger
+from service.memory import prepare_memory
 from service.queue import Queue
 from service.receive import allow_many_connections, open_spool
 from service.reception import Reception
@@ -191,6 +191,6 @@ def serve(settings: Settings) -> None:
         server = StowServer(make_app(door, store, callers), settings)
         url = address_of(listener, scheme)
         beats = Heartbeat(store, (ROLE,), url)
-        spare_looks()
+        prepare_memory()
         with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):
             run_until_signal(server, listener)
