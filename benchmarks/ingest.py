@@ -1,7 +1,7 @@
 """Receivers side by side: Wetread's, Orthanc's and DCMTK's, in one interleaved run.
 
     python benchmarks/ingest.py --peers [--quick] [--films A,B,C] [--associations 1,4,16,64]
-                                [--repeat 5] [--receivers wetread,...] [--results FILE]
+                                [--repeat 5] [--receivers wetread,...] [--keep] [--results FILE]
 
 Films: A 0.5 MB and B 10 MB uncompressed, C about 4 MB JPEG lossless; synthetic, with UIDs of their own
 in every run. The sender is DCMTK's dcmsend, one process for each association. Wetread runs as `wetread
@@ -11,7 +11,9 @@ memory. Only ratios count: MB/s are this machine's. The last table gives them: M
 of Wetread over those of Orthanc and storescp at their best.
 
 Nothing is deleted before the end: for each new file ext4 looks at all that were deleted beside it in the
-last five minutes, which made 0.02 ms 1 ms. So don't begin soon after deleting thousands.
+last five minutes, which made 0.02 ms 1 ms. So don't begin soon after deleting thousands. The content of
+large films is given back after each kind and number; with --keep it stays: the host of a virtual machine
+may take memory that is free, and getting it again costs whoever writes next 2 s of CPU a GB.
 """
 
 import argparse
@@ -392,7 +394,8 @@ def compare(arguments: argparse.Namespace) -> list[Measured]:
                 cell.mkdir()
                 with receivers_up(arguments.receivers.split(","), cell) as running:
                     measured += run_cell(arguments, film, master, associations, running)
-                empty_files(cell)
+                if not arguments.keep:
+                    empty_files(cell)
     return measured
 
 
@@ -492,6 +495,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--receivers", default="")
     parser.add_argument("--folder", default=".", help="on whose disk the receivers write")
+    keep = "leave what was received on the disk: memory given back there is slow at first use"
+    parser.add_argument("--keep", action="store_true", help=keep)
     parser.add_argument("--results", type=Path, help="append every run to this JSON-lines file")
     arguments = parser.parse_args()
     if arguments.quick:
