@@ -180,7 +180,7 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
     )
     print(
         f"`up` ended by itself {site.ends_by_itself} times; answers harmed by the proxy: "
-        f"{site.proxy.harmed}; tracebacks in the log: {site.log().count('Traceback (most')}"
+        f"{site.proxy.harmed}; tracebacks in the log: {site.log().count('Traceback (')}"
     )
     said = site.log()
     print("events: " + ", ".join(f"{said.count(f'] {each} ')} {each}" for each in _EVENTS))

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import structlog
 
+from dicom.edge import places
 from service.sections import Log
 
 
@@ -28,9 +29,12 @@ def configure_logging(settings: Log, *, process: str) -> None:
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
-    finish: list[structlog.types.Processor] = [structlog.processors.format_exc_info, renderer]
+    caught = structlog.processors.ExceptionRenderer(_wordless)
+    finish: list[structlog.types.Processor] = [caught, renderer]
     lines = _Lines(sys.stderr)
     # Our own lines do not pass through `logging`: that would cost as much as all the rest of a line.
     structlog.configure(
@@ -76,6 +80,12 @@ class _Lines:
 
     # What `structlog` calls, by the level of the line.
     debug = info = warning = error = critical = _write
+
+
+def _wordless(exc_info: structlog.typing.ExcInfo) -> str:
+    """Return what a library caught, and where: its own words may quote a value."""
+    kind, error, _ = exc_info
+    return f"Traceback (without words) of {kind.__name__}:\n{places(error)}"
 
 
 def _quotes_nobody(record: logging.LogRecord) -> bool:

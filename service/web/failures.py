@@ -1,5 +1,6 @@
 """Errors become answers: a page for people, JSON for programs, and one line in the log."""
 
+import asyncio
 import traceback
 from collections.abc import Mapping
 from typing import Final
@@ -39,7 +40,7 @@ class Edge:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 when that raises."""
+        """Pass the request on; answer 500 when that raises, 503 when a stop cuts it short."""
         begun = False
 
         async def noting(message: Message) -> None:
@@ -49,6 +50,13 @@ class Edge:
 
         try:
             await self._app(scope, receive, noting)
+        except asyncio.CancelledError:
+            # The server stops, and this request had its time; nobody else waits for this task.
+            if scope["type"] != "http":
+                raise
+            log.warning("request_cut_short", reason="the server stops")
+            if not begun:
+                await _stopping(Request(scope))(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the web request is one of the three edges
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error(
@@ -90,6 +98,11 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 def _broken(request: Request) -> Response:
     words = "This is a fault of Wetread; the log names it. Jobs are not affected."
     return _failure(request, 500, "Something broke", words)
+
+
+def _stopping(request: Request) -> Response:
+    words = "The server stops. What was not acknowledged has to be sent again."
+    return _failure(request, 503, _TITLES[503], words)
 
 
 def _failure(

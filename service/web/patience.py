@@ -101,10 +101,17 @@ class Lingering:
                 return
             await send({**message, "more_body": True})
             if not message.get("more_body", False):
-                await _drain(receive)
+                if not _is_cut_short():
+                    await _drain(receive)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await self._app(scope, noting, sending)
+
+
+def _is_cut_short() -> bool:
+    """Return whether a stop of the server has cancelled this request: then nobody waits for it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _drain(receive: Receive) -> None:

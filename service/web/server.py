@@ -20,6 +20,8 @@ from service.log import get_logger
 from service.web.live import Hub
 
 _STOP_SECONDS: Final = 1
+# What a request that a stop cuts short has to tidy up, and to answer.
+_END_SECONDS: Final = 5.0
 _BACKLOG: Final = 128
 
 log = get_logger(__name__)
@@ -32,6 +34,12 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Capture none."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests that have to be cut short end in order: the loop would cut them a second time."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_END_SECONDS)
 
 
 class Server(QuietServer):

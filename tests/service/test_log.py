@@ -15,8 +15,9 @@ log.debug("too_small")
 log.info("ours", text="\\udce4\\n<b>", calling_ae="CR1")
 logging.getLogger("dicom.scp").warning("theirs %s", 1)
 logging.getLogger("pynetdicom.acse").error("a value of somebody")
+name = "Some" + "body"
 try:
-    raise KeyError("x")
+    raise KeyError(name)
 except KeyError:
     log.exception("failed")
 os.close(2)
@@ -34,7 +35,9 @@ def test_every_line_has_the_same_form_and_a_closed_stream_stops_nothing():
     assert [line["level"] for line in lines] == ["info", "warning", "error"]
     assert all(line["process"] == "receive" and line["timestamp"].endswith("Z") for line in lines)
     assert lines[0]["text"] == "\udce4\n<b>"
-    assert "KeyError" in lines[2]["exception"]
+    assert lines[2]["exception"].startswith("Traceback (without words) of KeyError:")
+    assert "line 14" in lines[2]["exception"]
+    assert "Somebody" not in lines[2]["exception"]
     assert ended.stdout == b"went on\n"
 
 

@@ -48,8 +48,8 @@ class Process:
         """Where films lie."""
         return self.folder / "spool"
 
-    def start(self) -> str:
-        """Start it; return the address for films once it answers."""
+    def start(self, **settings: str) -> str:
+        """Start it with these besides; return the address for films once it answers."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
         ours = {
             "WETREAD_DATA_DIR": str(self.folder),
@@ -57,6 +57,7 @@ class Process:
             "WETREAD_RECEIVER__CALLERS": '[{"ae_title": "MODALITY"}]',
             "WETREAD_RECEIVER__MIN_FREE_BYTES": "0",
             "WETREAD_BROKER__URL": "redis://127.0.0.1:1/0",
+            **settings,
         }
         address = self.folder / "run" / "receive-web.json"
         address.unlink(missing_ok=True)
@@ -210,6 +211,39 @@ def test_a_stop_lets_a_running_request_finish(receiver, eventually):
     assert len(list(receiver.spool.glob("??/*.dcm"))) == 2
     assert receiver.store.processes() == []
     assert not (receiver.folder / "run" / "receive-web.json").exists()
+
+
+def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
+    """What was whole is kept, the sender hears 503, the log has a line and no traceback."""
+    url = receiver.start(WETREAD_RECEIVER__STOP_SECONDS="1")
+    released = threading.Event()
+
+    def content():
+        yield film(1) + film(2, size=1_200_000)[:1_000_000]
+        released.wait(20)
+
+    def stop() -> None:
+        eventually(lambda: kept(receiver) == 1, seconds=20, what="the first film")
+        receiver.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "request_cut_short" in log.read_text(), seconds=20, what="the end")
+        released.set()
+
+    log = receiver.folder / "log"
+    thread = threading.Thread(target=stop)
+    thread.start()
+    answer = receiver.post(url, content())
+    thread.join()
+    assert (answer.status_code, "sent again" in answer.text) == (503, True)
+    assert receiver.process.wait(20) == 0
+    assert kept(receiver) == 1
+    assert not list(receiver.spool.glob("tmp/*"))
+    assert log.read_text().count("request_cut_short") == 1
+    assert "Traceback" not in log.read_text()
+
+
+def kept(receiver) -> int:
+    """Return how many films lie in the spool."""
+    return len(list(receiver.spool.glob("??/*.dcm")))
 
 
 def test_memory_does_not_grow_with_what_is_sent(receiver):
