@@ -12,8 +12,9 @@ of Wetread over those of Orthanc and storescp at their best.
 
 Nothing is deleted before the end: for each new file ext4 looks at all that were deleted beside it in the
 last five minutes, which made 0.02 ms 1 ms. So don't begin soon after deleting thousands. The content of
-large films is given back after each kind and number; with --keep it stays: the host of a virtual machine
-may take memory that is free, and getting it again costs whoever writes next 2 s of CPU a GB.
+large films is given back after each kind and number, or when the disk is full; with --keep it stays:
+the host of a virtual machine may take memory that is free, and getting it again costs whoever writes
+next 2 s of CPU a GB.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import socket
 import statistics
@@ -44,10 +46,12 @@ from pydicom import dcmread
 from dicom.phantom import as_dataset, draw, write
 
 # Objects in a run, by film and associations: long enough to measure, short enough to repeat.
-# Starting a sender takes it 10 to 20 ms: a run of a quarter of a second would measure that as well.
-COUNTS: Final = {"A": (128, 256, 384, 512), "B": (32, 64, 96, 128), "C": (32, 64, 128, 192)}
+# Starting a sender takes 10 to 20 ms of a core, so that of 64 a second: that must not be half the run.
+COUNTS: Final = {"A": (128, 256, 384, 512), "B": (32, 64, 96, 256), "C": (32, 64, 128, 512)}
 SIZES: Final = {"A": (512, 512), "B": (2500, 2048), "C": (2500, 2048)}
 SENDER: Final = ("dcmsend", "-nh", "-nuc", "-dn", "--max-send-pdu", "131072", "-aec", "WETREAD")
+# How the receivers' databases and logs are called.
+RECORDS: Final = ("wetread.db", "index", "log")
 # Nagle's algorithm costs 40 ms for each small exchange: off for everybody who can be told.
 QUICK_SOCKETS: Final = {"TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"}
 SYNC_ON_CLOSE: Final = """
@@ -393,17 +397,25 @@ def compare(arguments: argparse.Namespace) -> list[Measured]:
                 cell = Path(folder, f"{film}{associations}")
                 cell.mkdir()
                 with receivers_up(arguments.receivers.split(","), cell) as running:
-                    measured += run_cell(arguments, film, master, associations, running)
+                    measured += run_cell(arguments, film, master, associations, running, cell)
                 if not arguments.keep:
                     empty_files(cell)
     return measured
 
 
 def empty_files(folder: Path) -> None:
-    """Give the disk back what large files hold; they stay."""
+    """Give the disk back what films hold; their files stay, and what receivers still write."""
     for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_size > 2**18:
+        if path.name.startswith(RECORDS) or not path.is_file():
+            continue
+        if path.stat().st_size > 2**18:
             os.truncate(path, 0)
+
+
+def make_room(folder: Path, size: int) -> None:
+    """Empty what was received below `folder` where its disk has no room for `size` bytes more."""
+    if shutil.disk_usage(folder).free < 1.2 * size:
+        empty_files(folder)
 
 
 def run_cell(
@@ -412,12 +424,15 @@ def run_cell(
     master: bytes,
     associations: int,
     running: list[Running],
+    cell_folder: Path,
 ) -> list[Measured]:
     """Return the figures of one kind of film and number of associations, all receivers in turn."""
     cell = []
     step = min(range(4), key=lambda at: abs((1, 4, 16, 64)[at] - associations))
     count = max(associations, COUNTS[film][step] // (4 if arguments.quick else 1))
     for turn in range(-1, arguments.repeat):
+        if not arguments.keep:
+            make_room(cell_folder, len(running) * count * len(master))
         # Back and forth, so that nobody is always the first or after the same neighbour.
         for each in running if turn % 2 == 0 else reversed(running):
             with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
