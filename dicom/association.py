@@ -118,6 +118,10 @@ def _request(
         )
     except OSError as error:  # the host's name cannot be resolved
         raise DestinationUnavailable(f"{peer}: {error.strerror}: check its host name") from error
+    except RuntimeError as error:  # so Python says that the machine has no thread left
+        if "new thread" not in str(error):
+            raise
+        raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
 
 
 def _bound_socket(association: Association, seconds: float) -> None:

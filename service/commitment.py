@@ -65,6 +65,7 @@ class Commitments:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._wake = threading.Event()
         self._stop = False
+        self._stuck: dict[str, str | None] = {}
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
 
     def start(self) -> None:
@@ -122,9 +123,17 @@ class Commitments:
                     self._look_at(path)
                 except OSError as error:
                     # A full disk, or one that is away: what is owed stays owed.
-                    log.warning("promise_not_kept", file=path.name, reason=error.strerror)
+                    self._tell(path.name, error.strerror)
+                else:
+                    self._stuck.pop(path.name, None)
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
+
+    def _tell(self, name: str, reason: str | None) -> None:
+        """Log why a promise is stuck once, not at every look at it."""
+        if self._stuck.get(name, "") != reason:
+            self._stuck[name] = reason
+            log.warning("promise_not_kept", file=name, reason=reason)
 
     def _look_at(self, path: Path) -> None:
         try:

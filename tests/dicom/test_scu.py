@@ -148,6 +148,23 @@ def test_a_host_that_does_not_exist_is_unavailable():
         echo("nowhere.invalid", 104, calling="WETREAD", called="ANY", timeout=2)
 
 
+def test_a_machine_without_a_thread_left_may_try_again(monkeypatch, free_port):
+    """Python's RuntimeError is a passing fault here, and no other RuntimeError is."""
+
+    def refuse(words):
+        def start(_):
+            raise RuntimeError(words)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+    refuse("can't start new thread")
+    with pytest.raises(DestinationUnavailable, match="no thread now"):
+        echo(**_to(free_port(), timeout=2))
+    refuse("threads can only be started once")
+    with pytest.raises(RuntimeError, match="only be started once"):
+        echo(**_to(free_port(), timeout=2))
+
+
 @pytest.mark.parametrize(
     "first_bytes",
     [

@@ -161,6 +161,8 @@ def test_a_promise_that_cannot_be_read_now_is_kept_later(settings, store, modali
                 seconds=10,
                 what="a look at it",
             )
+            time.sleep(3 * commitment.LOOK_EVERY)  # more looks, and no more words
+            assert [entry["event"] for entry in logs].count("promise_not_kept") == 1
             path.rmdir()
             aside.rename(path)
             assert heard.get(timeout=20) == 1

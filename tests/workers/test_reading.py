@@ -288,6 +288,7 @@ def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, w
         (MemoryError(), TransientReadingError),
         (OSError(28, "No space left on device"), TransientReadingError),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), TransientReadingError),
+        (RuntimeError("can't start new thread"), TransientReadingError),
         (RuntimeError("shapes cannot be multiplied"), PermanentReadingError),
         (GenerationError("logits that are not finite"), PermanentReadingError),
     ],
