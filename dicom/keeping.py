@@ -53,7 +53,7 @@ class Received:
     """A durable Instance, those elements of it that are asked for, and on which association it came.
 
     Attributes:
-        file_is_new: Until now its file was not there: who knows the film has been without it.
+        file_is_new: Until now its file was missing or damaged: who knows the film has been without it.
     """
 
     instance: Instance
@@ -109,7 +109,7 @@ class Keeper:
                         instance=kept.instance,
                         header=header,
                         association=association,
-                        file_is_new=kept.created,
+                        file_is_new=kept.created or kept.repaired,
                     )
                 )
                 if fault is not None:

@@ -5,6 +5,7 @@ queue. Here a thread begins when bytes have come; a connection that stays silent
 and when too many are silent the one that has been so for longest goes first.
 """
 
+import contextlib
 import errno
 import logging
 import selectors
@@ -99,10 +100,16 @@ class Listener(ThreadedAssociationServer):
         finally:
             self._end()
 
+    @property
+    def has_ended(self) -> bool:
+        """True once nobody listens any more: after `shutdown`, or after a fault of ours."""
+        return self._stopped.is_set()
+
     def shutdown(self) -> None:
         """Stop listening and close who has said nothing yet; associations go on."""
         self._stopping = True
-        self._wake.send(b"\0")
+        with contextlib.suppress(OSError):  # it has ended by itself
+            self._wake.send(b"\0")
         self._stopped.wait(10)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's own
@@ -146,7 +153,10 @@ class Listener(ThreadedAssociationServer):
                 self._close_oldest()
 
     def _begin(self, connection: socket.socket) -> None:
-        address, _ = self._waiting.pop(connection)
+        waiting = self._waiting.pop(connection, None)
+        if waiting is None:
+            return  # it was the oldest one, and was closed since select() saw its byte
+        address, _ = waiting
         self._selector.unregister(connection)
         with self._turn:
             full = self._open >= self._door.max_open

@@ -85,6 +85,12 @@ class StorageSCP:
         port: int = self._tls_server.server_address[1] if self._tls_server else 0
         return port
 
+    @property
+    def is_deaf(self) -> bool:
+        """True when a port that `start` opened is closed by a fault of ours; a new start is needed."""
+        servers = filter(None, (self._server, self._tls_server))
+        return any(server.has_ended for server in servers)
+
     def start(self) -> None:
         """Listen, in threads of its own.
 

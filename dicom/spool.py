@@ -42,10 +42,16 @@ LOCKS: Final = "locks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A durable Instance; `created` is False when the same bytes lay in the spool already."""
+    """A durable Instance.
+
+    Attributes:
+        created: Its name was free until now.
+        repaired: Under its name lay something else than its bytes, which its bytes have replaced.
+    """
 
     instance: Instance
     created: bool
+    repaired: bool = False
 
 
 class Spool:
@@ -140,7 +146,7 @@ class Spool:
         digest = incoming.digest
         path = self.path_of(identity, digest)
         try:
-            created = self._place(incoming, path)
+            created, repaired = self._place(incoming, path, digest)
         except OSError as error:
             incoming.fail(out_of_resources(error))
             raise out_of_resources(error) from None
@@ -154,7 +160,7 @@ class Spool:
             digest=digest,
             size=incoming.size,
         )
-        return Kept(instance=instance, created=created)
+        return Kept(instance=instance, created=created, repaired=repaired)
 
     def settle(self, paths: Iterable[Path]) -> None:
         """Return once the names of placed files survive a power cut.
@@ -202,18 +208,19 @@ class Spool:
         # 256 folders that are there already: a folder for each study would have to be synced as well.
         return self.root / f"{study[:2]}/{name}"
 
-    def _place(self, incoming: Incoming, path: Path) -> bool:
-        """Return whether `path` is new; a film that lies there whole stays as it was acknowledged.
+    def _place(self, incoming: Incoming, path: Path, digest: str) -> tuple[bool, bool]:
+        """Return whether `path` is new, and whether what lay there was damaged and is replaced.
 
-        The file meta group tells who sent it, so two files of one data set differ in length.
+        A film that lies there whole stays as it was acknowledged. That is read from the disk: its sender
+        deletes the bytes that we have now.
         """
         new = not path.exists()
-        if not new and data_set_size(path) == incoming.size:
+        if not new and has_digest(path, digest):
             incoming.discard()
-            return False
+            return False, False
         self._rename(incoming.path, path)
         incoming.release()
-        return new
+        return new, not new
 
     def _rename(self, source: Path, target: Path) -> None:
         for _ in range(_TRIES):

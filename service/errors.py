@@ -29,6 +29,10 @@ class ConfigurationError(WetreadError):
     """The settings cannot be used; the message lists every fault with its key."""
 
 
+class ReceiverDeaf(WetreadError):
+    """The receiver listens no more; only a new process can."""
+
+
 class StoreError(WetreadError):
     """The database refused."""
 

@@ -14,7 +14,7 @@ from dicom.tls import TlsFiles
 from service.callers import Callers
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
-from service.errors import ConfigurationError, StoreError
+from service.errors import ConfigurationError, ReceiverDeaf, StoreError
 from service.heartbeat import Probe
 from service.intake import Intake
 from service.log import get_logger
@@ -40,6 +40,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     Raises:
         StoreError: The database cannot be used at the start.
         ConfigurationError: No broker is configured, or the address cannot be bound.
+        ReceiverDeaf: A port has closed by a fault; the supervisor starts another process.
     """
     # A thread that comes back from the disk or the network waits less for those that compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -61,6 +62,10 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     reception.database_answers(probe.answers(doubt=True))
     try:
         while not stop.wait(_LOOK_EVERY):
+            if scp.is_deaf:
+                raise ReceiverDeaf(
+                    "the receiver's port has closed by a fault: it has to start again"
+                )
             callers.look()
             refusal = reception.refusal
             reception.database_answers(probe.answers(doubt=not reception.is_ready, refusal=refusal))

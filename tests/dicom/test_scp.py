@@ -514,6 +514,57 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
         server.stop(5)
 
 
+def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool, handler):
+    """Its byte and the connection for which it is closed are seen by one look at the sockets."""
+    server = StorageSCP(
+        ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, max_associations=1),
+        spool,
+        handler,
+    )
+    server.start()
+    selector, looking, look = server._server._selector, threading.Event(), threading.Event()
+    select = selector.select
+
+    def held(timeout):
+        looking.set()
+        assert look.wait(10)
+        return select(timeout)
+
+    silent = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in range(3)]
+    try:
+        selector.select = held
+        silent.append(socket.create_connection(("127.0.0.1", server.port), 10))
+        assert looking.wait(10)
+        silent.append(socket.create_connection(("127.0.0.1", server.port), 10))
+        silent[0].sendall(b"\x01")
+        look.set()
+        assert silent[0].recv(1) == b""
+    except ConnectionResetError:
+        pass  # closed with its byte unread
+    finally:
+        for connection in silent:
+            connection.close()
+    assert knock(server)[0] == 2
+    assert not server.is_deaf
+    server.stop(5)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually):
+    """Who watches it can start a new one; stopping it returns."""
+    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
+    server.start()
+
+    def broken(_):
+        raise KeyError("socket")
+
+    server._server._accept = broken
+    assert not server.is_deaf
+    with socket.create_connection(("127.0.0.1", server.port), 10):
+        eventually(lambda: server.is_deaf, seconds=10, what="the end of the listener")
+    server.stop(1)
+
+
 def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_film):
     """After stop() nobody new comes in; who was there hears Success for a durable film."""
     server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)

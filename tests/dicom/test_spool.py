@@ -14,7 +14,7 @@ from blake3 import blake3
 from dicom.errors import InvalidIdentifier, LimitExceeded, OutOfResources
 from dicom.header import Identity, check_identity, read_header
 from dicom.incoming import Announced
-from dicom.spool import Spool, data_set_size
+from dicom.spool import Spool, data_set_size, has_digest
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 ANNOUNCED = Announced(
@@ -123,8 +123,20 @@ def test_a_damaged_file_is_replaced_when_the_film_comes_again(spool):
     """A file that was cut short since does not count as the same film."""
     path = keep(spool, b"the whole film").instance.path
     path.write_bytes(path.read_bytes()[:-4])
-    assert not keep(spool, b"the whole film").created
+    again = keep(spool, b"the whole film")
+    assert (again.created, again.repaired) == (False, True)
     assert path.read_bytes().endswith(b"the whole film")
+
+
+def test_a_file_damaged_in_place_is_replaced_when_the_film_comes_again(spool):
+    """Its length is right and its bytes are not: the sender is about to delete the only sound ones."""
+    first = keep(spool, b"the whole film")
+    path = first.instance.path
+    path.write_bytes(path.read_bytes().replace(b"whole", b"wrong"))
+    again = keep(spool, b"the whole film")
+    assert (again.created, again.repaired) == (False, True)
+    assert has_digest(path, first.instance.digest)
+    assert files(spool) == [path]
 
 
 def test_the_same_film_from_another_sender_leaves_the_acknowledged_file(spool):

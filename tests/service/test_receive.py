@@ -20,7 +20,7 @@ from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
 from dicom.incoming import Announced
 from dicom.keeping import IncomingAssociation, Keeper, Received
-from dicom.spool import Spool
+from dicom.spool import Spool, has_digest
 from dicom.study import Instance
 from service import schema
 from service.commitment import Commitments
@@ -157,6 +157,28 @@ def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again
     assert again.revision == 2
     held = store.claim_reading(again.id, "reader", 60)
     assert len(store.study(study, through=held.read_through).instances) == 1
+
+
+@pytest.mark.parametrize("harm", ["short", "rotten"])
+def test_a_film_whose_file_was_damaged_is_read_when_it_comes_again(
+    reception, phantom_films, tmp_path, harm
+):
+    """Its job failed on what lay there; the sound bytes take its place and are a reason to read."""
+    receiver, spool = reception(), Spool(tmp_path / "spool")
+    store = receiver._store
+    film = Keeper(spool, receiver.stored).keep(
+        incoming_of(spool, phantom_films["normal"]), peer(id="1")
+    )
+    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
+    job = store.schedule(film.study_instance_uid, **wanted)
+    held = store.claim_reading(job.id, "reader", 60)
+    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "A film cannot be opened.")
+    content = film.path.read_bytes()
+    film.path.write_bytes(content[:-9] if harm == "short" else content[:-9] + bytes(8) + b"\1")
+    Keeper(spool, receiver.stored).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    assert has_digest(film.path, film.digest)
+    assert store.completed_by(["2"]) == [(film.study_instance_uid, "CR1")]
+    assert store.schedule(film.study_instance_uid, **wanted).revision == 2
 
 
 def incoming_of(spool, film):
@@ -400,6 +422,33 @@ def test_two_processes_share_the_port_and_one_that_dies_comes_back(
     receiver.end()
     assert receiver.process.returncode == 0
     assert receiver.store.processes() == []
+
+
+def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(receiver):
+    """It would go on to call itself listening; its supervisor starts again what has ended."""
+    program = (
+        "import sys; from dicom import listener; from service.cli import main\n"
+        "def broken(self, listening): raise KeyError\n"
+        "listener.Listener._accept = broken\n"
+        "sys.argv = ['wetread', 'receive']; sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=receiver.folder,
+        env=receiver.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", receiver.port), 1).close()
+            except OSError:
+                time.sleep(0.1)
+        process.kill()
+        told = process.stderr.read()
+    assert process.returncode == 1
+    assert "port has closed by a fault" in told
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(receiver):
