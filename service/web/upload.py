@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from dicom.edge import at_the_edge
-from dicom.errors import PROCESSING_FAILURE, DicomError, InvalidIdentifier
+from dicom.errors import PROCESSING_FAILURE, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
 from dicom.incoming import Incoming
 from dicom.multipart import InvalidMultipart, TooManyParts
@@ -53,6 +54,8 @@ class Upload:
         self._keep = keep
         self._interrupted = interrupted
         self._max_bytes = max_bytes
+        self._advancing: asyncio.Task[None] | None = None
+        self._come: deque[Part] = deque()  # whole, and not handed on yet
         self._tasks: list[asyncio.Task[Outcome]] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._limiter = CapacityLimiter(_AT_ONCE)
@@ -78,11 +81,21 @@ class Upload:
         except InvalidMultipart as error:
             raise HTTPException(400, f"{error}.") from None
         finally:
-            self._parts.discard()
-            outcomes = await asyncio.gather(*self._tasks)
+            await self._close()
             if not whole:
                 await run_in_threadpool(self._interrupted)
-        return outcomes
+        return [task.result() for task in self._tasks]
+
+    async def _close(self) -> None:
+        """Leave nothing that is not kept, and return when all that is being kept is."""
+        if self._advancing is not None:
+            # A stop cancels the request, not its thread: until that returns the open file is its own.
+            await asyncio.wait([self._advancing])
+        self._parts.discard()
+        for part in self._come:
+            _discard(part)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _pieces(self, request: Request) -> AsyncIterator[list[bytes]]:
         """Yield the body in lists of pieces, about `_PIECE` bytes in each."""
@@ -109,35 +122,40 @@ class Upload:
 
     async def _take(self, pieces: list[bytes]) -> None:
         self._parts.feed(*pieces)
-        while whole := await run_in_threadpool(self._parts.advance, _AT_ONCE):
-            for part in whole:
+        more = True
+        while more:
+            self._advancing = asyncio.create_task(run_in_threadpool(self._advance))
+            await asyncio.shield(self._advancing)
+            more = bool(self._come)
+            while self._come:
                 await self._slots.acquire()
-                self._tasks.append(asyncio.create_task(self._kept(part)))
+                self._tasks.append(asyncio.create_task(self._kept(self._come.popleft())))
+
+    def _advance(self) -> None:
+        self._come.extend(self._parts.advance(_AT_ONCE))
 
     async def _kept(self, part: Part) -> Outcome:
         try:
             return await to_thread.run_sync(self._store, part, limiter=self._limiter)
+        except RuntimeError as error:  # so Python says that the machine has no thread left
+            _discard(part)
+            if "new thread" not in str(error):
+                raise
+            fault = OutOfResources("no thread is left")
+            log.warning("object_refused", status=f"0x{fault.status:04X}", reason=str(fault))
+            return _outcome(part, fault.status, fault.transient)
         finally:
             self._slots.release()
 
     def _store(self, part: Part) -> Outcome:
         """Return what became of a part; a bug must not end as stored."""
-        announced = part.incoming.announced if part.incoming else None
-        named = announced and _valid(announced.sop_class_uid, announced.sop_instance_uid)
-        class_uid, instance_uid = named or ("", "")
         try:
             reason, transient = at_the_edge(
                 lambda: self._verdict(part), (PROCESSING_FAILURE, False), lambda: "STOW-RS"
             )
         finally:
-            if part.incoming is not None:
-                part.incoming.discard()
-        return Outcome(
-            sop_class_uid=class_uid,
-            sop_instance_uid=instance_uid,
-            failure_reason=reason,
-            transient=transient,
-        )
+            _discard(part)
+        return _outcome(part, reason, transient)
 
     def _verdict(self, part: Part) -> tuple[int, bool]:
         """Return why a part is not stored, 0 where it is, and whether it may be another time."""
@@ -150,6 +168,23 @@ class Upload:
             log.warning("object_refused", status=f"0x{error.status:04X}", reason=str(error))
             return error.status, error.transient
         return 0, False
+
+
+def _discard(part: Part) -> None:
+    if part.incoming is not None:
+        part.incoming.discard()
+
+
+def _outcome(part: Part, reason: int, transient: bool) -> Outcome:
+    announced = part.incoming.announced if part.incoming else None
+    named = announced and _valid(announced.sop_class_uid, announced.sop_instance_uid)
+    class_uid, instance_uid = named or ("", "")
+    return Outcome(
+        sop_class_uid=class_uid,
+        sop_instance_uid=instance_uid,
+        failure_reason=reason,
+        transient=transient,
+    )
 
 
 def _valid(class_uid: str, instance_uid: str) -> tuple[str, str] | None:

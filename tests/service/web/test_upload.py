@@ -1,9 +1,94 @@
 """What becomes of a part of a STOW-RS request."""
 
+import asyncio
+import contextlib
+import threading
+import time
+
 from dicom.errors import PROCESSING_FAILURE
 from dicom.incoming import Announced, Incoming
 from dicom.stow import Part
+from service.web import upload as module
 from service.web.upload import Upload
+
+ANNOUNCED = Announced(
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
+    sop_instance_uid="1.2.3",
+    transfer_syntax_uid="1.2.840.10008.1.2.1",
+    source_ae="TEST",
+)
+
+
+class OnePart:
+    """Stands for a PartStream to which one part comes, slowly."""
+
+    def __init__(self, part: Part) -> None:
+        self.did = []
+        self.writes = threading.Event()
+        self._parts = [[part], []]
+
+    def feed(self, *_):
+        """Take what comes."""
+
+    def advance(self, _):
+        """Return the part, after a while."""
+        self.writes.set()
+        time.sleep(0.3)
+        self.did.append("advanced")
+        return self._parts.pop(0)
+
+    def end(self):
+        """Be whole."""
+
+    def discard(self):
+        """Remember when that was."""
+        self.did.append("discarded")
+
+
+class Body:
+    """A request whose body is a byte."""
+
+    async def receive(self):
+        """Return it."""
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+
+def test_an_upload_that_is_cancelled_waits_for_the_thread_that_writes(tmp_path):
+    """It would close the file under it; and what the thread returns then is nobody's any more."""
+    path, kept = tmp_path / "film.part", []
+    parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
+    upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
+
+    async def stop():
+        task = asyncio.create_task(upload.run(Body()))
+        await asyncio.to_thread(parts.writes.wait, 10)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert asyncio.run(stop())
+    assert parts.did == ["advanced", "discarded"]
+    assert kept == []
+    assert not path.exists()
+
+
+def test_a_part_for_which_no_thread_is_left_may_be_sent_again(tmp_path, monkeypatch):
+    """It is answered 0xA700, and its file is not left behind in a process that goes on."""
+    path, kept = tmp_path / "film.part", []
+    parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
+    upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
+
+    async def refused(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module.to_thread, "run_sync", refused)
+    monkeypatch.setattr(module, "run_in_threadpool", asyncio.to_thread)
+    (outcome,) = asyncio.run(upload.run(Body()))
+    assert (outcome.failure_reason, outcome.transient) == (0xA700, True)
+    assert outcome.sop_instance_uid == "1.2.3"
+    assert kept == []
+    assert not path.exists()
 
 
 def test_a_bug_does_not_end_as_stored(tmp_path, caplog):
@@ -13,14 +98,8 @@ def test_a_bug_does_not_end_as_stored(tmp_path, caplog):
     def keep(_: Incoming) -> None:
         raise KeyError(name)
 
-    announced = Announced(
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        source_ae="TEST",
-    )
     path = tmp_path / "film.part"
-    incoming = Incoming(path, announced, max_bytes=1000)
+    incoming = Incoming(path, ANNOUNCED, max_bytes=1000)
     assert path.exists()
     upload = Upload(None, keep=keep, interrupted=lambda: None, max_bytes=1000)
     outcome = upload._store(Part(incoming=incoming, fault=None))
