@@ -258,8 +258,14 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
     jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
     final = [state.value for state in FINAL]
     still_needed = jobs.where(or_(JobRow.state.not_in(final), JobRow.updated_at > older_than))
+    # A draft that a destination refused is still owed there, until somebody cancels its job.
+    refused = and_(
+        DeliveryRow.state == DeliveryState.FAILED.value,
+        JobRow.state == JobState.FAILED.value,
+        JobRow.superseded_by.is_(None),
+    )
     unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
-        DeliveryRow.state.in_(_OPEN)
+        or_(DeliveryRow.state.in_(_OPEN), refused)
     )
     films = select(InstanceRow.id).where(
         InstanceRow.study_instance_uid == StudyRow.study_instance_uid,

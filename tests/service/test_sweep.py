@@ -635,6 +635,27 @@ def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock,
     assert store.objects(job.id)[0].path.exists()
 
 
+def test_what_a_destination_refused_stays_until_somebody_gives_it_up(
+    sweeper, store, settings, clock, arrive
+):
+    """However old it is, it can be sent again; a canceled job is owed to nobody."""
+    film = arrive()
+    job = drafted(store, settings, schedule(store))
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    assert store.fail_delivery(delivery.id, delivery.fence, "It said no.") is JobState.FAILED
+    sweep_for(60, sweeper, clock)
+    clock.move(400 * 86400)
+    sweeper.tick()
+    assert store.job(job.id).removed_at is None
+    assert film.exists()
+    assert store.retry(job.id, "admin").state is JobState.DRAFTED
+    store.cancel(job.id, "admin")
+    clock.move(400 * 86400)
+    sweeper.tick()
+    assert store.job(job.id).removed_at == clock.now
+    assert not film.exists()
+
+
 def test_a_film_outside_the_spool_is_not_removed(sweeper, store, settings, clock, arrive, tmp_path):
     """A row that names a file elsewhere cannot make retention delete it."""
     arrive()
