@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, lacks_thread
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
@@ -118,8 +118,8 @@ def _request(
         )
     except OSError as error:  # the host's name cannot be resolved
         raise DestinationUnavailable(f"{peer}: {error.strerror}: check its host name") from error
-    except RuntimeError as error:  # so Python says that the machine has no thread left
-        if "new thread" not in str(error):
+    except RuntimeError as error:
+        if not lacks_thread(error):
             raise
         raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
 

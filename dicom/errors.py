@@ -89,6 +89,11 @@ class OutOfResources(DicomError):
     transient = True
 
 
+def lacks_thread(error: RuntimeError) -> bool:
+    """Return whether it is Python's way to say that the machine starts no thread now."""
+    return "can't start new thread" in str(error)
+
+
 class DecodersBusy(OutOfResources):
     """Every decoder is at another film: who still wants this one asks again."""
 

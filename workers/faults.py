@@ -2,11 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
 
 import torch
 
-from dicom.errors import DicomError
+from dicom.errors import DicomError, lacks_thread
 from service.errors import (
     PermanentReadingError,
     ReaderStopped,
@@ -14,8 +13,6 @@ from service.errors import (
     TransientReadingError,
 )
 from workers.model.errors import Cancelled, EngineStopped, ModelError
-
-_SHORTAGES: Final = ("can't allocate memory", "can't start new thread")
 
 
 @contextlib.contextmanager
@@ -46,9 +43,8 @@ def reading_errors() -> Iterator[None]:
     except OSError as error:
         raise TransientReadingError(f"the file system refused: {error.strerror}") from error
     except RuntimeError as error:
-        # PyTorch tells of an allocation that the CPU refused, and Python of a thread that the machine
-        # refused, by their words alone.
-        short = any(words in str(error) for words in _SHORTAGES)
+        # PyTorch tells of an allocation that the CPU refused by its words alone.
+        short = "can't allocate memory" in str(error) or lacks_thread(error)
         kind = TransientReadingError if short else PermanentReadingError
         raise kind(f"the model failed: {_first_line(error)}") from error
 

@@ -12,7 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from dicom.edge import at_the_edge
-from dicom.errors import PROCESSING_FAILURE, DicomError, InvalidIdentifier, OutOfResources
+from dicom.errors import (
+    PROCESSING_FAILURE,
+    DicomError,
+    InvalidIdentifier,
+    OutOfResources,
+    lacks_thread,
+)
 from dicom.identifiers import check_uid
 from dicom.incoming import Incoming
 from dicom.multipart import InvalidMultipart, TooManyParts
@@ -137,9 +143,9 @@ class Upload:
     async def _kept(self, part: Part) -> Outcome:
         try:
             return await to_thread.run_sync(self._store, part, limiter=self._limiter)
-        except RuntimeError as error:  # so Python says that the machine has no thread left
+        except RuntimeError as error:
             _discard(part)
-            if "new thread" not in str(error):
+            if not lacks_thread(error):
                 raise
             fault = OutOfResources("no thread is left")
             log.warning("object_refused", status=f"0x{fault.status:04X}", reason=str(fault))

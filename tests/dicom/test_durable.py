@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from dicom.durable import release_reserve, reserve
 from dicom.incoming import Announced, Incoming
 
@@ -28,7 +30,10 @@ def test_a_descriptor_that_cannot_reserve_costs_nothing():
     """A hint that the system refuses is no error."""
     reader, writer = os.pipe()
     try:
+        with pytest.raises(OSError, match="Illegal seek"):
+            os.posix_fallocate(writer, 0, MEGABYTE)
         reserve(writer, 0, MEGABYTE)
+        assert os.fstat(writer).st_size == 0
     finally:
         os.close(reader)
         os.close(writer)

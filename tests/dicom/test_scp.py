@@ -144,6 +144,15 @@ def associate(scp, *contexts, calling="MODALITY", called="WETREAD"):
     return link
 
 
+def started(spool, handler, **settings):
+    """Return an SCP that listens, with these settings besides the defaults."""
+    server = StorageSCP(
+        ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, **settings), spool, handler
+    )
+    server.start()
+    return server
+
+
 def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
     """Return what the SCP answers to an association request; pynetdicom misses a fast rejection."""
     with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
@@ -416,8 +425,7 @@ def test_a_film_over_the_limit_is_refused_without_filling_the_disk(scp, spool, s
 def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_film):
     """On a full disk a film is answered 0xA700; with space again the next one is stored."""
     spool = Spool(small_disk)
-    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
-    server.start()
+    server = started(spool, handler)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_900_000))
     try:
@@ -481,8 +489,7 @@ def test_32_associations_at_once_are_all_served(scp, handler, spool, small_film)
 
 def test_256_associations_at_once_are_accepted_by_default(spool, handler):
     """All at the same time, none refused; the next one is told that it is one too many."""
-    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
-    server.start()
+    server = started(spool, handler)
     connections = []
     try:
         for _ in range(256):
@@ -498,12 +505,7 @@ def test_256_associations_at_once_are_accepted_by_default(spool, handler):
 
 def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, handler):
     """The limit is a rejection that says so, and may pass."""
-    server = StorageSCP(
-        ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, max_associations=2),
-        spool,
-        handler,
-    )
-    server.start()
+    server = started(spool, handler, max_associations=2)
     links = [associate(server, (CR, EXPLICIT)) for _ in range(2)]
     try:
         assert all(link.is_established for link in links)
@@ -516,12 +518,7 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
 
 def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool, handler):
     """Its byte and the connection for which it is closed are seen by one look at the sockets."""
-    server = StorageSCP(
-        ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, max_associations=1),
-        spool,
-        handler,
-    )
-    server.start()
+    server = started(spool, handler, max_associations=1)
     selector, looking, look = server._server._selector, threading.Event(), threading.Event()
     select = selector.select
 
@@ -552,8 +549,7 @@ def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool,
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually):
     """Who watches it can start a new one; stopping it returns."""
-    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
-    server.start()
+    server = started(spool, handler)
 
     def broken(_):
         raise KeyError("socket")
@@ -567,8 +563,7 @@ def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually):
 
 def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_film):
     """After stop() nobody new comes in; who was there hears Success for a durable film."""
-    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
-    server.start()
+    server = started(spool, handler)
     handler.wait.clear()
     with ThreadPoolExecutor(2) as threads:
         answer = threads.submit(send_file, server, small_film)
@@ -586,12 +581,11 @@ def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_
 
 def test_a_stop_aborts_who_does_not_finish(spool, handler):
     """An association that stays open holds the stop no longer than its limit."""
-    server = StorageSCP(ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0), spool, handler)
-    server.start()
+    server = started(spool, handler)
     link = associate(server, (CR, EXPLICIT))
-    started = time.monotonic()
+    began = time.monotonic()
     server.stop(0.5)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - began < 4
     assert [outcome for _, outcome in handler.ends] == ["broken"]
     link.abort()
 
