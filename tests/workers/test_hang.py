@@ -171,7 +171,12 @@ def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
     failed = site.store.job(poison.id)
     assert (failed.reason_code, failed.attempts) == ("READING_HANGS", 2)
     assert failed.reason == "The reading made no step for 10 s; its worker was replaced."
-    eventually(lambda: len(site.deaths) == 2, seconds=60, what="the end of the second worker")
+
+    def deaths():
+        site.supervisor.tend()  # the job may be FAILED before its worker has ended
+        return len(site.deaths)
+
+    eventually(lambda: deaths() == 2, seconds=60, what="the end of the second worker")
     assert {death.ended_by for death in site.deaths} == {"exit status 75 (it asked to be replaced)"}
     kinds = [each.kind for each in site.store.incidents()]
     assert kinds.count("reading_hangs") >= 2
