@@ -17,8 +17,8 @@ _BANNER: Final = 190
 _SIZE: Final = 25
 # By their number, left edge and width of the cells: finding, state, place, score, and agreement.
 _COLUMNS: Final = {
-    4: ((0, 400), (420, 220), (650, 270), (930, 142)),
-    5: ((0, 375), (385, 195), (590, 228), (828, 118), (956, 116)),
+    4: ((0, 412), (428, 212), (650, 330), (996, 76)),
+    5: ((0, 412), (424, 196), (630, 226), (866, 76), (957, 115)),
 }
 _BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
 

@@ -35,10 +35,10 @@ def page_image(
 
 
 def _write_findings(page: Page, draft: DraftReport) -> None:
-    page.heading("Findings, coded")
+    page.heading("Findings, coded, with the score for present")
     sampled = any(finding.agreement for finding in draft.findings)
     samples = ("Agreement",) if sampled else ()
-    page.table_head(("Finding", "The draft says", "Where", "Score for present", *samples))
+    page.table_head(("Finding", "The draft says", "Where", "Score", *samples))
     for finding in listed(draft):
         agreement = (wording.agreement(finding),) if sampled else ()
         page.row((*_cells(finding), *agreement), strong=wording.is_positive(finding))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dicom.overlay import overlay_image
 from dicom.overlay_frame import Layout
-from dicom.report import Finding, NotRead, Observation, Presence, Region
+from dicom.report import Agreement, Finding, NotRead, Observation, Presence, Region, Side
 from dicom.sc import overlay, report_page
 from dicom.typeset import fit_size, font, readable_name, shorten, wrap
 
@@ -190,6 +190,24 @@ def test_page_has_a_black_banner_and_dark_words_on_white(page):
     assert 0.15 < (pixels[:190] > 128).mean() < 0.6
     assert (pixels[200:] > 200).mean() > 0.85
     assert (pixels[200:] < 60).any()
+
+
+@pytest.mark.parametrize("sampled", [None, Agreement(same=12, samples=16)])
+def test_no_word_of_the_table_is_cut_on_the_page(page, film_header, monkeypatch, sampled):
+    """Names of columns, every observation and what is said of it fit, with sampled reports too."""
+    cut = []
+
+    def watched(text, face, width):
+        if (short := shorten(text, face, width)) != text:
+            cut.append(text)
+        return short
+
+    monkeypatch.setattr("dicom.page.shorten", watched)
+    said = {"side": Side.BILATERAL, "site": "lower", "score": 0.99, "agreement": sampled}
+    for presence in Presence:
+        findings = [Finding(observation=each, presence=presence, **said) for each in Observation]
+        page(film_header(), findings=tuple(findings))
+    assert not cut
 
 
 def test_page_grows_with_its_text_and_loses_nothing(page):
