@@ -302,9 +302,13 @@ class Victim:
         return time.monotonic() - begun
 
     def state(self) -> tuple[int, int, float]:
-        """Return threads, open files and MB of its own memory."""
-        memory = self.process.memory_full_info().uss / 2**20
-        return self.process.num_threads(), self.process.num_fds(), memory
+        """Return threads, open files and MB of memory that it has asked for.
+
+        Not its part of libraries: that changes with who else has them mapped.
+        """
+        memory = self.process.memory_info()
+        asked = (memory.rss - memory.shared) / 2**20
+        return self.process.num_threads(), self.process.num_fds(), asked
 
     def objects(self) -> int:
         """Return how many objects live in it: a leak shows here, whatever the allocator does."""

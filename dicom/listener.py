@@ -84,21 +84,13 @@ class Listener(ThreadedAssociationServer):
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Accept until `shutdown`; `poll_interval` is how late a silent connection may be closed."""
-        listening = self._listening()
-        self._selector.register(listening, selectors.EVENT_READ)
-        self._selector.register(self._wakened, selectors.EVENT_READ)
         try:
-            while not self._stopping:
-                for key, _ in self._selector.select(poll_interval if self._waiting else None):
-                    if key.fileobj is listening:
-                        self._accept(listening)
-                    elif key.fileobj is not self._wakened and isinstance(
-                        key.fileobj, socket.socket
-                    ):
-                        self._begin(key.fileobj)
-                self._close_silent()
+            self._watch(self._listening(), poll_interval)
         finally:
-            self._end()
+            try:
+                self._end()
+            finally:
+                self._stopped.set()
 
     @property
     def has_ended(self) -> bool:
@@ -137,6 +129,17 @@ class Listener(ThreadedAssociationServer):
             raise OSError("the listener is closed")
         return self.socket
 
+    def _watch(self, listening: socket.socket, poll_interval: float) -> None:
+        self._selector.register(listening, selectors.EVENT_READ)
+        self._selector.register(self._wakened, selectors.EVENT_READ)
+        while not self._stopping:
+            for key, _ in self._selector.select(poll_interval if self._waiting else None):
+                if key.fileobj is listening:
+                    self._accept(listening)
+                elif key.fileobj is not self._wakened and isinstance(key.fileobj, socket.socket):
+                    self._begin(key.fileobj)
+            self._close_silent()
+
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
@@ -147,8 +150,14 @@ class Listener(ThreadedAssociationServer):
                 if error.errno in _EXHAUSTED and not self._close_oldest():
                     time.sleep(0.05)
                 return
+            try:
+                self._selector.register(connection, selectors.EVENT_READ)
+            except OSError as error:  # fs.epoll.max_user_watches, or no memory
+                LOGGER.warning("a connection from %s was closed: %s", address[0], error.strerror)
+                connection.close()
+                self._close_oldest()
+                return
             self._waiting[connection] = (address, time.monotonic() + self._door.silent_seconds)
-            self._selector.register(connection, selectors.EVENT_READ)
             if len(self._waiting) > self._door.max_silent:
                 self._close_oldest()
 
@@ -189,10 +198,10 @@ class Listener(ThreadedAssociationServer):
         return True
 
     def _end(self) -> None:
+        # The port first: nobody else is to knock where nobody opens.
+        self.server_close()
         while self._close_oldest():
             pass
         self._selector.close()
-        self.server_close()
         self._wake.close()
         self._wakened.close()
-        self._stopped.set()

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -278,6 +279,14 @@ def content_digest(path: Path, *, like: str) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
+
+
+def written_at(path: Path) -> datetime | None:
+    """Return when a kept file was written, by the clock of its disk; None when it cannot be told."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def data_set_size(path: Path) -> int:

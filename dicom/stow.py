@@ -4,6 +4,7 @@ Each part is a PS3.10 file. Its preamble and file meta group are read under limi
 as for an object that came by C-STORE; its data set goes to the disk undecoded.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -100,15 +101,18 @@ class PartStream:
         """Take the next bytes of the body; `advance` must have said that there is nothing more."""
         self._reader.feed(*pieces)
 
-    def advance(self, most: int) -> list[Part]:
-        """Return at most `most` parts that are whole now; none when more bytes are needed.
+    def advance(self, most: int, parts: deque[Part]) -> None:
+        """Add at most `most` parts that are whole now; none when more bytes are needed.
+
+        Args:
+            most: So many at once.
+            parts: Empty; each is added as soon as it is whole, whatever fails after it.
 
         Raises:
-            InvalidMultipart: The body cannot be read any further; all parts before were returned.
+            InvalidMultipart: The body cannot be read any further; all parts before were added.
         """
         if self._fault is not None:
             raise self._fault
-        parts: list[Part] = []
         try:
             for event in self._reader.events():
                 if isinstance(event, PartBegins):
@@ -124,7 +128,6 @@ class PartStream:
             self._fault = error
             if not parts:
                 raise
-        return parts
 
     def _opened(self) -> _Open:
         if self._open is None:

@@ -7,6 +7,7 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
         ▲  │                 │  │  └─not_analysed─▶ NOT_ANALYSED
         │  └─cancel─▶ CANCELED  └─fail─▶ FAILED
         └────────hand_back───┘                 retry: FAILED, NOT_ANALYSED, CANCELED ──▶ SCHEDULED
+                                   cancel: IN_PROGRESS, DRAFTED, FAILED ──▶ CANCELED
                                    redeliver: FAILED, CANCELED with a draft ──▶ DRAFTED
 """
 
@@ -57,6 +58,7 @@ TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
     (JobState.DRAFTED, Action.CANCEL): JobState.CANCELED,
     (JobState.FAILED, Action.RETRY): JobState.SCHEDULED,
     (JobState.FAILED, Action.REDELIVER): JobState.DRAFTED,
+    (JobState.FAILED, Action.CANCEL): JobState.CANCELED,  # nobody wants it any more
     (JobState.NOT_ANALYSED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.REDELIVER): JobState.DRAFTED,

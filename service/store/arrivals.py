@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from dicom.spool import has_digest
+from dicom.spool import has_digest, written_at
 from dicom.study import Instance, Study
 from service.errors import NotFound
 from service.models import IncidentRow, InstanceRow, StudyRow
@@ -141,15 +141,15 @@ class Arrivals(Moves):
     def _same_or_conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         instance = film.instance
         known = known_film(connection, instance)
-        lacks_file = film.file_is_new
+        lacked_file = known is not None and _is_younger(film, known)
         if known is None:
             known = known_from_before(connection, instance)
             # Its file has another name: the new one is a second copy while the first is there.
-            lacks_file = known is not None and _lacks_file(known, film)
+            lacked_file = known is not None and _lacks_file(known, film)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made for a row without its file has failed: the film is to be read now.
-        if known.is_removed or lacks_file:
+        if known.is_removed or lacked_file:
             self._came_again(connection, known.id, film, now)
             if not known.conflict:
                 self._touch(connection, film, now)
@@ -271,11 +271,22 @@ class Arrivals(Moves):
             )
 
 
+def _is_younger(film: Film, known: KnownFilm) -> bool:
+    """Return whether the film's file was written after its row, which told of one that was not sound.
+
+    By this arrival, or by one before it whose recording failed or was killed.
+    """
+    return (
+        film.file_is_new
+        or (written_at(film.instance.path) or known.received_at) > known.received_at
+    )
+
+
 def _lacks_file(known: KnownFilm, film: Film) -> bool:
     """Return whether what a row calls its file was not sound before `film` came."""
     path = Path(known.path)
     if path == film.instance.path:
-        return film.file_is_new
+        return _is_younger(film, known)
     return not has_digest(path, known.digest)
 
 

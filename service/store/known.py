@@ -1,6 +1,7 @@
 """The row that a film has already when it arrives, whichever algorithm made its digest."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, func, select
@@ -15,13 +16,17 @@ _FILMS: Final = InstanceRow.__table__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFilm:
-    """A film's row; `path` is where its file was put, `is_removed` when retention has removed it."""
+    """A film's row; `path` is where its file was put, `is_removed` when retention has removed it.
+
+    `received_at` is when it was recorded, after its file was written.
+    """
 
     id: int
     digest: str
     conflict: bool
     is_removed: bool
     path: str
+    received_at: datetime
 
 
 def known_film(connection: Connection, instance: Instance) -> KnownFilm | None:
@@ -50,9 +55,13 @@ def known_from_before(connection: Connection, instance: Instance) -> KnownFilm |
 
 def _with_digest(connection: Connection, instance: Instance, digest: str) -> KnownFilm | None:
     known = connection.execute(
-        select(_FILMS.c.id, _FILMS.c.conflict, _FILMS.c.removed_at, _FILMS.c.path).where(
-            _FILMS.c.sop_instance_uid == instance.sop_instance_uid, _FILMS.c.digest == digest
-        )
+        select(
+            _FILMS.c.id,
+            _FILMS.c.conflict,
+            _FILMS.c.removed_at,
+            _FILMS.c.path,
+            _FILMS.c.received_at,
+        ).where(_FILMS.c.sop_instance_uid == instance.sop_instance_uid, _FILMS.c.digest == digest)
     ).first()
     if known is None:
         return None
@@ -62,4 +71,5 @@ def _with_digest(connection: Connection, instance: Instance, digest: str) -> Kno
         conflict=known.conflict,
         is_removed=known.removed_at is not None,
         path=known.path,
+        received_at=known.received_at,
     )

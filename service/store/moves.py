@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, CursorResult, Update, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, CursorResult, Select, Update, func, insert, select, update
+from sqlalchemy.orm import Session, aliased
 
 from service.errors import LeaseLost, NotFound
-from service.jobs import Action, IllegalTransition, JobState, next_state
+from service.jobs import RECALLED, Action, IllegalTransition, JobState, next_state
 from service.models import EventRow, InstanceRow, JobRow, StudyRow
 from service.store.session import Transactions
 
@@ -37,6 +37,22 @@ class Change:
     fence: int | None = None
     lapsed_at: datetime | None = None
     values: dict[str, Any] = field(default_factory=dict)
+
+
+def later_drafts(row: JobRow | type[JobRow]) -> Select[str]:
+    """Return the query for later revisions that stand: a draft of `row` would come after them unnamed.
+
+    Args:
+        row: A job, or `JobRow` itself within a query for jobs.
+    """
+    later = aliased(JobRow)
+    return select(later.id).where(
+        later.study_instance_uid == row.study_instance_uid,
+        later.model_name == row.model_name,
+        later.revision > row.revision,
+        later.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),
+        later.reason_code != RECALLED,
+    )
 
 
 def changed_rows(session: Session, statement: Update) -> int:

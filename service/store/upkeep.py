@@ -11,7 +11,7 @@ from service.jobs import FINAL, DeliveryState, JobState
 from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow, ProcessRow, StudyRow
 from service.records import Job, PastClaims
 from service.store import rows
-from service.store.moves import DELIVERABLE, UNDRAFTED, Moves, changed_rows
+from service.store.moves import DELIVERABLE, UNDRAFTED, Moves, changed_rows, later_drafts
 
 # Clocks of the machines that share a database may differ by so much.
 SKEW: Final = timedelta(seconds=60)
@@ -258,11 +258,13 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
     jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
     final = [state.value for state in FINAL]
     still_needed = jobs.where(or_(JobRow.state.not_in(final), JobRow.updated_at > older_than))
-    # A draft that a destination refused is still owed there, until somebody cancels its job.
+    # A draft that a destination refused is owed there until a later one stands or its job is canceled.
     refused = and_(
         DeliveryRow.state == DeliveryState.FAILED.value,
         JobRow.state == JobState.FAILED.value,
+        JobRow.removed_at.is_(None),
         JobRow.superseded_by.is_(None),
+        ~later_drafts(JobRow).exists(),
     )
     unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
         or_(DeliveryRow.state.in_(_OPEN), refused)

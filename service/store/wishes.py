@@ -11,7 +11,7 @@ from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, Job
 from service.models import DeliveryRow, InstanceRow, JobRow
 from service.records import Job
 from service.store import rows
-from service.store.moves import Change, Moves, changed_rows
+from service.store.moves import Change, Moves, changed_rows, later_drafts
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -31,7 +31,7 @@ class Wishes(Moves):
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has ended already.
+            IllegalTransition: It has ended in another way than FAILED.
         """
         words = reason or f"Canceled by {actor}."
         with self._writing() as session:
@@ -101,7 +101,7 @@ class Wishes(Moves):
                 raise IllegalTransition(
                     "the draft of this job was withdrawn: have the study read anew"
                 )
-            if self._later_draft(session, row):
+            if session.scalar(later_drafts(row).limit(1)) is not None:
                 raise IllegalTransition(
                     "a later revision of this job has a draft, which stands in its place"
                 )
@@ -120,17 +120,6 @@ class Wishes(Moves):
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
             return rows.job(self._row(session, job_id))
-
-    def _later_draft(self, session: Session, row: JobRow) -> bool:
-        """Whether a later revision stands: a draft of this one would come after it, and not name it."""
-        later = select(JobRow.id).where(
-            JobRow.study_instance_uid == row.study_instance_uid,
-            JobRow.model_name == row.model_name,
-            JobRow.revision > row.revision,
-            JobRow.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),
-            JobRow.reason_code != RECALLED,
-        )
-        return session.scalar(later.limit(1)) is not None
 
     def _has_films(self, session: Session, study_uid: str) -> bool:
         kept = select(InstanceRow.id).where(

@@ -138,7 +138,7 @@ class Upload:
                 self._tasks.append(asyncio.create_task(self._kept(self._come.popleft())))
 
     def _advance(self) -> None:
-        self._come.extend(self._parts.advance(_AT_ONCE))
+        self._parts.advance(_AT_ONCE, self._come)
 
     async def _kept(self, part: Part) -> Outcome:
         try:

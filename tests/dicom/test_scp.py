@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -546,19 +547,48 @@ def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool,
     server.stop(5)
 
 
+def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_served(
+    spool, handler, caplog
+):
+    """As at fs.epoll.max_user_watches."""
+    server = started(spool, handler)
+    selector = server._server._selector
+    register = selector.register
+    assert knock(server)[0] == 2  # it listens
+
+    def refuse(*_):
+        selector.register = register
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    selector.register = refuse
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        assert connection.recv(1) == b""
+    assert "was closed: No space left on device" in caplog.text
+    assert knock(server)[0] == 2
+    assert not server.is_deaf
+    server.stop(5)
+
+
+@pytest.mark.parametrize("broken_too", ["_begin", "_close_oldest", "server_close"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually):
-    """Who watches it can start a new one; stopping it returns."""
+def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually, broken_too):
+    """Who watches it can start a new one, even where it cannot tidy up; stopping it returns."""
     server = started(spool, handler)
 
-    def broken(_):
+    def broken(*_):
         raise KeyError("socket")
 
-    server._server._accept = broken
+    listener = server._server
+    tidy = getattr(listener, broken_too)
+    listener._accept = broken
+    setattr(listener, broken_too, broken)
     assert not server.is_deaf
     with socket.create_connection(("127.0.0.1", server.port), 10):
         eventually(lambda: server.is_deaf, seconds=10, what="the end of the listener")
+    setattr(listener, broken_too, tidy)
+    began = time.monotonic()
     server.stop(1)
+    assert time.monotonic() - began < 5
 
 
 def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_film):

@@ -181,6 +181,36 @@ def test_a_film_whose_file_was_damaged_is_read_when_it_comes_again(
     assert store.schedule(film.study_instance_uid, **wanted).revision == 2
 
 
+def test_a_damaged_film_that_came_again_in_vain_is_read_when_it_comes_once_more(
+    reception, phantom_films, tmp_path
+):
+    """Its sound bytes are in their place since the first time, but no row told of it."""
+    receiver, spool = reception(), Spool(tmp_path / "spool")
+    store = receiver._store
+    film = Keeper(spool, receiver.stored).keep(
+        incoming_of(spool, phantom_films["normal"]), peer(id="1")
+    )
+    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
+    job = store.schedule(film.study_instance_uid, **wanted)
+    held = store.claim_reading(job.id, "reader", 60)
+    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "A film cannot be opened.")
+    film.path.write_bytes(film.path.read_bytes()[:-9])
+
+    def away(arrived):
+        return [OutOfResources("the database cannot take it now") for _ in arrived]
+
+    with pytest.raises(OutOfResources):
+        Keeper(spool, away).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    assert has_digest(film.path, film.digest)
+    for number in ("3", "4"):
+        Keeper(spool, receiver.stored).keep(
+            incoming_of(spool, phantom_films["normal"]), peer(id=number)
+        )
+    assert store.completed_by(["2", "4"]) == []
+    assert store.completed_by(["3"]) == [(film.study_instance_uid, "CR1")]
+    assert store.schedule(film.study_instance_uid, **wanted).revision == 2
+
+
 def incoming_of(spool, film):
     """Return a film's data set on its way to the spool."""
     header = read_header(film)

@@ -635,21 +635,55 @@ def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock,
     assert store.objects(job.id)[0].path.exists()
 
 
+def refused(store, settings, job):
+    """Keep a draft that its only destination refuses."""
+    drafted(store, settings, job)
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    assert store.fail_delivery(delivery.id, delivery.fence, "It said no.") is JobState.FAILED
+    return job
+
+
 def test_what_a_destination_refused_stays_until_somebody_gives_it_up(
     sweeper, store, settings, clock, arrive
 ):
     """However old it is, it can be sent again; a canceled job is owed to nobody."""
     film = arrive()
-    job = drafted(store, settings, schedule(store))
-    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
-    assert store.fail_delivery(delivery.id, delivery.fence, "It said no.") is JobState.FAILED
+    job = refused(store, settings, schedule(store))
     sweep_for(60, sweeper, clock)
     clock.move(400 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at is None
     assert film.exists()
-    assert store.retry(job.id, "admin").state is JobState.DRAFTED
-    store.cancel(job.id, "admin")
+    assert store.cancel(job.id, "admin").state is JobState.CANCELED
+    clock.move(400 * 86400)
+    sweeper.tick()
+    assert store.job(job.id).removed_at == clock.now
+    assert not film.exists()
+
+
+def test_what_a_destination_refused_is_let_go_by_a_later_draft(
+    sweeper, store, settings, clock, arrive
+):
+    """The later draft stands in its place; neither retry nor a look by hand is needed."""
+    films = [arrive(1)]
+    first = refused(store, settings, schedule(store))
+    films.append(arrive(2))
+    second = drafted(store, settings, schedule(store), ())
+    assert store.job(second.id).state is JobState.COMPLETED
+    assert store.job(first.id).superseded_by is None  # nothing of it is in any PACS
+    clock.move(400 * 86400)
+    sweeper.tick()
+    assert all(store.job(job.id).removed_at for job in (first, second))
+    assert not any(film.exists() for film in films)
+
+
+def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settings, clock, arrive):
+    """A withdrawn draft is owed to nobody."""
+    film = arrive()
+    job = refused(store, settings, schedule(store))
+    store.withdraw(job.id, "admin", "The model is recalled.")
+    recalled = store.job(job.id)
+    assert (recalled.state, recalled.reason_code) == (JobState.CANCELED, "RECALLED")
     clock.move(400 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at == clock.now

@@ -30,12 +30,12 @@ class OnePart:
     def feed(self, *_):
         """Take what comes."""
 
-    def advance(self, _):
-        """Return the part, after a while."""
+    def advance(self, _, parts):
+        """Add the part, after a while."""
         self.writes.set()
         time.sleep(0.3)
         self.did.append("advanced")
-        return self._parts.pop(0)
+        parts.extend(self._parts.pop(0))
 
     def end(self):
         """Be whole."""
