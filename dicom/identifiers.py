@@ -44,7 +44,9 @@ def check_ae_title(value: object) -> str:
     """
     text = str(value)
     if not _AE_TITLE.fullmatch(text) or not text.strip():
-        raise InvalidIdentifier(f"not a valid AE title: {text[:20]!a}")
+        raise InvalidIdentifier(
+            f"not a valid AE title (1 to 16 ASCII characters, no backslash): {text[:20]!a}"
+        )
     return text.strip()
 
 

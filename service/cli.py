@@ -87,6 +87,9 @@ def main() -> None:
     except (WetreadError, DicomError, IllegalTransition) as error:
         click.echo(f"wetread: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"wetread: {error.filename or 'system'}: {error.strerror or error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,23 @@ This is the only file that reads the environment. A key `port` in `[receiver]` i
 import ipaddress
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from service.destination_sections import Destination
 from service.errors import ConfigurationError
 from service.reading_section import Model, Reading
+from service.section import expanded
 from service.sections import (
     Broker,
     Caller,
@@ -34,6 +36,7 @@ from service.sections import (
     Sweep,
     Web,
 )
+from service.setting_faults import TomlFile, nearest, read_toml, sentences
 from service.stow_section import Stow
 
 
@@ -43,7 +46,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix="WETREAD_", env_nested_delimiter="__"
     )
-    toml_file: ClassVar[Path | None] = None
+    file: ClassVar[TomlFile | None] = None
 
     data_dir: Path = Field(
         Path("wetread-data"), description="Folder for spool, results and SQLite."
@@ -63,6 +66,8 @@ class Settings(BaseSettings):
     stow: Stow = Stow()
     sweep: Sweep = Sweep()
     log: Log = Log()
+
+    _expand_home = field_validator("data_dir")(expanded)
 
     @property
     def spool_dir(self) -> Path:
@@ -133,8 +138,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _callers_name_what_is_there(self) -> Self:
-        if len(self.readings()) <= len(self.models):
-            raise ValueError("models: a name is used twice, or is that of reading.model")
+        names = [self.model_name, *(each.name for each in self.models)]
+        if doubled := _doubled(names):
+            raise ValueError(
+                f"models: name used twice: {doubled}; each needs another, and not that of reading.model"
+            )
+        if doubled := _doubled(caller.ae_title for caller in self.receiver.callers):
+            raise ValueError(
+                f"receiver.callers: ae_title used twice: {doubled}; write one entry for each AE title, "
+                'with a list where it has several addresses: address = ["10.0.0.5", "10.0.0.6"]'
+            )
         if faults := unknown_to(self, self.receiver.callers):
             raise ValueError("; ".join(faults))
         return self
@@ -147,10 +160,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        names = [destination.name for destination in self.destinations]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"destinations: name used twice: {', '.join(sorted(doubled))}")
+        if doubled := _doubled(destination.name for destination in self.destinations):
+            raise ValueError(f"destinations: name used twice: {doubled}")
         if not is_loopback(self.web.host) and not self.web.password.get_secret_value():
             raise ValueError("web.password: needed when web.host is not a loopback address")
         return self
@@ -166,7 +177,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
+        values = cls.file.values if cls.file else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
 
 def unknown_to(settings: Settings, callers: Sequence[Caller]) -> list[str]:
@@ -207,44 +219,82 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
         ConfigurationError: The file is missing or not TOML, or any value is wrong; the message has a
             line for each fault and never a secret.
     """
-    file = path or config_path()
-    if file is not None and not file.is_file():
-        raise ConfigurationError(f"{file}: no such configuration file")
-    reader = type("_FileSettings", (Settings,), {"toml_file": file})
-    if unknown := _unknown_variables():
-        raise ConfigurationError(f"environment: no such setting: {', '.join(unknown)}")
+    path = path or config_path()
+    if path is not None and not path.exists():
+        raise ConfigurationError(f"{path}: no such configuration file")
+    file = read_toml(path) if path is not None else None
+    _check_variables()
+    reader = type("_FileSettings", (Settings,), {"file": file})
     try:
         settings: Settings = reader(**overrides)
     except ValidationError as error:
-        faults = [
-            f"  {'.'.join(str(part) for part in fault['loc']) or 'settings'}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)
-        ]
-        source = str(file) if file else "environment"
+        faults = sentences(
+            error.errors(include_url=False), model=Settings, file=file, variables=_variables()
+        )
+        lines = [f"  {fault}" for fault in faults]
+        source = str(path) if path else "the environment"
         raise ConfigurationError(
-            "\n".join([f"{source}: the settings cannot be used:", *faults])
+            "\n".join([f"{source}: the settings cannot be used:", *lines])
         ) from None
-    except OSError as error:  # a running process that looks at its file again must not end by it
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # tomllib.TOMLDecodeError, JSON in an environment variable
-        raise ConfigurationError(f"{file or 'environment'}: {error}") from None
     return settings
 
 
-def _unknown_variables() -> list[str]:
-    """Return the WETREAD_ variables that name no setting: a misspelt one must not be ignored."""
+def _variables() -> list[str]:
+    """Return the names of the environment's variables that give a setting."""
     ours = {"WETREAD_CONFIG", "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
-    unknown = []
-    for name in os.environ:
-        if not name.startswith("WETREAD_") or name in ours:
-            continue
-        section, _, key = name.removeprefix("WETREAD_").lower().partition("__")
-        field = Settings.model_fields.get(section)
-        section_type = field.annotation if field else None
-        keys = getattr(section_type, "model_fields", {})
-        if field is None or (key and key not in keys):
-            unknown.append(name)
-    return sorted(unknown)
+    return sorted(name for name in os.environ if name.startswith("WETREAD_") and name not in ours)
+
+
+def _check_variables() -> None:
+    """Refuse a variable that names no setting, and a list or table that is not JSON.
+
+    Raises:
+        ConfigurationError: Names each such variable, and what is wrong with it.
+    """
+    faults = [fault for name in _variables() if (fault := _fault_of_variable(name))]
+    if faults:
+        raise ConfigurationError("\n".join(["the environment cannot be used:", *faults]))
+
+
+def _fault_of_variable(name: str) -> str | None:
+    section, _, key = name.removeprefix("WETREAD_").lower().partition("__")
+    field = Settings.model_fields.get(section)
+    if field is None:
+        return f"  {name}: there is no such setting" + _nearest_variable(name)
+    table = _table(field.annotation)
+    if key:
+        field = table.model_fields.get(key) if table else None
+        if field is None:
+            return f"  {name}: there is no such setting" + _nearest_variable(name)
+        table = _table(field.annotation)
+    if table is not None or "tuple" in str(field.annotation):
+        try:
+            json.loads(os.environ[name])
+        except ValueError as error:
+            return f"  {name}: must be JSON, since it is a list or a table: {error}"
+    return None
+
+
+def _table(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def _nearest_variable(name: str) -> str:
+    known = []
+    for section, field in Settings.model_fields.items():
+        table = _table(field.annotation)
+        keys = [f"__{key}" for key in table.model_fields] if table else [""]
+        known += [f"wetread_{section}{key}" for key in keys]
+    found = nearest(name, known)
+    return found.upper().replace("DID YOU MEAN", "did you mean") if found else ""
+
+
+def _doubled(names: Iterable[str]) -> str:
+    """Return the names that occur more than once, as a list in words; "" when none does."""
+    counts = Counter(names)
+    return ", ".join(sorted(name for name, count in counts.items() if count > 1))
 
 
 def restarts() -> int:

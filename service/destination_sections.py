@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from service.section import AETitle, HttpRoot, Port, Section
+from service.section import AETitle, Host, HttpRoot, PeerPort, Section, matching
+
+Name = Annotated[
+    str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
+]
 
 
 class _Destination(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Its name in pages and events.")
+    name: Name = Field(description="Its name in pages and events.")
     max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
     timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
     not_analysed: bool = Field(
@@ -35,8 +39,8 @@ class DimseDestination(_Destination):
     """Any PACS, by C-STORE."""
 
     kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
-    host: str = Field(description="Host name or address.")
-    port: Port = Field(description="DICOM port.")
+    host: Host = Field(description="Host name or address.")
+    port: PeerPort = Field(description="DICOM port.")
     ae_title: AETitle = Field(description="Its AE title (called).")
     verify: bool = Field(
         True, description="Read the result back by C-FIND before it counts as confirmed."

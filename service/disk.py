@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from service.config import Settings
+from service.errors import ConfigurationError
 
 _CLEARANCE: Final = 1.1
 
@@ -91,3 +92,21 @@ class Watermark:
     def limit(self, step: Step) -> int:
         """Return below how many free bytes a step begins."""
         return self._limits[step]
+
+
+def make_folder(path: Path, key: str) -> None:
+    """Make a folder, and those above it, when they are missing.
+
+    Args:
+        path: The folder.
+        key: The setting that names it, for the error's sentence.
+
+    Raises:
+        ConfigurationError: It cannot be made; the message says which setting to change.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{key}: the folder {path} cannot be made: {error.strerror}"
+        ) from None

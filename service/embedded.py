@@ -7,6 +7,7 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
+from service.disk import make_folder
 from service.errors import ConfigurationError
 from service.supervisor import Part
 
@@ -100,7 +101,7 @@ def orthanc_part(folder: Path, program: str) -> tuple[Part, str]:
 
 def private_folder(folder: Path) -> None:
     """Make sure that `folder` is there and that only this user can look into it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "data_dir")
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
 

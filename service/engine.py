@@ -11,6 +11,7 @@ from service.errors import ConfigurationError
 
 READING: Final = "BEGIN"
 WRITING: Final = "BEGIN IMMEDIATE"
+_POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
 
 
 def make_engine(url: str, *, busy_seconds: float = 20.0) -> Engine:
@@ -31,7 +32,9 @@ def make_engine(url: str, *, busy_seconds: float = 20.0) -> Engine:
         engine = create_engine(parsed, hide_parameters=True, pool_size=16, max_overflow=-1)
         _set_up_sqlite(engine, busy_seconds)
         return engine
-    if parsed.get_backend_name() == "postgresql":
+    if parsed.get_backend_name() in _POSTGRESQL:
+        # The driver that is installed here, also where the URL names none (or the old scheme).
+        parsed = parsed.set(drivername="postgresql+psycopg")
         return create_engine(
             parsed,
             hide_parameters=True,

@@ -9,6 +9,7 @@ from typing import IO
 
 from service import schema
 from service.config import Settings
+from service.disk import make_folder
 from service.embedded import private_folder, redis_part
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
@@ -90,10 +91,11 @@ class Machine:
         """Bring the database to the current revision, then start every part.
 
         Raises:
+            ConfigurationError: A folder cannot be made.
             StoreError: The database cannot be reached or upgraded.
         """
-        self._settings.spool_dir.mkdir(parents=True, exist_ok=True)
-        self._settings.outbox_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self._settings.spool_dir, "data_dir")
+        make_folder(self._settings.outbox_dir, "data_dir")
         schema.upgrade(self._settings.database_url)
         self._store = Store.open(self._settings)
         self._supervisor.start()

@@ -1,6 +1,5 @@
 """Who may send, and what happens with a film that is durable in the spool."""
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -138,7 +137,7 @@ class Reception:
             return False
         self._commitments.promise(
             request,
-            host=caller.address or association.address,
+            host=caller.host or association.address,
             port=caller.commitment_port,
             called=association.calling_ae,
         )
@@ -170,9 +169,9 @@ class Reception:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
         if caller is None:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
-        if caller.address is not None and not _same_address(caller.address, association.address):
+        if not caller.may_come_from(association.address):
             # The Standard has no reason for an address (PS3.8 table 9-21).
-            reason = f"receiver.callers has it at the address {caller.address}"
+            reason = f"receiver.callers has it at the address {' or '.join(caller.address or ())}"
             return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
         return None
 
@@ -201,10 +200,3 @@ class Reception:
             )
         except StoreError as error:
             log.warning("incident_not_recorded", reason=str(error))
-
-
-def _same_address(configured: str, actual: str) -> bool:
-    peer = ipaddress.ip_address(actual.partition("%")[0])
-    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
-        peer = peer.ipv4_mapped
-    return ipaddress.ip_address(configured) == peer

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
+from service.disk import make_folder
 from service.engine import READING, make_engine
 from service.errors import SchemaMismatch
 from service.faults import mapped_errors
@@ -24,9 +25,12 @@ def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database up to `revision`, in one transaction; an SQLite file is made when missing.
 
     Raises:
+        ConfigurationError: The folder of the SQLite file cannot be made.
         StoreUnavailable: The database does not answer or cannot be written.
+        SchemaMismatch: It was made by a newer version.
     """
     _make_folder(url)
+    _refuse_newer(current(url))
     with _migrating(url) as config:
         command.upgrade(config, revision)
 
@@ -74,10 +78,21 @@ def check(url: str) -> None:
         StoreUnavailable: It does not answer.
         SchemaMismatch: It is at another revision, or empty.
     """
+    _make_folder(url)
     at = current(url)
+    _refuse_newer(at)
     if at != head():
         raise SchemaMismatch(
             f"the database is at revision {at or 'none'}, needed is {head()}: run `wetread db upgrade`"
+        )
+
+
+def _refuse_newer(at: str | None) -> None:
+    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if at is not None and at not in known:
+        raise SchemaMismatch(
+            f"the database is at revision {at}, which this version does not know: a newer version made "
+            f"it. Install that version again, or restore a backup of before (needed is {head()})"
         )
 
 
@@ -110,4 +125,4 @@ def _sqlite_file(url: str) -> Path | None:
 def _make_folder(url: str) -> None:
     file = _sqlite_file(url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent, "data_dir or database.url")

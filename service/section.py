@@ -1,10 +1,13 @@
 """What the tables of the settings have in common: their base, and values that are checked."""
 
-from typing import Annotated, Literal
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.functional_validators import AfterValidator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from dicom.errors import DicomError
 from dicom.identifiers import check_ae_title
@@ -13,8 +16,11 @@ from dicom.identifiers import check_ae_title
 def _ae_title(value: str) -> str:
     try:
         return check_ae_title(value)
-    except DicomError as error:
-        raise ValueError(str(error)) from None
+    except DicomError:
+        raise ValueError(
+            f"{value[:40]!r} ({len(value)} characters) is not an AE title: it has 1 to 16 ASCII "
+            "characters, no backslash and no control character (PS3.5 6.2)"
+        ) from None
 
 
 def _http_root(value: str) -> str:
@@ -31,15 +37,87 @@ def _http_root(value: str) -> str:
     return value
 
 
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Return the check that a text has the form `pattern`; `words` say which form that is."""
+    form = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not form.fullmatch(value):
+            raise ValueError(f"allowed are {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise ValueError(
+                f"{each!r} is no IP address (10.0.0.5) and no network (10.0.0.0/24)"
+            ) from None
+    return value
+
+
+def _as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def expanded(value: Any) -> Any:  # noqa: ANN401 - any setting
+    """Return a path with `~` replaced by the home folder, as a shell does; other values as they are."""
+    if not isinstance(value, Path):
+        return value
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{value}: there is no such home folder") from None
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    """Refuse what is not redis://[user:password@]host[:port][/number]; never repeats the value."""
+    try:
+        parts = urlsplit(value.get_secret_value())
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"the port is not a number from 0 to 65535; {_REDIS_FORM}") from None
+    if parts.scheme not in {"redis", "rediss"}:
+        raise ValueError(f"{parts.scheme[:20]!r} is not supported; {_REDIS_FORM}")
+    if not parts.hostname:
+        raise ValueError(f"names no host; {_REDIS_FORM}")
+    if not re.fullmatch(r"/?\d*", parts.path):
+        raise ValueError(f"the part behind the host must be the database's number; {_REDIS_FORM}")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().partition("://")[0]
+    if scheme not in _DATABASE_SCHEMES:
+        raise ValueError(
+            f"{scheme[:20]!r} is not supported; the URL begins with sqlite:// or postgresql+psycopg://"
+        )
+    return value
+
+
+_REDIS_FORM = "the form is redis://:password@host:6379/0, or rediss:// for TLS"
+_DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql", "postgres")
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 HttpRoot = Annotated[str, AfterValidator(_http_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+PeerPort = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_networks)]
 Seconds = Annotated[float, Field(ge=0)]
 Priority = Literal["routine", "urgent"]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, matching(r"[0-9a-f]{64}", "64 characters of 0-9 and a-f (a SHA-256)")]
 
 
 class Section(BaseModel):
     """One table: what is not known in it is an error, and nothing changes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _expand_home = field_validator("*")(expanded)

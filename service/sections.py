@@ -6,14 +6,29 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from service.section import AETitle, Port, Priority, Seconds, Section
+from service.section import (
+    Addresses,
+    AETitle,
+    DatabaseUrl,
+    Host,
+    PeerPort,
+    Port,
+    Priority,
+    RedisUrl,
+    Seconds,
+    Section,
+)
 
 
 class Caller(Section):
     """A modality or PACS that may send, and what differs for it."""
 
     ae_title: AETitle = Field(description="Its AE title (calling).")
-    address: str | None = Field(None, description="Only from this IP address; any when absent.")
+    address: Addresses | None = Field(
+        None,
+        description="Only from this IP address or network (10.0.0.0/24), or a list of them; any when "
+        "absent.",
+    )
     quiet_time: Seconds | None = Field(
         None, description="Overrides receiver.quiet_time, in seconds."
     )
@@ -37,17 +52,27 @@ class Caller(Section):
     films_per_minute: int | None = Field(
         None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
     )
-    commitment_port: Port | None = Field(
+    commitment_port: PeerPort | None = Field(
         None,
         description="Storage commitment is reported over a new association to this port, again until "
         "it is taken; absent: once, on the association that asked.",
     )
 
-    @model_validator(mode="after")
-    def _address_is_one(self) -> Self:
-        if self.address is not None:
-            ipaddress.ip_address(self.address)
-        return self
+    @property
+    def host(self) -> str | None:
+        """The one host that it may come from; None when it may come from several or any."""
+        if self.address is None or len(self.address) != 1 or "/" in self.address[0]:
+            return None
+        return self.address[0]
+
+    def may_come_from(self, address: str) -> bool:
+        """Return whether the caller may associate from a peer's IP address."""
+        if self.address is None:
+            return True
+        peer = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+            peer = peer.ipv4_mapped
+        return any(peer in ipaddress.ip_network(each) for each in self.address)
 
 
 class Receiver(Section):
@@ -56,7 +81,7 @@ class Receiver(Section):
     ae_title: AETitle = Field(
         "WETREAD", description="Our AE title; a called AE title must equal it."
     )
-    host: str = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
+    host: Host = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
     port: Port = Field(11112, description="Port to listen on; 0 takes a free one.")
     open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
     callers: tuple[Caller, ...] = Field(
@@ -158,7 +183,7 @@ class Delivery(Section):
 class Database(Section):
     """Where jobs are kept."""
 
-    url: SecretStr | None = Field(
+    url: DatabaseUrl | None = Field(
         None,
         description="SQLAlchemy URL (postgresql+psycopg://user:password@host/name); "
         "SQLite in data_dir when absent.",
@@ -169,7 +194,7 @@ class Database(Section):
 class Broker(Section):
     """Redis, between the database and the workers; it holds job ids only."""
 
-    url: SecretStr | None = Field(
+    url: RedisUrl | None = Field(
         None,
         description="Redis URL (redis://:password@host:6379/0). When absent, `wetread up` starts a "
         "private Redis of its own.",
@@ -179,7 +204,7 @@ class Broker(Section):
 class Web(Section):
     """The pages, the JSON API, health and metrics."""
 
-    host: str = Field("127.0.0.1", description="Interface to listen on.")
+    host: Host = Field("127.0.0.1", description="Interface to listen on.")
     port: Port = Field(8100, description="Port to listen on.")
     username: str = Field("admin", description="User name, when a password is set.")
     password: SecretStr = Field(

@@ -5,13 +5,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from service.section import Port, Section
+from service.section import Host, Port, Section
 
 
 class Stow(Section):
     """STOW-RS: a second door for films, with bearer tokens."""
 
-    host: str = Field(
+    host: Host = Field(
         "127.0.0.1", description="Interface to listen on; another one should have TLS."
     )
     port: Port | None = Field(

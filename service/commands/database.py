@@ -4,6 +4,7 @@ import click
 
 from service import schema
 from service.config import load_settings
+from service.disk import make_folder
 
 
 @click.group()
@@ -15,7 +16,7 @@ def db() -> None:
 def upgrade() -> None:
     """Bring the database to the revision that this version needs."""
     settings = load_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir, "data_dir")
     before = schema.current(settings.database_url)
     schema.upgrade(settings.database_url)
     after = schema.current(settings.database_url)

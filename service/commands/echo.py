@@ -4,6 +4,7 @@ import time
 
 import click
 
+from dicom.identifiers import check_ae_title
 from dicom.scu import echo as c_echo
 from service.config import Settings, load_settings
 from service.destination_sections import DimseDestination
@@ -26,11 +27,17 @@ def _address(settings: Settings, peer: str) -> tuple[str, str, int]:
     title, at, address = peer.partition("@")
     host, colon, port = address.rpartition(":")
     if at and colon and port.isdigit():
-        return title, host, int(port)
+        # An IPv6 address stands in brackets before a port (RFC 3986 3.2.2).
+        return check_ae_title(title), host.removeprefix("[").removesuffix("]"), int(port)
     known = [one for one in settings.destinations if isinstance(one, DimseDestination)]
     for destination in known:
         if peer in (destination.name, destination.ae_title):
             return destination.ae_title, destination.host, destination.port
+    for other in settings.destinations:
+        if peer == other.name:
+            raise ConfigurationError(
+                f"{peer} is of kind {other.kind}, which has no C-ECHO: `wetread check` asks it"
+            )
     names = ", ".join(f"{one.name} ({one.ae_title})" for one in known) or "none"
     raise ConfigurationError(
         f"{peer}: neither AE@HOST:PORT nor a destination of kind dimse (configured: {names})"

@@ -100,7 +100,7 @@ def test_each_caller_has_its_model_and_its_destinations(file):
     [
         ('model = "second"', 'model = "third"', "CR2: no model is called third"),
         ('["clinic"]', '["cellar"]', "CR2: no destination is called cellar"),
-        ('name = "second"', 'name = "demo"', "models: a name is used twice"),
+        ('name = "second"', 'name = "demo"', "models: name used twice: demo"),
     ],
 )
 def test_what_a_caller_names_must_be_there(file, old, new, words):

@@ -175,3 +175,48 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path):
     with pytest.raises(StoreUnavailable):
         schema.upgrade(f"sqlite:///{file}")
     assert tables(f"sqlite:///{file}") == {"deliveries"}
+
+
+def test_a_database_of_a_newer_version_is_said_to_be_that(url):
+    """After going back to an older version neither check nor upgrade gives wrong advice."""
+    schema.upgrade(url)
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    for act in (schema.check, schema.upgrade):
+        with pytest.raises(SchemaMismatch, match="revision 9999, which this version does not know"):
+            act(url)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("/no_such_base", r'database "no_such_base" does not exist; create it \(createdb\)'),
+        ("/postgres?user=nobody_here", "check user and password in database.url"),
+    ],
+)
+def test_a_missing_database_or_user_is_not_taken_for_an_old_schema(postgres_url, part, words):
+    """The advice is about database.url; `wetread db upgrade` could not help."""
+    server = postgres_url.rpartition("/")[0]
+    if "user=" in part:
+        server = server.replace("wetread@", "")
+    for act in (schema.check, schema.upgrade):
+        with pytest.raises(StoreUnavailable, match=words) as caught:
+            act(f"{server}{part}")
+        assert "db upgrade" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "/etc/hostname/run"])
+def test_a_folder_that_cannot_be_made_is_named(folder):
+    """A wrong data_dir is said to be that, by check and by upgrade."""
+    for act in (schema.check, schema.upgrade):
+        with pytest.raises(ConfigurationError, match=f"data_dir .*{folder} cannot be made"):
+            act(f"sqlite:///{folder}/wetread.db")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_url_without_a_driver_uses_the_installed_one(postgres_url, scheme):
+    """postgresql:// and the older postgres:// reach the same database."""
+    schema.upgrade(postgres_url.replace("postgresql+psycopg", scheme))
+    assert schema.current(postgres_url) == schema.head()

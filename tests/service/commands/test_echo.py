@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dicom.errors import DestinationUnavailable
+from dicom.errors import DestinationUnavailable, InvalidIdentifier
 from service.commands.echo import echo
 from service.errors import ConfigurationError
 
@@ -61,3 +61,25 @@ def test_an_unknown_name_is_answered_with_those_that_are_known():
     """Neither a destination nor an address: both are explained."""
     with pytest.raises(ConfigurationError, match=r"neither AE@HOST:PORT nor .* none"):
         run("archive")
+
+
+def test_an_address_of_ipv6_may_stand_in_brackets(free_port):
+    """AE@[::1]:PORT names a host of IPv6; the error shows it without the brackets."""
+    with pytest.raises(DestinationUnavailable, match="A at ::1:"):
+        run(f"A@[::1]:{free_port()}")
+
+
+def test_an_ae_title_that_is_too_long_is_said_to_be_that():
+    """Seventeen letters lead to a sentence, not to a traceback."""
+    with pytest.raises(InvalidIdentifier, match="1 to 16 ASCII characters"):
+        run("SEVENTEEN_LETTERS@127.0.0.1:104")
+
+
+def test_a_destination_without_c_echo_is_said_to_be_that(monkeypatch, tmp_path):
+    """A folder has no C-ECHO; the message names the command that asks it."""
+    folder = {"kind": "folder", "name": "out", "path": str(tmp_path)}
+    monkeypatch.setenv("WETREAD_DESTINATIONS", json.dumps([folder]))
+    with pytest.raises(
+        ConfigurationError, match="kind folder, which has no C-ECHO: `wetread check`"
+    ):
+        run("out")

@@ -47,5 +47,5 @@ def test_a_fault_is_an_error_of_ours(tmp_path, monkeypatch):
     """Every fault is named at once."""
     (tmp_path / "wetread.toml").write_text('[web]\nport = "x"\n[receiver]\nport = 99999\n')
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"(?s)receiver\.port.*web\.port"):
+    with pytest.raises(ConfigurationError, match=r"(?s)web\.port.*receiver\.port"):
         run()

@@ -1,0 +1,219 @@
+"""Mistakes in the settings, and the sentence that each one leads to."""
+
+import pytest
+
+from service.config import load_settings
+from service.errors import ConfigurationError
+
+DIMSE = (
+    '[[destinations]]\nname = "archive"\nkind = "dimse"\nhost = "h"\nport = 104\nae_title = "A"\n'
+)
+
+
+@pytest.fixture
+def message(tmp_path, monkeypatch):
+    """Return a function that gives the message for the bytes of a wetread.toml."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(text: bytes | str) -> str:
+        raw = text.encode() if isinstance(text, str) else text
+        (tmp_path / "wetread.toml").write_bytes(raw)
+        with pytest.raises(ConfigurationError) as caught:
+            load_settings()
+        return str(caught.value)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "[receiver]\nprot = 104\n",
+            "line 2: receiver.prot: there is no such key; did you mean `port`?",
+        ),
+        (
+            "[recevier]\nport = 104\n",
+            "line 1: recevier: there is no such table; did you mean `receiver`?",
+        ),
+        (
+            "[log]\ncolor = 1\n",
+            "line 2: log.color: there is no such key; allowed are: format, level",
+        ),
+        ("[receiver]\n\nport = 99999\n", "line 3: receiver.port = 99999: must be at most 65535"),
+        ("[receiver]\nport = -1\n", "line 2: receiver.port = -1: must be at least 0"),
+        ("[receiver]\nport = 1.5\n", "line 2: receiver.port = 1.5: must be a whole number"),
+        ('[receiver]\nopen = "maybe"\n', "line 2: receiver.open = 'maybe': must be true or false"),
+        ("receiver = 1\n", "line 1: receiver = 1: must be a table"),
+        ("data_dir = 1\n", 'line 1: data_dir = 1: must be a path, in "quotation marks"'),
+        (
+            '[log]\nlevel = "warn"\n',
+            (
+                "line 2: log.level = 'warn': not allowed; allowed are: debug, info, warning, error "
+                "(did you mean 'warning'?)"
+            ),
+        ),
+        (
+            '[[destinations]]\nname = "a"\nkind = "orthac"\n',
+            (
+                "line 1: destinations \"a\": kind = 'orthac' is not allowed; allowed are: orthanc, "
+                "dimse, stow, folder (did you mean 'orthanc'?)"
+            ),
+        ),
+        (
+            '[[destinations]]\nname = "a"\n',
+            'line 1: destinations "a": kind is required: it says which kind of entry this is',
+        ),
+        (
+            f"{DIMSE}[[destinations]]\nname = 'b'\nkind = 'stow'\n",
+            'line 7: destinations "b", url: is required',
+        ),
+        (DIMSE.replace("104", "0"), 'line 5: destinations "archive", port = 0: must be at least 1'),
+        (
+            DIMSE.replace('"h"', '" "'),
+            "line 4: destinations \"archive\", host = ' ': must have at least 1 character",
+        ),
+        (
+            DIMSE.replace('"archive"', '"our archive"'),
+            (
+                "line 2: destinations \"our archive\", name = 'our archive': allowed are 1 to 40 "
+                "letters, digits, hyphens and underscores"
+            ),
+        ),
+        (
+            f"{DIMSE}prot = 1\n",
+            'line 7: destinations "archive", prot: there is no such key; did you mean `port`?',
+        ),
+        (
+            '[[receiver.callers]]\nae_title = "A"\n[[receiver.callers]]\nquiet_time = 1\n',
+            "line 3: receiver.callers (second entry), ae_title: is required",
+        ),
+        (
+            '[[receiver.callers]]\nae_title = "CR_ROOM_1_OF_WARD_3"\n',
+            "'CR_ROOM_1_OF_WARD_3' (19 characters) is not an AE title: it has 1 to 16 ASCII characters",
+        ),
+        (
+            '[[receiver.callers]]\nae_title = "A"\naddress = "room 1"\n',
+            "'room 1' is no IP address (10.0.0.5) and no network (10.0.0.0/24)",
+        ),
+        (
+            (
+                '[[receiver.callers]]\nae_title = "A"\naddress = "10.0.0.5"\n'
+                '[[receiver.callers]]\nae_title = "A"\naddress = "10.0.0.6"\n'
+            ),
+            "receiver.callers: ae_title used twice: A; write one entry for each AE title, with a list",
+        ),
+        ("[receiver\n", "wetread.toml: line 1, column 10: not valid TOML: expected ']'"),
+        (b"# B\xfcro\n", "wetread.toml, line 1: a character is not UTF-8 (byte 0xFC): save"),
+        (b"data_dir = '~nobody-here/x'\n", "data_dir = '~nobody-here/x': ~nobody-here/x: there is"),
+        (
+            '[broker]\nurl = "amqp://h"\n',
+            "line 2: broker.url: 'amqp' is not supported; the form is ",
+        ),
+        ('[broker]\nurl = "unix:///run/r.sock"\n', "broker.url: 'unix' is not supported; the form"),
+        ('[broker]\nurl = "h:6379"\n', "broker.url: 'h' is not supported; the form is redis://"),
+        (
+            '[broker]\nurl = "redis://h/abc"\n',
+            "must be the database's number; the form is redis://",
+        ),
+        ('[broker]\nurl = "redis://h:x/0"\n', "the port is not a number from 0 to 65535; the form"),
+        (
+            '[broker]\nurl = "redis:///0"\n',
+            "line 2: broker.url: names no host; the form is redis://",
+        ),
+        (
+            '[database]\nurl = "mysql://h/d"\n',
+            "line 2: database.url: 'mysql' is not supported; the",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_what_is_allowed(message, text, sentence):
+    """The message holds line, key, value, what is allowed, and the nearest name."""
+    assert sentence in message(text)
+
+
+def test_faults_stand_in_the_order_of_the_file(message):
+    """Several faults are listed from the first line to the last."""
+    lines = message('[web]\nport = "x"\n[receiver]\nport = -1\n').splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == ["line 2", "line 4"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[broker]\nurl = "redis://:hunter2@h:x/0"\n',
+        '[database]\nurl = "mysql://u:hunter2@h/d"\n',
+        '[web]\npassword = ["hunter2"]\n',
+        '[[destinations]]\nname = "a"\nkind = "stow"\nurl = "http://u:hunter2@h"\n',
+    ],
+)
+def test_a_secret_is_not_repeated(message, text):
+    """A wrong value that may hold a password does not stand in the message."""
+    assert "hunter2" not in message(text)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path, monkeypatch):
+    """A file as some editors of Windows write it is read like any other."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wetread.toml").write_bytes(b"\xef\xbb\xbf[receiver]\r\nport = 4242\r\n")
+    assert load_settings().receiver.port == 4242
+
+
+def test_a_wrong_variable_is_named_instead_of_the_file(tmp_path, monkeypatch):
+    """The place of the fault is the environment variable, also when a file exists."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wetread.toml").write_text("[receiver]\nport = 104\n")
+    monkeypatch.setenv("WETREAD_RECEIVER__PORT", "x")
+    with pytest.raises(
+        ConfigurationError, match="environment variable WETREAD_RECEIVER__PORT: rec"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "WETREAD_RECEIVER__CALLERS",
+            '[{"ae_title": "A"',
+            "WETREAD_RECEIVER__CALLERS: must be JSON",
+        ),
+        ("WETREAD_RECEIVER", "x", "WETREAD_RECEIVER: must be JSON"),
+        ("WETREAD_RECEIVR__PORT", "1", "did you mean `WETREAD_RECEIVER__PORT`"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(tmp_path, monkeypatch, name, value, sentence):
+    """A misspelt variable, and a list that is not JSON, are reported under the variable's name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=sentence):
+        load_settings()
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    """`~` at the beginning of a path is the home folder, in every table."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/radiology")
+    settings = load_settings(data_dir="~/wetread", stow={"tls_certificate": "~/c", "tls_key": "/k"})
+    assert str(settings.data_dir) == "/home/radiology/wetread"
+    assert str(settings.stow.tls_certificate) == "/home/radiology/c"
+
+
+@pytest.mark.parametrize(
+    ("address", "peer", "may"),
+    [
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.5", "::ffff:10.0.0.5", True),
+        ("10.0.0.5", "10.0.0.6", False),
+        (["10.0.0.5", "10.0.0.6"], "10.0.0.6", True),
+        ("10.0.0.0/24", "10.0.0.77", True),
+        ("10.0.0.0/24", "10.0.1.77", False),
+        ("fe80::1", "fe80::1%eth0", True),
+    ],
+)
+def test_a_caller_may_have_several_addresses(tmp_path, monkeypatch, address, peer, may):
+    """One address, a list of them, or a network; IPv4 in IPv6 notation is the same address."""
+    monkeypatch.chdir(tmp_path)
+    caller = {"ae_title": "A", "address": address}
+    [only] = load_settings(receiver={"callers": [caller]}).receiver.callers
+    assert only.may_come_from(peer) is may
