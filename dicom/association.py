@@ -17,6 +17,7 @@ from pynetdicom.presentation import PresentationContext
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, lacks_thread
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.peer_tls import ClientContext, PeerTls, tls_failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Peer:
 
     Attributes:
         timeout: Seconds for the connection, for each answer, and for each write.
+        tls: How to speak TLS with it; None speaks plain DICOM.
         name: What a person calls it; part of each error's sentence.
     """
 
@@ -33,6 +35,7 @@ class Peer:
     called: str
     calling: str = "WETREAD"
     timeout: float = 30.0
+    tls: PeerTls | None = None
     name: str = ""
 
     def __str__(self) -> str:
@@ -63,10 +66,11 @@ def associate(
         DestinationRejected: A permanent rejection (PS3.8 9.3.4).
     """
     proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
-    association = _request(peer, proposed, negotiate)
+    context = _tls_context(peer)
+    association = _request(peer, proposed, negotiate, context)
     try:
         if not association.is_established and not association.rejected_contexts:
-            raise _refusal(association, peer)
+            raise _refusal(association, peer, context)
         yield association
         association.release()
     finally:
@@ -97,6 +101,7 @@ def _request(
     peer: Peer,
     contexts: list[PresentationContext],
     negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    context: ClientContext | None,
 ) -> Association:
     entity = AE(ae_title=peer.calling)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -115,6 +120,7 @@ def _request(
             ext_neg=list(negotiate) or None,
             ae_title=peer.called,
             evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
+            tls_args=(context, peer.host) if context is not None else None,
         )
     except OSError as error:  # the host's name cannot be resolved
         raise DestinationUnavailable(f"{peer}: {error.strerror}: check its host name") from error
@@ -140,7 +146,19 @@ def _bound_socket(association: Association, seconds: float) -> None:
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
 
-def _refusal(association: Association, peer: Peer) -> DestinationError:
+def _tls_context(peer: Peer) -> ClientContext | None:
+    if peer.tls is None:
+        return None
+    try:
+        return peer.tls.context()
+    except OSError as error:
+        reason = tls_failure(error) or error.strerror
+        raise DestinationUnavailable(f"{peer}: its TLS files cannot be used: {reason}") from error
+
+
+def _refusal(
+    association: Association, peer: Peer, context: ClientContext | None
+) -> DestinationError:
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
         sentence = f"{peer} rejected the association: {answer.reason_str}"
@@ -148,6 +166,8 @@ def _refusal(association: Association, peer: Peer) -> DestinationError:
             advice = f"check both AE titles there (calling is {peer.calling})"
             return DestinationRejected(f"{sentence}; {advice}")
         return DestinationUnavailable(sentence)
+    if context is not None and context.failure is not None:
+        return DestinationUnavailable(f"{peer}: {tls_failure(context.failure)}")
     return DestinationUnavailable(
         f"{peer} did not take the association within {peer.timeout:g} s: is it running, "
         "and are host and port right?"

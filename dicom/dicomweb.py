@@ -12,7 +12,7 @@ import httpx
 import structlog
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, is_passing
-from dicom.http_destination import PLAIN, HttpDestination, bounded
+from dicom.http_destination import PLAIN, HttpDestination, HttpRoute, bounded
 from dicom.multipart import InvalidMultipart, media_type
 from dicom.pacs import EncodedObject
 from dicom.store_response import JSON
@@ -63,14 +63,19 @@ class StowDestination(HttpDestination):
         token: str = "",
         timeout: float = 30.0,
         max_connections: int = 4,
+        route: HttpRoute | None = None,
     ) -> None:
         super().__init__(name=name, kind="DICOMweb", url=url, timeout=timeout)
+        route = route or HttpRoute()
         self._client = httpx.Client(
             base_url=url,
             auth=httpx.BasicAuth(username, password) if username and not token else None,
             headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=timeout,
             limits=httpx.Limits(max_connections=max_connections),
+            verify=route.context(),
+            proxy=route.proxy,
+            trust_env=False,  # proxies and authorities of the environment are not this destination's
         )
 
     def send(self, objects: Sequence[EncodedObject]) -> None:

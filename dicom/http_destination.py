@@ -1,15 +1,34 @@
 """What destinations over HTTP have in common: their words for what went wrong, and bounded reading."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
 from dicom.pacs import EncodedObject
+from dicom.peer_tls import ClientContext, PeerTls, tls_failure
 
 # Compressing megabytes of pixels costs more than sending them.
 PLAIN: Final = {"Accept-Encoding": "identity"}
 _MAY_PASS: Final = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRoute:
+    """How an HTTP server is reached; the environment's proxies and authorities do not count.
+
+    Attributes:
+        tls: How its certificate is judged, for https.
+        proxy: URL of the proxy to use; None connects directly.
+    """
+
+    tls: PeerTls = field(default_factory=PeerTls)
+    proxy: str | None = None
+
+    def context(self) -> ClientContext:
+        """Return a TLS context; raises OSError when a file of `tls` cannot be used."""
+        return self.tls.context()
 
 
 class HttpDestination:
@@ -36,6 +55,8 @@ class HttpDestination:
         return DestinationUnavailable(f"{self._where} gave no answer within {self._timeout:g} s")
 
     def _unreachable(self, error: Exception) -> DestinationUnavailable:
+        if reason := tls_failure(error):
+            return DestinationUnavailable(f"{self._where}: {reason}")
         return DestinationUnavailable(
             f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
             "is it running, and is its url right?"

@@ -11,13 +11,35 @@ import requests
 from orthanc_api_client import exceptions as api
 from orthanc_api_client.api_client import OrthancApiClient
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 
 from dicom.errors import DestinationRejected
-from dicom.http_destination import PLAIN, HttpDestination, bounded
+from dicom.http_destination import PLAIN, HttpDestination, HttpRoute, bounded
 from dicom.pacs import EncodedObject
 
 _STORED: Final = ("Success", "AlreadyStored")
 _LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
+
+
+class _RouteAdapter(HTTPAdapter):
+    """Opens connections by our own TLS context, and repeats nothing."""
+
+    def __init__(self, route: HttpRoute, *, pool_maxsize: int) -> None:
+        self._tls: dict[str, Any] = {"ssl_context": route.context()}
+        if route.tls.sha256 is not None:
+            self._tls["assert_fingerprint"] = route.tls.sha256
+        super().__init__(pool_maxsize=pool_maxsize, max_retries=0)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: object, cert: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return host and TLS parameters: ours instead of those of the session (requests' hook)."""
+        del verify, cert
+        host, _ = super().build_connection_pool_key_attributes(request, verify=True)
+        return host, self._tls if host.get("scheme") == "https" else {}
+
+    def cert_verify(self, *_arguments: object, **_options: object) -> None:
+        """Leave the connection's TLS parameters as they are: they come from our context."""
 
 
 class _BoundedClient(OrthancApiClient):
@@ -28,12 +50,22 @@ class _BoundedClient(OrthancApiClient):
     alone: the delivery worker repeats, and tells.
     """
 
-    def __init__(self, *, url: str, user: str, password: str, timeout: float, pool: int) -> None:
+    def __init__(
+        self, *, url: str, user: str, password: str, timeout: float, pool: int, route: HttpRoute
+    ) -> None:
         # The library joins addresses: without the slash it would drop the last part of the path.
-        super().__init__(f"{url.rstrip('/')}/", user=user, pwd=password, headers=dict(PLAIN))
-        adapter = HTTPAdapter(pool_maxsize=pool, max_retries=0)
-        self._http_session.mount("http://", adapter)
-        self._http_session.mount("https://", adapter)
+        super().__init__(f"{url.rstrip('/')}/", headers=dict(PLAIN))
+        session = self._http_session
+        if user:
+            # As bytes: requests would encode text as Latin-1, which is neither RFC 7617's UTF-8 nor
+            # able to hold every password.
+            session.auth = HTTPBasicAuth(user.encode(), password.encode())
+        # Proxies, credentials (.netrc) and authorities of the environment are not this destination's.
+        session.trust_env = False
+        session.proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else {}
+        adapter = _RouteAdapter(route, pool_maxsize=pool)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
         self._bounds: dict[str, Any] = {"timeout": timeout, "stream": True}
 
     def body(self, method: str, endpoint: str, *, limit: int, data: bytes | str = b"") -> bytes:
@@ -76,10 +108,16 @@ class OrthancDestination(HttpDestination):
         password: str = "",
         timeout: float = 30.0,
         max_connections: int = 4,
+        route: HttpRoute | None = None,
     ) -> None:
         super().__init__(name=name, kind="Orthanc", url=url, timeout=timeout)
         self._client = _BoundedClient(
-            url=url, user=username, password=password, timeout=timeout, pool=max_connections
+            url=url,
+            user=username,
+            password=password,
+            timeout=timeout,
+            pool=max_connections,
+            route=route or HttpRoute(),
         )
 
     def send(self, objects: Sequence[EncodedObject]) -> None:

@@ -1,11 +1,11 @@
 """What may stand in a table `[[destinations]]` of the settings, by its kind."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from service.section import AETitle, Host, HttpRoot, PeerPort, Section, matching
+from service.section import AETitle, Digest, Host, HttpRoot, PeerPort, Section, matching
 
 Name = Annotated[
     str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
@@ -21,7 +21,42 @@ class _Destination(Section):
     )
 
 
-class OrthancDestination(_Destination):
+class _TlsDestination(_Destination):
+    """What every destination over a network may say of TLS."""
+
+    tls_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that its certificate must come from; absent: those of "
+        "the system.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_sha256: Digest | None = Field(
+        None,
+        description="SHA-256 of its certificate (DER): no other is accepted. Without `tls_ca` this "
+        "alone decides, e.g. for a self-signed certificate.",
+    )
+
+    @model_validator(mode="after")
+    def _client_certificate_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        return self
+
+
+class _HttpDestination(_TlsDestination):
+    """What every destination over HTTP may say."""
+
+    proxy: HttpRoot | None = Field(
+        None,
+        description="HTTP proxy to reach it by, e.g. http://proxy:3128; proxies that the environment "
+        "names are not used.",
+    )
+
+
+class OrthancDestination(_HttpDestination):
     """An Orthanc, by its REST API."""
 
     kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
@@ -35,19 +70,28 @@ class OrthancDestination(_Destination):
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
 
 
-class DimseDestination(_Destination):
+class DimseDestination(_TlsDestination):
     """Any PACS, by C-STORE."""
 
     kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
     host: Host = Field(description="Host name or address.")
     port: PeerPort = Field(description="DICOM port.")
     ae_title: AETitle = Field(description="Its AE title (called).")
+    tls: bool = Field(
+        False, description="Speak DICOM over TLS (1.2 or later) with it; see `tls_ca`."
+    )
     verify: bool = Field(
         True, description="Read the result back by C-FIND before it counts as confirmed."
     )
 
+    @model_validator(mode="after")
+    def _tls_is_used(self) -> Self:
+        if not self.tls and (self.tls_ca or self.tls_certificate or self.tls_sha256):
+            raise ValueError("tls_ca, tls_certificate and tls_sha256 need tls = true")
+        return self
 
-class StowDestination(_Destination):
+
+class StowDestination(_HttpDestination):
     """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
 
     kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")

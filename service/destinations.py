@@ -3,10 +3,13 @@
 from dicom.association import Peer
 from dicom.dicomweb import StowDestination
 from dicom.folder import FolderDestination
+from dicom.http_destination import HttpRoute
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, DimseDestination, EncodedObject
+from dicom.peer_tls import PeerTls, tls_failure
 from service import destination_sections as sections
 from service.config import Settings
+from service.errors import ConfigurationError
 from service.records import ResultObject
 
 
@@ -14,9 +17,22 @@ def destinations(settings: Settings) -> dict[str, Destination]:
     """Return each configured destination by its name; nothing is connected to yet.
 
     A destination keeps its connections for the next delivery, so make them once in a process.
+
+    Raises:
+        ConfigurationError: A TLS file of one cannot be used.
     """
     calling = settings.receiver.ae_title
-    return {each.name: _destination(each, calling) for each in settings.destinations}
+    return {each.name: _usable(each, calling) for each in settings.destinations}
+
+
+def _usable(each: sections.Destination, calling: str) -> Destination:
+    try:
+        return _destination(each, calling)
+    except OSError as error:
+        reason = tls_failure(error) or error.strerror
+        raise ConfigurationError(
+            f'destinations "{each.name}": tls_ca, tls_certificate, tls_key: cannot be used: {reason}'
+        ) from None
 
 
 def encoded_object(result: ResultObject) -> EncodedObject:
@@ -45,6 +61,7 @@ def _destination(each: sections.Destination, calling: str) -> Destination:
                 password=each.password.get_secret_value(),
                 timeout=each.timeout,
                 max_connections=each.max_in_flight,
+                route=HttpRoute(tls=_tls(each), proxy=each.proxy),
             )
         case sections.DimseDestination():
             return DimseDestination(_peer(each, calling), verify=each.verify)
@@ -57,6 +74,7 @@ def _destination(each: sections.Destination, calling: str) -> Destination:
                 token=each.token.get_secret_value(),
                 timeout=each.timeout,
                 max_connections=each.max_in_flight,
+                route=HttpRoute(tls=_tls(each), proxy=each.proxy),
             )
         case sections.FolderDestination():
             return FolderDestination(name=each.name, path=each.path, sidecar=each.json_sidecar)
@@ -70,4 +88,16 @@ def _peer(each: sections.DimseDestination, calling: str) -> Peer:
         called=each.ae_title,
         calling=calling,
         timeout=each.timeout,
+        tls=_tls(each) if each.tls else None,
+    )
+
+
+def _tls(
+    each: sections.OrthancDestination | sections.StowDestination | sections.DimseDestination,
+) -> PeerTls:
+    return PeerTls(
+        ca=each.tls_ca,
+        certificate=each.tls_certificate,
+        key=each.tls_key,
+        sha256=each.tls_sha256,
     )

@@ -6,6 +6,7 @@ from pydicom.uid import BasicTextSRStorage, generate_uid
 from dicom.errors import InvalidIdentifier
 from service.config import Settings
 from service.destinations import destinations, encoded_object
+from service.errors import ConfigurationError
 from service.records import ResultObject
 
 
@@ -78,3 +79,17 @@ def test_a_result_with_a_wrong_uid_is_refused(tmp_path):
     )
     with pytest.raises(InvalidIdentifier):
         encoded_object(broken)
+
+
+def test_a_tls_file_that_cannot_be_used_is_named(tmp_path, monkeypatch):
+    """The message names the destination and the settings."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.pem").write_text("no certificate")
+    for ca, reason in (("missing.pem", "No such file"), ("broken.pem", "TLS failed")):
+        settings = Settings(
+            destinations=[
+                {"kind": "stow", "name": "pacs", "url": "https://h", "tls_ca": str(tmp_path / ca)}
+            ]
+        )
+        with pytest.raises(ConfigurationError, match=f'destinations "pacs": tls_ca.*{reason}'):
+            destinations(settings)

@@ -103,6 +103,14 @@ def message(tmp_path, monkeypatch):
             ),
             "receiver.callers: ae_title used twice: A; write one entry for each AE title, with a list",
         ),
+        (
+            f"{DIMSE}tls_ca = '/x'\n",
+            'destinations "archive": tls_ca, tls_certificate and tls_sha256 need tls = true',
+        ),
+        (
+            f"{DIMSE}tls = true\ntls_key = '/x'\n",
+            'destinations "archive": tls_certificate and tls_key belong together',
+        ),
         ("[receiver\n", "wetread.toml: line 1, column 10: not valid TOML: expected ']'"),
         (b"# B\xfcro\n", "wetread.toml, line 1: a character is not UTF-8 (byte 0xFC): save"),
         (b"data_dir = '~nobody-here/x'\n", "data_dir = '~nobody-here/x': ~nobody-here/x: there is"),
