@@ -1,0 +1,17 @@
+"""Checks of the database."""
+
+from service import schema
+from service.checks.check import Outcome
+from service.config import Settings
+from service.store import Store
+
+
+def database(settings: Settings) -> Outcome:
+    """Return the revision of the database.
+
+    Raises:
+        StoreError: It cannot be reached, or is at another revision.
+    """
+    store = Store.open(settings)
+    store.close()
+    return Outcome(f"at revision {schema.current(settings.database_url)}")

@@ -1,0 +1,14 @@
+"""Checks of what is needed to draw result images."""
+
+from dicom.letters import has_shaping
+from service.checks.check import Outcome
+
+
+def pictures() -> Outcome:
+    """Return which scripts names are drawn in."""
+    if has_shaping():
+        return Outcome("names in every script of the shipped fonts")
+    return Outcome(
+        "names in Arabic, Hebrew, Thai and Devanagari are not drawn but named: install FriBiDi "
+        "(libfribidi0) for them"
+    )
