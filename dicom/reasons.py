@@ -21,6 +21,7 @@ class Reason(StrEnum):
     INVERTED = "INVERTED"
     ROTATED = "ROTATED"
     NOT_PLAUSIBLE = "NOT_PLAUSIBLE"
+    NO_MODEL_FOR_PATIENTS = "NO_MODEL_FOR_PATIENTS"
     ANOTHER_CHOSEN = "ANOTHER_CHOSEN"
 
     @property
@@ -49,5 +50,9 @@ _SENTENCES = {
     Reason.INVERTED: "The film is shown as a negative: air is bright and bone is dark.",
     Reason.ROTATED: "The film is not upright: it is turned by a quarter or half turn.",
     Reason.NOT_PLAUSIBLE: "The picture does not look like an upright frontal chest film of a person.",
+    Reason.NO_MODEL_FOR_PATIENTS: (
+        "The image was not read: no model for patients is configured. The demonstration model reads "
+        "synthetic images only."
+    ),
     Reason.ANOTHER_CHOSEN: "Another film of the study was read; one film is read for each study.",
 }

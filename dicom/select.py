@@ -16,6 +16,7 @@ from dicom.age import age_in_years
 from dicom.errors import DicomError, LimitExceeded
 from dicom.header import read_header
 from dicom.one_patient import are_one_patient
+from dicom.phantom import is_phantom
 from dicom.pixels import Frame, PixelLimits, load_frame
 from dicom.plausibility import Verdict, judge
 from dicom.precedence import Precedence, precedence
@@ -50,6 +51,9 @@ _NEAREST_FIRST: Final = (
     Reason.NO_IMAGE,
 )
 
+# An image that would be read but for such a reason decides for its study: no other is read instead.
+_FINAL: Final = frozenset({Reason.CHILD, Reason.NO_MODEL_FOR_PATIENTS})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -59,11 +63,14 @@ class Rules:
         minimum_age_years: Younger patients are children.
         read_children: Whether their films are read.
         stated_only: Films whose tags leave open whether they are frontal chest films are not read.
+        synthetic_only: Only synthetic images are read: no image of the study may be one that
+            `dicom.phantom` did not make.
     """
 
     minimum_age_years: int
     read_children: bool
     stated_only: bool = False
+    synthetic_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,12 +154,15 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
     if not are_one_patient([film.header for film in films]):
         return _nobodys(study)
     candidates = sorted(_candidates(films, refused, rules), key=_Candidate.precedence)
+    synthetic = all(is_phantom(film.header) for film in films)
     for candidate in candidates:
         found = _examined(candidate, rules, limits, look)
+        if isinstance(found, Frame) and rules.synthetic_only and not synthetic:
+            found = _Refusal(Reason.NO_MODEL_FOR_PATIENTS, Reason.NO_MODEL_FOR_PATIENTS.sentence)
         if isinstance(found, Frame):
             return _chosen(study, candidate, found, refused, rules)
         refused[candidate.instance.sop_instance_uid] = found
-        if found.reason is Reason.CHILD:
+        if found.reason in _FINAL:
             break
     return _nothing(study, candidates, refused)
 
@@ -255,8 +265,9 @@ def _patient_notes(header: Dataset) -> tuple[str, ...]:
 
 def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:
     """Return why nothing is read: the reason of the film that came nearest to be read."""
-    if any(refusal.reason is Reason.CHILD for refusal in refused.values()):
-        nearest = _Refusal(Reason.CHILD, Reason.CHILD.sentence)
+    final = [refusal for refusal in refused.values() if refusal.reason in _FINAL]
+    if final:
+        nearest = final[0]
     elif candidates:
         nearest = refused[candidates[0].instance.sop_instance_uid]
     else:

@@ -16,8 +16,13 @@ class Reading(Section):
         "demo",
         pattern=r"^[a-z0-9-]{1,32}$",
         description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
-        "shipped, trained on synthetic films only; `tiny`: random weights. What the last two write of "
-        "a patient is meaningless and says so.",
+        "shipped, trained on synthetic films only; `tiny`: random weights. The last two read "
+        "synthetic films only: a patient's film ends NOT_ANALYSED (NO_MODEL_FOR_PATIENTS).",
+    )
+    demo_reads_patients: bool = Field(
+        False,
+        description="Let a model that knows synthetic films only, or has random weights, read patients' "
+        "films too. The text is meaningless; every page and every result says so. For tests only.",
     )
     model_version: str = Field(
         "1",

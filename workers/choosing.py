@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -61,9 +61,17 @@ class Film:
 class Chooser:
     """Chooses by what a site wants read; safe for several threads."""
 
-    def __init__(self, settings: Settings, look: Look) -> None:
-        """Take the settings, and how a film is looked at."""
+    def __init__(self, settings: Settings, look: Look, *, synthetic_only: bool = False) -> None:
+        """Take the settings.
+
+        Args:
+            settings: Which films the site wants read.
+            look: How a film is looked at.
+            synthetic_only: The model says nothing about a patient. Patients' films are then read
+                only where `reading.demo_reads_patients` is set.
+        """
         self._look = look
+        self._synthetic_only = synthetic_only and not settings.reading.demo_reads_patients
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
             read_children=settings.reading.read_children,
@@ -89,7 +97,8 @@ class Chooser:
                 deaths.append(error)
                 raise
 
-        selection = choose(study, rules or self._rules, self._limits, look)
+        wanted = replace(rules or self._rules, synthetic_only=self._synthetic_only)
+        selection = choose(study, wanted, self._limits, look)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
         return selection

@@ -32,10 +32,15 @@ from workers.model.engine import Engine
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding, never
 from workers.opening import decoding, opened, rows, sampling
+from workers.report_language import insist_on_language
 from workers.scores import QUESTIONS
 from workers.stopwatch import Stopwatch
 
 _WARM_UP_PIXELS: Final = 64
+_INSISTED: Final = (
+    "It reads patients' images because this site has set reading.demo_reads_patients."
+)
+_MARK: Final = "MEANINGLESS TEXT"  # in the series description, 20 characters at most
 _NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
 
 
@@ -89,7 +94,7 @@ class Reader:
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
         self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
-        self._chooser = Chooser(settings, look)
+        self._chooser = Chooser(settings, look, synthetic_only=model.checkpoint.synthetic_only)
         self._options = output_options(settings)
         self._version = settings.reading.model_version
         self._questions = QUESTIONS if _asks(settings, model) else ()
@@ -145,10 +150,15 @@ class Reader:
 
     def identity_for(self, header: Dataset | None) -> ModelIdentity:
         """Return which model reads a film: a demo model's caveat is milder on a synthetic one."""
-        milder = self._model.checkpoint.synthetic_caveat
-        if milder and header is not None and is_phantom(header):
-            return dataclasses.replace(self.identity, caveat=milder, mark="")
-        return self.identity
+        model, checkpoint = self.identity, self._model.checkpoint
+        if not checkpoint.synthetic_only:
+            return model
+        if header is None or not is_phantom(header):
+            caveat = f"{checkpoint.caveat} {_INSISTED}".strip()
+            return dataclasses.replace(model, caveat=caveat, mark=checkpoint.mark or _MARK)
+        if checkpoint.synthetic_caveat:
+            return dataclasses.replace(model, caveat=checkpoint.synthetic_caveat, mark="")
+        return model
 
     def read(
         self,
@@ -220,9 +230,9 @@ class Reader:
         """Return what the model says of a film; what it does not know it is not asked for as a code."""
         checkpoint = self._model.checkpoint
         reason = indication(film.header) if checkpoint.takes_indication else ""
-        # A model that knows only phantoms says nothing of a patient.
-        synthetic_only = bool(checkpoint.synthetic_caveat)
-        meaningless = checkpoint.meaningless or (synthetic_only and not is_phantom(film.header))
+        meaningless = checkpoint.meaningless or (
+            checkpoint.synthetic_only and not is_phantom(film.header)
+        )
         samples = () if meaningless else self._sampling
         answer = self._model.answer(
             film.pixels,
@@ -235,6 +245,10 @@ class Reader:
             samples=samples,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
+        if (
+            not checkpoint.meaningless
+        ):  # random weights that say so are not expected to write language
+            insist_on_language(answer.text)
         said = content(
             answer,
             film.pixels,

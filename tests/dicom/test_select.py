@@ -462,3 +462,33 @@ def test_a_computed_radiograph_is_a_radiograph_whatever_modality_says():
     """The SOP Class decides where it is specific."""
     header = tags(SOPClassUID=ComputedRadiographyImageStorage, Modality="CT")
     assert triage(header).eligibility is Eligibility.POSSIBLE
+
+
+SYNTHETIC_ONLY = Rules(minimum_age_years=18, read_children=False, synthetic_only=True)
+
+
+def test_a_phantom_is_read_where_only_synthetic_images_are(film):
+    """The marks of a phantom are all that is asked."""
+    assert choose(study_of(film()), SYNTHETIC_ONLY, LIMITS).instance is not None
+
+
+def test_a_patients_image_is_not_read_where_only_synthetic_images_are(film):
+    """One of the two marks is not enough; the study's reason is that one."""
+    patient = film(QualityControlSubject="NO")
+    selection = choose(study_of(patient), SYNTHETIC_ONLY, LIMITS)
+    assert (selection.instance, selection.reason) == (None, Reason.NO_MODEL_FOR_PATIENTS)
+    assert selection.not_read[0].reason == Reason.NO_MODEL_FOR_PATIENTS.sentence
+
+
+def test_a_phantom_beside_a_patients_image_is_not_read_instead(film):
+    """Its draft would lie in the patient's study."""
+    both = study_of(film(), film(QualityControlSubject="NO"))
+    assert choose(both, SYNTHETIC_ONLY, LIMITS).reason is Reason.NO_MODEL_FOR_PATIENTS
+
+
+def test_what_no_model_reads_keeps_its_own_reason(film):
+    """A lateral, a child: that nobody reads them is the nearer reason."""
+    child = study_of(film(PatientAge="012Y", QualityControlSubject="NO"))
+    assert choose(child, SYNTHETIC_ONLY, LIMITS).reason is Reason.CHILD
+    lateral = study_of(film(view="LL", QualityControlSubject="NO"))
+    assert choose(lateral, SYNTHETIC_ONLY, LIMITS).reason is Reason.NOT_FRONTAL

@@ -78,6 +78,8 @@ class Site:
             },
             "web": {"port": 0},
             **overrides,
+            # Many of the films sent are real ones, and the model is the demo's.
+            "reading": {"demo_reads_patients": True, **overrides.get("reading", {})},
         }
         self.settings = load_settings(**self.overrides)
         self.process: subprocess.Popen[bytes] | None = None

@@ -12,9 +12,10 @@ from dicom.report import SIX, Observation, Presence, Side
 from dicom.study import Study
 from service.config import Settings
 from service.reading_section import Reading
-from workers.model import registry, shipped
+from workers.equipment import this_equipment
+from workers.model import registry, shipped, tiny
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
-from workers.reading import Reader
+from workers.reading import Drafted, NotAnalysed, Reader
 
 LARGEST = 20 * 10**6
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -34,6 +35,14 @@ def reader(tmp_path_factory):
     """The service's reader with the demo model."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"), reading=Reading(model="demo"))
     return Reader.from_settings(settings)
+
+
+@pytest.fixture
+def insisting(reader, tmp_path):
+    """A reader with the demo model at a site that lets it read patients' films."""
+    reading = Reading(model="demo", demo_reads_patients=True)
+    settings = Settings(data_dir=tmp_path / "data", reading=reading)
+    return Reader(reader._model, settings, this_equipment(settings))
 
 
 def drafted(reader, path):
@@ -98,18 +107,60 @@ def test_on_a_phantom_the_caveat_is_mild(reader, tmp_path):
     assert not result.draft.model.mark
 
 
-def test_on_any_other_film_it_does_not_pretend(reader, tmp_path):
-    """First sentence, series descriptions: this model knows only phantoms."""
-    film = as_dataset(draw(5, rows=300, columns=300))
-    film.Manufacturer = "Another maker"
-    result = drafted(reader, write(film, tmp_path / "film.dcm"))
+def patients_film(folder, **attributes):
+    """A film as of a patient: a phantom's picture without one of the marks of a phantom."""
+    film = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
+    for keyword, value in ({"Manufacturer": "Another maker"} | attributes).items():
+        setattr(film, keyword, value)
+    return write(film, folder / "film.dcm")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"Manufacturer": "Wetread phantom", "QualityControlSubject": "NO"},
+        {"Manufacturer": "Wetread phantom", "QualityControlSubject": None},
+        {"Manufacturer": "Wetread phantom 2"},
+    ],
+    ids=["another maker", "no quality control", "not stated", "a maker of nearly that name"],
+)
+def test_a_patients_film_is_not_read(reader, tmp_path, attributes):
+    """Without both marks of a phantom the study ends with a reason of its own, and no draft."""
+    result = drafted(reader, patients_film(tmp_path, **attributes))
+    assert isinstance(result, NotAnalysed)
+    assert result.code == "NO_MODEL_FOR_PATIENTS"
+    assert "no model for patients is configured" in result.sentence
+
+
+def test_random_weights_read_no_patient(tmp_path):
+    """A checkpoint that calls itself meaningless reads phantoms, whatever it is configured as."""
+    tiny.ensure_tiny(tmp_path / "model")
+    reading = Reading(model="cxr-llava-v2", model_dir=tmp_path / "model")
+    reader = Reader.from_settings(Settings(data_dir=tmp_path / "data", reading=reading))
+    phantom = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
+    assert isinstance(drafted(reader, phantom), Drafted)
+    assert drafted(reader, patients_film(tmp_path)).code == "NO_MODEL_FOR_PATIENTS"
+
+
+def test_a_patients_film_that_the_site_insists_on_says_so(insisting, tmp_path):
+    """First sentence, series descriptions, pictures: it knows only phantoms, and the site insists."""
+    result = drafted(insisting, patients_film(tmp_path))
     assert "knows only phantoms" in result.draft.model.caveat
+    assert "reading.demo_reads_patients" in result.draft.model.caveat
     report = next(output for output in result.outputs if output.kind == "draft-report")
     words = [str(e.value) for e in report.dataset.iterall() if e.VR == "UT"]
     (warning,) = (text for text in words if text.startswith("UNVERIFIED AI DRAFT"))
     assert "knows only phantoms" in warning
+    assert "reading.demo_reads_patients" in warning
     for output in result.outputs:
         assert output.dataset.SeriesDescription.endswith("KNOWS ONLY PHANTOMS")
+
+
+def test_a_phantom_needs_no_insistence(insisting, tmp_path):
+    """On a synthetic film the caveat is as mild with the setting as without."""
+    path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
+    assert "demo_reads_patients" not in drafted(insisting, path).draft.model.caveat
 
 
 def sentences(output):
@@ -117,12 +168,11 @@ def sentences(output):
     return [str(element.value) for element in output.dataset.iterall() if element.VR == "UT"]
 
 
-def test_what_it_says_of_a_patient_is_never_coded(reader, tmp_path):
+def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     """No presence, no score; the findings document says why, and the draft still has its text."""
     film = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
     on_phantom = drafted(reader, write(film, tmp_path / "phantom.dcm"))
-    film.Manufacturer = "Another maker"
-    on_patient = drafted(reader, write(film, tmp_path / "film.dcm"))
+    on_patient = drafted(insisting, patients_film(tmp_path))
     assert on_patient.draft.findings_text == on_phantom.draft.findings_text
     assert any(one.presence is Presence.PRESENT for one in on_phantom.draft.findings)
     assert {one.presence for one in on_patient.draft.findings} == {Presence.NOT_MENTIONED}

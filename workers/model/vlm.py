@@ -119,6 +119,11 @@ class Checkpoint:
     meaningless: bool = False
     takes_indication: bool = False
 
+    @property
+    def synthetic_only(self) -> bool:
+        """Whether its text says nothing about a patient: random weights, or trained on phantoms only."""
+        return self.meaningless or bool(self.synthetic_caveat)
+
 
 def never() -> bool:
     """Return False: nobody withdraws the question."""
