@@ -13,6 +13,7 @@ WetreadError
     │   ├── ReaderStopped           this worker reads no more: it must be replaced
     │   └── ReadingHangs            it made no step for too long
     ├── PermanentReadingError   will not pass: fail the job
+    │   └── TextNotLanguage         the model's text is not language: no draft, no code
     └── ReadingCancelled        nobody wants the draft any more: write nothing
 """
 
@@ -81,6 +82,10 @@ class ReadingHangs(TransientReadingError):
 
 class PermanentReadingError(ReadingError):
     """Reading failed and the same study will fail again."""
+
+
+class TextNotLanguage(PermanentReadingError):
+    """What the model wrote is not language, as of a wrong tokenizer or of damaged weights."""
 
 
 class ReadingCancelled(ReadingError):

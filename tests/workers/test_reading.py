@@ -246,6 +246,10 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
 def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, wanted, traits, count):
     """The setting decides; `auto` asks a model whose scores have been measured."""
     model, traits = reader._model, {"meaningless": False, **traits}
+    written, words = model.answer, "The heart size is normal. The lungs are clear."
+    monkeypatch.setattr(
+        model, "answer", lambda *a, **b: dataclasses.replace(written(*a, **b), text=words)
+    )
     monkeypatch.setattr(model.model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
     asking = settings.model_copy(update={"reading": Reading(scores=wanted)})
     draft = read(Reader(model, asking, reader._equipment), study(film)).draft
