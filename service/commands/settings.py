@@ -4,6 +4,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from service.advice import advice
 from service.config import config_path, load_settings
 from service.reference import as_markdown, in_force
 
@@ -17,7 +18,10 @@ def settings(*, markdown: bool) -> None:
     if markdown:
         click.echo(as_markdown(), nl=False)
         return
+    in_use = load_settings()
     table = Table("setting", "value", title=str(config_path() or "no wetread.toml; defaults"))
-    for name, value in in_force(load_settings()):
+    for name, value in in_force(in_use):
         table.add_row(name, value)
     Console().print(table)
+    for sentence in advice(in_use):
+        click.echo(f"warning: {sentence}")

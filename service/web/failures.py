@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.advice import cautions
 from service.errors import NotFound, StoreError
 from service.jobs import IllegalTransition
 from service.log import get_logger
 from service.web.render import page
+from service.web.wiring import wiring
 
 _TITLES: Final = {
     400: "That was not understood",
@@ -111,7 +113,16 @@ def _failure(
     program = request.url.path.startswith(("/api/", "/live/", "/dicom-web/"))
     if program or request.headers.get("accept") == "application/json":
         return JSONResponse({"error": words or title}, status, headers)
-    html = page("error.html", title=title, detail=words, back="/", back_words="To the queue")
+    # The STOW-RS endpoint has error pages too, but no pages that they could belong to.
+    here = wiring(request) if hasattr(request.app.state, "wiring") else None
+    html = page(
+        "error.html",
+        title=title,
+        detail=words,
+        back="/",
+        back_words="To the queue",
+        cautions=cautions(here.settings) if here else (),
+    )
     return HTMLResponse(html, status, headers)
 
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
+from service.advice import cautions
 from service.errors import NotFound
 from service.jobs import JobState
 from service.web.acting import act
@@ -132,6 +133,7 @@ def _queue_html(here: Wiring, choice: QueueChoice) -> str:
     return page(
         "queue.html",
         site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
         snapshot=snapshot,
         chosen=choice.state,
         before=choice.before,
@@ -157,6 +159,7 @@ def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
     return page(
         "study.html",
         site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
         snapshot=_study_view(here, uid, job_id)(),
         study_uid=uid,
         identity=pairs,

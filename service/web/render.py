@@ -85,7 +85,7 @@ _TEMPLATES: Final = _environment()
 
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
     """Return a whole page."""
-    given = {"site_name": "", "live_url": "", "poll_url": ""}
+    given = {"site_name": "", "live_url": "", "poll_url": "", "cautions": ()}
     return _TEMPLATES.get_template(name).render({**given, **values})
 
 

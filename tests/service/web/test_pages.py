@@ -10,6 +10,7 @@ from pydicom import dcmread
 from dicom.header import read_header
 from dicom.report import Agreement, Finding, Observation, Presence
 from service.jobs import JobState
+from service.reading_section import Model
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -34,6 +35,19 @@ def test_every_page_says_that_results_are_unverified_ai_drafts(site, seeder):
         assert "All results are unverified AI drafts. They are never a diagnosis" in (
             site.get(path).text
         )
+
+
+def test_every_page_says_that_a_demonstration_model_reads_patients(site, make_site, seeder_of):
+    """Queue and error page name the models with the setting; without it there is no such line."""
+    assert "demo_reads_patients" not in site.get("/").text
+    trial = Model(name="trial", model="tiny", demo_reads_patients=True)
+    insisting = make_site(models=(trial,))
+    seeder = seeder_of(insisting)
+    job = seeder.completed(1)
+    for path in ("/", f"/studies/{job.study_instance_uid}", "/nowhere"):
+        text = html.unescape(insisting.get(path).text)
+        assert "demo_reads_patients is set for the model trial" in text
+        assert 'class="caution alarm" role="alert"' in text
 
 
 def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
