@@ -85,11 +85,21 @@ def main() -> None:
     try:
         wetread(prog_name="wetread")
     except (WetreadError, DicomError, IllegalTransition) as error:
-        click.echo(f"wetread: {error}", err=True)
+        _tell(error)
         sys.exit(1)
     except OSError as error:
         click.echo(f"wetread: {error.filename or 'system'}: {error.strerror or error}", err=True)
         sys.exit(1)
+
+
+def _tell(error: Exception) -> None:
+    """Write the error that ends this process, in the form of its log where that is JSON."""
+    from service.log import get_logger, writes_json  # noqa: PLC0415 - not needed for a start
+
+    if writes_json():
+        get_logger(__name__).error("ended_by_error", error=type(error).__name__, reason=str(error))
+    else:
+        click.echo(f"wetread: {error}", err=True)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ def configure_logging(settings: Log, *, process: str) -> None:
     structlog.contextvars.bind_contextvars(process=process)
 
 
+def writes_json() -> bool:
+    """Return whether `configure_logging` was called and asked for JSON."""
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
+
+
 class _Lines:
     """Writes finished lines; one that cannot be written is lost, and no film is refused for it."""
 

@@ -14,6 +14,10 @@ from service.jobs import DeliveryState, JobState
 REFUSES = "refuses films"
 # What the sweeper's heartbeat says while the disk lets it remove nothing; the reason comes after it.
 HINDERED = "can remove no files"
+# What a reading worker's heartbeat says while it loads its model.
+LOADING = "loading the model"
+# What is kept of a reading worker that ended because of its model; the reason comes after it.
+NOT_LOADED = "the model could not be loaded"
 
 
 class Arrival(StrEnum):
@@ -217,6 +221,12 @@ class ProcessBeat:
     seen_at: datetime
     restarts: int
     detail: str
+
+    @property
+    def load_failure(self) -> str:
+        """Why this worker could not load its model, or ""; then it has ended."""
+        head, _, reason = self.detail.partition(": ")
+        return reason if head == NOT_LOADED else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,7 +196,7 @@ class Sweeper:
 
     def _miss_workers(self, now: datetime) -> None:
         """Tell once of each model for which jobs wait while no worker of it lives."""
-        alive = {beat.role for beat in self._store.processes()}
+        alive = {beat.role for beat in self._store.processes() if not beat.load_failure}
         waiting = self._store.waiting_models(now - _TIDY)
         missing = {model for model in waiting if queue_of(self._settings, model) not in alive}
         for model in sorted(missing - self._missed):

@@ -16,15 +16,17 @@ from typing import Any, Final
 
 from celery import Celery, signals
 
+from service.advice import without_effect
 from service.callers import Callers
 from service.config import Settings, config_path, load_settings
 from service.destinations import destinations
-from service.errors import LeaseLost, StoreError
+from service.errors import LeaseLost, ReadingError, StoreError
 from service.heartbeat import Heartbeat
 from service.log import get_logger
+from service.model_start import note_failure, note_success
 from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
-from service.records import Job
+from service.records import LOADING, Job
 from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
@@ -87,7 +89,7 @@ class _Worker:
         self._app = worker_app(settings)
 
     def run(self) -> None:
-        loading = "loading the model" if self._reads else "starting"
+        loading = LOADING if self._reads else "starting"
         publisher = Queue(self._settings)
         try:
             heartbeat = Heartbeat(self._store, [self._queue], loading)
@@ -116,7 +118,7 @@ class _Worker:
             return nullcontext()
         # Imported here: these load torch, which a process that only delivers does without.
         drafting = import_module("workers.drafting")
-        reader = import_module("workers.reading").Reader.from_settings(self._settings)
+        reader = self._reader()
         work = drafting.Drafting(
             self._store,
             self._settings,
@@ -137,6 +139,22 @@ class _Worker:
         lane = UrgentLane(self._store, self._settings.model_name, busy, read)
         kept.enter_context(lane.open())
         return kept
+
+    def _reader(self) -> Any:  # noqa: ANN401 - a Reader, whose module loads torch
+        """Return the loaded model; why it does not load stays in the database.
+
+        Raises:
+            ReadingError: It does not load.
+        """
+        for sentence in without_effect(self._settings):
+            log.warning("setting_without_effect", reason=sentence)
+        try:
+            reader = import_module("workers.reading").Reader.from_settings(self._settings)
+        except ReadingError as error:
+            note_failure(self._store, self._queue, self._settings.model_name, str(error))
+            raise
+        note_success(self._store, self._queue)
+        return reader
 
     @property
     def _threads(self) -> int:

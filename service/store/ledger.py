@@ -1,14 +1,17 @@
 """What the processes report of themselves, and what a person should know."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from service.models import IncidentRow, ProcessRow
-from service.records import Incident, ProcessBeat
+from service.records import NOT_LOADED, Incident, ProcessBeat
 from service.store import rows
 from service.store.session import Transactions
+
+_FAILURE_KEPT: Final = timedelta(days=7)
 
 
 class Ledger(Transactions):
@@ -54,8 +57,15 @@ class Ledger(Transactions):
             session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
     def drop_silent(self, before: datetime) -> list[ProcessBeat]:
-        """Forget the processes that were last seen before this time; return those it forgot."""
-        old = select(ProcessRow).where(ProcessRow.seen_at < before)
+        """Forget the processes that were last seen before this time; return those it forgot.
+
+        Why a model could not be loaded is kept longer: no process is left that would say it again.
+        """
+        failed = ProcessRow.detail.startswith(NOT_LOADED, autoescape=True)
+        old = select(ProcessRow).where(
+            ProcessRow.seen_at < before,
+            or_(~failed, ProcessRow.seen_at < before - _FAILURE_KEPT),
+        )
         with self._writing() as session:
             dropped = []
             for row in session.scalars(old.with_for_update(skip_locked=True)):

@@ -130,4 +130,8 @@ def _reader_fault(store: Store, settings: Settings) -> str:
     except StoreError:
         return "Not known: the database does not answer."
     absent = filter(None, map(situation.absent, roles.values()))
-    return " ".join(each.plain().capitalize() for each in absent)
+    return " ".join(_capital(each.plain()) for each in absent)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

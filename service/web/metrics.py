@@ -16,6 +16,7 @@ from service.config import Settings
 from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
+from service.queue_names import reading_queues
 from service.store import Store
 from service.web.wiring import wiring
 from service.web.words import Situation
@@ -60,6 +61,7 @@ class StoreCollector(Collector):
                 self._stages(),
                 self._incidents(),
                 self._processes(),
+                self._models(),
                 self._deliveries(),
             ]
         except StoreError:
@@ -124,6 +126,17 @@ class StoreCollector(Collector):
         for role in sorted({role for role, _ in seen}):
             for alive in (True, False):
                 family.add_metric([role, str(alive).lower()], seen[role, alive])
+        return family
+
+    def _models(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_model_load_failed",
+            "1 where no worker of the model works because the model could not be loaded.",
+            labels=["model"],
+        )
+        situation = Situation(now=self._store.now(), processes=self._store.processes())
+        for model, role in reading_queues(self._settings).items():
+            family.add_metric([model], float(situation.load_failure(role) is not None))
         return family
 
     def _deliveries(self) -> Metric:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.jobs import DeliveryState, JobState
-from service.records import Delivery, Job, ProcessBeat
+from service.records import LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
 
 # A process reports itself every few seconds; one that is silent this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
@@ -70,16 +70,31 @@ class Situation:
     ahead: Mapping[str, int] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
-        """Return whether the process reported itself lately."""
-        return self.now - process.seen_at <= ALIVE_FOR
+        """Return whether the process reported itself lately, and not as one that ended."""
+        return not process.load_failure and self.now - process.seen_at <= ALIVE_FOR
+
+    def load_failure(self, role: str) -> ProcessBeat | None:
+        """Return the latest worker of `role` that could not load its model, or None.
+
+        None too while another worker of the role works: then the studies are read.
+        """
+        members = [process for process in self.processes if process.role == role]
+        if any(self.alive(each) and each.detail != LOADING for each in members):
+            return None
+        failed = [each for each in members if each.load_failure]
+        return max(failed, key=lambda each: each.seen_at, default=None)
 
     def absent(self, role: str) -> Reason | None:
         """Return the sentence that no process of `role` is alive, or None when one is."""
+        failed = self.load_failure(role)
         members = [process for process in self.processes if process.role == role]
-        if any(self.alive(process) for process in members):
+        if failed is None and any(self.alive(process) for process in members):
             return None
         kind, _, model = role.partition(".")
         who = f"no {kind} worker {f'of the model {model} ' if model else ''}is alive"
+        if failed is not None:
+            cause = failed.load_failure.rstrip(".")
+            return Reason(f"{who}: {NOT_LOADED}: {cause}. The last try was ", failed.seen_at, ".")
         if not members:
             return Reason(f"{who}, and none has reported itself so far.")
         last = max(process.seen_at for process in members)

@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -31,12 +32,13 @@ class Site:
         self.queue = Queue(self.settings)
         self.processes = []
 
-    def start(self, *arguments):
-        """Start `wetread ARGUMENTS`."""
+    def start(self, *arguments, **options):
+        """Start `wetread ARGUMENTS`; `options` as for `Popen`."""
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", *arguments],
             cwd=self.settings.data_dir,
             env=child_environment(**as_environment(self.overrides)),
+            **options,
         )
         self.processes.append(process)
         return process
@@ -93,6 +95,22 @@ def test_a_delivery_worker_delivers_without_torch_and_ends_in_order(site, eventu
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(15) == 0
     assert site.store.processes() == []
+
+
+def test_a_model_that_does_not_load_leaves_its_reason(site, tmp_path):
+    """The worker ends with status 1; the reason is in the database and, as JSON, in the log."""
+    site.overrides["reading"] = {"model": "cxr-llava-v2", "model_dir": str(tmp_path / "nowhere")}
+    site.overrides["log"] = {"format": "json"}
+    with (tmp_path / "log").open("wb") as log:
+        worker = site.start("worker", "--queues", "reading", stderr=log)
+        assert worker.wait(120) == 1
+    (kept,) = site.store.processes()
+    assert "nowhere" in kept.load_failure
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (line,) = (line for line in lines if line["event"] == "model_not_loaded")
+    assert (line["model"], line["reason"]) == ("cxr-llava-v2", kept.load_failure)
+    assert line["timestamp"]
+    assert lines[-1]["event"] == "ended_by_error"
 
 
 def test_a_killed_redis_delays_and_loses_nothing(site, redis_of_my_own, eventually):

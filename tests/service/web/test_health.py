@@ -1,4 +1,5 @@
 from service import schema
+from service.model_start import note_failure
 
 
 def faults(site) -> list[str]:
@@ -72,6 +73,19 @@ def test_each_models_worker_is_asked_for(make_site, seeder_of):
     seeder_of(site).beat("reading")
     fault = site.get("/readyz").json()["parts"]["reading_worker"]["fault"]
     assert "worker of the model second is alive" in fault
+
+
+def test_why_a_model_does_not_load_is_said(make_site):
+    """Page, readiness and metrics name the model and the reason, its capitals kept."""
+    site = make_site(models=[{"name": "second", "model": "tiny"}])
+    note_failure(site.store, "reading.second", "second", "cuda: this machine has 0 CUDA devices")
+    fault = site.get("/readyz").json()["parts"]["reading_worker"]["fault"]
+    words = "the model could not be loaded: cuda: this machine has 0 CUDA devices."
+    assert f"No reading worker of the model second is alive: {words} The last try was 20" in fault
+    assert words in site.get("/").text
+    metrics = site.get("/metrics").text
+    assert 'wetread_model_load_failed{model="second"} 1.0' in metrics
+    assert 'wetread_model_load_failed{model="demo"} 0.0' in metrics
 
 
 def test_a_sweeper_that_the_disk_hinders_is_said(make_site):

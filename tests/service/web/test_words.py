@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from service.jobs import JobState
-from service.records import ProcessBeat
+from service.records import LOADING, NOT_LOADED, ProcessBeat
 from service.web.words import Situation, why
 
 
@@ -39,6 +39,24 @@ def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
     reason = why(seeder.waiting(1), (), situation(silent)).plain()
     assert reason.startswith("Waiting for a worker: no reading worker is alive; the last was seen ")
     assert silent.seen_at.isoformat(timespec="seconds") in reason
+
+
+def test_a_waiting_job_says_why_the_model_did_not_load(seeder):
+    """The reason that the worker gave stands there, while it tries again too; not once it works."""
+    failed = replace(beat("reading"), detail=f"{NOT_LOADED}: cuda: this machine has 0 CUDA devices")
+    loading = replace(beat("reading"), detail=LOADING)
+    job = seeder.waiting(1)
+    for processes in ((failed,), (failed, loading)):
+        assert (
+            why(job, (), situation(*processes))
+            .plain()
+            .startswith(
+                "Waiting for a worker: no reading worker is alive: the model could not be loaded: "
+                "cuda: this machine has 0 CUDA devices. The last try was "
+            )
+        )
+    working = replace(beat("reading"), detail="ready")
+    assert why(job, (), situation(failed, working)).plain().startswith("Waiting for its turn")
 
 
 def test_a_waiting_job_says_that_the_broker_is_away(seeder):

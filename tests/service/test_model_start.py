@@ -1,0 +1,42 @@
+"""Why a model did not load stays until a worker has loaded it, and is an incident once."""
+
+from service.model_start import note_failure, note_success
+from service.records import LOADING
+
+NO_CARD = "cuda: this machine has 0 CUDA devices"
+
+
+def start(store, detail):
+    """Let a reading worker report itself, as it does while it starts and works."""
+    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), detail=detail)
+
+
+def test_the_reason_is_kept_and_told_once(store, clock):
+    """A worker that is started again and again does not fill the list of incidents."""
+    for _ in range(3):
+        note_failure(store, "reading", "cxr-llava-v2", NO_CARD)
+        clock.move(30)
+    (kept,) = store.processes()
+    assert (kept.role, kept.load_failure) == ("reading", NO_CARD)
+    (incident,) = store.incidents()
+    assert (incident.kind, incident.subject) == ("model_not_loaded", "cxr-llava-v2")
+    assert incident.detail == NO_CARD
+    note_failure(store, "reading", "cxr-llava-v2", "model.safetensors is missing")
+    assert len(store.incidents()) == 2
+
+
+def test_a_model_that_loads_ends_it(store):
+    """Only the failure of this role goes."""
+    note_failure(store, "reading", "demo", NO_CARD)
+    note_failure(store, "reading.second", "second", NO_CARD)
+    note_success(store, "reading")
+    assert [beat.role for beat in store.processes()] == ["reading.second"]
+
+
+def test_the_reason_outlives_the_process(store, clock):
+    """The silent process is forgotten after a minute, why it ended is not."""
+    start(store, LOADING)
+    note_failure(store, "reading", "demo", NO_CARD)
+    now = clock.move(3600)
+    assert [beat.name for beat in store.drop_silent(now)] == ["reading@h:1"]
+    assert [beat.load_failure for beat in store.processes()] == [NO_CARD]
