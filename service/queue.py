@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
@@ -148,6 +149,38 @@ def ping(settings: Settings) -> str:
         raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
     finally:
         client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What Redis says of its memory.
+
+    Attributes:
+        used: Bytes in use.
+        limit: `maxmemory` in bytes; 0: none.
+        policy: What it does at the limit (`maxmemory-policy`).
+    """
+
+    used: int
+    limit: int
+    policy: str
+
+
+def memory(settings: Settings) -> Memory:
+    """Return how much memory Redis uses, and what it does when that is full.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        ConfigurationError: None is configured.
+    """
+    client = _client(settings)
+    try:
+        told = client.info("memory")
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+    finally:
+        client.close()
+    return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))
 
 
 def _client(settings: Settings) -> redis.Redis:

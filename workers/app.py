@@ -149,7 +149,9 @@ class _Worker:
         for sentence in without_effect(self._settings):
             log.warning("setting_without_effect", reason=sentence)
         try:
-            reader = import_module("workers.reading").Reader.from_settings(self._settings)
+            reader = import_module("workers.reading").Reader.from_settings(
+                self._settings, progress=lambda step: log.info("model_start", step=step)
+            )
         except ReadingError as error:
             note_failure(self._store, self._queue, self._settings.model_name, str(error))
             raise

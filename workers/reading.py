@@ -30,7 +30,7 @@ from workers.faults import reading_errors
 from workers.indication import indication
 from workers.model.engine import Engine
 from workers.model.prompts import Task
-from workers.model.vlm import Decoding, never
+from workers.model.vlm import Checkpoint, Decoding, never
 from workers.opening import decoding, opened, rows, sampling
 from workers.report_language import insist_on_language
 from workers.scores import QUESTIONS
@@ -72,6 +72,11 @@ class Unchanged(NotAnalysed):
     """The film that would be read was read before: the model was not asked, the draft stands."""
 
 
+def _unsaid(line: str) -> None:
+    """Take a line of progress that nobody asked for."""
+    del line
+
+
 class Reader:
     """A loaded model and what a site wants read; safe for several threads."""
 
@@ -100,8 +105,12 @@ class Reader:
         self._questions = QUESTIONS if _asks(settings, model) else ()
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, progress: Callable[[str], None] = _unsaid) -> Self:
         """Return a reader whose model is loaded and has answered once, so that no study waits for it.
+
+        Args:
+            settings: What is loaded, from where, on what.
+            progress: Takes a line before each step that lasts.
 
         Raises:
             PermanentReadingError: The checkpoint or the device is not what the settings say.
@@ -117,7 +126,10 @@ class Reader:
                 seconds=reading.decode_seconds,
                 max_pixels=reading.max_pixels,
             )
+            progress(f"loading {reading.model} on {reading.device} ...")
             loaded = opened(settings)
+            if reading.compile:
+                progress("compiling (reading.compile), which takes minutes ...")
             # The worker replaces itself sooner; this is for who has no worker around the engine.
             patience = 2 * reading.hang_seconds
             model = Engine(
@@ -131,6 +143,11 @@ class Reader:
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             decoders.wait_until_ready()
             return cls(model, settings, this_equipment(settings), decoders.look)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Which weights read, where and as what."""
+        return self._model.checkpoint
 
     @property
     def identity(self) -> ModelIdentity:

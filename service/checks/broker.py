@@ -1,15 +1,34 @@
 """Checks of the broker."""
 
-from service.checks.check import Outcome
+from service.checks.check import Grade, Outcome
 from service.config import Settings
-from service.queue import ping
+from service.queue import Memory, memory, ping
+
+_MIB = 2**20
+_NEVER_EVICTS = "noeviction"
 
 
 def broker(settings: Settings) -> Outcome:
-    """Return which Redis answers.
+    """Return which Redis answers, and whether it keeps the messages that it takes.
 
     Raises:
         BrokerUnavailable: It does not answer.
         ConfigurationError: None is configured.
     """
-    return Outcome(ping(settings))
+    answer, limits = ping(settings), memory_limits(memory(settings))
+    return Outcome(f"{answer}, {limits.detail}", limits.grade)
+
+
+def memory_limits(found: Memory) -> Outcome:
+    """Return whether Redis takes messages and keeps them, as far as its memory goes."""
+    if not found.limit:
+        return Outcome(f"{found.used // _MIB} MiB in use, no limit")
+    used = f"{found.used // _MIB} of {found.limit // _MIB} MiB (maxmemory) in use"
+    if found.policy != _NEVER_EVICTS:
+        words = f"{used}; when it is full, Redis removes messages (maxmemory-policy {found.policy})"
+        advice = f"give Wetread a Redis of its own with maxmemory-policy {_NEVER_EVICTS}"
+        return Outcome(f"{words}: {advice}", Grade.WARNING)
+    if found.used >= found.limit:
+        words = f"{used}: Redis takes no more messages, and jobs wait. Raise maxmemory"
+        return Outcome(words, Grade.FAULT)
+    return Outcome(used)

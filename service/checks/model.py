@@ -1,25 +1,78 @@
 """Checks of the configured models."""
 
+import os
+import signal
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from service.checks.check import Check, Grade, Outcome
 from service.config import Settings
 from service.supervisor import wetread_command
 
+# How `wetread load-model` marks its lines.
+_WARNING: Final = "warning: "
+_STEP: Final = "..."
+Say = Callable[[str], None]
 
-def model_checks(settings: Settings) -> Iterator[Check]:
-    """Yield a check of each configured model."""
+
+def model_checks(settings: Settings, say: Say, seconds: float) -> Iterator[Check]:
+    """Yield a check of each configured model.
+
+    Args:
+        settings: They name the models.
+        say: Takes each step of a check while it goes on.
+        seconds: How long a model may take to load and to read an image.
+    """
     for name in settings.readings():
-        yield Check(f"model {name}", partial(_loads, name))
+        yield Check(f"model {name}", partial(_model, name, say, seconds))
 
 
-def _loads(name: str) -> Outcome:
-    """Load a model in a process of its own: this one must not need torch."""
-    result = subprocess.run(  # noqa: S603 - our own command, no shell
-        wetread_command("load-model", "--model", name), capture_output=True, text=True, check=False
+def _model(name: str, say: Say, seconds: float) -> Outcome:
+    """Load a model and let it read, in a process of its own: this one must not need torch."""
+    process = subprocess.Popen(  # noqa: S603 - our own command, no shell
+        wetread_command("load-model", "--model", name),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a compiler's processes end with it
     )
-    lines = (result.stdout if result.returncode == 0 else result.stderr).strip().splitlines()
-    grade = Grade.OK if result.returncode == 0 else Grade.FAULT
-    return Outcome(lines[-1] if lines else "no answer", grade)
+    limit = threading.Timer(seconds, _end, [process])
+    limit.start()
+    try:
+        lines = list(_lines(process, lambda line: say(f"model {name}: {line}")))
+        process.wait()
+        in_time = limit.is_alive()
+    finally:
+        limit.cancel()
+        _end(process)
+    if process.returncode and not in_time:
+        step = lines[-1] if lines else "it was starting"
+        return Outcome(f"not done after {seconds:g} s; the last step: {step}", Grade.FAULT)
+    return _outcome(lines, process.returncode)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _lines(process: subprocess.Popen[str], say: Say) -> Iterator[str]:
+    for line in process.stdout or ():
+        if line.rstrip().endswith(_STEP):
+            say(line.strip())
+        if line.strip():
+            yield line.strip()
+
+
+def _outcome(lines: list[str], returncode: int) -> Outcome:
+    if returncode:
+        last = lines[-1] if lines else "no answer"
+        return Outcome(last.removeprefix("wetread: "), Grade.FAULT)
+    told = [line for line in lines if not line.endswith(_STEP)]
+    grade = Grade.WARNING if any(line.startswith(_WARNING) for line in told) else Grade.OK
+    return Outcome("; ".join(line.removeprefix(_WARNING) for line in told), grade)

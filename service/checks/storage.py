@@ -1,26 +1,99 @@
-"""Checks of the folders and the disk below `data_dir`."""
+"""Checks of the folders and the disk below `data_dir`. Nothing is made that is not there yet.
 
-from dicom.errors import OutOfResources
-from service.checks.check import Outcome
+A folder that this command made would belong to its user, who need not be the service's.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from service.checks.check import Check, Grade, Outcome
 from service.config import Settings
 from service.disk import free_bytes
 
+_MIB = 2**20
+_ADVICE = "Run this as the service's user, or change the folder's owner"
 
-def spool(settings: Settings) -> Outcome:
-    """Return how much space the spool has.
 
-    Raises:
-        OSError: The spool cannot be written.
-        OutOfResources: The receiver would accept nothing.
-    """
-    settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    probe = settings.spool_dir / ".check"
-    probe.write_bytes(b"")
-    probe.unlink()
-    free, needed = free_bytes(settings.spool_dir), settings.receiver.min_free_bytes
-    if free < needed:
-        raise OutOfResources(
-            f"{free // 2**20} MiB free on the disk of {settings.spool_dir}, needed are "
-            f"{needed // 2**20} MiB (receiver.min_free_bytes): nothing would be accepted"
-        )
-    return Outcome(f"{settings.spool_dir} is writable, {free // 2**30} GiB free")
+def storage_checks(settings: Settings) -> Iterator[Check]:
+    """Yield a check of each folder that the service writes; that of the spool has the free space."""
+    yield Check("data_dir", partial(_writable, settings.data_dir.absolute()))
+    yield Check("spool", partial(_spool, settings))
+    for what, folder in {"outbox": settings.outbox_dir, "run folder": settings.run_dir}.items():
+        if folder.exists():
+            yield Check(what, partial(_writable, folder.absolute()))
+
+
+def _spool(settings: Settings) -> Outcome:
+    folder = settings.spool_dir.absolute()
+    found = _writable(folder)
+    return found if found.grade is Grade.FAULT else _space(settings, found.detail)
+
+
+def _writable(folder: Path) -> Outcome:
+    """Return whether this user can write a file in `folder`, or make it."""
+    if not folder.exists():
+        return _can_be_made(folder)
+    if not folder.is_dir():
+        return Outcome(f"{folder} is a file, and a folder is needed: set data_dir", Grade.FAULT)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return Outcome(_refused(folder, error), Grade.FAULT)
+    return Outcome(f"{folder} can be written")
+
+
+def _can_be_made(folder: Path) -> Outcome:
+    *missing, above = _up_to_what_exists(folder)
+    if not above.is_dir():
+        words = f"{folder} cannot be made: {above} is a file. Set data_dir to another folder"
+        return Outcome(words, Grade.FAULT)
+    try:
+        missing[-1].mkdir()
+        missing[-1].rmdir()
+    except OSError as error:
+        words = f"{folder} cannot be made in {above}, by {_user()}: {error.strerror}. {_ADVICE}"
+        return Outcome(words, Grade.FAULT)
+    return Outcome(f"{folder} is not there yet; it can be made in {above}")
+
+
+def _up_to_what_exists(folder: Path) -> list[Path]:
+    """Return `folder` and the folders above it, to the first that is there."""
+    chain = []
+    for each in (folder, *folder.parents):
+        chain.append(each)
+        if each.exists():
+            break
+    return chain
+
+
+def _refused(folder: Path, error: OSError) -> str:
+    state = folder.stat()
+    return (
+        f"{folder} cannot be written by {_user()}: {error.strerror} (it belongs to user {state.st_uid}, "
+        f"group {state.st_gid}, mode {state.st_mode & 0o777:o}). {_ADVICE}"
+    )
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}"
+
+
+def _space(settings: Settings, writable: str) -> Outcome:
+    """Return how much room there is for films, after the words that they can be written."""
+    free = free_bytes(_up_to_what_exists(settings.spool_dir.absolute())[-1])
+    least, sweep = settings.receiver.min_free_bytes, settings.sweep
+    words = f"{writable}, {free // _MIB} MiB free"
+    if free < least:
+        needed = f"{words}, {least // _MIB} MiB are needed (receiver.min_free_bytes)"
+        return Outcome(f"{needed}: the receiver accepts nothing", Grade.FAULT)
+    if free < sweep.early_free_bytes:
+        why = "delivered films are removed before sweep.retention_days (sweep.early_free_bytes)"
+        return Outcome(f"{words}: {why}", Grade.WARNING)
+    if free < sweep.warn_free_bytes:
+        return Outcome(f"{words}, fewer than sweep.warn_free_bytes", Grade.WARNING)
+    return Outcome(words)

@@ -3,26 +3,43 @@
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 import click
 
+from service.advice import advice
 from service.checks.broker import broker
-from service.checks.check import Check, Outcome, results
+from service.checks.check import Check, Grade, Outcome, results
 from service.checks.database import database
 from service.checks.destinations import destination_checks
 from service.checks.model import model_checks
 from service.checks.pictures import pictures
-from service.checks.storage import spool
+from service.checks.ports import port_checks
+from service.checks.storage import storage_checks
 from service.config import Settings, load_settings
 
 
 @click.command()
 @click.option("--no-model", is_flag=True, help="Leave out loading the model (on a front machine).")
-def check(*, no_model: bool) -> None:
-    """Check configuration, database, broker, spool, model and destinations."""
+@click.option(
+    "--model-seconds",
+    default=900.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="How long one model may take to load and to read a synthetic image.",
+)
+def check(*, no_model: bool, model_seconds: float) -> None:
+    """Check configuration, folders, database, broker, ports, destinations and models.
+
+    A line a check, as soon as it is done: ok, warning, or FAULT, which exits 1. Each model is loaded and
+    reads a synthetic image.
+    """
     settings = load_settings()
     faults = []
-    for result in results(_checks(settings, with_models=not no_model)):
+    checks = _checks(settings)
+    if not no_model:
+        checks = chain(checks, model_checks(settings, _progress, model_seconds))
+    for result in results(checks):
         click.echo(result.line())
         if result.is_fault:
             faults.append(result.what)
@@ -31,13 +48,18 @@ def check(*, no_model: bool) -> None:
         sys.exit(1)
 
 
-def _checks(settings: Settings, *, with_models: bool) -> Iterator[Check]:
-    """Yield every check; those that take seconds come last."""
+def _progress(line: str) -> None:
+    click.echo(f"{'...':<8} {line}")
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    """Yield every check but those of the models."""
     yield Check("configuration", lambda: Outcome("valid"))
+    for number, sentence in enumerate(advice(settings), start=1):
+        yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))
+    yield from storage_checks(settings)
     yield Check("database", partial(database, settings))
     yield Check("broker", partial(broker, settings))
-    yield Check("spool", partial(spool, settings))
+    yield from port_checks(settings)
     yield Check("pictures", pictures)
     yield from destination_checks(settings)
-    if with_models:
-        yield from model_checks(settings)

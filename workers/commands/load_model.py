@@ -4,16 +4,56 @@ import time
 
 import click
 
-from service.config import load_settings
+from service.advice import without_effect
+from service.config import Settings, load_settings
 from workers.reading import Reader
+from workers.self_test import memory_in_use, read_phantom
 
 
 @click.command("load-model")
 @click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
 def load_model(model: str | None) -> None:
-    """Load a model once and say which it is and how long it took."""
-    settings = load_settings()
+    """Load a model, let it read a synthetic image, and say what was found, a line a step.
+
+    A line that ends in "..." is a step that begins; one that begins with "warning:" names what an
+    administrator should know.
+    """
+    site = load_settings()
+    settings = site.for_model(model or site.reading.model)
     begun = time.monotonic()
-    identity = Reader.from_settings(settings.for_model(model or settings.reading.model)).identity
-    seconds = time.monotonic() - begun
-    click.echo(f"{identity.name} {identity.version} loaded in {seconds:.1f} s. {identity.caveat}")
+    reader = Reader.from_settings(settings, progress=_say)
+    _say(f"loaded in {time.monotonic() - begun:.1f} s: {_identity(reader)}")
+    _say("reading a synthetic image ...")
+    begun = time.monotonic()
+    answer = read_phantom(reader)
+    _say(f"{answer}, in {time.monotonic() - begun:.1f} s")
+    _warn(reader, settings)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+
+
+def _warn(reader: Reader, settings: Settings) -> None:
+    for sentence in without_effect(settings):
+        _say(f"warning: {sentence}")
+    if not reader.checkpoint.synthetic_only:
+        return
+    if settings.reading.demo_reads_patients:
+        _say(
+            "warning: demo_reads_patients is set: this model reads patients' images and writes "
+            f"meaningless text. {reader.checkpoint.caveat}"
+        )
+    else:
+        _say(
+            "warning: no model for patients: this one reads synthetic images only, and a patient's "
+            "study ends NOT_ANALYSED (docs/models.md says how to get one)"
+        )
+
+
+def _identity(reader: Reader) -> str:
+    checkpoint, identity = reader.checkpoint, reader.identity
+    return (
+        f"{identity.name} {identity.version}, {checkpoint.dtype} on {checkpoint.device}, "
+        f"{memory_in_use(checkpoint) / 1e9:.1f} GB of memory, weights sha256 {identity.weights_sha256}"
+    )

@@ -1,0 +1,47 @@
+"""What `wetread check` says of Redis: which one, and whether it keeps what it takes."""
+
+import pytest
+import redis
+
+from service.checks.broker import broker
+from service.checks.check import Grade
+from service.config import load_settings
+from service.errors import BrokerUnavailable
+
+
+@pytest.fixture
+def limited(redis_server_class, tmp_path):
+    """A function: the settings of a site whose Redis has this `maxmemory` and policy."""
+    with redis_server_class(tmp_path) as server:
+
+        def make(limit, policy):
+            with redis.Redis.from_url(server.url) as client:
+                client.config_set("maxmemory", limit)
+                client.config_set("maxmemory-policy", policy)
+            return load_settings(broker={"url": server.url})
+
+        yield make
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy", "grade", "words"),
+    [
+        (0, "noeviction", Grade.OK, "no limit"),
+        (0, "allkeys-lru", Grade.OK, "no limit"),
+        (2**30, "noeviction", Grade.OK, "of 1024 MiB"),
+        (2**30, "allkeys-lru", Grade.WARNING, "maxmemory-policy noeviction"),
+        (2**10, "noeviction", Grade.FAULT, "takes no more messages"),
+    ],
+)
+def test_the_limits_of_redis_are_judged(limited, limit, policy, grade, words):
+    """No limit is fine; a policy that removes messages warns; a full Redis is a fault."""
+    outcome = broker(limited(limit, policy))
+    assert outcome.grade is grade
+    assert outcome.detail.startswith("Redis ")
+    assert words in outcome.detail
+
+
+def test_a_redis_that_is_away_is_a_fault():
+    """The check raises what `results` makes a fault of."""
+    with pytest.raises(BrokerUnavailable):
+        broker(load_settings(broker={"url": "redis://127.0.0.1:1/0"}))

@@ -1,0 +1,74 @@
+"""What `wetread check` says of a port: free, ours, another program's, not of this machine."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from service import schema
+from service.checks.check import Grade
+from service.checks.ports import port_checks
+from service.config import as_environment, child_environment, load_settings
+
+
+def outcome(key, **settings):
+    """Return what is said of the port that `key` names."""
+    checks = {check.what: check for check in port_checks(load_settings(**settings))}
+    return checks[key].probe()
+
+
+def test_a_free_port_is_said_to_be_free(free_port):
+    """Nothing listens there afterwards either."""
+    port = free_port()
+    found = outcome("web.port", web={"port": port})
+    assert (found.grade, "is free" in found.detail) == (Grade.OK, True)
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+@pytest.mark.parametrize("key", ["receiver.port", "web.port", "stow.port"])
+def test_another_program_is_named_with_its_process(key):
+    """A fault: which program, which process, which key to change."""
+    section = key.partition(".")[0]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        found = outcome(key, **{section: {"host": "127.0.0.1", "port": port}})
+    assert found.grade is Grade.FAULT
+    assert f"{port} is in use by another program" in found.detail
+    assert f"set {key} to a free port" in found.detail
+
+
+def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
+    """While `wetread web` runs, its port is no fault."""
+    web = {"web": {"port": free_port()}, "data_dir": str(tmp_path)}
+    schema.upgrade(load_settings(**web).database_url)
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "web"],
+        env=child_environment(**as_environment(web)),
+        cwd=tmp_path,
+    ) as process:
+        try:
+            eventually(
+                lambda: "is free" not in outcome("web.port", **web).detail,
+                seconds=30,
+                what="the page",
+            )
+            found = outcome("web.port", **web)
+        finally:
+            process.terminate()
+    assert found.grade is Grade.OK
+    assert found.detail.endswith("is in use by this service")
+
+
+def test_an_address_of_another_machine_is_a_warning():
+    """That part may run elsewhere (198.51.100.1 is kept for examples, RFC 5737)."""
+    found = outcome("receiver.port", receiver={"host": "198.51.100.1"})
+    assert found.grade is Grade.WARNING
+    assert "no address of this machine" in found.detail
+
+
+def test_a_port_that_is_chosen_at_the_start_is_not_looked_at():
+    """Port 0 takes a free one; a port that is not set is none."""
+    settings = load_settings(web={"port": 0}, receiver={"port": 0})
+    assert list(port_checks(settings)) == []
