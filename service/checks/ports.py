@@ -4,7 +4,9 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 
@@ -61,23 +63,42 @@ def _refused(key: str, host: str, port: int, error: OSError) -> Outcome:
     return Outcome(f"cannot listen on {host} port {port}: {error.strerror}", Grade.FAULT)
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """A process that listens on a port."""
+
+    pid: int
+    name: str
+    ours: bool
+
+
 def _in_use(key: str, port: int) -> Outcome:
     holders = _holders(port)
-    if any("service.cli" in holder.cmdline() for holder in holders):
+    if any(holder.ours for holder in holders):
         return Outcome(f"{port} is in use by this service")
     if not holders:
         words = f"{port} is in use by a process of another user: fine if that is this service"
         return Outcome(words, Grade.WARNING)
     other = holders[0]
-    words = f"{port} is in use by another program: {other.name()}, process {other.pid}"
+    words = f"{port} is in use by another program: {other.name}, process {other.pid}"
     return Outcome(f"{words}. Stop it, or set {key} to a free port", Grade.FAULT)
 
 
-def _holders(port: int) -> list[psutil.Process]:
+def _holders(port: int) -> list[_Holder]:
     """Return the processes that listen on `port`, as far as this user may see them."""
-    found = {
-        each.pid
-        for each in psutil.net_connections(kind="tcp")
-        if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
-    }
-    return [psutil.Process(pid) for pid in sorted(found) if psutil.pid_exists(pid)]
+    try:
+        connections = psutil.net_connections(kind="tcp")  # type: ignore[no-untyped-call]
+        found = {
+            each.pid
+            for each in connections
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
+        }
+        return [_holder(psutil.Process(pid)) for pid in sorted(found)]  # type: ignore[no-untyped-call]
+    except psutil.Error:  # it has ended meanwhile, or may not be looked at
+        return []
+
+
+def _holder(process: psutil.Process) -> _Holder:
+    name, command = process.name(), process.cmdline()  # type: ignore[no-untyped-call]
+    programs = {Path(word).name for word in command[:2]}  # `wetread web`, `python /bin/wetread web`
+    return _Holder(process.pid, name, ours="service.cli" in command or "wetread" in programs)

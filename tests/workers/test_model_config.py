@@ -1,10 +1,12 @@
 """What config.json may ask, and what is refused by name."""
 
 import json
+import re
 import shutil
 
 import pytest
 
+from workers.model import cxr_llava, cxr_llava_v1
 from workers.model.config import ModelConfig
 from workers.model.errors import CheckpointError
 
@@ -49,6 +51,45 @@ def test_what_is_not_implemented_is_refused_by_name(folder, key, value, named):
     change(folder, **{key: value})
     with pytest.raises(CheckpointError, match=named):
         ModelConfig.from_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.model"])
+def test_a_missing_file_is_named_once(folder, name):
+    """With its folder, in words."""
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError) as caught:
+        cxr_llava.load(folder)
+    assert str(caught.value) == f"{folder}: {name} is missing"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    """The folder is what is missing, not a file in it."""
+    with pytest.raises(CheckpointError, match="nowhere: there is no such folder"):
+        cxr_llava.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("load", "layers", "other"),
+    [(cxr_llava_v1.load, 4, "cxr-llava-v2"), (cxr_llava.load, [3, 4, 6, 3], "cxr-llava-v1")],
+)
+def test_the_checkpoint_of_the_other_version_is_named(folder, load, layers, other):
+    """The first has a ResNet's list of layers, the second a transformer's number."""
+    change(folder, clip_vision_cfg__layers=layers)
+    with pytest.raises(CheckpointError, match=f"this is a checkpoint of {other}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("load", [cxr_llava.load, cxr_llava_v1.load])
+@pytest.mark.parametrize(
+    "content",
+    [{"llama": 3}, {"llama": {}, "clip_vision_cfg": []}, {"clip_vision_cfg": {"layers": {}}}, {}],
+)
+def test_a_file_of_another_kind_is_no_riddle(folder, content, load):
+    """No word of Python: another model's checkpoint is what it will be."""
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    assert not re.search("object|iterable|subscriptable|argument", str(caught.value))
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", "nul"])

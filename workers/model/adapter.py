@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from workers.model.config import read_json, refuse
+from workers.model.config import CONFIG_FAULTS, read_json, refuse, unusable
 from workers.model.errors import CheckpointError
 from workers.model.weights import WeightFiles
 
@@ -107,8 +107,8 @@ def _scale(folder: Path) -> float:
     try:
         refuse("adapter", settings, _FIXED)
         return float(settings["lora_alpha"]) / int(settings["r"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    except CONFIG_FAULTS as error:
+        raise unusable(path, error) from None
 
 
 def _merged(weight: Tensor, pair: tuple[Tensor, Tensor], scale: float) -> Tensor:

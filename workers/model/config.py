@@ -26,6 +26,9 @@ _LANGUAGE_FIXED: Final[dict[str, Any]] = {
 }
 _MAX_JSON_BYTES: Final = 8 * 2**20
 
+# What reading a file of another layout brings about.
+CONFIG_FAULTS: Final = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionConfig:
@@ -120,10 +123,8 @@ class ModelConfig:
                 scores_measured=source.get("scores_measured") is True,
                 meaningless=source.get("meaningless") is True,
             )
-        except KeyError as error:
-            raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing") from None
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-            raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+        except CONFIG_FAULTS as error:
+            raise unusable(folder / "config.json", error) from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -135,11 +136,33 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(_MAX_JSON_BYTES))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    except OSError as error:
+        raise missing(path, error) from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: not a JSON object")
     return content
+
+
+def missing(path: Path, error: OSError) -> CheckpointError:
+    """Return the error that a file of a checkpoint cannot be opened; an absent folder is named."""
+    if not path.parent.is_dir():
+        return CheckpointError(f"{path.parent}: there is no such folder")
+    if isinstance(error, FileNotFoundError):
+        return CheckpointError(f"{path.parent}: {path.name} is missing")
+    return CheckpointError(f"{path}: cannot be read: {error.strerror}")
+
+
+def unusable(path: Path, error: Exception) -> CheckpointError:
+    """Return the error that a configuration is not one of this model; names what it lacks."""
+    if isinstance(error, KeyError):
+        return CheckpointError(f"{path}: key {error} is missing; is it another model's checkpoint?")
+    if isinstance(error, ValueError):
+        return CheckpointError(f"{path}: {error}")
+    return CheckpointError(
+        f"{path}: a value is of another kind than this model's; is it another model's checkpoint?"
+    )
 
 
 def _words(source: dict[str, Any], key: str) -> str:
@@ -148,6 +171,8 @@ def _words(source: dict[str, Any], key: str) -> str:
 
 def _vision(source: dict[str, Any]) -> VisionConfig:
     tower, grey = source["clip_vision_cfg"], source["image_preprocess_cfg"]
+    if isinstance(tower.get("layers"), list):
+        raise ValueError("clip_vision_cfg.layers is a list: this is a checkpoint of cxr-llava-v1")
     refuse("clip_vision_cfg", tower, _VISION_FIXED)
     refuse("config", source, {"tune_mm_mlp_adapter": False, "mm_use_im_start_end": False})
     config = VisionConfig(

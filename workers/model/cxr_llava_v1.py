@@ -14,8 +14,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from workers.model import preprocess, prompts
-from workers.model.config import LanguageConfig, language_config, read_json, refuse
-from workers.model.errors import CheckpointError
+from workers.model.config import (
+    CONFIG_FAULTS,
+    LanguageConfig,
+    language_config,
+    read_json,
+    refuse,
+    unusable,
+)
 from workers.model.llava import Limits, Llava
 from workers.model.loading import filled
 from workers.model.multimodal import Multimodal
@@ -53,10 +59,8 @@ class V1Config:
         try:
             refuse("config", source, {"mm_use_im_start_end": False})
             return cls(tower=_tower(source), language=language_config(source["llama"]))
-        except KeyError as error:
-            raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing") from None
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-            raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+        except CONFIG_FAULTS as error:
+            raise unusable(folder / "config.json", error) from None
 
 
 class Network(Multimodal):
@@ -123,6 +127,8 @@ def load(folder: Path, place: Place = HERE) -> CxrLlavaV1:
 
 def _tower(source: dict[str, Any]) -> ResNetConfig:
     tower, scale = source["clip_vision_cfg"], source.get("image_preprocess_cfg", {})
+    if not isinstance(tower["layers"], list):
+        raise ValueError("clip_vision_cfg.layers is no list: this is a checkpoint of cxr-llava-v2")
     first, second, third, fourth = (int(blocks) for blocks in tower["layers"])
     config = ResNetConfig(
         image_size=int(tower["image_size"]),

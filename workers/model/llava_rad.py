@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from workers.model import preprocess, vicuna
 from workers.model.adapter import AdaptedFiles
-from workers.model.config import LanguageConfig, language_config, read_json, refuse
+from workers.model.config import (
+    CONFIG_FAULTS,
+    LanguageConfig,
+    language_config,
+    read_json,
+    refuse,
+    unusable,
+)
 from workers.model.dinov2 import Dinov2Tower, TowerConfig
 from workers.model.errors import CheckpointError
 from workers.model.llava import Limits, Llava
@@ -76,10 +83,8 @@ class RadConfig:
             if Path(checkpoint).name != checkpoint:
                 raise ValueError("mm_vision_tower_checkpoint must be a plain file name")
             return cls(tower=tower, language=language_config(source), checkpoint=checkpoint)
-        except KeyError as error:
-            raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing") from None
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-            raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+        except CONFIG_FAULTS as error:
+            raise unusable(folder / "config.json", error) from None
 
 
 class Network(Multimodal):

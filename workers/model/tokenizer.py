@@ -10,7 +10,7 @@ from typing import Final
 
 import sentencepiece
 
-from workers.model.config import read_json
+from workers.model.config import missing, read_json
 from workers.model.errors import CheckpointError
 
 UNK, BOS, EOS = 0, 1, 2
@@ -56,8 +56,11 @@ class Tokenizer:
                 legacy=settings.get("legacy") is not False,
                 add_bos=settings.get("add_bos_token") is not False,
             )
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{folder / 'tokenizer.model'}: {error}") from None
+        except OSError as error:
+            raise missing(folder / "tokenizer.model", error) from None
+        except RuntimeError:
+            path = folder / "tokenizer.model"
+            raise CheckpointError(f"{path}: no SentencePiece model, or a damaged one") from None
         for piece, number in SPECIAL.items():
             if tokenizer._decoder.piece_to_id(piece) != number:
                 raise CheckpointError(f"{folder / 'tokenizer.model'}: {piece} is not id {number}")
