@@ -55,11 +55,17 @@ class Film:
     shown: str
 
 
-def demo_settings(base: Settings) -> tuple[Settings, dict[str, Any], list[Part], str]:
+def demo_settings(
+    base: Settings, *, patients: bool = False
+) -> tuple[Settings, dict[str, Any], list[Part], str]:
     """Return the demo's settings, the same as overrides, its own servers, and Orthanc's address.
 
     The site's model and device are kept; everything that could touch the site's own service (data,
     database, broker, ports, destinations) is replaced.
+
+    Args:
+        base: The site's settings.
+        patients: Set `reading.demo_reads_patients`, whatever the site says.
     """
     folder = demo_folder(base)
     servers, orthanc_url = [], ""
@@ -85,6 +91,8 @@ def demo_settings(base: Settings) -> tuple[Settings, dict[str, Any], list[Part],
         "web": {"host": "127.0.0.1", "port": free_port()},
         "destinations": [destination],
     }
+    if patients:
+        overrides["reading"] = {"demo_reads_patients": True}
     return load_settings(**overrides), overrides, servers, orthanc_url
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dicom.reasons import Reason
 from dicom.report import Observation, Presence
 from service.config import as_environment, load_settings
 from service.demo import (
@@ -29,6 +30,11 @@ from service.machine import parts, sole_owner
 from service.records import Job
 
 _LOOK_EVERY = 0.2
+_ONLY_SYNTHETIC = (
+    "The demo model reads synthetic images only. `wetread demo --demo-reads-patients FILE...` lets it "
+    "read these too: its text is meaningless then, and every result says so. docs/models.md says how "
+    "to get a model for patients."
+)
 
 
 class _Interrupted(BaseException):
@@ -38,7 +44,13 @@ class _Interrupted(BaseException):
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--exit", "leave", is_flag=True, help="Stop when the drafts are there.")
-def demo(files: tuple[Path, ...], *, leave: bool) -> None:
+@click.option(
+    "--demo-reads-patients",
+    "patients",
+    is_flag=True,
+    help="Let the demo model read FILES that are not synthetic. Its text is meaningless then.",
+)
+def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
     """Start the whole service here, send it studies, and show what comes back.
 
     Without FILES, synthetic films are drawn and sent. With Orthanc on the PATH a private one is the
@@ -53,7 +65,7 @@ def demo(files: tuple[Path, ...], *, leave: bool) -> None:
         with sole_owner(folder / "run"):
             clear(folder)
             films = list(own_films(files))
-            _run(folder, films, leave=leave)
+            _run(folder, films, leave=leave, patients=patients)
     except _Interrupted:
         click.echo("stopped; nothing is left running", err=True)
 
@@ -65,9 +77,9 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def _run(folder: Path, films: list[Film], *, leave: bool) -> None:
+def _run(folder: Path, films: list[Film], *, leave: bool, patients: bool) -> None:
     console = Console()
-    settings, overrides, servers, orthanc_url = demo_settings(load_settings())
+    settings, overrides, servers, orthanc_url = demo_settings(load_settings(), patients=patients)
     running = Demo(settings, [*servers, *parts(settings, as_environment(overrides))], orthanc_url)
     begun = time.monotonic()
     try:
@@ -123,6 +135,8 @@ def _print_results(console: Console, running: Demo, films: Sequence[Film]) -> No
         console.rule(f"{what}: {job.state}", align="left")
         for line in [*_lines(job), *running.places(job)]:
             click.echo(f"  {line}")
+    if any(jobs[study].reason_code == Reason.NO_MODEL_FOR_PATIENTS for study in shown):
+        click.echo(f"\n{_ONLY_SYNTHETIC}")
     sys.stdout.flush()
 
 

@@ -95,6 +95,41 @@ def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     assert dcmread(notice).SeriesDescription.startswith("AI: NOT ANALYSED")
 
 
+@pytest.fixture
+def patients(tmp_path):
+    """A frontal film that is not marked as synthetic."""
+    film = as_dataset(draw(1, rows=512, columns=512))
+    film.QualityControlSubject = "NO"
+    return write(film, tmp_path / "films" / "patient.dcm")
+
+
+def test_read_reads_no_patient_with_the_demo_model(wetread, patients, tmp_path):
+    """The reason has a code of its own, the way out stands beside it; the setting is in the draft."""
+    done = wetread("read", patients, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 3, done.stderr
+    refused = json.loads(done.stdout)
+    assert refused["reason_code"] == "NO_MODEL_FOR_PATIENTS"
+    assert "docs/models.md" in done.stderr
+    insist = {"WETREAD_READING__DEMO_READS_PATIENTS": "true"}
+    done = wetread("read", patients, "--out", tmp_path / "out", "--json", **insist)
+    assert done.returncode == 0, done.stderr
+    assert "demo_reads_patients" in json.loads(done.stdout)["caveat"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("flag", "state"), [((), "NOT_ANALYSED"), (("--demo-reads-patients",), "COMPLETED")]
+)
+def test_the_demo_reads_a_patients_film_only_when_told(wetread, patients, flag, state):
+    """Without the option its reason and the option are printed; with it every line of caveat."""
+    done = wetread("demo", "--exit", *flag, patients)
+    assert done.returncode == 0, done.stderr
+    assert state in done.stdout
+    assert ("`wetread demo --demo-reads-patients FILE...`" in done.stdout) is (not flag)
+    assert ("set reading.demo_reads_patients" in done.stdout) is bool(flag)
+
+
 def test_read_writes_the_options_that_the_service_would(wetread, frontal, lateral, tmp_path):
     """The draft's JSON and the notice's page are written where the settings ask for them."""
     options = {

@@ -13,6 +13,7 @@ import click
 from dicom.errors import DicomError
 from dicom.files import describe
 from dicom.outputs import Output
+from dicom.reasons import Reason
 from dicom.report import Presence
 from dicom.study import Instance, Study, group_by_study
 from service.config import Settings, load_settings
@@ -24,6 +25,10 @@ from workers.reading import Drafted, NotAnalysed, Reader
 
 _EXIT_ERROR = 1
 _EXIT_NOT_ANALYSED = 3
+_NO_MODEL = (
+    "wetread read: reading.model reads synthetic images only: configure a model for patients "
+    "(docs/models.md), or set WETREAD_READING__DEMO_READS_PATIENTS=true for meaningless text."
+)
 _DRAFTED, _NOT_ANALYSED, _ERROR = "DRAFTED", "NOT_ANALYSED", "ERROR"
 
 
@@ -63,6 +68,8 @@ def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
             }
             results.append(result | _read(reader, settings, study, out))
             _show(results[-1], as_json=as_json)
+    if any(result.get("reason_code") == Reason.NO_MODEL_FOR_PATIENTS for result in results):
+        click.echo(_NO_MODEL, err=True)
     sys.exit(_status({result["state"] for result in results}))
 
 
