@@ -7,7 +7,8 @@
 FOLDER holds `openi_reports_dev.tgz` (default: ../shared/data/reports). Words and pairs come from these
 reports, from the sentences of tests/workers/goldens/report_sentences.txt and from the reports that the
 demo model is trained on; a word or pair counts when at least two reports have it. `reports` judges each
-half of the reports by the words of the other half alone, so that no report vouches for itself.
+fifth of the reports by the words of everything else, and each half by those of the other half alone, so
+that no report vouches for itself.
 """
 
 import argparse
@@ -98,13 +99,17 @@ def judged_by(known: dict[str, set[str]], texts: Sequence[str], name: str) -> No
 def measure_reports(folder: Path) -> None:
     """Print how many real texts are taken for no language."""
     texts = real(folder)
-    half = len(texts) // 2
-    judged_by(followers(texts[:half]), texts[half:], "reports, by the other half's words")
-    judged_by(followers(texts[half:]), texts[:half], "reports, by the other half's words")
-    others, known = sentences(), followers(texts)
+    others, made = sentences(), list(drawn())
+    for part in range(5):
+        rest = [text for number, text in enumerate(texts) if number % 5 != part]
+        judged_by(followers([*rest, *made], others), texts[part::5], "a fifth, by all other words")
+    for part in range(2):
+        known = followers(texts[1 - part :: 2])
+        judged_by(known, texts[part::2], "a half, by the other half's words alone")
+    known = followers(texts)
     five = [" ".join(others[at : at + 5]) for at in range(0, len(others), 5)]
     judged_by(known, five, "other hospitals, five sentences each, by the reports' words")
-    judged_by(known, list(drawn()), "the demo model's grammar, by the reports' words")
+    judged_by(known, made, "the demo model's grammar, by the reports' words")
 
 
 def shuffled_tokenizer(folder: Path, seed: int) -> None:

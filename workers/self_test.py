@@ -42,7 +42,8 @@ def memory_in_use(checkpoint: Checkpoint) -> int:
     """Return the bytes that the model takes: on its card, or of this process."""
     if checkpoint.device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(checkpoint.device))
-    return int(psutil.Process().memory_info().rss)
+    process = psutil.Process()  # type: ignore[no-untyped-call]
+    return int(process.memory_info().rss)
 
 
 def _draft(reader: Reader) -> DraftReport:
