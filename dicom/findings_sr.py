@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from dicom import codes, wording
 from dicom.patient_study import clean_text, value_of
 from dicom.regions import Points, located, whole_image
-from dicom.report import DraftReport, Finding, Observation, Presence
+from dicom.report import STATED, DraftReport, Finding, Observation, Presence
 from dicom.result_header import Equipment, OutputKind, model_words, new_result, tracking_uid
 from dicom.sr_document import (
     Relationship,
@@ -186,7 +186,7 @@ def _is_said(finding: Finding) -> bool:
     """Whether the draft says something; that "no finding" is absent is said by the findings."""
     if finding.observation is Observation.NO_FINDING:
         return finding.presence is Presence.PRESENT
-    return finding.presence is not Presence.NOT_MENTIONED
+    return finding.presence in STATED
 
 
 def _evaluation(draft: DraftReport, finding: Finding) -> Dataset:

@@ -30,8 +30,8 @@ from dicom.overlay_frame import (
     draw_footer,
     draw_panel,
 )
-from dicom.regions import Points, located
-from dicom.report import DraftReport, Finding, Presence
+from dicom.regions import Points, located, shows_one_side
+from dicom.report import DraftReport, Finding
 from dicom.result_header import Equipment
 from dicom.typeset import font
 
@@ -99,7 +99,8 @@ def _draw_regions(
             _draw_cross(draw, layout, layout.on_canvas((peak,), *source)[0], finding)
     taken: list[tuple[int, int, int, int]] = []
     for finding, points in placed:
-        taken.append(_draw_label(draw, layout, finding, points, taken))
+        words = wording.outline_label(finding, one_side=shows_one_side(finding, source[1]))
+        taken.append(_draw_label(draw, layout, (finding, words), points, taken))
 
 
 def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: Colour) -> None:
@@ -140,14 +141,13 @@ def _draw_cross(
 def _draw_label(
     draw: ImageDraw.ImageDraw,
     layout: Layout,
-    finding: Finding,
+    labelled: tuple[Finding, str],
     points: Points,
     taken: list[tuple[int, int, int, int]],
 ) -> tuple[int, int, int, int]:
-    """Draw name and score beside the region, where no other label lies; return the label's box."""
+    """Draw a finding's label beside its region, where no other label lies; return the label's box."""
+    finding, words = labelled
     face = font(max(11, layout.width // 64), bold=True)
-    doubt = "?" if finding.presence is Presence.UNCERTAIN else ""
-    words = f"{wording.label(finding)}{doubt} {wording.certainty(finding)}".rstrip()
     pad = max(3, layout.width // 260)
     film_left, film_top, film_width, film_height = layout.film
     width, height = round(face.getlength(words)) + 2 * pad, round(face.size) + 2 * pad

@@ -8,7 +8,7 @@ from PIL import ImageDraw
 
 from dicom import wording
 from dicom.regions import Points
-from dicom.report import SIX, DraftReport, Finding, Observation, Presence
+from dicom.report import DraftReport, Finding, Presence
 from dicom.result_header import BANNER, Equipment, model_words
 from dicom.typeset import fit_size, font, shorten, wrap
 
@@ -28,12 +28,14 @@ STATE_COLOURS: Final = {
     Presence.UNCERTAIN: (255, 221, 120),
     Presence.ABSENT: (122, 170, 150),
     Presence.NOT_MENTIONED: (110, 117, 126),
+    Presence.NOT_CODED: (110, 117, 126),
 }
 _MARKS: Final = {
     Presence.PRESENT: "●",
     Presence.UNCERTAIN: "◐",
     Presence.ABSENT: "○",
     Presence.NOT_MENTIONED: "–",
+    Presence.NOT_CODED: "–",
 }
 _MOST_NOTES: Final = 12
 
@@ -79,27 +81,6 @@ class Layout:
         return tuple((left + x * width / columns, top + y * height / rows) for x, y in points)
 
 
-def listed(draft: DraftReport) -> list[Finding]:
-    """Return the draft's findings and, as not mentioned, those of the six that it leaves out."""
-    spoken = {finding.observation for finding in draft.findings}
-    silent = [
-        Finding(observation=observation, presence=Presence.NOT_MENTIONED)
-        for observation in SIX
-        if observation not in spoken
-    ]
-    order = list(Presence)
-    found = [f for f in draft.findings if f.observation is not Observation.NO_FINDING]
-    return sorted([*found, *silent], key=lambda finding: _rank(finding, order))
-
-
-def _rank(finding: Finding, order: list[Presence]) -> int:
-    """Return what stands first: present, uncertain, absent, not mentioned."""
-    first = (Presence.PRESENT, Presence.UNCERTAIN)
-    if finding.presence in first:
-        return first.index(finding.presence)
-    return 2 + order.index(finding.presence)
-
-
 def draw_banner(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
     """Write the warning across the head of the canvas."""
     draw.rectangle((0, 0, layout.width - 1, layout.banner - 1), fill=_UNDER_WARNING)
@@ -120,11 +101,18 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
     if draft.model.caveat:
         pen.paragraph(wording.caveat(draft), _WARNING, bold=True)
         pen.gap()
-    findings = listed(draft)
+    findings = wording.listed(draft)
     scored = any(finding.score is not None for finding in findings)
-    pen.heading("Findings (AI), score for present" if scored else "Findings (AI)")
+    pen.heading("Findings (AI), score not calibrated" if scored else "Findings (AI)")
+    if not draft.is_coded:
+        pen.paragraph(wording.NOT_CODED, _TEXT, bold=True)
+    silent = [each for each in findings if wording.is_silent(each)]
     for finding in findings:
-        pen.finding(finding)
+        if finding not in silent:
+            pen.finding(finding)
+    if silent:
+        names = ", ".join(each.observation.value for each in silent)
+        pen.paragraph(f"Not mentioned: {names}. {wording.NO_SILENCE}", _QUIET)
     remarks = wording.remarks(draft)[:_MOST_NOTES]
     if remarks:
         pen.gap()
@@ -133,9 +121,16 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
             pen.paragraph(remark.removeprefix("Note: "), _TEXT)
     pen.gap()
     pen.heading("Draft text (AI)")
-    for sentence in draft.impression_text or draft.findings_text or (wording.NO_FINDINGS_TEXT,):
+    for sentence in _text_beside(draft):
         pen.paragraph(sentence, _TEXT)
     pen.finish()
+
+
+def _text_beside(draft: DraftReport) -> tuple[str, ...]:
+    """Return the sentences that stand beside the film: all of them where no finding is coded."""
+    if not draft.is_coded:
+        return (*draft.findings_text, *draft.impression_text) or (wording.NO_FINDINGS_TEXT,)
+    return draft.impression_text or draft.findings_text or (wording.NO_FINDINGS_TEXT,)
 
 
 class _Column:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicom import wording
 from dicom.patient_study import lo, value_of
-from dicom.regions import Points, located
+from dicom.regions import Points, located, shows_one_side
 from dicom.report import DraftReport, Finding
 from dicom.result_header import Equipment, new_result
 from dicom.sr_document import source_reference
@@ -114,7 +114,9 @@ def _annotation(draft: DraftReport, placed: tuple[Finding, Points]) -> Dataset:
     item = Dataset()
     item.ReferencedImageSequence = [source_reference(draft)]
     item.GraphicLayer = _LAYER
-    item.TextObjectSequence = [_text(finding, points)]
+    one_side = shows_one_side(finding, draft.source.columns)
+    words = wording.outline_label(finding, one_side=one_side)
+    item.TextObjectSequence = [_text(words, points)]
     item.GraphicObjectSequence = [_outline(points)]
     return item
 
@@ -131,12 +133,10 @@ def _outline(points: Points) -> Dataset:
     return item
 
 
-def _text(finding: Finding, points: Points) -> Dataset:
-    doubt = "?" if finding.presence.value == "uncertain" else ""
-    words = f"AI: {wording.label(finding)}{doubt} {wording.certainty(finding)}".rstrip()
+def _text(words: str, points: Points) -> Dataset:
     item = Dataset()
     item.AnchorPointAnnotationUnits = "PIXEL"
-    item.UnformattedTextValue = f"{words} (not verified)"
+    item.UnformattedTextValue = f"AI: {words} (not verified)"
     item.AnchorPoint = [min(x for x, _ in points), min(y for _, y in points)]
     item.AnchorPointVisibility = "N"
     return item

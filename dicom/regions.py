@@ -2,11 +2,16 @@
 
 import math
 from itertools import pairwise
+from typing import Final
 
 from dicom.errors import InvalidOutput
-from dicom.report import Finding, Region, SourceImage
+from dicom.report import Finding, Region, Side, SourceImage
 
 Points = tuple[tuple[float, float], ...]
+
+# Of the image's width: a region that reaches so far beyond the middle shows that half, too. A lung's
+# outer half lies beyond it, and the mediastinum within.
+_INTO_A_HALF: Final = 0.15
 
 
 def closed_polygon(region: Region, image: SourceImage) -> Points | None:
@@ -41,6 +46,19 @@ def located(findings: tuple[Finding, ...], image: SourceImage) -> list[tuple[Fin
         (finding, closed_polygon(finding.region, image)) for finding in findings if finding.region
     ]
     return [(finding, points) for finding, points in pairs if points is not None]
+
+
+def shows_one_side(finding: Finding, columns: int) -> bool:
+    """Return whether a bilateral finding's region reaches into one half of the image only.
+
+    Args:
+        finding: Any finding; without a region it shows nothing.
+        columns: Of the image that the region lies on.
+    """
+    if finding.side is not Side.BILATERAL or finding.region is None:
+        return False
+    across = [x / columns for x, _ in finding.region.points]
+    return min(across) > 0.5 - _INTO_A_HALF or max(across) < 0.5 + _INTO_A_HALF
 
 
 def whole_image(image: SourceImage) -> Points:

@@ -43,12 +43,21 @@ SIX = (
 
 
 class Presence(StrEnum):
-    """Whether a Finding is there, as far as the draft says (PS3.16 CID 240, and silence)."""
+    """Whether a Finding is there, as far as the draft says (PS3.16 CID 240, and two without a code).
+
+    NOT_MENTIONED: the text was coded and does not speak of it. NOT_CODED: the text was not coded, or no
+    finding could be coded from it; it may speak of the finding.
+    """
 
     PRESENT = "present"
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
     NOT_MENTIONED = "not mentioned"
+    NOT_CODED = "not coded"
+
+
+# What a coded finding says; the other values of Presence are the lack of a statement.
+STATED: Final = frozenset({Presence.PRESENT, Presence.ABSENT, Presence.UNCERTAIN})
 
 
 class Side(StrEnum):
@@ -199,6 +208,11 @@ class DraftReport:
     not_read: tuple[NotRead, ...] = ()
     predecessor: Predecessor | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether at least one finding is coded; if not, only the text says what the draft says."""
+        return any(finding.presence in STATED for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """Return the draft as JSON types; `from_json` gives an equal draft back."""

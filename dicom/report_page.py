@@ -6,7 +6,6 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom import wording
-from dicom.overlay_frame import listed
 from dicom.page import Page
 from dicom.patient_study import clean_text
 from dicom.report import DraftReport, Finding
@@ -35,11 +34,16 @@ def page_image(
 
 
 def _write_findings(page: Page, draft: DraftReport) -> None:
-    page.heading("Findings, coded, with the score for present")
+    rows = wording.listed(draft)
+    page.heading("Findings, coded; score: the model's own for present, not calibrated")
+    if not draft.is_coded:
+        page.paragraph(wording.NOT_CODED)
+    if not rows:
+        return
     sampled = any(finding.agreement for finding in draft.findings)
     samples = ("Agreement",) if sampled else ()
     page.table_head(("Finding", "The draft says", "Where", "Score", *samples))
-    for finding in listed(draft):
+    for finding in rows:
         agreement = (wording.agreement(finding),) if sampled else ()
         page.row((*_cells(finding), *agreement), strong=wording.is_positive(finding))
     page.gap()

@@ -15,7 +15,7 @@ from dicom.report import DraftReport
 OutputKind = Literal[
     "draft-report", "findings", "findings-3d", "overlay", "report-page",
     "presentation-state", "report-pdf",
-    "not-analysed", "not-analysed-page", "withdrawn", "verified-report",
+    "not-analysed", "not-analysed-page", "withdrawn", "in-doubt", "verified-report",
 ]  # fmt: skip
 
 # The words that every result carries, in its content and burned into its pixels.
@@ -34,6 +34,7 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "not-analysed": ("not-analysed", 9600, 1),
     "not-analysed-page": ("not-analysed-page", 9700, 1),
     "withdrawn": ("withdrawn", 9750, 1),
+    "in-doubt": ("in-doubt", 9770, 1),
     "verified-report": ("verified-report", 9800, 1),
 }
 # The words that tell most come first: viewers cut after about 20 characters.
@@ -48,6 +49,7 @@ _SERIES_DESCRIPTIONS: Final = {
     "not-analysed": "AI: NOT ANALYSED - no AI result (rev {revision})",
     "not-analysed-page": "AI: NOT ANALYSED - no AI result (page, rev {revision})",
     "withdrawn": "AI DRAFT WITHDRAWN - DO NOT USE (rev {revision})",
+    "in-doubt": "AI DRAFT IN DOUBT - VERIFY PATIENT (rev {revision})",
     "verified-report": "Radiology report (verified)",
 }
 

@@ -1,8 +1,4 @@
-"""The notice that a draft is withdrawn, for archives from which nothing may be removed.
-
-A stored document is never changed. The notice is a new one beside it, in a series whose name says so,
-that names the draft among its predecessors (PS3.3 C.17.2).
-"""
+"""The notice that a draft is withdrawn, for archives from which nothing may be removed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,25 +6,11 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom import codes
-from dicom.gate import check
-from dicom.outputs import Output, as_file
+from dicom.draft_notice import DraftNotice, draft_notice
+from dicom.outputs import Output
 from dicom.patient_study import clean_text
 from dicom.report import Predecessor
-from dicom.result_header import Equipment, Origin, new_object
-from dicom.sr import BASIC_TEXT_SR
-from dicom.sr_document import (
-    code,
-    container,
-    device_author,
-    device_observer,
-    language,
-    text,
-    write_document_modules,
-    write_draft_flags,
-    write_predecessor,
-    write_root,
-)
+from dicom.result_header import Equipment
 
 _DO_NOT_USE: Final = "WITHDRAWN - DO NOT USE."
 
@@ -66,61 +48,20 @@ def withdrawal_notice(withdrawal: Withdrawal, source: Dataset, equipment: Equipm
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: The notice does not pass the gate.
     """
-    document = new_object(
-        _origin(withdrawal, equipment),
-        source,
-        equipment,
-        kind="withdrawn",
-        sop_class_uid=BASIC_TEXT_SR,
-    )
-    write_document_modules(document, source, device_author(equipment), ())
-    write_draft_flags(document, "COMPLETE", "AI draft withdrawn")
-    write_predecessor(document, withdrawal.study_instance_uid, withdrawal.draft)
-    opening, why, conclusion = _sentences(withdrawal)
-    write_root(
-        document,
-        codes.DIAGNOSTIC_IMAGING_REPORT,
-        "2000",
-        [
-            code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, "HAS CONCEPT MOD"),
-            language(),
-            *device_observer(equipment),
-            container(
-                codes.CURRENT_PROCEDURE_DESCRIPTIONS,
-                [text(codes.PROCEDURE_DESCRIPTION, opening)],
-            ),
-            container(codes.FINDINGS, [text(codes.FINDING, why)]),
-            container(codes.IMPRESSIONS, [text(codes.IMPRESSION, conclusion)]),
-        ],
-    )
-    check(document, source)
-    return Output(kind="withdrawn", dataset=as_file(document))
-
-
-def _sentences(withdrawal: Withdrawal) -> tuple[str, str, str]:
     reason = clean_text(withdrawal.reason).rstrip(".") or "no reason was recorded"
-    opening = (
-        f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "
-        f"{withdrawal.model}, is withdrawn with its findings and images."
-    )
-    return (
-        opening,
-        f"Why the draft is withdrawn: {reason}.",
-        f"{_DO_NOT_USE} This says nothing of the patient: the study must be read without that draft.",
-    )
-
-
-def _origin(withdrawal: Withdrawal, equipment: Equipment) -> Origin:
-    return Origin(
+    notice = DraftNotice(
+        kind="withdrawn",
         study_instance_uid=withdrawal.study_instance_uid,
-        key=(
-            withdrawal.draft.sop_instance_uid,
-            withdrawal.reason,
-            withdrawal.withdrawn_at.isoformat(),
-            equipment.device_uid,
-        ),
+        draft=withdrawal.draft,
+        key=(withdrawal.reason,),
+        model=withdrawal.model,
         revision=withdrawal.revision,
-        produced_at=withdrawal.withdrawn_at,
-        software=(equipment.words,),
-        statement=f"AI draft withdrawn. Model {withdrawal.model}.",
+        decided_at=withdrawal.withdrawn_at,
+        title="AI draft withdrawn",
+        opening=f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "
+        f"{withdrawal.model}, is withdrawn with its findings and images.",
+        why=f"Why the draft is withdrawn: {reason}.",
+        conclusion=f"{_DO_NOT_USE} This says nothing of the patient: the study must be read "
+        "without that draft.",
     )
+    return draft_notice(notice, source, equipment)

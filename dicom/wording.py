@@ -1,22 +1,26 @@
 """The sentences that every result says in the same words: the warning, the film, each finding."""
 
+from dataclasses import replace
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 from dicom.patient_study import clean_text, value_of
-from dicom.report import SIX, DraftReport, Finding, Observation, Presence
+from dicom.report import SIX, STATED, DraftReport, Finding, Observation, Presence
 from dicom.result_header import Equipment, model_words
 
 FOOTER: Final = "AI draft. Requires verification by a radiologist."
 NO_FINDINGS_TEXT: Final = (
     "The model wrote no findings. This is not a normal report: nothing was described."
 )
+NOT_CODED: Final = "Findings are not coded for this draft: read the text."
+NO_SILENCE: Final = "Silence does not mean absence."
 _STATES: Final = {
     Presence.PRESENT: "present",
     Presence.ABSENT: "absent",
     Presence.UNCERTAIN: "uncertain",
     Presence.NOT_MENTIONED: "not mentioned",
+    Presence.NOT_CODED: "not coded",
 }
 _VIEWS: Final = {
     "PA": "posteroanterior (PA) view",
@@ -83,16 +87,30 @@ def statement(finding: Finding) -> str:
     if finding.observation is Observation.NO_FINDING:
         return "The draft describes no abnormal finding."
     where = f" ({place(finding)})" if place(finding) else ""
-    score = f"; model score {certainty(finding)}" if finding.score is not None else ""
+    score = ""
+    if finding.score is not None:
+        score = f"; model score {certainty(finding)}, not calibrated"
     return f"{label(finding)}{where}: {state(finding)}{score}."
 
 
 def uncoded(draft: DraftReport) -> str:
     """Return why a draft holds no coded finding at all, or an empty text where it holds one."""
-    if any(finding.presence is not Presence.NOT_MENTIONED for finding in draft.findings):
+    if draft.is_coded:
         return ""
     why = caveat(draft) or "The text names none of those that are coded."
     return f"No finding is coded, neither present nor absent. {why}"
+
+
+def outline_label(finding: Finding, *, one_side: bool) -> str:
+    """Return what stands beside a finding's outline: name, doubt, score, and how much it shows.
+
+    Args:
+        finding: The finding.
+        one_side: It is bilateral and its outline lies in one half of the image only.
+    """
+    doubt = "?" if finding.presence is Presence.UNCERTAIN else ""
+    words = f"{label(finding)}{doubt} {certainty(finding)}".rstrip()
+    return f"{words}, BILATERAL: one side outlined" if one_side else words
 
 
 def is_positive(finding: Finding) -> bool:
@@ -104,17 +122,52 @@ def is_positive(finding: Finding) -> bool:
 def silence(draft: DraftReport) -> str:
     """Return which of the six findings the draft does not mention, or an empty text.
 
-    Without it a reader could take silence for absence.
+    Without it a reader could take silence for absence. Of a draft without any coded finding it says
+    that instead: its text may mention each of them.
     """
-    spoken = {
-        finding.observation
-        for finding in draft.findings
-        if finding.presence is not Presence.NOT_MENTIONED
-    }
+    if not draft.is_coded:
+        return NOT_CODED
+    spoken = {finding.observation for finding in draft.findings if finding.presence in STATED}
     missing = [observation.value for observation in SIX if observation not in spoken]
     if not missing:
         return ""
     return f"Not mentioned by this draft, neither present nor absent: {', '.join(missing)}."
+
+
+def listed(draft: DraftReport) -> list[Finding]:
+    """Return the draft's findings and, as not mentioned, those of the six that it leaves out.
+
+    Of a draft without any coded finding only those are left that have a score, as not coded.
+    """
+    if not draft.is_coded:
+        scored = [each for each in draft.findings if each.score is not None]
+        return [
+            replace(each, presence=Presence.NOT_CODED)
+            for each in scored
+            if each.observation is not Observation.NO_FINDING
+        ]
+    spoken = {finding.observation for finding in draft.findings}
+    silent = [
+        Finding(observation=observation, presence=Presence.NOT_MENTIONED)
+        for observation in SIX
+        if observation not in spoken
+    ]
+    order = list(Presence)
+    found = [f for f in draft.findings if f.observation is not Observation.NO_FINDING]
+    return sorted([*found, *silent], key=lambda finding: _rank(finding, order))
+
+
+def _rank(finding: Finding, order: list[Presence]) -> int:
+    """Return what stands first: present, uncertain, absent, not mentioned."""
+    first = (Presence.PRESENT, Presence.UNCERTAIN)
+    if finding.presence in first:
+        return first.index(finding.presence)
+    return 2 + order.index(finding.presence)
+
+
+def is_silent(finding: Finding) -> bool:
+    """Return whether neither text nor score says anything of the finding."""
+    return finding.presence is Presence.NOT_MENTIONED and finding.score is None
 
 
 def remarks(draft: DraftReport) -> list[str]:

@@ -30,6 +30,29 @@ class JobState(StrEnum):
     CANCELED = "CANCELED"
 
 
+class DraftStatus(StrEnum):
+    """What a person must know of a job's draft before reading it; the gravest of what holds."""
+
+    WITHDRAWN = "WITHDRAWN"  # recalled: it must not be used
+    IN_DOUBT = "IN_DOUBT"  # a copy of its image came that is of another patient, or another image
+    SUPERSEDED = "SUPERSEDED"
+    STANDS = "STANDS"
+    NONE = ""  # there is no draft
+
+
+# These are shown in place of the job's state, in the color of an alarm.
+ALARMS: Final = (DraftStatus.WITHDRAWN, DraftStatus.IN_DOUBT)
+
+
+class Event(StrEnum):
+    """Words in a job's history that are no Action and that code looks for."""
+
+    RECALL = "recall"
+    RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
+    RECALL_FAILED = "recall_failed"  # likewise; the recall is to be run again
+    DOUBT = "draft_in_doubt"
+
+
 class Action(StrEnum):
     """What happens to a Job."""
 

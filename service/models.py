@@ -87,7 +87,12 @@ class StudyRow(Base):
 
 
 class InstanceRow(Base):
-    """A film as received; the highest id of a study tells which films a job has read."""
+    """A film as received; the highest id of a study tells which films a job has read.
+
+    Attributes:
+        compared_at: Of a conflict: when it was compared with the film; NULL: it is to be compared.
+        differs: Of a conflict: in what it differs, where that puts a draft in doubt.
+    """
 
     __tablename__ = "instances"
     __table_args__ = (
@@ -119,6 +124,8 @@ class InstanceRow(Base):
     conflict: Mapped[bool] = mapped_column(Boolean)
     received_at: Mapped[datetime] = mapped_column(UtcTime)
     removed_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    compared_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    differs: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class JobRow(Base):
@@ -132,6 +139,7 @@ class JobRow(Base):
         read_through: Highest instances.id that the job reads.
         published_at: When a message was last sent for it; NULL: nobody has been told.
         removed_at: When retention removed its files.
+        doubt: In what a later copy of the draft's image differs, a sentence.
     """
 
     __tablename__ = "jobs"
@@ -169,6 +177,8 @@ class JobRow(Base):
     supersedes: Mapped[str | None] = mapped_column(JobId)
     superseded_by: Mapped[str | None] = mapped_column(JobId)
     draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    doubt: Mapped[str] = mapped_column(Text, server_default="")
+    doubted_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class EventRow(Base):
@@ -206,12 +216,13 @@ class ObjectRow(Base):
 class DeliveryRow(Base):
     """Where one job's results stand with one destination; leased and fenced like a job.
 
-    `lapses` counts the claims in a row whose worker was lost.
+    `lapses` counts the claims in a row whose worker was lost. `notice` is empty for the job's results;
+    for the notice that its draft is in doubt it is the digest of the copy that caused it.
     """
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("job_id", "destination"),
+        UniqueConstraint("job_id", "destination", "notice"),
         Index("ix_deliveries_state_destination", "state", "destination"),
     )
 
@@ -230,6 +241,7 @@ class DeliveryRow(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcTime)
     fence: Mapped[int] = mapped_column(Integer, default=0)
     lapses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    notice: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
 class ProcessRow(Base):

@@ -8,26 +8,22 @@ the draft is withdrawn. What still waits to be sent is not sent any more. A dest
 was ever sent may have it, whatever it said.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
-from dicom.durable import write_durably
 from dicom.errors import DicomError
-from dicom.header import read_header
 from dicom.orthanc import OrthancDestination
-from dicom.outputs import encode
 from dicom.pacs import Destination, EncodedObject
 from dicom.result_header import Equipment
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings
-from service.jobs import RECALLED
-from service.records import Delivery, Job, ResultObject
+from service.jobs import RECALLED, Event
+from service.notices import draft_report, stored_notice
+from service.records import Delivery, Job
 from service.store import Store
 
 _JUST_NOW: Final = (
@@ -104,13 +100,8 @@ def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way 
         return Way.BY_HAND
     if isinstance(target, OrthancSettings) and target.may_remove:
         return Way.REMOVE
-    report = _report(store, delivery.job_id)
+    report = draft_report(store, delivery.job_id)
     return Way.MARK if report is not None and report.path.exists() else Way.BY_HAND
-
-
-def _report(store: Store, job_id: str) -> ResultObject | None:
-    found = [item for item in store.objects(job_id) if item.kind == "draft-report"]
-    return found[0] if found else None
 
 
 class Recall:
@@ -148,7 +139,8 @@ class Recall:
             else:
                 done = self._carried_out(self._as_it_stands(step))
             line = f"{step.destination}: {done.done}"
-            self._store.note(step.job.id, "recall_destination", self._order.actor, line)
+            event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
+            self._store.note(step.job.id, event, self._order.actor, line)
             yield done
 
     def _as_it_stands(self, step: Step) -> Step:
@@ -194,25 +186,8 @@ class Recall:
 
     def _notice(self, job: Job) -> EncodedObject:
         """Return the notice of a job's draft, written once: every destination gets the same bytes."""
-        report = _report(self._store, job.id)
-        if report is None or job.draft is None:
-            raise FileNotFoundError("the job has no draft report")
-        path = self._settings.outbox_dir.absolute() / job.id / "withdrawn.dcm"
-        if not path.exists():
-            self._write_notice(job, report, path)
-        header = read_header(path)
-        return EncodedObject(
-            sop_class_uid=str(header.SOPClassUID),
-            sop_instance_uid=str(header.SOPInstanceUID),
-            series_instance_uid=str(header.SeriesInstanceUID),
-            study_instance_uid=str(header.StudyInstanceUID),
-            path=path,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-
-    def _write_notice(self, job: Job, report: ResultObject, path: Path) -> None:
-        predecessor = self._store.predecessor(job)
-        if predecessor is None or job.draft is None:
+        report, predecessor = draft_report(self._store, job.id), self._store.predecessor(job)
+        if report is None or predecessor is None or job.draft is None:
             raise FileNotFoundError("the job has no draft report")
         withdrawal = Withdrawal(
             study_instance_uid=job.study_instance_uid,
@@ -222,5 +197,8 @@ class Recall:
             revision=job.revision,
             withdrawn_at=self._store.now().replace(microsecond=0),
         )
-        output = withdrawal_notice(withdrawal, read_header(report.path), self._equipment())
-        write_durably(path, encode(output))
+        return stored_notice(
+            self._settings.outbox_dir.absolute() / job.id / "withdrawn.dcm",
+            report.path,
+            lambda header: withdrawal_notice(withdrawal, header, self._equipment()),
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dicom.report import DraftReport
 from dicom.study import Instance
-from service.jobs import DeliveryState, JobState
+from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, JobState
 
 # What a receiver's heartbeat says while it takes no films; the reason comes after it.
 REFUSES = "refuses films"
@@ -89,6 +89,8 @@ class Job:
         published_at: When workers were last told of it; None: not since it last changed hands.
         read_through: The last film that it reads, in order of arrival (`Store.study`).
         removed_at: When retention removed its files.
+        doubt: A sentence, if another copy of the draft's image came: in what it differs.
+        doubted_at: When that was found.
     """
 
     id: str
@@ -119,6 +121,24 @@ class Job:
     published_at: datetime | None = None
     read_through: int | None = None
     removed_at: datetime | None = None
+    doubt: str = ""
+    doubted_at: datetime | None = None
+
+    @property
+    def draft_status(self) -> DraftStatus:
+        """What a person must know of the draft before reading it."""
+        if self.reason_code == RECALLED:
+            return DraftStatus.WITHDRAWN
+        if self.doubt:
+            return DraftStatus.IN_DOUBT
+        if self.draft is None:
+            return DraftStatus.NONE
+        return DraftStatus.SUPERSEDED if self.superseded_by else DraftStatus.STANDS
+
+    @property
+    def shown_state(self) -> JobState | DraftStatus:
+        """What stands where the state is shown: that of the draft where it is an alarm."""
+        return self.draft_status if self.draft_status in ALARMS else self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +194,8 @@ class Delivery:
     Attributes:
         created_at: When it was first due; a destination away for too long after this fails it.
         fence: Counts claims, like that of a Job.
+        notice: Empty for the job's results; for the notice that the draft is in doubt the digest of the
+            copy that caused it.
     """
 
     id: int
@@ -187,11 +209,37 @@ class Delivery:
     confirmed_at: datetime | None
     created_at: datetime
     fence: int = 0
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two contents of one SOP Instance UID that have not been compared yet.
+
+    Attributes:
+        first: What was read, or may be; None where its file was removed.
+        second: The copy that came later and is kept apart; None where its file was removed.
+        study_instance_uid: The study of the first.
+        digest: Of the second.
+    """
+
+    id: int
+    sop_instance_uid: str
+    study_instance_uid: str
+    digest: str
+    calling_ae: str
+    first: Instance | None
+    second: Instance | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedInstance:
-    """One film as the study's page lists it."""
+    """One film as the study's page lists it.
+
+    Attributes:
+        conflict: It has the UID of another film and other content.
+        differs: In what it differs from that film, where that matters; known once `compared`.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -202,6 +250,8 @@ class ReceivedInstance:
     size: int
     conflict: bool
     path: Path
+    compared: bool = False
+    differs: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

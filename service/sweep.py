@@ -15,6 +15,7 @@ because each is a conditional change that only one of them can make:
 What needs the disk comes last: where it refuses, nothing else is held up.
 """
 
+import threading
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +23,7 @@ from typing import Final
 from service.callers import Callers, wanted_of
 from service.config import Settings, config_path, load_settings
 from service.disk_care import DiskCare
+from service.doubts import Doubts, keep_looking
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
 from service.jobs import LONGEST_WAIT
@@ -277,6 +279,13 @@ def serve(settings: Settings) -> None:
         with Heartbeat(store, ["sweep"]).beating() as beat:
             rounds = Rounds(sweeper, beat.says)
             log.info("sweeper_started")
+            # Pictures may take a while to decode: in a thread of its own.
+            threading.Thread(
+                target=keep_looking,
+                args=(Doubts(store, settings), stop),
+                name="doubts",
+                daemon=True,
+            ).start()
             while not stop.wait(settings.sweep.interval):
                 callers.look()
                 rounds.look()

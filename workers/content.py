@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dicom.report import Finding
 from service.errors import PermanentReadingError
 from workers.agreement import agreed, doubts
-from workers.findings import label_sentences
+from workers.findings import label_sentences, not_coded
 from workers.hygiene import warnings
 from workers.model.vlm import Answer
 from workers.places import placed
@@ -41,6 +41,7 @@ def content(
     reason: str,
     meaningless: bool,
     samples: int = 0,
+    locates: bool = False,
 ) -> Content:
     """Return what `answer` puts into a draft.
 
@@ -52,6 +53,7 @@ def content(
         meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
             as codes, nor be judged as a report.
         samples: Sampled reports that were asked for beside it.
+        locates: The model is set to show where it sees its findings.
 
     Raises:
         PermanentReadingError: It has no text.
@@ -61,10 +63,10 @@ def content(
     if not lines:
         raise PermanentReadingError("the model wrote no text for this film")
     notes = list(_circumstances(answer, child=child, told=bool(reason)))
-    findings = label_sentences(())
+    findings = not_coded(label_sentences(()))
     if not meaningless:
-        findings = scored(label_sentences(lines), answer.chances)
-        findings, unplaced = placed(findings, answer.heat, frame)
+        findings = scored(not_coded(label_sentences(lines)), answer.chances)
+        findings, unplaced = placed(findings, answer.heat, frame, locates=locates)
         sampled = [label_sentences(sum(_sections(text), ())) for text in answer.samples]
         findings = agreed(findings, sampled)
         notes += [

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from dicom.errors import DestinationRejected, DestinationUnavailable
 from dicom.orthanc import OrthancDestination
-from dicom.pacs import Destination
+from dicom.pacs import Destination, EncodedObject
 from service.config import Settings
 from service.destinations import encoded_object
 from service.errors import LeaseLost, StoreError, StoreUnavailable
@@ -15,6 +15,7 @@ from service.jobs import JobState
 from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.store import Store
+from workers.doubt_notice import notice_of
 from workers.lease import Lease, insist
 from workers.superseding import remove_superseded, removers
 from workers.verdict import backoff, code, may_pass, sentence, where
@@ -92,14 +93,14 @@ class Delivering:
             self._store.extend_delivery(delivery.id, delivery.fence, seconds)
 
         self._find_outbox()
-        objects = [encoded_object(item) for item in claim.objects]
+        objects = self._objects(claim)
         destination = self._destination(delivery.destination)
         with Lease(extend, seconds).kept() as lease:
             destination.send(objects)
             destination.verify(objects)
             state = self._confirmed(delivery, lease)
         archive = self._removers.get(delivery.destination)
-        if archive is not None:
+        if archive is not None and not delivery.notice:
             self._remove_superseded(archive, delivery)
         log.info(
             "delivered",
@@ -107,6 +108,11 @@ class Delivering:
             destination=delivery.destination,
             state=state.value,
         )
+
+    def _objects(self, claim: Claim) -> list[EncodedObject]:
+        if claim.delivery.notice:
+            return [notice_of(self._store, self._settings, claim.delivery)]
+        return [encoded_object(item) for item in claim.objects]
 
     def _confirmed(self, delivery: Delivery, lease: Lease) -> JobState:
         try:

@@ -7,12 +7,13 @@ sentences of a report the strongest word wins: present, then uncertain, then abs
 benchmarks/labeler.py measures it.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from dicom.report import Finding, Observation, Presence, Side
+from dicom.report import STATED, Finding, Observation, Presence, Side
 from workers.lexicon import (
     CLAUSE_END,
     DOUBT_BEFORE,
@@ -82,6 +83,16 @@ def label_sentences(lines: Iterable[str]) -> tuple[Finding, ...]:
             if known is None or _strength(mention.presence) > _strength(known.presence):
                 strongest[mention.observation] = mention
     return tuple(_finding(observation, strongest) for observation in Observation)
+
+
+def not_coded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return the findings, all NOT_CODED where none of them states anything.
+
+    A text of which no word is known to the rules may speak of any of them in other words.
+    """
+    if any(finding.presence in STATED for finding in findings):
+        return findings
+    return tuple(dataclasses.replace(each, presence=Presence.NOT_CODED) for each in findings)
 
 
 def mentions(sentence: str) -> Iterator[Mention]:

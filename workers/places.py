@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom.regions import shows_one_side
 from dicom.report import SIX, Finding, Observation, Presence
 from workers.locating import locate
 from workers.model.prompts import IS_THERE
@@ -20,6 +21,8 @@ NOTE: Final = (
     "Outlines show roughly where the model looked, not the edge of a finding; a cross marks the place "
     "that spoke most for it."
 )
+_ONE_SIDE: Final = "The text says bilateral {name}: the outline shows one side only."
+_NO_OUTLINE: Final = "No outline is drawn for {names}. This does not mean absence."
 _NO_MEMORY: Final = "Memory was short: where {name} was seen could not be computed."
 _ELSEWHERE: Final = (
     "The text says {side} {name}, but the model looked at the other side: no outline is shown."
@@ -30,6 +33,8 @@ def placed(
     findings: Sequence[Finding],
     heat: Heat,
     frame: NDArray[np.float32],
+    *,
+    locates: bool = False,
 ) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Return the findings with the regions that may be shown, and notes for the reader.
 
@@ -37,12 +42,34 @@ def placed(
         findings: One for each observation.
         heat: For each question that the model answered by yes, where it looked.
         frame: float32 [rows, columns] in 0..1, 0 black, the film that was read.
+        locates: The model is set to show where it sees its findings: what has no outline is named.
     """
     pairs = [_placed(finding, heat, frame) for finding in findings]
     notes = [note for _, note in pairs if note]
-    if any(finding.region for finding, _ in pairs):
+    found = tuple(finding for finding, _ in pairs)
+    columns = frame.shape[1]
+    notes += [
+        _ONE_SIDE.format(name=one.observation.value)
+        for one in found
+        if shows_one_side(one, columns)
+    ]
+    if locates:
+        notes += _without_outline([finding for finding, note in pairs if not note])
+    if any(one.region for one in found):
         notes.append(NOTE)
-    return tuple(finding for finding, _ in pairs), tuple(notes)
+    return found, tuple(notes)
+
+
+def _without_outline(findings: Sequence[Finding]) -> list[str]:
+    """Return a note that names the positive findings without a region, if there are any."""
+    names = [
+        one.observation.value
+        for one in findings
+        if one.presence in _SHOWN
+        and one.region is None
+        and one.observation is not Observation.NO_FINDING
+    ]
+    return [_NO_OUTLINE.format(names=", ".join(names))] if names else []
 
 
 def _placed(

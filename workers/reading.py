@@ -273,6 +273,7 @@ class Reader:
             reason=reason,
             meaningless=meaningless,
             samples=len(samples),
+            locates=bool(self._model.model.located),
         )
         return _Said(said, shown_prompt(answer, reason), sampled_beside(samples))
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dicom.report import SIX, Finding, Observation, Presence
+from dicom.report import SIX, STATED, Finding, Observation, Presence
 from workers.model.prompts import IS_NORMAL, IS_THERE
 
 ASKED: Final = (*SIX, Observation.NO_FINDING)
@@ -50,6 +50,7 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
                 Presence.PRESENT: "says that it is present",
                 Presence.ABSENT: "says that it is absent",
                 Presence.NOT_MENTIONED: "does not mention it",
+                Presence.NOT_CODED: "is not coded",
             }[one.presence]
             yield (
                 f"Text and score disagree on {one.observation.value}: the text {says}, "
@@ -59,7 +60,7 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
 
 def _about_normal(finding: Finding, chance: str) -> Iterator[str]:
     # A text that mentions none of the fourteen says nothing about normal or not.
-    if finding.presence is not Presence.NOT_MENTIONED:
+    if finding.presence in STATED:
         says = "nothing abnormal" if finding.presence is Presence.PRESENT else "a finding"
         yield (
             f"Text and score disagree on the whole film: the text describes {says}, asked whether "

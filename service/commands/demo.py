@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from dicom.reasons import Reason
-from dicom.report import Observation, Presence
+from dicom.report import STATED, Observation
 from service.config import as_environment, load_settings
 from service.demo import (
     Demo,
@@ -147,14 +147,14 @@ def _lines(job: Job) -> list[str]:
     said = [
         item
         for item in draft.findings
-        if item.presence is not Presence.NOT_MENTIONED
+        if item.presence in STATED
         and item.observation is not Observation.NO_FINDING  # "no finding absent" says nothing
     ]
     findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in said)
     return [
         "UNVERIFIED AI DRAFT - not a diagnosis",
         *([draft.model.caveat] if draft.model.caveat else []),
-        f"findings: {findings or 'none stated'}",
+        f"findings: {findings or 'none coded: read the text'}",
         f"text: {' '.join((*draft.findings_text, *draft.impression_text))}",
         *draft.notes,
     ]

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from service.commands.opened import actor, opened_store
+from service.draft_alarms import alarm, alarm_sentence, withdrawal
 from service.errors import NotFound
-from service.jobs import IllegalTransition, JobState
-from service.records import Job
+from service.jobs import DraftStatus, IllegalTransition, JobState
+from service.records import Delivery, Job, JobEvent
 from service.store import Store
 
 _STATES = [state.value for state in JobState]
@@ -41,12 +42,13 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
     for job in found:
         table.add_row(
             job.id[:8],
-            job.state + (" urgent" if job.urgent else ""),
+            _state(job),
             _age(job.created_at),
             job.calling_ae,
             job.study_instance_uid,
             str(job.revision),
-            job.reason,
+            alarm_sentence(job) or job.reason,
+            style="red" if alarm_sentence(job) else None,
         )
     Console().print(table if found else "no jobs")
 
@@ -120,9 +122,16 @@ def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
         click.get_current_context().exit(1)
 
 
+def _state(job: Job) -> str:
+    shown = job.shown_state.replace("_", " ")
+    return shown + (" urgent" if job.urgent else "")
+
+
 def _in_full(store: Store, job: Job) -> dict[str, Any]:
     """Return what `show` says of a job, as JSON has it."""
+    events = store.events(job.id)
     return {
+        **_alarm(job, events),
         **_summary(job),
         "attempts": job.attempts,
         "first_error": job.first_error,
@@ -142,8 +151,18 @@ def _in_full(store: Store, job: Job) -> dict[str, Any]:
                 "state": delivery.state,
                 "attempts": delivery.attempts,
                 "last_error": delivery.last_error,
+                **_withdrawal(job, delivery, events),
             }
             for delivery in store.deliveries(job.id)
+        ],
+        "notices": [
+            {
+                "destination": notice.destination,
+                "state": notice.state,
+                "attempts": notice.attempts,
+                "last_error": notice.last_error,
+            }
+            for notice in store.notices(job.id)
         ],
         "events": [
             {
@@ -153,15 +172,32 @@ def _in_full(store: Store, job: Job) -> dict[str, Any]:
                 "to_state": event.to_state,
                 "reason": event.reason,
             }
-            for event in store.events(job.id)
+            for event in events
         ],
     }
+
+
+def _alarm(job: Job, events: Sequence[JobEvent]) -> dict[str, Any]:
+    """Return the first lines of a job whose draft is withdrawn or in doubt."""
+    known = alarm(job, events)
+    if known is None:
+        return {}
+    by = f"by {known.by}, {known.at.isoformat()}" if known.at else ""
+    return {"alarm": f"{job.shown_state.replace('_', ' ')}. {known.sentence}", "alarm_by": by}
+
+
+def _withdrawal(job: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:
+    if job.draft_status is not DraftStatus.WITHDRAWN:
+        return {}
+    state, sentence = withdrawal(delivery, events)
+    return {"withdrawal": state.value, "withdrawal_why": sentence}
 
 
 def _summary(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
+        "draft_status": job.draft_status.value,
         "urgent": job.urgent,
         "study_instance_uid": job.study_instance_uid,
         "calling_ae": job.calling_ae,
@@ -179,7 +215,12 @@ def _summary(job: Job) -> dict[str, Any]:
 def _page(detail: dict[str, Any]) -> Table:
     table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False)
     for key, value in detail.items():
-        if key == "draft" and value:
+        if key == "alarm":
+            table.add_row(key, value, style="bold red")
+        elif key == "draft" and value and detail["draft_status"] == DraftStatus.WITHDRAWN:
+            words = "WITHDRAWN - DO NOT USE; its text is in the output of --json"
+            table.add_row("draft", words, style="bold red")
+        elif key == "draft" and value:
             table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")
             table.add_row("", "\n".join(value["findings_text"] + value["impression_text"]))
         elif isinstance(value, list):

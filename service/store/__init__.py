@@ -6,6 +6,7 @@ from service.config import Settings
 from service.schema import check
 from service.store.arrivals import Arrivals
 from service.store.deliveries import Deliveries
+from service.store.doubts import Doubts
 from service.store.holdings import Holdings
 from service.store.jobs import Jobs
 from service.store.ledger import Ledger
@@ -25,6 +26,7 @@ class Store(
     Jobs,
     Wishes,
     Deliveries,
+    Doubts,
     Upkeep,
     Queries,
     Notes,

@@ -5,15 +5,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Update, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Delivery, ResultObject
 from service.store import rows
-from service.store.moves import DELIVERABLE, NO_LEASE, Change, Moves, changed_rows
+from service.store.moves import IS_SENDABLE, NO_LEASE, Change, Moves, changed_rows
 
 # As often a sender may be lost in a row: a power cut or two are not the delivery's fault, and each
 # loss costs a lease (`delivery.lease_seconds`, two minutes) and takes its worker's other threads along.
@@ -69,7 +69,8 @@ class Deliveries(Moves):
             .join(JobRow, JobRow.id == DeliveryRow.job_id)
             .where(
                 DeliveryRow.state == DeliveryState.PENDING.value,
-                JobRow.state.in_(DELIVERABLE),
+                IS_SENDABLE,
+                ~_waits_for_results(),
                 or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= self.now()),
             )
             .order_by(JobRow.urgent.desc(), DeliveryRow.id)
@@ -164,10 +165,15 @@ class Deliveries(Moves):
                 values = values | self._delivery_errors(session, delivery_id, error)
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
             word = "deliver" if not error else "deliver_failed"
-            reason = f"{row.destination}: {error or 'every object is there, read back.'}"
+            done = (
+                "the notice of doubt is there."
+                if row.notice
+                else "every object is there, read back."
+            )
+            reason = f"{row.destination}: {error or done}"
             state = JobState(job.state)
             self._event(session, job.id, word, row.lease_owner, (state, state), reason)
-            return self._settle(session, job.id, state)
+            return state if row.notice else self._settle(session, job.id, state)
 
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
         """Complete or fail the job when no delivery is open any more.
@@ -178,7 +184,7 @@ class Deliveries(Moves):
             return state
         found = session.execute(
             select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.last_error)
-            .where(DeliveryRow.job_id == job_id)
+            .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
             .order_by(DeliveryRow.id)
         ).all()
         states = {DeliveryState(row.state) for row in found}
@@ -246,6 +252,19 @@ class Deliveries(Moves):
             with suppress(LeaseLost):
                 self._end_delivery(number, fence, values, error=words, only=sending)
         return len(found)
+
+
+def _waits_for_results() -> ColumnElement[bool]:
+    """Return whether a notice's draft is still on its way to the same destination."""
+    results = aliased(DeliveryRow)
+    still = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+    under_way = select(results.id).where(
+        results.job_id == DeliveryRow.job_id,
+        results.destination == DeliveryRow.destination,
+        results.notice == "",
+        results.state.in_(still),
+    )
+    return and_(DeliveryRow.notice != "", under_way.exists())
 
 
 def _held(delivery_id: int, fence: int) -> Update:

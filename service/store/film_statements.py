@@ -13,8 +13,9 @@ STUDY_KEY: Final = ("study_instance_uid",)
 FILM_KEY: Final = ("sop_instance_uid", "digest")
 _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)
-# The number counts by itself, and retention has not come yet.
-_OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in {"id", "removed_at"}]
+# The number counts by itself; retention and the comparison of conflicts come later.
+_LATER: Final = frozenset({"id", "removed_at", "compared_at", "differs"})
+_OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in _LATER]
 
 
 def new_studies(dialect: Dialect, count: int) -> Insert:

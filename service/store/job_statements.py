@@ -11,7 +11,7 @@ _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)
 _JOBS: Final = cast("Table", JobRow.__table__)
 _EVENTS: Final = cast("Table", EventRow.__table__)
-# NULL until something happens to the job.
+# NULL or empty until something happens to the job.
 _LATER: Final = frozenset(
     {
         "produced_at",
@@ -21,6 +21,8 @@ _LATER: Final = frozenset(
         "lease_until",
         "superseded_by",
         "draft",
+        "doubt",
+        "doubted_at",
     }
 )
 

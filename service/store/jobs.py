@@ -14,6 +14,7 @@ from service.jobs import Action, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Job, ResultObject
 from service.store import rows
+from service.store.doubts import compare_again
 from service.store.moves import UNDRAFTED, Change, Moves, changed_rows
 
 
@@ -123,10 +124,13 @@ class Jobs(Moves):
                 "draft": draft.to_json(),
                 "supersedes": before.id if before else None,
                 "published_at": self.now(),
+                "doubt": "",
+                "doubted_at": None,
             }
             change = Change(actor="", fence=fence, values=values)
             self._move_held(session, job_id, Action.DRAFT, change)
             self._replace_results(session, job_id, objects, destinations)
+            compare_again(session, values["draft"])
             if before is not None:
                 self._supersede(session, before.id, job_id)
             if not destinations:
@@ -154,7 +158,9 @@ class Jobs(Moves):
         destinations: Sequence[str],
     ) -> None:
         session.execute(delete(ObjectRow).where(ObjectRow.job_id == job_id))
-        session.execute(delete(DeliveryRow).where(DeliveryRow.job_id == job_id))
+        session.execute(
+            delete(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
+        )
         now = self.now()
         session.add_all(_object_row(job_id, item) for item in objects)
         session.add_all(
@@ -291,7 +297,9 @@ class Jobs(Moves):
     def _previous_draft_row(self, session: Session, row: JobRow) -> JobRow | None:
         """Return the last revision before `row` whose draft is, or may be, in a PACS."""
         delivered = select(DeliveryRow.job_id).where(
-            DeliveryRow.job_id == JobRow.id, DeliveryRow.state == DeliveryState.CONFIRMED.value
+            DeliveryRow.job_id == JobRow.id,
+            DeliveryRow.notice == "",
+            DeliveryRow.state == DeliveryState.CONFIRMED.value,
         )
         stands = (JobState.DRAFTED.value, JobState.COMPLETED.value)
         return session.scalar(

@@ -4,17 +4,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, CursorResult, Select, Update, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Select, Update, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.errors import LeaseLost, NotFound
 from service.jobs import RECALLED, Action, IllegalTransition, JobState, next_state
-from service.models import EventRow, InstanceRow, JobRow, StudyRow
+from service.models import DeliveryRow, EventRow, InstanceRow, JobRow, StudyRow
 from service.store.session import Transactions
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # In these states what was made for the job may be sent: a draft, or the notice that there is none.
 DELIVERABLE: Final = (JobState.DRAFTED.value, JobState.NOT_ANALYSED.value)
+# The notice that a draft is in doubt is sent whatever becomes of its job.
+IS_SENDABLE: Final = or_(JobRow.state.in_(DELIVERABLE), DeliveryRow.notice != "")
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
 
 

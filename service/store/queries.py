@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select, tuple_
 
 from dicom.report import Predecessor
 from service.errors import NotFound
-from service.jobs import DeliveryState, JobState
+from service.jobs import DeliveryState, DraftStatus, JobState
 from service.models import (
     DeliveryRow,
     EventRow,
@@ -20,6 +20,7 @@ from service.models import (
 )
 from service.records import ArrivingStudy, Delivery, Job, JobEvent, ResultObject
 from service.store import rows
+from service.store.doubts import alarmed
 from service.store.session import Transactions
 
 _PREFIX = re.compile(r"[0-9a-f]{4,32}")
@@ -53,6 +54,7 @@ class Queries(Transactions):
         limit: int = 100,
         before: str | None = None,
         study: str | None = None,
+        status: DraftStatus | None = None,
     ) -> list[Job]:
         """Return jobs, the newest first.
 
@@ -61,10 +63,13 @@ class Queries(Transactions):
             limit: At most so many.
             before: Only those older than the job of this id: the next page.
             study: Only of this Study Instance UID.
+            status: Only those whose draft is withdrawn, or only those whose draft is in doubt.
         """
         chosen = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
         if states:
             chosen = chosen.where(JobRow.state.in_([state.value for state in states]))
+        if status is not None:
+            chosen = chosen.where(*alarmed(status))
         if study is not None:
             chosen = chosen.where(JobRow.study_instance_uid == study)
         with self._reading() as session:
@@ -113,7 +118,9 @@ class Queries(Transactions):
         """Return where the job's results stand, one for each destination."""
         with self._reading() as session:
             found = session.scalars(
-                select(DeliveryRow).where(DeliveryRow.job_id == job_id).order_by(DeliveryRow.id)
+                select(DeliveryRow)
+                .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
+                .order_by(DeliveryRow.id)
             )
             return [rows.delivery(row) for row in found]
 

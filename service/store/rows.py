@@ -56,6 +56,8 @@ def job(row: JobRow) -> Job:
         published_at=row.published_at,
         read_through=row.read_through,
         removed_at=row.removed_at,
+        doubt=row.doubt,
+        doubted_at=row.doubted_at,
     )
 
 
@@ -98,6 +100,7 @@ def delivery(row: DeliveryRow) -> Delivery:
         confirmed_at=row.confirmed_at,
         created_at=row.created_at,
         fence=row.fence,
+        notice=row.notice,
     )
 
 
@@ -113,6 +116,8 @@ def received(row: InstanceRow) -> ReceivedInstance:
         size=row.size,
         conflict=row.conflict,
         path=Path(row.path),
+        compared=row.compared_at is not None,
+        differs=row.differs,
     )
 
 

@@ -35,7 +35,7 @@ from service.store.prepared import Build, choice_of
 from service.store.session import new_job_id
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})
-_NO_JOB: Final[dict[str, Any]] = dict.fromkeys(each.name for each in fields(Job))
+_NO_JOB: Final[dict[str, Any]] = dict.fromkeys(each.name for each in fields(Job)) | {"doubt": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from service.jobs import FINAL, DeliveryState, JobState
 from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow, ProcessRow, StudyRow
 from service.records import Job, PastClaims
 from service.store import rows
-from service.store.moves import DELIVERABLE, UNDRAFTED, Moves, changed_rows, later_drafts
+from service.store.moves import IS_SENDABLE, UNDRAFTED, Moves, changed_rows, later_drafts
 
 # Clocks of the machines that share a database may differ by so much.
 SKEW: Final = timedelta(seconds=60)
@@ -78,7 +78,7 @@ class Upkeep(Moves):
                 .join(JobRow, JobRow.id == DeliveryRow.job_id)
                 .where(
                     DeliveryRow.state == DeliveryState.PENDING.value,
-                    JobRow.state.in_(DELIVERABLE),
+                    IS_SENDABLE,
                     or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
                     or_(
                         DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before

@@ -7,10 +7,19 @@ from typing import Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, JobState, allowed
+from service.jobs import (
+    RECALLED,
+    Action,
+    DeliveryState,
+    Event,
+    IllegalTransition,
+    JobState,
+    allowed,
+)
 from service.models import DeliveryRow, InstanceRow, JobRow
 from service.records import Job
 from service.store import rows
+from service.store.doubts import compare_again
 from service.store.moves import Change, Moves, changed_rows, later_drafts
 
 _AFRESH: Final[dict[str, Any]] = {
@@ -68,14 +77,16 @@ class Wishes(Moves):
                 row.reason_code, row.reason, row.updated_at = RECALLED, reason, self.now()
                 session.flush()
                 self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
-            self._event(session, job_id, "recall", actor, (before, JobState(row.state)), reason)
+            # The notice that it is withdrawn says more than the one that it is in doubt.
+            self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED, notices=True)
+            self._event(session, job_id, Event.RECALL, actor, (before, JobState(row.state)), reason)
             return sending
 
     def _under_way(self, session: Session, job_id: str) -> frozenset[str]:
         """Return the destinations to which a job is being sent; no claim begins or ends meanwhile."""
         found = session.execute(
             select(DeliveryRow.destination, DeliveryRow.state)
-            .where(DeliveryRow.job_id == job_id)
+            .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
             .with_for_update()
         )
         return frozenset(row.destination for row in found if row.state == DeliveryState.SENDING)
@@ -94,6 +105,8 @@ class Wishes(Moves):
         with self._writing() as session:
             row = self._row(session, job_id)
             state = JobState(row.state)
+            if self._retry_notices(session, row):
+                return rows.job(self._row(session, job_id))
             gone = row.removed_at is not None
             if gone and not self._has_films(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
@@ -117,9 +130,19 @@ class Wishes(Moves):
             action = Action.REDELIVER if redeliver else Action.RETRY
             self._move(session, job_id, state, action, change)
             if redeliver:
+                compare_again(session, row.draft)
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
             return rows.job(self._row(session, job_id))
+
+    def _retry_notices(self, session: Session, row: JobRow) -> bool:
+        """Make the failed notices of a delivered draft due; return whether there were any."""
+        if row.state != JobState.COMPLETED.value or row.reason_code == RECALLED:
+            return False
+        failed = (DeliveryState.FAILED.value,)
+        return bool(
+            self._set_deliveries(session, row.id, failed, DeliveryState.PENDING, notices=True)
+        )
 
     def _has_films(self, session: Session, study_uid: str) -> bool:
         kept = select(InstanceRow.id).where(
@@ -128,17 +151,25 @@ class Wishes(Moves):
         return session.scalar(kept.limit(1)) is not None
 
     def _set_deliveries(
-        self, session: Session, job_id: str, states: Sequence[str], target: DeliveryState
-    ) -> None:
+        self,
+        session: Session,
+        job_id: str,
+        states: Sequence[str],
+        target: DeliveryState,
+        *,
+        notices: bool = False,
+    ) -> int:
+        """Move the deliveries of a job's results, or of its notices; return how many were moved."""
         afresh = (
             _AFRESH | {"created_at": self.now(), "lapses": 0}
             if target is DeliveryState.PENDING
             else {}
         )
-        changed_rows(
+        kind = DeliveryRow.notice != "" if notices else DeliveryRow.notice == ""
+        return changed_rows(
             session,
             update(DeliveryRow)
-            .where(DeliveryRow.job_id == job_id, DeliveryRow.state.in_(states))
+            .where(DeliveryRow.job_id == job_id, DeliveryRow.state.in_(states), kind)
             .values(state=target.value, lease_owner="", lease_until=None, **afresh),
         )
 

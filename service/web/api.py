@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
+from service.draft_alarms import alarm, withdrawal
 from service.errors import NotFound
-from service.jobs import JobState
-from service.records import Job
+from service.jobs import DraftStatus, JobState
+from service.records import Delivery, Job, JobEvent
 from service.store import Store
 from service.web.acting import act
 from service.web.auth import same_origin
@@ -108,6 +109,7 @@ def job_json(store: Store, found: Job, situation: Situation) -> dict[str, Any]:
         "study_instance_uid": found.study_instance_uid,
         "state": found.state.value,
         "why": why(found, deliveries, situation).plain(),
+        "draft_status": found.draft_status.value,
         "reason_code": found.reason_code,
         "reason": found.reason,
         "urgent": found.urgent,
@@ -128,11 +130,14 @@ def job_json(store: Store, found: Job, situation: Situation) -> dict[str, Any]:
 def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
     store = here.store
     found = store.job(job_id)
+    events = store.events(found.id)
     return {
         **job_json(store, found, here.observer.situation()),
+        "alarm": _alarm_json(found, events),
         "draft": found.draft.to_json() if found.draft else None,
         "deliveries": [
             {
+                **_withdrawal_json(found, each, events),
                 "destination": each.destination,
                 "state": each.state.value,
                 "attempts": each.attempts,
@@ -142,6 +147,16 @@ def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
                 "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
             }
             for each in store.deliveries(found.id)
+        ],
+        "notices": [
+            {
+                "destination": each.destination,
+                "state": each.state.value,
+                "attempts": each.attempts,
+                "last_error": each.last_error,
+                "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
+            }
+            for each in store.notices(found.id)
         ],
         "objects": [
             {
@@ -162,9 +177,30 @@ def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
                 "to_state": each.to_state.value,
                 "reason": each.reason,
             }
-            for each in store.events(found.id)
+            for each in events
         ],
     }
+
+
+def _alarm_json(found: Job, events: Sequence[JobEvent]) -> dict[str, Any] | None:
+    """Return what must be known of a draft before it is read; None for nothing."""
+    known = alarm(found, events)
+    if known is None:
+        return None
+    return {
+        "status": known.status.value,
+        "sentence": known.sentence,
+        "by": known.by,
+        "at": known.at.isoformat() if known.at else None,
+    }
+
+
+def _withdrawal_json(found: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:
+    """Return how far the recall of a withdrawn draft is at a destination; nothing of other drafts."""
+    if found.draft_status is not DraftStatus.WITHDRAWN:
+        return {}
+    state, sentence = withdrawal(delivery, events)
+    return {"withdrawal": state.value, "withdrawal_why": sentence}
 
 
 def _study_json(store: Store, record: StudyRecord, situation: Situation) -> dict[str, Any]:
@@ -181,6 +217,7 @@ def _study_json(store: Store, record: StudyRecord, situation: Situation) -> dict
                 "received_at": each.received_at.isoformat(),
                 "bytes": each.size,
                 "conflict": each.conflict,
+                "differs": each.differs,
             }
             for each in record.instances
         ],

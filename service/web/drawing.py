@@ -3,17 +3,20 @@
 import hashlib
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 from dicom.decoding import PROGRAM, Decoders
 from dicom.errors import InvalidDataset, LimitExceeded
 from dicom.pixels import PixelLimits
+from dicom.typeset import fit_size, font
 from service.web.picture import Picture
+
+_STAMP: Final = (160, 20, 16)
 
 
 class Artist:
@@ -53,7 +56,8 @@ class Artist:
             OSError: The file cannot be read.
         """
         if picture.sha256:
-            return _encode(_own_pixels(picture, self._limits.max_pixels), picture.size)
+            own = _own_pixels(picture, self._limits.max_pixels)
+            return _encode(_stamped(own, picture.stamp), picture.size)
         looked = self._decoders.look(picture.path, self._limits)
         grey = looked.frame.pixels * 255 + 0.5
         return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
@@ -76,6 +80,19 @@ def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
         raise LimitExceeded("the picture is larger than the configured limits")
     pixels: NDArray[np.uint8] = capture.pixel_array.astype(np.uint8)
     return pixels
+
+
+def _stamped(pixels: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
+    """Return the picture with words on a red band over its head, where the banner is."""
+    if not words:
+        return pixels
+    image = Image.fromarray(pixels).convert("RGB")
+    height = max(24, image.width // 8)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 0, image.width, height), fill=_STAMP)
+    size = fit_size((words,), round(image.width * 0.94), round(height * 0.7), bold=True)
+    font(size, bold=True).draw(pen, (image.width / 2, height / 2), words, (255, 255, 255), "mm")
+    return np.asarray(image)
 
 
 def _encode(pixels: NDArray[np.uint8], size: int) -> bytes:

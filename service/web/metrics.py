@@ -57,6 +57,7 @@ class StoreCollector(Collector):
         try:
             families = [
                 self._jobs(),
+                self._drafts(),
                 self._oldest(),
                 self._stages(),
                 self._incidents(),
@@ -75,6 +76,16 @@ class StoreCollector(Collector):
         counts = self._store.counts()
         for state in JobState:
             family.add_metric([state.value], counts.get(state, 0))
+        return family
+
+    def _drafts(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_drafts",
+            "Drafts that are withdrawn, and drafts in doubt that no later one supersedes.",
+            labels=["status"],
+        )
+        for status, count in self._store.alarm_counts().items():
+            family.add_metric([status.value], count)
         return family
 
     def _oldest(self) -> Metric:

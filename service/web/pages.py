@@ -14,7 +14,7 @@ from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResour
 from dicom.identifiers import check_uid
 from service.advice import cautions
 from service.errors import NotFound
-from service.jobs import JobState
+from service.jobs import ALARMS, DraftStatus, JobState
 from service.web.acting import act
 from service.web.auth import same_origin
 from service.web.picture import THUMBNAIL_SIZE, Picture
@@ -24,6 +24,10 @@ from service.web.study_view import identity, study_record, study_snapshot
 from service.web.wiring import Wiring, wiring
 
 _FORM_LIMIT: Final = 16 * 2**10
+_STAMPS: Final = {
+    DraftStatus.WITHDRAWN: "WITHDRAWN - DO NOT USE",
+    DraftStatus.IN_DOUBT: "IN DOUBT - VERIFY PATIENT",
+}
 
 
 async def queue(request: Request) -> Response:
@@ -71,11 +75,18 @@ async def job_page(request: Request) -> Response:
 
 
 async def job_film(request: Request) -> Response:
-    """Answer with the film that a job read as PNG, with its findings drawn in when there are any."""
+    """Answer with the film that a job read as PNG, with its findings drawn in when there are any.
+
+    Those of a withdrawn draft are drawn in for `?withdrawn=1` only, below a stamp that says so.
+    """
     here = wiring(request)
-    only_source = "source" in request.query_params
+    asked = request.query_params
     picture = await run_in_threadpool(
-        _job_picture, here, request.path_params["job_id"], only_source=only_source
+        _job_picture,
+        here,
+        request.path_params["job_id"],
+        only_source="source" in asked,
+        also_withdrawn="withdrawn" in asked,
     )
     return await _png(here, picture)
 
@@ -113,10 +124,14 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
 def _choice(request: Request) -> QueueChoice:
     state = request.query_params.get("state")
     try:
-        chosen = JobState(state) if state else None
+        chosen = _state(state) if state else None
     except ValueError:
         raise NotFound("There is no such state.") from None
     return QueueChoice(state=chosen, before=request.query_params.get("before", ""))
+
+
+def _state(word: str) -> JobState | DraftStatus:
+    return DraftStatus(word) if word in ALARMS else JobState(word)
 
 
 def _queue_view(here: Wiring, choice: QueueChoice) -> Callable[[], Snapshot]:
@@ -180,11 +195,13 @@ def _study_url(uid: str, job_id: str) -> str:
     return f"/studies/{quote(uid)}?{urlencode({'job': job_id})}"
 
 
-def _job_picture(here: Wiring, job_id: str, *, only_source: bool) -> Picture:
+def _job_picture(here: Wiring, job_id: str, *, only_source: bool, also_withdrawn: bool) -> Picture:
     job = here.store.job(job_id)
     overlays = [each for each in here.store.objects(job.id) if each.kind == "overlay"]
-    if overlays and not only_source:
-        return Picture(path=overlays[0].path, sha256=overlays[0].sha256)
+    hidden = job.draft_status is DraftStatus.WITHDRAWN and not also_withdrawn
+    if overlays and not only_source and not hidden:
+        stamp = _STAMPS.get(job.draft_status, "")
+        return Picture(path=overlays[0].path, sha256=overlays[0].sha256, stamp=stamp)
     if job.draft is None:
         raise NotFound("No film has been read for this job.")
     source = job.draft.source.sop_instance_uid

@@ -16,9 +16,11 @@ class Picture:
         path: The DICOM file.
         sha256: Of the file as it was written, of one of our own Secondary Captures, which is shown
             colours and all; "" of a received film.
+        stamp: Words across the picture, of one of our own; "" for none.
         size: The longer side of the PNG in pixels, at most.
     """
 
     path: Path
     sha256: str = ""
+    stamp: str = ""
     size: int = FULL_SIZE

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.config import Settings
-from service.jobs import JobState
+from service.jobs import DraftStatus, JobState
 from service.records import ArrivingStudy, Job
 from service.store import Store
 from service.web.render import Snapshot, part
@@ -21,11 +21,11 @@ class QueueChoice:
     """Which jobs the page lists.
 
     Attributes:
-        state: Only these; all when None.
+        state: Only these, by the job's state or its draft's status; all when None.
         before: Only those older than the job of this id; the newest when empty.
     """
 
-    state: JobState | None = None
+    state: JobState | DraftStatus | None = None
     before: str = ""
 
     @property
@@ -43,25 +43,35 @@ class _Notice:
 
 def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
     """Return the jobs of one page, the newest first, and one more when older ones exist."""
+    before = choice.before or None
+    if isinstance(choice.state, DraftStatus):
+        return store.jobs(status=choice.state, limit=PAGE_LENGTH + 1, before=before)
     states = (choice.state,) if choice.state else ()
-    return store.jobs(states, limit=PAGE_LENGTH + 1, before=choice.before or None)
+    return store.jobs(states, limit=PAGE_LENGTH + 1, before=before)
 
 
 def queue_snapshot(
     store: Store, settings: Settings, situation: Situation, choice: QueueChoice
 ) -> Snapshot:
     """Return the queue as it is now."""
-    counts = store.counts()
+    counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
     jobs = listed_jobs(store, choice)[:PAGE_LENGTH]
     rows = {f"job-{job.id}": _row(store, job, situation) for job in jobs}
     parts = {
-        "notices": part("notices", notices=_notices(situation, counts.get(JobState.SCHEDULED, 0))),
+        "notices": part(
+            "notices",
+            notices=[
+                *_notices(situation, counts.get(JobState.SCHEDULED, 0)),
+                *_in_doubt(alarms[DraftStatus.IN_DOUBT]),
+            ],
+        ),
         "counts": part(
             "counts",
             total=total,
             chosen=choice.state,
             counts=[(state, counts.get(state, 0)) for state in JobState],
+            alarms=[(status, number) for status, number in alarms.items() if number],
         ),
         "empty": part("empty", total=total, nothing=not jobs, receiver=settings.receiver),
         "arriving": part("arriving", studies=_arriving(store, choice)),
@@ -73,6 +83,17 @@ def queue_snapshot(
         **rows,
     }
     return Snapshot(parts=parts, order=tuple(rows))
+
+
+def _in_doubt(count: int) -> Sequence[_Notice]:
+    if not count:
+        return ()
+    words = "1 draft is" if count == 1 else f"{count} drafts are"
+    reason = Reason(
+        f"{words} about an image of which a corrected or conflicting copy came. Verify patient, order "
+        "and image."
+    )
+    return (_Notice(weight="bad", title="Drafts in doubt:", reason=reason),)
 
 
 def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:

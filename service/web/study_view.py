@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dicom import wording
 from dicom.errors import DicomError
 from dicom.header import read_header
-from dicom.report import DraftReport, Finding, Presence
+from dicom.report import STATED, DraftReport, Finding, Presence
 from service.config import Settings
+from service.draft_alarms import alarm, withdrawal
 from service.errors import NotFound
-from service.jobs import Action, JobState, allowed
-from service.records import Job, ReceivedInstance
+from service.jobs import Action, DraftStatus, JobState, allowed
+from service.records import Delivery, Job, JobEvent, ReceivedInstance
 from service.store import Store
 from service.web.auth import FormTokens
 from service.web.render import Snapshot, part
-from service.web.words import Situation, delivery_reason, why
+from service.web.words import Reason, Situation, delivery_reason, notice_reason, why
 
 # Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
 _IDENTITY = (
@@ -109,11 +111,14 @@ def study_snapshot(
     kinds = {each.kind for each in objects}
     by_id = {each.id: each for each in record.jobs}
     draft = job.draft if job else None
+    events = store.events(job.id) if job else []
+    notices = store.notices(job.id) if job else []
     parts = {
         "status": part(
             "status",
             job=job,
             reason=why(job, deliveries, situation) if job else None,
+            alarm=alarm(job, events) if job else None,
             newer=by_id.get(job.superseded_by or "") if job else None,
             earlier=by_id.get(job.supersedes or "") if job else None,
         ),
@@ -132,12 +137,13 @@ def study_snapshot(
         "draft": part("draft", job=job, draft=draft, **_finding_values(draft)),
         "deliveries": part(
             "deliveries",
-            deliveries=[(each, delivery_reason(each, situation)) for each in deliveries],
+            deliveries=[_delivery(job, each, events, situation) for each in deliveries],
+            notices=[(each, notice_reason(each)) for each in notices],
             destinations=settings.destinations,
         ),
         "objects": part("objects", objects=objects),
         "revisions": part("revisions", job=job, jobs=record.jobs),
-        "events": part("events", events=store.events(job.id) if job else ()),
+        "events": part("events", events=events),
     }
     return Snapshot(parts=parts)
 
@@ -194,6 +200,13 @@ def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
     if job is None or job.draft is None:
         return {**empty, "film_words": "No film has been read for this job."}
     url = f"/jobs/{job.id}/film.png"
+    if job.draft_status is DraftStatus.WITHDRAWN:
+        return {
+            "film_url": f"{url}?source=1",
+            "film_words": "The film that was read, without the findings of the withdrawn draft",
+            "other_url": f"{url}?withdrawn=1" if has_overlay else "",
+            "other_words": "With the withdrawn findings",
+        }
     if not has_overlay:
         return {**empty, "film_url": url, "film_words": "The film that was read"}
     return {
@@ -213,7 +226,7 @@ def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
 def _verdict(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
     uid = instance.sop_instance_uid
     if instance.conflict:
-        return "Kept apart", "It carries the UID of another film with other content; never read."
+        return "Kept apart", _of_conflict(instance)
     draft = job.draft if job else None
     if draft is None:
         if job is not None and job.state is JobState.NOT_ANALYSED:
@@ -225,12 +238,35 @@ def _verdict(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
     return "Not read", reasons[0] if reasons else "It came after this draft was made."
 
 
+def _of_conflict(instance: ReceivedInstance) -> str:
+    words = "It carries the UID of another film with other content; never read."
+    if instance.differs:
+        return f"{words} It differs in {instance.differs}."
+    return (
+        f"{words} It differs in nothing that matters to the draft." if instance.compared else words
+    )
+
+
+def _delivery(
+    job: Job | None, delivery: Delivery, events: Sequence[JobEvent], situation: Situation
+) -> tuple[Delivery, str, Reason]:
+    """Return a delivery, the word for how it stands, and a sentence on it."""
+    if job is None or job.draft_status is not DraftStatus.WITHDRAWN:
+        return delivery, delivery.state, delivery_reason(delivery, situation)
+    state, sentence = withdrawal(delivery, events)
+    return delivery, state, Reason(sentence)
+
+
 def _finding_values(draft: DraftReport | None) -> dict[str, object]:
     if draft is None:
         return {"findings": (), "silent": ()}
-    spoken = [each for each in draft.findings if each.presence is not Presence.NOT_MENTIONED]
+    spoken = [each for each in draft.findings if each.presence in STATED]
+    if not draft.is_coded:
+        spoken = wording.listed(draft)  # only what has a score
     return {
         "findings": sorted(spoken, key=_finding_rank),
+        "not_coded": wording.NOT_CODED,
+        "no_silence": wording.NO_SILENCE,
         "sampled": any(each.agreement for each in draft.findings),
         "silent": [
             each.observation.value

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from service.jobs import DeliveryState, JobState
+from service.draft_alarms import Withdrawal, alarm_sentence
+from service.jobs import DeliveryState, DraftStatus, JobState
 from service.records import LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
 
 # A process reports itself every few seconds; one that is silent this long counts as dead.
@@ -17,9 +18,14 @@ STATE_WORDS: dict[str, str] = {
     JobState.IN_PROGRESS: "Reading",
     JobState.DRAFTED: "Delivering",
     JobState.COMPLETED: "Delivered",
-    JobState.NOT_ANALYSED: "Not analysed",
+    JobState.NOT_ANALYSED: "Not analyzed",
     JobState.FAILED: "Failed",
     JobState.CANCELED: "Canceled",
+    DraftStatus.WITHDRAWN: "Withdrawn",
+    DraftStatus.IN_DOUBT: "In doubt",
+    Withdrawal.PENDING: "Not yet withdrawn",
+    Withdrawal.FAILED: "Withdrawal failed",
+    Withdrawal.NEVER_SENT: "Not sent",
     DeliveryState.PENDING: "Waiting",
     DeliveryState.SENDING: "Sending",
     DeliveryState.CONFIRMED: "Confirmed",
@@ -102,7 +108,17 @@ class Situation:
 
 
 def why(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reason:
-    """Return why `job` waits, failed or was not analysed, or what is done with it now."""
+    """Return why `job` waits, failed or was not analyzed, or what is done with it now.
+
+    What must be known of its draft stands first.
+    """
+    if job.draft_status is DraftStatus.WITHDRAWN:
+        return Reason(alarm_sentence(job))
+    found = _why(job, deliveries, situation)
+    return found.led_by(f"{alarm_sentence(job)} ") if alarm_sentence(job) else found
+
+
+def _why(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reason:
     match job.state:
         case JobState.SCHEDULED:
             return _why_scheduled(job, situation)
@@ -184,10 +200,32 @@ def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
         return Reason(f"Being sent to {name}.")
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
     begun = (f"{name} does not take it ({tries}, the first ", delivery.created_at)
-    cause = f"): {delivery.last_error.rstrip('.')}; next try "
+    cause = f"): {_ended(delivery.last_error)} Next try "
     if delivery.not_before is not None and delivery.not_before > situation.now:
         return Reason(*begun, cause, delivery.not_before, ".")
     return Reason(*begun, cause, "now.")
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+
+
+def notice_reason(notice: Delivery) -> str:
+    """Return where the notice that a draft is in doubt stands at one destination, as a sentence."""
+    name = notice.destination
+    match notice.state:
+        case DeliveryState.CONFIRMED:
+            return f"{name} holds the notice that the draft is in doubt."
+        case DeliveryState.FAILED:
+            return (
+                f"{name} did not take the notice that the draft is in doubt: {notice.last_error} "
+                "Mark the draft there by hand, or retry this job."
+            )
+        case DeliveryState.CANCELED:
+            return f"No notice of doubt is sent to {name}: the draft is withdrawn."
+        case _:
+            tail = f" {_ended(notice.last_error)}" if notice.last_error else ""
+            return f"The notice that the draft is in doubt is being sent to {name}.{tail}"
 
 
 def _names(deliveries: Sequence[Delivery]) -> str:

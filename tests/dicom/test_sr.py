@@ -105,6 +105,15 @@ def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
     ) in texts(report(), content_items)
 
 
+@pytest.mark.parametrize("presence", [Presence.NOT_CODED, Presence.NOT_MENTIONED, None])
+def test_a_text_that_is_not_coded_is_not_called_silent(report, content_items, presence):
+    """Where no finding is coded the report says that, and not that the text does not mention them."""
+    found = tuple(Finding(observation=each, presence=presence) for each in Observation if presence)
+    sentences = texts(report(findings=found), content_items)
+    assert "Findings are not coded for this draft: read the text." in sentences
+    assert not any("not mentioned" in sentence.lower() for sentence in sentences)
+
+
 def test_an_empty_draft_never_looks_normal(report, content_items):
     """A draft without findings says that nothing was described."""
     sentences = texts(report(findings_text=(), impression_text=(), findings=()), content_items)
@@ -276,7 +285,7 @@ def test_uncertain_findings_without_a_sentence_are_said_to_be_uncertain(report, 
     """The sentence of an unspoken finding gives state, place and score."""
     finding = Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN, score=0.456)
     sentences = texts(report(findings=(finding,)), content_items)
-    assert "Edema: uncertain; model score 46 %." in sentences
+    assert "Edema: uncertain; model score 46 %, not calibrated." in sentences
 
 
 @pytest.mark.dcmtk

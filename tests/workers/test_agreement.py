@@ -290,4 +290,4 @@ def test_a_meaningless_text_is_not_sampled(tmp_path, study):
     draft = reader.read(study, revision=1, predecessor=None, produced_at=NOW).draft
     assert all(one.agreement is None for one in draft.findings)
     assert not any("sampled" in words for words in (*draft.notes, draft.model.decoding))
-    assert {one.presence for one in draft.findings} == {Presence.NOT_MENTIONED}
+    assert {one.presence for one in draft.findings} == {Presence.NOT_CODED}

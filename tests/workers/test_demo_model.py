@@ -175,7 +175,7 @@ def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     on_patient = drafted(insisting, patients_film(tmp_path))
     assert on_patient.draft.findings_text == on_phantom.draft.findings_text
     assert any(one.presence is Presence.PRESENT for one in on_phantom.draft.findings)
-    assert {one.presence for one in on_patient.draft.findings} == {Presence.NOT_MENTIONED}
+    assert {one.presence for one in on_patient.draft.findings} == {Presence.NOT_CODED}
     assert all(one.score is None for one in on_patient.draft.findings)
     coded, uncoded = (
         next(output for output in result.outputs if output.kind == "findings")

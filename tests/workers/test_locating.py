@@ -169,3 +169,34 @@ def test_what_cannot_be_located_stays_without_a_region():
     findings, notes = placed(one, {FLUID: None}, grey())
     assert findings == one
     assert notes == ("Memory was short: where pleural effusion was seen could not be computed.",)
+
+
+def test_a_bilateral_finding_with_one_outline_has_a_note():
+    """The text says both sides and the outline shows one: the draft says so."""
+    findings, notes = placed((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, grey())
+    assert findings[0].region is not None
+    assert notes == (
+        "The text says bilateral pleural effusion: the outline shows one side only.",
+        NOTE,
+    )
+
+
+def test_a_bilateral_finding_outlined_across_the_middle_has_no_such_note():
+    """An outline that reaches into both halves shows both."""
+    heat = spot(5, 2)
+    heat.cells[5, 1:7] = 1.0
+    findings, notes = placed((finding(side=Side.BILATERAL),), {FLUID: heat}, grey())
+    assert findings[0].region is not None
+    assert notes == (NOTE,)
+
+
+def test_findings_without_an_outline_are_named_where_the_model_locates():
+    """Edema is never outlined: where other findings may be, the draft says that it is not."""
+    said = (finding(Observation.EDEMA), finding(Observation.FRACTURE, Presence.ABSENT), finding())
+    _, notes = placed(said, {FLUID: spot(6, 6)}, grey(), locates=True)
+    assert notes == (
+        "No outline is drawn for edema. This does not mean absence.",
+        NOTE,
+    )
+    _, alone = placed(said[:1], {}, grey(), locates=True)
+    assert alone == notes[:1]

@@ -201,7 +201,7 @@ def test_random_words_are_never_coded(reader, film, monkeypatch):
     text = "Large right pneumothorax, 3 cm, unchanged."
     result = answered(reader, film, monkeypatch, text)
     assert result.draft.findings_text == (text,)
-    assert {finding.presence for finding in result.draft.findings} == {Presence.NOT_MENTIONED}
+    assert {finding.presence for finding in result.draft.findings} == {Presence.NOT_CODED}
     assert not any("earlier film" in note for note in result.draft.notes)
     assert all(finding.score is None for finding in result.draft.findings)
 

@@ -14,7 +14,7 @@ from dicom.errors import DicomError
 from dicom.files import describe
 from dicom.outputs import Output
 from dicom.reasons import Reason
-from dicom.report import Presence
+from dicom.report import STATED
 from dicom.study import Instance, Study, group_by_study
 from service.config import Settings, load_settings
 from service.errors import ReadingError
@@ -171,7 +171,7 @@ def _draft_lines(result: dict[str, Any]) -> Sequence[str]:
     said = [
         f"{finding['observation']}: {finding['presence']}"
         for finding in result["findings"]
-        if finding["presence"] != Presence.NOT_MENTIONED
+        if finding["presence"] in STATED
     ]
     caveat = [result["caveat"]] if result["caveat"] else []
     return [*caveat, *said, result["report"], *result["notes"]]

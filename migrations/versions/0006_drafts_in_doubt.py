@@ -1,0 +1,36 @@
+"""A draft whose image came again with other content is in doubt, and its destinations get a notice.
+
+Conflicts that are there already count as compared: their drafts are not put in doubt years later.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+_UNIQUE = "uq_deliveries_job_id_destination"
+
+
+def upgrade() -> None:
+    op.add_column("instances", sa.Column("compared_at", sa.DateTime(timezone=True)))
+    op.add_column("instances", sa.Column("differs", sa.Text(), nullable=False, server_default=""))
+    op.execute("UPDATE instances SET compared_at = received_at WHERE conflict")
+    op.add_column("jobs", sa.Column("doubt", sa.Text(), nullable=False, server_default=""))
+    op.add_column("jobs", sa.Column("doubted_at", sa.DateTime(timezone=True)))
+    with op.batch_alter_table("deliveries") as table:
+        table.add_column(sa.Column("notice", sa.String(64), nullable=False, server_default=""))
+        table.drop_constraint(_UNIQUE, type_="unique")
+        table.create_unique_constraint(f"{_UNIQUE}_notice", ["job_id", "destination", "notice"])
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM deliveries WHERE notice != ''")
+    with op.batch_alter_table("deliveries") as table:
+        table.drop_constraint(f"{_UNIQUE}_notice", type_="unique")
+        table.create_unique_constraint(_UNIQUE, ["job_id", "destination"])
+        table.drop_column("notice")
+    op.drop_column("jobs", "doubted_at")
+    op.drop_column("jobs", "doubt")
+    op.drop_column("instances", "differs")
+    op.drop_column("instances", "compared_at")

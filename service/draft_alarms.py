@@ -1,0 +1,91 @@
+"""What a person must know before reading a draft that is withdrawn or in doubt. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from service.jobs import DraftStatus, Event
+from service.records import Delivery, Job, JobEvent
+
+_DO_NOT_USE: Final = "Do not use this draft."
+_VERIFY: Final = "Verify patient, order and image before use."
+_FAILED_BEFORE: Final = ("failed:", "it was being sent", "a person must")  # of RECALL_DONE, once
+
+
+class Withdrawal(StrEnum):
+    """How far a recall is at one destination; shown in place of the delivery's state."""
+
+    DONE = "WITHDRAWN"
+    PENDING = "NOT_YET_WITHDRAWN"
+    FAILED = "WITHDRAWAL_FAILED"
+    NEVER_SENT = "NOT_SENT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """The first thing to be seen of a draft.
+
+    Attributes:
+        status: WITHDRAWN or IN_DOUBT.
+        sentence: What it is, why, and what to do.
+        by: Who withdrew it, or who sent the other copy; "" where the history does not say.
+        at: When; None where the history does not say.
+    """
+
+    status: DraftStatus
+    sentence: str
+    by: str = ""
+    at: datetime | None = None
+
+
+def alarm_sentence(job: Job) -> str:
+    """Return what must be known of a job's draft before it is read, "" for nothing."""
+    match job.draft_status:
+        case DraftStatus.WITHDRAWN:
+            return f"{job.reason.rstrip('.') or 'Withdrawn'}. {_DO_NOT_USE}"
+        case DraftStatus.IN_DOUBT:
+            return f"In doubt: {job.doubt} {_VERIFY}"
+        case _:
+            return ""
+
+
+def alarm(job: Job, events: Sequence[JobEvent]) -> Alarm | None:
+    """Return what must be known of a job's draft, with who and when; None for nothing."""
+    sentence = alarm_sentence(job)
+    if not sentence:
+        return None
+    word = Event.RECALL if job.draft_status is DraftStatus.WITHDRAWN else Event.DOUBT
+    said = [each for each in events if each.action == word]
+    if not said:
+        return Alarm(status=job.draft_status, sentence=sentence)
+    return Alarm(status=job.draft_status, sentence=sentence, by=said[-1].actor, at=said[-1].at)
+
+
+def withdrawal(delivery: Delivery, events: Sequence[JobEvent]) -> tuple[Withdrawal, str]:
+    """Return how far the recall of a withdrawn draft is at one destination, and a sentence on it.
+
+    Args:
+        delivery: The draft's, to that destination.
+        events: The job's history.
+    """
+    name, head = delivery.destination, f"{delivery.destination}: "
+    said = [each for each in events if _is_about(each, head)]
+    if not said:
+        if not delivery.fence:
+            return Withdrawal.NEVER_SENT, f"Nothing was sent to {name}."
+        return Withdrawal.PENDING, (
+            f"{name} may still show the draft without a notice: run `wetread recall` again."
+        )
+    words = said[-1].reason.removeprefix(head)
+    if said[-1].action == Event.RECALL_FAILED or words.startswith(_FAILED_BEFORE):
+        return Withdrawal.FAILED, f"{name} may still show the draft without a notice: {words}."
+    if not delivery.fence:
+        return Withdrawal.NEVER_SENT, f"{name}: {words}."
+    return Withdrawal.DONE, f"{name}: {words}."
+
+
+def _is_about(event: JobEvent, head: str) -> bool:
+    recalls = (Event.RECALL_DONE, Event.RECALL_FAILED)
+    return event.action in recalls and event.reason.startswith(head)

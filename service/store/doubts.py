@@ -1,0 +1,181 @@
+"""Drafts in doubt: another content of their image came, and their destinations get a notice."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, Event, JobState
+from service.models import DeliveryRow, IncidentRow, InstanceRow, JobRow
+from service.records import Conflict, Delivery, Job
+from service.store import rows
+from service.store.moves import Moves, changed_rows
+
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+class Doubts(Moves):
+    """Conflicts are compared once; what they put in doubt is noted, and its notices made due."""
+
+    def conflicts_to_compare(self, *, limit: int = 20) -> list[Conflict]:
+        """Return conflicts that have not been compared since their film was last drafted."""
+        chosen = (
+            select(InstanceRow)
+            .where(InstanceRow.conflict, InstanceRow.compared_at.is_(None))
+            .order_by(InstanceRow.id)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            found = [(row, _first(session, row)) for row in session.scalars(chosen)]
+            return [_conflict(row, first) for row, first in found if first is not None]
+
+    def compared(self, conflict: Conflict, differs: str) -> list[Job]:
+        """Note in what a conflict differs, "" for nothing that matters; return the drafts in doubt.
+
+        Nothing happens where another process was sooner.
+        """
+        now = self.now()
+        undone = update(InstanceRow).where(
+            InstanceRow.id == conflict.id, InstanceRow.compared_at.is_(None)
+        )
+        with self._writing() as session:
+            if not changed_rows(session, undone.values(compared_at=now, differs=differs)):
+                return []
+            doubted = _drafts_of(session, conflict) if differs else []
+            return [
+                rows.job(self._put_in_doubt(session, row, conflict, differs)) for row in doubted
+            ]
+
+    def _put_in_doubt(
+        self, session: Session, row: JobRow, conflict: Conflict, differs: str
+    ) -> JobRow:
+        now, words = self.now(), f"A later copy of its image differs in {differs}."
+        due = self._make_notices_due(session, row, conflict.digest, now)
+        if due or not row.doubt:
+            row.doubt, row.doubted_at, row.updated_at = words, now, now
+            session.flush()
+            state = JobState(row.state)
+            actor = conflict.calling_ae
+            self._event(session, row.id, Event.DOUBT, actor, (state, state), words)
+            session.execute(insert(IncidentRow).values(_incident(row, conflict, words, now)))
+        return row
+
+    def _make_notices_due(self, session: Session, row: JobRow, digest: str, now: datetime) -> bool:
+        """Let each destination that may have the draft, or will, get a notice, once for each copy."""
+        if row.removed_at is not None:
+            return False
+        may_have = or_(DeliveryRow.fence > 0, DeliveryRow.state.in_(_OPEN))
+        names = session.scalars(
+            select(DeliveryRow.destination).where(
+                DeliveryRow.job_id == row.id, DeliveryRow.notice == "", may_have
+            )
+        ).all()
+        made = [
+            self._insert_new(session, DeliveryRow, **_notice(row.id, name, digest, now))
+            for name in names
+        ]
+        return any(made)
+
+    def notices(self, job_id: str) -> list[Delivery]:
+        """Return where the notices that a job's draft is in doubt stand, one for each destination."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(DeliveryRow)
+                .where(DeliveryRow.job_id == job_id, DeliveryRow.notice != "")
+                .order_by(DeliveryRow.id)
+            )
+            return [rows.delivery(row) for row in found]
+
+    def alarm_counts(self) -> dict[DraftStatus, int]:
+        """Return how many drafts are withdrawn, and how many in doubt that no later one supersedes."""
+        with self._reading() as session:
+            return {
+                status: session.scalar(
+                    select(func.count()).select_from(JobRow).where(*alarmed(status))
+                )
+                or 0
+                for status in ALARMS
+            }
+
+
+def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
+    """Return what holds of the jobs whose drafts have one of the ALARMS and are not superseded."""
+    if status is DraftStatus.WITHDRAWN:
+        return [JobRow.reason_code == RECALLED]
+    return [JobRow.doubt != "", JobRow.reason_code != RECALLED, JobRow.superseded_by.is_(None)]
+
+
+def compare_again(session: Session, draft: dict[str, Any] | None) -> None:
+    """Have the conflicts of a draft's image compared once more: the draft is new, or is sent again."""
+    if draft is None:
+        return
+    changed_rows(
+        session,
+        update(InstanceRow)
+        .where(
+            InstanceRow.sop_instance_uid == draft["source"]["sop_instance_uid"],
+            InstanceRow.conflict,
+        )
+        .values(compared_at=None),
+    )
+
+
+def _first(session: Session, row: InstanceRow) -> InstanceRow | None:
+    return session.scalar(
+        select(InstanceRow).where(
+            InstanceRow.sop_instance_uid == row.sop_instance_uid, ~InstanceRow.conflict
+        )
+    )
+
+
+def _conflict(row: InstanceRow, first: InstanceRow) -> Conflict:
+    return Conflict(
+        id=row.id,
+        sop_instance_uid=row.sop_instance_uid,
+        study_instance_uid=first.study_instance_uid,
+        digest=row.digest,
+        calling_ae=row.calling_ae,
+        first=None if first.removed_at else rows.instance(first),
+        second=None if row.removed_at else rows.instance(row),
+    )
+
+
+def _drafts_of(session: Session, conflict: Conflict) -> list[JobRow]:
+    """Return the jobs whose draft is about the conflict's image and is not withdrawn."""
+    drafted = select(JobRow).where(
+        JobRow.study_instance_uid == conflict.study_instance_uid,
+        JobRow.draft.is_not(None),
+        JobRow.reason_code != RECALLED,
+    )
+    return [
+        row
+        for row in session.scalars(drafted.order_by(JobRow.created_at))
+        if row.draft and row.draft["source"]["sop_instance_uid"] == conflict.sop_instance_uid
+    ]
+
+
+def _notice(job_id: str, destination: str, digest: str, now: datetime) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "destination": destination,
+        "notice": digest,
+        "state": DeliveryState.PENDING.value,
+        "created_at": now,
+        "attempts": 0,
+        "first_error": "",
+        "last_error": "",
+        "lease_owner": "",
+        "fence": 0,
+        "lapses": 0,
+    }
+
+
+def _incident(row: JobRow, conflict: Conflict, words: str, now: datetime) -> dict[str, Any]:
+    return {
+        "at": now,
+        "actor": conflict.calling_ae,
+        "kind": Event.DOUBT.value,
+        "subject": row.study_instance_uid,
+        "detail": f"The draft of job {row.id[:8]} is in doubt. {words} Verify patient, order and image.",
+    }

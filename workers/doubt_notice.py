@@ -1,0 +1,41 @@
+"""The notice that a draft is in doubt, made by the worker that sends it."""
+
+from dicom.errors import InvalidOutput
+from dicom.in_doubt import Doubt, doubt_notice
+from dicom.pacs import EncodedObject
+from service.config import Settings
+from service.notices import draft_report, stored_notice
+from service.records import Delivery
+from service.store import Store
+from workers.equipment import this_equipment
+
+
+def notice_of(store: Store, settings: Settings, delivery: Delivery) -> EncodedObject:
+    """Return the notice that `delivery` sends, the same bytes for every destination.
+
+    Raises:
+        DicomError: The draft report cannot be read or is not kept any more.
+        StoreError: The database is away.
+        OSError: The disk refused.
+    """
+    job = store.job(delivery.job_id)
+    report, predecessor = draft_report(store, job.id), store.predecessor(job)
+    if report is None or predecessor is None or job.draft is None or job.removed_at is not None:
+        raise InvalidOutput("the draft is not kept any more: a person must mark it in doubt there")
+    doubt = Doubt(
+        study_instance_uid=job.study_instance_uid,
+        draft=predecessor,
+        model=f"{job.draft.model.name} {job.draft.model.version}",
+        image_uid=job.draft.source.sop_instance_uid,
+        copy_digest=delivery.notice,
+        reason=job.doubt or "A later copy of its image differs.",
+        revision=job.revision,
+        found_at=delivery.created_at.replace(microsecond=0),
+    )
+    folder = settings.outbox_dir.absolute() / job.id
+    equipment = this_equipment(settings)
+    return stored_notice(
+        folder / f"in-doubt-{delivery.notice[:16]}.dcm",
+        report.path,
+        lambda header: doubt_notice(doubt, header, equipment),
+    )
