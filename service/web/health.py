@@ -134,4 +134,5 @@ def _reader_fault(store: Store, settings: Settings) -> str:
 
 
 def _capital(sentence: str) -> str:
+    # Not `capitalize`, which lowers the rest: a time has a capital T in it.
     return sentence[:1].upper() + sentence[1:]

@@ -50,6 +50,11 @@ def _sentence_case(text: str) -> str:
     return words[:1].upper() + words[1:].replace(" sr", " SR")
 
 
+def _action_word(action: str) -> str:
+    """Return what happened to a job, in the word of the state that it led to where that has one."""
+    return STATE_WORDS.get(action.upper(), _sentence_case(action))
+
+
 def _size(count: int) -> str:
     for unit, factor in (("MB", 10**6), ("kB", 10**3)):
         if count >= factor:
@@ -74,6 +79,7 @@ def _environment() -> Environment:
         short_uid=_short_uid,
         sentence_case=_sentence_case,
         size=_size,
+        action_word=_action_word,
         state_word=lambda state: STATE_WORDS.get(state, str(state).capitalize()),
         uid_name=_uid_name,
     )

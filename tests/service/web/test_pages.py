@@ -61,7 +61,7 @@ def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
     assert "The only film is a lateral view." in page
     assert "urgent</span>" in page
     assert page.count("MODALITY</td>") == 2
-    assert re.search(r"Not analysed</span> <b>1</b>", page)
+    assert re.search(r"Not analyzed</span> <b>1</b>", page)
 
 
 def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
@@ -150,11 +150,11 @@ def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
 
 
 def test_an_event_does_not_say_twice_where_it_led(site, seeder):
-    """That "Not analysed" leads to "Not analysed" is said once; what leads elsewhere says so."""
+    """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere says so."""
     job = seeder.reading(1)
     site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only film is a lateral view.")
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
-    assert "→ Not analysed" not in page
+    assert "→ Not analyzed" not in page
     assert "→ Reading" in page
 
 

@@ -112,7 +112,7 @@ def test_a_draft_that_a_destination_does_not_take_names_it_and_the_error(seeder)
     seeder.deliver(job, error="connection refused.")
     reason = why(job, seeder.store.deliveries(job.id), situation(beat("delivery"))).plain()
     assert reason.startswith("pacs does not take it (1 try, the first ")
-    assert "): connection refused; next try " in reason
+    assert "): connection refused. Next try " in reason
 
 
 def test_a_draft_waits_for_a_delivery_worker_when_none_is_alive(seeder):

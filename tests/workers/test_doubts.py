@@ -1,0 +1,304 @@
+"""A second content of an image puts the draft about it in doubt: once, everywhere, durably."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
+
+from dicom.files import describe
+from dicom.gate import faults
+from dicom.outputs import Equipment, build
+from dicom.phantom import as_dataset, draw, write
+from dicom.report import DraftReport, ModelIdentity, SourceImage
+from service.config import load_settings
+from service.destinations import destinations
+from service.doubts import Doubts
+from service.jobs import DeliveryState, DraftStatus, JobState
+from service.records import Arrival
+from workers.delivering import Delivering
+from workers.outbox import write_outputs
+
+EQUIPMENT = Equipment(device_uid="2.25.9", software_version="0.1.0")
+
+
+class Site:
+    """A store, two folders as destinations, films and drafts."""
+
+    def __init__(self, store, folder):
+        self.store, self.folder = store, folder
+        self.settings = load_settings(
+            data_dir=folder / "data",
+            destinations=[
+                {"kind": "folder", "name": name, "path": str(folder / name)} for name in ("a", "b")
+            ],
+        )
+        self.doubts = Doubts(store, self.settings)
+
+    def arrive(self, film, name):
+        """Let a film arrive; return what the store found."""
+        path = film if isinstance(film, Path) else write(film, self.folder / name)
+        return self.store.add_instance(
+            describe(path), calling_ae="CR1", association_id=name, eligible=True
+        )
+
+    def claimed(self, film):
+        """Return the job of the film's study, held by a worker."""
+        job = self.store.schedule(
+            film.StudyInstanceUID, model="m", version="1", actor="t", reason="Released."
+        )
+        return self.store.claim_reading(job.id, "reader", 60)
+
+    def drafted(self, film, job):
+        """Return the held job with a draft about the film."""
+        source = SourceImage(
+            sop_instance_uid=film.SOPInstanceUID,
+            sop_class_uid=film.SOPClassUID,
+            series_instance_uid=film.SeriesInstanceUID,
+            rows=film.Rows,
+            columns=film.Columns,
+        )
+        draft = DraftReport(
+            study_instance_uid=film.StudyInstanceUID,
+            source=source,
+            revision=job.revision,
+            produced_at=job.produced_at,
+            findings_text=("Clear.",),
+            model=ModelIdentity(name="M", version="1", weights_sha256="0" * 64),
+        )
+        outputs = build(draft, film, np.zeros((film.Rows, film.Columns), np.float32), EQUIPMENT)
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs)
+        return self.store.draft(job.id, job.fence, draft, objects, ["a", "b"])
+
+    def deliver(self, job):
+        """Send what is due of the job."""
+        where = destinations(self.settings)
+        sender = Delivering(self.store, self.settings, where, "sender", threading.Event())
+        for claim in sender.claims(job.id):
+            sender.work(claim)
+        return self.store.job(job.id)
+
+    def notices(self, name="a"):
+        """Return the notices of doubt that a destination holds."""
+        found = [dcmread(path) for path in (self.folder / name).rglob("*.dcm")]
+        return [each for each in found if "IN DOUBT" in each.SeriesDescription]
+
+
+@pytest.fixture
+def site(store, tmp_path):
+    """A site on each kind of database."""
+    return Site(store, tmp_path)
+
+
+@pytest.fixture
+def read(site):
+    """A film whose draft every destination has, and the job."""
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    job = site.deliver(site.drafted(film, site.claimed(film)))
+    assert job.state is JobState.COMPLETED
+    return film, job
+
+
+def phantom(**changes):
+    """A film, always the same but for the changes."""
+    film = as_dataset(draw(7, rows=160, columns=144))
+    for keyword, value in changes.items():
+        setattr(film, keyword, value)
+    return film
+
+
+def repainted():
+    """The film with other letters in its corner: a small part of the picture."""
+    film = phantom()
+    pixels = film.pixel_array.copy()
+    pixels[8:40, 8:40] = pixels.max() - pixels[8:40, 8:40]
+    film.PixelData = pixels.tobytes()
+    return film
+
+
+def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, read):
+    """The job, its history, the incidents and each destination say so; the delivery stays."""
+    film, job = read
+    assert site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm") is Arrival.CONFLICT
+    assert site.doubts.look() == 1
+    after = store.job(job.id)
+    assert (after.state, after.draft_status) == (JobState.COMPLETED, DraftStatus.IN_DOUBT)
+    assert after.doubt == "A later copy of its image differs in Patient ID."
+    assert store.events(job.id)[-1].action == "draft_in_doubt"
+    assert "draft_in_doubt" in {each.kind for each in store.incidents()}
+    assert store.alarm_counts()[DraftStatus.IN_DOUBT] == 1
+    assert [each.state for each in store.notices(job.id)] == [DeliveryState.PENDING] * 2
+    site.deliver(job)
+    assert [each.state for each in store.notices(job.id)] == [DeliveryState.CONFIRMED] * 2
+    (notice,) = site.notices("a")
+    assert faults(notice, film) == ()
+    assert notice.PatientID == film.PatientID
+    words = " ".join(str(each.value) for each in notice.iterall() if each.keyword == "TextValue")
+    assert "A corrected or conflicting copy of the image arrived" in words
+    assert "differs in Patient ID" in words
+    assert "RIGHT-2" not in words
+    reference = notice.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    uid = reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert uid == store.predecessor(job).sop_instance_uid
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"PatientName": "Another^Person"}, "Patient's Name"),
+        ({"AccessionNumber": "OTHER"}, "Accession Number"),
+        ({"StudyInstanceUID": "2.25.77"}, "Study Instance UID"),
+        ({"SeriesInstanceUID": "2.25.78"}, "Series Instance UID"),
+        ({"PatientBirthDate": "19010101"}, "Patient's Birth Date"),
+        ({"ViewPosition": "AP"}, "View Position"),
+        ({"PatientOrientation": ["R", "F"]}, "Patient Orientation"),
+    ],
+)
+def test_what_says_whose_or_which_image_it_is_puts_the_draft_in_doubt(
+    site, store, read, changes, differs
+):
+    """Each of them is named, without its value."""
+    _, job = read
+    site.arrive(phantom(**changes), "second.dcm")
+    site.doubts.look()
+    assert store.job(job.id).doubt == f"A later copy of its image differs in {differs}."
+
+
+def test_another_picture_of_the_same_patient_puts_the_draft_in_doubt(site, store, read):
+    """A corner that was painted over is another picture."""
+    _, job = read
+    site.arrive(repainted(), "second.dcm")
+    site.doubts.look()
+    assert store.job(job.id).doubt == "A later copy of its image differs in the picture."
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"StudyDescription": "Thorax"},
+        {"ContentTime": "235959"},
+        {"WindowCenter": "1000"},
+        {"PatientName": "PHANTOM^CHEST 7^Maria"},
+        {"PatientName": "phantom^chest 7"},
+        {"AccessionNumber": ""},
+        {"OperatorsName": "Ann"},
+    ],
+)
+def test_harmless_changes_leave_the_draft_as_it_is(site, store, read, changes):
+    """They are compared and kept apart; nothing is sent and no draft is in doubt."""
+    film, job = read
+    assert site.arrive(phantom(**changes), "second.dcm") is Arrival.CONFLICT
+    assert site.doubts.look() == 0
+    assert store.job(job.id).draft_status is DraftStatus.STANDS
+    assert store.notices(job.id) == []
+    (second,) = [each for each in store.instances(film.StudyInstanceUID) if each.conflict]
+    assert (second.compared, second.differs) == (True, "")
+
+
+def test_the_same_picture_in_another_transfer_syntax_is_the_same(site, store, read):
+    """A PACS that sends the film compressed puts nothing in doubt."""
+    _, job = read
+    film = phantom()
+    film.compress(JPEG2000Lossless, generate_instance_uid=False)
+    path = site.folder / "second.dcm"
+    film.save_as(path, enforce_file_format=True)
+    assert site.arrive(path, "second") is Arrival.CONFLICT
+    assert site.doubts.look() == 0
+    assert store.job(job.id).doubt == ""
+
+
+def test_one_notice_for_each_copy(site, store, read):
+    """The same copy again, and another look, send nothing more; another copy sends its own notice."""
+    _, job = read
+    for _ in range(2):
+        site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+        site.doubts.look()
+        site.deliver(job)
+    assert len(site.notices()) == 1
+    site.arrive(phantom(PatientID="RIGHT-3"), "third.dcm")
+    site.doubts.look()
+    site.deliver(job)
+    assert len(site.notices()) == 2
+    assert [each.action for each in store.events(job.id)].count("draft_in_doubt") == 2
+
+
+def test_a_copy_that_came_before_the_draft_counts(site, store):
+    """It was compared while there was no draft: once there is one, it is compared again."""
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    held = site.claimed(film)
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    assert site.doubts.look() == 0
+    job = site.drafted(film, held)
+    assert site.doubts.look() == 1
+    # The notice waits for the draft, which is sent first.
+    first, second = (store.claim_delivery(job.id, "sender", 60, {})[0] for _ in range(2))
+    assert (first.notice, second.notice) == ("", "")
+    assert store.claim_delivery(job.id, "sender", 60, {}) is None
+    store.confirm_delivery(second.id, second.fence)
+    notice, _ = store.claim_delivery(job.id, "sender", 60, {})
+    assert (notice.destination, bool(notice.notice)) == (second.destination, True)
+
+
+def test_a_copy_whose_first_was_removed_cannot_be_told_from_another(site, store, read):
+    """After retention nothing can be compared and no notice made: the job alone is in doubt."""
+    film, job = read
+    for each in store.spooled(film.StudyInstanceUID):
+        store.film_removed(each)
+    store.removed(job.id, "Old.")
+    site.arrive(phantom(StudyDescription="x"), "second.dcm")
+    site.doubts.look()
+    assert "no longer kept" in store.job(job.id).doubt
+    assert store.notices(job.id) == []
+
+
+def test_a_notice_that_failed_is_sent_by_a_retry(site, store, read):
+    """A destination that refused it gets it when a person tries again."""
+    _, job = read
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    store.fail_delivery(delivery.id, delivery.fence, "refused.")
+    assert store.job(job.id).state is JobState.COMPLETED
+    store.retry(job.id, "Ann")
+    site.deliver(job)
+    assert len(site.notices()) == 1
+
+
+def test_a_missing_spool_puts_nothing_in_doubt(site, store, read):
+    """Where a file is not there the comparison waits for it."""
+    _, job = read
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    (site.folder / "first.dcm").rename(site.folder / "away")
+    assert site.doubts.look() == 0
+    assert store.job(job.id).doubt == ""
+    (site.folder / "away").rename(site.folder / "first.dcm")
+    assert site.doubts.look() == 1
+
+
+def test_notices_are_published_by_the_sweeper_though_the_job_is_over(site, store, read):
+    """A COMPLETED job's notice is due like any delivery."""
+    _, job = read
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    now = store.now()
+    due = store.due_deliveries(now, now - timedelta(seconds=15))
+    assert {found.id for _, found, _ in due} == {job.id}
+
+
+def test_the_corrected_film_of_the_trials(site, store, shared_data):
+    """A film of WRONG-1, then RIGHT-2 with the same SOP Instance UID."""
+    trials = shared_data / "trials" / "modality"
+    first, second = trials / "re_first.dcm", trials / "re_corrected_same_uid.dcm"
+    film = dcmread(first)
+    site.arrive(first, "first")
+    job = site.deliver(site.drafted(film, site.claimed(film)))
+    assert site.arrive(second, "second") is Arrival.CONFLICT
+    assert site.doubts.look() == 1
+    assert "Patient ID" in store.job(job.id).doubt
+    site.deliver(job)
+    assert len(site.notices("a")) == len(site.notices("b")) == 1
