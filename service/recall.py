@@ -23,7 +23,7 @@ from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings
 from service.jobs import RECALLED, Event
 from service.notices import draft_report, stored_notice
-from service.records import Delivery, Job
+from service.records import Delivery, Job, WantedDrafts
 from service.store import Store
 
 _JUST_NOW: Final = (
@@ -62,17 +62,35 @@ class Order:
     """What is to be withdrawn.
 
     Attributes:
-        since: Of the drafts' own time, aware.
+        model: As configured, as its drafts give it, or as `model` of a configured table; any when None.
+        since: Of the drafts' own time, aware; any when None.
         version: Only of this version of the model; of any when None.
         reason: For the history and for the notices.
-        actor: Who wants it.
+        actor: Who withdraws it.
+        study: Only of this Study Instance UID; of any when None.
     """
 
-    model: str
-    since: datetime
+    model: str | None
+    since: datetime | None
     version: str | None
     reason: str
     actor: str
+    study: str | None = None
+
+
+def wanted_drafts(settings: Settings, order: Order) -> WantedDrafts:
+    """Return which drafts an order speaks of.
+
+    A model has up to three names: that of its table, that in its drafts, and the kind of checkpoint
+    (`model = "cxr-llava-v2"`), which several tables may share.
+    """
+    names = set()
+    if order.model is not None:
+        tables = settings.readings().items()
+        names = {order.model, *(name for name, each in tables if each.model == order.model)}
+    return WantedDrafts(
+        models=frozenset(names), version=order.version, since=order.since, study=order.study
+    )
 
 
 def plan(store: Store, settings: Settings, order: Order) -> list[Step]:
@@ -83,7 +101,7 @@ def plan(store: Store, settings: Settings, order: Order) -> list[Step]:
     """
     return [
         Step(job=job, destination=delivery.destination, way=way)
-        for job in store.drafts_since(order.model, order.since, order.version)
+        for job in store.drafts_since(wanted_drafts(settings, order))
         for delivery in store.deliveries(job.id)
         if (way := _way(store, settings, job, delivery)) is not None
     ]

@@ -142,6 +142,39 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedDrafts:
+    """Which drafts are asked for; what is None, or empty, leaves none out.
+
+    Attributes:
+        models: Names as configured or as the drafts give them.
+        since: Of the draft's own time.
+    """
+
+    models: frozenset[str] = frozenset()
+    version: str | None = None
+    since: datetime | None = None
+    study: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftedModel:
+    """A model by which there are drafts.
+
+    Attributes:
+        name: As it was configured.
+        own_name: As its drafts give it.
+        drafts: Their number.
+        last: The time of the last one, None where none has a time.
+    """
+
+    name: str
+    own_name: str
+    version: str
+    drafts: int
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastClaims:
     """A job of which no claim is at work.
 

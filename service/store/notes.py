@@ -1,12 +1,10 @@
 """What becomes of a job's results after delivery; the job's history says so."""
 
-from datetime import datetime
-
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from service.jobs import JobState
 from service.models import JobRow
-from service.records import Job
+from service.records import DraftedModel, Job, WantedDrafts
 from service.store import rows
 from service.store.moves import Moves
 
@@ -24,25 +22,38 @@ class Notes(Moves):
             state = JobState(self._row(session, job_id).state)
             self._event(session, job_id, action, actor, (state, state), reason)
 
-    def drafts_since(self, model: str, since: datetime, version: str | None = None) -> list[Job]:
-        """Return the jobs that were drafted by a model since a time, the oldest first.
-
-        Args:
-            model: The model's name, as configured or as its drafts give it.
-            since: Of the draft's own time.
-            version: Only this version; any when None.
-        """
-        chosen = (
-            select(JobRow)
-            .where(JobRow.draft.is_not(None), JobRow.produced_at >= since)
-            .order_by(JobRow.produced_at, JobRow.id)
-        )
-        if version is not None:
-            chosen = chosen.where(JobRow.model_version == version)
+    def drafts_since(self, wanted: WantedDrafts) -> list[Job]:
+        """Return the jobs whose drafts are wanted, the oldest first."""
+        chosen = select(JobRow).where(JobRow.draft.is_not(None))
+        if wanted.since is not None:
+            chosen = chosen.where(JobRow.produced_at >= wanted.since)
+        if wanted.study is not None:
+            chosen = chosen.where(JobRow.study_instance_uid == wanted.study)
         with self._reading() as session:
-            found = [rows.job(row) for row in session.scalars(chosen)]
-        return [job for job in found if model in (job.model_name, _name(job))]
+            found = session.scalars(chosen.order_by(JobRow.produced_at, JobRow.id))
+            return [job for job in map(rows.job, found) if _is_wanted(job, wanted)]
+
+    def drafted_models(self) -> list[DraftedModel]:
+        """Return the models by which there are drafts, by name and version."""
+        own_name = JobRow.draft[("model", "name")].as_string()
+        which = (JobRow.model_name, own_name, JobRow.model_version)
+        chosen = (
+            select(*which, func.count(), func.max(JobRow.produced_at))
+            .where(JobRow.draft.is_not(None))
+            .group_by(*which)
+            .order_by(*which)
+        )
+        with self._reading() as session:
+            return [
+                DraftedModel(
+                    name=name, own_name=own or "", version=version, drafts=count, last=last
+                )
+                for name, own, version, count, last in session.execute(chosen)
+            ]
 
 
-def _name(job: Job) -> str:
-    return job.draft.model.name if job.draft else ""
+def _is_wanted(job: Job, wanted: WantedDrafts) -> bool:
+    if wanted.version not in (None, job.model_version):
+        return False
+    own_name = job.draft.model.name if job.draft else ""
+    return not wanted.models or not wanted.models.isdisjoint((job.model_name, own_name))

@@ -264,10 +264,41 @@ def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, datab
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     arguments = ["--model", "tiny", "--since", "2026-01-01"]
     shown = CliRunner().invoke(command, arguments)
-    assert (shown.exit_code, "no drafts" in shown.output) == (0, True), shown.output
+    assert (shown.exit_code, "no drafts" in shown.output) == (1, True), shown.output
     refused = CliRunner().invoke(command, [*arguments, "--apply"])
     assert refused.exit_code == 2
     assert "--reason" in refused.output
+
+
+def test_a_name_that_matches_nothing_lists_those_that_exist(site, monkeypatch, database_url):
+    """A safety recall with a wrong name says which names and versions there are, and fails."""
+    monkeypatch.setenv("WETREAD_DATABASE__URL", database_url)
+    monkeypatch.setenv("WETREAD_DATA_DIR", str(site.folder / "data"))
+    site.drafted(41, version="7")
+    shown = CliRunner().invoke(command, ["--model", "tyni", "--since", "2026-01-01"])
+    assert shown.exit_code == 1
+    assert "There are no drafts of the model 'tyni' since 2026-01-01" in shown.output
+    assert "tiny (Tiny model), version 7: 1 draft" in shown.output
+    assert "demo (model demo), version 1" in shown.output
+    incomplete = CliRunner().invoke(command, ["--model", "tiny"])
+    assert (incomplete.exit_code, "--study" in incomplete.output) == (2, True)
+
+
+def test_a_model_is_found_by_the_checkpoint_of_its_table_too(site, store):
+    """`model = "cxr-llava-v2"` under another name is that model all the same."""
+    site.drafted(42)
+    table = {"name": "tiny", "model": "cxr-llava-v2", "model_dir": str(site.folder)}
+    settings = load_settings(data_dir=site.folder / "data", models=[table])
+    assert len(plan(store, settings, site.order(model="cxr-llava-v2"))) == 2
+    assert plan(store, settings, site.order(model="cxr-llava-v1")) == []
+
+
+def test_the_drafts_of_one_study_are_withdrawn_alone(site, store):
+    """Without a model and a time, for a draft in doubt for one."""
+    first, second = site.deliver(site.drafted(43)), site.deliver(site.drafted(44))
+    done = site.recall(site.order(model=None, since=None, study=first.study_instance_uid))
+    assert {step.job.id for step in done} == {first.id}
+    assert store.job(second.id).reason_code == ""
 
 
 def sent_by(site, job, name):

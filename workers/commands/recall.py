@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from service.config import load_settings
+from service.config import Settings, load_settings
 from service.destinations import destinations
 from service.log import configure_logging
-from service.recall import Order, Recall, Step, plan
+from service.recall import Order, Recall, Step, plan, wanted_drafts
 from service.store import Store
 from workers.equipment import this_equipment
 
@@ -19,46 +19,105 @@ _WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command()
-@click.option("--model", required=True, help="Name of the model, as configured or in its drafts.")
+@click.option(
+    "--model",
+    help="Name of the model: as configured, as in its drafts, or the `model` of its table.",
+)
 @click.option("--version", help="Only this version of it.")
-@click.option("--since", required=True, type=_WHEN, help="Drafts made since then, local time.")
+@click.option(
+    "--since", type=_WHEN, help="Drafts made since then, local time; needed without --study."
+)
+@click.option("--study", help="Only the drafts of this Study Instance UID.")
 @click.option("--reason", default="", help="Why; on notices and in the jobs' history.")
 @click.option(
     "--apply", "really", is_flag=True, help="Do it; without this only show what would be."
 )
-def recall(model: str, version: str | None, since: datetime, reason: str, *, really: bool) -> None:
-    """Withdraw every draft of a model: first shows what would be done, with --apply does it.
+def recall(
+    model: str | None,
+    version: str | None,
+    since: datetime | None,
+    study: str | None,
+    reason: str,
+    *,
+    really: bool,
+) -> None:
+    """Withdraw every draft of a model, or of a study: first shows what would be done, --apply does it.
 
     Removed from an Orthanc of ours (may_remove), marked by a notice elsewhere, not sent where it has
-    not arrived. Exit status 1 when something is left; run it again then.
+    not arrived. Exit status 1 when no draft matches (the models that exist are listed), or when
+    something is left; run it again then.
     """
+    if study is None and (model is None or since is None):
+        raise click.UsageError("name --model and --since, or --study")
     if really and not reason.strip():
         raise click.UsageError("--apply needs a --reason")
     settings = load_settings()
     configure_logging(settings.log, process="recall")
     order = Order(
         model=model,
-        since=since.astimezone(),
+        since=since.astimezone() if since else None,
         version=version,
         reason=reason.strip(),
         actor=f"{getpass.getuser()} (command line)",
+        study=study,
     )
     store = Store.open(settings)
     try:
-        steps = plan(store, settings, order)
-        if really:
-            work = Recall(
-                store, settings, destinations(settings), lambda: this_equipment(settings), order
-            )
-            steps = list(work.run(steps))
+        sys.exit(_run(store, settings, order, really=really))
     finally:
         store.close()
+
+
+def _run(store: Store, settings: Settings, order: Order, *, really: bool) -> int:
+    """Do it or show it; return the exit status."""
+    if not store.drafts_since(wanted_drafts(settings, order)):
+        click.echo(_nothing_matches(store, settings, order))
+        return 1
+    steps = plan(store, settings, order)
+    if really:
+        equipment = lambda: this_equipment(settings)  # noqa: E731 - made when a notice is
+        work = Recall(store, settings, destinations(settings), equipment, order)
+        steps = list(work.run(steps))
     _show(steps, really=really)
-    sys.exit(1 if any(step.failed for step in steps) else 0)
+    return 1 if any(step.failed for step in steps) else 0
+
+
+def _nothing_matches(store: Store, settings: Settings, order: Order) -> str:
+    """Return which drafts there are instead, by model and version."""
+    asked = [
+        f"of the model {order.model!r}" if order.model else "",
+        f"version {order.version!r}" if order.version else "",
+        f"of study {order.study}" if order.study else "",
+        f"since {order.since:%Y-%m-%d %H:%M}" if order.since else "",
+    ]
+    drafted = [
+        f"  {each.name} ({each.own_name}), version {each.version}: {each.drafts} "
+        f"{'draft' if each.drafts == 1 else 'drafts'}"
+        + (f", the last on {each.last.astimezone():%Y-%m-%d %H:%M}" if each.last else "")
+        for each in store.drafted_models()
+    ]
+    configured = [
+        f"  {name} (model {each.model}), version {each.model_version}"
+        for name, each in settings.readings().items()
+    ]
+    return "\n".join(
+        [
+            f"There are no drafts {' '.join(part for part in asked if part)}.",
+            "Drafts in the database are by:",
+            *(drafted or ["  no model: there are none"]),
+            "Configured models are:",
+            *configured,
+        ]
+    )
 
 
 def _show(steps: list[Step], *, really: bool) -> None:
-    table = Table("job", "drafted", "study", "rev", "destination", "done" if really else "would")
+    if not steps:
+        click.echo("Nothing is left to do: these drafts are withdrawn.")
+        return
+    table = Table(
+        "job", "drafted", "study", "rev", "model", "destination", "done" if really else "would"
+    )
     for step in steps:
         made = step.job.produced_at or step.job.created_at
         table.add_row(
@@ -66,9 +125,10 @@ def _show(steps: list[Step], *, really: bool) -> None:
             f"{made.astimezone():%Y-%m-%d %H:%M}",
             step.job.study_instance_uid,
             str(step.job.revision),
+            f"{step.job.model_name} {step.job.model_version}",
             step.destination,
             step.done or step.way,
         )
-    Console().print(table if steps else "no drafts of that model since then")
-    if steps and not really:
+    Console().print(table)
+    if not really:
         click.echo("Nothing was changed. Stop the model's workers, then run it with --apply.")
