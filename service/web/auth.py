@@ -56,11 +56,14 @@ class FormTokens:
 def same_origin(request: Request) -> bool:
     """Return whether no header says that another site made this request.
 
-    `Origin: null` says nothing: our own forms send it, because of no-referrer. What holds foreign
-    pages off is the form's token, and the preflight that application/json needs.
+    The browser's own judgment (Sec-Fetch-Site, Fetch Metadata 2.4) counts first: behind a proxy the
+    Host that arrives here may be another than the one that the browser knows. `Origin: null` decides
+    nothing: our own forms send it, because of no-referrer. Foreign pages are kept out by the form's
+    token, and by the preflight that application/json needs.
     """
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
     origin = request.headers.get("origin", "null")
     return origin == "null" or urlsplit(origin).netloc == request.headers.get("host")
 

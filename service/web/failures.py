@@ -14,7 +14,7 @@ from service.advice import cautions
 from service.errors import NotFound, StoreError
 from service.jobs import IllegalTransition
 from service.log import get_logger
-from service.web.render import page
+from service.web.render import page, root_of
 from service.web.wiring import wiring
 
 _TITLES: Final = {
@@ -119,7 +119,8 @@ def _failure(
         "error.html",
         title=title,
         detail=words,
-        back="/",
+        root=root_of(request.url.path),
+        back=root_of(request.url.path),
         back_words="To the queue",
         cautions=cautions(here.settings) if here else (),
     )

@@ -15,11 +15,12 @@ from dicom.identifiers import check_uid
 from service.advice import cautions
 from service.errors import NotFound
 from service.jobs import ALARMS, DraftStatus, JobState
+from service.records import Job
 from service.web.acting import act
 from service.web.auth import same_origin
 from service.web.picture import THUMBNAIL_SIZE, Picture
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
-from service.web.render import NOTHING, Snapshot, page
+from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import identity, study_record, study_snapshot
 from service.web.wiring import Wiring, wiring
 
@@ -71,7 +72,7 @@ async def study_parts(request: Request) -> Response:
 async def job_page(request: Request) -> Response:
     """Redirect to the study's page at this job."""
     job = await run_in_threadpool(wiring(request).store.job, request.path_params["job_id"])
-    return RedirectResponse(_study_url(job.study_instance_uid, job.id), status_code=303)
+    return _to_study(request, job)
 
 
 async def job_film(request: Request) -> Response:
@@ -116,7 +117,7 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
                 403, "This form was not made by this page, or is too old. Go back and reload it."
             )
         job = await run_in_threadpool(act, here, job_id, action, reason=reason)
-        return RedirectResponse(_study_url(job.study_instance_uid, job.id), status_code=303)
+        return _to_study(request, job)
 
     return handler
 
@@ -147,15 +148,16 @@ def _queue_html(here: Wiring, choice: QueueChoice) -> str:
     last = rows[-1].removeprefix("job-") if len(rows) == PAGE_LENGTH else ""
     return page(
         "queue.html",
+        root=root_of("/"),
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
         snapshot=snapshot,
         chosen=choice.state,
         before=choice.before,
-        older_url=f"/?{urlencode({**state, 'before': last})}" if last else "",
-        newest_url=f"/?{urlencode(state)}" if state else "/",
-        live_url=f"/live/queue?{urlencode(asked)}",
-        poll_url=f"/live/queue.json?{urlencode(asked)}",
+        older_url=f"./?{urlencode({**state, 'before': last})}" if last else "",
+        newest_url=f"./?{urlencode(state)}" if state else "./",
+        live_url=f"./live/queue?{urlencode(asked)}",
+        poll_url=f"./live/queue.json?{urlencode(asked)}",
     )
 
 
@@ -173,14 +175,15 @@ def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
     asked = f"?{urlencode({'job': job_id})}" if job_id else ""
     return page(
         "study.html",
+        root=root_of(f"/studies/{uid}"),
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
         snapshot=_study_view(here, uid, job_id)(),
         study_uid=uid,
         identity=pairs,
         identity_fault=fault,
-        live_url=f"/live/studies/{uid}{asked}",
-        poll_url=f"/live/studies/{uid}.json{asked}",
+        live_url=f"../live/studies/{uid}{asked}",
+        poll_url=f"../live/studies/{uid}.json{asked}",
     )
 
 
@@ -191,8 +194,10 @@ def _study_uid(request: Request) -> str:
         raise NotFound("That is not a Study Instance UID.") from None
 
 
-def _study_url(uid: str, job_id: str) -> str:
-    return f"/studies/{quote(uid)}?{urlencode({'job': job_id})}"
+def _to_study(request: Request, job: Job) -> Response:
+    """Return a redirect to the study's page at this job, relative to the requested address."""
+    address = f"studies/{quote(job.study_instance_uid)}?{urlencode({'job': job.id})}"
+    return RedirectResponse(f"{root_of(request.url.path)}{address}", status_code=303)
 
 
 def _job_picture(here: Wiring, job_id: str, *, only_source: bool, also_withdrawn: bool) -> Picture:

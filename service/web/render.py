@@ -89,6 +89,14 @@ def _environment() -> Environment:
 _TEMPLATES: Final = _environment()
 
 
+def root_of(path: str) -> str:
+    """Return the way from a page's address to the queue: "./" from "/", "../" from "/studies/1.2".
+
+    Every address in a page is relative, so that a proxy may serve it under any path.
+    """
+    return "../" * (path.count("/") - 1) or "./"
+
+
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
     """Return a whole page."""
     given = {"site_name": "", "live_url": "", "poll_url": "", "cautions": ()}

@@ -199,7 +199,7 @@ def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
     empty = {"film_url": "", "other_url": "", "other_words": ""}
     if job is None or job.draft is None:
         return {**empty, "film_words": "No film has been read for this job."}
-    url = f"/jobs/{job.id}/film.png"
+    url = f"../jobs/{job.id}/film.png"
     if job.draft_status is DraftStatus.WITHDRAWN:
         return {
             "film_url": f"{url}?source=1",
@@ -218,7 +218,7 @@ def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
 
 
 def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
-    url = f"/studies/{record.uid}/films/{instance.sop_instance_uid}.png"
+    url = f"../studies/{record.uid}/films/{instance.sop_instance_uid}.png"
     verdict, reason = _verdict(record.job, instance)
     return _Film(instance=instance, url=url, verdict=verdict, reason=reason)
 

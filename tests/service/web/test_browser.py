@@ -1,7 +1,9 @@
 import base64
 import contextlib
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -189,3 +191,76 @@ def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, br
         entries = browser.call("se/log", type="browser")
         assert [entry["message"] for entry in entries if entry["level"] == "SEVERE"] == []
         assert len(browser.screenshot()) > 10_000
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """A reverse proxy that serves the page under /wetread/ with the server's Host, as nginx does."""
+
+    prefix = "/wetread"
+
+    def forward(self) -> None:
+        """Pass the request on without the prefix, and the answer back as it comes."""
+        if not self.path.startswith(f"{self.prefix}/"):
+            self.send_error(404)
+            return
+        url = self.server.upstream + self.path.removeprefix(f"{self.prefix}/")
+        hop = {"host", "connection", "transfer-encoding", "keep-alive"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in hop}
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = {"content": body, "headers": headers, "timeout": 30}
+        with self.server.client.stream(self.command, url, **asked) as answer:
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name.lower() not in hop:
+                    self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            with contextlib.suppress(OSError, httpx.HTTPError):
+                for piece in answer.iter_raw():
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+
+    do_GET = do_POST = forward  # noqa: N815 - names of http.server
+
+    def log_message(self, *_arguments) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def proxied(site):
+    """The address of the page behind a proxy that serves it under a path."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Proxy)
+    server.upstream, server.daemon_threads = site.url, True
+    server.client = httpx.Client()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/wetread/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    server.client.close()
+
+
+def test_the_page_works_behind_a_proxy_under_a_path(site, seeder, browser, eventually, proxied):
+    """Style, script, stream, links, pictures, forms and redirects stay below the path."""
+    job = seeder.drafted(1)
+    waiting = seeder.waiting(2)
+    browser.open(proxied)
+    eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
+    browser.click(f"#job-{waiting.id} a.uid")
+    address = "return location.href"
+    assert browser.run(address).startswith(f"{proxied}studies/{waiting.study_instance_uid}")
+    browser.click("#do-cancel")
+    browser.write('input[name="reason"]', "Sent twice")
+    browser.click("details[open] button")
+    canceled = JobState.CANCELED
+    eventually(lambda: site.store.job(waiting.id).state is canceled, seconds=5, what="canceled")
+    assert browser.run(address).startswith(f"{proxied}studies/{waiting.study_instance_uid}?job=")
+    browser.open(f"{proxied}jobs/{job.id}")
+    assert browser.run(address).startswith(f"{proxied}studies/{job.study_instance_uid}?job=")
+    shown = "return [...document.images].filter(each => each.naturalWidth > 0).length"
+    eventually(lambda: browser.run(shown) >= 1, seconds=20, what="the film")
+    assert browser.run("return getComputedStyle(document.body).margin") == "0px"
+    browser.open(f"{proxied}studies/nowhere")
+    browser.click("main a")
+    assert browser.run(address) == proxied

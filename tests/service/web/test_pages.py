@@ -68,7 +68,7 @@ def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
     """A study without a job yet is there, with its films and the end of its quiet time."""
     film = seeder.film(1, quiet_seconds=60)
     page = site.get("/").text
-    assert f'href="/studies/{film.study_instance_uid}"' in page
+    assert f'href="./studies/{film.study_instance_uid}"' in page
     assert "1 film; quiet time ends <time" in page
     assert "No job yet" in site.get(f"/studies/{film.study_instance_uid}").text
     assert film.study_instance_uid not in site.get("/?state=FAILED").text
@@ -103,7 +103,7 @@ def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, see
     assert "Being sent to orthanc." in page or "no delivery worker is alive" in page
     assert "Basic Text SR Storage" in page
     assert "The association ended." in page
-    assert f"/jobs/{job.id}/film.png" in page
+    assert f"../jobs/{job.id}/film.png" in page
 
 
 def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder):
