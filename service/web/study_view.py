@@ -15,7 +15,7 @@ from service.records import Delivery, Job, JobEvent, ReceivedInstance
 from service.store import Store
 from service.web.auth import FormTokens
 from service.web.render import Snapshot, part
-from service.web.words import Reason, Situation, delivery_reason, notice_reason, why
+from service.web.words import Reason, Situation, delivery_reason, notice_reason, state_reason
 
 # Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
 _IDENTITY = (
@@ -117,7 +117,7 @@ def study_snapshot(
         "status": part(
             "status",
             job=job,
-            reason=why(job, deliveries, situation) if job else None,
+            reason=state_reason(job, deliveries, situation) if job else None,
             alarm=alarm(job, events) if job else None,
             newer=by_id.get(job.superseded_by or "") if job else None,
             earlier=by_id.get(job.supersedes or "") if job else None,

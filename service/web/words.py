@@ -114,11 +114,12 @@ def why(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reaso
     """
     if job.draft_status is DraftStatus.WITHDRAWN:
         return Reason(alarm_sentence(job))
-    found = _why(job, deliveries, situation)
+    found = state_reason(job, deliveries, situation)
     return found.led_by(f"{alarm_sentence(job)} ") if alarm_sentence(job) else found
 
 
-def _why(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reason:
+def state_reason(job: Job, deliveries: Sequence[Delivery], situation: Situation) -> Reason:
+    """Return the same without what must be known of the draft, where that stands elsewhere."""
     match job.state:
         case JobState.SCHEDULED:
             return _why_scheduled(job, situation)
