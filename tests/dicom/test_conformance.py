@@ -17,6 +17,7 @@ from pydicom.uid import UID
 from dicom import acceptor, codes, commitment, errors, handler, offer, scu
 from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.in_doubt import Doubt, doubt_notice
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
 from dicom.outputs import Equipment, OutputOptions, build
 from dicom.patient_study import _ALWAYS, _WHEN_GIVEN
@@ -206,7 +207,10 @@ def sample(number):
         produced_at=datetime(2026, 1, number, number, tzinfo=UTC),
     )
     outputs += build_not_analysed(notice, film, equipment, page=True)
-    outputs += (withdrawal_notice(withdrawal_of(film, number), film, equipment),)
+    outputs += (
+        withdrawal_notice(withdrawal_of(film, number), film, equipment),
+        doubt_notice(doubt_of(film, number), film, equipment),
+    )
     return {output.kind: output.dataset for output in outputs}
 
 
@@ -223,6 +227,20 @@ def withdrawal_of(film, number):
         reason=f"reason {number}",
         revision=number,
         withdrawn_at=datetime(2026, 1, number, number, tzinfo=UTC),
+    )
+
+
+def doubt_of(film, number):
+    """Return what puts a draft of the film in doubt."""
+    return Doubt(
+        study_instance_uid=film.StudyInstanceUID,
+        draft=withdrawal_of(film, number).draft,
+        model=f"m{number} 1",
+        image_uid=film.SOPInstanceUID,
+        copy_digest=f"{number}" * 56,
+        reason=f"reason {number}",
+        revision=number,
+        found_at=datetime(2026, 1, number, number, tzinfo=UTC),
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
+from dicom.in_doubt import Doubt, doubt_notice
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
 from dicom.outputs import OutputOptions, as_file, build, encode
 from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, turned
@@ -34,6 +35,7 @@ DOCUMENTS = (
     "findings-3d",
     "not-analysed",
     "withdrawn",
+    "in-doubt",
     "verified-report",
 )
 OPTIONS = OutputOptions(comprehensive_3d=True, extras=("presentation-state", "report-pdf"))
@@ -162,6 +164,20 @@ def withdrawal(report):
     )
 
 
+def doubt(report):
+    """Return what puts the draft of a verified report in doubt."""
+    return Doubt(
+        study_instance_uid=report.draft.study_instance_uid,
+        draft=report.preliminary,
+        model="CXR-LLaVA v2 2024-07",
+        image_uid=report.draft.source.sop_instance_uid,
+        copy_digest="ab" * 28,
+        reason="A later copy of its image differs in Patient ID.",
+        revision=1,
+        found_at=NOW,
+    )
+
+
 @pytest.fixture(scope="module")
 def make_case(make_draft, equipment, tmp_path_factory):
     """A function that writes every kind of object about a film, and its header, as files."""
@@ -183,6 +199,7 @@ def make_case(make_draft, equipment, tmp_path_factory):
         signature = signed(draft, outputs[0].dataset)
         withdrawn = withdrawal_notice(withdrawal(signature), header, equipment)
         files["withdrawn"] = encode(withdrawn)
+        files["in-doubt"] = encode(doubt_notice(doubt(signature), header, equipment))
         files["verified-report"] = verified_report(signature, header, equipment)
         paths = {}
         for kind, content in files.items():
