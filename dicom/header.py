@@ -29,6 +29,7 @@ from pydicom.valuerep import VR
 
 from dicom.errors import InvalidDataset, LimitExceeded, MissingAttribute
 from dicom.identifiers import check_uid
+from dicom.pixel_data import PixelData, find_pixel_data
 from dicom.source import WINDOW, Inflating, Source
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
 from dicom.values import CHARACTER_SET, DECISIVE, PYDICOM_ERRORS, decode_values, read_found
@@ -135,6 +136,34 @@ def read_pixel_elements(
         InvalidDataset: As for `read_header`.
         LimitExceeded: The header asks for more than `limits`, or all of it for more than `max_bytes`.
     """
+    encoded, header = _after_header(path, max_bytes, limits)
+    implicit, little_endian = header.original_encoding
+    try:
+        return read_dataset(BytesIO(encoded), bool(implicit), bool(little_endian))
+    except PYDICOM_ERRORS:
+        raise InvalidDataset("the pixel data cannot be read") from None
+
+
+def read_pixel_data(path: Path, max_bytes: int, limits: HeaderLimits = DEFAULT_LIMITS) -> PixelData:
+    """Return the value of Pixel Data; what follows it in the file does not matter.
+
+    Args:
+        path: The file.
+        max_bytes: The longest data set that is read, inflated if deflated.
+        limits: What the header may ask of us.
+
+    Raises:
+        InvalidDataset: As for `read_header`.
+        LimitExceeded: As for `read_pixel_elements`.
+        PixelError: There is no Pixel Data, or the file ends within it.
+    """
+    encoded, header = _after_header(path, max_bytes, limits)
+    implicit, little_endian = header.original_encoding
+    return find_pixel_data(encoded, explicit=not implicit, order="<" if little_endian else ">")
+
+
+def _after_header(path: Path, max_bytes: int, limits: HeaderLimits) -> tuple[bytes, Dataset]:
+    """Return the bytes of a data set that follow its header, and the header."""
     try:
         with path.open("rb") as file:
             header, source, at = _read(file, path.stat().st_size, limits)
@@ -143,11 +172,7 @@ def read_pixel_elements(
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
     if len(source.bytes) > max_bytes:
         raise LimitExceeded(f"the data set is longer than {max_bytes} bytes")
-    implicit, little_endian = header.original_encoding
-    try:
-        return read_dataset(BytesIO(source.bytes[at:]), bool(implicit), bool(little_endian))
-    except PYDICOM_ERRORS:
-        raise InvalidDataset("the pixel data cannot be read") from None
+    return source.bytes[at:], header
 
 
 def read_file_start(start: bytes, limits: HeaderLimits) -> tuple[FileMetaDataset, int]:

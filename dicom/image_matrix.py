@@ -63,7 +63,9 @@ def _grey(header: Dataset) -> str:
     """Return Photometric Interpretation; refuse what is not one grey picture."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
         raise PixelError("the object holds no picture")
-    photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
+    # Some writers leave a NUL and other bytes behind the value.
+    written = str(header.get("PhotometricInterpretation") or "").partition("\0")[0]
+    photometric = written.strip().upper()
     if not photometric:
         raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
     samples = whole_number(header, "SamplesPerPixel", 1)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicom.errors import LimitExceeded
-from dicom.header import read_header, read_pixel_elements
+from dicom.header import read_header, read_pixel_data
 from dicom.image_matrix import ImageMatrix, declared_matrix, whole_number
-from dicom.stored_values import Stored, stored_values
+from dicom.stored_values import stored_values
 from dicom.triage import is_for_processing
+from dicom.used_bits import Stored
 from dicom.voi import Histogram, grey_levels, modality_values
 
 _BLOCK: Final = 2**20
@@ -62,11 +63,11 @@ def load_frame(path: Path, limits: PixelLimits) -> Frame:
     try:
         header = read_header(path)
         matrix, warnings = declared_matrix(header, limits.max_pixels)
-        stored = stored_values(header, read_pixel_elements(path, limits.max_bytes), matrix)
-        frame = _displayed(header, stored, matrix)
+        image = stored_values(header, read_pixel_data(path, limits.max_bytes), matrix)
+        frame = _displayed(header, image.values, image.matrix)
     except MemoryError:
         raise LimitExceeded("there is not enough memory for the picture") from None
-    return Frame(pixels=frame.pixels, warnings=(*warnings, *frame.warnings))
+    return Frame(pixels=frame.pixels, warnings=(*warnings, *image.notes, *frame.warnings))
 
 
 def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:

@@ -1,102 +1,74 @@
-"""The stored values of a picture: its bytes are decoded once what they declare has been checked."""
+"""The stored values of a picture: its bytes are decoded once what they declare has been checked.
 
+Each coding has one decoder. No other is tried where it refuses: the next one may be lenient, and fill in
+what a damaged file lacks. Where the decoder itself is lenient, the codestream is proven whole before.
+"""
+
+import io
+from collections.abc import Callable
 from typing import Any, Final
 
+import jpeg_ls
+import libjpeg
 import numpy as np
 from numpy.typing import NDArray
+from openjpeg.utils import decode as decode_openjpeg
+from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    JPEG2000,
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGExtended12Bit,
-    RLELossless,
-)
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from dicom.codestream import check_codestream
+from dicom.codestream import Codestream, Coding, read_codestream
 from dicom.errors import PixelError
 from dicom.image_matrix import ImageMatrix
+from dicom.jpeg2000 import check_tile_parts
+from dicom.jpeg_scans import check_scans
+from dicom.pixel_data import PixelData, compressed_image
+from dicom.rle import decode_rle
+from dicom.tail import tail_notes
+from dicom.used_bits import Cells, StoredImage, from_signed_codestream, used_bits
 from dicom.values import PYDICOM_ERRORS
 
-Stored = NDArray[np.integer[Any]]
-
 # Decoders raise these on bytes that are not what they say, besides what pydicom itself raises.
-_DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError)
-# Where several plugins could: the one that reads all bit depths; for RLE the one that raises on
-# damaged segments, where pylibjpeg's panics past every `except`.
-_PLUGIN: Final = {
-    RLELossless: "pydicom",
-    JPEG2000: "pylibjpeg",
-    JPEG2000Lossless: "pylibjpeg",
-    JPEGExtended12Bit: "pylibjpeg",
-}
-_PIXEL_DATA: Final = 0x7FE00010
+_DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError, SyntaxError)
 
 
-def stored_values(header: Dataset, pixels: Dataset, matrix: ImageMatrix) -> Stored:
-    """Return the stored values, integers [H, W], with unused bits removed and the sign extended.
+def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> StoredImage:
+    """Return the stored values, with unused bits removed and the sign extended.
 
-    What the compressed picture declares of itself is checked before it is decoded.
+    What the compressed image declares of itself is checked before it is decoded.
 
     Args:
         header: The data set without its pixels; its transfer syntax says how they are written.
-        pixels: The data set of the pixels alone (`dicom.header.read_pixel_elements`).
+        pixels: The value of Pixel Data (`dicom.header.read_pixel_data`).
         matrix: What the header declares.
 
     Raises:
-        LimitExceeded: As `dicom.codestream.check_codestream`.
-        PixelError: There are no pixels, or they are not what the header declares.
+        LimitExceeded: As `dicom.pixel_data.compressed_image`.
+        PixelError: The pixels are not what the header declares, or are not proven to be whole.
     """
-    encoded, pixel_vr = _pixel_bytes(pixels)
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise PixelError(f"the transfer syntax {str(syntax)[:64]!a} is not known")
     if syntax.is_encapsulated:
-        _check_encapsulated(encoded, syntax, matrix)
+        cells, notes = _compressed(compressed_image(pixels), syntax, matrix)
     else:
         little_endian = header.original_encoding[1]
-        syntax = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
-        _check_native(encoded, matrix)
-    stored = _decoded(encoded, syntax, matrix, pixel_vr=pixel_vr)
-    return stored if syntax.is_encapsulated else _used_bits(stored, matrix)
+        cells, notes = _native(pixels, matrix, little_endian=bool(little_endian)), ()
+    image = used_bits(cells, matrix, header)
+    said = (*notes, *image.notes, *tail_notes(cells.values))
+    return StoredImage(values=image.values, matrix=image.matrix, notes=said)
 
 
-def _pixel_bytes(pixels: Dataset) -> tuple[bytes, str]:
-    """Return the value of Pixel Data and its VR, OB or OW."""
-    try:
-        element = pixels.get(_PIXEL_DATA)
-    except PYDICOM_ERRORS:
-        raise PixelError("the pixel data cannot be read") from None
-    if element is None or not isinstance(element.value, bytes) or not element.value:
-        raise PixelError("the film has no pixel data, or the file ends within it")
-    return element.value, "OB" if element.VR == "OB" else "OW"
-
-
-def _check_encapsulated(encoded: bytes, syntax: UID, matrix: ImageMatrix) -> None:
-    try:
-        frame = get_frame(encoded, 0, number_of_frames=1)
-    except _DECODER_ERRORS:
-        raise PixelError("the fragments of the compressed picture cannot be read") from None
-    check_codestream(
-        frame,
-        str(syntax),
-        rows=matrix.rows,
-        columns=matrix.columns,
-        bits_allocated=matrix.bits_allocated,
-    )
-
-
-def _check_native(encoded: bytes, matrix: ImageMatrix) -> None:
+def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> Cells:
+    if pixels.in_fragments:
+        raise PixelError("the pixel data is in fragments, but the transfer syntax is uncompressed")
     declared = matrix.rows * matrix.columns * matrix.bits_allocated // 8
-    if len(encoded) < declared:
-        raise PixelError(f"the film declares {declared} bytes of pixels and has {len(encoded)}")
-
-
-def _decoded(encoded: bytes, syntax: UID, matrix: ImageMatrix, *, pixel_vr: str) -> Stored:
+    if len(pixels.value) < declared:
+        raise PixelError(
+            f"the film declares {declared} bytes of pixels and has {len(pixels.value)}"
+        )
+    syntax = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
     options: dict[str, Any] = {
         "rows": matrix.rows,
         "columns": matrix.columns,
@@ -104,30 +76,82 @@ def _decoded(encoded: bytes, syntax: UID, matrix: ImageMatrix, *, pixel_vr: str)
         "number_of_frames": 1,
         "bits_allocated": matrix.bits_allocated,
         "bits_stored": matrix.bits_stored,
-        "pixel_representation": int(matrix.signed),
+        "pixel_representation": 0,
         "photometric_interpretation": matrix.photometric,
         "pixel_keyword": "PixelData",
-        "pixel_vr": pixel_vr,
-        "correct_unused_bits": syntax.is_encapsulated,
+        "pixel_vr": pixels.vr,
+        "correct_unused_bits": False,
     }
     try:
-        array, _ = get_decoder(syntax).as_array(
-            encoded, index=0, raw=True, decoding_plugin=_PLUGIN.get(syntax, ""), **options
-        )
-    except NotImplementedError:
-        raise PixelError(f"no decoder for the transfer syntax {syntax.name}") from None
+        values, _ = get_decoder(syntax).as_array(pixels.value, index=0, raw=True, **options)
     except _DECODER_ERRORS:
-        raise PixelError("the compressed picture cannot be decoded") from None
-    if array.shape != (matrix.rows, matrix.columns) or array.dtype.kind not in "iu":
-        raise PixelError("the compressed picture is not what the header declares")
-    stored: Stored = array
-    return stored
+        raise PixelError("the pixel data cannot be read") from None
+    return Cells(values=values, bits=matrix.bits_allocated)
 
 
-def _used_bits(array: Stored, matrix: ImageMatrix) -> Stored:
-    """Return the values without the bits above High Bit and below the lowest one (PS3.5 8.1.1)."""
-    above = matrix.bits_allocated - matrix.bits_stored - matrix.shift
-    if above:
-        array = array << above
-    # In the signed types this shift extends the sign, in the unsigned ones it clears.
-    return array >> (above + matrix.shift) if above + matrix.shift else array
+def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, tuple[str, ...]]:
+    """Return the cells of a codestream that is proven whole, and notes."""
+    stream = read_codestream(
+        frame,
+        str(syntax),
+        rows=matrix.rows,
+        columns=matrix.columns,
+        bits_allocated=matrix.bits_allocated,
+    )
+    if stream.coding == Coding.RLE:
+        values = decode_rle(frame, matrix.rows, matrix.columns, matrix.bits_allocated)
+        return Cells(values=values, bits=matrix.bits_allocated), ()
+    if stream.coding == Coding.JPEG_2000:
+        check_tile_parts(frame)
+    elif stream.coding != Coding.JPEG_LS:  # whose decoder is strict
+        check_scans(frame, stream)
+    values, notes = _decoded(frame, stream), ()
+    if stream.coding == Coding.LOSSLESS and not matrix.signed:
+        _check_range(values, stream.bits)
+    if stream.signed:
+        values, notes = from_signed_codestream(values, stream.bits, matrix)
+    # JPEG has no sign, so a writer leaves it where Bits Stored says; the others know their own.
+    own_sign = stream.coding in {Coding.JPEG_LS, Coding.JPEG_2000}
+    within = own_sign and stream.bits < matrix.bits_stored
+    return Cells(values=values, bits=stream.bits, sign_bit=stream.bits if within else None), notes
+
+
+def _check_range(values: NDArray[Any], bits: int) -> None:
+    """Check that no value needs more bits than there are: differences that a changed byte altered do."""
+    if int(values.max()) >> bits:
+        raise PixelError(f"the compressed image is damaged: it has values of more than {bits} bits")
+
+
+def _decoded(frame: bytes, stream: Codestream) -> NDArray[Any]:
+    """Return what the decoder of the codestream's coding makes of it, integers [H, W]."""
+    try:
+        values = _decoder(stream)(frame)
+    except _DECODER_ERRORS:
+        raise PixelError(f"the compressed image ({stream.coding}) cannot be decoded") from None
+    if values.shape != (stream.rows, stream.columns) or values.dtype.kind not in "iu":
+        raise PixelError("the compressed image is not what the header declares")
+    if values.dtype.itemsize != (1 if stream.bits <= 8 else 2):
+        raise PixelError("the compressed image has another depth than it declares")
+    return values
+
+
+def _decoder(stream: Codestream) -> Callable[[bytes], NDArray[Any]]:
+    if stream.coding == Coding.JPEG_2000:
+        return decode_openjpeg
+    if stream.coding == Coding.JPEG_LS:
+        return _decode_charls
+    if stream.coding == Coding.LOSSLESS or stream.bits > 8:
+        return libjpeg.decode
+    return _decode_pillow
+
+
+def _decode_charls(frame: bytes) -> NDArray[Any]:
+    """Return a JPEG-LS image; CharLS raises unless the scan is used up to the end marker."""
+    buffer, found = jpeg_ls.decode_pixel_data(frame)
+    cells = np.frombuffer(buffer, "u1" if found["bits_per_sample"] <= 8 else "<u2")
+    return cells.reshape(found["height"], found["width"])
+
+
+def _decode_pillow(frame: bytes) -> NDArray[Any]:
+    """Return an 8-bit JPEG image."""
+    return np.asarray(Image.open(io.BytesIO(frame), formats=("JPEG",)))

@@ -1,0 +1,212 @@
+"""Huffman-coded data of JPEG images, followed code by code without decoding a sample.
+
+At each bit position of the data the length of the code that would begin there, together with the extra
+bits that follow it, is looked up for a block of data at once. What is left to do one by one is a walk
+along these lengths: some 30 ns a code (ISO/IEC 10918-1 F.2.2 and H.2, where the codes are defined).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom.errors import PixelError
+
+Bytes = NDArray[np.uint8]
+
+_BLOCK: Final = 2**14  # bytes of data looked up at once
+_UNDEFINED: Final = 255  # an advance past the end of any block
+_END_OF_BLOCK: Final = 128
+_COEFFICIENTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HuffmanTable:
+    """A table as lookups by the next 16 bits; 0 bits where no code begins with them.
+
+    Attributes:
+        bits: uint8 [65536], the length of the code.
+        symbols: uint8 [65536], what the code stands for.
+    """
+
+    bits: Bytes
+    symbols: Bytes
+
+
+def read_tables(segment: bytes) -> dict[int, HuffmanTable]:
+    """Return the tables of a DHT segment by class and destination, 0x00 to 0x13 (B.2.4.2).
+
+    Raises:
+        PixelError: The segment is damaged.
+    """
+    tables, at = {}, 0
+    while at < len(segment):
+        counts = segment[at + 1 : at + 17]
+        symbols = segment[at + 17 : at + 17 + sum(counts)]
+        if len(counts) < 16 or len(symbols) < sum(counts):
+            raise PixelError("a Huffman table of the compressed picture is cut off")
+        tables[segment[at]] = _table(counts, symbols)
+        at += 17 + len(symbols)
+    return tables
+
+
+def _table(counts: bytes, symbols: bytes) -> HuffmanTable:
+    table = HuffmanTable(np.zeros(2**16, np.uint8), np.zeros(2**16, np.uint8))
+    begin, used = 0, 0
+    for length, count in enumerate(counts, 1):
+        width = 2 ** (16 - length)
+        end = begin + count * width
+        if end > 2**16:
+            raise PixelError("a Huffman table of the compressed picture is damaged")
+        table.bits[begin:end] = length
+        own = np.frombuffer(symbols[used : used + count], np.uint8)
+        table.symbols[begin:end] = np.repeat(own, width)
+        begin, used = end, used + count
+    return table
+
+
+def difference_bits(table: HuffmanTable) -> Bytes:
+    """Return bits of code and difference by the next 16 bits, 0 where undefined (F.1.2.1, H.1.2.2)."""
+    extra = np.where(table.symbols == 16, 0, table.symbols)
+    return np.where(table.symbols > 16, 0, table.bits + np.where(table.bits, extra, 0)).astype(
+        np.uint8
+    )
+
+
+def coefficient_bits(table: HuffmanTable) -> Bytes:
+    """Return bits of code and coefficient by the next 16 bits (F.1.2.2)."""
+    return (table.bits + (table.symbols & 15)).astype(np.uint8)
+
+
+def coefficient_advance(table: HuffmanTable) -> Bytes:
+    """Return how many coefficients a code passes by the next 16 bits, `_END_OF_BLOCK` for EOB."""
+    run, size = table.symbols >> 4, table.symbols & 15
+    advance = np.where(size > 0, run + 1, _UNDEFINED)
+    advance = np.where(table.symbols == 0xF0, 16, advance)
+    advance = np.where(table.symbols == 0, _END_OF_BLOCK, advance)
+    return np.where(table.bits > 0, advance, _UNDEFINED).astype(np.uint8)
+
+
+class Lookups:
+    """Values of tables at each bit position of some data, made block by block.
+
+    Attributes:
+        bits: How many there are.
+        block_starts: Where each block of coefficients begins, as `pass_blocks` comes by.
+    """
+
+    def __init__(self, data: bytes, *tables: Bytes) -> None:
+        self.bits = 8 * len(data)
+        self.block_starts: list[int] = []
+        self._data = np.frombuffer(data + b"\xff" * 2, np.uint8)
+        self._tables = tables
+        self._begin = 0
+        self._values: list[bytes] = [b""] * len(tables)
+
+    def at(self, position: int) -> tuple[int, list[bytes]]:
+        """Return where a block that holds `position` begins, in bits, and the values in it."""
+        if not self._begin <= position < self._begin + len(self._values[0]):
+            first = position // 8
+            block = self._data[first : first + _BLOCK + 2].astype(np.uint32)
+            joined = (block[:-2] << 16) | (block[1:-1] << 8) | block[2:]
+            windows = [((joined >> (8 - bit)) & 0xFFFF).astype(np.intp) for bit in range(8)]
+            self._begin = 8 * first
+            self._values = [
+                np.stack([table[window] for window in windows], axis=1).tobytes()
+                for table in self._tables
+            ]
+        return self._begin, self._values
+
+
+# Passes codes from a bit position on; returns where they end and how many units of them there were.
+Walk = Callable[[Lookups, int, int], tuple[int, int]]
+
+
+def pass_samples(lookups: Lookups, position: int, samples: int) -> tuple[int, int]:
+    """Return where the differences of a lossless image end, in bits, and their number (H.2.2).
+
+    Args:
+        lookups: Of `difference_bits`.
+        position: Where they begin.
+        samples: How many there should be, at least 1; fewer are passed where the data end before.
+
+    Raises:
+        PixelError: A code is undefined.
+    """
+    done = 0
+    while done < samples and position < lookups.bits:
+        begin, (steps,) = lookups.at(position)
+        at, last = position - begin, samples - 1
+        try:
+            for done in range(done, last):  # noqa: B007, B020 - goes on where a block ended
+                at += steps[at]
+            done = last
+            if not steps[at]:  # an undefined code is never passed, so the last one tells of any
+                raise PixelError(f"an undefined code at byte {(begin + at) // 8} of the scan")
+            at += steps[at]
+            done = samples
+        except IndexError:
+            pass
+        position = begin + at
+    return position, done
+
+
+def pass_blocks(lookups: Lookups, position: int, blocks: int) -> tuple[int, int]:
+    """Return where blocks of DCT coefficients end, in bits, and their number (F.2.2).
+
+    Args:
+        lookups: Of `difference_bits`, `coefficient_bits` and `coefficient_advance`.
+        position: Where they begin.
+        blocks: How many there should be; fewer are passed where the data end before.
+
+    Raises:
+        PixelError: A code is undefined, or a block has more than 64 coefficients.
+    """
+    coefficient, done = 0, 0
+    begins = lookups.block_starts.append
+    while done < blocks and position < lookups.bits:
+        begin, (differences, steps, advances) = lookups.at(position)
+        at = position - begin
+        try:
+            while done < blocks:
+                if not coefficient:
+                    step = differences[at]
+                    begins(begin + at)
+                    coefficient = 1 if step else _UNDEFINED
+                    at += step
+                coefficient += advances[at]
+                at += steps[at]
+                if coefficient >= _COEFFICIENTS:
+                    _check_block(coefficient, (begin + at) // 8)
+                    coefficient = 0
+                    done += 1
+        except IndexError:
+            pass
+        position = begin + at
+    return position, done
+
+
+def _check_block(coefficient: int, byte: int) -> None:
+    ended_by_code = _END_OF_BLOCK < coefficient < _END_OF_BLOCK + _COEFFICIENTS
+    if coefficient != _COEFFICIENTS and not ended_by_code:
+        raise PixelError(f"a damaged block of coefficients at byte {byte} of the scan")
+
+
+def differences_at(data: bytes, positions: list[int], table: HuffmanTable) -> NDArray[np.int64]:
+    """Return the differences whose codes begin at bit positions (F.2.2.1)."""
+    padded = np.frombuffer(data + b"\xff" * 6, np.uint8).astype(np.int64)
+    starts = np.asarray(positions, np.int64)
+    window = _windows(padded, starts)
+    size = table.symbols[window].astype(np.int64)
+    extra = _windows(padded, starts + table.bits[window]) >> (16 - size)
+    negative = (size > 0) & (extra < 1 << np.maximum(size - 1, 0))
+    return np.where(negative, extra - (1 << size) + 1, extra)
+
+
+def _windows(data: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the 16 bits at each bit position."""
+    first = positions >> 3
+    joined = (data[first] << 16) | (data[first + 1] << 8) | data[first + 2]
+    return (joined >> (8 - (positions & 7))) & 0xFFFF
