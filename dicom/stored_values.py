@@ -21,7 +21,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 from dicom.codestream import Codestream, Coding, read_codestream
 from dicom.errors import PixelError
 from dicom.image_matrix import ImageMatrix
-from dicom.jpeg2000 import check_tile_parts
+from dicom.jpeg2000 import check_packets
 from dicom.jpeg_scans import check_scans
 from dicom.pixel_data import PixelData, compressed_image
 from dicom.rle import decode_rle
@@ -102,7 +102,7 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
         values = decode_rle(frame, matrix.rows, matrix.columns, matrix.bits_allocated)
         return Cells(values=values, bits=matrix.bits_allocated), ()
     if stream.coding == Coding.JPEG_2000:
-        check_tile_parts(frame)
+        check_packets(frame)
     elif stream.coding != Coding.JPEG_LS:  # whose decoder is strict
         check_scans(frame, stream)
     values, notes = _decoded(frame, stream), ()
