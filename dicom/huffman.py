@@ -5,7 +5,6 @@ bits that follow it, is looked up for a block of data at once. What is left to d
 along these lengths: some 30 ns a code (ISO/IEC 10918-1 F.2.2 and H.2, where the codes are defined).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +19,7 @@ _BLOCK: Final = 2**14  # bytes of data looked up at once
 _UNDEFINED: Final = 255  # an advance past the end of any block
 _END_OF_BLOCK: Final = 128
 _COEFFICIENTS: Final = 64
+_DAMAGED: Final = "the compressed image is damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,6 @@ class Lookups:
         return self._begin, self._values
 
 
-# Passes codes from a bit position on; returns where they end and how many units of them there were.
-Walk = Callable[[Lookups, int, int], tuple[int, int]]
-
-
 def pass_samples(lookups: Lookups, position: int, samples: int) -> tuple[int, int]:
     """Return where the differences of a lossless image end, in bits, and their number (H.2.2).
 
@@ -144,7 +140,7 @@ def pass_samples(lookups: Lookups, position: int, samples: int) -> tuple[int, in
                 at += steps[at]
             done = last
             if not steps[at]:  # an undefined code is never passed, so the last one tells of any
-                raise PixelError(f"an undefined code at byte {(begin + at) // 8} of the scan")
+                raise PixelError(f"{_DAMAGED}: an undefined code at byte {(begin + at) // 8}")
             at += steps[at]
             done = samples
         except IndexError:
@@ -191,7 +187,9 @@ def pass_blocks(lookups: Lookups, position: int, blocks: int) -> tuple[int, int]
 def _check_block(coefficient: int, byte: int) -> None:
     ended_by_code = _END_OF_BLOCK < coefficient < _END_OF_BLOCK + _COEFFICIENTS
     if coefficient != _COEFFICIENTS and not ended_by_code:
-        raise PixelError(f"a damaged block of coefficients at byte {byte} of the scan")
+        raise PixelError(
+            f"{_DAMAGED}: a block of coefficients at byte {byte} of its scan cannot be"
+        )
 
 
 def differences_at(data: bytes, positions: list[int], table: HuffmanTable) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ after it still count the same; then it alters the values of its neighbourhood an
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -21,7 +21,6 @@ from dicom.errors import PixelError
 from dicom.huffman import (
     HuffmanTable,
     Lookups,
-    Walk,
     coefficient_advance,
     coefficient_bits,
     difference_bits,
@@ -30,6 +29,7 @@ from dicom.huffman import (
     pass_samples,
     read_tables,
 )
+from dicom.jpeg_progressive import Progress, ProgressiveScan
 
 _DHT, _SOS, _EOI, _DRI = 0xC4, 0xDA, 0xD9, 0xDD
 _DQT, _SEQUENTIAL = 0xDB, (0xC0, 0xC1)
@@ -37,6 +37,11 @@ _RESTARTS: Final = range(0xD0, 0xD8)
 _STANDALONE: Final = frozenset({0x01, 0xD8, *_RESTARTS})
 # Bits between the last code and the next marker: a byte is filled up, some writers add two.
 _FILLING: Final = 23
+
+
+# Passes codes from a bit position on, of a first unit and a number of units (pixels or blocks); returns
+# where they end and how many units there were.
+_Passing = Callable[[int, int, int], tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -48,7 +53,8 @@ class _Scans:
         steps: Quantization step of the mean of a block, by destination.
         step: Destination of that of the component.
         interval: Restart interval in MCUs, 0 for none.
-        proven: Whether a scan with all samples was walked to its end.
+        progress: What the scans of a progressive image sent.
+        proven: Whether all samples were passed.
     """
 
     frame: bytes
@@ -57,6 +63,7 @@ class _Scans:
     steps: dict[int, int] = field(default_factory=dict)
     step: int = 0
     interval: int = 0
+    progress: Progress | None = None
     proven: bool = False
 
 
@@ -80,9 +87,8 @@ class _Entropy:
 def check_scans(frame: bytes, stream: Codestream) -> None:
     """Return when a Huffman-coded image of one component has all its samples.
 
-    A missing EOI is allowed where the scan was proven whole without it: then only these two bytes are
-    missing. A progressive image is not, as its scans are not walked: all that is checked is that they
-    and the image end with markers.
+    A missing EOI is allowed where all scans were proven whole without it: then only these two bytes are
+    missing.
 
     Raises:
         PixelError: Samples are missing, data are left over, a code is undefined.
@@ -93,14 +99,14 @@ def check_scans(frame: bytes, stream: Codestream) -> None:
     except (struct.error, IndexError):
         raise PixelError("the compressed image ends within a marker segment") from None
     if not scans.proven:
-        raise PixelError("the compressed image ends before its scan")
+        raise PixelError("the compressed image is cut off: not all of its scans are there")
 
 
 def _read_segments(scans: _Scans) -> None:
     """Read marker after marker up to EOI, or to the end where EOI alone is missing."""
     frame, at = scans.frame, 2
     while True:
-        if at >= len(frame) - 1 and scans.proven and scans.stream.coding != Coding.PROGRESSIVE:
+        if at >= len(frame) - 1 and scans.proven:
             return
         if frame[at] != 0xFF:
             raise PixelError(f"the compressed image has no marker at byte {at} where one is due")
@@ -145,15 +151,10 @@ def _mean_steps(segment: bytes) -> dict[int, int]:
 
 
 def _read_scan(scans: _Scans, segment: bytes, at: int) -> int:
-    entropy = _entropy(scans.frame, at)
-    if scans.stream.coding == Coding.PROGRESSIVE:
-        if not entropy.closed:
-            raise PixelError("the compressed image is cut off within a scan: it has no end marker")
-    elif scans.proven:
+    if scans.proven:
         raise PixelError("the compressed image has more scans than one component can have")
-    else:
-        _walk(scans, segment, entropy)
-    scans.proven = True
+    entropy = _entropy(scans.frame, at)
+    _walk(scans, segment, entropy)
     return entropy.next
 
 
@@ -166,15 +167,20 @@ def _entropy(frame: bytes, at: int) -> _Entropy:
         restart = frame[position + 1] in _RESTARTS
         if restart and frame[position + 1] != _RESTARTS[len(ends) % 8]:
             raise PixelError("a restart interval of the compressed image is missing")
-        parts.append(frame[begin:position].replace(b"\xff\x00", b"\xff"))
+        parts.append(_unstuffed(frame[begin:position]))
         length += len(parts[-1])
         ends.append(length)
         begin = position + 2
         if not restart:
             return _Entropy(b"".join(parts), tuple(ends), position, closed=True)
-    parts.append(frame[begin:].replace(b"\xff\x00", b"\xff"))
+    parts.append(_unstuffed(frame[begin:]))
     length += len(parts[-1])
     return _Entropy(b"".join(parts), (*ends, length), len(frame), closed=False)
+
+
+def _unstuffed(interval: bytes) -> bytes:
+    """Return the data of an interval without stuffed zeros and fill bytes (B.1.1.2, B.1.1.5)."""
+    return interval.rstrip(b"\xff").replace(b"\xff\x00", b"\xff")
 
 
 def _markers(frame: bytes, at: int) -> Iterator[int]:
@@ -197,10 +203,10 @@ def _walk(scans: _Scans, segment: bytes, entropy: _Entropy) -> None:
             "the compressed image is cut off or damaged: it has "
             f"{len(entropy.ends)} restart intervals, {-(-units // due)} are due"
         )
-    lookups, passing = _lookups(scans, segment, entropy.data)
+    passing, finish = _passing(scans, segment, entropy.data)
     for index, (begin, end) in enumerate(pairwise((0, *entropy.ends))):
         own = min(due, units - index * due)
-        position, done = passing(lookups, 8 * begin, own)
+        position, done = passing(8 * begin, index * due, own)
         if done < own or position > 8 * end:
             what = "pixels" if lossless else "blocks of 8 x 8 pixels"
             raise PixelError(
@@ -208,8 +214,7 @@ def _walk(scans: _Scans, segment: bytes, entropy: _Entropy) -> None:
                 f"{len(entropy.ends)} ends before its {own} {what} do"
             )
         _check_filling(entropy, position, end)
-    if not lossless:
-        _check_means(scans, entropy.data, lookups.block_starts, _table(scans, segment[2] >> 4))
+    scans.proven = finish()
 
 
 def _check_means(scans: _Scans, data: bytes, starts: list[int], table: HuffmanTable) -> None:
@@ -232,19 +237,45 @@ def _check_means(scans: _Scans, data: bytes, starts: list[int], table: HuffmanTa
         )
 
 
-def _lookups(scans: _Scans, segment: bytes, data: bytes) -> tuple[Lookups, Walk]:
-    """Return the lookups of a scan by its header (B.2.3), and how its codes are passed."""
+def _passing(scans: _Scans, segment: bytes, data: bytes) -> tuple[_Passing, Callable[[], bool]]:
+    """Return what passes the codes of a scan, by its header (B.2.3), and what then looks at the whole.
+
+    The latter returns whether no more scans are to come.
+    """
     components, _, selectors, first, last, approximation = struct.unpack(">6B", segment)
-    differences = difference_bits(_table(scans, selectors >> 4))
     if components != 1:
         raise PixelError(f"a scan of the compressed image has {components} components")
+    if scans.stream.coding == Coding.PROGRESSIVE:
+        return _passing_progressive(scans, segment, data)
+    table = _table(scans, selectors >> 4)
+    differences = difference_bits(table)
     if scans.stream.coding == Coding.LOSSLESS:
-        return Lookups(data, differences), pass_samples
+        samples = Lookups(data, differences)
+        return lambda position, _, own: pass_samples(samples, position, own), lambda: True
     if (first, last, approximation) != (0, 63, 0):
         raise PixelError("a scan of the compressed image does not hold all coefficients")
-    table = _table(scans, 0x10 | (selectors & 15))
-    tables = (differences, coefficient_bits(table), coefficient_advance(table))
-    return Lookups(data, *tables), pass_blocks
+    others = _table(scans, 0x10 | (selectors & 15))
+    blocks = Lookups(data, differences, coefficient_bits(others), coefficient_advance(others))
+
+    def finish() -> bool:
+        _check_means(scans, data, blocks.block_starts, table)
+        return True
+
+    return lambda position, _, own: pass_blocks(blocks, position, own), finish
+
+
+def _passing_progressive(
+    scans: _Scans, segment: bytes, data: bytes
+) -> tuple[_Passing, Callable[[], bool]]:
+    selectors, first, last, approximation = segment[2:]
+    if scans.progress is None:
+        blocks = -(-scans.stream.rows // 8) * -(-scans.stream.columns // 8)
+        scans.progress = Progress(bytearray(64 * blocks))
+    progress = scans.progress
+    refines = progress.start(first, last, approximation)
+    number = 0x10 | (selectors & 15) if first else selectors >> 4
+    scan = ProgressiveScan(data, scans.tables.get(number), (first, last), refines, progress)
+    return scan.passing, lambda: progress.complete
 
 
 def _table(scans: _Scans, number: int) -> HuffmanTable:
