@@ -1,10 +1,15 @@
 """What a header declares of its picture, checked before a pixel is read: size, depth and colour."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydicom.dataset import Dataset
 
 from dicom.errors import LimitExceeded, PixelError
+
+# By Photometric Interpretation, what the second and third samples of a grey pixel of 8 bits are; None
+# where they equal the first (PS3.3 C.7.6.3.1.2).
+COLORS: Final = {"RGB": None, "YBR_FULL": 128}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +22,8 @@ class ImageMatrix:
         bits_stored: 8 to `bits_allocated`.
         shift: How many bits lie unused below the lowest one that is stored.
         signed: Whether the stored values are in two's complement.
-        photometric: "MONOCHROME1" or "MONOCHROME2".
+        photometric: "MONOCHROME1" or "MONOCHROME2"; one of `COLORS` where there are three samples.
+        planes: Whether these are written one plane after another.
     """
 
     rows: int
@@ -27,6 +33,17 @@ class ImageMatrix:
     shift: int
     signed: bool
     photometric: str
+    planes: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel."""
+        return 3 if self.photometric in COLORS else 1
+
+
+def in_color(photometric: str) -> PixelError:
+    """Return the refusal of a color image."""
+    return PixelError(f"the picture is in colour ({photometric[:16]!a}), not greyscale")
 
 
 def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tuple[str, ...]]:
@@ -53,14 +70,17 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
         shift=shift if shift_fits else 0,
         signed=whole_number(header, "PixelRepresentation", 0) == 1,
         photometric=photometric,
+        planes=whole_number(header, "PlanarConfiguration", 0) == 1,
     )
+    if matrix.samples > 1 and allocated != 8:
+        raise in_color(photometric)
     return matrix, () if shift_fits else (
         "High Bit contradicts Bits Stored; Bits Stored was believed.",
     )
 
 
 def _grey(header: Dataset) -> str:
-    """Return Photometric Interpretation; refuse what is not one grey picture."""
+    """Return Photometric Interpretation; refuse what cannot be one grey picture."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
         raise PixelError("the object holds no picture")
     # Some writers leave a NUL and other bytes behind the value.
@@ -69,8 +89,9 @@ def _grey(header: Dataset) -> str:
     if not photometric:
         raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
     samples = whole_number(header, "SamplesPerPixel", 1)
-    if photometric not in {"MONOCHROME1", "MONOCHROME2"} or samples != 1:
-        raise PixelError(f"the picture is in colour ({photometric[:16]!a}), not greyscale")
+    due = {"MONOCHROME1": 1, "MONOCHROME2": 1, **dict.fromkeys(COLORS, 3)}
+    if samples != due.get(photometric):
+        raise in_color(photometric)
     frames = whole_number(header, "NumberOfFrames", 1)
     if frames > 1:
         raise PixelError(f"the image has {frames} frames; only single films are read")

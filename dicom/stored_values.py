@@ -20,7 +20,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicom.codestream import Codestream, Coding, read_codestream
 from dicom.errors import PixelError
-from dicom.image_matrix import ImageMatrix
+from dicom.image_matrix import COLORS, ImageMatrix, in_color
 from dicom.jpeg2000 import check_packets
 from dicom.jpeg_scans import check_scans
 from dicom.pixel_data import PixelData, compressed_image
@@ -31,6 +31,8 @@ from dicom.values import PYDICOM_ERRORS
 
 # Decoders raise these on bytes that are not what they say, besides what pydicom itself raises.
 _DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError, SyntaxError)
+_IN_COLOR: Final = "The film is written as a color image; all of its pixels are grey."
+_END_OF_IMAGE: Final = b"\xff\xd9"
 
 
 def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> StoredImage:
@@ -50,7 +52,9 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise PixelError(f"the transfer syntax {str(syntax)[:64]!a} is not known")
-    if syntax.is_encapsulated:
+    if matrix.samples > 1:
+        cells, notes = _grey_in_color(pixels, matrix), (_IN_COLOR,)
+    elif syntax.is_encapsulated:
         cells, notes = _compressed(compressed_image(pixels), syntax, matrix)
     else:
         little_endian = header.original_encoding[1]
@@ -58,6 +62,19 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
     image = used_bits(cells, matrix, header)
     said = (*notes, *image.notes, *tail_notes(cells.values))
     return StoredImage(values=image.values, matrix=image.matrix, notes=said)
+
+
+def _grey_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
+    """Return the first samples of an uncompressed color image whose pixels are all grey."""
+    size = matrix.rows * matrix.columns
+    if pixels.in_fragments or len(pixels.value) < 3 * size:
+        raise in_color(matrix.photometric)
+    samples = np.frombuffer(pixels.value, np.uint8, 3 * size)
+    first, *others = samples.reshape(3, size) if matrix.planes else samples.reshape(size, 3).T
+    neutral = COLORS[matrix.photometric]
+    if any(np.any(other != (first if neutral is None else neutral)) for other in others):
+        raise in_color(matrix.photometric)
+    return Cells(values=np.ascontiguousarray(first).reshape(matrix.rows, matrix.columns), bits=8)
 
 
 def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> Cells:
@@ -127,7 +144,9 @@ def _decoded(frame: bytes, stream: Codestream) -> NDArray[Any]:
     try:
         values = _decoder(stream)(frame)
     except _DECODER_ERRORS:
-        raise PixelError(f"the compressed image ({stream.coding}) cannot be decoded") from None
+        raise PixelError(
+            f"the compressed image is damaged or cut off: its {stream.coding} data cannot be decoded"
+        ) from None
     if values.shape != (stream.rows, stream.columns) or values.dtype.kind not in "iu":
         raise PixelError("the compressed image is not what the header declares")
     if values.dtype.itemsize != (1 if stream.bits <= 8 else 2):
@@ -147,6 +166,9 @@ def _decoder(stream: Codestream) -> Callable[[bytes], NDArray[Any]]:
 
 def _decode_charls(frame: bytes) -> NDArray[Any]:
     """Return a JPEG-LS image; CharLS raises unless the scan is used up to the end marker."""
+    # Bits are stuffed behind FF, so no such bytes lie within a scan. CharLS takes seconds to find out.
+    if _END_OF_IMAGE not in frame:
+        raise PixelError("the compressed image is cut off: it has no end marker (EOI)")
     buffer, found = jpeg_ls.decode_pixel_data(frame)
     cells = np.frombuffer(buffer, "u1" if found["bits_per_sample"] <= 8 else "<u2")
     return cells.reshape(found["height"], found["width"])

@@ -500,3 +500,54 @@ def test_garbage_behind_the_photometric_interpretation_does_not_matter(tmp_path)
     assert changed != film
     path.write_bytes(changed)
     np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
+
+
+@pytest.mark.parametrize("planes", [0, 1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
+    """Three equal samples, or neutral chroma, are the grey film; one coloured pixel is refused."""
+    eight = (FILM >> 4).astype(np.uint8)
+    chroma = np.full_like(eight, 128) if photometric == "YBR_FULL" else eight
+    samples = np.stack([eight, chroma, chroma], axis=0 if planes else -1)
+    tags = {
+        "PhotometricInterpretation": photometric,
+        "SamplesPerPixel": 3,
+        "PlanarConfiguration": planes,
+    }
+    path = tmp_path / "film.dcm"
+    save(path, ExplicitVRLittleEndian, samples.tobytes(), eight=True, **tags)
+    grey = save(tmp_path / "grey.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
+    frame = load_frame(path, LIMITS)
+    np.testing.assert_array_equal(frame.pixels, load_frame(grey, LIMITS).pixels)
+    assert "color image" in frame.warnings[0]
+    samples = samples.copy()
+    samples.reshape(-1)[-1] ^= 1
+    save(path, ExplicitVRLittleEndian, samples.tobytes(), eight=True, **tags)
+    with pytest.raises(PixelError, match="colour"):
+        load_frame(path, LIMITS)
+
+
+@pytest.mark.parametrize("progression", ["LRCP", "RLCP", "RPCL", "PCRL", "CPRL"])
+@pytest.mark.parametrize("tile", [None, (64, 100)])
+def test_every_order_of_jpeg_2000_packets_is_followed(tmp_path, progression, tile):
+    """Layers, precincts, tiles and small code-blocks: whole it is read, with a hole it is refused."""
+    eight = (FILM >> 4).astype(np.uint8)
+    out = io.BytesIO()
+    options = {"tile_size": tile} if tile else {}
+    Image.fromarray(eight).save(
+        out, "JPEG2000", no_jp2=True, progression=progression, precinct_size=(64, 64),
+        codeblock_size=(16, 16), quality_mode="rates", quality_layers=[20, 8, 1], **options,
+    )  # fmt: skip
+    stream = out.getvalue()
+    frame = read(tmp_path, JPEG2000Lossless, stream, eight=True)
+    grey = save(tmp_path / "grey.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
+    np.testing.assert_array_equal(frame.pixels, load_frame(grey, LIMITS).pixels)
+    half = len(stream) // 2
+    for damaged in (
+        stream[:half] + bytes(len(stream) - half - 2) + stream[-2:],
+        stream[:half] + bytes(99) + stream[half + 99 :],
+        stream[:half] + stream[half + 99 :],
+        stream[:-2],
+    ):
+        with pytest.raises(PixelError):
+            read(tmp_path, JPEG2000Lossless, damaged, eight=True)
