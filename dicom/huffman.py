@@ -35,7 +35,11 @@ class HuffmanTable:
     symbols: Bytes
 
 
-def read_tables(segment: bytes) -> dict[int, HuffmanTable]:
+# Counts of the codes of 1 to 16 bits, and what they stand for.
+WrittenTable = tuple[bytes, bytes]
+
+
+def read_tables(segment: bytes) -> dict[int, WrittenTable]:
     """Return the tables of a DHT segment by class and destination, 0x00 to 0x13 (B.2.4.2).
 
     Raises:
@@ -47,12 +51,17 @@ def read_tables(segment: bytes) -> dict[int, HuffmanTable]:
         symbols = segment[at + 17 : at + 17 + sum(counts)]
         if len(counts) < 16 or len(symbols) < sum(counts):
             raise PixelError("a Huffman table of the compressed picture is cut off")
-        tables[segment[at]] = _table(counts, symbols)
+        tables[segment[at]] = (counts, symbols)
         at += 17 + len(symbols)
     return tables
 
 
-def _table(counts: bytes, symbols: bytes) -> HuffmanTable:
+def make_table(counts: bytes, symbols: bytes) -> HuffmanTable:
+    """Return the lookups of a table (C.2).
+
+    Raises:
+        PixelError: It has more codes than there can be.
+    """
     table = HuffmanTable(np.zeros(2**16, np.uint8), np.zeros(2**16, np.uint8))
     begin, used = 0, 0
     for length, count in enumerate(counts, 1):
@@ -200,11 +209,13 @@ def differences_at(data: bytes, positions: list[int], table: HuffmanTable) -> ND
     size = table.symbols[window].astype(np.int64)
     extra = _windows(padded, starts + table.bits[window]) >> (16 - size)
     negative = (size > 0) & (extra < 1 << np.maximum(size - 1, 0))
-    return np.where(negative, extra - (1 << size) + 1, extra)
+    differences: NDArray[np.int64] = np.where(negative, extra - (1 << size) + 1, extra)
+    return differences
 
 
 def _windows(data: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the 16 bits at each bit position."""
     first = positions >> 3
     joined = (data[first] << 16) | (data[first + 1] << 8) | data[first + 2]
-    return (joined >> (8 - (positions & 7))) & 0xFFFF
+    windows: NDArray[np.int64] = (joined >> (8 - (positions & 7))) & 0xFFFF
+    return windows

@@ -21,10 +21,12 @@ from dicom.errors import PixelError
 from dicom.huffman import (
     HuffmanTable,
     Lookups,
+    WrittenTable,
     coefficient_advance,
     coefficient_bits,
     difference_bits,
     differences_at,
+    make_table,
     pass_blocks,
     pass_samples,
     read_tables,
@@ -59,7 +61,7 @@ class _Scans:
 
     frame: bytes
     stream: Codestream
-    tables: dict[int, HuffmanTable] = field(default_factory=dict)
+    tables: dict[int, WrittenTable] = field(default_factory=dict)
     steps: dict[int, int] = field(default_factory=dict)
     step: int = 0
     interval: int = 0
@@ -123,7 +125,7 @@ def _read_segments(scans: _Scans) -> None:
 
 def _read_segment(scans: _Scans, marker: int, at: int) -> int:
     """Read the segment at `at`, with a scan's data; return where the next marker is due."""
-    (length,) = struct.unpack_from(">H", scans.frame, at)
+    length = int(struct.unpack_from(">H", scans.frame, at)[0])
     segment = scans.frame[at + 2 : at + length]
     if len(segment) != length - 2:
         raise PixelError("the compressed image ends within a marker segment")
@@ -160,9 +162,9 @@ def _read_scan(scans: _Scans, segment: bytes, at: int) -> int:
 
 def _entropy(frame: bytes, at: int) -> _Entropy:
     """Return the entropy-coded data that begin at `at`, up to a marker other than RSTn (B.1.1.5)."""
-    ends, begin = [], at
+    ends: list[int] = []
     parts: list[bytes] = []
-    length = 0
+    begin, length = at, 0
     for position in _markers(frame, at):
         restart = frame[position + 1] in _RESTARTS
         if restart and frame[position + 1] != _RESTARTS[len(ends) % 8]:
@@ -172,6 +174,10 @@ def _entropy(frame: bytes, at: int) -> _Entropy:
         ends.append(length)
         begin = position + 2
         if not restart:
+            if (
+                len(parts) > 1 and not parts[-1]
+            ):  # some writers end the last interval like the others
+                del ends[-1]
             return _Entropy(b"".join(parts), tuple(ends), position, closed=True)
     parts.append(_unstuffed(frame[begin:]))
     length += len(parts[-1])
@@ -204,15 +210,15 @@ def _walk(scans: _Scans, segment: bytes, entropy: _Entropy) -> None:
             f"{len(entropy.ends)} restart intervals, {-(-units // due)} are due"
         )
     passing, finish = _passing(scans, segment, entropy.data)
+    what = "pixels" if lossless else "blocks of 8 x 8 pixels"
     for index, (begin, end) in enumerate(pairwise((0, *entropy.ends))):
         own = min(due, units - index * due)
         position, done = passing(8 * begin, index * due, own)
         if done < own or position > 8 * end:
-            what = "pixels" if lossless else "blocks of 8 x 8 pixels"
-            raise PixelError(
-                f"the compressed image is cut off or damaged: restart interval {index + 1} of "
-                f"{len(entropy.ends)} ends before its {own} {what} do"
-            )
+            found = f"its data end after {index * due + done} of {units} {what}"
+            if done == own:
+                found = f"its restart interval {index + 1} is too short"
+            raise PixelError(f"the compressed image is cut off or damaged: {found}")
         _check_filling(entropy, position, end)
     scans.proven = finish()
 
@@ -274,14 +280,15 @@ def _passing_progressive(
     progress = scans.progress
     refines = progress.start(first, last, approximation)
     number = 0x10 | (selectors & 15) if first else selectors >> 4
-    scan = ProgressiveScan(data, scans.tables.get(number), (first, last), refines, progress)
+    table = _table(scans, number) if first or not refines else None
+    scan = ProgressiveScan(data, table, (first, last), refines, progress)
     return scan.passing, lambda: progress.complete
 
 
 def _table(scans: _Scans, number: int) -> HuffmanTable:
     if number not in scans.tables:
         raise PixelError("the compressed image lacks a Huffman table that its scan needs")
-    return scans.tables[number]
+    return make_table(*scans.tables[number])
 
 
 def _check_filling(entropy: _Entropy, position: int, end: int) -> None:

@@ -54,10 +54,10 @@ def find_pixel_data(encoded: bytes, *, explicit: bool, order: str) -> PixelData:
     # Some writers declare one encoding and use the other; the first element tells.
     explicit = looks_like_vr(encoded[4:6]) if len(encoded) >= 6 else explicit
     try:
-        at, length, vr = _element(encoded, explicit=explicit, order=order)
+        at, length, written = _element(encoded, explicit=explicit, order=order)
     except struct.error:
         raise PixelError(_NONE) from None
-    vr = "OB" if vr == b"OB" else "OW"
+    vr = "OB" if written == b"OB" else "OW"
     if length == _UNDEFINED:
         value = _joined(_fragments(encoded, at))
         return PixelData(value=value, vr=vr, in_fragments=True)

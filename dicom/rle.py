@@ -24,7 +24,7 @@ def decode_rle(frame: bytes, rows: int, columns: int, bits_allocated: int) -> ND
     """
     pixels = rows * columns
     edges = _edges(frame, bits_allocated // 8)
-    cells = np.zeros(pixels, np.uint16 if bits_allocated > 8 else np.uint8)
+    cells: NDArray[Any] = np.zeros(pixels, np.uint16 if bits_allocated > 8 else np.uint8)
     for begin, end in pairwise(edges):  # the most significant byte first (G.2)
         segment = frame[begin:end]
         used = _used(segment, pixels)

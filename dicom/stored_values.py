@@ -8,9 +8,9 @@ import io
 from collections.abc import Callable
 from typing import Any, Final
 
-import jpeg_ls
-import libjpeg
 import numpy as np
+from jpeg_ls.CharLS import decode_pixel_data as decode_charls
+from libjpeg.utils import decode as decode_libjpeg
 from numpy.typing import NDArray
 from openjpeg.utils import decode as decode_openjpeg
 from PIL import Image
@@ -52,13 +52,14 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise PixelError(f"the transfer syntax {str(syntax)[:64]!a} is not known")
+    notes: tuple[str, ...] = ()
     if matrix.samples > 1:
         cells, notes = _grey_in_color(pixels, matrix), (_IN_COLOR,)
     elif syntax.is_encapsulated:
         cells, notes = _compressed(compressed_image(pixels), syntax, matrix)
     else:
         little_endian = header.original_encoding[1]
-        cells, notes = _native(pixels, matrix, little_endian=bool(little_endian)), ()
+        cells = _native(pixels, matrix, little_endian=bool(little_endian))
     image = used_bits(cells, matrix, header)
     said = (*notes, *image.notes, *tail_notes(cells.values))
     return StoredImage(values=image.values, matrix=image.matrix, notes=said)
@@ -122,7 +123,8 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
         check_packets(frame)
     elif stream.coding != Coding.JPEG_LS:  # whose decoder is strict
         check_scans(frame, stream)
-    values, notes = _decoded(frame, stream), ()
+    values = _decoded(frame, stream)
+    notes: tuple[str, ...] = ()
     if stream.coding == Coding.LOSSLESS and not matrix.signed:
         _check_range(values, stream.bits)
     if stream.signed:
@@ -160,7 +162,7 @@ def _decoder(stream: Codestream) -> Callable[[bytes], NDArray[Any]]:
     if stream.coding == Coding.JPEG_LS:
         return _decode_charls
     if stream.coding == Coding.LOSSLESS or stream.bits > 8:
-        return libjpeg.decode
+        return decode_libjpeg
     return _decode_pillow
 
 
@@ -169,7 +171,7 @@ def _decode_charls(frame: bytes) -> NDArray[Any]:
     # Bits are stuffed behind FF, so no such bytes lie within a scan. CharLS takes seconds to find out.
     if _END_OF_IMAGE not in frame:
         raise PixelError("the compressed image is cut off: it has no end marker (EOI)")
-    buffer, found = jpeg_ls.decode_pixel_data(frame)
+    buffer, found = decode_charls(frame)
     cells = np.frombuffer(buffer, "u1" if found["bits_per_sample"] <= 8 else "<u2")
     return cells.reshape(found["height"], found["width"])
 

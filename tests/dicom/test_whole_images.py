@@ -302,6 +302,13 @@ def test_a_missing_end_marker_alone_is_no_damage(tmp_path):
             read(tmp_path, JPEGLosslessSV1, damaged)
 
 
+def test_a_restart_marker_after_the_last_interval_is_no_damage(tmp_path):
+    """Some writers end the last interval like the others."""
+    stream = lossless(FILM, restart_rows=50)[:-2] + b"\xff\xd2\xff\xd9"
+    frame = read(tmp_path, JPEGLossless, stream)
+    np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
+
+
 def test_a_missing_restart_interval_is_refused(tmp_path):
     """One of the intervals is lost with its marker."""
     stream = lossless(FILM, restart_rows=8)
@@ -551,3 +558,46 @@ def test_every_order_of_jpeg_2000_packets_is_followed(tmp_path, progression, til
     ):
         with pytest.raises(PixelError):
             read(tmp_path, JPEG2000Lossless, damaged, eight=True)
+
+
+WHOLE = [
+    "bo_first_offset_16",
+    "bo_per_fragment_2",
+    "en_j2k_signed_pr0",
+    "en_ovl_j2k_prec16",
+    "hb_12in16_left_sv1",
+    "nu_photometric_garbage",
+    "tr_ff_16",
+]
+DAMAGED = {
+    "tc_base_cut80": "of 1024 blocks",
+    "tc_ext_cut80": "of 1024 blocks",
+    "tc_sv1_cut50": "of 65536 pixels",
+    "tc_sv1_zero80": "of 65536 pixels",
+    "e2e_effusion_sv1_cut65": "of 262144 pixels",
+    "tc_jls_cut80": "no end marker",
+    "tc_jls_flip": "JPEG-LS data cannot be decoded",
+    "tc_j2k_zero50": "EOC",
+    "px_native_fragments": "uncompressed",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_films_of_real_oddities_are_read_exactly(shared_data, name):
+    """Offset tables, unused bits and bytes behind, as modalities and archives wrote them."""
+    folder = shared_data / "trials" / "modality"
+    film, reference = folder / f"{name}.dcm", folder / "ref256.dcm"
+    if not film.exists():
+        pytest.skip("the film is not here")
+    exact = load_frame(reference, LIMITS).pixels
+    np.testing.assert_array_equal(load_frame(film, LIMITS).pixels, exact)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_films_of_real_damage_are_refused(shared_data, name):
+    """The sentence names what was found."""
+    film = shared_data / "trials" / "modality" / f"{name}.dcm"
+    if not film.exists():
+        pytest.skip("the film is not here")
+    with pytest.raises(PixelError, match=DAMAGED[name]):
+        load_frame(film, LIMITS)
