@@ -41,6 +41,12 @@ class ImageMatrix:
         return 3 if self.photometric in COLORS else 1
 
 
+def photometric_interpretation(header: Dataset) -> str:
+    """Return Photometric Interpretation, "" where absent; some writers leave NUL and more behind it."""
+    written = str(header.get("PhotometricInterpretation") or "")
+    return written.partition("\0")[0].strip().upper()
+
+
 def in_color(photometric: str) -> PixelError:
     """Return the refusal of a color image."""
     return PixelError(f"the picture is in colour ({photometric[:16]!a}), not greyscale")
@@ -83,9 +89,7 @@ def _grey(header: Dataset) -> str:
     """Return Photometric Interpretation; refuse what cannot be one grey picture."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
         raise PixelError("the object holds no picture")
-    # Some writers leave a NUL and other bytes behind the value.
-    written = str(header.get("PhotometricInterpretation") or "").partition("\0")[0]
-    photometric = written.strip().upper()
+    photometric = photometric_interpretation(header)
     if not photometric:
         raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
     samples = whole_number(header, "SamplesPerPixel", 1)

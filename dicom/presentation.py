@@ -10,6 +10,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dicom import wording
+from dicom.image_matrix import photometric_interpretation
 from dicom.patient_study import lo, value_of
 from dicom.regions import Points, located, shows_one_side
 from dicom.report import DraftReport, Finding
@@ -65,7 +66,7 @@ def _write_display(result: Dataset, draft: DraftReport, source: Dataset) -> None
     area.PresentationSizeMode = "SCALE TO FIT"
     area.PresentationPixelAspectRatio = [1, 1]
     result.DisplayedAreaSelectionSequence = [area]
-    negative = value_of(source, "PhotometricInterpretation") == "MONOCHROME1"
+    negative = photometric_interpretation(source) == "MONOCHROME1"
     result.PresentationLUTShape = "INVERSE" if negative else "IDENTITY"
     slope, intercept = value_of(source, "RescaleSlope"), value_of(source, "RescaleIntercept")
     if slope and intercept:

@@ -96,6 +96,8 @@ def test_the_presentation_state_leaves_the_films_tones(made, film_header):
         2048,
         4096,
     )
+    padded = film_header(PhotometricInterpretation="MONOCHROME1\0\x10")
+    assert made(EVERYTHING, padded)["presentation-state"].dataset.PresentationLUTShape == "INVERSE"
     state = made(EVERYTHING)["presentation-state"].dataset
     assert state.PresentationLUTShape == "IDENTITY"
     assert "SoftcopyVOILUTSequence" not in state
