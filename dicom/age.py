@@ -19,10 +19,19 @@ def age_in_years(header: Dataset) -> float | None:
 
     Patient's Age (PS3.5 6.2, VR AS) without its unit is taken as years, as many archives of
     anonymised films write it. Where age and birth date disagree the younger counts: an adult's film
-    left to people costs less than a child's read as an adult's.
+    left to people costs less than a child's read as an adult's. An age of 0 alone is what modalities
+    write for an unknown age: then the birth date counts.
     """
-    said = [age for age in (_stated(header), _reckoned(header)) if age is not None]
-    return min(said, default=None)
+    stated, reckoned = _stated(header), _reckoned(header)
+    if stated == 0 and reckoned is not None:
+        return reckoned
+    return min((age for age in (stated, reckoned) if age is not None), default=None)
+
+
+def is_age_contradicted(header: Dataset) -> bool:
+    """Return whether Patient's Age is 0 and the birth date says a year or more."""
+    reckoned = _reckoned(header)
+    return _stated(header) == 0 and reckoned is not None and reckoned >= 1
 
 
 def _stated(header: Dataset) -> float | None:

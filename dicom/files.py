@@ -18,7 +18,7 @@ def describe(path: Path) -> Instance:
     """
     try:
         size = path.stat().st_size
-        header = read_header(path)
+        header = read_header(path, strict=False)
         digest = film_digest()
         with path.open("rb") as file:
             while block := file.read(_BLOCK):

@@ -17,7 +17,8 @@ from pydicom.tag import BaseTag
 from dicom import gate_sr
 from dicom.errors import InvalidIdentifier, InvalidOutput
 from dicom.gate_codes import Pair, unreviewed
-from dicom.identifiers import check_uid
+from dicom.gate_source import filing_faults
+from dicom.identifiers import check_uid, follows_standard
 from dicom.patient_study import value_of
 
 _SR_CLASSES: Final = {
@@ -111,8 +112,8 @@ _ENUMERATED: Final = {
     "LossyImageCompression": {"00", "01"},
 }
 _LENGTHS: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
-# The same in film and result, or the result is filed elsewhere.
-_AS_IN_SOURCE: Final = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "PatientName")
+# Made by us, so without the leading zeros that are accepted in the UIDs of others.
+_OWN_UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "DeviceUID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,10 @@ def _header_faults(dataset: Dataset) -> Iterator[Pair]:
         if value and value not in allowed:
             yield "enumerated", f"{keyword} is none of {', '.join(sorted(allowed))}"
     yield from _value_faults(dataset)
+    for keyword in _OWN_UIDS:
+        value = str(dataset.get(keyword) or "")
+        if value and not follows_standard(value):
+            yield "uid", f"{keyword} is not a valid UID"
 
 
 def _missing(dataset: Dataset, type_1: tuple[str, ...], type_2: tuple[str, ...]) -> Iterator[Pair]:
@@ -285,9 +290,9 @@ def _is_compressed(dataset: Dataset) -> bool:
 
 
 def _source_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
-    for keyword in _AS_IN_SOURCE:
-        if str(dataset.get(keyword) or "") != str(value_of(source, keyword) or ""):
-            yield "source", f"{keyword} is not that of the film"
+    yield from filing_faults(dataset, source)
+    if str(dataset.get("PatientName") or "") != str(value_of(source, "PatientName") or ""):
+        yield "source", "PatientName is not that of the film"
 
 
 def _matrix(source: Dataset | None) -> tuple[int, int] | None:

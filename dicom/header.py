@@ -32,12 +32,21 @@ from dicom.identifiers import check_uid
 from dicom.pixel_data import PixelData, find_pixel_data
 from dicom.source import WINDOW, Inflating, Source
 from dicom.structure import HeaderLimits, NeedMoreBytes, Walk, looks_like_vr
-from dicom.values import CHARACTER_SET, DECISIVE, PYDICOM_ERRORS, decode_values, read_found
+from dicom.values import (
+    CHARACTER_SET,
+    DECISIVE,
+    PYDICOM_ERRORS,
+    decode_values,
+    join_repeated,
+    read_found,
+)
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
 _NAMES_SYNTAX: Final = BaseTag(0x00020010)
 _TRANSFER_SYNTAX: Final = frozenset({_NAMES_SYNTAX, CHARACTER_SET})
+# Specific Character Set: its tag as written in either byte order.
+_TAG_BYTES: Final = {"<": b"\x08\x00\x05\x00", ">": b"\x00\x08\x00\x05"}
 _ALWAYS: Final = DECISIVE | {CHARACTER_SET}
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
@@ -56,7 +65,11 @@ DEFAULT_LIMITS: Final = HeaderLimits()
 
 
 def read_header(
-    path: Path, limits: HeaderLimits = DEFAULT_LIMITS, *, only: Collection[int] | None = None
+    path: Path,
+    limits: HeaderLimits = DEFAULT_LIMITS,
+    *,
+    only: Collection[int] | None = None,
+    strict: bool = True,
 ) -> Dataset:
     """Return every element before the pixels, all decoded, with `file_meta` naming the encoding.
 
@@ -70,24 +83,42 @@ def read_header(
         only: Tags of the elements that are wanted, where not all are: most of the time goes into
             decoding. The others, of the file meta group all but the transfer syntax, are held to the
             limits and left out; those that decide what the pixels mean are read in any case.
+        strict: Raise for an attribute that decides what the pixels mean and cannot be decoded. False
+            where no pixels are read: it is left out like any other.
 
     Raises:
-        InvalidDataset: It cannot be opened, is not DICOM, a length does not fit, or an attribute
-            that decides what the pixels mean cannot be decoded.
+        InvalidDataset: It cannot be opened, is not DICOM, a length does not fit, or, if `strict`, an
+            attribute that decides what the pixels mean cannot be decoded.
         LimitExceeded: It asks for more than `limits`.
     """
     try:
         with path.open("rb") as file:
             wanted = None if only is None else _ALWAYS.union(only)
-            return _read(file, path.stat().st_size, limits, wanted)[0]
+            return _read(file, path.stat().st_size, limits, wanted, strict=strict)[0]
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
+
+
+def read_encoded_header(
+    encoded: bytes, limits: HeaderLimits = DEFAULT_LIMITS, *, only: Collection[int] | None = None
+) -> Dataset:
+    """Return what `read_header`, not strict, returns of a file with these bytes.
+
+    Raises:
+        InvalidDataset: As for `read_header`.
+        LimitExceeded: It asks for more than `limits`.
+    """
+    wanted = None if only is None else _ALWAYS.union(only)
+    return _read(BytesIO(encoded), len(encoded), limits, wanted, strict=False)[0]
 
 
 def read_arriving_header(
     head: bytes, *, size: int, transfer_syntax_uid: str, path: Path, only: Collection[int]
 ) -> Dataset:
-    """Return what `read_header` returns of a file that is being received, mostly without opening it.
+    """Return what `read_header`, not strict, returns of a file while it is being received.
+
+    Mostly without opening it. A value that cannot be decoded is no reason to refuse the Instance: its
+    study ends as not analysed, with the reason.
 
     Args:
         head: The first bytes of its data set; all of them, or enough for most headers.
@@ -108,8 +139,9 @@ def read_arriving_header(
                 walk, 0, explicit=syntax != ImplicitVRLittleEndian, groups=_BEFORE_PIXELS
             )
             named = DataElement(_NAMES_SYNTAX, VR.UI, syntax, already_converted=True)
-            return _header(elements, 0, FileMetaDataset({_NAMES_SYNTAX: named}))
-    return read_header(path, only=only)
+            meta = FileMetaDataset({_NAMES_SYNTAX: named})
+            return _header(elements, 0, meta, strict=False)
+    return read_header(path, only=only, strict=False)
 
 
 def _tells_its_encoding(head: bytes, size: int, transfer_syntax_uid: str) -> bool:
@@ -166,7 +198,7 @@ def _after_header(path: Path, max_bytes: int, limits: HeaderLimits) -> tuple[byt
     """Return the bytes of a data set that follow its header, and the header."""
     try:
         with path.open("rb") as file:
-            header, source, at = _read(file, path.stat().st_size, limits)
+            header, source, at = _read(file, path.stat().st_size, limits, strict=False)
             source.grow(min(source.size, max_bytes + 1))
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
@@ -216,7 +248,12 @@ def _uid(header: Dataset, keyword: str) -> str:
 
 
 def _read(
-    file: BinaryIO, size: int, limits: HeaderLimits, only: frozenset[int] | None = None
+    file: BinaryIO,
+    size: int,
+    limits: HeaderLimits,
+    only: frozenset[int] | None = None,
+    *,
+    strict: bool,
 ) -> tuple[Dataset, Source, int]:
     """Return the header, what it was read from, and where in that it ends."""
     source = Source(file, size)
@@ -239,19 +276,21 @@ def _read(
         groups=_BEFORE_PIXELS,
         only=only,
     )
-    return _header(elements, at, meta), source, elements[1]
+    return _header(elements, at, meta, strict=strict), source, elements[1]
 
 
 def _order(syntax: UID) -> str:
     return ">" if syntax == ExplicitVRBigEndian else "<"
 
 
-def _header(elements: tuple[Dataset, int], at: int, meta: FileMetaDataset) -> Dataset:
+def _header(
+    elements: tuple[Dataset, int], at: int, meta: FileMetaDataset, *, strict: bool
+) -> Dataset:
     """Return elements that were read from `at` on, decoded, with what says how they are written."""
     header, end = elements
     if end == at:
         raise InvalidDataset("the data set is empty")
-    decode_values(header)
+    decode_values(header, strict=strict)
     header.file_meta = meta
     return header
 
@@ -319,6 +358,9 @@ def _walked(walk: Walk, at: int, *, explicit: bool, groups: range) -> tuple[Data
         # Some writers declare one encoding and use the other; the first element tells.
         written_explicit = looks_like_vr(walk.window[at + 4 : at + 6])
     end = walk.dataset(at, walk.size, explicit=written_explicit, groups=groups)
+    plain = walk.wanted and walk.regular and walk.all_defined
+    if not plain or walk.window.count(_TAG_BYTES[walk.order], at, end) > 1:
+        _cut_character_sets(walk, at, explicit=written_explicit, groups=groups)
     try:
         elements = read_found(walk, explicit=written_explicit) if walk.wanted else None
         if elements is None:
@@ -326,7 +368,25 @@ def _walked(walk: Walk, at: int, *, explicit: bool, groups: range) -> tuple[Data
     except PYDICOM_ERRORS:
         # Not chained: the words of the error beneath may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None
+    if walk.wanted:
+        join_repeated(elements, walk)
     return elements, end
+
+
+def _cut_character_sets(walk: Walk, at: int, *, explicit: bool, groups: range) -> None:
+    """Blank what follows a NUL in each Specific Character Set (0008,0005), at any depth.
+
+    Archives read a value up to its first NUL; pydicom would refuse the whole data set.
+    """
+    wanted = frozenset({CHARACTER_SET})
+    search = Walk(walk.window, walk.size, walk.order, walk.limits, wanted, at_all_depths=True)
+    search.dataset(at, walk.size, explicit=explicit, groups=groups)
+    for each in search.found:
+        value = walk.window[each.value : each.end]
+        cut = value.partition(b"\0")[0]
+        if each.tag == CHARACTER_SET and len(cut) < len(value.rstrip(b"\0 ")):
+            blanked = cut.ljust(len(value))
+            walk.window = walk.window[: each.value] + blanked + walk.window[each.end :]
 
 
 def _read_all(walk: Walk, at: int, end: int, *, explicit: bool, found: bool) -> Dataset:

@@ -13,7 +13,9 @@ IMPLEMENTATION_CLASS_UID: Final = "2.25.104876800206275291530918149580258223128"
 IMPLEMENTATION_VERSION_NAME: Final = "WETREAD_0_1"
 _UID_NAMESPACE: Final = uuid.UUID("6f1d2a5e-8f0f-5d0c-9c0e-3c5b7a1e4d92")
 
-_UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
+# Components with leading zeros are against PS3.5 9.1, but modalities send them and archives take them.
+_UID = re.compile(r"\d+(?:\.\d+)+", re.ASCII)
+_STRICT_UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
 # The default character repertoire without control characters and backslash (PS3.5 6.2, VR AE).
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 
@@ -26,13 +28,18 @@ def check_uid(value: object, what: str = "UID") -> str:
         what: The name of the attribute, for the error's sentence.
 
     Raises:
-        InvalidIdentifier: It is longer than 64 characters or not dotted numbers without leading
-            zeros (PS3.5 9.1).
+        InvalidIdentifier: It is longer than 64 characters or not dotted numbers (PS3.5 9.1).
+            Leading zeros are accepted: the UID is stored and copied as it was received.
     """
     text = str(value)
     if len(text) > 64 or not _UID.fullmatch(text):
         raise InvalidIdentifier(f"{what} is not a valid UID: {text[:70]!a}")
     return text
+
+
+def follows_standard(uid: str) -> bool:
+    """Return whether a UID obeys PS3.5 9.1 without exception, as each that we make must."""
+    return len(uid) <= 64 and _STRICT_UID.fullmatch(uid) is not None
 
 
 def check_ae_title(value: object) -> str:

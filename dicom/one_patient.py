@@ -5,6 +5,7 @@ from itertools import combinations
 
 from pydicom.dataset import Dataset
 
+from dicom.exact_text import reading
 from dicom.projection import words
 
 
@@ -12,7 +13,8 @@ def are_one_patient(headers: Sequence[Dataset]) -> bool:
     """Say whether no two headers name different patients; two that say nothing may be one.
 
     Patient ID decides where both have one (with its issuer, where both name that); otherwise name and
-    birth date must agree as far as both say them. A wrong worklist entry or a copied UID brings films
+    birth date must agree as far as both say them. Patient IDs are compared as archives do: one with a
+    control character is another one. A wrong worklist entry or a copied UID brings films
     of two people into one study: a draft of one must never be filed under, or supersede, the other's.
     """
     return all(_may_be_the_same(one, other) for one, other in combinations(headers, 2))
@@ -22,12 +24,16 @@ def _may_be_the_same(one: Dataset, other: Dataset) -> bool:
     if _identifier(one, "PatientID") and _identifier(other, "PatientID"):
         identifiers = ("PatientID", "IssuerOfPatientID")
         return all(_agree(_identifier(one, key), _identifier(other, key)) for key in identifiers)
-    return _agree(_name(one), _name(other)) and _agree(
-        _identifier(one, "PatientBirthDate"), _identifier(other, "PatientBirthDate")
-    )
+    return _agree(_name(one), _name(other)) and _agree(_birth_date(one), _birth_date(other))
 
 
 def _identifier(header: Dataset, keyword: str) -> str:
+    exact = reading(header, keyword)
+    return exact.text if exact.fault is None else str(header.get(keyword) or exact.fault)
+
+
+def _birth_date(header: Dataset) -> str:
+    keyword = "PatientBirthDate"
     return str(header.get(keyword) or "").strip()
 
 

@@ -2,9 +2,10 @@
 
 What a result says about patient and study decides where a PACS files it. Values are therefore copied
 as they are, decoded from whatever character set the film declares. A value against its VR (PS3.5 6.2)
-is dealt with by what it is for: a description is cut to its length, an identifier is left empty rather
-than cut into another identifier, and a Patient ID that cannot be written raises an error, because the
-result would be filed under somebody else.
+is treated by its purpose. A description is cut to its length. An identifier is copied exactly or left
+empty (`dicom.exact_text`). A name is copied, and a note says where it is not the same
+(`dicom.copy_notes`). A Patient ID that cannot be copied exactly raises an error, because the result
+would be filed under another patient.
 """
 
 import re
@@ -16,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from dicom.errors import InvalidDataset, InvalidIdentifier, MissingAttribute
+from dicom.exact_text import IDENTIFIERS, LENGTHS, Inexact, reading, readings
 from dicom.identifiers import check_uid
 
 # Type 2: present in every result, empty when the film does not say (PS3.3 C.7.1.1, C.7.2.1).
@@ -57,12 +59,10 @@ _ITEM_NEEDS: Final = {
     "ProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
     "RequestedProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
 }
-# Cut, these would be other identifiers: too long, they are left out.
-_IDENTIFIERS: Final = frozenset(
-    {"PatientID", "IssuerOfPatientID", "OtherPatientIDs", "AccessionNumber", "StudyID"}
-    | {"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "RequestedProcedureID"}
-    | {"PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"}
-)
+# Changed, these would be other identifiers: they are copied exactly or left out.
+_EXACT: Final = IDENTIFIERS | {"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"}
+# Of an item of other sequences nothing is copied where one identifier in it cannot be.
+_DIVISIBLE: Final = frozenset({"RequestAttributesSequence"})
 _ENUMERATED: Final = {
     "PatientSex": {"M", "F", "O"},
     "TypeOfPatientID": {"TEXT", "RFID", "BARCODE"},
@@ -71,8 +71,6 @@ _ENUMERATED: Final = {
 }
 _MANY: Final = frozenset({"OtherPatientIDs", "OtherPatientNames", "DeidentificationMethod"})
 
-# Characters, not bytes (PS3.5 6.2).
-_LENGTHS: Final = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240, "UT": 10240, "UC": 1024}
 _MAX_ITEMS: Final = 32
 _MAX_DEPTH: Final = 3
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -96,8 +94,9 @@ def copied_modules(source: Dataset) -> Dataset:
     Raises:
         MissingAttribute: The film has no Study Instance UID.
         InvalidIdentifier: Its Study Instance UID is none.
-        InvalidDataset: Its Patient ID cannot be written as it is.
+        InvalidDataset: Its Patient ID cannot be copied exactly.
     """
+    check_patient_id(source)
     result = Dataset()
     result.StudyInstanceUID = _study_uid(source)
     for keyword in _ALWAYS:
@@ -106,7 +105,6 @@ def copied_modules(source: Dataset) -> Dataset:
         value = value_of(source, keyword)
         if value:
             setattr(result, keyword, value)
-    _check_patient_id(source, result)
     _complete_deidentification(result)
     offset = value_of(source, "TimezoneOffsetFromUTC")
     if offset and _OFFSET.fullmatch(offset):
@@ -123,11 +121,25 @@ def value_of(source: Dataset, keyword: str) -> Any:  # noqa: ANN401 - str, list 
     return _value(source, keyword, depth=0)
 
 
+def check_patient_id(source: Dataset) -> None:
+    """Return when results may carry the Patient ID of `source`.
+
+    Raises:
+        InvalidDataset: They could not carry exactly the same; says why and what to do.
+    """
+    fault = reading(source, "PatientID").fault
+    if fault is not None:
+        raise InvalidDataset(
+            f"The Patient ID (0010,0020) of the image cannot be copied exactly: {fault}. Results with "
+            "a changed one would be filed under another patient, so none are made. Correct the Patient "
+            "ID and send the image again, with a new SOP Instance UID."
+        )
+
+
 def overlong(source: Dataset, keyword: str) -> str | None:
     """Return an identifier that was left out because it is longer than its VR allows, or None."""
-    text = _text(_raw(source, keyword))
-    if text and len(text) > _LENGTHS.get(dictionary_VR(keyword), len(text)):
-        return text[:256]
+    if reading(source, keyword).fault is Inexact.TOO_LONG:
+        return _text(_raw(source, keyword))[:256]
     return None
 
 
@@ -151,14 +163,6 @@ def _study_uid(source: Dataset) -> str:
     return check_uid(text, "StudyInstanceUID")
 
 
-def _check_patient_id(source: Dataset, result: Dataset) -> None:
-    if not result.PatientID and _text(_raw(source, "PatientID")):
-        raise InvalidDataset(
-            "the film's PatientID breaks its VR (LO: one value of at most 64 characters); a changed "
-            "one would file the results under another patient"
-        )
-
-
 def _complete_deidentification(result: Dataset) -> None:
     """Drop a claim of removed identity whose method, type 1C, is missing (PS3.3 C.7.1.1)."""
     method = "DeidentificationMethod" in result or "DeidentificationMethodCodeSequence" in result
@@ -174,7 +178,7 @@ def _raw(source: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the f
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever the film holds
-    if value is None:
+    if value is None or isinstance(value, bytes):
         return ""
     if isinstance(value, MultiValue | list | tuple):
         return "\\".join(str(part) for part in value)
@@ -187,6 +191,8 @@ def _value(source: Dataset, keyword: str, *, depth: int) -> Any:  # noqa: ANN401
         return None
     if dictionary_VR(keyword) == "SQ":
         return _items(raw, keyword, depth=depth)
+    if keyword in _EXACT:
+        return _identifier(source, keyword)
     if keyword in _MANY:
         parts = raw if isinstance(raw, MultiValue | list | tuple) else [raw]
         kept = [_single(keyword, _text(part)) for part in parts[:_MAX_ITEMS]]
@@ -194,12 +200,30 @@ def _value(source: Dataset, keyword: str, *, depth: int) -> Any:  # noqa: ANN401
     return _single(keyword, _text(raw))
 
 
+def _identifier(source: Dataset, keyword: str) -> str | list[str] | None:
+    if keyword not in _MANY:
+        return reading(source, keyword).text or None
+    found = list(readings(source, keyword))[:_MAX_ITEMS]
+    return [each.text for each in found if each.text] or None
+
+
+def _datasets(raw: Any) -> list[Dataset]:  # noqa: ANN401 - untrusted
+    if not hasattr(raw, "__iter__") or isinstance(raw, str | bytes):
+        return []
+    return [item for item in list(raw)[:_MAX_ITEMS] if isinstance(item, Dataset)]
+
+
 def _items(raw: Any, keyword: str, *, depth: int) -> list[Dataset] | None:  # noqa: ANN401 - untrusted
-    if depth >= _MAX_DEPTH or not hasattr(raw, "__iter__") or isinstance(raw, str | bytes):
+    if depth >= _MAX_DEPTH:
         return None
-    copies = [_item(item, depth) for item in list(raw)[:_MAX_ITEMS] if isinstance(item, Dataset)]
+    whole = [item for item in _datasets(raw) if keyword in _DIVISIBLE or not _has_inexact(item)]
+    copies = [_item(item, depth) for item in whole]
     needed = _ITEM_NEEDS.get(keyword, ())
     return [item for item in copies if len(item) and all(item.get(n) for n in needed)] or None
+
+
+def _has_inexact(item: Dataset) -> bool:
+    return any(reading(item, keyword).fault is not None for keyword in _EXACT)
 
 
 def _item(item: Dataset, depth: int) -> Dataset:
@@ -216,30 +240,33 @@ def _single(keyword: str, text: str) -> str | None:
     vr = dictionary_VR(keyword)
     if vr == "PN":
         return _person_name(text)
-    if vr in _LENGTHS:
-        return _string(keyword, text, _LENGTHS[vr])
+    if vr in LENGTHS:
+        return clean_text(text.replace("\\", "/"), LENGTHS[vr]) or None
     reader = _READERS.get(vr)
     value = reader(text) if reader else None
     allowed = _ENUMERATED.get(keyword)
     return value if allowed is None or value in allowed else None
 
 
-def _string(keyword: str, text: str, length: int) -> str | None:
-    if keyword in _IDENTIFIERS:
-        line = clean_text(text)
-        fits = len(line) <= length and "\\" not in line
-        # Inner blanks belong to an identifier; only control characters make it another text.
-        return (text if not _CONTROL.search(text) else line) if fits else None
-    return clean_text(text.replace("\\", "/"), length) or None
-
-
 def _person_name(text: str) -> str | None:
-    """Return at most three component groups of 64 characters and five components (PS3.5 6.2.1)."""
+    """Return at most three component groups of 64 characters and five components (PS3.5 6.2.1).
+
+    A name that obeys these rules is returned as it is.
+    """
+    groups = text.split("=")
+    fits = len(groups) <= 3 and all(len(g) <= 64 and g.count("^") <= 4 for g in groups)
+    if fits and "\\" not in text and not _CONTROL.search(text) and _encodable(text):
+        return text or None
     groups = []
     for group in text.replace("\\", " ").split("=")[:3]:
         components = [clean_text(part) for part in group.split("^")[:5]]
         groups.append("^".join(components)[:64].rstrip("^ "))
     return "=".join(groups).rstrip("=") or None
+
+
+def _encodable(text: str) -> bool:
+    """Return whether a text has no lone surrogate, which UTF-8 cannot encode."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _date(text: str) -> str | None:

@@ -12,7 +12,8 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.age import age_in_years
+from dicom.age import age_in_years, is_age_contradicted
+from dicom.copy_notes import copy_notes
 from dicom.errors import DicomError, LimitExceeded
 from dicom.header import read_header
 from dicom.one_patient import are_one_patient
@@ -255,12 +256,16 @@ def _patient_notes(header: Dataset) -> tuple[str, ...]:
     notes = []
     if age_in_years(header) is None:
         notes.append("The patient's age is not stated; the film was read as an adult's.")
+    if is_age_contradicted(header):
+        notes.append(
+            "Patient's Age (0010,1010) says 0, the birth date says otherwise: the birth date was used."
+        )
     if is_mirrored(header):
         notes.append(
             "Patient Orientation says that the patient's right is at the right of the picture: "
             "the sides in this draft may be exchanged."
         )
-    return tuple(notes)
+    return (*notes, *copy_notes(header))
 
 
 def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:

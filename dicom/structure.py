@@ -92,6 +92,7 @@ class Walk:
 
     Attributes:
         wanted: Tags of which it is noted where they are at the top level.
+        at_all_depths: It is noted within sequences, too.
         found: Those, and all else there of undefined length, in their order.
         all_defined: Nothing at the top level has an undefined length.
         regular: Nothing was met that pydicom might divide into elements otherwise than this walk.
@@ -102,6 +103,7 @@ class Walk:
     order: str
     limits: HeaderLimits
     wanted: frozenset[int] = _NOTHING
+    at_all_depths: bool = False
     elements: int = 0
     text: int = 0
     found: list[Found] = field(default_factory=list)
@@ -112,7 +114,7 @@ class Walk:
         self, at: int, end: int, *, explicit: bool, depth: int = 0, groups: range = ALL_GROUPS
     ) -> int:
         """Return where the data set at `at` ends: after its delimiter, or outside of `groups`."""
-        wanted = self.wanted if depth == 0 else _NOTHING
+        wanted = self.wanted if depth == 0 or self.at_all_depths else _NOTHING
         skip = self._skip_explicit if explicit else self._skip_implicit
         while end - at >= 8:
             begin = at = skip(at, end, groups, wanted)

@@ -147,6 +147,9 @@ def _offered(header: Dataset) -> tuple[list[Voi], list[str]]:
         offered.append(Voi(name=f"VOI LUT {number}", show=_lut_shower(item, header)))
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     for number, (centre, width) in enumerate(_windows(header), 1):
+        if np.isnan(centre) or np.isnan(width):
+            warnings.append(f"Window {number} is not given in numbers and was not used.")
+            continue
         if not _usable(function, centre, width):
             warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
             continue

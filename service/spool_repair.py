@@ -61,7 +61,7 @@ class Repairs:
         """Take a whole film for one that has just come: its sender will send it again, or has."""
         path = _path(finding)
         try:
-            header = read_header(path)
+            header = read_header(path, strict=False)
             instance = self._in_place(path, check_identity(header), header.file_meta)
         except DicomError:
             return self._set_aside(finding, row)
@@ -109,7 +109,7 @@ class Repairs:
         path = _path(finding)
         if row is not None:
             instance = self._in_place(
-                path, check_identity(header := read_header(path)), header.file_meta
+                path, check_identity(header := read_header(path, strict=False)), header.file_meta
             )
             self._store.film_moved(row, instance.path)
         return replace(finding, repaired="File and database agree again on where it lies.")

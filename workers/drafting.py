@@ -177,7 +177,9 @@ class Drafting:
         if isinstance(result, NotAnalysed):
             return self._keep_unread(job, study, previous, result)
         folder = self._folder(job)
-        objects = write_outputs(folder, result.outputs)
+        read = result.draft.source.sop_instance_uid
+        films = [each.path for each in study.instances if each.sop_instance_uid == read]
+        objects = write_outputs(folder, result.outputs, films)
         if wants_sidecar(self._settings):
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
@@ -196,7 +198,8 @@ class Drafting:
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
-        objects = write_outputs(self._folder(job), outputs) if outputs else ()
+        films = [film.path for film in study.instances]
+        objects = write_outputs(self._folder(job), outputs, films) if outputs else ()
         ended = self._store.not_analysed(
             job.id,
             job.fence,

@@ -80,7 +80,7 @@ def _built(settings: Settings, study: Study, unread: UnreadStudy) -> tuple[Outpu
     equipment, page = this_equipment(settings), settings.outputs.not_analysed_page
     for instance in study.instances:
         try:
-            header = read_header(instance.path)
+            header = read_header(instance.path, strict=False)
             return build_not_analysed(unread, header, equipment, page=page)
         except DicomError as error:
             log.warning("no_notice", study_uid=study.study_instance_uid, reason=str(error))

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
 from dicom.durable import sync_folder
 from dicom.outputs import Output, encode
 from dicom.report import DraftReport
+from dicom.same_patient import check_result
 from dicom.sidecar import SIDECAR_NAME, sidecar
 from service import destination_sections as sections
 from service.config import Settings
@@ -17,18 +20,27 @@ from service.records import ResultObject
 _UNFINISHED: Final = ".partial"
 
 
-def write_outputs(folder: Path, outputs: tuple[Output, ...]) -> tuple[ResultObject, ...]:
+def write_outputs(
+    folder: Path, outputs: tuple[Output, ...], sources: Sequence[Path]
+) -> tuple[ResultObject, ...]:
     """Return the records of `outputs`, each a durable file `<kind>.dcm` in `folder`.
 
+    Args:
+        folder: Where they go.
+        outputs: The objects.
+        sources: Files of the Instances that they are about; each object has the identifiers of one.
+
     Raises:
-        InvalidOutput: One of them claims to be verified or final.
+        InvalidOutput: One of them claims to be verified or final, or an archive would file it under
+            another patient or study than its image.
+        InvalidDataset: The file of an Instance cannot be read.
         OSError: The disk refused; what was written is replaced by the next try.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # One thread each: while one waits for the disk the next is encoded.
     with ThreadPoolExecutor(max(1, len(outputs))) as pool:
         paths = [folder / f"{output.kind}.dcm" for output in outputs]
-        written = tuple(pool.map(_write, paths, outputs))
+        written = tuple(pool.map(_write, paths, outputs, repeat(sources)))
     for directory in (folder, folder.parent, folder.parent.parent):
         sync_folder(directory)
     return written
@@ -76,8 +88,9 @@ def _write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _write(path: Path, output: Output) -> ResultObject:
+def _write(path: Path, output: Output, sources: Sequence[Path]) -> ResultObject:
     content = encode(output)
+    check_result(content, sources)
     _write_whole(path, content)
     dataset = output.dataset
     return ResultObject(

@@ -19,6 +19,7 @@ from dicom.decoding import Decoders
 from dicom.outputs import Equipment, Output, build
 from dicom.phantom import is_phantom
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor
+from dicom.same_patient import check_source
 from dicom.select import Look, Rules, Selection, look
 from dicom.study import Study
 from service.config import Settings
@@ -216,6 +217,7 @@ class Reader:
                 return _unread(selection)
             if film.instance.sop_instance_uid in already_read:
                 return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
+            check_source(film.instance.path)
             clock.mark("decode")
             go_on(cancelled)
             said = self._said(film, clock, urgent=urgent, cancelled=cancelled)

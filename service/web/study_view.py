@@ -159,7 +159,7 @@ def identity(record: StudyRecord) -> tuple[list[tuple[str, str]], str]:
     source = record.job.draft.source.sop_instance_uid if record.job and record.job.draft else ""
     chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
     try:
-        header = read_header(chosen.path)
+        header = read_header(chosen.path, strict=False)
     except DicomError:
         return [], "The film's header cannot be read."
     pairs = [(name, _readable(keyword, header.get(keyword))) for keyword, name in _IDENTITY]

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import zlib
 from contextlib import suppress
+from math import isnan
 
 import pydicom
 import pytest
@@ -16,7 +17,9 @@ from dicom.errors import (
     LimitExceeded,
     MissingAttribute,
 )
-from dicom.header import check_identity, read_header
+from dicom.exact_text import Inexact, reading
+from dicom.header import check_identity, read_arriving_header, read_header
+from dicom.identifiers import check_uid
 from dicom.structure import HeaderLimits
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -134,7 +137,7 @@ def test_a_film_that_cannot_be_placed_is_refused_by_name(shared_data, name, attr
         check_identity(header)
 
 
-@pytest.mark.parametrize("uid", ["1.2.03", "../../etc/passwd", "1.2\\3.4", "1" * 70, "1.2.3<b>"])
+@pytest.mark.parametrize("uid", ["1..3", "../../etc/passwd", "1.2\\3.4", "1" * 70, "1.2.3<b>"])
 def test_a_uid_that_is_none_is_refused(read, uid):
     """No invalid UID gets as far as a file name."""
     others = [(0x00080016, "1.2"), (0x0020000D, uid), (0x0020000E, "1.2.4")]
@@ -220,9 +223,117 @@ def test_a_deflated_bomb_is_inflated_no_further_than_the_limit(read):
 
 def test_a_value_that_cannot_be_decoded_is_left_out(read):
     """Reading any attribute of a header never raises, and the rest of the film is of use."""
-    header = read(film(MODALITY, element(0x00281050, "DS", b"a,b ")))
-    assert "WindowCenter" not in header
+    header = read(film(MODALITY, element(0x00280030, "DS", b"a,b ")))
+    assert "PixelSpacing" not in header
     assert header.Modality == "DX"
+
+
+@pytest.mark.parametrize(
+    "value", [b"a,b ", b"2048\\wide", b"1,2,3 ", b"1.200,5 ", b"40\x00\x10\x00"]
+)
+def test_a_window_that_is_no_number_stays_to_be_reported(read, value):
+    """It becomes NaN, which the window's note is made of, and reading it never raises."""
+    header = read(film(MODALITY, element(0x00281051, "DS", value)))
+    widths = header.WindowWidth if header["WindowWidth"].VM > 1 else [header.WindowWidth]
+    assert isnan(widths[-1])
+    assert [width for width in widths if not isnan(width)] == [2048.0] * (len(widths) - 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"1,0 ", 1.0),
+        (b"-1024,5 ", -1024.5),
+        (b" 0,002", 0.002),
+        (b",5", 0.5),
+        (b"+3,", 3.0),
+        (b"1,5E3 ", 1500.0),
+    ],
+)
+@pytest.mark.parametrize("tag", [0x00281052, 0x00281053, 0x00281050, 0x00281051])
+def test_a_decimal_comma_is_read_as_a_point(read, tag, value, number):
+    """Modalities with a European locale write it, in any decimal string."""
+    assert read(film(MODALITY, element(tag, "DS", value)))[tag].value == number
+
+
+def test_a_decimal_comma_is_read_in_each_of_several_values(read):
+    """Pixel spacing and windows have more than one."""
+    header = read(film(MODALITY, element(0x00280030, "DS", b"0,143\\0.143 ")))
+    assert list(header.PixelSpacing) == [0.143, 0.143]
+
+
+@pytest.mark.parametrize(
+    "value", [b"one ", b"1\x00\x10\x00", b"1,000,0 ", b"1.000,0 ", b"\xff\xfe"]
+)
+def test_an_unreadable_slope_is_no_reason_to_refuse_an_instance_on_arrival(tmp_path, value):
+    """It is stored; what reads its pixels says why they cannot be read."""
+    path = tmp_path / "film.dcm"
+    path.write_bytes(film(MODALITY, element(0x00281053, "DS", value)))
+    header = read_header(path, strict=False)
+    assert "RescaleSlope" not in header
+    data_set = path.read_bytes()[path.read_bytes().index(MODALITY) :]
+    arrived = read_arriving_header(
+        data_set, size=len(data_set), transfer_syntax_uid=EXPLICIT, path=path, only=()
+    )
+    assert "RescaleSlope" not in arrived
+    with pytest.raises(InvalidDataset, match=r"Rescale Slope \(0028,1053\)"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    "terms", [b"\x00ISO_IR 100", b"ISO_IR 100\x00ab", b"ISO_IR\x00100", b"\x00\x00ab", b"\x00"]
+)
+@pytest.mark.parametrize("open_ended", [False, True])
+def test_a_character_set_with_a_nul_is_cut_there(tmp_path, terms, open_ended):
+    """Specific Character Set with NUL inside refuses no film, whether read whole or in part."""
+    charset = element(0x00080005, "CS", terms.ljust(len(terms) + len(terms) % 2))
+    item = charset + element(0x00400007, "LO", b"Thorax")
+    inner = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF if open_ended else len(item)) + item
+    inner += ITEM_END + SEQUENCE_END if open_ended else b""
+    order = element(0x00400275, "SQ", inner, length=0xFFFFFFFF if open_ended else None)
+    name = element(0x00100010, "PN", b"M\xfcller^Eva")
+    path = tmp_path / "film.dcm"
+    path.write_bytes(film(charset, MODALITY, name, order))
+    for header in (read_header(path), read_header(path, only=[0x00100010, 0x00400275])):
+        assert str(header.PatientName) == "Müller^Eva"
+        assert header.RequestAttributesSequence[0].ScheduledProcedureStepDescription == "Thorax"
+
+
+@pytest.mark.parametrize("uid", [b"1.2.3\x00ab", b"1.2.3\x00\x00 99", b"1.2.3 \x00", b"1.2.3\x00"])
+def test_a_uid_ends_at_its_first_nul(read, uid):
+    """Archives built on DCMTK cut there, so that results belong to the same study."""
+    tags = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+    header = read(film(*(element(tag, "UI", uid.ljust(len(uid) + len(uid) % 2)) for tag in tags)))
+    assert check_identity(header).study_instance_uid == "1.2.3"
+
+
+@pytest.mark.parametrize("uid", ["1.2.03", "1.3.12.2.1107.5.3.007.20240101", "00.1", "0.0.0"])
+def test_leading_zeros_of_a_uid_are_kept(read, uid):
+    """They are against PS3.5 9.1, but a modality that sends them could never send otherwise."""
+    tags = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+    encoded = uid.encode() + b"\0" * (len(uid) % 2)
+    identity = check_identity(read(film(*(element(tag, "UI", encoded) for tag in tags))))
+    assert identity.study_instance_uid == uid
+    assert identity.sop_instance_uid == uid
+
+
+@pytest.mark.parametrize(
+    "uid", ["", "1", "1.", ".1", "1.2.a", "1.-2", "1. 2", "1.2.", "1." * 32 + "1"]
+)
+def test_what_is_no_dotted_number_of_64_characters_is_refused(uid):
+    """It becomes part of file names and addresses."""
+    with pytest.raises(InvalidIdentifier):
+        check_uid(uid)
+
+
+def test_an_identifier_that_occurs_twice_has_two_values(tmp_path):
+    """DCMTK takes the first of two Patient IDs and pydicom the last: neither may be copied."""
+    path = tmp_path / "film.dcm"
+    first, second = (element(0x00100020, "LO", value) for value in (b"FIRST1", b"SECND2"))
+    path.write_bytes(film(MODALITY, first, second))
+    assert reading(read_header(path, only=[0x00100020]), "PatientID").fault is Inexact.SEVERAL
+    path.write_bytes(film(MODALITY, first, first))
+    assert reading(read_header(path, only=[0x00100020]), "PatientID").text == "FIRST1"
 
 
 def test_an_undecodable_value_that_decides_what_the_pixels_mean_is_refused(read):

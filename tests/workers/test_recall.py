@@ -55,7 +55,8 @@ class Site:
 
     def drafted(self, seed, *, version="1", forced=False):
         """Return a DRAFTED job of the study `seed`, not yet delivered."""
-        film = dcmread(self.arrive(seed))
+        path = self.arrive(seed)
+        film = dcmread(path)
         job = self.store.schedule(
             film.StudyInstanceUID,
             model="tiny",
@@ -80,7 +81,7 @@ class Site:
             model=ModelIdentity(name="Tiny model", version=version, weights_sha256="0" * 64),
         )
         outputs = build(draft, film, np.zeros((128, 112), np.float32), EQUIPMENT)
-        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs)
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, [path])
         return self.store.draft(job.id, job.fence, draft, objects, ["ours", "other"])
 
     def deliver(self, job):

@@ -118,8 +118,8 @@ def _read(reader: Reader, settings: Settings, study: Study, out: Path) -> dict[s
         outcome = reader.read(study, revision=1, predecessor=None, produced_at=now)
         if isinstance(outcome, NotAnalysed):
             told = notice(settings, study, outcome, 1, now) if is_told(outcome) else ()
-            return _not_analysed(outcome) | {"outputs": _written(folder, told)}
-        return _drafted(outcome, folder, with_json=wants_sidecar(settings))
+            return _not_analysed(outcome) | {"outputs": _written(folder, told, study)}
+        return _drafted(outcome, folder, study, with_json=wants_sidecar(settings))
     except (ReadingError, DicomError) as error:
         return {"state": _ERROR, "reason": str(error)}
     except OSError as error:
@@ -131,15 +131,16 @@ def _not_analysed(outcome: NotAnalysed) -> dict[str, Any]:
     return {"state": _NOT_ANALYSED, "reason_code": outcome.code, "reason": outcome.sentence}
 
 
-def _written(folder: Path, outputs: tuple[Output, ...]) -> dict[str, str]:
+def _written(folder: Path, outputs: tuple[Output, ...], study: Study) -> dict[str, str]:
     """Return the path of each of `outputs` by its kind, now files in `folder`."""
     if not outputs:
         return {}
-    return {item.kind: str(item.path) for item in write_outputs(folder, outputs)}
+    films = [instance.path for instance in study.instances]
+    return {item.kind: str(item.path) for item in write_outputs(folder, outputs, films)}
 
 
-def _drafted(outcome: Drafted, folder: Path, *, with_json: bool) -> dict[str, Any]:
-    written, draft = _written(folder, outcome.outputs), outcome.draft
+def _drafted(outcome: Drafted, folder: Path, study: Study, *, with_json: bool) -> dict[str, Any]:
+    written, draft = _written(folder, outcome.outputs, study), outcome.draft
     if with_json:
         written["json"] = str(write_sidecar(folder, draft, outcome.outputs))
     return {
