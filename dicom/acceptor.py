@@ -24,6 +24,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom.commitment import MAXIMUM_REQUEST
+from dicom.identifiers import uid_value
 from dicom.incoming import Announced, Incoming
 from dicom.values import PYDICOM_ERRORS
 
@@ -210,8 +211,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
         return self._hooks.announced(
             self.assoc,
             Announced(
-                sop_class_uid=str(message.command_set.get("AffectedSOPClassUID", "")),
-                sop_instance_uid=str(message.command_set.get("AffectedSOPInstanceUID", "")),
+                sop_class_uid=uid_value(message.command_set.get("AffectedSOPClassUID", "")),
+                sop_instance_uid=uid_value(message.command_set.get("AffectedSOPInstanceUID", "")),
                 transfer_syntax_uid=str(syntaxes[0]) if syntaxes else "",
                 source_ae=self.assoc.requestor.ae_title,
             ),

@@ -37,6 +37,11 @@ def check_uid(value: object, what: str = "UID") -> str:
     return text
 
 
+def uid_value(value: object) -> str:
+    """Return a UID as archives built on DCMTK read it: up to its first NUL, without padding."""
+    return str(value).partition("\0")[0].rstrip(" ")
+
+
 def follows_standard(uid: str) -> bool:
     """Return whether a UID obeys PS3.5 9.1 without exception, as each that we make must."""
     return len(uid) <= 64 and _STRICT_UID.fullmatch(uid) is not None

@@ -19,6 +19,7 @@ from pydicom.values import multi_string
 
 from dicom.errors import InvalidDataset
 from dicom.exact_text import ENCODED_TAGS, EncodedElement, character_sets, is_plain
+from dicom.identifiers import uid_value
 from dicom.structure import Walk, usual_vr
 
 CHARACTER_SET: Final = 0x00080005  # says how the text of the others is written
@@ -197,9 +198,8 @@ def _simple(
     elif vr == "CS":
         value = multi_string(encoded.decode("latin-1"))
     elif vr == "UI" and b"\\" not in encoded:
-        # What follows a NUL is not part of the UID: DCMTK and the archives built on it cut there.
-        text = encoded.partition(b"\0")[0].decode("latin-1").rstrip(" ")
-        value = UID(text, validation_mode=IGNORE)
+        # What follows a NUL is not part of the UID: archives built on DCMTK cut there.
+        value = UID(uid_value(encoded.decode("latin-1")), validation_mode=IGNORE)
     elif vr == "DS" and _NUMBER.fullmatch(encoded):
         value = DSfloat(encoded.decode("ascii").strip())
     elif plain_text and len(encoded) <= _LONGEST.get(vr, 0) and _ASCII.fullmatch(encoded):

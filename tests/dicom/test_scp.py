@@ -365,6 +365,56 @@ def test_a_command_that_announces_another_instance_is_a_mismatch(scp, spool, sma
     assert files(spool) == []
 
 
+UIDS = (0x00080018, 0x0020000D, 0x0020000E)
+
+
+def with_uids(path: Path, uids: dict[int, bytes]) -> bytes:
+    """Return a film's data set in explicit VR little endian with these bytes as its UIDs."""
+    content = dataset_bytes(path)
+    for tag, uid in uids.items():
+        start = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, b"UI")
+        at = content.index(start)
+        (length,) = struct.unpack_from("<H", content, at + 6)
+        value = struct.pack("<H", len(uid)) + uid
+        content = content[: at + 6] + value + content[at + 8 + length :]
+    return content
+
+
+@pytest.mark.parametrize("tag", UIDS)
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (b"1.3.12.2.1107.5.3.007.20240101\0\0", 0x0000),
+        (b"01.3.000.2024.00\0\0", 0x0000),
+        (b"1.3.12.2.1107.5 ", 0x0000),
+        (b"1.3.12.2.1107\0ab", 0x0000),
+        (b"1.3.12.2.1107\0\0\0", 0x0000),
+        (b"1.3..2.1107.5.3\0", 0xA900),
+        (b"1.3.a2.1107.5.3\0", 0xA900),
+        (b"1" * 16, 0xA900),
+        (b"1.2" + b"3" * 62 + b"\0", 0xA900),
+        (b"\0" + b"1.3.12.2.11 ", 0xA900),
+    ],
+)
+def test_a_uid_is_kept_as_archives_read_it_or_refused(scp, handler, small_film, tag, value, status):
+    """Leading zeros stay, what follows a NUL is cut, anything else that is no UID is refused."""
+    uid = value.partition(b"\0")[0].rstrip(b" ").decode()
+    sop = str(read_header(small_film).SOPInstanceUID)
+    if tag == UIDS[0]:
+        sop = value.rstrip(b"\0 ").decode() if len(value) < 65 else "1.2.3"
+    link = associate(scp, (CR, EXPLICIT))
+    content = with_uids(small_film, {tag: value})
+    response = send_raw(link, content, sop_class=CR, uid=sop, syntax=EXPLICIT)
+    link.release()
+    assert response.Status == status, response
+    kept = {
+        each
+        for film in handler.instances
+        for each in (film.sop_instance_uid, film.study_instance_uid, film.series_instance_uid)
+    }
+    assert (uid in kept) == (status == 0)
+
+
 @pytest.mark.parametrize(
     ("name", "status"),
     [

@@ -188,13 +188,24 @@ def test_every_reason_has_a_sentence():
         ({"PatientBirthDate": "2024", "StudyDate": "20240301"}, 0),
         ({"PatientAge": "040Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
         ({"PatientAge": "004Y", "PatientBirthDate": "19500301", "StudyDate": "20240301"}, 4),
+        ({"PatientAge": "000Y", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "000D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "0", "PatientBirthDate": "1941", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
+        ({"PatientAge": "000D", "PatientBirthDate": "20240301", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20240901", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "000Y", "PatientBirthDate": ""}, 0),
+        ({"PatientAge": "001D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 0),
         ({"PatientBirthDate": "20191399", "StudyDate": "20240301"}, None),
         ({"PatientAge": "old"}, None),
         ({}, None),
     ],
 )
 def test_age_is_the_least_that_the_tags_allow(attributes, years):
-    """Patient's Age or birth date against study date, the younger of both; else unknown."""
+    """Patient's Age or birth date against study date, the younger of both; else unknown.
+
+    An age of 0 is what modalities write for an unknown one: a birth date decides then.
+    """
     found = age_in_years(tags(**attributes))
     assert found == (None if years is None else pytest.approx(years, abs=0.1))
 
@@ -412,6 +423,23 @@ def test_a_child_is_not_read_unless_the_site_allows_it(film):
     allowed = choose(study, EVERYBODY, LIMITS)
     assert allowed.reason is None
     assert allowed.child is True
+
+
+def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(film):
+    """Modalities write 000Y for unknown; the draft says which of the two was believed."""
+    selection = choose(
+        study_of(film(PatientAge="000Y", PatientBirthDate="19411231")), ADULTS, LIMITS
+    )
+    assert (selection.reason, selection.child) == (None, False)
+    assert any("the birth date was used" in note for note in selection.notes)
+    newborn = film(PatientAge="000D", PatientBirthDate="20240301", StudyDate="20240301")
+    assert choose(study_of(newborn), ADULTS, LIMITS).reason is Reason.CHILD
+
+
+def test_an_identifier_that_is_left_out_is_noted(film):
+    """The radiologist learns which one, and why."""
+    selection = choose(study_of(film(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
+    assert any("Accession Number (0008,0050)" in note for note in selection.notes)
 
 
 def test_the_age_limit_is_the_site_s(film):
