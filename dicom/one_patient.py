@@ -13,8 +13,8 @@ def are_one_patient(headers: Sequence[Dataset]) -> bool:
     """Say whether no two headers name different patients; two that say nothing may be one.
 
     Patient ID decides where both have one (with its issuer, where both name that); otherwise name and
-    birth date must agree as far as both say them. Patient IDs are compared as archives do: one with a
-    control character is another one. A wrong worklist entry or a copied UID brings films
+    birth date must agree as far as both say them. An ID without an exact
+    reading (`dicom.exact_text`) says nothing. A wrong worklist entry or a copied UID brings films
     of two people into one study: a draft of one must never be filed under, or supersede, the other's.
     """
     return all(_may_be_the_same(one, other) for one, other in combinations(headers, 2))
@@ -28,8 +28,7 @@ def _may_be_the_same(one: Dataset, other: Dataset) -> bool:
 
 
 def _identifier(header: Dataset, keyword: str) -> str:
-    exact = reading(header, keyword)
-    return exact.text if exact.fault is None else str(header.get(keyword) or exact.fault)
+    return reading(header, keyword).text
 
 
 def _birth_date(header: Dataset) -> str:

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from dicom.age import age_in_years, is_age_contradicted
 from dicom.copy_notes import copy_notes
 from dicom.errors import DicomError, LimitExceeded
+from dicom.exact_text import reading
 from dicom.header import read_header
 from dicom.one_patient import are_one_patient
 from dicom.phantom import is_phantom
@@ -154,7 +155,8 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
     films = _films(study, refused)
     if not are_one_patient([film.header for film in films]):
         return _nobodys(study)
-    candidates = sorted(_candidates(films, refused, rules), key=_Candidate.precedence)
+    eligible = _with_exact_id(_candidates(films, refused, rules), refused)
+    candidates = sorted(eligible, key=_Candidate.precedence)
     synthetic = all(is_phantom(film.header) for film in films)
     for candidate in candidates:
         found = _examined(candidate, rules, limits, look)
@@ -200,6 +202,21 @@ def _candidates(
         else:
             refused[film.instance.sop_instance_uid] = _Refusal(reason, sentence)
     return candidates
+
+
+def _with_exact_id(candidates: list[_Candidate], refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return those whose Patient ID results can carry, and put the others into `refused`.
+
+    Where none has such an ID all are returned: what is made of the study says why it has no results.
+    An image that was sent again with its Patient ID corrected is read so.
+    """
+    exact = [each for each in candidates if reading(each.header, "PatientID").fault is None]
+    for each in candidates if exact else []:
+        fault = reading(each.header, "PatientID").fault
+        if fault is not None:
+            sentence = f"The Patient ID (0010,0020) of the image cannot be copied exactly: {fault}."
+            refused[each.instance.sop_instance_uid] = _Refusal(Reason.UNREADABLE, sentence)
+    return exact or candidates
 
 
 def _unreadable(error: DicomError) -> _Refusal:

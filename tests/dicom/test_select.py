@@ -436,6 +436,19 @@ def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(film):
     assert choose(study_of(newborn), ADULTS, LIMITS).reason is Reason.CHILD
 
 
+def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(film):
+    """The first one stays in the study and does not hold up the second, whichever comes first."""
+    dirty, clean = film(PatientID="12345\r\n"), film(PatientID="12345")
+    for paths in ((dirty, clean), (clean, dirty)):
+        selection = choose(study_of(*paths), ADULTS, LIMITS)
+        assert selection.instance is not None
+        assert selection.instance.path == Path(clean)
+        (other,) = selection.not_read
+        assert "Patient ID (0010,0020)" in other.reason
+    alone = choose(study_of(dirty), ADULTS, LIMITS)
+    assert alone.instance is not None
+
+
 def test_an_identifier_that_is_left_out_is_noted(film):
     """The radiologist learns which one, and why."""
     selection = choose(study_of(film(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
