@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom.errors import LimitExceeded
+from dicom.errors import LimitExceeded, PixelError
 from dicom.header import read_header, read_pixel_data
 from dicom.image_matrix import ImageMatrix, declared_matrix, whole_number
 from dicom.stored_values import stored_values
@@ -23,6 +23,9 @@ from dicom.used_bits import Stored
 from dicom.voi import Histogram, grey_levels, modality_values
 
 _BLOCK: Final = 2**20
+# A padding range of more than this part of all stored values, or of the pixels, is not meant so.
+_WIDEST_PADDING: Final = 0.5
+_MOST_PADDING: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +77,24 @@ def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
     """Return the stored values as displayed, black where they are padding."""
     lowest, counts = _counted(stored)
     values = np.arange(lowest, lowest + len(counts), dtype=np.float64)
-    padding = _padding(header, values, matrix)
-    modality, warnings = modality_values(header, values)
+    padding, padding_warnings = _padding(header, values, counts, matrix)
+    modality, warnings = modality_values(header, values, signed=matrix.signed)
     histogram = Histogram(values=modality, counts=np.where(padding, 0, counts))
-    levels, voi_warnings = grey_levels(header, histogram, _full_range(header, matrix))
     negative, polarity_warnings = _polarity(header, matrix)
+    levels, voi_warnings = grey_levels(
+        header, histogram, _full_range(header, matrix), negative=negative
+    )
     if negative:
         levels = 1.0 - levels
     levels[padding] = 0.0
     pixels = _looked_up(stored, lowest, levels.astype(np.float32))
-    said = (*_intent_warnings(header), *warnings, *voi_warnings, *polarity_warnings)
+    said = (
+        *_intent_warnings(header),
+        *padding_warnings,
+        *warnings,
+        *voi_warnings,
+        *polarity_warnings,
+    )
     return Frame(pixels=pixels, warnings=said)
 
 
@@ -110,26 +121,53 @@ def _looked_up(stored: Stored, lowest: int, table: NDArray[np.float32]) -> NDArr
 def _full_range(header: Dataset, matrix: ImageMatrix) -> tuple[float, float]:
     half = 2 ** (matrix.bits_stored - 1)
     stored = (-half, half - 1) if matrix.signed else (0, 2 * half - 1)
-    ends = modality_values(header, np.asarray(stored, np.float64))[0]
+    ends = modality_values(header, np.asarray(stored, np.float64), signed=matrix.signed)[0]
     return float(ends.min()), float(ends.max())
 
 
 def _padding(
-    header: Dataset, values: NDArray[np.float64], matrix: ImageMatrix
-) -> NDArray[np.bool_]:
-    """Return which stored values are padding (PS3.3 C.7.5.1.1.2): one, or a range with both ends."""
-    if header.get("PixelPaddingValue") is None:
-        return np.zeros(len(values), bool)
-    first = _stored_value(header, "PixelPaddingValue", matrix)
-    last = first
-    if header.get("PixelPaddingRangeLimit") is not None:
-        last = _stored_value(header, "PixelPaddingRangeLimit", matrix)
+    header: Dataset, values: NDArray[np.float64], counts: NDArray[np.int64], matrix: ImageMatrix
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Return which stored values are padding, and warnings (PS3.3 C.7.5.1.1.2).
+
+    Padding is one value, or a range with both ends. What cannot be meant is ignored: no image is
+    unreadable because of an attribute that only darkens its background.
+
+    Args:
+        header: With Pixel Padding Value and Pixel Padding Range Limit where present.
+        values: Every stored value.
+        counts: How often each occurs.
+        matrix: Of the image.
+    """
+    nothing = np.zeros(len(values), bool)
+    try:
+        first, last = _padding_range(header, matrix)
+    except PixelError as error:
+        return nothing, (f"The padding of the film was ignored: {error}.",)
+    if first is None or last is None:
+        return nothing, ()
     padding: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))
-    return padding
+    wide = abs(first - last) + 1 > _WIDEST_PADDING * 2**matrix.bits_stored
+    most = first != last and counts[padding].sum() > _MOST_PADDING * counts.sum()
+    if wide or most:
+        words = f"its range {min(first, last)} to {max(first, last)} covers most of the picture"
+        return nothing, (f"The padding of the film was ignored: {words}.",)
+    return padding, ()
+
+
+def _padding_range(header: Dataset, matrix: ImageMatrix) -> tuple[int | None, int | None]:
+    if header.get("PixelPaddingValue") in (None, ""):
+        return None, None
+    first = _stored_value(header, "PixelPaddingValue", matrix)
+    if header.get("PixelPaddingRangeLimit") in (None, ""):
+        return first, first
+    return first, _stored_value(header, "PixelPaddingRangeLimit", matrix)
 
 
 def _stored_value(header: Dataset, keyword: str, matrix: ImageMatrix) -> int:
     # Its VR is US or SS by Pixel Representation, but many writers give the wrong one of the two.
+    if isinstance(header.get(keyword), bytes):
+        raise PixelError(f"{keyword} of the film is not one number")
     value = whole_number(header, keyword) & 0xFFFF
     return value - 2**16 if matrix.signed and value >= 2**15 else value
 

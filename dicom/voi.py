@@ -16,17 +16,22 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from dicom.errors import PixelError
+from dicom.lookup_table import FloatTable, LookupTable, read_lookup_table
 
-FloatTable = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # A VOI transformation misses the pixels when it clips more of them than this (a child on a large
 # detector leaves most of it to air, and rightly clipped) ...
 _MOST: Final = 0.8
 # ... or when what lies between the 5th and the 95th percentile is shown with less contrast than this.
-_FLAT: Final = 0.15
+_FLAT: Final = 0.25
 # Where no VOI is given nobody chose that contrast, so more is asked before the full range is kept.
 _FLAT_UNCHOSEN: Final = 0.3
+# The brightness of a chest radiograph has limits, too. docs/selection.md has the figures of the real
+# films: their 98th percentile is 0.57 and more, their 25th 0.65 and less, 0.4 % of their pixels white.
+_DARK_98TH: Final = 0.45
+_BRIGHT_25TH: Final = 0.75
+_MOST_WHITE: Final = 0.45
 _FALLBACK_PERCENTILES: Final = (0.5, 99.5)
 
 
@@ -63,21 +68,30 @@ class Voi:
     Attributes:
         name: In words, for a warning ("window 2").
         show: From modality values to 0..1.
+        note: What the reader should know when it is used, a sentence, or "".
     """
 
     name: str
     show: Callable[[FloatTable], FloatTable]
+    note: str = ""
 
 
-def modality_values(header: Dataset, stored: FloatTable) -> tuple[FloatTable, tuple[str, ...]]:
+def modality_values(
+    header: Dataset, stored: FloatTable, *, signed: bool
+) -> tuple[FloatTable, tuple[str, ...]]:
     """Return the modality value of each stored value, and warnings (PS3.3 C.11.1).
+
+    Args:
+        header: With Modality LUT Sequence, Rescale Slope and Rescale Intercept where present.
+        stored: Any stored values.
+        signed: Whether stored values may be negative (Pixel Representation).
 
     Raises:
         PixelError: The Modality LUT cannot be used.
     """
     tables = _items(header, "ModalityLUTSequence")
     if tables:
-        return _look_up(tables[0], stored, header)[0], ()
+        return _table(tables[0], header, signed=signed).look_up(stored), ()
     slope, intercept = (
         _number(header, "RescaleSlope", 1.0),
         _number(header, "RescaleIntercept", 0.0),
@@ -88,32 +102,38 @@ def modality_values(header: Dataset, stored: FloatTable) -> tuple[FloatTable, tu
 
 
 def grey_levels(
-    header: Dataset, histogram: Histogram, full_range: tuple[float, float]
+    header: Dataset,
+    histogram: Histogram,
+    full_range: tuple[float, float],
+    *,
+    negative: bool = False,
 ) -> tuple[FloatTable, tuple[str, ...]]:
     """Return the grey level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
 
     VOI LUTs come before windows, and each before the ones after it; the first that does not miss the
-    pixels is taken. Where all miss, the 0.5 and 99.5 percentiles of the pixels become black and white.
+    pixels, nor shows them implausibly dark or bright, is taken. Where none is left, the 0.5 and 99.5
+    percentiles of the pixels become black and white.
 
     Args:
         header: With VOI LUT Sequence, Window Center and Window Width where present.
         histogram: Of the pixels that are not padding.
         full_range: The modality values that the bit depth can hold: shown when there is no VOI.
+        negative: Whether the grey levels are inverted for display afterwards (MONOCHROME1).
     """
     if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
         return _linear(histogram.values, *full_range), ()
-    offered, warnings = _offered(header)
+    offered, warnings = _offered(header, signed=full_range[0] < 0)
     for number, voi in enumerate(offered):
         levels = voi.show(histogram.values)
-        if _misses(histogram, levels, _FLAT):
-            warnings.append(f"The {voi.name} misses most of the picture and was not used.")
+        if fault := _fault(histogram, levels, _FLAT, negative=negative):
+            warnings.append(f"The {voi.name} {fault} and was not used.")
             continue
         if number or warnings:
             warnings.append(f"Shown with the {voi.name}.")
-        return levels, tuple(warnings)
+        return levels, (*warnings, *filter(None, [voi.note]))
     if not offered:
         levels = _linear(histogram.values, *full_range)
-        if not _misses(histogram, levels, _FLAT_UNCHOSEN):
+        if not _fault(histogram, levels, _FLAT_UNCHOSEN, negative=negative):
             return levels, tuple(warnings)
         warnings.append("The film has no usable VOI window.")
     black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
@@ -121,30 +141,47 @@ def grey_levels(
     return _linear(histogram.values, black, white), tuple(warnings)
 
 
-def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
-    """Say whether `levels` clip most pixels or leave them without contrast.
+def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: bool) -> str:
+    """Return what is wrong with `levels` as a view of a chest radiograph, a predicate, or ""."""
+    if _misses(histogram, levels, flat):
+        return "misses most of the picture"
+    shown = 1.0 - levels if negative else levels
+    if Histogram(values=shown, counts=histogram.counts).percentile(98) < _DARK_98TH:
+        return "shows the picture implausibly dark"
+    white = _inner(histogram) & (shown >= 1.0)
+    if (
+        Histogram(values=shown, counts=histogram.counts).percentile(25) > _BRIGHT_25TH
+        or histogram.counts[white].sum() > _MOST_WHITE * histogram.counts.sum()
+    ):
+        return "shows the picture implausibly bright"
+    return ""
 
-    Values at the ends of the data are not counted as clipped: they were cut off when it was recorded.
-    """
-    lowest, highest = histogram.extremes
-    inner = (histogram.values > lowest) & (histogram.values < highest)
-    clipped = inner & ((levels <= 0.0) | (levels >= 1.0))
+
+def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
+    """Say whether `levels` clip most pixels or leave them without contrast."""
+    clipped = _inner(histogram) & ((levels <= 0.0) | (levels >= 1.0))
     if histogram.counts[clipped].sum() > _MOST * histogram.counts.sum():
         return True
     shown = Histogram(values=levels, counts=histogram.counts)
     return shown.percentile(95) - shown.percentile(5) < flat
 
 
-def _offered(header: Dataset) -> tuple[list[Voi], list[str]]:
+def _inner(histogram: Histogram) -> NDArray[np.bool_]:
+    """Return the values that lie within the data: those at its ends were cut off when recorded."""
+    lowest, highest = histogram.extremes
+    return (histogram.values > lowest) & (histogram.values < highest)
+
+
+def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
     offered: list[Voi] = []
     warnings: list[str] = []
     for number, item in enumerate(_items(header, "VOILUTSequence"), 1):
         try:
-            _look_up(item, np.zeros(1), header)
+            table = _table(item, header, signed=signed)
         except PixelError:
             warnings.append(f"VOI LUT {number} is damaged and was not used.")
             continue
-        offered.append(Voi(name=f"VOI LUT {number}", show=_lut_shower(item, header)))
+        offered.append(_lut_voi(f"VOI LUT {number}", table))
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     for number, (centre, width) in enumerate(_windows(header), 1):
         if np.isnan(centre) or np.isnan(width):
@@ -191,43 +228,23 @@ def _linear(values: FloatTable, black: float, white: float) -> FloatTable:
     return np.clip((values - black) / (white - black), 0.0, 1.0)
 
 
-def _lut_shower(item: Dataset, header: Dataset) -> Callable[[FloatTable], FloatTable]:
+def _lut_voi(name: str, table: LookupTable) -> Voi:
     def show(values: FloatTable) -> FloatTable:
-        output, bits = _look_up(item, values, header)
-        levels: FloatTable = np.clip(output / (2**bits - 1), 0.0, 1.0)
+        levels: FloatTable = np.clip(table.look_up(values) / (2**table.bits - 1), 0.0, 1.0)
         return levels
 
-    return show
+    note = ""
+    if table.bits != table.declared_bits:
+        note = (
+            f"The {name} declares {table.declared_bits} bits for each entry and its entries have "
+            f"{table.bits}; the latter was used."
+        )
+    return Voi(name=name, show=show, note=note)
 
 
-def _look_up(item: Dataset, values: FloatTable, header: Dataset) -> tuple[FloatTable, int]:
-    """Return what a LUT makes of `values`, and its bits per entry (PS3.3 C.11.1.1, C.11.2.1.1)."""
-    descriptor = item.get("LUTDescriptor")
-    if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3:
-        raise PixelError("a look-up table of the film has no descriptor")
-    count, first, bits = (int(number) & 0xFFFF for number in descriptor)
-    count = count or 2**16
-    if not 8 <= bits <= 16:
-        raise PixelError(f"a look-up table of the film has {bits} bits for each entry")
-    if first >= 2**15 and values.min() < 0:
-        first -= 2**16  # the descriptor has the sign of what it is looked up with
-    entries = _entries(item.get("LUTData"), count, header)
-    place = np.clip(np.rint(values) - first, 0, count - 1).astype(np.int64)
-    return entries[place], bits
-
-
-def _entries(raw: object, count: int, header: Dataset) -> FloatTable:
-    if isinstance(raw, bytes):
-        little_endian = header.original_encoding[1] is not False
-        wide = "<u2" if little_endian else ">u2"
-        entries = np.frombuffer(raw[: 2 * count], wide if len(raw) >= 2 * count else "u1")
-    elif isinstance(raw, MultiValue | list):
-        entries = np.asarray([int(entry) & 0xFFFF for entry in raw[:count]], np.uint16)
-    else:
-        entries = np.zeros(0, np.uint16)
-    if len(entries) < count:
-        raise PixelError("a look-up table of the film is shorter than it says")
-    return entries[:count].astype(np.float64)
+def _table(item: Dataset, header: Dataset, *, signed: bool) -> LookupTable:
+    little_endian = header.original_encoding[1] is not False
+    return read_lookup_table(item, signed=signed, little_endian=little_endian)
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
