@@ -26,7 +26,11 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 from dicom.commitment import MAXIMUM_REQUEST
 from dicom.identifiers import uid_value
 from dicom.incoming import Announced, Incoming
+from dicom.refusals import Cause
+from dicom.tls import secured
+from dicom.upper_layer import ReportingDUL
 from dicom.values import PYDICOM_ERRORS
+from dicom.wire import A_ABORT
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -39,6 +43,7 @@ _config.LOG_HANDLER_LEVEL = "none"
 MAXIMUM_PDU: Final = 256 * 2**10
 # No command of the services that we offer comes near this.
 MAXIMUM_COMMAND: Final = 64 * 2**10
+_PRIORITIES: Final = range(3)
 
 
 class Hooks(Protocol):
@@ -57,6 +62,9 @@ class Hooks(Protocol):
 
     def served(self, association: Association) -> None:
         """A request was answered; from the fast path only, where this thread may send requests."""
+
+    def aborted(self, association: Association, cause: Cause, words: str) -> None:
+        """The association is aborted or rejected for what the peer sent: `words`, without values."""
 
     def ended(self, association: Association) -> None:
         """The association is over and its thread ends."""
@@ -127,12 +135,12 @@ class IncomingConnection(RequestHandler):
         """Set up the connection; on the TLS port, secure it.
 
         Raises:
-            OSError: The peer cannot or will not, or not in time.
+            HandshakeFailed: The peer cannot or will not, or not in time.
         """
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             self.request.settimeout(self._hooks.request_seconds)
-            self.request = self._tls().wrap_socket(self.request, server_side=True)
+            self.request = secured(self.request, self._tls())
         # A sender that stops in the middle of a PDU would otherwise hold its thread for ever.
         self.request.settimeout(self._hooks.idle_seconds)
 
@@ -143,12 +151,15 @@ class IncomingConnection(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         association.dimse = StreamingDIMSE(association, self._hooks)
-        association.dul.event_queue.queue.clear()
+        association.dul = ReportingDUL(association, self._hooks)
+        # They set the timers of the upper layer that has just been exchanged.
+        association.acse_timeout = self.ae.acse_timeout
+        association.network_timeout = self.ae.network_timeout
         association.dul.socket = PlainSocket(association, client_socket=self.request)
         # pynetdicom makes the objects itself; only their methods can be exchanged.
         run = partial(run_to_the_end, association.run, association, self._hooks)
         association.run = run  # type: ignore[method-assign]
-        upper_layer = partial(_run_upper_layer, association.dul.run, association)
+        upper_layer = partial(_run_upper_layer, association.dul.run, association, self._hooks)
         association.dul.run = upper_layer  # type: ignore[method-assign]
         # What is durable was acknowledged; a process that stops need not wait for dead peers.
         association.daemon = association.dul.daemon = True
@@ -190,6 +201,9 @@ class StreamingDIMSE(DIMSEServiceProvider):
 
     def _direct(self, message: DIMSEMessage) -> None:
         if isinstance(message, C_STORE_RQ):
+            # Only low, medium and high are defined (PS3.7 9.3.1.1); the service treats all alike.
+            if message.command_set.get("Priority", 0) not in _PRIORITIES:
+                message.command_set.Priority = 0
             if not isinstance(message.data_set, DatasetStream):
                 message.data_set = DatasetStream(self._incoming(message))
             return
@@ -198,7 +212,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
             self._refuse("a message longer than any that this service knows")
 
     def _refuse(self, what: str) -> None:
-        LOGGER.warning("association aborted: %s sent %s", self.assoc.requestor.ae_title, what)
+        self._hooks.aborted(self.assoc, Cause.INVALID_COMMAND, what)
         self.message = None
         self.dul.event_queue.put("Evt19")  # unrecognized or invalid PDU: abort (PS3.8 table 9-10)
 
@@ -233,14 +247,12 @@ class DatasetStream(BytesIO):
         return view.nbytes
 
 
-def _run_upper_layer(run: Callable[[], None], association: Association) -> None:
+def _run_upper_layer(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
     """Run pynetdicom's upper layer; what it does not understand ends it, and so the association."""
     try:
         run()
     except (InvalidEventError, *PYDICOM_ERRORS) as error:
-        # The words of the error may quote what the peer sent.
-        caller, name = association.requestor.ae_title, type(error).__name__
-        LOGGER.warning("association ended: %s sent what is no PDU (%s)", caller, name)
+        abort_for(error, association, hooks)
 
 
 def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
@@ -248,10 +260,18 @@ def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hoo
     try:
         run()
     except PYDICOM_ERRORS as error:
-        # The words of the error may quote what the peer sent.
-        caller, name = association.requestor.ae_title, type(error).__name__
-        LOGGER.warning("association request of %s cannot be understood (%s)", caller, name)
+        abort_for(error, association, hooks)
         if association.dul.socket is not None:
             association.dul.socket.close()
     finally:
         hooks.ended(association)
+
+
+def abort_for(error: Exception, association: Association, hooks: Hooks) -> None:
+    """Send an A-ABORT because of what pynetdicom could not decode, and report it."""
+    # The words of the error may quote what the peer sent.
+    words = f"what cannot be understood ({type(error).__name__})"
+    hooks.aborted(association, Cause.INVALID_PDU, words)
+    if association.dul.socket is not None:
+        with suppress(OSError):
+            association.dul.socket.send(A_ABORT)

@@ -9,7 +9,6 @@ and state machine, and from there the plain path of `dicom/acceptor.py`.
 This depends on the inner classes of one version of pynetdicom; `IS_USABLE` tells whether it is that one.
 """
 
-import logging
 import threading
 from typing import Final
 
@@ -17,14 +16,13 @@ import pynetdicom
 from pynetdicom import evt
 from pynetdicom.association import Association
 
-from dicom.acceptor import Hooks, IncomingConnection, run_to_the_end
+from dicom.acceptor import Hooks, IncomingConnection, abort_for, run_to_the_end
 from dicom.edge import at_the_edge
 from dicom.fast_layer import InlineDIMSE, InlineDUL
 from dicom.fast_socket import BufferedSocket
+from dicom.refusals import Cause
 from dicom.values import PYDICOM_ERRORS
-from dicom.wire import A_ABORT, OutOfTurn
-
-LOGGER: Final = logging.getLogger(__name__)
+from dicom.wire import OutOfTurn
 
 WRITTEN_FOR: Final = "3.0.4"
 IS_USABLE: Final = pynetdicom.__version__ == WRITTEN_FOR
@@ -62,10 +60,7 @@ class FastAssociation(Association):
         except PYDICOM_ERRORS as error:
             if self._negotiated:
                 raise
-            # The error's own words may quote what the peer sent.
-            caller, name = self.requestor.ae_title, type(error).__name__
-            LOGGER.warning("association request of %s cannot be understood (%s)", caller, name)
-            self.dul.wire.send(A_ABORT)
+            abort_for(error, self, self._hooks)
             self.dul.wire.say_goodbye()
 
     def _run_reactor(self) -> None:
@@ -76,8 +71,7 @@ class FastAssociation(Association):
                 if self._serve_next_store():
                     continue
             except OutOfTurn:
-                caller = self.requestor.ae_title
-                LOGGER.warning("association aborted: %s sent fragments out of turn", caller)
+                self._hooks.aborted(self, Cause.OUT_OF_TURN, "fragments out of turn")
                 self.dul.event_queue.put("Evt19")  # invalid PDU (PS3.8 table 9-10)
             except OSError:
                 if self.dul.to_provider_queue.empty():
@@ -92,7 +86,8 @@ class FastAssociation(Association):
         if dul.is_awaited():
             return False
         if not dul.wire.wait(self._hooks.idle_seconds):
-            LOGGER.warning("association aborted: %s was silent", self.requestor.ae_title)
+            words = f"nothing for {self._hooks.idle_seconds:g} s"
+            self._hooks.aborted(self, Cause.SILENT, words)
             self.abort(block=False)
             return False
         if self.dimse.message is not None or dul.wire.has_begun:

@@ -1,30 +1,26 @@
 """pynetdicom's upper layer and DIMSE provider, driven by the thread of their association."""
 
-import logging
 import threading
 import time
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 
-from dicom.acceptor import MAXIMUM_COMMAND, MAXIMUM_PDU, Hooks, StreamingDIMSE
+from dicom.acceptor import MAXIMUM_COMMAND, MAXIMUM_PDU, Hooks, StreamingDIMSE, abort_for
 from dicom.fast_socket import BufferedSocket
 from dicom.fast_transfer import Transfer
 from dicom.incoming import Announced
+from dicom.upper_layer import ReportingDUL
 from dicom.values import PYDICOM_ERRORS
 from dicom.wire import P_DATA_TF, PDU, PDV, SMALLEST_COMMAND, Store, read_command, response
 
-LOGGER: Final = logging.getLogger(__name__)
 
-
-class InlineDUL(DULServiceProvider):
+class InlineDUL(ReportingDUL):
     """pynetdicom's upper layer without a thread of its own: the association's thread drives it."""
 
     def __init__(self, association: Association, hooks: Hooks) -> None:
-        super().__init__(association)
-        self._hooks = hooks
+        super().__init__(association, hooks)
         self._running = False
         # The thread that runs the association.
         self.thread_number = 0
@@ -85,10 +81,7 @@ class InlineDUL(DULServiceProvider):
             try:
                 self.state_machine.do_action(self.event_queue.get(block=False))
             except (InvalidEventError, *PYDICOM_ERRORS) as error:
-                # The words of the error may quote what the peer sent.
-                caller = self.assoc.requestor.ae_title
-                name = type(error).__name__
-                LOGGER.warning("association ended: %s sent what is no PDU (%s)", caller, name)
+                abort_for(error, self.assoc, self._hooks)
                 self.wire.say_goodbye()
                 self._kill_thread = True
 

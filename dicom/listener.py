@@ -20,6 +20,8 @@ from pynetdicom import AE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom.crew import Crew
+from dicom.refusals import Cause, NotAccepted, Report
+from dicom.tls import HandshakeFailed
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -55,13 +57,20 @@ class Listener(ThreadedAssociationServer):
     # Threads that are over are nobody's business; socketserver would keep a list of them.
     block_on_close = False
 
-    def __init__(self, entity: AE, door: DoorSettings, **arguments: Any) -> None:  # noqa: ANN401 - pynetdicom's own
-        """Bind the address.
+    def __init__(
+        self,
+        entity: AE,
+        door: DoorSettings,
+        report: Report,
+        **arguments: Any,  # noqa: ANN401 - pynetdicom's own
+    ) -> None:
+        """Bind the address; `report` is called for each connection that is closed.
 
         Raises:
             OSError: It cannot be bound.
         """
         self._door = door
+        self._report = report
         self._waiting: dict[socket.socket, tuple[Any, float]] = {}
         self._open = 0
         self._turn = threading.Lock()
@@ -117,12 +126,18 @@ class Listener(ThreadedAssociationServer):
                 self._open -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
-        """Log the kind of error only; socketserver would print it with all that it quotes."""
+        """Log what failed, without values; socketserver would print it with all that it quotes."""
         del request
-        error = sys.exc_info()[0]
-        LOGGER.warning(
-            "a connection from %s failed: %s", client_address[0], error and error.__name__
-        )
+        error = sys.exc_info()[1]
+        if isinstance(error, HandshakeFailed):
+            self._closed(client_address, error.cause, str(error))
+        else:
+            self._closed(client_address, Cause.INTERNAL_ERROR, type(error).__name__)
+
+    def _closed(self, address: Any, cause: Cause, words: str) -> None:  # noqa: ANN401 - socketserver's own
+        """Log and report a connection that ends before an association is requested on it."""
+        LOGGER.warning("a connection from %s was closed: %s", address[0], words)
+        self._report(NotAccepted(cause=cause, calling_ae="", address=str(address[0])))
 
     def _listening(self) -> socket.socket:
         if self.socket is None:
@@ -171,13 +186,13 @@ class Listener(ThreadedAssociationServer):
             full = self._open >= self._door.max_open
             self._open += not full
         if full:
-            LOGGER.warning("a connection from %s was closed: too many at once", address[0])
+            self._closed(address, Cause.CONNECTION_LIMIT, "too many at once")
             connection.close()
             return
         try:
             self._crew.give(connection, address)
         except RuntimeError:
-            LOGGER.warning("a connection from %s was closed: no thread is left", address[0])
+            self._closed(address, Cause.CONNECTION_LIMIT, "no thread is left")
             connection.close()
             with self._turn:
                 self._open -= 1

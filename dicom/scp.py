@@ -21,6 +21,7 @@ from pynetdicom.pdu_primitives import A_ABORT
 
 from dicom import fast
 from dicom.acceptor import DatasetStream, IncomingConnection
+from dicom.association_reports import AssociationReports
 from dicom.commitment_scp import CommitmentDesk
 from dicom.edge import at_the_edge
 from dicom.errors import (
@@ -35,6 +36,7 @@ from dicom.incoming import Announced, Incoming
 from dicom.keeping import IncomingAssociation, Keeper
 from dicom.listener import DoorSettings, Listener
 from dicom.offer import ScpSettings, offering_entity
+from dicom.refusals import CAUSES, Cause, Report
 from dicom.spool import Spool
 from dicom.tls import RenewedContext
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 LOGGER: Final = logging.getLogger(__name__)
+
+APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 
 
 @dataclass(slots=True)
@@ -60,7 +64,17 @@ class _Session:
 class StorageSCP:
     """Listens for modalities; every object that it acknowledges is in the spool and recorded."""
 
-    def __init__(self, settings: ScpSettings, spool: Spool, handler: StorageHandler) -> None:
+    def __init__(
+        self,
+        settings: ScpSettings,
+        spool: Spool,
+        handler: StorageHandler,
+        *,
+        report: Report = lambda _: None,
+    ) -> None:
+        """Take the settings, where objects are stored, who answers, and what counts refusals."""
+        self._report = report
+        self._reports = AssociationReports(report)
         self.idle_seconds = settings.idle_seconds
         self.request_seconds = settings.request_seconds
         self._settings = settings
@@ -124,6 +138,7 @@ class StorageSCP:
         return Listener(
             offering_entity(settings),
             door,
+            self._report,
             request_handler=partial(connection, hooks=self, tls=tls),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._on_requested),
@@ -149,6 +164,7 @@ class StorageSCP:
             association for association, session in running.items() if not session.over.is_set()
         ]
         for association in left:
+            self.aborted(association, Cause.STOPPED, "nothing more in time: the receiver stops")
             association.abort(block=False)
         for association in left:
             running[association].over.wait(1.5)
@@ -170,12 +186,17 @@ class StorageSCP:
     def ended(self, association: dul.Association) -> None:
         """Tidy up after an association, however it ended (see acceptor.Hooks)."""
         session = self._sessions.pop(association, None)
+        self._reports.ended(association, _end_cause(session))
         if session is None:
             return
         for incoming in session.incoming:
             incoming.discard()
         self._end(session, "aborted" if session.peer_aborted else "broken")
         session.over.set()
+
+    def aborted(self, association: dul.Association, cause: Cause, words: str) -> None:
+        """Log and report an abort or rejection (see acceptor.Hooks)."""
+        self._reports.aborted(association, cause, words)
 
     def _on_requested(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
@@ -186,14 +207,23 @@ class StorageSCP:
             address=event.assoc.requestor.address,
         )
         session = _Session(association, CommitmentDesk(self._handler, association))
-        refusal = self._admit(association)
+        refusal = self._admit(association, str(request.application_context_name or ""))
         if refusal is None:
             self._sessions[event.assoc] = session
             return
+        event.assoc.requestor.ae_title = association.calling_ae
+        self._reports.rejected(event.assoc, CAUSES[refusal])
         event.assoc.acse.send_reject(*refusal.value)
         event.assoc.kill()  # returns once the rejection is sent
 
-    def _admit(self, association: IncomingAssociation) -> Refusal | None:
+    def _admit(self, association: IncomingAssociation, application_context: str) -> Refusal | None:
+        if application_context != APPLICATION_CONTEXT:
+            LOGGER.warning(
+                "association refused: %s at %s: another application context than that of DICOM",
+                association.calling_ae,
+                association.address,
+            )
+            return Refusal.APPLICATION_CONTEXT_NOT_SUPPORTED
         unforeseen: Refusal | None = Refusal.NO_REASON_GIVEN
         refusal = at_the_edge(
             lambda: self._handler.admit(association), unforeseen, lambda: association.calling_ae
@@ -208,6 +238,7 @@ class StorageSCP:
 
     def _on_established(self, event: evt.Event) -> None:
         self._sessions[event.assoc].established = True
+        self._reports.contexts(event.assoc)
 
     def _on_acse(self, event: evt.Event) -> None:
         session = self._sessions.get(event.assoc)
@@ -289,6 +320,15 @@ class StorageSCP:
         if not incoming.fault and incoming.announced.sop_class_uid != context_class:
             raise DatasetMismatch("SOP Class differs between command and presentation context")
         self._keeper.keep(incoming, association)
+
+
+def _end_cause(session: _Session | None) -> Cause | None:
+    """Return why an association that ends was not released, or None when it was."""
+    if session is None:
+        return Cause.NO_REQUEST
+    if session.ended:
+        return None
+    return Cause.PEER_ABORTED if session.peer_aborted else Cause.CONNECTION_BROKEN
 
 
 def _comment(sentence: str) -> str:

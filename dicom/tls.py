@@ -1,13 +1,42 @@
 """TLS for incoming associations: BCP 195 (RFC 9325) as PS3.15 annex B asks, renewed while running."""
 
 import logging
+import socket
 import ssl
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.refusals import Cause
+
 LOGGER: Final = logging.getLogger(__name__)
+
+_HANDSHAKE: Final = 0x16  # content type of the first TLS record (RFC 8446 5.1)
+_ASSOCIATE_RQ: Final = 0x01
+# What OpenSSL calls it, and what that means for who configures the peer.
+_FAULTS: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": (Cause.NO_CERTIFICATE, "it sent no client certificate"),
+    "CERTIFICATE_VERIFY_FAILED": (
+        Cause.UNKNOWN_AUTHORITY,
+        "its client certificate is not valid or not from receiver.tls_client_ca",
+    ),
+    "TLSV1_ALERT_UNKNOWN_CA": (
+        Cause.UNKNOWN_AUTHORITY,
+        "it does not trust our certificate (receiver.tls_certificate)",
+    ),
+    "UNSUPPORTED_PROTOCOL": (Cause.TLS_FAILED, "it offers no TLS version from 1.2 on"),
+    "NO_SHARED_CIPHER": (Cause.TLS_FAILED, "it offers no cipher suite that is accepted"),
+}
+
+
+class HandshakeFailed(OSError):
+    """A connection to the TLS port was not secured; `cause` and the message say why."""
+
+    def __init__(self, cause: Cause, words: str) -> None:
+        super().__init__(words)
+        self.cause = cause
+
 
 # The cipher suites that RFC 9325 section 4.2 recommends for TLS 1.2; those of TLS 1.3 all qualify.
 _CIPHERS: Final = ":".join(
@@ -92,3 +121,29 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
         context.load_verify_locations(files.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def secured(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return the connection of a peer after the TLS handshake.
+
+    Raises:
+        HandshakeFailed: It failed, or the peer did not begin one.
+    """
+    try:
+        first = connection.recv(1, socket.MSG_PEEK)
+        if first and first[0] != _HANDSHAKE:
+            what = "plain DICOM" if first[0] == _ASSOCIATE_RQ else "no TLS"
+            raise HandshakeFailed(Cause.NOT_TLS, f"it sent {what} to the TLS port")
+        return context.wrap_socket(connection, server_side=True)
+    except HandshakeFailed:
+        raise
+    except ssl.SSLError as error:
+        reason = error.reason or type(error).__name__
+        unnamed = (Cause.TLS_FAILED, f"the TLS handshake failed ({reason})")
+        raise HandshakeFailed(*_FAULTS.get(reason, unnamed)) from None
+    except TimeoutError:
+        words = "it did not finish the TLS handshake in time"
+        raise HandshakeFailed(Cause.TLS_FAILED, words) from None
+    except OSError as error:
+        words = f"it broke off the TLS handshake ({error.strerror or type(error).__name__})"
+        raise HandshakeFailed(Cause.TLS_FAILED, words) from None

@@ -53,8 +53,8 @@ def read_command(encoded: bytes) -> Store | None:
         return None
     if at != len(encoded) or any(len(number) != 2 for number in numbers):
         return None
-    field, message_id, priority, data_set = (int.from_bytes(each, "little") for each in numbers)
-    if field != _C_STORE_RQ or priority > 2 or data_set == _NO_DATA_SET:
+    field, message_id, _, data_set = (int.from_bytes(each, "little") for each in numbers)
+    if field != _C_STORE_RQ or data_set == _NO_DATA_SET:
         return None
     return Store(
         message_id=message_id,

@@ -695,18 +695,21 @@ def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
     assert send_file(scp, small_film).Status == 0
 
 
-def test_a_request_without_abstract_syntax_ends_its_own_connection_only(
+def test_a_request_without_abstract_syntax_has_its_context_refused(
     scp, handler, small_film, caplog
 ):
-    """Found by the fuzzer: pynetdicom raises on it; it is logged once, as the peer's fault."""
+    """Found by the fuzzer: pynetdicom raises on it; its context is answered as not supported."""
     request = association_request().replace(b"\x30\0\0\x19", b"\x40\0\0\x19", 1)
     with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
         connection.sendall(request)
-        assert connection.recv(100)[:1] in {b"\x07", b""}
+        answer = connection.recv(4096)
+    assert answer[:1] == b"\x02"
+    assert b"\x21\0\0" in answer
+    assert answer[answer.index(b"\x21\0\0") + 6] == 3  # abstract syntax not supported
     assert send_file(scp, small_film).Status == 0
     ours = [line.message for line in caplog.records if line.name.startswith("dicom.")]
     assert not [words for words in ours if "unexpected" in words]
-    assert sum("cannot be understood" in words for words in ours) == 1
+    assert sum("presentation context refused" in words for words in ours) == 1
     assert len(handler.instances) == 1
 
 

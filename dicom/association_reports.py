@@ -1,0 +1,80 @@
+"""Each association that ends otherwise than by its release leaves one log line and one report."""
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from pydicom.uid import UID
+
+from dicom.edge import at_the_edge
+from dicom.refusals import Cause, NotAccepted, Report
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+    from pynetdicom.presentation import PresentationContext
+
+LOGGER: Final = logging.getLogger(__name__)
+
+# Result of a presentation context whose transfer syntaxes are not supported (PS3.8 table 9-18).
+_NO_SYNTAX: Final = 4
+
+
+class AssociationReports:
+    """Logs and reports aborts, rejections and refused presentation contexts."""
+
+    def __init__(self, report: Report) -> None:
+        """Take what counts them."""
+        self._report = report
+        self._accounted: set[Association] = set()
+
+    def rejected(self, association: "Association", cause: Cause) -> None:
+        """Report an association that was rejected; whoever judged it has logged why."""
+        self._accounted.add(association)
+        self._send(association, cause)
+
+    def aborted(self, association: "Association", cause: Cause, words: str) -> None:
+        """Log and report an abort, once for each association."""
+        if association in self._accounted:
+            return
+        self._accounted.add(association)
+        LOGGER.warning("association aborted: %s sent %s", _peer(association), words)
+        self._send(association, cause)
+
+    def ended(self, association: "Association", cause: Cause | None) -> None:
+        """Note the end of an association; `cause` is why it was not released, or None."""
+        accounted = association in self._accounted
+        self._accounted.discard(association)
+        if accounted or cause is None:
+            return
+        LOGGER.info("association ended: %s: %s", _peer(association), cause.value)
+        self._send(association, cause)
+
+    def contexts(self, association: "Association") -> None:
+        """Log and report each presentation context that was refused."""
+        for context in association.rejected_contexts:
+            self._context(association, context)
+
+    def _context(self, association: "Association", context: "PresentationContext") -> None:
+        uid = str(context.abstract_syntax)
+        cause = Cause.TRANSFER_SYNTAX if context.result == _NO_SYNTAX else Cause.SOP_CLASS
+        LOGGER.warning(
+            "presentation context refused: %s offered %s: %s",
+            _peer(association),
+            UID(uid).name,
+            cause.value,
+        )
+        self._send(association, cause, uid)
+
+    def _send(self, association: "Association", cause: Cause, sop_class_uid: str = "") -> None:
+        peer = association.requestor
+        not_accepted = NotAccepted(
+            cause=cause,
+            calling_ae=peer.ae_title.strip(),
+            address=peer.address or "",
+            sop_class_uid=sop_class_uid,
+        )
+        at_the_edge(lambda: self._report(not_accepted), None, lambda: not_accepted.calling_ae)
+
+
+def _peer(association: "Association") -> str:
+    peer = association.requestor
+    return f"{peer.ae_title.strip() or 'an unnamed peer'} at {peer.address}"
