@@ -182,6 +182,9 @@ class Listener(ThreadedAssociationServer):
             return  # it was the oldest one, and was closed since select() saw its byte
         address, _ = waiting
         self._selector.unregister(connection)
+        if _has_ended(connection):
+            connection.close()  # a port check: nothing was requested and nothing is reported
+            return
         with self._turn:
             full = self._open >= self._door.max_open
             self._open += not full
@@ -220,3 +223,13 @@ class Listener(ThreadedAssociationServer):
         self._selector.close()
         self._wake.close()
         self._wakened.close()
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Return whether the peer closed a readable connection without a byte."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -16,6 +16,30 @@ STORAGE_CLASSES: Final = (
     uids.ComputedRadiographyImageStorage,
     uids.DigitalXRayImageStorageForPresentation,
     uids.DigitalXRayImageStorageForProcessing,
+    # Digitizers and converters send radiographs so; tags and picture decide whether it is one.
+    uids.SecondaryCaptureImageStorage,
+    uids.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uids.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+# What belongs to a radiograph's study without being an image. An archive that sends a whole study sends
+# these, too, and some stop at the first one that is refused. They are stored; no job reads them.
+DOCUMENT_CLASSES: Final = (
+    uids.BasicTextSRStorage,
+    uids.EnhancedSRStorage,
+    uids.ComprehensiveSRStorage,
+    uids.Comprehensive3DSRStorage,
+    uids.ChestCADSRStorage,
+    uids.KeyObjectSelectionDocumentStorage,
+    uids.XRayRadiationDoseSRStorage,
+    uids.GrayscaleSoftcopyPresentationStateStorage,
+    uids.EncapsulatedPDFStorage,
+    uids.EncapsulatedCDAStorage,
+)
+_DOCUMENT_SYNTAXES: Final = (
+    uids.ExplicitVRLittleEndian,
+    uids.ImplicitVRLittleEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
 )
 # All that our decoders can read. Of several proposed in one context the first of these is accepted:
 # lossless ones as they are, so that nobody decodes for us; lossy ones last, so that nobody compresses.
@@ -43,7 +67,7 @@ class ScpSettings:
 
     Attributes:
         port: 0 takes a free one.
-        storage_classes: SOP Class UIDs accepted besides CR and DX.
+        storage_classes: SOP Class UIDs accepted besides STORAGE_CLASSES and DOCUMENT_CLASSES.
         max_associations: At the same time; one more is rejected as over the local limit.
         request_seconds: How long a connection may stay without an association request.
         idle_seconds: How long an association may be silent.
@@ -86,4 +110,6 @@ def offering_entity(settings: ScpSettings) -> AE:
     # Few contexts: pynetdicom copies all of them for each association.
     for storage_class in (*STORAGE_CLASSES, *settings.storage_classes):
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
+    for document_class in sorted(set(DOCUMENT_CLASSES) - set(settings.storage_classes)):
+        entity.add_supported_context(document_class, list(_DOCUMENT_SYNTAXES))
     return entity

@@ -12,7 +12,9 @@ from typing import Final, Literal
 from pydicom.dataset import Dataset
 
 from dicom.keeping import Received
+from dicom.offer import DOCUMENT_CLASSES
 from dicom.projection import items, value_of
+from dicom.reasons import Reason
 from dicom.study import Instance
 from dicom.triage import Eligibility, Triage, triage
 from service.callers import wanted_of
@@ -113,6 +115,7 @@ class Intake:
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
             urgent=is_urgent(header) or (caller is not None and caller.priority == "urgent"),
             file_is_new=file_is_new,
+            begins_job=_begins_job(instance, verdict),
         )
         return film, verdict
 
@@ -179,6 +182,12 @@ class Intake:
 
     def _wanted(self, study_uid: str, calling_ae: str) -> Wanted:
         return wanted_of(self._settings, self._caller(calling_ae), study_uid, calling_ae)
+
+
+def _begins_job(instance: Instance, verdict: Triage) -> bool:
+    """Return False for what an archive sends along with a study: documents and results of ours."""
+    is_document = instance.sop_class_uid in DOCUMENT_CLASSES
+    return not is_document and verdict.reason is not Reason.OWN_RESULT
 
 
 def is_urgent(header: Dataset) -> bool:

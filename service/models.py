@@ -1,7 +1,7 @@
 """The tables as mapped classes. No column holds a patient attribute; times are UTC to the microsecond.
 
     studies ─< instances          jobs ─< job_events       processes   incidents   tokens
-       └────< jobs                  ├──< result_objects
+       └────< jobs                  ├──< result_objects        refusals
                                     └──< deliveries
 
 Only `service.store` and the migrations know these classes; everybody else sees `service.records`.
@@ -270,6 +270,28 @@ class IncidentRow(Base):
     kind: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(Text)
+
+
+class RefusalRow(Base):
+    """How often the receiver did not accept the same thing of the same peer.
+
+    Attributes:
+        cause: A value of `dicom.refusals.Cause`.
+        calling_ae: "" where no association was requested.
+        sop_class_uid: Of a refused presentation context; else "".
+    """
+
+    __tablename__ = "refusals"
+    __table_args__ = (UniqueConstraint("cause", "calling_ae", "address", "sop_class_uid"),)
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    cause: Mapped[str] = mapped_column(String(64))
+    calling_ae: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(UID)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(UtcTime)
+    last_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
 
 
 class TokenRow(Base):

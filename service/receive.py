@@ -21,6 +21,7 @@ from service.log import get_logger
 from service.memory import prepare_memory
 from service.queue import Queue
 from service.reception import Reception
+from service.refusals import Refusals
 from service.stopping import stop_event
 from service.store import Store
 
@@ -54,7 +55,8 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)
     reception = Reception(settings, store, intake, commitments, callers=callers)
-    scp = StorageSCP(_scp_settings(settings), spool, reception)
+    refusals = Refusals(store)
+    scp = StorageSCP(_scp_settings(settings), spool, reception, report=refusals.add)
     prepare_memory()
     _listen(scp, settings)
     commitments.start()
@@ -67,12 +69,14 @@ def serve(settings: Settings, *, number: int = 1) -> None:
                     "the receiver's port has closed by a fault: it has to start again"
                 )
             callers.look()
+            refusals.write()
             refusal = reception.refusal
             reception.database_answers(probe.answers(doubt=not reception.is_ready, refusal=refusal))
     finally:
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
         reception.close()
+        refusals.write()
         commitments.stop()
         _sign_off(store, _beat_name(number))
         queue.close()

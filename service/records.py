@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from dicom.refusals import NotAccepted
 from dicom.report import DraftReport
 from dicom.study import Instance
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, JobState
@@ -18,6 +19,16 @@ HINDERED = "can remove no files"
 LOADING = "loading the model"
 # What is kept of a reading worker that ended because of its model; the reason comes after it.
 NOT_LOADED = "the model could not be loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalCount:
+    """How often the receiver did not accept the same thing of the same peer."""
+
+    refused: NotAccepted
+    count: int
+    first_at: datetime
+    last_at: datetime
 
 
 class Arrival(StrEnum):
@@ -40,6 +51,7 @@ class Film:
         quiet_seconds: How long after it the study counts as complete if nothing else happens.
         urgent: The study's next job overtakes others.
         file_is_new: Until now its file was not there, whatever its row says.
+        begins_job: Its study waits for a job because of it; False for documents and our own results.
     """
 
     instance: Instance
@@ -49,6 +61,7 @@ class Film:
     quiet_seconds: float = 2.0
     urgent: bool = False
     file_is_new: bool = False
+    begins_job: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,8 @@ class Receiver(Section):
     )
     storage_classes: tuple[str, ...] = Field(
         (),
-        description="SOP Class UIDs accepted besides CR and DX (presentation and processing).",
+        description="SOP Class UIDs accepted besides CR, DX, Secondary Capture and the documents of a "
+        "radiograph's study.",
     )
     quiet_time: Seconds = Field(
         2.0, description="Seconds without a new film until a study counts as complete."

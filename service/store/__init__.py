@@ -12,6 +12,7 @@ from service.store.jobs import Jobs
 from service.store.ledger import Ledger
 from service.store.notes import Notes
 from service.store.queries import Queries
+from service.store.refusals import RefusalCounts
 from service.store.scheduling import Scheduling
 from service.store.tokens import Tokens
 from service.store.upkeep import Upkeep
@@ -32,6 +33,7 @@ class Store(
     Notes,
     Holdings,
     Ledger,
+    RefusalCounts,
     Tokens,
 ):
     """The database of one service; safe to share among threads, one for each process.

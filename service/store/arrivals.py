@@ -98,7 +98,8 @@ class Arrivals(Moves):
         Returns:
             The studies that are new, each with the film whose arrival its row tells of.
         """
-        first = {film.instance.study_instance_uid: film for film in reversed(films)}
+        in_order = sorted(films, key=lambda film: not film.begins_job)
+        first = {film.instance.study_instance_uid: film for film in reversed(in_order)}
         missing = [
             _study_columns(first[uid], now) | {"first_arrival": now} for uid in sorted(first)
         ]
@@ -135,6 +136,9 @@ class Arrivals(Moves):
 
     def _touch(self, connection: Connection, film: Film, now: datetime) -> None:
         """Let the study wait for a job: a film came that none has read."""
+        if not film.begins_job:
+            self._arrived(connection, film, now)
+            return
         touched = self._statements.get(touched_study, 1)
         touched.execute(connection, values_of([_study_columns(film, now)]))
 
@@ -154,10 +158,13 @@ class Arrivals(Moves):
             if not known.conflict:
                 self._touch(connection, film, now)
         else:
-            # Retention must not remove now what its sender has just been told is safe.
-            study = StudyRow.study_instance_uid == instance.study_instance_uid
-            connection.execute(update(StudyRow).where(study).values(last_arrival=now))
+            self._arrived(connection, film, now)
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
+
+    def _arrived(self, connection: Connection, film: Film, now: datetime) -> None:
+        """Keep retention from removing now what its sender is told is safe."""
+        study = StudyRow.study_instance_uid == film.instance.study_instance_uid
+        connection.execute(update(StudyRow).where(study).values(last_arrival=now))
 
     def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))
@@ -300,7 +307,7 @@ def _study_columns(film: Film, now: datetime) -> dict[str, Any]:
         "calling_ae": film.calling_ae,
         "urgent": film.urgent,
         "last_arrival": now,
-        "quiet_at": now + timedelta(seconds=film.quiet_seconds),
+        "quiet_at": now + timedelta(seconds=film.quiet_seconds) if film.begins_job else None,
     }
 
 

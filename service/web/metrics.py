@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +18,7 @@ from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.queue_names import reading_queues
 from service.store import Store
+from service.web.refusal_words import class_label
 from service.web.wiring import wiring
 from service.web.words import Situation
 
@@ -61,6 +62,7 @@ class StoreCollector(Collector):
                 self._oldest(),
                 self._stages(),
                 self._incidents(),
+                self._refusals(),
                 self._processes(),
                 self._models(),
                 self._deliveries(),
@@ -125,6 +127,19 @@ class StoreCollector(Collector):
         kinds = Counter(each.kind for each in self._store.incidents(_RECENT_INCIDENTS))
         for kind, count in sorted(kinds.items()):
             family.add_metric([kind], count)
+        return family
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily(
+            "wetread_not_accepted",
+            "What the receiver did not accept, by cause and SOP Class.",
+            labels=["cause", "sop_class"],
+        )
+        counts: Counter[tuple[str, str]] = Counter()
+        for (cause, uid), count in self._store.refusal_totals().items():
+            counts[cause, class_label(uid)] += count
+        for labels, count in sorted(counts.items()):
+            family.add_metric(list(labels), count)
         return family
 
     def _processes(self) -> Metric:

@@ -80,6 +80,7 @@ def queue_snapshot(
             processes=[(each, situation.alive(each)) for each in situation.processes],
         ),
         "incidents": part("incidents", incidents=store.incidents(limit=_INCIDENTS)),
+        "refusals": part("refusals", refusals=store.refusals(limit=_INCIDENTS)),
         **rows,
     }
     return Snapshot(parts=parts, order=tuple(rows))

@@ -30,7 +30,7 @@ from dicom.multipart import (
     check_boundary,
     media_type,
 )
-from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom.offer import DOCUMENT_CLASSES, STORAGE_CLASSES, TRANSFER_SYNTAXES
 from dicom.spool import Spool
 from dicom.store_response import JSON, XML, Outcome, encode, make_response
 from dicom.stow import MEDIA_TYPE, PartStream
@@ -61,7 +61,8 @@ class Door:
 
     def __post_init__(self) -> None:
         """Know the SOP Classes that are taken."""
-        self.accepted = frozenset({*STORAGE_CLASSES, *self.settings.receiver.storage_classes})
+        configured = self.settings.receiver.storage_classes
+        self.accepted = frozenset({*STORAGE_CLASSES, *DOCUMENT_CLASSES, *configured})
 
     def refusal(self) -> str:
         """Return why nobody's films are taken now, a sentence, or "": the rule of the C-STORE door."""

@@ -51,7 +51,12 @@ def tables():
             ("SOP Class", "UID", "role"),
             [
                 (named(uid), uid, "SCP")
-                for uid in (scu.VERIFICATION, *offer.STORAGE_CLASSES, commitment.PUSH_MODEL)
+                for uid in (
+                    scu.VERIFICATION,
+                    *offer.STORAGE_CLASSES,
+                    *offer.DOCUMENT_CLASSES,
+                    commitment.PUSH_MODEL,
+                )
             ],
         ),
         "accepted syntaxes": table(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,79 @@ def test_a_database_that_is_away_refuses_the_film(settings, free_port):
     with pytest.raises(StoreUnavailable):
         arrive(intake)
     assert intake.association_ended("A1", "released") == []
+
+
+BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def document(number=9):
+    """A report as the spool kept it."""
+    return replace(film(number), sop_class_uid=BASIC_TEXT_SR)
+
+
+def report_header():
+    """The header of a report."""
+    dataset = Dataset()
+    dataset.SOPClassUID = BASIC_TEXT_SR
+    dataset.Modality = "SR"
+    return dataset
+
+
+def send_document(intake, number=9, association="A1"):
+    """Let a report arrive."""
+    return intake.instance_arrived(
+        document(number), report_header(), calling_ae="MODALITY", association_id=association
+    )
+
+
+def test_a_document_alone_begins_no_job(intake, store, clock):
+    """It is stored; its study waits for nothing."""
+    assert send_document(intake) is Arrival.NEW
+    assert intake.association_ended("A1", "released") == []
+    clock.move(3600)
+    assert store.quiet_studies(store.now()) == []
+    assert store.arriving() == []
+    assert [each.sop_class_uid for each in store.instances(STUDY)] == [BASIC_TEXT_SR]
+
+
+@pytest.mark.parametrize("order", ["document first", "film first"])
+def test_a_document_with_a_film_changes_nothing_for_the_film(intake, store, clock, order):
+    """The film's job begins at the release, and no second one after the document."""
+    senders = [lambda: send_document(intake), lambda: arrive(intake)]
+    for send in senders if order == "document first" else reversed(senders):
+        send()
+    (job,) = intake.association_ended("A1", "released")
+    send_document(intake, 10, association="A2")
+    assert intake.association_ended("A2", "released") == []
+    clock.move(3600)
+    assert store.quiet_studies(store.now()) == []
+    assert [each.id for each in store.jobs()] == [job.id]
+
+
+def test_a_document_does_not_end_the_wait_of_a_film(intake, store, clock):
+    """After a broken association the film's quiet time goes on counting."""
+    arrive(intake)
+    intake.association_ended("A1", "broken")
+    send_document(intake, association="A2")
+    clock.move(3)
+    assert store.quiet_studies(store.now()) == [STUDY]
+
+
+def test_a_result_of_ours_that_comes_back_begins_no_job(intake, store):
+    """An archive forwards the annotated film: it is stored and not read."""
+    own = replace(film(7), sop_class_uid=SECONDARY_CAPTURE)
+    about = header(sop_class=SECONDARY_CAPTURE, Manufacturer="Wetread", Modality="OT")
+    intake.instance_arrived(own, about, calling_ae="MODALITY", association_id="A1")
+    assert intake.association_ended("A1", "released") == []
+    assert store.arriving() == []
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX"])
+def test_a_secondary_capture_with_a_radiographs_modality_is_read(intake, store, modality):
+    """Digitizers send so; nothing has to be configured for it."""
+    capture = replace(film(7), sop_class_uid=SECONDARY_CAPTURE)
+    about = header(sop_class=SECONDARY_CAPTURE, Modality=modality)
+    intake.instance_arrived(capture, about, calling_ae="MODALITY", association_id="A1")
+    (job,) = intake.association_ended("A1", "released")
+    assert store.job(job.id).study_instance_uid == STUDY

@@ -1,5 +1,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
+from dicom.refusals import Cause, NotAccepted
+
 
 def samples(site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return every sample of a scrape by name and labels."""
@@ -29,6 +31,28 @@ def test_metrics_count_what_the_store_holds(site, seeder):
     assert 0 < found["wetread_oldest_waiting_seconds", ()] < 60
     assert found["wetread_spool_free_bytes", ()] > 0
     assert found["wetread_database_up", ()] == 1
+
+
+def test_metrics_count_what_was_not_accepted(site):
+    """By cause and the name of the SOP Class; neither caller nor an unknown UID is a label."""
+    uids = {"1.2.840.10008.5.1.4.1.1.6.1": 12, "1.2.3.4": 1, "1.2.3.5": 2}
+    site.store.add_refusals(
+        {
+            NotAccepted(
+                cause=Cause.SOP_CLASS, calling_ae="ROUTER_1", address="10.0.0.7", sop_class_uid=uid
+            ): count
+            for uid, count in uids.items()
+        }
+    )
+    found = samples(site)
+    cause = ("cause", "SOP Class not accepted")
+    name = "wetread_not_accepted_total"
+    assert found[name, (cause, ("sop_class", "Ultrasound Image Storage"))] == 12
+    assert found[name, (cause, ("sop_class", "other"))] == 3
+    page = site.get("/").text
+    assert "ROUTER_1 at 10.0.0.7 offered Ultrasound Image Storage" in page
+    assert "12 times: SOP Class not accepted." in page
+    assert "ROUTER_1" not in site.get("/metrics").text
 
 
 def test_no_metric_holds_a_patient_or_a_uid(site, seeder):
