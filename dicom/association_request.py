@@ -7,7 +7,7 @@ written badly is put right. Only what cannot be divided into items at all is ref
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 _HEADER: Final = struct.Struct(">BxL")
@@ -129,14 +129,13 @@ def _user_item(kind: int, value: bytes) -> bytes:
     if kind == _IMPLEMENTATION_VERSION:
         name = value.partition(b"\0")[0].strip(b" ")
         return _NOT_IN_TITLE.sub(b"?", name)[:16]
-    is_well_formed = {
-        _ASYNCHRONOUS: lambda: len(value) == 4,
-        _ROLE_SELECTION: lambda: _is_role_selection(value),
-        _EXTENDED: lambda: _is_extended(value),
-        _COMMON_EXTENDED: lambda: _is_common_extended(value),
-        _USER_IDENTITY: lambda: _is_user_identity(value),
-    }.get(kind, lambda: False)
-    return value if is_well_formed() else b""
+    check = _CHECKS.get(kind)
+    return value if check is not None and check(value) else b""
+
+
+def _is_window(value: bytes) -> bool:
+    """Say whether it is two numbers of operations (PS3.7 D.3.3.3)."""
+    return len(value) == 4
 
 
 def _is_role_selection(value: bytes) -> bool:
@@ -174,6 +173,15 @@ def _is_user_identity(value: bytes) -> bool:
     primary = int.from_bytes(value[2:4], "big")
     second = value[4 + primary :]
     return primary > 0 and len(second) >= 2 and _prefix(second) == len(second) - 2
+
+
+_CHECKS: Final[dict[int, Callable[[bytes], bool]]] = {
+    _ASYNCHRONOUS: _is_window,
+    _ROLE_SELECTION: _is_role_selection,
+    _EXTENDED: _is_extended,
+    _COMMON_EXTENDED: _is_common_extended,
+    _USER_IDENTITY: _is_user_identity,
+}
 
 
 def _begins_with_uid(value: bytes) -> bool:

@@ -44,7 +44,8 @@ class LookupTable:
     def look_up(self, values: FloatTable) -> FloatTable:
         """Return the entries for `values`; outside the table its first and last entry hold."""
         place = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1)
-        return self.entries[place.astype(np.int64)]
+        found: FloatTable = self.entries[place.astype(np.int64)]
+        return found
 
 
 def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> LookupTable:
@@ -73,8 +74,8 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
 
 def _entries(item: Dataset, count: int, *, little_endian: bool) -> NDArray[np.integer]:
     """Return `count` entries; half as many words hold two entries of 8 bits each."""
-    element = item.get("LUTData")
-    raw = element if isinstance(element, bytes | MultiValue | list) else []
+    value = item.get("LUTData")
+    raw = value if isinstance(value, bytes) else _numbers(value)
     if isinstance(raw, bytes) and count <= len(raw) < 2 * count and item["LUTData"].VR != "OW":
         return np.frombuffer(raw[:count], np.uint8)
     words = _words(raw, little_endian=little_endian)
@@ -85,10 +86,14 @@ def _entries(item: Dataset, count: int, *, little_endian: bool) -> NDArray[np.in
     raise PixelError("a look-up table of the film is shorter than it says")
 
 
+def _numbers(value: object) -> list[int]:
+    return [int(entry) for entry in value] if isinstance(value, MultiValue | list) else []
+
+
 def _words(raw: bytes | list[int], *, little_endian: bool) -> Words:
     if isinstance(raw, bytes):
         return np.frombuffer(raw[: len(raw) // 2 * 2], "<u2" if little_endian else ">u2")
-    return np.asarray([int(entry) & 0xFFFF for entry in raw], np.uint16)
+    return np.asarray([entry & 0xFFFF for entry in raw], np.uint16)
 
 
 def _unpacked(words: Words) -> NDArray[np.integer]:

@@ -66,20 +66,20 @@ class ScpSettings:
     """How the SCP listens.
 
     Attributes:
-        port: 0 takes a free one.
+        port: For plain DICOM; 0 takes a free one, None opens none.
         storage_classes: SOP Class UIDs accepted besides STORAGE_CLASSES and DOCUMENT_CLASSES.
         max_associations: At the same time; one more is rejected as over the local limit.
         request_seconds: How long a connection may stay without an association request.
         idle_seconds: How long an association may be silent.
         fast: Receive by `dicom.fast`, where that is written for the pynetdicom that is installed.
         shared_port: Other processes may listen on the same port.
-        tls: The files with which a second port is secured, or None.
+        tls: The files with which the TLS port is secured, or None for no such port.
         tls_port: That port; 0 takes a free one.
     """
 
     ae_title: str
     host: str
-    port: int
+    port: int | None
     storage_classes: tuple[str, ...] = ()
     max_associations: int = 256
     request_seconds: float = 15.0

@@ -87,9 +87,9 @@ class StorageSCP:
 
     @property
     def port(self) -> int:
-        """The TCP port in force; known once started."""
+        """The TCP port for plain DICOM in force, known once started; 0 when there is none."""
         if self._server is None:
-            return self._settings.port
+            return self._settings.port or 0
         port: int = self._server.server_address[1]
         return port
 
@@ -113,12 +113,14 @@ class StorageSCP:
         """
         settings = self._settings
         secured = RenewedContext(settings.tls) if settings.tls else None
-        self._server = self._listener(settings.port)
+        if settings.port is not None:
+            self._server = self._listener(settings.port)
         if secured:
             try:
                 self._tls_server = self._listener(settings.tls_port, secured)
             except OSError:
-                self._server.server_close()
+                if self._server is not None:
+                    self._server.server_close()
                 raise
         for server in filter(None, (self._server, self._tls_server)):
             threading.Thread(
@@ -152,7 +154,7 @@ class StorageSCP:
 
     def stop(self, timeout: float) -> None:
         """Take no new association, let running ones finish for `timeout` seconds, abort the rest."""
-        if self._server is None:
+        if self._server is None and self._tls_server is None:
             return
         deadline = time.monotonic() + timeout
         for server in filter(None, (self._server, self._tls_server)):

@@ -25,6 +25,7 @@ _FAULTS: Final = {
         Cause.UNKNOWN_AUTHORITY,
         "it does not trust our certificate (receiver.tls_certificate)",
     ),
+    "UNEXPECTED_EOF_WHILE_READING": (Cause.TLS_FAILED, "it broke off the TLS handshake"),
     "UNSUPPORTED_PROTOCOL": (Cause.TLS_FAILED, "it offers no TLS version from 1.2 on"),
     "NO_SHARED_CIPHER": (Cause.TLS_FAILED, "it offers no cipher suite that is accepted"),
 }

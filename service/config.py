@@ -154,7 +154,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _processes_share_a_port(self) -> Self:
-        if self.receiver.processes > 1 and 0 in {self.receiver.port, self.receiver.tls_port}:
+        if self.receiver.processes > 1 and 0 in self.receiver.ports:
             raise ValueError("receiver.port: several receiver.processes need one that is not 0")
         return self
 

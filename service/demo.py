@@ -184,7 +184,7 @@ class Demo:
         results = send_files(
             [film.path for film in films],
             host=receiver.host,
-            port=receiver.port,
+            port=receiver.ports[0],
             calling=CALLING_AE,
             called=receiver.ae_title,
         )
@@ -238,7 +238,7 @@ class Demo:
         try:
             echo(
                 receiver.host,
-                receiver.port,
+                receiver.ports[0],
                 calling=CALLING_AE,
                 called=receiver.ae_title,
                 timeout=2,

@@ -60,7 +60,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     prepare_memory()
     _listen(scp, settings)
     commitments.start()
-    probe = Probe(store, _beat_name(number), scp.port)
+    probe = Probe(store, _beat_name(number), scp.port or scp.tls_port)
     reception.database_answers(probe.answers(doubt=True))
     try:
         while not stop.wait(_LOOK_EVERY):
@@ -129,7 +129,7 @@ def _scp_settings(settings: Settings) -> ScpSettings:
         fast=receiver.fast,
         shared_port=receiver.processes > 1,
         tls=_tls_files(settings),
-        tls_port=receiver.tls_port or 0,
+        tls_port=receiver.tls_port or 0,  # None: there are no `tls` files either
     )
 
 
@@ -156,10 +156,13 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
         if error.errno in {errno.ENOENT, errno.EACCES} and error.filename:
             raise ConfigurationError(f"{error.filename}: {error.strerror}") from None
         raise ConfigurationError(
-            f"receiver.host, receiver.port: cannot listen on {receiver.host} port "
-            f"{receiver.port}: {error.strerror}"
+            f"receiver.host, receiver.port, receiver.tls_port: cannot listen on {receiver.host} "
+            f"port {' or '.join(str(port) for port in receiver.ports)}: {error.strerror}"
         ) from None
-    log.info("receiver_listening", ae_title=receiver.ae_title, host=receiver.host, port=scp.port)
+    if scp.port:
+        log.info(
+            "receiver_listening", ae_title=receiver.ae_title, host=receiver.host, port=scp.port
+        )
     if scp.tls_port:
         log.info("receiver_listening_with_tls", host=receiver.host, port=scp.tls_port)
     if not receiver.open and not receiver.callers:

@@ -104,12 +104,20 @@ _DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql", "postgres")
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+
+
+def _none(value: object) -> object:
+    """Return None for the word that stands for it: TOML and the environment have no other."""
+    return None if value == "none" else value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 HttpRoot = Annotated[str, AfterValidator(_http_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PeerPort = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Addresses = Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_networks)]
+OptionalPort = Annotated[Port | None, BeforeValidator(_none)]
 Seconds = Annotated[float, Field(ge=0)]
 Priority = Literal["routine", "urgent"]
 Digest = Annotated[str, matching(r"[0-9a-f]{64}", "64 characters of 0-9 and a-f (a SHA-256)")]

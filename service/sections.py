@@ -11,6 +11,7 @@ from service.section import (
     AETitle,
     DatabaseUrl,
     Host,
+    OptionalPort,
     PeerPort,
     Port,
     Priority,
@@ -82,7 +83,11 @@ class Receiver(Section):
         "WETREAD", description="Our AE title; a called AE title must equal it."
     )
     host: Host = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
-    port: Port = Field(11112, description="Port to listen on; 0 takes a free one.")
+    port: OptionalPort = Field(
+        11112,
+        description='Port for plain DICOM; 0 takes a free one, `"none"` opens none: then `tls_port` is '
+        "needed.",
+    )
     open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
     callers: tuple[Caller, ...] = Field(
         (),
@@ -104,8 +109,8 @@ class Receiver(Section):
     processes: int = Field(
         1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
     )
-    tls_port: Port | None = Field(
-        None, description="Second port, for DICOM TLS (1.2 or later); absent: none."
+    tls_port: OptionalPort = Field(
+        None, description="Port for DICOM TLS (1.2 or later), beside `port`; absent: none."
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file of its certificate and chain; a new one is taken at once."
@@ -131,9 +136,19 @@ class Receiver(Section):
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
+        if self.port is None and self.tls_port is None:
+            raise ValueError(
+                "neither port nor tls_port is set: give port = 11112 for plain DICOM, or tls_port with "
+                "tls_certificate and tls_key for DICOM TLS only"
+            )
         if self.tls_port is not None and not (self.tls_certificate and self.tls_key):
             raise ValueError("tls_certificate and tls_key are needed when tls_port is set")
         return self
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The configured ports, the plain one first."""
+        return tuple(port for port in (self.port, self.tls_port) if port is not None)
 
 
 class Outputs(Section):

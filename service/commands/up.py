@@ -26,7 +26,7 @@ def up() -> None:
             machine.start()
             log.info(
                 "up",
-                receiver=f"{settings.receiver.ae_title}@{settings.receiver.host}:{settings.receiver.port}",
+                receiver=f"{settings.receiver.ae_title}@{settings.receiver.host}:{settings.receiver.ports[0]}",
                 destinations=[destination.name for destination in settings.destinations],
             )
             machine.run(until=stop)

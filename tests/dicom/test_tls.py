@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import socket
 import ssl
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom.offer import ScpSettings
+from dicom.refusals import Cause
 from dicom.scp import StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
@@ -69,7 +71,9 @@ def start(tmp_path, identities, keeper):
     """A function that starts an SCP with a plain and a TLS port."""
     servers = []
 
-    def make(*, mutual: bool = False, fast: bool = True) -> tuple[StorageSCP, TlsFiles]:
+    def make(
+        *, mutual: bool = False, fast: bool = True, plain: bool = True, report=lambda _: None
+    ) -> tuple[StorageSCP, TlsFiles]:
         files = TlsFiles(
             certificate=tmp_path / "own.pem",
             key=tmp_path / "own.key",
@@ -80,13 +84,13 @@ def start(tmp_path, identities, keeper):
         settings = ScpSettings(
             ae_title="WETREAD",
             host="127.0.0.1",
-            port=0,
+            port=0 if plain else None,
             fast=fast,
             tls=files,
             request_seconds=3,
             max_associations=16,
         )
-        server = StorageSCP(settings, Spool(tmp_path / "spool"), keeper)
+        server = StorageSCP(settings, Spool(tmp_path / "spool"), keeper, report=report)
         server.start()
         servers.append(server)
         return server, files
@@ -207,3 +211,100 @@ def test_who_stalls_in_the_handshake_holds_up_nobody(start, identities, dcmtk):
                 return True
 
         assert all(threads.map(is_closed, stalled))
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
+def test_a_receiver_may_have_the_tls_port_only(start, keeper, dcmtk, identities, shared_data, fast):
+    """DCMTK stores over TLS; nothing listens for plain DICOM; the stop is in order."""
+    server, _ = start(fast=fast, plain=False)
+    assert server.port == 0
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    trust = ("+cf", identities["receiver"][0])
+    sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, film)
+    assert sent.returncode == 0, sent.stderr
+    assert keeper.count == 1
+    assert not server.is_deaf
+    port = server.tls_port
+    server.stop(2)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 2)
+
+
+def _plain_dicom(port, _identities):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(b"\1\0\0\0\0\x44" + bytes(68))
+        with contextlib.suppress(ConnectionResetError):
+            connection.recv(100)
+
+
+def _http(port, _identities):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            connection.recv(100)
+
+
+def _handshake(port, prepare):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    prepare(context)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.recv(100)
+
+
+def _no_certificate(port, _identities):
+    _handshake(port, lambda _: None)
+
+
+def _foreign_certificate(port, identities):
+    _handshake(port, lambda context: context.load_cert_chain(*identities["stranger"]))
+
+
+def _distrust(port, _identities):
+    def prepare(context):
+        context.check_hostname, context.verify_mode = True, ssl.CERT_REQUIRED
+
+    _handshake(port, prepare)
+
+
+def _old_version(port, _identities):
+    def prepare(context):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+
+    _handshake(port, prepare)
+
+
+def _half_a_handshake(port, _identities):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("attempt", "cause", "words"),
+    [
+        (_plain_dicom, Cause.NOT_TLS, "it sent plain DICOM to the TLS port"),
+        (_http, Cause.NOT_TLS, "it sent no TLS to the TLS port"),
+        (_no_certificate, Cause.NO_CERTIFICATE, "it sent no client certificate"),
+        (_foreign_certificate, Cause.UNKNOWN_AUTHORITY, "not from receiver.tls_client_ca"),
+        (_distrust, Cause.UNKNOWN_AUTHORITY, "it does not trust our certificate"),
+        (_old_version, Cause.TLS_FAILED, "it offers no TLS version from 1.2 on"),
+        (_half_a_handshake, Cause.TLS_FAILED, "it broke off the TLS handshake"),
+    ],
+)
+def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, words):
+    """One log line with the cause in words, and one report."""
+    reports = []
+    server, _ = start(mutual=True, report=reports.append)
+    attempt(server.tls_port, identities)
+    end = time.monotonic() + 10
+    while not reports and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [each.cause for each in reports] == [cause]
+    assert reports[0].address == "127.0.0.1"
+    assert sum(words in line.message for line in caplog.records) == 1

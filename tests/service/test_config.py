@@ -146,3 +146,24 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error():
     unreadable = Path("/proc/self/mem")  # for root as well
     with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
         load_settings(unreadable)
+
+
+@pytest.mark.parametrize("how", ["file", "environment"])
+def test_a_receiver_may_have_the_tls_port_only(tmp_path, monkeypatch, how):
+    """`port = "none"` opens no port for plain DICOM."""
+    path = tmp_path / "wetread.toml"
+    tls = 'tls_port = 2762\ntls_certificate = "c.pem"\ntls_key = "k.pem"\n'
+    path.write_text(f"[receiver]\n{tls}" + ('port = "none"\n' if how == "file" else ""))
+    if how == "environment":
+        monkeypatch.setenv("WETREAD_RECEIVER__PORT", "none")
+    receiver = load_settings(path).receiver
+    assert receiver.port is None
+    assert receiver.ports == (2762,)
+
+
+def test_a_receiver_without_any_port_is_a_clear_fault(tmp_path):
+    """The sentence says what may be given."""
+    path = tmp_path / "wetread.toml"
+    path.write_text('[receiver]\nport = "none"\n')
+    with pytest.raises(ConfigurationError, match="neither port nor tls_port is set: give port"):
+        load_settings(path)
