@@ -2,6 +2,7 @@
 
 import logging
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from pydicom.uid import UID
 
@@ -24,7 +25,8 @@ class AssociationReports:
     def __init__(self, report: Report) -> None:
         """Take what counts them."""
         self._report = report
-        self._accounted: set[Association] = set()
+        # Weak: with a thread of its own the upper layer may report after the association's end.
+        self._accounted: WeakSet[Association] = WeakSet()
 
     def rejected(self, association: "Association", cause: Cause) -> None:
         """Report an association that was rejected; whoever judged it has logged why."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from dicom.association_request import BLANK_TITLE
 from dicom.commitment import CommitmentRequest
 from dicom.errors import DicomError, OutOfResources
 from dicom.handler import Outcome, Refusal
@@ -167,6 +168,8 @@ class Reception:
             caller = self._caller(check_ae_title(association.calling_ae))
         except DicomError:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
+        if caller is None and association.calling_ae == BLANK_TITLE:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is blank"
         if caller is None:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
         if not caller.may_come_from(association.address):

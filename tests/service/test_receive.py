@@ -14,12 +14,14 @@ import pytest
 from pydicom import dcmread
 from pynetdicom import AE
 
+from dicom.association_request import BLANK_TITLE
 from dicom.errors import OutOfResources
 from dicom.files import describe
 from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
 from dicom.incoming import Announced
 from dicom.keeping import IncomingAssociation, Keeper, Received
+from dicom.refusals import Cause
 from dicom.spool import Spool, has_digest
 from dicom.study import Instance
 from service import schema
@@ -30,6 +32,8 @@ from service.intake import Intake
 from service.jobs import JobState
 from service.reception import Reception
 from service.store import Store
+
+ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 def settings_for(folder: Path, **receiver) -> Settings:
@@ -85,6 +89,14 @@ def test_an_open_receiver_admits_any_valid_ae_title(reception):
     receiver = reception(open=True)
     assert receiver.admit(peer(calling_ae="STRANGER")) is None
     assert receiver.admit(peer(calling_ae="")) is Refusal.CALLING_AE_NOT_RECOGNIZED
+
+
+def test_a_blank_title_is_refused_unless_the_receiver_is_open(reception):
+    """What stands for a blank title on the wire is named so in the incident."""
+    receiver = reception()
+    assert receiver.admit(peer(calling_ae=BLANK_TITLE)) is Refusal.CALLING_AE_NOT_RECOGNIZED
+    assert "its AE title is blank" in receiver._store.incidents()[0].detail
+    assert reception(open=True).admit(peer(calling_ae=BLANK_TITLE)) is None
 
 
 def test_a_refusal_is_one_incident_however_often_it_tries(reception):
@@ -387,6 +399,36 @@ def test_a_stranger_is_refused_in_words_and_logged_once(receiver, dcmtk):
     assert len(lines) == 1
     assert "STRANGER" in lines[0]
     assert "receiver.callers" in lines[0]
+
+
+def test_what_is_not_accepted_is_logged_and_counted_by_the_process(receiver, eventually):
+    """A refused class, an unknown caller and a malformed request: a log line and a row for each."""
+    receiver.start()
+    known = AE(ae_title="CR1")
+    known.add_requested_context(ULTRASOUND)
+    known.add_requested_context("1.2.840.10008.1.1")
+    link = known.associate("127.0.0.1", receiver.port, ae_title="WETREAD")
+    assert link.is_established
+    link.release()
+    stranger = AE(ae_title="STRANGER")
+    stranger.add_requested_context("1.2.840.10008.1.1")
+    assert stranger.associate("127.0.0.1", receiver.port, ae_title="WETREAD").is_rejected
+    with socket.create_connection(("127.0.0.1", receiver.port), 5) as connection:
+        connection.sendall(bytes([1, 0, 0, 0, 0, 10]) + bytes(10))
+        assert connection.recv(10)[:1] == b"\7"
+
+    def causes():
+        return {each.refused.cause: each for each in receiver.store.refusals()}
+
+    eventually(lambda: len(causes()) == 3, seconds=10, what="three counts")
+    assert causes()[Cause.SOP_CLASS].refused.sop_class_uid == ULTRASOUND
+    assert causes()[Cause.SOP_CLASS].refused.calling_ae == "CR1"
+    assert causes()[Cause.CALLING_AE].refused.calling_ae == "STRANGER"
+    assert causes()[Cause.INVALID_PDU].count == 1
+    log = receiver.end()
+    assert log.count("offered Ultrasound Image Storage: SOP Class not accepted") == 1
+    assert log.count("association_refused") == 1
+    assert log.count("association aborted") == 1
 
 
 def test_after_kill_every_acknowledged_film_is_there(receiver, dcmtk, shared_data):
