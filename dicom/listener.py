@@ -210,9 +210,11 @@ class Listener(ThreadedAssociationServer):
         if not self._waiting:
             return False
         oldest = next(iter(self._waiting))
-        del self._waiting[oldest]
+        address, _ = self._waiting.pop(oldest)
         self._selector.unregister(oldest)
         oldest.close()
+        if not self._stopping:
+            self._closed(address, Cause.SILENT, "it sent nothing")
         return True
 
     def _end(self) -> None:

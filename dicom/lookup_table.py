@@ -19,6 +19,8 @@ Words = NDArray[np.uint16]
 
 _SMALLEST_DEPTH: Final = 8
 _SIGN: Final = 2**15
+# A curve of 8 bits that rises and falls no more than twice stays within this sum of its steps.
+_MOST_STEPS: Final = 4 * 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,14 +68,18 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
     count, first, bits = (int(number) & 0xFFFF for number in descriptor)
     count = count or 2**16
     return LookupTable(
-        entries=_entries(item, count, little_endian=little_endian).astype(np.float64),
+        entries=_entries(item, count, bits, little_endian=little_endian).astype(np.float64),
         first=first - 2**16 if signed and first >= _SIGN else first,
         declared_bits=bits,
     )
 
 
-def _entries(item: Dataset, count: int, *, little_endian: bool) -> NDArray[np.integer]:
-    """Return `count` entries; half as many words hold two entries of 8 bits each."""
+def _entries(item: Dataset, count: int, bits: int, *, little_endian: bool) -> NDArray[np.integer]:
+    """Return `count` entries; half as many words hold two entries of 8 bits each.
+
+    Where the descriptor says another depth than 8, half as many words may also be a table that was cut:
+    its bytes, taken for entries, do not make a smooth table.
+    """
     value = item.get("LUTData")
     raw = value if isinstance(value, bytes) else _numbers(value)
     if isinstance(raw, bytes) and count <= len(raw) < 2 * count and item["LUTData"].VR != "OW":
@@ -82,7 +88,9 @@ def _entries(item: Dataset, count: int, *, little_endian: bool) -> NDArray[np.in
     if len(words) >= count:
         return words[:count]
     if 2 * len(words) >= count:
-        return _unpacked(words)[:count]
+        entries = _unpacked(words)[:count]
+        if bits == _SMALLEST_DEPTH or _steps(entries) <= _MOST_STEPS:
+            return entries
     raise PixelError("a look-up table of the film is shorter than it says")
 
 

@@ -107,6 +107,15 @@ def test_entries_of_8_bits_packed_two_to_a_word_are_unpacked(
     assert frame.warnings == ()
 
 
+def test_packed_entries_are_known_by_their_steps_where_the_depth_is_wrong(tmp_path, film):
+    """Half the words: 8-bit entries make a smooth curve, a table of 16 bits that was cut does not."""
+    words = [int(word) for word in np.asarray(scaled(8), np.uint8).view("<u2")]
+    packed = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], words)])
+    np.testing.assert_allclose(packed.pixels, (film // 16) / 255, atol=1e-6)
+    cut = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], scaled(16)[:2048])])
+    assert cut.warnings[0] == "VOI LUT 1 is damaged and was not used."
+
+
 def test_a_modality_lut_of_8_bits_may_be_packed_as_well(tmp_path, film):
     """Its output goes through the window."""
     entries = np.asarray(scaled(8), np.uint8)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -538,3 +539,35 @@ def test_a_port_that_is_taken_is_said_in_one_line(receiver):
     assert done.returncode != 0
     assert f"cannot listen on 127.0.0.1 port {receiver.port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.dcmtk
+def test_a_receiver_with_the_tls_port_only_takes_films(receiver, dcmtk, shared_data, tmp_path):
+    """`wetread receive` with `port = "none"`: DCMTK stores over TLS, no other port is open."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", str(key), "-out", str(certificate))
+    command = ["openssl", "req", "-x509", *curve, *files, *names]
+    subprocess.run(command, check=True, capture_output=True)
+    receiver.environment |= {
+        "WETREAD_RECEIVER__PORT": "none",
+        "WETREAD_RECEIVER__TLS_PORT": str(receiver.port),
+        "WETREAD_RECEIVER__TLS_CERTIFICATE": str(certificate),
+        "WETREAD_RECEIVER__TLS_KEY": str(key),
+    }
+    receiver.start()
+    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port, film)
+    sent = dcmtk("storescu", "+tla", "+cf", certificate, *call)
+    assert sent.returncode == 0, sent.stderr
+    assert dcmtk("storescu", *call).returncode != 0
+    (beat,) = receiver.store.processes()
+    assert str(receiver.port) in beat.detail
+    ours = psutil.Process(receiver.process.pid)
+    listening = [each.laddr.port for each in ours.net_connections() if each.status == "LISTEN"]
+    assert listening == [receiver.port]
+    log = receiver.end()
+    assert "it sent plain DICOM to the TLS port" in log
