@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
@@ -15,9 +16,23 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, lacks_thread
+from dicom.deadline import Deadline
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    lacks_thread,
+)
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.peer_tls import ClientContext, PeerTls, tls_failure
+
+# Seconds between two looks of pynetdicom's thread at a connection: in an exchange, and while its peer is
+# silent, when hundreds of such threads must leave the processor to others.
+_POLL: Final = 0.001
+_SLOW_POLL: Final = 0.05
+# Seconds by which a connection outlives pynetdicom's own timeouts, which end it in order.
+_GRACE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +40,7 @@ class Peer:
     """The application entity that is called, and as whom.
 
     Attributes:
-        timeout: Seconds for the connection, for each answer, and for each write.
+        timeout: Seconds for the negotiation, and for each request with its complete answer.
         tls: How to speak TLS with it; None speaks plain DICOM.
         name: What a person calls it; part of each error's sentence.
     """
@@ -72,29 +87,44 @@ def associate(
         if not association.is_established and not association.rejected_contexts:
             raise _refusal(association, peer, context)
         yield association
-        association.release()
+        with _limited(association, peer.timeout + _GRACE):
+            association.release()
     finally:
         if association.is_established:
-            association.abort()
+            with _limited(association, _GRACE):
+                association.abort()
 
 
 @contextmanager
 def established(association: Association, peer: Peer) -> Iterator[None]:
-    """Let the block send on an association that may end at any moment.
+    """Let the block make one request on an association that may end at any moment.
 
     Raises:
-        DestinationUnavailable: It has ended.
+        DestinationSilent: It has ended, or the answer was not complete within the peer's timeout.
     """
     sentence = f"{peer} ended the association before all was exchanged"
     if not association.is_established:
-        raise DestinationUnavailable(sentence)
-    try:
-        yield
-    except RuntimeError as error:
-        # So pynetdicom calls it; while the association stands the error is another one.
-        if association.is_established:
-            raise
-        raise DestinationUnavailable(sentence) from error
+        raise DestinationSilent(sentence)
+    with _limited(association, peer.timeout + _GRACE) as deadline:
+        try:
+            yield
+        except RuntimeError as error:
+            # So pynetdicom calls it; while the association stands the error is another one.
+            if association.is_established:
+                raise
+            raise DestinationSilent(sentence) from error
+    if deadline.expired:
+        raise DestinationSilent(f"{peer} gave no complete answer within {peer.timeout:g} s")
+
+
+def _limited(association: Association, seconds: float) -> Deadline:
+    """Return a deadline that ends what pynetdicom's threads read or write on the connection."""
+    _poll(association, _POLL)
+    deadline = Deadline(seconds, lambda: _poll(association, _SLOW_POLL))
+    connection = association.dul.socket
+    if connection is not None and connection.socket is not None:
+        deadline.follow(connection.socket)
+    return deadline
 
 
 def _request(
@@ -109,37 +139,54 @@ def _request(
     entity.connection_timeout = entity.acse_timeout = peer.timeout
     entity.dimse_timeout = entity.network_timeout = peer.timeout
 
-    def bound(event: evt.Event) -> None:
-        _bound_socket(event.assoc, peer.timeout)
+    begun: list[Association] = []
 
+    def slow() -> None:
+        for each in begun:
+            _poll(each, _SLOW_POLL)
+
+    deadline = Deadline(peer.timeout + _GRACE, slow)
+
+    def bound(event: evt.Event) -> None:
+        begun.append(event.assoc)
+        _bound_socket(event.assoc, peer.timeout, deadline)
+
+    if context is not None:
+        context.on_handshake = deadline.follow
     try:
-        return entity.associate(
-            peer.host,
-            peer.port,
-            contexts=contexts,
-            ext_neg=list(negotiate) or None,
-            ae_title=peer.called,
-            evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
-            tls_args=(context, peer.host) if context is not None else None,
-        )
+        with deadline:
+            return entity.associate(
+                peer.host,
+                peer.port,
+                contexts=contexts,
+                ext_neg=list(negotiate) or None,
+                ae_title=peer.called,
+                evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
+                tls_args=(context, peer.host) if context is not None else None,
+            )
     except OSError as error:  # the host's name cannot be resolved
-        raise DestinationUnavailable(f"{peer}: {error.strerror}: check its host name") from error
+        raise DestinationSilent(f"{peer}: {error.strerror}: check its host name") from error
     except RuntimeError as error:
         if not lacks_thread(error):
             raise
         raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
 
 
-def _bound_socket(association: Association, seconds: float) -> None:
-    """Send small PDUs at once, and let no read or write of this connection last for ever.
+def _poll(association: Association, seconds: float) -> None:
+    association.dul._run_loop_delay = seconds  # noqa: SLF001 - pynetdicom has no setting for it
+
+
+def _bound_socket(association: Association, seconds: float, deadline: Deadline) -> None:
+    """Send small PDUs at once, and limit each read and write, and the negotiation as a whole.
 
     Without TCP_NODELAY a small object waits some 40 ms for the peer's delayed acknowledgement.
     pynetdicom reads and writes without a time limit: a peer that stops in the middle of a PDU would
-    hold the thread.
+    hold the thread. One that goes on byte by byte is ended by the deadline.
     """
     connection = association.dul.socket
     if connection is None or connection.socket is None:
         return
+    deadline.follow(connection.socket)
     limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -153,7 +200,7 @@ def _tls_context(peer: Peer) -> ClientContext | None:
         return peer.tls.context()
     except OSError as error:
         reason = tls_failure(error) or error.strerror
-        raise DestinationUnavailable(f"{peer}: its TLS files cannot be used: {reason}") from error
+        raise DestinationSilent(f"{peer}: its TLS files cannot be used: {reason}") from error
 
 
 def _refusal(
@@ -167,8 +214,8 @@ def _refusal(
             return DestinationRejected(f"{sentence}; {advice}")
         return DestinationUnavailable(sentence)
     if context is not None and context.failure is not None:
-        return DestinationUnavailable(f"{peer}: {tls_failure(context.failure)}")
-    return DestinationUnavailable(
+        return DestinationSilent(f"{peer}: {tls_failure(context.failure)}")
+    return DestinationSilent(
         f"{peer} did not take the association within {peer.timeout:g} s: is it running, "
         "and are host and port right?"
     )

@@ -11,10 +11,17 @@ from typing import Any, Final, cast
 import httpx
 import structlog
 
-from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable, is_passing
-from dicom.http_destination import PLAIN, HttpDestination, HttpRoute, bounded
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationUnavailable,
+    ObjectsRefused,
+    is_passing,
+)
+from dicom.http_destination import OF_AN_OBJECT, PLAIN, HttpDestination, HttpRoute, bounded
+from dicom.limited_httpx import LimitedTransport
 from dicom.multipart import InvalidMultipart, media_type
-from dicom.pacs import EncodedObject
+from dicom.pacs import EncodedObject, Refusals, held_by
 from dicom.store_response import JSON
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -46,6 +53,14 @@ class _Answer:
             return None
 
 
+class _RequestRefused(Exception):
+    """The archive refused a request as a whole; `error` says why."""
+
+    def __init__(self, error: DestinationError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class StowDestination(HttpDestination):
     """Any archive by DICOMweb.
 
@@ -72,56 +87,104 @@ class StowDestination(HttpDestination):
             auth=httpx.BasicAuth(username, password) if username and not token else None,
             headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=timeout,
-            limits=httpx.Limits(max_connections=max_connections),
-            verify=route.context(),
-            proxy=route.proxy,
             trust_env=False,  # proxies and authorities of the environment are not this destination's
+            transport=LimitedTransport(
+                limits=httpx.Limits(max_connections=max_connections),
+                verify=route.context(),
+                proxy=route.proxy,
+                trust_env=False,
+            ),
         )
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Store all objects by one request and judge its Store Instances Response."""
+        """Store all objects by one request and judge its Store Instances Response.
+
+        Where the archive refuses the request as a whole, each object gets one of its own.
+        """
+        try:
+            self._send_together(objects)
+        except _RequestRefused as refusal:
+            if len(objects) == 1:
+                self._refuse({objects[0].sop_instance_uid: refusal.error}, objects)
+            else:
+                self._send_each(objects)
+
+    def _send_each(self, objects: Sequence[EncodedObject]) -> None:
+        refusals = Refusals()
+        for item in objects:
+            try:
+                self.send([item])
+            except ObjectsRefused as error:
+                refusals.add(item, DestinationRejected(str(error)))
+        refusals.raise_any()
+
+    def _send_together(self, objects: Sequence[EncodedObject]) -> None:
         boundary = uuid.uuid4().hex
         headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": JSON}
         body = _multipart([item.read() for item in objects], boundary)
         answer = self._exchange("POST", "studies", content=body, headers=headers)
-        # 409 is the answer when each instance failed; its body says why (PS3.18 10.5.3).
-        refused = answer.status == HTTPStatus.CONFLICT
-        if not refused:
-            self._check_status(answer.status)
         failures, warnings = _store_response(answer)
+        # 409 is the answer when each instance failed; its body says why (PS3.18 10.5.3).
+        if answer.status == HTTPStatus.CONFLICT and not failures:
+            raise _RequestRefused(
+                DestinationRejected(
+                    f"{self._where} refused all objects (HTTP status 409) without a reason: see its log"
+                )
+            )
+        if answer.status in OF_AN_OBJECT - {HTTPStatus.CONFLICT}:
+            raise _RequestRefused(self._status_error(answer.status))
+        if answer.status != HTTPStatus.CONFLICT:
+            self._check_status(answer.status)
         if warnings:
             _log.warning("stored_with_warning", destination=self.name, reasons=warnings)
-        if (failures or refused) and not self._holds(objects):
-            raise self._failure(failures, [item.sop_instance_uid for item in objects])
+        if failures:
+            self._judge(failures, objects)
 
-    def _holds(self, objects: Sequence[EncodedObject]) -> bool:
-        """Whether each object is there: an archive may refuse to take again what it has."""
+    def _judge(self, failures: Mapping[str, int], objects: Sequence[EncodedObject]) -> None:
+        """Return when each object that failed is there all the same."""
+        sent = [item.sop_instance_uid for item in objects]
+        named = {uid: code for uid, code in failures.items() if uid in sent}
+        if len(named) == len(failures):
+            self._refuse({uid: self._failure(uid, code) for uid, code in named.items()}, objects)
+        else:
+            # Whatever else the archive calls them is its own text, of any length.
+            code = next(code for uid, code in failures.items() if uid not in named)
+            self._refuse(dict.fromkeys(sent, self._failure("an object", code)), objects)
+
+    def _refuse(
+        self, errors: Mapping[str, DestinationError], objects: Sequence[EncodedObject]
+    ) -> None:
+        refusals = Refusals()
+        failed = [item for item in objects if item.sop_instance_uid in errors]
+        for item in failed:
+            refusals.add(item, errors[item.sop_instance_uid])
+        # An archive may refuse to take again what it has.
         try:
-            self.verify(objects)
-        except DestinationError:
-            return False
-        return True
+            refusals.drop(self.held(failed))
+        except DestinationError as error:
+            _log.info("not_looked_for", destination=self.name, reason=str(error))
+        refusals.raise_any()
 
-    def _failure(self, failures: Mapping[str, int], sent: Sequence[str]) -> DestinationError:
-        if not failures:
-            return DestinationRejected(
-                f"{self._where} refused all objects (HTTP status 409) without a reason: see its log"
-            )
-        uid, reason = next(iter(failures.items()))
-        # Whatever else the archive calls it is its own text, of any length.
-        named = uid if uid in sent else "an object"
-        sentence = f"{self._where} did not store {named}: failure reason 0x{reason:04X}"
-        if all(is_passing(code) for code in failures.values()):  # the codes are those of C-STORE
+    def _failure(self, name: str, reason: int) -> DestinationError:
+        sentence = f"{self._where} did not store {name}: failure reason 0x{reason:04X}"
+        if is_passing(reason):  # the codes are those of C-STORE
             return DestinationUnavailable(sentence)
         return DestinationRejected(f"{sentence}; see its log for why it refuses the object")
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects that it gives back, or lists."""
+        return held_by(self._verify_one, objects)
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
         """Retrieve each object and compare it."""
         for item in objects:
-            copy = self._retrieve(item, item.copy_limit)
-            difference = item.difference(copy) if copy is not None else None
-            if copy is not None and difference is not None:
-                raise self._wrong(item, copy, difference)
+            self._verify_one(item)
+
+    def _verify_one(self, item: EncodedObject) -> None:
+        copy = self._retrieve(item, item.copy_limit)
+        difference = item.difference(copy) if copy is not None else None
+        if copy is not None and difference is not None:
+            raise self._wrong(item, copy, difference)
 
     def _wrong(self, item: EncodedObject, copy: bytes, difference: str) -> DestinationError:
         if copy[128:132] == b"DICM":
@@ -137,7 +200,11 @@ class StowDestination(HttpDestination):
             f"/instances/{item.sop_instance_uid}"
         )
         headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
-        with self._told(), self._client.stream("GET", address, headers=headers) as response:
+        with (
+            self._limited(limit),
+            self._told(),
+            self._client.stream("GET", address, headers=headers) as response,
+        ):
             if response.status_code in _NO_RETRIEVE:
                 self._search(item)
                 return None
@@ -165,7 +232,12 @@ class StowDestination(HttpDestination):
 
     def _exchange(self, method: str, address: str, **request: Any) -> "_Answer":  # noqa: ANN401 - httpx's
         """Return the answer to a request, its body cut off where no answer to us is so long."""
-        with self._told(), self._client.stream(method, address, **request) as response:
+        size = len(request.get("content", b""))
+        with (
+            self._limited(size),
+            self._told(),
+            self._client.stream(method, address, **request) as response,
+        ):
             return _Answer(response.status_code, bounded(response.iter_bytes(), _LONGEST_ANSWER))
 
     def _check_status(self, status: int) -> None:

@@ -16,7 +16,10 @@
     ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
+        │   ├── DestinationSilent   -       no connection, or no complete answer in time
+        │   └── NotListed           -       the peer acknowledged objects that it does not list
         └── DestinationRejected     -       will not pass: the peer understood and said no
+            └── ObjectsRefused      -       it refused some of the objects; the others were sent
 
 `status` is what a C-STORE-RSP carries (PS3.4 B.2.3, PS3.7 C). `transient` says whether trying again
 later can help. `str(error)` is one sentence for a person and never holds a patient attribute.
@@ -128,5 +131,26 @@ class DestinationUnavailable(DestinationError):
     transient = True
 
 
+class DestinationSilent(DestinationUnavailable):
+    """No connection could be made, or no complete answer arrived in time."""
+
+
+class NotListed(DestinationUnavailable):
+    """The destination does not list an object; it may have acknowledged it before."""
+
+
 class DestinationRejected(DestinationError):
     """The destination understood the result and refused it; the same bytes will be refused again."""
+
+
+class ObjectsRefused(DestinationRejected):
+    """The destination refused some of the objects; the others were sent.
+
+    Attributes:
+        uids: SOP Instance UIDs of the refused objects.
+    """
+
+    def __init__(self, sentence: str, uids: frozenset[str] = frozenset()) -> None:
+        """Take the reasons as a sentence, and which objects were refused."""
+        super().__init__(sentence)
+        self.uids = uids

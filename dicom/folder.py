@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from dicom.durable import sync_folder
-from dicom.errors import DestinationRejected, DestinationUnavailable
-from dicom.pacs import EncodedObject
+from dicom.errors import DestinationRejected, DestinationUnavailable, NotListed
+from dicom.pacs import EncodedObject, Refusals
 from dicom.sidecar import SIDECAR_NAME
 
 # What a person has to change; anything else (full, stale, away) may pass.
@@ -34,19 +34,29 @@ class FolderDestination:
         """Its name."""
         return self._name
 
+    @property
+    def reads_back(self) -> bool:
+        """Always: each file is compared."""
+        return True
+
     def place(self, item: EncodedObject) -> Path:
         """Return where `item` lies or will lie."""
         return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Write each object durably under its own name."""
+        refusals = Refusals()
         for item in objects:
             content = item.read()
             with self._told():
-                self._write(self.place(item), content)
+                try:
+                    self._write(self.place(item), content)
+                except DestinationRejected as error:
+                    refusals.add(item, error)
         with self._told():
             for target, content in self._beside(objects):
                 self._write(target, content)
+        refusals.raise_any()
 
     def _beside(self, objects: Sequence[EncodedObject]) -> Iterator[tuple[Path, bytes]]:
         """Yield where the draft's JSON goes and what it says, where it is wanted and was made."""
@@ -83,6 +93,17 @@ class FolderDestination:
         for folder in (study, self._path):
             sync_folder(folder)
 
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return all SOP Instance UIDs when each file, and the draft's JSON, is as sent; else none.
+
+        Writing again what is there changes nothing, so parts are not told apart.
+        """
+        try:
+            self.verify(objects)
+        except (NotListed, DestinationRejected):
+            return frozenset()
+        return frozenset(item.sop_instance_uid for item in objects)
+
     def verify(self, objects: Sequence[EncodedObject]) -> None:
         """Read each file back and compare its digest."""
         for item in objects:
@@ -90,13 +111,13 @@ class FolderDestination:
             with self._told():
                 content = _or_none(target.read_bytes)
             if content is None:
-                raise DestinationUnavailable(f"{self.name}: {target} is not there any more")
+                raise NotListed(f"{self.name}: {target} is not there any more")
             if hashlib.sha256(content).hexdigest() != item.sha256:
                 raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
         with self._told():
             for target, content in self._beside(objects):
                 if _or_none(target.read_bytes) != content:
-                    raise DestinationUnavailable(f"{self.name}: {target} is not what was sent")
+                    raise NotListed(f"{self.name}: {target} is not what was sent")
 
     def probe(self) -> None:
         """Make a file in the folder and remove it."""

@@ -1,17 +1,29 @@
 """What destinations over HTTP have in common: their words for what went wrong, and bounded reading."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.deadline import Deadline, allowance
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    NotListed,
+    lacks_thread,
+)
 from dicom.pacs import EncodedObject
 from dicom.peer_tls import ClientContext, PeerTls, tls_failure
 
 # Compressing megabytes of pixels costs more than sending them.
 PLAIN: Final = {"Accept-Encoding": "identity"}
-_MAY_PASS: Final = frozenset({408, 425, 429})
+# 404 is also what an application server or a proxy says before the archive behind it has started.
+_MAY_PASS: Final = frozenset({404, 408, 425, 429})
+# What an archive says of one object, not of this client or of all that it is sent.
+OF_AN_OBJECT: Final = frozenset({400, 406, 409, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +63,40 @@ class HttpDestination:
         """Its name."""
         return self._name
 
-    def _silent(self) -> DestinationUnavailable:
-        return DestinationUnavailable(f"{self._where} gave no answer within {self._timeout:g} s")
+    @property
+    def reads_back(self) -> bool:
+        """Always: each object is retrieved or searched for."""
+        return True
 
-    def _unreachable(self, error: Exception) -> DestinationUnavailable:
+    @contextmanager
+    def _limited(self, size: int) -> Iterator[None]:
+        """Limit the block, one exchange of about `size` bytes, to the timeout and what they take.
+
+        Raises:
+            DestinationSilent: It was not complete by then.
+        """
+        seconds = allowance(self._timeout, size)
+        deadline = Deadline(seconds)
+        late = DestinationSilent(f"{self._where} gave no complete answer within {seconds:.0f} s")
+        try:
+            with deadline:
+                yield
+        except DestinationSilent as error:
+            raise (late if deadline.expired else error) from error
+        except RuntimeError as error:
+            if not lacks_thread(error):
+                raise
+            raise DestinationUnavailable("this machine starts no thread now") from error
+        if deadline.expired:
+            raise late
+
+    def _silent(self) -> DestinationSilent:
+        return DestinationSilent(f"{self._where} gave no answer within {self._timeout:g} s")
+
+    def _unreachable(self, error: Exception) -> DestinationSilent:
         if reason := tls_failure(error):
-            return DestinationUnavailable(f"{self._where}: {reason}")
-        return DestinationUnavailable(
+            return DestinationSilent(f"{self._where}: {reason}")
+        return DestinationSilent(
             f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
             "is it running, and is its url right?"
         )
@@ -65,16 +104,21 @@ class HttpDestination:
     def _status_error(self, code: int) -> DestinationError:
         """Return what an answer with this HTTP status means for the delivery."""
         sentence = f"{self._where} answered with HTTP status {code}"
+        if code == HTTPStatus.NOT_FOUND:
+            return DestinationUnavailable(f"{sentence}: has it started, and is its url right?")
         if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _MAY_PASS | self.also_may_pass:
             return DestinationUnavailable(sentence)
+        if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return DestinationRejected(
+                f"{sentence}: the results are larger than it, or a proxy before it, takes; raise the "
+                "limit of the body there (nginx: client_max_body_size)"
+            )
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return DestinationRejected(f"{sentence}: check user name and password, or the token")
         return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
 
-    def _missing(self, item: EncodedObject) -> DestinationUnavailable:
-        return DestinationUnavailable(
-            f"{self._where} acknowledged {item.sop_instance_uid} but does not have it"
-        )
+    def _missing(self, item: EncodedObject) -> NotListed:
+        return NotListed(f"{self._where} acknowledged {item.sop_instance_uid} but does not have it")
 
     def _other_bytes(self, item: EncodedObject, difference: str) -> DestinationRejected:
         return DestinationRejected(

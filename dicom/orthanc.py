@@ -10,18 +10,18 @@ from urllib.parse import quote
 import requests
 from orthanc_api_client import exceptions as api
 from orthanc_api_client.api_client import OrthancApiClient
-from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
-from dicom.errors import DestinationRejected
-from dicom.http_destination import PLAIN, HttpDestination, HttpRoute, bounded
-from dicom.pacs import EncodedObject
+from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
+from dicom.http_destination import OF_AN_OBJECT, PLAIN, HttpDestination, HttpRoute, bounded
+from dicom.limited_requests import LimitedAdapter
+from dicom.pacs import EncodedObject, Refusals, held_by
 
 _STORED: Final = ("Success", "AlreadyStored")
 _LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
 
 
-class _RouteAdapter(HTTPAdapter):
+class _RouteAdapter(LimitedAdapter):
     """Opens connections by our own TLS context, and repeats nothing."""
 
     def __init__(self, route: HttpRoute, *, pool_maxsize: int) -> None:
@@ -89,6 +89,14 @@ class _BoundedClient(OrthancApiClient):
         raise request_exception
 
 
+class _ObjectRefused(Exception):
+    """Orthanc did not take one object; `error` says why."""
+
+    def __init__(self, error: DestinationError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class OrthancDestination(HttpDestination):
     """An Orthanc; every object is read back whole and compared.
 
@@ -122,21 +130,44 @@ class OrthancDestination(HttpDestination):
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Upload each object; one that was there before is compared."""
+        refusals = Refusals()
         for item in objects:
             content = item.read()
+            try:
+                self._upload(item, content)
+            except _ObjectRefused as refusal:
+                refusals.add(item, refusal.error)
+        refusals.raise_any()
+
+    def _upload(self, item: EncodedObject, content: bytes) -> None:
+        try:
             answer = self._json("POST", "instances", content)
-            status = answer.get("Status") if isinstance(answer, dict) else None
-            if status not in _STORED:
-                raise DestinationRejected(
+        except DestinationError as error:
+            status = getattr(error.__cause__, "http_status_code", None)
+            if status in OF_AN_OBJECT:
+                raise _ObjectRefused(error) from error
+            raise
+        status = answer.get("Status") if isinstance(answer, dict) else None
+        if status not in _STORED:
+            raise _ObjectRefused(
+                DestinationRejected(
                     f"{self._where} did not store {item.path.name}: {status!a:.40}; see its filters"
                 )
-            if status == "AlreadyStored":
+            )
+        if status == "AlreadyStored":
+            try:
                 self._compare(item)
+            except DestinationRejected as error:
+                raise _ObjectRefused(error) from error
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
         """Read each object back and compare it."""
         for item in objects:
             self._compare(item)
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects of which Orthanc gives back the same."""
+        return held_by(self._compare, objects)
 
     def probe(self) -> None:
         """Ask for the system's description, with our password."""
@@ -192,11 +223,15 @@ class OrthancDestination(HttpDestination):
     def _body(
         self, method: str, endpoint: str, *, data: bytes | str = b"", limit: int = _LONGEST_ANSWER
     ) -> bytes:
-        with self._told():
+        size = max(len(data), limit if limit != _LONGEST_ANSWER else 0)
+        with self._limited(size), self._told():
             return self._client.body(method, endpoint, data=data, limit=limit)
 
-    def _no_orthanc(self) -> DestinationRejected:
-        return DestinationRejected(f"{self._where} answers, but not as an Orthanc: check its url")
+    def _no_orthanc(self) -> DestinationUnavailable:
+        # A proxy's page, or an application server whose Orthanc has not started yet, answers so, too.
+        return DestinationUnavailable(
+            f"{self._where} answers, but not as an Orthanc: has it started, and is its url right?"
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -1,16 +1,20 @@
 """Where results go: the Destination interface, and any PACS by C-STORE.
 
 The others are dicom/orthanc.py, dicom/dicomweb.py and dicom/folder.py. Each destination is told the
-same three things and raises the same two errors:
+same things and raises the same two kinds of errors:
 
     DestinationUnavailable   refused, timed out, 5xx, 0xA7xx, disk full: try again later
+        DestinationSilent    no connection, or no complete answer in time
+        NotListed            acknowledged objects are not there
     DestinationRejected      4xx, 0xA9xx, 0xCxxx, no presentation context: a person must act
+        ObjectsRefused       some of the objects only; the others were sent
 
 A message names the destination, what it answered and what to do; never a patient attribute.
 """
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +26,11 @@ from dicom.association import Peer, associate
 from dicom.errors import (
     DestinationError,
     DestinationRejected,
+    DestinationSilent,
     DestinationUnavailable,
     InvalidDataset,
+    NotListed,
+    ObjectsRefused,
     is_passing,
 )
 from dicom.identifiers import check_uid
@@ -114,6 +121,7 @@ class Destination(Protocol):
 
     Attributes:
         name: As in the settings, in events and on pages.
+        reads_back: Whether `verify` looks for the objects there; otherwise the acknowledgement decides.
     """
 
     @property
@@ -121,12 +129,28 @@ class Destination(Protocol):
         """Its name."""
         ...
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether `verify` looks for the objects there."""
+        ...
+
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Return once the destination has acknowledged each object; sending again changes nothing.
+        """Return once the destination has acknowledged, or holds, each object.
+
+        An object that it refuses does not keep the others from being sent.
 
         Raises:
             DestinationUnavailable: Some may have arrived; send all again later.
+            ObjectsRefused: It will not take some of them; the others were sent.
             DestinationRejected: It will not take them.
+        """
+        ...
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects that the destination is seen to hold.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
         """
         ...
 
@@ -149,6 +173,63 @@ class Destination(Protocol):
         ...
 
 
+class Refusals:
+    """What a destination did not take of the objects of one delivery."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, str] = {}
+        self._passing: dict[str, DestinationUnavailable] = {}
+
+    def add(self, item: EncodedObject, error: DestinationError) -> None:
+        """Note why `item` was not taken."""
+        uid = item.sop_instance_uid
+        if isinstance(error, DestinationUnavailable):
+            self._passing[uid] = error
+        else:
+            self._refused[uid] = f"{item.path.name}: {error}"
+
+    def __contains__(self, item: EncodedObject) -> bool:
+        """Return whether `item` was not taken."""
+        return item.sop_instance_uid in self._refused or item.sop_instance_uid in self._passing
+
+    def drop(self, uids: frozenset[str]) -> None:
+        """Forget the objects that the destination holds all the same."""
+        for uid in uids:
+            self._refused.pop(uid, None)
+            self._passing.pop(uid, None)
+
+    def raise_any(self) -> None:
+        """Return when every object was taken.
+
+        Raises:
+            DestinationUnavailable: Another try may succeed for at least one of them.
+            ObjectsRefused: The others only were taken.
+        """
+        for error in self._passing.values():
+            raise error
+        if self._refused:
+            raise ObjectsRefused("; ".join(self._refused.values()), frozenset(self._refused))
+
+
+def held_by(
+    verify: Callable[[EncodedObject], None], objects: Sequence[EncodedObject]
+) -> frozenset[str]:
+    """Return the SOP Instance UIDs of the objects for which `verify` raises nothing.
+
+    Raises:
+        DestinationUnavailable: The destination does not answer.
+    """
+    return frozenset(item.sop_instance_uid for item in objects if _is_held(verify, item))
+
+
+def _is_held(verify: Callable[[EncodedObject], None], item: EncodedObject) -> bool:
+    try:
+        verify(item)
+    except (NotListed, DestinationRejected):
+        return False
+    return True
+
+
 class DimseDestination:
     """Any PACS, by C-STORE; read back by C-FIND.
 
@@ -165,14 +246,57 @@ class DimseDestination:
         """Its name."""
         return self._peer.name
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether objects are found again by C-FIND."""
+        return self._verify
+
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Store each object over one association."""
+        """Store each object; one that is refused although the PACS lists it counts as stored.
+
+        All go over one association. A PACS that ends it at one object gets the others over another.
+        """
         for item in objects:
             item.read()
-        files = [_stored_file(item) for item in objects]
-        with associate(self._peer, contexts_of(files)) as association:
-            for file, item in zip(files, objects, strict=True):
-                self._judge(store(association, self._peer, file), item)
+        refusals = Refusals()
+        remaining = list(zip((_stored_file(item) for item in objects), objects, strict=True))
+        while remaining:
+            remaining = remaining[self._send_some(remaining, refusals) :]
+        self._look_for(objects, refusals)
+        refusals.raise_any()
+
+    def _send_some(
+        self, pairs: Sequence[tuple[StoredFile, EncodedObject]], refusals: Refusals
+    ) -> int:
+        """Send objects over one association; return how many it got an answer or its end for.
+
+        Raises:
+            DestinationSilent: There was no association, or no answer in time.
+        """
+        with associate(self._peer, contexts_of(file for file, _ in pairs)) as association:
+            for number, (file, item) in enumerate(pairs, 1):
+                begun = time.monotonic()
+                try:
+                    self._judge(store(association, self._peer, file), item)
+                except DestinationSilent as error:
+                    if time.monotonic() - begun >= self._peer.timeout / 2:
+                        raise
+                    # The PACS ended the association at this object: the others may be welcome.
+                    refusals.add(item, error)
+                    return number
+                except DestinationError as error:
+                    refusals.add(item, error)
+        return len(pairs)
+
+    def _look_for(self, objects: Sequence[EncodedObject], refusals: Refusals) -> None:
+        """Let an object that was not taken pass where the PACS lists it: it takes none twice."""
+        failed = [item for item in objects if item in refusals]
+        if not failed:
+            return
+        try:
+            refusals.drop(self.held(failed))
+        except DestinationError as error:
+            _log.info("not_looked_for", destination=self.name, reason=str(error))
 
     def _judge(self, status: int, item: EncodedObject) -> None:
         if is_stored(status):
@@ -193,28 +317,41 @@ class DimseDestination:
         """Find each object by C-FIND at the IMAGE level, unless that is switched off."""
         if not self._verify:
             return
+        found = self._found(objects)
+        missing = [item.sop_instance_uid for item in objects if item.sop_instance_uid not in found]
+        if missing:
+            raise NotListed(
+                f"{self._peer} acknowledged {missing[0]} but does not list it "
+                f"({len(missing)} of {len(objects)} objects missing)"
+            )
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects that the PACS lists; none without C-FIND."""
+        try:
+            return self._found(objects)
+        except DestinationRejected as error:
+            _log.info("not_looked_for", destination=self.name, reason=str(error))
+            return frozenset()
+
+    def _found(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        return frozenset(self._find(objects)) if objects else frozenset()
+
+    def _find(self, objects: Sequence[EncodedObject]) -> Iterator[str]:
         with associate(self._peer, [(FIND_MODEL, ImplicitVRLittleEndian)]) as association:
             if not association.accepted_contexts:
                 raise DestinationRejected(
                     f"{self._peer} does not accept C-FIND from {self._peer.calling}: allow it there, "
                     "or set verify = false for this destination"
                 )
-            missing = [
-                item.sop_instance_uid
-                for item in objects
-                if not find_instance(
+            for item in objects:
+                if find_instance(
                     association,
                     self._peer,
                     study=item.study_instance_uid,
                     series=item.series_instance_uid,
                     sop=item.sop_instance_uid,
-                )
-            ]
-        if missing:
-            raise DestinationUnavailable(
-                f"{self._peer} acknowledged {missing[0]} but does not list it "
-                f"({len(missing)} of {len(objects)} objects missing)"
-            )
+                ):
+                    yield item.sop_instance_uid
 
     def probe(self) -> None:
         """Ask by C-ECHO."""

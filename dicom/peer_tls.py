@@ -6,7 +6,9 @@ reach destinations (pynetdicom, requests, httpx), because each wraps its sockets
 
 import hashlib
 import hmac
+import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,6 +57,8 @@ class _PinnedSocket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:
         context = self.context
+        if isinstance(context, ClientContext) and context.on_handshake is not None:
+            context.on_handshake(self)
         try:
             super().do_handshake(block)
             if isinstance(context, ClientContext):
@@ -71,11 +75,13 @@ class ClientContext(ssl.SSLContext):
     Attributes:
         pin: As `PeerTls.sha256`.
         failure: The error of the last handshake that failed: pynetdicom does not pass it on.
+        on_handshake: Called with the socket before each handshake, so that a time limit includes it.
     """
 
     sslsocket_class = _PinnedSocket
     pin: str | None = None
     failure: ssl.SSLError | None = None
+    on_handshake: Callable[[socket.socket], None] | None = None
 
     def check_pin(self, certificate: bytes) -> None:
         """Return when a peer's certificate is the pinned one, or when none is pinned.

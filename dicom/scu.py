@@ -28,6 +28,7 @@ from dicom.association import Peer, associate, established
 from dicom.errors import (
     DestinationError,
     DestinationRejected,
+    DestinationSilent,
     DestinationUnavailable,
     InvalidDataset,
 )
@@ -228,8 +229,8 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
 
     Raises:
         DestinationRejected: No presentation context for it was accepted, or it cannot be encoded.
-        DestinationUnavailable: There was no answer, the association is over; or the file cannot be read
-            at this moment.
+        DestinationSilent: There was no answer, the association is over.
+        DestinationUnavailable: The file cannot be read at this moment.
     """
     accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
     usable = [pair for pair in file.contexts() if pair in accepted]
@@ -294,7 +295,7 @@ def _is_listed(sop: str, answer: tuple[Dataset, Dataset | None], peer: Peer) -> 
 
 def _status(response: Dataset, peer: Peer) -> int:
     if "Status" not in response:
-        raise DestinationUnavailable(
+        raise DestinationSilent(
             f"{peer} gave no answer within {peer.timeout:g} s or ended the association"
         )
     return int(response.Status)

@@ -345,12 +345,12 @@ def test_a_password_decides(guarded_orthanc, objects, make):
 
 
 def test_an_address_that_is_no_orthanc_is_told(orthanc, objects):
-    """A wrong path in the url ends in a sentence about the url."""
+    """A path without an archive, wrong or not started yet, is tried again and told as both."""
     destination = OrthancDestination(name="pacs", url=f"{orthanc.url}/nothing", timeout=5)
     for call in (destination.probe, _send(destination, objects)):
-        with pytest.raises(DestinationRejected, match="check its url"):
+        with pytest.raises(DestinationUnavailable, match="is its url right"):
             call()
-    with pytest.raises(DestinationRejected, match="check its url"):
+    with pytest.raises(DestinationUnavailable, match="is its url right"):
         StowDestination(name="archive", url=f"{orthanc.url}/nothing", timeout=5).probe()
 
 
@@ -411,7 +411,7 @@ def _http(answer):
     ("status", "error"),
     [
         (400, DestinationRejected),
-        (404, DestinationRejected),
+        (404, DestinationUnavailable),
         (408, DestinationUnavailable),
         (413, DestinationRejected),
         (429, DestinationUnavailable),
@@ -457,11 +457,11 @@ def test_an_orthanc_that_filters_is_told(objects):
 
 
 def test_a_web_page_is_no_orthanc(objects):
-    """HTML with status 200, as a proxy gives, is told as a wrong address."""
+    """HTML with status 200, as a proxy gives while the archive starts, is tried again."""
     with _http(lambda *_: (200, "text/html", b"<html>")) as url:
         destination = OrthancDestination(name="pacs", url=url, timeout=5)
         for call in (destination.probe, _send(destination, objects), _verify(destination, objects)):
-            with pytest.raises(DestinationRejected, match="not as an Orthanc"):
+            with pytest.raises(DestinationUnavailable, match="not as an Orthanc"):
                 call()
 
 
