@@ -282,7 +282,7 @@ class DimseDestination:
                     if time.monotonic() - begun >= self._peer.timeout / 2:
                         raise
                     # The PACS ended the association at this object: the others may be welcome.
-                    refusals.add(item, error)
+                    refusals.add(item, DestinationUnavailable(str(error)))
                     return number
                 except DestinationError as error:
                     refusals.add(item, error)

@@ -1,7 +1,8 @@
 """What may stand in a table `[[destinations]]` of the settings, by its kind."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -11,11 +12,41 @@ Name = Annotated[
     str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
 ]
 
+ObjectKind = Literal[
+    "report", "findings", "images", "overlay", "report-page", "presentation-state", "report-pdf"
+]
+# Which results each word stands for; a notice that a study was not read goes with the reports.
+_KINDS: Final[dict[str, frozenset[str]]] = {
+    "report": frozenset({"draft-report", "not-analysed"}),
+    "findings": frozenset({"findings", "findings-3d"}),
+    "images": frozenset({"overlay", "report-page", "not-analysed-page"}),
+    "overlay": frozenset({"overlay"}),
+    "report-page": frozenset({"report-page", "not-analysed-page"}),
+    "presentation-state": frozenset({"presentation-state"}),
+    "report-pdf": frozenset({"report-pdf"}),
+}
+
+
+def takes(words: Sequence[ObjectKind], kind: str) -> bool:
+    """Return whether a destination with `objects = words` gets results of this kind."""
+    return any(kind in _KINDS[word] for word in words)
+
 
 class _Destination(Section):
     name: Name = Field(description="Its name in pages and events.")
     max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
-    timeout: float = Field(30.0, gt=0, description="Seconds until an exchange counts as failed.")
+    timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds until an exchange counts as failed, however slowly its bytes come; by HTTP "
+        "a second more for each 128 KiB of it.",
+    )
+    objects: tuple[ObjectKind, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Which results it gets: `report`, `findings`, `images` (or one of them: `overlay`, "
+        "`report-page`), `presentation-state`, `report-pdf`; all of them when absent.",
+    )
     not_analysed: bool = Field(
         False, description="Send a notice when a study was not read, and why: silence is no result."
     )
@@ -81,7 +112,9 @@ class DimseDestination(_TlsDestination):
         False, description="Speak DICOM over TLS (1.2 or later) with it; see `tls_ca`."
     )
     verify: bool = Field(
-        True, description="Read the result back by C-FIND before it counts as confirmed."
+        True,
+        description="Read the result back by C-FIND before it counts as confirmed. Otherwise its "
+        "Success decides, and the page says `acknowledged, not read back`.",
     )
 
     @model_validator(mode="after")

@@ -216,8 +216,13 @@ class ObjectRow(Base):
 class DeliveryRow(Base):
     """Where one job's results stand with one destination; leased and fenced like a job.
 
-    `lapses` counts the claims in a row whose worker was lost. `notice` is empty for the job's results;
-    for the notice that its draft is in doubt it is the digest of the copy that caused it.
+    Attributes:
+        lapses: Claims in a row whose worker was lost.
+        notice: Empty for the job's results; for the notice that its draft is in doubt the digest of the
+            copy that caused it.
+        unlisted: Tries after which the destination had acknowledged objects and did not list them.
+        read_back: How it was confirmed: read back, or acknowledged only; NULL before, and in rows of
+            an earlier version.
     """
 
     __tablename__ = "deliveries"
@@ -242,6 +247,8 @@ class DeliveryRow(Base):
     fence: Mapped[int] = mapped_column(Integer, default=0)
     lapses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     notice: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    unlisted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    read_back: Mapped[bool | None] = mapped_column(Boolean)
 
 
 class ProcessRow(Base):

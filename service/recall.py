@@ -200,7 +200,10 @@ class Recall:
         destination = self._destinations[step.destination]
         destination.send([notice])
         destination.verify([notice])
-        return f"notice {notice.sop_instance_uid} is there, read back"
+        seen = (
+            "is there, read back" if destination.reads_back else "was acknowledged, not read back"
+        )
+        return f"notice {notice.sop_instance_uid} {seen}"
 
     def _notice(self, job: Job) -> EncodedObject:
         """Return the notice of a job's draft, written once: every destination gets the same bytes."""

@@ -242,6 +242,9 @@ class Delivery:
         fence: Counts claims, like that of a Job.
         notice: Empty for the job's results; for the notice that the draft is in doubt the digest of the
             copy that caused it.
+        unlisted: Tries after which the destination had acknowledged objects and did not list them.
+        read_back: When CONFIRMED: whether the objects were read back; False when the destination only
+            acknowledged them; None when that is not known.
     """
 
     id: int
@@ -256,6 +259,8 @@ class Delivery:
     created_at: datetime
     fence: int = 0
     notice: str = ""
+    unlisted: int = 0
+    read_back: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,7 +183,11 @@ class Outputs(Section):
 class Delivery(Section):
     """How results are sent."""
 
-    concurrency: int = Field(8, ge=1, description="Deliveries at once in one delivery worker.")
+    concurrency: int = Field(
+        8,
+        ge=1,
+        description="Deliveries at once in one delivery worker, besides one of each destination's own.",
+    )
     lease_seconds: float = Field(
         120.0, gt=0, description="A delivery whose worker is silent this long is taken back."
     )

@@ -10,7 +10,8 @@ import socket
 import threading
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.delivering import Delivering
-from workers.tasks import register_deliver, register_read
+from workers.delivery_pool import DeliveryPool, bulkheads
+from workers.tasks import register_deliver, register_read, work_on
 from workers.urgent import UrgentLane
 
 log = get_logger(__name__)
@@ -105,17 +107,7 @@ class _Worker:
     def _registered(self, publisher: Queue) -> AbstractContextManager[Any]:
         """Register the task; return what must be kept while it is worked on."""
         if not self._reads:
-            register_deliver(
-                self._app,
-                Delivering(
-                    self._store,
-                    self._settings,
-                    destinations(self._settings),
-                    self._owner,
-                    self._stopping,
-                ),
-            )
-            return nullcontext()
+            return self._deliveries()
         # Imported here: these load torch, which a process that only delivers does without.
         drafting = import_module("workers.drafting")
         reader = self._reader()
@@ -157,6 +149,16 @@ class _Worker:
             raise
         note_success(self._store, self._queue)
         return reader
+
+    def _deliveries(self) -> ExitStack:
+        """Register the task; return what waits at its end for the deliveries that are under way."""
+        sending = destinations(self._settings)
+        work = Delivering(self._store, self._settings, sending, self._owner, self._stopping)
+        pool = DeliveryPool(work, bulkheads(self._settings), partial(work_on, work))
+        register_deliver(self._app, pool)
+        kept = ExitStack()
+        kept.callback(pool.join)
+        return kept
 
     @property
     def _threads(self) -> int:

@@ -1,14 +1,22 @@
 """One delivery from its claim to CONFIRMED: send, read back, say so."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from dicom.errors import DestinationRejected, DestinationUnavailable
+from dicom.errors import (
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    NotListed,
+    ObjectsRefused,
+)
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, EncodedObject
 from service.config import Settings
+from service.destination_sections import takes
 from service.destinations import encoded_object
 from service.errors import LeaseLost, StoreError, StoreUnavailable
 from service.jobs import JobState
@@ -21,6 +29,12 @@ from workers.superseding import remove_superseded, removers
 from workers.verdict import backoff, code, may_pass, sentence, where
 
 log = get_logger(__name__)
+
+# So often objects are sent that the destination acknowledges and does not list. Each time may have made
+# a copy under another UID there; from then on they are only looked for.
+MOST_SENDS: Final = 3
+# So often, the sends included, the destination is asked before the delivery fails: about an hour.
+MOST_LOOKS: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,31 +72,35 @@ class Delivering:
         self._owner = owner
         self._stop = stop
         self._limits = {each.name: each.max_in_flight for each in settings.destinations}
+        self._kinds = {each.name: each.objects for each in settings.destinations}
 
-    def claims(self, job_id: str) -> Iterator[Claim]:
-        """Yield what is due of the job, then what is due of any job.
-
-        What had to wait for room at its destination has no message of its own any more.
-        """
-        for wanted in (job_id, None):
-            while not self._stop.is_set():
-                claim = self._claim(wanted)
-                if claim is None:
-                    break
-                yield claim
-
-    def _claim(self, job_id: str | None) -> Claim | None:
+    def asked_for(self, job_id: str) -> frozenset[str]:
+        """Return the destinations to which a person had the job sent again; none without database."""
         try:
-            found = self._store.claim_delivery(
-                job_id, self._owner, self._settings.delivery.lease_seconds, self._limits
-            )
+            return self._store.asked_for(job_id)
+        except StoreError as error:
+            log.warning("not_asked", job_id=job_id, reason=str(error))
+            return frozenset()
+
+    def claim(self, job_id: str | None, *, but_not: Collection[str] = ()) -> Claim | None:
+        """Return a delivery that is due, ours now; None when there is none, or no database to ask.
+
+        Args:
+            job_id: Only of this job; of any when None.
+            but_not: Destinations to which nothing is to be sent now.
+        """
+        if self._stop.is_set():
+            return None
+        lease = self._settings.delivery.lease_seconds
+        try:
+            found = self._store.claim_delivery(job_id, self._owner, lease, self._limits, but_not)
         except StoreUnavailable as error:
             log.warning("not_claimed", job_id=job_id, reason=str(error))
             return None
         return Claim(delivery=found[0], objects=found[1]) if found else None
 
     def work(self, claim: Claim) -> None:
-        """Send every object and read it back; confirmed when this returns.
+        """Send every object that the destination is to get, and read it back; then it is confirmed.
 
         Raises:
             DestinationError, StoreError, OSError: It could not be delivered, or this not be noted.
@@ -93,12 +111,12 @@ class Delivering:
             self._store.extend_delivery(delivery.id, delivery.fence, seconds)
 
         self._find_outbox()
-        objects = self._objects(claim)
         destination = self._destination(delivery.destination)
+        objects = self._wanted(claim)
         with Lease(extend, seconds).kept() as lease:
-            destination.send(objects)
-            destination.verify(objects)
-            state = self._confirmed(delivery, lease)
+            if objects:
+                _deliver(destination, objects, delivery)
+            state = self._confirmed(delivery, lease, destination.reads_back if objects else None)
         archive = self._removers.get(delivery.destination)
         if archive is not None and not delivery.notice:
             self._remove_superseded(archive, delivery)
@@ -109,14 +127,23 @@ class Delivering:
             state=state.value,
         )
 
-    def _objects(self, claim: Claim) -> list[EncodedObject]:
+    def _wanted(self, claim: Claim) -> list[EncodedObject]:
+        """Return the notice, or the objects of the kinds that are configured for the destination."""
         if claim.delivery.notice:
             return [notice_of(self._store, self._settings, claim.delivery)]
-        return [encoded_object(item) for item in claim.objects]
+        kinds = self._kinds.get(claim.delivery.destination)
+        return [
+            encoded_object(item)
+            for item in claim.objects
+            if kinds is None or takes(kinds, item.kind)
+        ]
 
-    def _confirmed(self, delivery: Delivery, lease: Lease) -> JobState:
+    def _confirmed(self, delivery: Delivery, lease: Lease, read_back: bool | None) -> JobState:
+        def confirm() -> JobState:
+            return self._store.confirm_delivery(delivery.id, delivery.fence, read_back=read_back)
+
         try:
-            return insist(lambda: self._store.confirm_delivery(delivery.id, delivery.fence), lease)
+            return insist(confirm, lease)
         except LeaseLost:
             self._note_unwanted(delivery)
             raise
@@ -179,15 +206,80 @@ class Delivering:
             reason=words,
             attempts=delivery.attempts,
         )
-        if may_pass(error) and not self._too_late(delivery):
+        unlisted = isinstance(error, NotListed)
+        given_up = unlisted and delivery.unlisted + 1 >= MOST_LOOKS
+        if may_pass(error) and not given_up and not self._too_late(delivery):
             settings = self._settings.delivery
             delay = backoff(
                 delivery.attempts, first=settings.retry_seconds, longest=settings.retry_max_seconds
             )
-            self._store.postpone_delivery(delivery.id, delivery.fence, words, delay)
+            self._store.postpone_delivery(
+                delivery.id, delivery.fence, words, delay, unlisted=unlisted
+            )
         else:
             self._store.fail_delivery(delivery.id, delivery.fence, words)
+        if isinstance(error, DestinationSilent):
+            # While it is silent few are tried: the others are too late all the same.
+            before = self._store.now() - self._give_up
+            self._store.fail_overdue(delivery.destination, before, words)
+
+    @property
+    def _give_up(self) -> timedelta:
+        return timedelta(hours=self._settings.delivery.give_up_hours)
 
     def _too_late(self, delivery: Delivery) -> bool:
-        patience = timedelta(hours=self._settings.delivery.give_up_hours)
-        return self._store.now() - delivery.created_at > patience
+        return self._store.now() - delivery.created_at > self._give_up
+
+
+def _deliver(
+    destination: Destination, objects: Sequence[EncodedObject], delivery: Delivery
+) -> None:
+    """Return when the destination holds each object; a later try looks first and sends what is missing.
+
+    Raises:
+        DestinationUnavailable: Another try may succeed.
+        DestinationRejected: It refused some; the others are there.
+    """
+    missing = _missing(destination, objects, delivery)
+    if not missing:
+        return
+    if delivery.unlisted >= MOST_SENDS:
+        raise _never_listed(destination, objects, missing, delivery)
+    refused: ObjectsRefused | None = None
+    try:
+        destination.send(missing)
+    except ObjectsRefused as error:
+        refused = error
+    uids = refused.uids if refused else frozenset()
+    taken = [item for item in objects if item.sop_instance_uid not in uids]
+    destination.verify(taken)
+    if refused is not None:
+        held = "read back" if destination.reads_back else "acknowledged, not read back"
+        rest = (
+            f" The other {len(taken)} of {len(objects)} objects are there, {held}." if taken else ""
+        )
+        raise DestinationRejected(f"{refused}.{rest}" if rest else str(refused)) from refused
+
+
+def _missing(
+    destination: Destination, objects: Sequence[EncodedObject], delivery: Delivery
+) -> Sequence[EncodedObject]:
+    if delivery.attempts <= 1 or not destination.reads_back:
+        return objects
+    held = destination.held(objects)
+    return [item for item in objects if item.sop_instance_uid not in held]
+
+
+def _never_listed(
+    destination: Destination,
+    objects: Sequence[EncodedObject],
+    missing: Sequence[EncodedObject],
+    delivery: Delivery,
+) -> NotListed:
+    names = ", ".join(item.path.name for item in missing)
+    return NotListed(
+        f"{destination.name} acknowledged the results {MOST_SENDS} times and lists "
+        f"{len(objects) - len(missing)} of {len(objects)} objects (not {names}): it changes SOP "
+        "Instance UIDs on arrival, or a filter drops them. Nothing more is sent, so that no copies "
+        f"pile up; looked {delivery.unlisted + 1 - MOST_SENDS} times since. Correct it there, then retry"
+    )

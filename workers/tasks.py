@@ -10,7 +10,7 @@ from celery import Celery
 
 from service.log import get_logger
 from service.queue_names import DELIVER, READ
-from workers.delivering import Delivering
+from workers.delivery_pool import DeliveryPool
 
 if TYPE_CHECKING:  # a process that only delivers must not load torch
     from workers.drafting import Drafting
@@ -36,23 +36,25 @@ def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - C
         if job is None:
             log.debug("nothing_to_read", job_id=job_id)
             return
-        _work(drafting, job)
+        work_on(drafting, job)
 
     return app.task(read, name=READ, shared=False)
 
 
-def register_deliver(app: Celery, delivering: Delivering) -> Any:  # noqa: ANN401 - Celery's task type
-    """Return the task `wetread.deliver`, which sends what is due of one job, then of any."""
+def register_deliver(app: Celery, pool: DeliveryPool) -> Any:  # noqa: ANN401 - Celery's task type
+    """Return the task `wetread.deliver`, which starts what is due of one job, then of any."""
 
     def deliver(job_id: str) -> None:
-        for claim in delivering.claims(job_id):
-            _work(delivering, claim)
+        pool.deliver(job_id)
 
     return app.task(deliver, name=DELIVER, shared=False)
 
 
-def _work(worker: _Worker[Item_contra], item: Item_contra) -> None:
+def work_on(worker: _Worker[Item_contra], item: Item_contra) -> Exception | None:
+    """Return the error of the work on `item`, of which its state tells; None when it was done."""
     try:
         worker.work(item)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the item gets a state
         worker.give_back(item, error)
+        return error
+    return None

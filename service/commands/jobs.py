@@ -150,6 +150,7 @@ def _in_full(store: Store, job: Job) -> dict[str, Any]:
                 "destination": delivery.destination,
                 "state": delivery.state,
                 "attempts": delivery.attempts,
+                "read_back": delivery.read_back,
                 "last_error": delivery.last_error,
                 **_withdrawal(job, delivery, events),
             }
@@ -224,11 +225,19 @@ def _page(detail: dict[str, Any]) -> Table:
             table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")
             table.add_row("", "\n".join(value["findings_text"] + value["impression_text"]))
         elif isinstance(value, list):
-            lines = ("  ".join(str(part) for part in item.values() if part != "") for item in value)
+            lines = ("  ".join(filter(None, map(_shown, item, item.values()))) for item in value)
             table.add_row(key, "\n".join(lines))
         elif value not in (None, ""):
             table.add_row(key, str(value))
     return table
+
+
+def _shown(key: str, value: object) -> str:
+    if key != "read_back":
+        return str(value)
+    if value is None:
+        return ""
+    return "read back" if value else "acknowledged, not read back"
 
 
 def _age(since: datetime) -> str:

@@ -1,11 +1,11 @@
 """Results go out: one row for each job and destination, leased and fenced like a job."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Update, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.errors import LeaseLost
@@ -19,6 +19,14 @@ from service.store.moves import IS_SENDABLE, NO_LEASE, Change, Moves, changed_ro
 # loss costs a lease (`delivery.lease_seconds`, two minutes) and takes its worker's other threads along.
 MAX_LAPSES: Final = 5
 
+# How a delivery was confirmed, see `Deliveries.confirm_delivery`.
+_CONFIRMED: Final[dict[bool | None, str]] = {
+    True: "every object is there, read back.",
+    False: "every object was acknowledged; not read back.",
+    None: "none of the results is of a kind that it gets (objects).",
+}
+# Overdue deliveries that one silent try ends, at most.
+_MOST_OVERDUE: Final = 200
 # Number of the advisory lock under which deliveries are claimed, so that the limits hold.
 _CLAIMING = 0x57454C
 
@@ -32,19 +40,23 @@ class Deliveries(Moves):
         owner: str,
         lease_seconds: float,
         limits: Mapping[str, int],
+        but_not: Collection[str] = (),
     ) -> tuple[Delivery, tuple[ResultObject, ...]] | None:
         """Return one due delivery, now held by `owner`, and its objects; None when none is due.
 
+        Urgent ones come first, then those that were never tried, then the oldest.
+
         Args:
-            job_id: Only of this job; of any job, urgent ones first, when None.
+            job_id: Only of this job; of any job when None.
             owner: Who sends.
             lease_seconds: Until when it counts as lost.
             limits: For each destination how many deliveries may be under way at once, in all
                 processes; a destination that is not named has no limit.
+            but_not: Destinations to which `owner` starts nothing now.
         """
         with self._writing() as session:
             self._exclusive(session, _CLAIMING)
-            row = self._due(session, job_id, self._full(session, limits))
+            row = self._due(session, job_id, {*self._full(session, limits), *but_not})
             if row is None:
                 return None
             row.state = DeliveryState.SENDING.value
@@ -63,7 +75,9 @@ class Deliveries(Moves):
         )
         return [name for name, count in under_way if count >= limits.get(name, count + 1)]
 
-    def _due(self, session: Session, job_id: str | None, full: list[str]) -> DeliveryRow | None:
+    def _due(
+        self, session: Session, job_id: str | None, full: Collection[str]
+    ) -> DeliveryRow | None:
         chosen = (
             select(DeliveryRow)
             .join(JobRow, JobRow.id == DeliveryRow.job_id)
@@ -73,12 +87,12 @@ class Deliveries(Moves):
                 ~_waits_for_results(),
                 or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= self.now()),
             )
-            .order_by(JobRow.urgent.desc(), DeliveryRow.id)
+            .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
             .limit(1)
             .with_for_update(of=DeliveryRow, skip_locked=True)
         )
         if full:
-            chosen = chosen.where(DeliveryRow.destination.not_in(full))
+            chosen = chosen.where(DeliveryRow.destination.not_in(sorted(full)))
         if job_id is not None:
             chosen = chosen.where(DeliveryRow.job_id == job_id)
         return session.scalar(chosen)
@@ -88,6 +102,22 @@ class Deliveries(Moves):
             select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
         )
         return tuple(rows.result_object(row) for row in found)
+
+    def asked_for(self, job_id: str) -> frozenset[str]:
+        """Return the destinations to which the job is due once more from the first try on.
+
+        A person asked for that: a delivery that nobody asked for again keeps counting its tries.
+        """
+        with self._reading() as session:
+            found = session.scalars(
+                select(DeliveryRow.destination).where(
+                    DeliveryRow.job_id == job_id,
+                    DeliveryRow.state == DeliveryState.PENDING.value,
+                    DeliveryRow.attempts == 0,
+                    DeliveryRow.fence > 0,
+                )
+            )
+            return frozenset(found)
 
     def extend_delivery(self, delivery_id: int, fence: int, lease_seconds: float) -> None:
         """Keep the lease for another `lease_seconds` from now.
@@ -99,17 +129,27 @@ class Deliveries(Moves):
         with self._writing() as session:
             self._change_held(session, delivery_id, fence, {"lease_until": until})
 
-    def confirm_delivery(self, delivery_id: int, fence: int) -> JobState:
-        """Note that the destination holds every object, read back; return the job's state after it.
+    def confirm_delivery(
+        self, delivery_id: int, fence: int, *, read_back: bool | None = True
+    ) -> JobState:
+        """Note that the destination holds every object; return the job's state after it.
+
+        Args:
+            delivery_id: The delivery.
+            fence: The claim in whose name this happens.
+            read_back: Whether the objects were read back, or acknowledged only; None when none was of a
+                kind that the destination gets.
 
         Raises:
             LeaseLost: Somebody else holds the delivery: nothing was written.
         """
-        return self._end_delivery(
-            delivery_id,
-            fence,
-            {"state": DeliveryState.CONFIRMED.value, "confirmed_at": self.now(), "last_error": ""},
-        )
+        values = {
+            "state": DeliveryState.CONFIRMED.value,
+            "confirmed_at": self.now(),
+            "last_error": "",
+            "read_back": read_back,
+        }
+        return self._end_delivery(delivery_id, fence, values, words=_CONFIRMED[read_back])
 
     def fail_delivery(self, delivery_id: int, fence: int, error: str) -> JobState:
         """Note that this destination will never take the objects; return the job's state after it.
@@ -121,7 +161,29 @@ class Deliveries(Moves):
             delivery_id, fence, {"state": DeliveryState.FAILED.value}, error=error
         )
 
-    def postpone_delivery(self, delivery_id: int, fence: int, error: str, delay: float) -> None:
+    def fail_overdue(self, destination: str, before: datetime, error: str) -> int:
+        """Note that deliveries that were due before this time were never taken; return how many.
+
+        Those that a worker sends at this moment are left to it.
+        """
+        overdue = (
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.PENDING.value,
+            DeliveryRow.created_at < before,
+        )
+        with self._reading() as session:
+            chosen = select(DeliveryRow.id, DeliveryRow.fence).where(*overdue).limit(_MOST_OVERDUE)
+            found = session.execute(chosen).all()
+        values = {"state": DeliveryState.FAILED.value}
+        for number, fence in found:
+            # It may have been claimed or canceled meanwhile.
+            with suppress(LeaseLost):
+                self._end_delivery(number, fence, values, error=error, state=DeliveryState.PENDING)
+        return len(found)
+
+    def postpone_delivery(
+        self, delivery_id: int, fence: int, error: str, delay: float, *, unlisted: bool = False
+    ) -> None:
         """Note that it did not succeed now; it is due again after `delay` seconds.
 
         Args:
@@ -129,6 +191,7 @@ class Deliveries(Moves):
             fence: The claim in whose name this happens.
             error: What went wrong; empty when the worker only stops, which counts no attempt.
             delay: Seconds until the next try.
+            unlisted: The destination acknowledged objects and does not list them.
 
         Raises:
             LeaseLost: Somebody else holds the delivery: nothing was written.
@@ -142,6 +205,7 @@ class Deliveries(Moves):
             if error:
                 values["lapses"] = 0
                 values |= self._delivery_errors(session, delivery_id, error)
+                values["unlisted"] = DeliveryRow.unlisted + int(unlisted)
             else:
                 values["attempts"] = DeliveryRow.attempts - 1
             self._change_held(session, delivery_id, fence, values | NO_LEASE)
@@ -153,6 +217,8 @@ class Deliveries(Moves):
         values: dict[str, Any],
         *,
         error: str = "",
+        words: str = "",
+        state: DeliveryState = DeliveryState.SENDING,
         only: tuple[ColumnElement[bool], ...] = (),
     ) -> JobState:
         with self._writing() as session:
@@ -163,17 +229,15 @@ class Deliveries(Moves):
             job = session.get_one(JobRow, row.job_id, with_for_update=True)
             if error:
                 values = values | self._delivery_errors(session, delivery_id, error)
+            only = (*only, DeliveryRow.state == state.value)
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
-            word = "deliver" if not error else "deliver_failed"
-            done = (
-                "the notice of doubt is there."
-                if row.notice
-                else "every object is there, read back."
-            )
+            action = "deliver" if not error else "deliver_failed"
+            done = "the notice of doubt is there." if row.notice else words
             reason = f"{row.destination}: {error or done}"
-            state = JobState(job.state)
-            self._event(session, job.id, word, row.lease_owner, (state, state), reason)
-            return state if row.notice else self._settle(session, job.id, state)
+            stands = JobState(job.state)
+            actor = row.lease_owner or "service"
+            self._event(session, job.id, action, actor, (stands, stands), reason)
+            return stands if row.notice else self._settle(session, job.id, stands)
 
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
         """Complete or fail the job when no delivery is open any more.
@@ -183,7 +247,12 @@ class Deliveries(Moves):
         if state is not JobState.DRAFTED:
             return state
         found = session.execute(
-            select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.last_error)
+            select(
+                DeliveryRow.destination,
+                DeliveryRow.state,
+                DeliveryRow.last_error,
+                DeliveryRow.read_back,
+            )
             .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
             .order_by(DeliveryRow.id)
         ).all()
@@ -191,7 +260,8 @@ class Deliveries(Moves):
         if states & {DeliveryState.PENDING, DeliveryState.SENDING}:
             return state
         if states == {DeliveryState.CONFIRMED}:
-            return self._move(session, job_id, state, Action.CONFIRM, Change(actor="service"))
+            change = Change(actor="service", reason=_confirmed_by(found))
+            return self._move(session, job_id, state, Action.CONFIRM, change)
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
         words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
         values = {"last_error": words}
@@ -204,9 +274,9 @@ class Deliveries(Moves):
         delivery_id: int,
         fence: int,
         values: dict[str, Any],
-        only: tuple[ColumnElement[bool], ...] = (),
+        only: tuple[ColumnElement[bool], ...] = (DeliveryRow.state == DeliveryState.SENDING.value,),
     ) -> None:
-        if not changed_rows(session, _held(delivery_id, fence).where(*only).values(**values)):
+        if not changed_rows(session, _claimed(delivery_id, fence).where(*only).values(**values)):
             raise LeaseLost(f"delivery {delivery_id}: claim {fence} holds it no longer")
 
     def _delivery_errors(self, session: Session, delivery_id: int, error: str) -> dict[str, Any]:
@@ -267,9 +337,16 @@ def _waits_for_results() -> ColumnElement[bool]:
     return and_(DeliveryRow.notice != "", under_way.exists())
 
 
-def _held(delivery_id: int, fence: int) -> Update:
-    return update(DeliveryRow).where(
-        DeliveryRow.id == delivery_id,
-        DeliveryRow.fence == fence,
-        DeliveryRow.state == DeliveryState.SENDING.value,
-    )
+def _confirmed_by(found: Sequence[Row[*tuple[Any, ...]]]) -> str:
+    """Return which destinations gave the results back, and which only acknowledged them."""
+    read = [row.destination for row in found if row.read_back]
+    only = [row.destination for row in found if row.read_back is False]
+    none = [row.destination for row in found if row.read_back is None]
+    parts = [f"Read back from {', '.join(read)}."] if read else []
+    parts += [f"Acknowledged by {', '.join(only)}, not read back."] if only else []
+    parts += [f"No result is of a kind for {', '.join(none)}."] if none else []
+    return " ".join(parts)
+
+
+def _claimed(delivery_id: int, fence: int) -> Update:
+    return update(DeliveryRow).where(DeliveryRow.id == delivery_id, DeliveryRow.fence == fence)

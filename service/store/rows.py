@@ -101,6 +101,8 @@ def delivery(row: DeliveryRow) -> Delivery:
         created_at=row.created_at,
         fence=row.fence,
         notice=row.notice,
+        unlisted=row.unlisted,
+        read_back=row.read_back,
     )
 
 

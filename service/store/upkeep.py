@@ -84,7 +84,7 @@ class Upkeep(Moves):
                         DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before
                     ),
                 )
-                .order_by(JobRow.urgent.desc(), DeliveryRow.id)
+                .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
                 .limit(limit)
             )
             return [(number, rows.job(row), told) for number, row, told in found]

@@ -161,7 +161,7 @@ class Wishes(Moves):
     ) -> int:
         """Move the deliveries of a job's results, or of its notices; return how many were moved."""
         afresh = (
-            _AFRESH | {"created_at": self.now(), "lapses": 0}
+            _AFRESH | {"created_at": self.now(), "lapses": 0, "unlisted": 0, "read_back": None}
             if target is DeliveryState.PENDING
             else {}
         )

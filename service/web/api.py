@@ -145,6 +145,7 @@ def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
                 "first_error": each.first_error,
                 "last_error": each.last_error,
                 "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
+                "read_back": each.read_back,
             }
             for each in store.deliveries(found.id)
         ],

@@ -30,6 +30,12 @@ STATE_WORDS: dict[str, str] = {
     DeliveryState.SENDING: "Sending",
     DeliveryState.CONFIRMED: "Confirmed",
 }
+# What is known of a confirmed delivery: read back or not, None where an earlier version noted neither.
+_CONFIRMED: Mapping[bool | None, str] = {
+    True: "holds every object; read back.",
+    False: "acknowledged every object; not read back.",
+    None: "has confirmed what was sent.",
+}
 
 
 class Reason:
@@ -182,23 +188,25 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: Situation) -> Reason
 
 
 def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> Reason:
+    if job.reason or not deliveries:
+        return Reason(job.reason or "Every destination has confirmed the results.")
+    # A job of an earlier version, which did not keep what the confirmation was.
     held = [one for one in deliveries if one.state is DeliveryState.CONFIRMED]
-    if not held:
-        return Reason(job.reason or "Every destination holds the results; read back.")
-    return Reason(f"Read back from {_names(held)}.")
+    return Reason(f"Confirmed by {_names(held)}." if held else "Nothing was sent.")
 
 
 def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
     """Return where one delivery stands, as a sentence."""
     name = delivery.destination
     if delivery.state is DeliveryState.CONFIRMED:
-        return Reason(f"{name} holds every object; read back.")
+        return Reason(f"{name} {_CONFIRMED[delivery.read_back]}")
     if delivery.state is DeliveryState.FAILED:
         return Reason(f"{name} did not take it: {delivery.last_error}")
     if delivery.state is DeliveryState.CANCELED:
         return Reason(f"Nothing more is sent to {name}.")
     if not delivery.last_error:
-        return Reason(f"Being sent to {name}.")
+        sending = delivery.state is DeliveryState.SENDING
+        return Reason(f"{'Being sent' if sending else 'Waiting to be sent'} to {name}.")
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
     begun = (f"{name} does not take it ({tries}, the first ", delivery.created_at)
     cause = f"): {_ended(delivery.last_error)} Next try "

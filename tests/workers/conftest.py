@@ -1,6 +1,8 @@
 """The golden checkpoints beside the repository, a tiny checkpoint, and the jobs that tests deliver."""
 
 import hashlib
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import BasicTextSRStorage
+from pydicom.uid import BasicTextSRStorage, SecondaryCaptureImageStorage
 
 from dicom.identifiers import derived_uid
 from dicom.outputs import as_file
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
+from service.config import load_settings
+from service.destinations import destinations
 from service.records import ResultObject, Wanted
+from workers.app import worker_app
+from workers.delivering import Delivering
+from workers.delivery_pool import DeliveryPool, bulkheads
+from workers.tasks import register_deliver, work_on
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,20 +120,24 @@ class Drafts:
         """Return a job of a film of its own that `owner` reads."""
         return store.claim_reading(self.arrived(store, self.film(study)).id, owner, 60)
 
-    def drafted(self, store, outbox, study, names):
-        """Return a DRAFTED job whose one object waits in the outbox for the destinations `names`."""
+    def drafted(self, store, outbox, study, names, kinds=("draft-report",)):
+        """Return a DRAFTED job whose objects wait in the outbox for the destinations `names`."""
         job = self.claimed(store, study)
         draft = self.draft(self.film(study), job.produced_at)
-        return store.draft(job.id, job.fence, draft, [self.result(outbox, job)], names)
+        objects = [self.result(outbox, job, kind) for kind in kinds]
+        return store.draft(job.id, job.fence, draft, objects, names)
 
-    def result(self, outbox, job):
+    def result(self, outbox, job, kind="draft-report"):
         """Write a result of the job into the outbox; return its record."""
-        path = outbox / job.id / "draft-report.dcm"
-        path.parent.mkdir(parents=True)
-        report = self.report(job.study_instance_uid, job.id)
+        path = outbox / job.id / f"{kind}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report = self.report(job.study_instance_uid, f"{job.id} {kind}")
+        if kind in {"overlay", "report-page"}:
+            report.SOPClassUID = SecondaryCaptureImageStorage
+            report.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
         report.save_as(path, enforce_file_format=True)
         return ResultObject(
-            kind="draft-report",
+            kind=kind,
             sop_class_uid=str(report.SOPClassUID),
             sop_instance_uid=str(report.SOPInstanceUID),
             series_instance_uid=str(report.SeriesInstanceUID),
@@ -139,3 +151,51 @@ class Drafts:
 def drafts() -> Drafts:
     """Makes films, drafts and the jobs that hold them."""
     return Drafts()
+
+
+class DeliveryBench:
+    """A store, destinations and a deliverer, and what a test does with them."""
+
+    def __init__(self, store, folder, destinations_given, drafts, **delivery):
+        self.drafts = drafts
+        self.folder = folder
+        self.settings = load_settings(
+            data_dir=folder / "data",
+            broker={"url": "redis://127.0.0.1:1/0"},
+            destinations=destinations_given,
+            delivery={"retry_seconds": 2, "retry_max_seconds": 10, "give_up_hours": 1, **delivery},
+        )
+        self.store = store
+        self.stop = threading.Event()
+        self.delivering = Delivering(
+            store, self.settings, destinations(self.settings), "sender", self.stop
+        )
+        limits = bulkheads(self.settings, clock=lambda: store.now().timestamp())
+        self.pool = DeliveryPool(self.delivering, limits, partial(work_on, self.delivering))
+        self.message = register_deliver(worker_app(self.settings), self.pool)
+
+    def task(self, job_id):
+        """Work on a message, and on what it starts, to the end."""
+        self.message(job_id)
+        self.pool.join()
+
+    def drafted(self, study="1.2.3", names=None, kinds=("draft-report",)):
+        """Return a DRAFTED job with objects of these kinds, to be delivered to `names` or all."""
+        if names is None:
+            names = [each.name for each in self.settings.destinations]
+        return self.drafts.drafted(self.store, self.settings.outbox_dir, study, names, kinds)
+
+    def state(self, job):
+        """Return the state of the job and of its deliveries by destination."""
+        deliveries = {each.destination: each.state for each in self.store.deliveries(job.id)}
+        return self.store.job(job.id).state, deliveries
+
+
+@pytest.fixture
+def bench_of(store, tmp_path, drafts):
+    """A function that returns a bench with these destinations, by default on each kind of database."""
+
+    def make(*destinations_given, on=store, **delivery):
+        return DeliveryBench(on, tmp_path, destinations_given, drafts, **delivery)
+
+    return make

@@ -1,58 +1,20 @@
-import threading
-
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom import AE, evt
 from structlog.testing import capture_logs
 
 from dicom.errors import DestinationRejected
-from service.config import load_settings
-from service.destinations import destinations
+from dicom.scu import FIND_MODEL
 from service.errors import LeaseLost
 from service.jobs import DeliveryState, JobState
 from service.store import Store
-from workers.app import worker_app
-from workers.delivering import Delivering
-from workers.tasks import register_deliver
-
-
-class Bench:
-    """A store, destinations and a deliverer, and what a test does with them."""
-
-    def __init__(self, store, folder, destinations_given, drafts):
-        self.drafts = drafts
-        self.folder = folder
-        self.settings = load_settings(
-            data_dir=folder / "data",
-            broker={"url": "redis://127.0.0.1:1/0"},
-            destinations=destinations_given,
-            delivery={"retry_seconds": 2, "retry_max_seconds": 10, "give_up_hours": 1},
-        )
-        self.store = store
-        self.stop = threading.Event()
-        self.delivering = Delivering(
-            store, self.settings, destinations(self.settings), "sender", self.stop
-        )
-        self.task = register_deliver(worker_app(self.settings), self.delivering)
-
-    def drafted(self, study="1.2.3", names=None):
-        """Return a DRAFTED job with one object, to be delivered to `names` (all that are configured)."""
-        if names is None:
-            names = [each.name for each in self.settings.destinations]
-        return self.drafts.drafted(self.store, self.settings.outbox_dir, study, names)
-
-    def state(self, job):
-        """Return the state of the job and of its deliveries by destination."""
-        deliveries = {each.destination: each.state for each in self.store.deliveries(job.id)}
-        return self.store.job(job.id).state, deliveries
-
-
-@pytest.fixture
-def bench_of(store, tmp_path, drafts):
-    """A function that returns a bench with these destinations, by default on each kind of database."""
-
-    def make(*destinations_given, on=store):
-        return Bench(on, tmp_path, destinations_given, drafts)
-
-    return make
+from workers.delivering import MOST_LOOKS, MOST_SENDS
 
 
 def folder(tmp_path, name="A", **other):
@@ -164,6 +126,7 @@ def test_an_unforeseen_error_fails_with_its_type_only(bench_of, store, tmp_path)
 
     class Broken:
         name = "A"
+        reads_back = True
 
         def send(self, objects):
             raise ZeroDivisionError(f"DOE^JOHN {len(objects)}")
@@ -180,7 +143,7 @@ def test_a_sender_that_lost_its_lease_confirms_nothing(bench_of, store, clock, t
     """Its delivery was taken back while it was sending: another one sends and confirms."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
-    (claim,) = [next(bench.delivering.claims(job.id))]
+    claim = bench.delivering.claim(job.id)
     store.take_back_deliveries(clock.move(121))
     with pytest.raises(Exception, match="holds it no longer") as caught:
         bench.delivering.work(claim)
@@ -213,7 +176,7 @@ def test_a_rejection_is_final(bench_of, store, tmp_path):
     """DestinationRejected fails at the first attempt."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
-    claim = next(bench.delivering.claims(job.id))
+    claim = bench.delivering.claim(job.id)
     bench.delivering.give_back(claim, DestinationRejected("It said no."))
     assert store.job(job.id).reason == "A: It said no."
 
@@ -237,7 +200,7 @@ def test_a_cancel_during_the_delivery_is_told_with_what_arrived(bench_of, store,
     """The job stays CANCELED, and its history says that the destination has the results all the same."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
-    claim = next(bench.delivering.claims(job.id))
+    claim = bench.delivering.claim(job.id)
     store.cancel(job.id, "Ann")
     with pytest.raises(LeaseLost) as caught:
         bench.delivering.work(claim)
@@ -248,3 +211,227 @@ def test_a_cancel_during_the_delivery_is_told_with_what_arrived(bench_of, store,
         "deliver_canceled",
         "A: the objects were being sent, and have arrived.",
     )
+
+
+class Pacs:
+    """A PACS on a free port that answers each C-STORE as a test says, and C-FIND by what it holds."""
+
+    def __init__(self, answer, classes, listed):
+        self.answer, self.listed = answer, listed
+        self.holds, self.stores = set(), []
+        entity = AE(ae_title="PACS")
+        for each in classes:
+            entity.add_supported_context(each, ExplicitVRLittleEndian)
+        entity.add_supported_context(FIND_MODEL, ImplicitVRLittleEndian)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
+        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+
+    def _store(self, event):
+        uid = event.request.AffectedSOPInstanceUID
+        self.stores.append(str(event.request.AffectedSOPClassUID))
+        status = self.answer(self, uid)
+        if status == 0:
+            self.holds.add(uid)
+        return status
+
+    def _find(self, event):
+        uid = event.identifier.SOPInstanceUID
+        if uid in self.holds and self.listed(self):
+            answer = Dataset()
+            answer.QueryRetrieveLevel, answer.SOPInstanceUID = "IMAGE", uid
+            yield 0xFF00, answer
+
+    def settings(self, **other):
+        """Return it as a destination."""
+        port = self.server.server_address[1]
+        values = {"kind": "dimse", "name": "A", "host": "127.0.0.1", "port": port}
+        return values | {"ae_title": "PACS", "timeout": 5} | other
+
+
+SR, SC = str(BasicTextSRStorage), str(SecondaryCaptureImageStorage)
+
+
+@pytest.fixture
+def pacs_of():
+    """A function that starts a PACS: its answer to a store, its SOP classes, whether it lists."""
+    started = []
+
+    def start(answer=lambda _pacs, _uid: 0, classes=(SR, SC), listed=lambda _pacs: True):
+        started.append(Pacs(answer, classes, listed))
+        return started[-1]
+
+    yield start
+    for pacs in started:
+        pacs.server.shutdown()
+
+
+def again(bench, clock, job, times=1):
+    """Work on the job's next tries, each when it is due."""
+    for _ in range(times):
+        clock.move(61)
+        bench.task(job.id)
+
+
+@pytest.mark.parametrize("status", [0x0110, 0x0111, 0x0122, 0xA900, 0xC000, 0xC001])
+def test_a_pacs_that_takes_nothing_twice_and_lists_late(bench_of, clock, pacs_of, status):
+    """It refuses a duplicate, with whatever status: what it lists counts as delivered."""
+    seen = []
+
+    def late(_pacs):
+        seen.append(1)
+        return len(seen) > 1
+
+    def once(pacs, uid):
+        return status if uid in pacs.holds else 0
+
+    pacs = pacs_of(once, listed=late)
+    bench = bench_of(pacs.settings())
+    job = bench.drafted()
+    bench.task(job.id)
+    assert bench.state(job) == (JobState.DRAFTED, {"A": DeliveryState.PENDING})
+    again(bench, clock, job)
+    assert bench.state(job) == (JobState.COMPLETED, {"A": DeliveryState.CONFIRMED})
+    assert len(pacs.stores) == 1, "a later try sent without looking first"
+
+
+@pytest.mark.parametrize("status", [0x0110, 0xC000])
+def test_a_duplicate_that_a_sender_without_memory_sends_is_delivered(bench_of, pacs_of, status):
+    """The first try of this job is refused, because an earlier sender had stored the objects."""
+    pacs = pacs_of(lambda pacs, uid: status if uid in pacs.holds else 0)
+    bench = bench_of(pacs.settings())
+    job = bench.drafted()
+    pacs.holds |= {each.sop_instance_uid for each in bench.store.objects(job.id)}
+    bench.task(job.id)
+    assert bench.state(job)[0] is JobState.COMPLETED
+    assert len(pacs.stores) == 1
+
+
+def test_a_refusal_of_what_is_not_there_stays_a_refusal(bench_of, store, pacs_of):
+    """0xC000 without the object in the PACS: FAILED, with the status."""
+    bench = bench_of(pacs_of(lambda _pacs, _uid: 0xC000).settings())
+    job = bench.drafted()
+    bench.task(job.id)
+    assert store.job(job.id).state is JobState.FAILED
+    assert "0xC000" in store.job(job.id).reason
+
+
+def test_an_archive_that_gives_new_uids_is_not_flooded(bench_of, store, clock, pacs_of):
+    """It acknowledges and never lists: sent a few times, then only looked for, then FAILED and told."""
+    pacs = pacs_of(listed=lambda _pacs: False)
+    bench = bench_of(pacs.settings(), give_up_hours=72)
+    job = bench.drafted()
+    bench.task(job.id)
+    again(bench, clock, job, times=4)
+    assert len(pacs.stores) == MOST_SENDS
+    (waiting,) = store.deliveries(job.id)
+    assert waiting.state is DeliveryState.PENDING
+    assert "acknowledged the results 3 times" in waiting.last_error
+    assert "changes SOP Instance UIDs" in waiting.last_error
+    again(bench, clock, job, times=MOST_LOOKS)
+    assert len(pacs.stores) == MOST_SENDS
+    assert store.job(job.id).state is JobState.FAILED
+    assert "changes SOP Instance UIDs" in store.job(job.id).reason
+    # Corrected there, a retry sends again.
+    store.retry(job.id, "Ann")
+    pacs.listed = lambda _pacs: True
+    bench.task(job.id)
+    assert bench.state(job)[0] is JobState.COMPLETED
+    assert len(pacs.stores) == MOST_SENDS + 1
+
+
+def test_an_archive_that_lists_after_many_looks_is_confirmed(bench_of, clock, pacs_of):
+    """What it lists at last is delivered, without another copy."""
+    pacs = pacs_of(listed=lambda _pacs: False)
+    bench = bench_of(pacs.settings())
+    job = bench.drafted()
+    bench.task(job.id)
+    again(bench, clock, job, times=10)
+    pacs.listed = lambda _pacs: True
+    again(bench, clock, job)
+    assert bench.state(job)[0] is JobState.COMPLETED
+    assert len(pacs.stores) == MOST_SENDS
+
+
+def test_what_a_pacs_cannot_take_does_not_keep_the_rest(bench_of, store, pacs_of):
+    """A PACS for pictures only: it gets the pictures, and the reason names the report."""
+    pacs = pacs_of(classes=(SC,))
+    bench = bench_of(pacs.settings())
+    job = bench.drafted(kinds=("draft-report", "overlay", "report-page"))
+    bench.task(job.id)
+    assert pacs.stores == [SC, SC]
+    failed = store.job(job.id)
+    assert failed.state is JobState.FAILED
+    assert "draft-report.dcm" in failed.reason
+    assert "Basic Text SR" in failed.reason
+    assert "The other 2 of 3 objects are there, read back" in failed.reason
+
+
+def test_a_pacs_that_aborts_at_one_object_gets_the_others(bench_of, store, pacs_of):
+    """It ends the association instead of answering: the others come over another one."""
+
+    def choosy(pacs, _uid):
+        if pacs.stores[-1] == SR:
+            pacs.server.active_associations[0].abort()
+            return 0xC000
+        return 0
+
+    pacs = pacs_of(choosy)
+    bench = bench_of(pacs.settings())
+    job = bench.drafted(kinds=("draft-report", "overlay", "report-page"))
+    bench.task(job.id)
+    assert pacs.stores == [SR, SC, SC]
+    assert bench.state(job)[1] == {"A": DeliveryState.PENDING}
+    assert "ended the association" in store.deliveries(job.id)[0].last_error
+
+
+@pytest.mark.parametrize(
+    ("objects", "sent"),
+    [
+        (["images"], {"overlay", "report-page"}),
+        (["overlay"], {"overlay"}),
+        (["report", "findings"], {"draft-report", "findings"}),
+        (None, {"draft-report", "findings", "overlay", "report-page"}),
+    ],
+)
+def test_a_destination_gets_the_kinds_that_are_configured(bench_of, store, tmp_path, objects, sent):
+    """`objects` says which results a destination gets; with those there the job is COMPLETED."""
+    bench = bench_of(folder(tmp_path, objects=objects))
+    job = bench.drafted(kinds=("draft-report", "findings", "overlay", "report-page"))
+    bench.task(job.id)
+    assert bench.state(job)[0] is JobState.COMPLETED
+    kinds = {each.sop_instance_uid: each.kind for each in store.objects(job.id)}
+    assert {kinds[path.stem] for path in (tmp_path / "A").rglob("*.dcm")} == sent
+
+
+def test_nothing_for_a_destination_is_told_as_that(bench_of, store, tmp_path):
+    """A job without any object of the configured kinds ends, and its history says why."""
+    bench = bench_of(folder(tmp_path, objects=["report-pdf"]))
+    job = bench.drafted()
+    bench.task(job.id)
+    assert bench.state(job)[0] is JobState.COMPLETED
+    assert not list((tmp_path / "A").rglob("*.dcm"))
+    reasons = [each.reason for each in store.events(job.id)]
+    assert "A: none of the results is of a kind that it gets (objects)." in reasons
+
+
+def test_a_pacs_without_verify_is_never_said_to_be_read_back(bench_of, store, pacs_of):
+    """Event, reason and record say acknowledged; nothing says that anything was read back."""
+    bench = bench_of(pacs_of(listed=lambda _pacs: False).settings(verify=False))
+    job = bench.drafted()
+    bench.task(job.id)
+    done = store.job(job.id)
+    assert (done.state, done.reason) == (JobState.COMPLETED, "Acknowledged by A, not read back.")
+    assert store.deliveries(job.id)[0].read_back is False
+    told = [each.reason for each in store.events(job.id)]
+    assert "A: every object was acknowledged; not read back." in told
+
+
+def test_overdue_deliveries_of_a_silent_destination_fail_together(bench_of, clock, free_port):
+    """While it is silent few are tried: the others fail at their time all the same."""
+    bench = bench_of(away(free_port(), "A"))
+    jobs = [bench.drafted(f"1.{number + 1}") for number in range(6)]
+    for job in jobs:
+        bench.task(job.id)
+    clock.move(3601)
+    bench.task(jobs[0].id)
+    assert {bench.state(job)[0] for job in jobs} == {JobState.FAILED}
