@@ -7,6 +7,7 @@ WetreadError
 │   ├── SchemaMismatch       not at the revision that this code needs
 │   ├── NotFound             no such job, study or instance
 │   └── LeaseLost            somebody else holds the job now: stop, write nothing
+├── SelectionError       which jobs are meant cannot be told
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a study could not be read
     ├── TransientReadingError   may pass: try again
@@ -54,6 +55,10 @@ class NotFound(StoreError):
 
 class LeaseLost(StoreError):
     """Somebody else holds the job now; whatever was computed must not be written."""
+
+
+class SelectionError(WetreadError):
+    """A choice of jobs is empty, too wide or not understood."""
 
 
 class BrokerUnavailable(WetreadError):

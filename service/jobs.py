@@ -9,6 +9,7 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
         └────────hand_back───┘                 retry: FAILED, NOT_ANALYSED, CANCELED ──▶ SCHEDULED
                                    cancel: IN_PROGRESS, DRAFTED, FAILED ──▶ CANCELED
                                    redeliver: FAILED, CANCELED with a draft ──▶ DRAFTED
+                                   resend: COMPLETED, FAILED, CANCELED, DRAFTED ──▶ DRAFTED
 """
 
 from enum import StrEnum
@@ -60,11 +61,12 @@ class Action(StrEnum):
     HAND_BACK = "hand_back"  # lease expired, worker stopping, or an error that may pass
     DRAFT = "draft"  # the draft and its objects are on disk and in the database
     NOT_ANALYSED = "not_analysed"  # nothing to read, with a reason
-    CONFIRM = "confirm"  # every destination holds every object, read back
+    CONFIRM = "confirm"  # every destination has confirmed what it is to get
     FAIL = "fail"  # an error that cannot pass, or too many attempts
     CANCEL = "cancel"  # a person, or the service where a new job made this one needless
     RETRY = "retry"  # a person: read again
     REDELIVER = "redeliver"  # a person: the draft stands, send it again
+    RESEND = "resend"  # a person: send the results once more, also to one destination only
 
 
 TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
@@ -85,6 +87,11 @@ TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
     (JobState.NOT_ANALYSED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.REDELIVER): JobState.DRAFTED,
+    (JobState.COMPLETED, Action.RESEND): JobState.DRAFTED,
+    (JobState.FAILED, Action.RESEND): JobState.DRAFTED,
+    (JobState.CANCELED, Action.RESEND): JobState.DRAFTED,
+    (JobState.DRAFTED, Action.RESEND): JobState.DRAFTED,
+    (JobState.NOT_ANALYSED, Action.RESEND): JobState.NOT_ANALYSED,  # its notice
 }
 
 FINAL = frozenset({JobState.COMPLETED, JobState.NOT_ANALYSED, JobState.FAILED, JobState.CANCELED})

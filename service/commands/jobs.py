@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from service.commands.again import reread, resend
 from service.commands.opened import actor, opened_store
 from service.draft_alarms import alarm, alarm_sentence, withdrawal
 from service.errors import NotFound
@@ -22,7 +23,11 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 @click.group()
 def jobs() -> None:
-    """List, show, retry and cancel jobs."""
+    """List, show, retry and cancel jobs; send and read again."""
+
+
+jobs.add_command(resend)
+jobs.add_command(reread)
 
 
 @jobs.command("list")

@@ -13,6 +13,7 @@ from service.store.ledger import Ledger
 from service.store.notes import Notes
 from service.store.queries import Queries
 from service.store.refusals import RefusalCounts
+from service.store.repeats import Repeats
 from service.store.scheduling import Scheduling
 from service.store.tokens import Tokens
 from service.store.upkeep import Upkeep
@@ -26,6 +27,7 @@ class Store(
     Scheduling,
     Jobs,
     Wishes,
+    Repeats,
     Deliveries,
     Doubts,
     Upkeep,

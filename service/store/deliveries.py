@@ -256,11 +256,13 @@ class Deliveries(Moves):
             .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
             .order_by(DeliveryRow.id)
         ).all()
-        states = {DeliveryState(row.state) for row in found}
+        # Canceled with the job before it was sent again, to other destinations only.
+        states = {DeliveryState(row.state) for row in found} - {DeliveryState.CANCELED}
         if states & {DeliveryState.PENDING, DeliveryState.SENDING}:
             return state
         if states == {DeliveryState.CONFIRMED}:
-            change = Change(actor="service", reason=_confirmed_by(found))
+            confirmed = [row for row in found if row.state == DeliveryState.CONFIRMED.value]
+            change = Change(actor="service", reason=_confirmed_by(confirmed))
             return self._move(session, job_id, state, Action.CONFIRM, change)
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
         words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)

@@ -1,7 +1,7 @@
 """The JSON API: the same as the pages, for programs. docs/api.md describes each route."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,7 @@ from service.errors import NotFound
 from service.jobs import DraftStatus, JobState
 from service.records import Delivery, Job, JobEvent
 from service.store import Store
-from service.web.acting import act
+from service.web.acting import Details, act
 from service.web.auth import same_origin
 from service.web.study_view import StudyRecord, study_record
 from service.web.wiring import Wiring, wiring
@@ -67,20 +67,20 @@ async def study(request: Request) -> JSONResponse:
 
 
 def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
-    """Return the handler of one action; it takes `{"reason": "…"}` as application/json."""
+    """Return the handler of one action; it takes an object of strings as application/json."""
 
     async def handler(request: Request) -> JSONResponse:
         here, job_id = wiring(request), request.path_params["job_id"]
-        reason = await _reason(request)
+        details = details_of(await body_of(request))
         actor = getattr(request.state, "actor", "")
-        changed = await run_in_threadpool(act, here, job_id, action, reason=reason, actor=actor)
+        changed = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
         return JSONResponse(await run_in_threadpool(_job_in_full, here, changed.id))
 
     return handler
 
 
-async def _reason(request: Request) -> str:
-    """Return the reason in the body.
+async def body_of(request: Request) -> dict[str, Any]:
+    """Return the object in the body.
 
     Only application/json is taken: a foreign page cannot send that without asking us first (CORS).
     """
@@ -95,10 +95,18 @@ async def _reason(request: Request) -> str:
         body = json.loads(await request.body() or b"{}")
     except ValueError:
         raise HTTPException(400, "The body is not JSON.") from None
-    reason = body.get("reason", "") if isinstance(body, dict) else None
-    if not isinstance(reason, str):
-        raise HTTPException(400, 'The body is an object, "reason" a string.')
-    return reason
+    if not isinstance(body, dict):
+        raise HTTPException(400, "The body is an object.")
+    return body
+
+
+def details_of(body: Mapping[str, Any]) -> Details:
+    """Return what a person said beside the action."""
+    said = {key: body.get(key, "") for key in ("reason", "destination", "model")}
+    for key, value in said.items():
+        if not isinstance(value, str):
+            raise HTTPException(400, f'The body is an object, "{key}" a string.')
+    return Details(**said)
 
 
 def job_json(store: Store, found: Job, situation: Situation) -> dict[str, Any]:

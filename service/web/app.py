@@ -15,7 +15,7 @@ from service.config import Settings
 from service.heartbeat import Heartbeat
 from service.queue_names import reading_queues
 from service.store import Store
-from service.web import api, pages
+from service.web import again, api, pages
 from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
@@ -81,6 +81,7 @@ ROUTES: Final = [
     Route("/live/studies/{study_uid}", pages.study_live),
     Route("/studies/{study_uid}", pages.study),
     Route("/studies/{study_uid}/films/{film_uid}.png", pages.study_film),
+    Route("/jobs/again", again.again_page, methods=["POST"]),
     Route("/jobs/{job_id}", pages.job_page),
     Route("/jobs/{job_id}/film.png", pages.job_film),
     *[
@@ -88,6 +89,10 @@ ROUTES: Final = [
         for word in ACTIONS
     ],
     Route("/api/jobs", api.jobs),
+    *[
+        Route(f"/api/jobs/{word}", again.again_json(word), methods=["POST"])
+        for word in again.ACTIONS
+    ],
     Route("/api/jobs/{job_id}", api.job),
     *[
         Route(f"/api/jobs/{{job_id}}/{word}", api.act_json(word), methods=["POST"])

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.advice import cautions
-from service.errors import NotFound, StoreError
+from service.errors import NotFound, SelectionError, StoreError
 from service.jobs import IllegalTransition
 from service.log import get_logger
 from service.web.render import page, root_of
@@ -79,6 +79,10 @@ async def _answer_illegal(request: Request, error: Exception) -> Response:
     return _failure(request, 409, "That is not possible now", words)
 
 
+async def _answer_selection(request: Request, error: Exception) -> Response:
+    return _failure(request, 400, _TITLES[400], f"{str(error).capitalize()}.")
+
+
 async def _answer_away(request: Request, error: Exception) -> Response:
     log.warning("store_failed", reason=type(error).__name__)
     words = (
@@ -130,6 +134,7 @@ def _failure(
 HANDLERS: Final = {
     NotFound: _answer_not_found,
     IllegalTransition: _answer_illegal,
+    SelectionError: _answer_selection,
     StoreError: _answer_away,
     HTTPException: _answer_http,
 }

@@ -16,7 +16,8 @@ from service.advice import cautions
 from service.errors import NotFound
 from service.jobs import ALARMS, DraftStatus, JobState
 from service.records import Job
-from service.web.acting import act
+from service.web.acting import Details, act
+from service.web.again import FORM
 from service.web.auth import same_origin
 from service.web.picture import THUMBNAIL_SIZE, Picture
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
@@ -111,12 +112,15 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
         if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
             raise HTTPException(413, "The form is too large.")
         form = await request.form(max_files=0, max_fields=5)
-        token, reason = str(form.get("csrf", "")), str(form.get("reason", ""))
+        token = str(form.get("csrf", ""))
+        details = Details(
+            **{key: str(form.get(key, "")) for key in ("reason", "destination", "model")}
+        )
         if not same_origin(request) or not here.tokens.valid(job_id, token):
             raise HTTPException(
                 403, "This form was not made by this page, or is too old. Go back and reload it."
             )
-        job = await run_in_threadpool(act, here, job_id, action, reason=reason)
+        job = await run_in_threadpool(act, here, job_id, action, details)
         return _to_study(request, job)
 
     return handler
@@ -153,6 +157,10 @@ def _queue_html(here: Wiring, choice: QueueChoice) -> str:
         cautions=cautions(here.settings),
         snapshot=snapshot,
         chosen=choice.state,
+        csrf=here.tokens.issue(FORM),
+        states=list(JobState),
+        destinations=[each.name for each in here.settings.destinations],
+        models=list(here.settings.readings()),
         before=choice.before,
         older_url=f"./?{urlencode({**state, 'before': last})}" if last else "",
         newest_url=f"./?{urlencode(state)}" if state else "./",

@@ -1,7 +1,7 @@
 """What a study's page shows: a Snapshot without any patient attribute, and the identity beside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicom import wording
 from dicom.errors import DicomError
@@ -45,6 +45,10 @@ class _ActionForm:
     effect: str
     confirm: str
     asks: bool = False
+    field: str = ""
+    label: str = ""
+    choices: Sequence[str] = ()
+    whole: str = ""
 
 
 _RETRY = _ActionForm(
@@ -58,6 +62,25 @@ _URGENT = _ActionForm(
     title="Make urgent",
     effect="The study overtakes every routine one that waits.",
     confirm="Make urgent",
+)
+_RESEND = _ActionForm(
+    name="resend",
+    title="Send again",
+    effect="The same results are sent once more. What a PACS holds already stays as it is.",
+    confirm="Send again",
+    field="destination",
+    label="To",
+    whole="every destination of this study",
+)
+_REREAD = _ActionForm(
+    name="reread",
+    title="Read again",
+    effect="The study is read once more, as a new revision. By the same model the new draft supersedes "
+    "the earlier one.",
+    confirm="Read again",
+    field="model",
+    label="By the model",
+    whole="the same model",
 )
 _CANCEL = _ActionForm(
     name="cancel",
@@ -125,7 +148,7 @@ def study_snapshot(
         "actions": part(
             "actions",
             job=job,
-            actions=_actions(job) if job else (),
+            actions=_actions(job, settings, has_results=bool(objects)) if job else (),
             csrf=tokens.issue(job.id) if job else "",
         ),
         "film": part("film", **_film_values(job, has_overlay="overlay" in kinds)),
@@ -183,13 +206,18 @@ def _name(group: str) -> str:
     return f"{family}, {given}" if given else family
 
 
-def _actions(job: Job) -> list[_ActionForm]:
+def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_ActionForm]:
     possible = allowed(job.state)
     forms = []
     if Action.RETRY in possible or Action.REDELIVER in possible:
         forms.append(_RETRY)
     if job.state is JobState.SCHEDULED and not job.urgent:
         forms.append(_URGENT)
+    if Action.RESEND in possible and has_results and job.removed_at is None:
+        forms.append(replace(_RESEND, choices=[each.name for each in settings.destinations]))
+    if job.state is not JobState.SCHEDULED:
+        models = settings.readings()
+        forms.append(replace(_REREAD, choices=list(models) if len(models) > 1 else []))
     if Action.CANCEL in possible:
         forms.append(_CANCEL)
     return forms

@@ -62,3 +62,9 @@ def test_templates_hold_neither_inline_script_nor_inline_style():
     for path in TEMPLATES:
         source = path.read_text()
         assert not re.search(r"<script(?![^>]*src=)| on[a-z]+=|\bstyle=|<style", source), path.name
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_every_address_is_relative(template):
+    """A proxy may serve the pages under any path: no address begins at the root of the host."""
+    assert re.findall(r'(?:href|src|action)="/[^"]*"', template.read_text()) == []

@@ -1,0 +1,106 @@
+"""`wetread jobs resend` and `wetread jobs reread`: results once more, of some jobs or all that match."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import click
+
+from service.commands.opened import actor
+from service.config import load_settings
+from service.jobs import JobState
+from service.repeating import Order, carried_out, chosen
+from service.store import Store
+from service.store.repeats import Selection
+
+_WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+_STATES: Final = [state.value for state in JobState]
+_FILTER: Final = (
+    click.argument("job_ids", nargs=-1),
+    click.option(
+        "--state", "states", multiple=True, type=click.Choice(_STATES, case_sensitive=False)
+    ),
+    click.option("--since", type=_WHEN, help="Jobs made since then, local time."),
+    click.option("--until", type=_WHEN, help="Jobs made before then."),
+    click.option("--destination", default="", help="Jobs whose results go to this destination."),
+    click.option("--study", default="", help="Jobs of this Study Instance UID."),
+    click.option("--read-by", default="", help="Jobs of this model."),
+    click.option("--reason", default="", help="Kept in the jobs' events."),
+    click.option("--dry-run", is_flag=True, help="Show which jobs match; change nothing."),
+)
+
+
+def _filtered(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FILTER):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--to", default="", help="Send to this destination only; it may be a new one.")
+@_filtered
+def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
+    """Send results once more: of JOB_IDS, or of all jobs that match the conditions.
+
+    Without --state: COMPLETED and FAILED ones. Jobs whose draft was superseded are left out.
+    """
+    _run("resend", said, to=to)
+
+
+@click.command()
+@click.option("--model", default="", help="Read by this configured model instead of the job's own.")
+@_filtered
+def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
+    """Read studies once more, each as a new revision: of JOB_IDS, or of all jobs that match.
+
+    Without --state: COMPLETED, FAILED and NOT_ANALYSED ones. The images must be kept still.
+    """
+    _run("reread", said, model=model)
+
+
+def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: str) -> None:
+    order = Order(
+        action=action,
+        job_ids=said["job_ids"],
+        selection=_selection(said),
+        actor=actor(),
+        reason=said["reason"],
+        **target,
+    )
+    settings = load_settings()
+    store = Store.open(settings)
+    try:
+        found = chosen(store, order)
+        if said["dry_run"]:
+            click.echo("\n".join([*found, f"{len(found)} jobs match; nothing was changed"]))
+            return
+        refused = 0
+        for result in carried_out(store, settings, order, found):
+            if result.job is None:
+                refused += 1
+                click.echo(f"{result.job_id[:8]} refused: {result.refusal}", err=True)
+            else:
+                click.echo(f"{result.job_id[:8]} {_done(action, result.job.id, result.job.state)}")
+    finally:
+        store.close()
+    if not found:
+        click.echo("no job matches", err=True)
+    click.get_current_context().exit(1 if refused or not found else 0)
+
+
+def _done(action: str, job_id: str, state: str) -> str:
+    return state if action == "resend" else f"is read again as {job_id[:8]}"
+
+
+def _selection(said: dict[str, Any]) -> Selection:
+    def local(value: datetime | None) -> datetime | None:
+        return value.astimezone() if value else None
+
+    return Selection(
+        states=tuple(JobState(state.upper()) for state in said["states"]),
+        since=local(said["since"]),
+        until=local(said["until"]),
+        destination=said["destination"],
+        study=said["study"],
+        model=said["read_by"],
+    )

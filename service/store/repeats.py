@@ -1,0 +1,185 @@
+"""A person wants results once more: sent again as they are, or read again; which jobs those are."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, JobState, next_state
+from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow
+from service.records import Job
+from service.store import rows
+from service.store.moves import Change, Moves, changed_rows, later_drafts
+
+_ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which jobs are meant: every condition that is given must hold. Superseded jobs are left out.
+
+    Attributes:
+        states: Job states; any when empty.
+        since: Made at this time or later.
+        until: Made before this time.
+        destination: Results went, or were to go, to the destination of this name.
+        study: Study Instance UID.
+        model: Name of the model that read them.
+    """
+
+    states: Collection[JobState] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    destination: str = ""
+    study: str = ""
+    model: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no condition is given."""
+        return self == Selection()
+
+
+class Repeats(Moves):
+    """The store's part in sending and reading again."""
+
+    def matching(self, selection: Selection, *, limit: int) -> list[Job]:
+        """Return the jobs that are meant, the oldest first, at most `limit`."""
+        conditions: list[ColumnElement[bool]] = [JobRow.superseded_by.is_(None)]
+        if selection.states:
+            conditions.append(JobRow.state.in_([state.value for state in selection.states]))
+        if selection.since:
+            conditions.append(JobRow.created_at >= selection.since)
+        if selection.until:
+            conditions.append(JobRow.created_at < selection.until)
+        if selection.study:
+            conditions.append(JobRow.study_instance_uid == selection.study)
+        if selection.model:
+            conditions.append(JobRow.model_name == selection.model)
+        if selection.destination:
+            sent = select(DeliveryRow.id).where(
+                DeliveryRow.job_id == JobRow.id, DeliveryRow.destination == selection.destination
+            )
+            conditions.append(sent.exists())
+        chosen = select(JobRow).where(*conditions).order_by(JobRow.created_at, JobRow.id)
+        with self._reading() as session:
+            return [rows.job(row) for row in session.scalars(chosen.limit(limit))]
+
+    def resend(self, job_id: str, actor: str, *, to: Sequence[str] = (), reason: str = "") -> Job:
+        """Return the job, its results on their way again; the sweeper publishes it.
+
+        What is being sent at this moment goes on. A draft's job is DRAFTED until all is confirmed anew;
+        one that was not analysed stays so, and its notice is sent again.
+
+        Args:
+            job_id: The job.
+            actor: Who asks.
+            to: Destinations, which need not have been the job's before; all of the job's when empty.
+            reason: Why, for the job's history.
+
+        Raises:
+            NotFound: There is no such job.
+            IllegalTransition: It has no results, they were removed or withdrawn, or a later draft
+                stands.
+        """
+        with self._writing() as session:
+            session.get(JobRow, job_id, with_for_update=True)
+            row = self._row(session, job_id)
+            state = JobState(row.state)
+            next_state(state, Action.RESEND)
+            self._check_sendable(session, row)
+            names = self._due_again(session, job_id, to)
+            words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
+            if state is JobState.NOT_ANALYSED:
+                # Its reason says why nothing was read, and stays.
+                row.updated_at = self.now()
+                session.flush()
+                self._event(session, job_id, Action.RESEND, actor, (state, state), words)
+            else:
+                values = {"last_error": "", "first_error": ""}
+                change = Change(actor=actor, reason=words, values=values)
+                self._move(session, job_id, state, Action.RESEND, change)
+            return rows.job(self._row(session, job_id))
+
+    def _check_sendable(self, session: Session, row: JobRow) -> None:
+        if row.removed_at is not None:
+            raise IllegalTransition(
+                "the results of this job were removed after their retention: send the study again, or "
+                "have it read again"
+            )
+        if row.reason_code == RECALLED:
+            raise IllegalTransition(
+                "the draft of this job was withdrawn: have the study read again"
+            )
+        if session.scalar(later_drafts(row).limit(1)) is not None:
+            raise IllegalTransition(
+                "a later revision of this job has a draft, which stands in its place: send that one"
+            )
+        made = select(ObjectRow.id).where(ObjectRow.job_id == row.id).limit(1)
+        if session.scalar(made) is None:
+            raise IllegalTransition("this job has no results to send")
+
+    def _due_again(self, session: Session, job_id: str, to: Sequence[str]) -> list[str]:
+        """Make deliveries due from their first try on; return the names of their destinations."""
+        known = list(
+            session.scalars(
+                select(DeliveryRow.destination)
+                .where(DeliveryRow.job_id == job_id)
+                .order_by(DeliveryRow.id)
+            )
+        )
+        names = list(dict.fromkeys(to)) or known
+        if not names:
+            raise IllegalTransition("this job has no destination: name one to send it to")
+        now = self.now()
+        afresh = {
+            "state": DeliveryState.PENDING.value,
+            "created_at": now,
+            "not_before": None,
+            "published_at": None,
+            "confirmed_at": None,
+            "read_back": None,
+            "first_error": "",
+            "last_error": "",
+            **dict.fromkeys(("attempts", "lapses", "unlisted"), 0),
+        }
+        again = update(DeliveryRow).where(
+            DeliveryRow.job_id == job_id,
+            DeliveryRow.destination.in_(names),
+            DeliveryRow.state.in_(_ENDED),
+        )
+        changed_rows(session, again.values(**afresh))
+        session.add_all(
+            DeliveryRow(
+                job_id=job_id,
+                destination=name,
+                state=DeliveryState.PENDING.value,
+                created_at=now,
+            )
+            for name in names
+            if name not in known
+        )
+        session.flush()
+        return names
+
+    def check_readable(self, study_uid: str) -> None:
+        """Return when images of the study are kept here.
+
+        Raises:
+            NotFound: No image of this study was received.
+            IllegalTransition: They were removed after their retention.
+        """
+        films = select(func.count(InstanceRow.id)).where(
+            InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict
+        )
+        with self._reading() as session:
+            if not session.scalar(films):
+                raise NotFound(f"no image of the study {study_uid} has been received")
+            if not session.scalar(films.where(InstanceRow.removed_at.is_(None))):
+                raise IllegalTransition(
+                    "the images of this study were removed after their retention: send the study again"
+                )

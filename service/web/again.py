@@ -1,0 +1,105 @@
+"""Send or read again, for several jobs: `POST /api/jobs/resend`, `/reread`, and the queue's form."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from service.advice import cautions
+from service.log import get_logger
+from service.repeating import Order, Result, carried_out, chosen, selection_of
+from service.web.acting import Details, cleaned, person
+from service.web.api import body_of, details_of
+from service.web.auth import same_origin
+from service.web.render import page, root_of
+from service.web.wiring import Wiring, wiring
+
+Action = Literal["resend", "reread"]
+ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
+FORM: Final = "jobs-again"  # what the form's token is issued for
+_CONDITIONS: Final = ("state", "since", "until", "destination", "study", "model")
+_FORM_LIMIT: Final = 16 * 2**10
+_SHOWN: Final = 100
+
+log = get_logger(__name__)
+
+
+def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """Return the handler for several jobs: `jobs` or `select` says which, the rest as for one."""
+
+    async def handler(request: Request) -> JSONResponse:
+        here, body = wiring(request), await body_of(request)
+        actor = getattr(request.state, "actor", "") or person(here)
+        order = _order(
+            action, body.get("jobs", []), body.get("select", {}), details_of(body), actor
+        )
+        results = await run_in_threadpool(_carried_out, here, order)
+        return JSONResponse(
+            {
+                "done": [{"job": one.job_id, "id": one.job.id} for one in results if one.job],
+                "refused": [
+                    {"job": one.job_id, "error": one.refusal} for one in results if not one.job
+                ],
+            }
+        )
+
+    return handler
+
+
+async def again_page(request: Request) -> Response:
+    """Carry out the form of the queue's page; answer with what became of each job."""
+    here = wiring(request)
+    if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
+        raise HTTPException(413, "The form is too large.")
+    form = await request.form(max_files=0, max_fields=12)
+    said = {key: str(value) for key, value in form.items()}
+    if not same_origin(request) or not here.tokens.valid(FORM, said.get("csrf", "")):
+        raise HTTPException(
+            403, "This form was not made by this page, or is too old. Go back and reload it."
+        )
+    details = Details(
+        reason=said.get("reason", ""),
+        destination=said.get("to", ""),
+        model=said.get("read_by", ""),
+    )
+    action: Action = "reread" if said.get("action") == "reread" else "resend"
+    conditions = {key: said.get(key, "") for key in _CONDITIONS}
+    order = _order(action, [], conditions, details, person(here))
+    results = await run_in_threadpool(_carried_out, here, order)
+    refused = [one for one in results if not one.job]
+    html = page(
+        "again.html",
+        root=root_of(request.url.path),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        action=action,
+        done=len(results) - len(refused),
+        refused=refused[:_SHOWN],
+        more=max(0, len(refused) - _SHOWN),
+    )
+    return HTMLResponse(html)
+
+
+def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str) -> Order:  # noqa: ANN401 - unparsed
+    if not isinstance(jobs, list) or not all(isinstance(each, str) for each in jobs):
+        raise HTTPException(400, '"jobs" is a list of job ids.')
+    if not isinstance(select, dict):
+        raise HTTPException(400, '"select" is an object.')
+    return Order(
+        action=action,
+        job_ids=tuple(jobs),
+        selection=selection_of(select),
+        to=details.destination,
+        model=details.model,
+        actor=actor,
+        reason=cleaned(details.reason),
+    )
+
+
+def _carried_out(here: Wiring, order: Order) -> list[Result]:
+    results = list(carried_out(here.store, here.settings, order, chosen(here.store, order)))
+    log.info("person_acted_on_many", action=order.action, jobs=len(results))
+    return results
