@@ -31,12 +31,14 @@ from dicom.multipart import (
     media_type,
 )
 from dicom.offer import DOCUMENT_CLASSES, STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom.refusals import Cause, NotAccepted
 from dicom.spool import Spool
 from dicom.store_response import JSON, XML, Outcome, encode, make_response
 from dicom.stow import MEDIA_TYPE, PartStream
 from service.config import Settings
 from service.log import get_logger
 from service.reception import Reception
+from service.refusals import Refusals
 from service.stow_section import Stow
 from service.tokens import Scope, Token
 from service.web.bearer import Bearers
@@ -56,6 +58,7 @@ class Door:
     keeper: Keeper
     reception: Reception
     bearers: Bearers
+    refusals: Refusals
     running: int = 0
     accepted: frozenset[str] = field(init=False)
 
@@ -73,12 +76,24 @@ class Door:
         """Return where a data set goes, refused before it is written where that can be told."""
         refused: DicomError | None = None
         if announced.sop_class_uid not in self.accepted:
+            self._count(association, announced, Cause.SOP_CLASS)
             refused = UnsupportedSOPClass("the SOP Class is not accepted here")
         elif announced.transfer_syntax_uid not in TRANSFER_SYNTAXES:
+            self._count(association, announced, Cause.TRANSFER_SYNTAX)
             refused = UnsupportedSyntax("the transfer syntax is not accepted here")
         else:
             refused = self.reception.not_now(association)
         return self.spool.receive(announced, refused=refused)
+
+    def _count(self, association: IncomingAssociation, announced: Announced, cause: Cause) -> None:
+        self.refusals.add(
+            NotAccepted(
+                cause=cause,
+                calling_ae=association.calling_ae,
+                address=association.address,
+                sop_class_uid=announced.sop_class_uid,
+            )
+        )
 
 
 async def store_instances(request: Request) -> Response:
@@ -110,6 +125,7 @@ async def _store(request: Request, door: Door, token: Token) -> Response:
     door.running += 1
     try:
         outcomes = await _upload(door, association, boundary, study).run(request)
+        await run_in_threadpool(door.refusals.write)
     finally:
         door.running -= 1
     return _answer(request, door, association, outcomes)

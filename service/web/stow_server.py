@@ -31,6 +31,7 @@ from service.memory import prepare_memory
 from service.queue import Queue
 from service.receive import allow_many_connections, open_spool
 from service.reception import Reception
+from service.refusals import Refusals
 from service.store import Store
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
@@ -57,6 +58,7 @@ def make_door(settings: Settings, store: Store, queue: Queue, callers: Callers) 
         keeper=Keeper(spool, reception.stored),
         reception=reception,
         bearers=Bearers(store),
+        refusals=Refusals(store),
     )
 
 

@@ -23,6 +23,13 @@ def ask(orthanc, path, content, method="POST"):
         return json.loads(answer.read() or b"null")
 
 
+def _study_of(orthanc, instance):
+    """Return Orthanc's name of the study of an instance."""
+    url = f"{orthanc.url}/instances/{instance}/study"
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - loopback
+        return json.loads(answer.read())["ID"]
+
+
 @pytest.fixture
 def site(site_class, orthanc, tmp_path, free_port):
     """A Wetread with a STOW-RS door that the session's Orthanc knows, and delivers to."""
@@ -74,4 +81,10 @@ def test_a_study_that_orthanc_sends_by_stow_comes_back_as_a_draft(site, orthanc,
     assert received.calling_ae == "MODALITY"
     assert dcmread(received.path).PixelData == dcmread(film).PixelData
     assert site.store.events(job.id)[0].actor == "intake"
-    assert {"SR", "OT"} <= {str(each.Modality) for each in in_pacs(study).values()}
+    there = in_pacs(study)
+    assert {"SR", "OT"} <= {str(each.Modality) for each in there.values()}
+    parent = _study_of(orthanc, identifier)
+    whole = {"Resources": [parent], "Synchronous": True}
+    ask(orthanc, "/dicom-web/servers/wetread/stow", whole)
+    assert len(site.store.instances(study)) == len(there)
+    assert [each.id for each in site.store.jobs(study=study)] == [job.id]

@@ -260,6 +260,8 @@ def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(door, shared_da
     stored = response.json()[REFERENCED]["Value"]
     assert len(found) + len(stored) == len(files) > 100
     assert set(found) <= {0xA900, 0xC000, 0xC122, 0x0122}
+    counted = sum(door.store.refusal_totals().values())
+    assert counted == found.count(0x0122) + found.count(0xC122) > 0
     assert door.leftovers() == []
     assert door.post(body(film(1))).status_code == 200
 
