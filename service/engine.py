@@ -2,24 +2,33 @@
 
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.errors import ConfigurationError
+from service.socket_limits import (
+    POSTGRESQL_GRACE_SECONDS,
+    BoundedConnection,
+    postgresql_arguments,
+    postgresql_settings,
+)
 
 READING: Final = "BEGIN"
 WRITING: Final = "BEGIN IMMEDIATE"
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
+_LONGEST_BUSY: Final = 20.0
 
 
-def make_engine(url: str, *, busy_seconds: float = 20.0) -> Engine:
+def make_engine(url: str, *, busy_seconds: float | None = 20.0) -> Engine:
     """Return an engine for SQLite or PostgreSQL that has not connected yet.
 
     Args:
         url: SQLAlchemy URL.
-        busy_seconds: How long a connection waits for another to release what it needs.
+        busy_seconds: How long a connection waits for another to release what it needs. PostgreSQL
+            has to answer each statement within little more; None sets no limit, for migrations.
 
     Raises:
         ConfigurationError: The URL is none, or of another database.
@@ -30,26 +39,48 @@ def make_engine(url: str, *, busy_seconds: float = 20.0) -> Engine:
         raise ConfigurationError("database.url: not a SQLAlchemy URL") from None
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, hide_parameters=True, pool_size=16, max_overflow=-1)
-        _set_up_sqlite(engine, busy_seconds)
+        _set_up_sqlite(engine, _LONGEST_BUSY if busy_seconds is None else busy_seconds)
         return engine
     if parsed.get_backend_name() in _POSTGRESQL:
         # The driver that is installed here, also where the URL names none (or the old scheme).
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=8,
-            max_overflow=24,
-            pool_timeout=busy_seconds,
-            pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": max(2, int(busy_seconds)),
-                # Whatever the server's default: an acknowledged film survives its crash.
-                "options": "-c timezone=UTC -c synchronous_commit=on "
-                f"-c lock_timeout={int(busy_seconds * 1000)}",
-            },
-        )
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"), busy_seconds)
     raise ConfigurationError("database.url: only sqlite and postgresql are supported")
+
+
+def _postgresql(url: URL, busy_seconds: float | None) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=8,
+        max_overflow=24,
+        pool_timeout=_LONGEST_BUSY if busy_seconds is None else busy_seconds,
+        pool_pre_ping=True,
+        connect_args=postgresql_arguments(url),
+    )
+    _set_up_postgresql(engine, postgresql_settings(url, busy_seconds), busy_seconds)
+    return engine
+
+
+def _set_up_postgresql(
+    engine: Engine, settings: Mapping[str, str], busy_seconds: float | None
+) -> None:
+    names = ", ".join("set_config(%s, %s, false)" for _ in settings)
+    values = [word for pair in settings.items() for word in pair]
+
+    @event.listens_for(engine, "do_connect")
+    def _open(
+        _dialect: Dialect, _record: object, arguments: Sequence[Any], options: dict[str, Any]
+    ) -> BoundedConnection:
+        connection = BoundedConnection.connect(*arguments, **options)
+        if busy_seconds is not None:
+            connection.answer_seconds = busy_seconds + POSTGRESQL_GRACE_SECONDS
+        return connection
+
+    @event.listens_for(engine, "connect")
+    def _set(connection: BoundedConnection, _record: object) -> None:
+        connection.autocommit = True
+        connection.execute(f"SELECT {names}", values)
+        connection.autocommit = False
 
 
 def _set_up_sqlite(engine: Engine, busy_seconds: float) -> None:

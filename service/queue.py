@@ -1,16 +1,16 @@
 """Job ids to Redis, for whoever works on them: two queues, urgent first, no waiting for a broker.
 
 A message is a hint. The database is the truth: a message that is lost is sent again by the sweeper,
-one that comes twice finds nothing to claim. So nothing here retries, and a Redis that does not answer
-costs its caller a second at most.
+one that comes twice finds nothing to claim. So a Redis that does not answer costs its caller few
+seconds: only connections that were open before are tried again, once and anew.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import redis
 from celery import Celery
@@ -20,15 +20,23 @@ from kombu.messaging import Producer
 from service.config import Settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
+from service.log import get_logger
 from service.queue_names import DELIVER, DELIVERY, READ, READING, queue_of
 from service.records import Job
+from service.socket_limits import (
+    REDIS_SENDER_SECONDS,
+    redis_client,
+    redis_transport_options,
+)
 
 _URGENT: Final = 0
 _ROUTINE: Final = 9
 # kombu keeps one Redis list for each priority: "reading", and "reading\x06\x169".
 _SEPARATOR: Final = "\x06\x16"
-_SOCKET_SECONDS: Final = 1.0
 _HEAD: Final = 5000
+_FAILURES: Final = (KombuError, redis.RedisError, OSError)
+
+log = get_logger(__name__)
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -52,8 +60,7 @@ def celery_app(settings: Settings) -> Celery:
             "priority_steps": [_URGENT, _ROUTINE],
             "queue_order_strategy": "priority",
             "sep": _SEPARATOR,
-            "socket_keepalive": True,
-            "socket_connect_timeout": _SOCKET_SECONDS,
+            **redis_transport_options(REDIS_SENDER_SECONDS),
         },
     )
     return app
@@ -65,13 +72,9 @@ class Queue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._app = celery_app(settings)
-        options: dict[str, Any] = self._app.conf.broker_transport_options
-        self._app.conf.broker_transport_options = options | {
-            "socket_timeout": _SOCKET_SECONDS,
-            "max_retries": 0,
-        }
+        self._app.conf.broker_transport_options |= {"max_retries": 0}
         self._app.conf.broker_pool_limit = 8
-        self._client = _client(settings)
+        self._client = redis_client(settings.broker_url)
 
     def publish(self, *jobs: Job) -> None:
         """Tell workers of jobs, all in one go: of each to read it, or to deliver what was made for it.
@@ -80,11 +83,20 @@ class Queue:
             BrokerUnavailable: Redis did not take the messages, or not all of them.
         """
         try:
-            with self._app.producer_pool.acquire() as producer, producer.batch():
-                for job in jobs:
-                    self._send(producer, job)
-        except (KombuError, redis.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
+            with self._app.producer_pool.acquire() as producer:
+                self._send_all(producer, jobs)
+        except _FAILURES as first:
+            log.info("broker_connection_replaced", reason=_words(first))
+            try:
+                with self._app.connection_for_write() as fresh:
+                    self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), jobs)
+            except _FAILURES as error:
+                raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
+
+    def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:
+        with producer.batch():
+            for job in jobs:
+                self._send(producer, job)
 
     def _send(self, producer: Producer, job: Job) -> None:
         made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
@@ -142,7 +154,7 @@ def ping(settings: Settings) -> str:
         BrokerUnavailable: It does not answer.
         ConfigurationError: None is configured.
     """
-    client = _client(settings)
+    client = redis_client(settings.broker_url)
     try:
         return f"Redis {client.info('server')['redis_version']}"
     except (redis.RedisError, OSError) as error:
@@ -173,7 +185,7 @@ def memory(settings: Settings) -> Memory:
         BrokerUnavailable: It does not answer.
         ConfigurationError: None is configured.
     """
-    client = _client(settings)
+    client = redis_client(settings.broker_url)
     try:
         told = client.info("memory")
     except (redis.RedisError, OSError) as error:
@@ -181,15 +193,6 @@ def memory(settings: Settings) -> Memory:
     finally:
         client.close()
     return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))
-
-
-def _client(settings: Settings) -> redis.Redis:
-    client: redis.Redis = redis.Redis.from_url(
-        settings.broker_url,
-        socket_timeout=_SOCKET_SECONDS,
-        socket_connect_timeout=_SOCKET_SECONDS,
-    )
-    return client
 
 
 def _job_ids(messages: Iterator[bytes]) -> Iterator[str]:

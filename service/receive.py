@@ -47,7 +47,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = stop_event()
     allow_many_connections()
-    store = Store.open(settings)
+    store = Store.open(settings, receives=True)
     queue = Queue(settings)
     spool = open_spool(settings)
     callers = Callers(settings, config_path(), load_settings)

@@ -26,6 +26,7 @@ from service.store import Store
 # A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
 _INCIDENT_EVERY: Final = 3600.0
 _REMEMBERED: Final = 1000
+_AWAY: Final = "the database cannot take it now"
 
 log = get_logger(__name__)
 
@@ -94,7 +95,7 @@ class Reception:
     def refusal(self) -> str:
         """Why nobody's films are taken now, in words, or ""; cheap to ask."""
         if self._database_away:
-            return "the database cannot take it now"
+            return _AWAY
         return "the spool's disk is nearly full" if self._disk.look() is Step.FULL else ""
 
     @property
@@ -114,6 +115,9 @@ class Reception:
         Returns:
             For each film None, or OutOfResources when the database did not take it.
         """
+        if self._database_away:
+            # They waited while others found that out: their senders have waited once already.
+            return [OutOfResources(_AWAY) for _ in arrived]
         try:
             self._intake.instances_arrived(arrived)
         except StoreError as error:
@@ -122,7 +126,7 @@ class Reception:
                 return [fault for each in arrived for fault in self.stored([each])]
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
             self.database_answers(not isinstance(error, StoreUnavailable))
-            return [OutOfResources("the database cannot take it now") for _ in arrived]
+            return [OutOfResources(_AWAY) for _ in arrived]
         return [None for _ in arrived]
 
     def commitment_asked(

@@ -19,6 +19,8 @@ from service.faults import mapped_errors
 
 # Number of the advisory lock that lets one process at a time migrate a PostgreSQL database.
 _MIGRATING = 0x57454D
+# The revision is one row that only a migration locks.
+_BUSY_SECONDS = 5.0
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -54,7 +56,7 @@ def current(url: str) -> str | None:
     file = _sqlite_file(url)
     if file is not None and not file.exists():
         return None
-    engine = make_engine(url).execution_options(begin=READING)
+    engine = make_engine(url, busy_seconds=_BUSY_SECONDS).execution_options(begin=READING)
     try:
         with mapped_errors(), engine.begin() as connection:
             return MigrationContext.configure(connection).get_current_revision()
@@ -105,7 +107,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 @contextmanager
 def _migrating(url: str) -> Iterator[Config]:
-    engine = make_engine(url)
+    engine = make_engine(url, busy_seconds=None)
     try:
         with mapped_errors(), engine.begin() as connection:
             if engine.dialect.name == "postgresql":

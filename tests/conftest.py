@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -164,6 +165,69 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+
+class SilentProxy:
+    """A TCP proxy on loopback whose connections can go silent: kept open, nothing is forwarded.
+
+    So does a firewall that forgets connections; the kernel of the peer goes on acknowledging bytes.
+
+    Attributes:
+        port: Where it listens.
+        silent_after: A connection that has sent this goes silent; none does when empty.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = ("127.0.0.1", target)
+        self._generation = 0
+        self._takes_silently = False
+        self.silent_after = b""
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, *, new_too: bool = False) -> None:
+        """Let the connections that are open go silent, for good; later ones too until `heal`."""
+        self._takes_silently = new_too
+        self._generation += 1
+
+    def heal(self) -> None:
+        """Forward what comes on new connections."""
+        self._takes_silently = False
+
+    def close(self) -> None:
+        """Close everything."""
+        for each in [self._listener, *self._sockets]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._sockets.append(client)
+                if self._takes_silently:
+                    continue
+                server = socket.create_connection(self._target)
+                self._sockets.append(server)
+                state = {"silent": False}
+                for ends in ((client, server), (server, client)):
+                    pump = (*ends, self._generation, state)
+                    threading.Thread(target=self._pump, args=pump, daemon=True).start()
+
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, born: int, state: dict[str, bool]
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while received := source.recv(65536):
+                if self.silent_after and self.silent_after in received:
+                    state["silent"] = True
+                if born == self._generation and not state["silent"]:
+                    sink.sendall(received)
+            if born == self._generation and not state["silent"]:
+                sink.shutdown(socket.SHUT_WR)
 
 
 class OrthancServer(Server):
@@ -387,6 +451,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def silent_proxy() -> Iterator[Callable[[int], SilentProxy]]:
+    """A function: port of a server -> a proxy before it whose connections can go silent."""
+    made: list[SilentProxy] = []
+
+    def start(target: int) -> SilentProxy:
+        made.append(SilentProxy(target))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, signals
+from kombu import Connection
 
 from service.advice import without_effect
 from service.callers import Callers
@@ -28,6 +29,11 @@ from service.model_start import note_failure, note_success
 from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
 from service.records import LOADING, Job
+from service.socket_limits import (
+    REDIS_RETRY_SECONDS,
+    REDIS_WORKER_SECONDS,
+    redis_transport_options,
+)
 from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
@@ -240,9 +246,22 @@ def worker_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
     )
-    # A message that a lost worker held comes back after this; the sweeper is sooner.
-    app.conf.broker_transport_options |= {"visibility_timeout": 3600, "health_check_interval": 10}
+    app.conf.broker_transport_options |= {
+        # A message that a lost worker held comes back after this; the sweeper is sooner.
+        "visibility_timeout": 3600,
+        **redis_transport_options(REDIS_WORKER_SECONDS),
+    }
+    app.amqp.Connection = _PromptConnection
     return app
+
+
+class _PromptConnection(Connection):
+    """A connection that is tried again every few seconds, however long the broker was away."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Connection:  # noqa: ANN401 - kombu's own
+        """Return itself once it is connected."""
+        waits = {"interval_max": REDIS_RETRY_SECONDS}
+        return super().ensure_connection(*arguments, **waits, **options)
 
 
 def _leave_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signal

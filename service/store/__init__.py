@@ -4,6 +4,7 @@ from typing import Self
 
 from service.config import Settings
 from service.schema import check
+from service.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 from service.store.arrivals import Arrivals
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
@@ -45,12 +46,25 @@ class Store(
     """
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
+    def open(cls, settings: Settings, *, receives: bool = False) -> Self:
         """Return the store that the settings name.
+
+        Args:
+            settings: Those in force.
+            receives: A sender waits for what is done with it: PostgreSQL has to answer in time.
 
         Raises:
             StoreUnavailable: The database does not answer.
             SchemaMismatch: It is not at the revision that this code needs.
         """
         check(settings.database_url)
-        return cls(settings.database_url, busy_seconds=settings.database.busy_seconds)
+        busy = _busy_seconds(settings, receives=receives)
+        return cls(settings.database_url, busy_seconds=busy)
+
+
+def _busy_seconds(settings: Settings, *, receives: bool) -> float:
+    busy = settings.database.busy_seconds
+    # SQLite is no socket: its writers wait for each other in this process and its neighbors.
+    if receives and not settings.database_url.startswith("sqlite"):
+        return min(busy, POSTGRESQL_RECEIVER_SECONDS)
+    return busy

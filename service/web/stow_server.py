@@ -184,7 +184,7 @@ def serve(settings: Settings) -> None:
         )
     with (
         closing(bind(stow.host, stow.port, section="stow")) as listener,
-        closing(Store.open(settings)) as store,
+        closing(Store.open(settings, receives=True)) as store,
         closing(Queue(settings)) as queue,
     ):
         callers = Callers(settings, config_path(), load_settings)
