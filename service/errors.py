@@ -4,6 +4,7 @@ WetreadError
 ├── ConfigurationError   the settings cannot be used; names every fault
 ├── StoreError           the database
 │   ├── StoreUnavailable     away, locked or full: try again
+│   │   └── StoreNotWritable     answers, and takes nothing: read-only, full, or not ours
 │   ├── SchemaMismatch       not at the revision that this code needs
 │   ├── NotFound             no such job, study or instance
 │   └── LeaseLost            somebody else holds the job now: stop, write nothing
@@ -43,6 +44,10 @@ class StoreUnavailable(StoreError):
     """The database is away, locked or full."""
 
     retry = True
+
+
+class StoreNotWritable(StoreUnavailable):
+    """The database can be read and not be written; the message says what to look at."""
 
 
 class SchemaMismatch(StoreError):

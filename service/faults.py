@@ -1,19 +1,32 @@
 """Errors of the database library become ours; none of its types goes further."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.errors import SchemaMismatch, StoreError, StoreUnavailable
+from service.errors import SchemaMismatch, StoreError, StoreNotWritable, StoreUnavailable
 
 # SQLSTATE: undefined_table, undefined_column (PostgreSQL, appendix A).
 _LACKING_STATES: Final = frozenset({"42P01", "42703"})
 # SQLite has one code for every error of a statement; only its words tell them apart.
 _LACKING_WORDS: Final = ("no such table", "no such column", "has no column")
+
+_SQLITE_REFUSES: Final[Mapping[int, str]] = {
+    sqlite3.SQLITE_READONLY: "its file or folder is read-only or belongs to another user: "
+    "check owner and mode",
+    sqlite3.SQLITE_FULL: "its disk is full: make room",
+    sqlite3.SQLITE_IOERR: "its disk refuses: check the disk and its free space",
+}
+# By SQLSTATE (PostgreSQL, appendix A).
+_POSTGRESQL_REFUSES: Final[Mapping[str, str]] = {
+    "25006": "the server or the user is read-only: check that database.url names the primary server",
+    "42501": "the user may not write there: grant it the tables",
+    "53100": "its disk is full: make room",
+}
 
 
 @contextmanager
@@ -22,6 +35,7 @@ def mapped_errors() -> Iterator[None]:
 
     Raises:
         StoreUnavailable: The database is away, locked or full.
+        StoreNotWritable: It answers, and takes nothing.
         SchemaMismatch: It lacks a table or column.
         StoreError: It refused for another reason.
     """
@@ -38,6 +52,8 @@ def _mapped(error: SQLAlchemyError) -> StoreError:
         return StoreError(f"the database refused: {type(error).__name__}")
     # The first line is the database's own sentence; PostgreSQL adds values of the row below it.
     words = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+    if refusal := _refusal(error.orig):
+        return StoreNotWritable(f"the database cannot be written: {refusal} ({words})")
     if _is_lacking(error.orig, words):
         return SchemaMismatch(
             f"the database lacks what this version needs ({words}): run `wetread db upgrade`"
@@ -66,3 +82,11 @@ def _advice(words: str) -> str:
     if "unable to open database file" in words:
         return "; check that data_dir exists, and that this user may write there"
     return ""
+
+
+def _refusal(error: BaseException | None) -> str:
+    """Return why nothing can be written, and what to look at, or "" for another error."""
+    # The lowest byte is the kind; the others say where.
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(error, "sqlstate", None) or ""
+    return _SQLITE_REFUSES.get(kind, "") or _POSTGRESQL_REFUSES.get(state, "")

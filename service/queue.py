@@ -130,6 +130,20 @@ class Queue:
             raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
         return frozenset(_job_ids(message for messages in lists for message in messages))
 
+    def waiting(self, queue: str) -> int:
+        """Return how many messages lie in `queue`.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in (queue, f"{queue}{_SEPARATOR}{_ROUTINE}"):
+                    pipe.llen(name)
+                return sum(pipe.execute())
+        except (redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+
     def ping(self) -> None:
         """Return when Redis answers.
 

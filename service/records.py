@@ -19,6 +19,8 @@ HINDERED = "can remove no files"
 LOADING = "loading the model"
 # What is kept of a reading worker that ended because of its model; the reason comes after it.
 NOT_LOADED = "the model could not be loaded"
+# What a worker's heartbeat says while its broker gives it nothing; the reason comes after it.
+CUT_OFF = "receives nothing from the message broker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

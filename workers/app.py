@@ -9,13 +9,14 @@ import secrets
 import socket
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, signals
+from celery.worker import state
 from kombu import Connection
 
 from service.advice import without_effect
@@ -37,6 +38,7 @@ from service.socket_limits import (
 from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
+from workers.broker_watch import READY, BrokerWatch
 from workers.delivering import Delivering
 from workers.delivery_pool import DeliveryPool, bulkheads
 from workers.tasks import register_deliver, register_read, work_on
@@ -102,9 +104,11 @@ class _Worker:
         try:
             heartbeat = Heartbeat(self._store, [self._queue], loading)
             with heartbeat.beating() as heart, self._registered(publisher):
-                heart.says("ready")
+                heart.says(READY)
                 log.info("worker_ready", queue=self._queue)
-                self._consume()
+                watch = self._broker_watch(publisher, heart.says)
+                with watch.watching():
+                    self._consume(watch.received)
         finally:
             publisher.close()
             self._store.close()
@@ -175,11 +179,31 @@ class _Worker:
         rows = self._settings.reading.concurrency
         return rows + (rows + 1) // 2
 
-    def _consume(self) -> None:
+    def _broker_watch(self, queue: Queue, says: Callable[[str], None]) -> BrokerWatch:
+        return BrokerWatch(
+            waiting=lambda: queue.waiting(self._queue),
+            is_full=lambda: (
+                self._stopping.is_set() or len(state.reserved_requests) >= self._threads
+            ),
+            says=says,
+            replace=self._receives_nothing,
+        )
+
+    def _receives_nothing(self, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor=self._owner, kind="broker_silent", subject=self._queue, detail=f"{reason}."
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+        self._replace()
+
+    def _consume(self, received: Callable[[], None]) -> None:
         # Celery warns root of pickled messages; only JSON is accepted here.
         warnings.filterwarnings("ignore", message=".*superuser privileges")
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
+        signals.task_received.connect(lambda **_: received(), weak=False)
         self._app.Worker(
             pool="threads",
             concurrency=self._threads,

@@ -7,11 +7,14 @@ from service.store import Store
 
 
 def database(settings: Settings) -> Outcome:
-    """Return the revision of the database.
+    """Return the revision of the database, which can be written.
 
     Raises:
-        StoreError: It cannot be reached, or is at another revision.
+        StoreError: It cannot be reached or written, or is at another revision.
     """
     store = Store.open(settings)
-    store.close()
-    return Outcome(f"at revision {schema.current(settings.database_url)}")
+    try:
+        store.check_writable()
+    finally:
+        store.close()
+    return Outcome(f"at revision {schema.current(settings.database_url)}, writable")

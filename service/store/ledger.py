@@ -1,5 +1,6 @@
 """What the processes report of themselves, and what a person should know."""
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,6 +45,21 @@ class Ledger(Transactions):
             row = session.get_one(ProcessRow, name)
             for column, value in values.items():
                 setattr(row, column, value)
+
+    def check_writable(self) -> None:
+        """Return once a transaction that wrote was committed; it leaves nothing behind.
+
+        Raises:
+            StoreNotWritable: The database answers and takes nothing.
+            StoreUnavailable: It does not answer.
+        """
+        now, name = self.now(), f"probe:{uuid.uuid4().hex}"
+        row = {"role": "probe", "host": "", "pid": 0, "restarts": 0, "detail": ""}
+        with self._writing() as session:
+            session.execute(
+                insert(ProcessRow).values(name=name, started_at=now, seen_at=now, **row)
+            )
+            session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
     def processes(self) -> list[ProcessBeat]:
         """Return every process that has not signed off, by name."""

@@ -21,7 +21,7 @@ from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.film import FilmCache, artist
-from service.web.health import broker_fault, healthz, readyz
+from service.web.health import broker_fault, healthz, readyz, writing_fault
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
 from service.web.render import STATIC_DIR
@@ -38,7 +38,12 @@ def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STRE
     return Wiring(
         settings=settings,
         store=store,
-        observer=Observer(store, lambda: broker_fault(settings), reading_queues(settings)),
+        observer=Observer(
+            store,
+            lambda: broker_fault(settings),
+            reading_queues(settings),
+            lambda: writing_fault(store),
+        ),
         hub=Hub(store.version, max_streams=max_streams),
         films=FilmCache(partial(artist, settings)),
         tokens=FormTokens(),

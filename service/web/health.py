@@ -6,9 +6,7 @@ Both are open, so that probes need no password: they name no patient, no study, 
 import os
 import tempfile
 from dataclasses import dataclass
-from typing import Final
 
-from redis import Redis
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,15 +15,13 @@ from starlette.responses import JSONResponse
 from service import schema
 from service.config import Settings
 from service.disk import Watermark, free_bytes
-from service.errors import ConfigurationError, SchemaMismatch, StoreError
+from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
 from service.queue_names import reading_queues
 from service.records import HINDERED, REFUSES
+from service.socket_limits import redis_client
 from service.store import Store
 from service.web.wiring import wiring
 from service.web.words import Situation
-
-# Seconds that Redis may take; a probe must not hang.
-_WAIT: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +53,53 @@ async def readyz(request: Request) -> JSONResponse:
 
 def readiness(store: Store, settings: Settings) -> list[PartHealth]:
     """Return each part's health, looked at now; waits a few seconds at most."""
+    database = database_fault(settings) or writing_fault(store)
+    situation = _situation(store, settings)
+    broker = broker_fault(settings) or (situation.cut_off_words if situation else "")
     return [
-        PartHealth(name="database", fault=database_fault(settings)),
-        PartHealth(name="broker", fault=broker_fault(settings)),
-        PartHealth(name="spool", fault=spool_fault(settings) or _complaint(store)),
-        PartHealth(name="reading_worker", fault=_reader_fault(store, settings)),
+        PartHealth(name="database", fault=database),
+        PartHealth(name="broker", fault=broker),
+        PartHealth(name="spool", fault=spool_fault(settings) or _complaint(situation)),
+        PartHealth(name="reading_worker", fault=_reader_fault(situation)),
     ]
 
 
 def database_fault(settings: Settings) -> str:
-    """Return what is wrong with the database, or ""."""
+    """Return what is wrong with the database as far as reading shows, or ""."""
     try:
         schema.check(settings.database_url)
     except SchemaMismatch:
         return "The database is at another revision than this code needs: run `wetread db upgrade`."
+    except StoreNotWritable as error:
+        return _as_sentence(error)
     except StoreError:
         return "The database does not answer."
     return ""
+
+
+def writing_fault(store: Store) -> str:
+    """Return why the database takes nothing, or ""; found by a transaction that writes."""
+    try:
+        store.check_writable()
+    except StoreNotWritable as error:
+        return _as_sentence(error)
+    except StoreError:
+        return "The database does not answer."
+    return ""
+
+
+def _as_sentence(error: StoreError) -> str:
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _situation(store: Store, settings: Settings) -> Situation | None:
+    """Return what the processes report of themselves, or None when the database does not answer."""
+    try:
+        roles = reading_queues(settings)
+        return Situation(now=store.now(), processes=store.processes(), roles=roles)
+    except StoreError:
+        return None
 
 
 def broker_fault(settings: Settings) -> str:
@@ -83,7 +109,7 @@ def broker_fault(settings: Settings) -> str:
     except ConfigurationError:
         return "No Redis is configured, and no private one is running."
     try:
-        with Redis.from_url(url, socket_connect_timeout=_WAIT, socket_timeout=_WAIT) as client:
+        with redis_client(url) as client:
             client.ping()
     except (RedisError, ValueError):
         return "Redis does not answer. Jobs are safe in the database and go on by themselves."
@@ -106,30 +132,23 @@ def spool_fault(settings: Settings) -> str:
     return ""
 
 
-def _complaint(store: Store) -> str:
+def _complaint(situation: Situation | None) -> str:
     """Return what a receiver says that takes no films, or a sweeper that can remove none.
 
     A full disk is left later than it was entered, and the sweeper may see another disk than we do.
     """
-    try:
-        now, beats = store.now(), store.processes()
-    except StoreError:
-        return ""  # told by the database's own part
-    situation = Situation(now=now, processes=beats)
-    refusing = [beat for beat in beats if REFUSES in beat.detail and situation.alive(beat)]
-    if refusing:
+    if situation is None:
+        return ""  # the database's own part says so
+    if refusing := situation.reporting(REFUSES):
         return f"A receiver {refusing[0].detail.partition(', ')[2]}."
-    hindered = [beat for beat in beats if HINDERED in beat.detail and situation.alive(beat)]
+    hindered = situation.reporting(HINDERED)
     return f"The sweeper {hindered[0].detail}." if hindered else ""
 
 
-def _reader_fault(store: Store, settings: Settings) -> str:
-    roles = reading_queues(settings)
-    try:
-        situation = Situation(now=store.now(), processes=store.processes(), roles=roles)
-    except StoreError:
+def _reader_fault(situation: Situation | None) -> str:
+    if situation is None:
         return "Not known: the database does not answer."
-    absent = filter(None, map(situation.absent, roles.values()))
+    absent = filter(None, map(situation.absent, situation.roles.values()))
     return " ".join(_capital(each.plain()) for each in absent)
 
 

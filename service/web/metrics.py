@@ -17,7 +17,9 @@ from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.queue_names import reading_queues
+from service.records import CUT_OFF
 from service.store import Store
+from service.web.health import broker_fault
 from service.web.refusal_words import class_label
 from service.web.wiring import wiring
 from service.web.words import Situation
@@ -54,6 +56,8 @@ class StoreCollector(Collector):
         """Yield every metric family."""
         yield self._spool()
         step = float(Watermark(self._settings).look())
+        up = float(not broker_fault(self._settings))
+        yield _family("wetread_broker_up", "Whether the message broker answered the page.", up)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
         try:
             families = [
@@ -63,7 +67,7 @@ class StoreCollector(Collector):
                 self._stages(),
                 self._incidents(),
                 self._refusals(),
-                self._processes(),
+                *self._processes(),
                 self._models(),
                 self._deliveries(),
             ]
@@ -142,7 +146,7 @@ class StoreCollector(Collector):
             family.add_metric(list(labels), count)
         return family
 
-    def _processes(self) -> Metric:
+    def _processes(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "wetread_processes", "Processes by role, alive and silent.", labels=["role", "alive"]
         )
@@ -152,7 +156,10 @@ class StoreCollector(Collector):
         for role in sorted({role for role, _ in seen}):
             for alive in (True, False):
                 family.add_metric([role, str(alive).lower()], seen[role, alive])
-        return family
+        yield family
+        cut_off = len(situation.reporting(CUT_OFF))
+        words = "Living workers that receive nothing from the message broker."
+        yield _family("wetread_workers_cut_off", words, cut_off)
 
     def _models(self) -> Metric:
         family = GaugeMetricFamily(

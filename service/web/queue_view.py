@@ -109,6 +109,10 @@ def _row(store: Store, job: Job, situation: Situation) -> Markup:
 
 def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
     notices = []
+    if situation.database_fault:
+        reason = Reason(situation.database_fault)
+        title = "Nothing can be recorded, and no film is accepted:"
+        notices.append(_Notice(weight="bad", title=title, reason=reason))
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
     for role in situation.roles.values() or (READING_ROLE,):
         absent = situation.absent(role)
@@ -120,4 +124,8 @@ def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
     if situation.broker_fault:
         reason = Reason(situation.broker_fault)
         notices.append(_Notice(weight="bad", title="The message broker is away:", reason=reason))
+    elif situation.cut_off_words:
+        reason = Reason(f"{situation.cut_off_words}{stakes}")
+        title = "A worker has no connection to the message broker:"
+        notices.append(_Notice(weight="bad", title=title, reason=reason))
     return notices

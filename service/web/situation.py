@@ -1,4 +1,4 @@
-"""The Situation as it is now; what is dear to ask is asked every two seconds at most."""
+"""The Situation as it is now; what costs time is looked at every two seconds at most."""
 
 import threading
 import time
@@ -9,24 +9,38 @@ from service.store import Store
 from service.web.words import Situation
 
 _EVERY: Final = 2.0
+# A commit costs a disk's time.
+_WRITE_EVERY: Final = 10.0
 
 
 class Observer:
-    """Looks at processes and broker; call it in a thread."""
+    """Looks at processes, broker and database; call it in a thread.
+
+    While one thread waits for a broker that is silent, the others have what was known before.
+    """
 
     def __init__(
         self,
         store: Store,
         broker_fault: Callable[[], str],
         roles: Mapping[str, str] | None = None,
+        writing_fault: Callable[[], str] = str,
     ) -> None:
-        """Take where to look, and what the workers of each model report themselves as."""
+        """Take where to look.
+
+        Args:
+            store: The store.
+            broker_fault: Returns what is wrong with the broker, or "".
+            roles: What the workers of each model report themselves as.
+            writing_fault: Returns why the database cannot be written, or ""; it writes to find out.
+        """
         self._roles = roles or {}
         self._store = store
-        self._broker_fault = broker_fault
-        self._lock = threading.Lock()
-        self._asked = float("-inf")
-        self._fault = ""
+        self._ask_broker = broker_fault
+        self._ask_writing = writing_fault
+        self._turn = threading.Lock()
+        self._asked = self._written = float("-inf")
+        self._broker_fault = self._database_fault = ""
         self._ahead: Mapping[str, int] = {}
 
     def situation(self) -> Situation:
@@ -35,19 +49,29 @@ class Observer:
         Raises:
             StoreError: The database does not answer.
         """
-        fault, ahead = self._lately()
+        self._look()
         return Situation(
             now=self._store.now(),
-            broker_fault=fault,
+            broker_fault=self._broker_fault,
+            database_fault=self._database_fault,
             processes=self._store.processes(),
             roles=self._roles,
-            ahead=ahead,
+            ahead=self._ahead,
         )
 
-    def _lately(self) -> tuple[str, Mapping[str, int]]:
-        """Return the broker's fault and how many are before each job, of the last two seconds."""
-        with self._lock:
-            if time.monotonic() - self._asked >= _EVERY:
-                self._fault, self._ahead = self._broker_fault(), self._store.ahead()
-                self._asked = time.monotonic()
-            return self._fault, self._ahead
+    def _look(self) -> None:
+        """Look again at what costs time, unless that was done lately or is being done."""
+        first = self._asked == float("-inf")
+        if not self._turn.acquire(timeout=_EVERY if first else 0):
+            return
+        try:
+            if time.monotonic() - self._asked < _EVERY:
+                return
+            self._ahead = self._store.ahead()
+            self._broker_fault = self._ask_broker()
+            if time.monotonic() - self._written >= _WRITE_EVERY:
+                self._database_fault = self._ask_writing()
+                self._written = time.monotonic()
+            self._asked = time.monotonic()
+        finally:
+            self._turn.release()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from service.draft_alarms import Withdrawal, alarm_sentence
 from service.jobs import DeliveryState, DraftStatus, JobState
-from service.records import LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
+from service.records import CUT_OFF, LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
 
 # A process reports itself every few seconds; one that is silent this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
@@ -69,6 +69,7 @@ class Situation:
 
     Attributes:
         broker_fault: Sentence when the message broker does not answer, else "".
+        database_fault: Sentence when the database cannot be written, else "".
         processes: As they last reported themselves, alive or not.
         roles: What the workers of each configured model report themselves as, by the model's name;
             where none is given every job is any reading worker's.
@@ -77,6 +78,7 @@ class Situation:
 
     now: datetime
     broker_fault: str = ""
+    database_fault: str = ""
     processes: Sequence[ProcessBeat] = field(default=())
     roles: Mapping[str, str] = field(default_factory=dict)
     ahead: Mapping[str, int] = field(default_factory=dict)
@@ -95,6 +97,15 @@ class Situation:
             return None
         failed = [each for each in members if each.load_failure]
         return max(failed, key=lambda each: each.seen_at, default=None)
+
+    def reporting(self, words: str) -> Sequence[ProcessBeat]:
+        """Return the processes that are alive and say `words` of themselves."""
+        return [each for each in self.processes if words in each.detail and self.alive(each)]
+
+    @property
+    def cut_off_words(self) -> str:
+        """What workers say that receive nothing from the broker, or ""."""
+        return " ".join(f"{each.name} {each.detail}." for each in self.reporting(CUT_OFF))
 
     def absent(self, role: str) -> Reason | None:
         """Return the sentence that no process of `role` is alive, or None when one is."""
@@ -152,8 +163,8 @@ def _why_scheduled(job: Job, situation: Situation) -> Reason:
     absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
     if absent is not None:
         return absent.led_by("Waiting for a worker: ")
-    if situation.broker_fault:
-        return Reason(f"Waiting for the message broker: {situation.broker_fault}")
+    if broker := situation.broker_fault or situation.cut_off_words:
+        return Reason(f"Waiting for the message broker: {broker}")
     return Reason(f"{_turn(situation.ahead.get(job.id))} {job.reason or ''}".rstrip())
 
 

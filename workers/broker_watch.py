@@ -1,0 +1,107 @@
+"""Notices that a worker receives nothing from its broker, and has it replaced.
+
+Celery and its Redis library have time limits on their sockets (`service.socket_limits`), so a
+connection that went silent is normally replaced within seconds. What they cannot see is looked at
+here, by a connection of its own: messages lie in the queue, a thread is free, and none arrives.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from service.errors import BrokerUnavailable
+from service.log import get_logger
+from service.records import CUT_OFF
+
+log = get_logger(__name__)
+
+READY: Final = "ready"
+LOOK_SECONDS: Final = 5.0
+# Longer than Celery takes to find a silent connection and to replace it, which is 15 s.
+SILENT_SECONDS: Final = 30.0
+
+
+class BrokerWatch:
+    """Compares what lies in the queue with what arrives."""
+
+    def __init__(
+        self,
+        waiting: Callable[[], int],
+        is_full: Callable[[], bool],
+        says: Callable[[str], None],
+        replace: Callable[[str], None],
+        *,
+        silent_seconds: float = SILENT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what to look at.
+
+        Args:
+            waiting: Returns how many messages lie in the queue; raises BrokerUnavailable.
+            is_full: Returns whether the worker takes no message now, because its threads have work.
+            says: Reports a word on this process, for the page.
+            replace: Ends the process, for another to be started; takes the reason.
+            silent_seconds: How long messages may lie there while none arrives.
+            clock: Seconds that have passed.
+        """
+        self._waiting = waiting
+        self._is_full = is_full
+        self._says = says
+        self._replace = replace
+        self._silent_seconds = silent_seconds
+        self._clock = clock
+        self._said = READY
+        self._last = clock()
+        self._stop = threading.Event()
+
+    def received(self) -> None:
+        """Note that a message has arrived; may be called from any thread."""
+        self._last = self._clock()
+
+    def look(self) -> None:
+        """Compare once."""
+        try:
+            waiting = self._waiting()
+        except BrokerUnavailable as error:
+            # Nobody can say what would arrive; a new process would have no connection either.
+            self.received()
+            self._report(f"{CUT_OFF}: {error}")
+            return
+        if not waiting or self._is_full():
+            self.received()
+        silent = self._clock() - self._last
+        if silent < self._silent_seconds:
+            # Once cut off it is ready when something arrives, or nothing waits.
+            if silent < LOOK_SECONDS:
+                self._report(READY)
+            return
+        reason = f"{waiting} messages have waited for {silent:.0f} s while a thread was free"
+        self._report(f"{CUT_OFF}: {reason}")
+        self._replace(reason)
+
+    def _report(self, words: str) -> None:
+        if words == self._said:
+            return
+        self._said = words
+        if words == READY:
+            log.info("broker_answers")
+        else:
+            log.warning("broker_gives_nothing", reason=words)
+        self._says(words)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look every few seconds for the length of the block."""
+        thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join(LOOK_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            self.look()
