@@ -51,7 +51,7 @@ def main() -> None:
     endings = socket.socket(fileno=int(sys.argv[2]))
     bounds = json.loads(sys.argv[3])
     # A stop signal to the whole group is for the worker, which still finishes what is in hand.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

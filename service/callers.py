@@ -4,16 +4,21 @@ The file is read again when it changes or on SIGHUP. Only what it says of caller
 and destinations have processes that know them since their start.
 """
 
-import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from service.config import Settings, unknown_to
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
 from service.reading_section import Reading
 from service.records import Wanted
 from service.sections import Caller
+from service.stopping import on_hangup
+from service.store import Store
+
+NOT_RELOADED: Final = "callers_not_reloaded"
 
 log = get_logger(__name__)
 
@@ -21,8 +26,25 @@ log = get_logger(__name__)
 class Callers:
     """The callers' settings in force; safe to ask from many threads."""
 
-    def __init__(self, settings: Settings, path: Path | None, load: Callable[[], Settings]) -> None:
-        """Take the settings in force, the file that they came from, and what loads them again."""
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path | None,
+        load: Callable[[], Settings],
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take what is in force and how it is loaded again.
+
+        Args:
+            settings: The settings in force.
+            path: The file that they came from.
+            load: Loads them again; raises ConfigurationError.
+            report: Called with the reason why callers were not taken from a changed file, and with ""
+                when it is right again; may raise StoreError, and is then called again.
+        """
+        self._report = report
+        self._fault = ""
+        self._reported: str | None = None
         self._settings = settings
         self._path = path
         self._load = load
@@ -44,32 +66,53 @@ class Callers:
         return self._settings
 
     def heed_hangup(self) -> None:
-        """Have SIGHUP ask from now on; for the main thread only."""
-        signal.signal(signal.SIGHUP, lambda *_: self.ask())
+        """Have SIGHUP ask from now on; for the main thread only.
+
+        A signal that came while this process started was ignored, so the next look loads the file.
+        """
+        on_hangup(self.ask)
+        self.ask()
 
     def ask(self) -> None:
         """Have the next look load the file again, changed or not."""
         self._asked = True
 
     def look(self) -> None:
-        """Load the file again when it has changed, or when somebody asked; a broken one is ignored."""
+        """Load the file again when it has changed, or when that was asked for; ignore a broken one."""
         state = self._file_state()
-        if state == self._state and not self._asked:
-            return
-        self._state, self._asked = state, False
+        if state != self._state or self._asked:
+            self._state, self._asked = state, False
+            self._fault = self._load_again()
+        self._tell()
+
+    def _load_again(self) -> str:
+        """Take the callers of the file; return why they were not taken, or ""."""
         try:
             fresh = self._load()
         except ConfigurationError as error:
-            log.error("callers_not_reloaded", reason=str(error))
-            return
+            return str(error)
         if faults := unknown_to(self._settings, fresh.receiver.callers):
-            reason = f"{'; '.join(faults)}, since this process started"
-            log.error("callers_not_reloaded", reason=reason)
-            return
+            return f"{'; '.join(faults)}, since this process started"
         anew = {"callers": fresh.receiver.callers, "open": fresh.receiver.open}
         receiver = self._settings.receiver.model_copy(update=anew)
         self._settings = self._settings.model_copy(update={"receiver": receiver})
         log.info("callers_reloaded", callers=len(fresh.receiver.callers))
+        return ""
+
+    def _tell(self) -> None:
+        """Report a fault that is new, or the end of one."""
+        fault = self._fault
+        if fault == self._reported:
+            return
+        if fault:
+            log.error(NOT_RELOADED, reason=fault)
+        try:
+            if self._report is not None:
+                self._report(fault)
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+            return
+        self._reported = fault
 
     def _file_state(self) -> tuple[int, int] | None:
         if self._path is None:
@@ -79,6 +122,25 @@ class Callers:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size
+
+
+def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None]:
+    """Return what shows on the page that the callers of a file are not in force, as long as they aren't.
+
+    Args:
+        store: Where incidents are kept.
+        path: The file, on this machine.
+        actor: The part that reports.
+    """
+    subject = f"{path or 'the environment'} on {socket.gethostname()}"
+
+    def report(fault: str) -> None:
+        store.end_incident(kind=NOT_RELOADED, subject=subject)
+        if fault:
+            detail = f"The changed callers are not in force: {fault}"
+            store.record_incident(actor=actor, kind=NOT_RELOADED, subject=subject, detail=detail)
+
+    return report
 
 
 def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading]:

@@ -59,7 +59,7 @@ def redis_part(run_dir: Path) -> tuple[Part, str]:
     )
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     _write_private(run_dir / "broker.url", url)
-    part = Part(name="redis", command=(redis_program(), str(configuration)), stage=0)
+    part = Part(name="redis", command=(redis_program(), str(configuration)), stage=0, reloads=False)
     return part, url
 
 
@@ -95,6 +95,7 @@ def orthanc_part(folder: Path, program: str) -> tuple[Part, str]:
         command=(program, str(configuration)),
         environment={"TCP_NODELAY": "1"},
         stage=0,
+        reloads=False,
     )
     return part, f"http://127.0.0.1:{http_port}"
 

@@ -13,6 +13,7 @@ from service.disk import make_folder
 from service.embedded import private_folder, redis_part
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
+from service.stopping import on_hangup
 from service.store import Store
 from service.supervisor import Death, Part, Supervisor, wetread_command
 
@@ -101,9 +102,14 @@ class Machine:
         self._supervisor.start()
 
     def run(self, until: threading.Event) -> None:
-        """Tend the parts until the event is set."""
+        """Tend the parts until the event is set; SIGHUP has them load their settings again."""
+        on_hangup(self._reload, until)
         while not until.wait(_LOOK_EVERY):
             self._supervisor.tend()
+
+    def _reload(self) -> None:
+        log.info("reload_forwarded", parts=sorted(self._supervisor.pids()))
+        self._supervisor.reload()
 
     def tend(self) -> None:
         """Look at the parts once."""

@@ -11,7 +11,7 @@ from dicom.offer import ScpSettings
 from dicom.scp import StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
-from service.callers import Callers
+from service.callers import Callers, on_page
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, ReceiverDeaf, StoreError
@@ -50,7 +50,9 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     store = Store.open(settings, receives=True)
     queue = Queue(settings)
     spool = open_spool(settings)
-    callers = Callers(settings, config_path(), load_settings)
+    callers = Callers(
+        settings, config_path(), load_settings, on_page(store, config_path(), "receive")
+    )
     callers.heed_hangup()
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from service.config import child_environment
+from service.stopping import on_hangup
 
 REPLACE_ME = 75  # exit status of a part that cannot go on (EX_TEMPFAIL of sysexits.h)
 
@@ -36,12 +37,14 @@ class Part:
         command: Program and arguments.
         environment: Variables besides those of the supervisor.
         stage: Parts start by rising stage and stop by falling stage; equal stages together.
+        reloads: SIGHUP is forwarded to it.
     """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     stage: int = 1
+    reloads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +106,12 @@ class Supervisor:
             self._launch(child)
 
     def run(self, until: threading.Event) -> None:
-        """Start every part and keep it alive until the event is set, then stop all in order."""
+        """Start every part and keep it alive until the event is set, then stop all in order.
+
+        For the main thread: SIGHUP is forwarded.
+        """
         self.start()
+        on_hangup(self.reload, until)
         try:
             while not until.wait(_LOOK_EVERY):
                 self.tend()
@@ -128,6 +135,13 @@ class Supervisor:
             for child in self._children
             if child.process is not None and child.process.poll() is None
         }
+
+    def reload(self) -> None:
+        """Forward SIGHUP to every part that loads its settings again at it; for the main thread."""
+        for child in self._children:
+            if child.part.reloads and child.process is not None and child.process.poll() is None:
+                # Not to its group: what it started itself has no settings.
+                child.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """Ask every part to stop, the last stage first, and kill what does not within the limit."""
@@ -159,7 +173,7 @@ class Supervisor:
             stderr=self._output,
             # A terminal's Ctrl-C must reach the supervisor alone, which then stops in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, made before any thread exists
+            preexec_fn=_prepare_child,  # noqa: PLW1509 - two calls, made before any thread exists
         )
         child.started = time.monotonic()
 
@@ -196,6 +210,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         return
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end this process when the supervisor is killed, so that nothing is left over."""
+def _prepare_child() -> None:
+    """Have the kernel end this process with the supervisor, and SIGHUP not before it is ready for it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.callers import Callers, wanted_of
+from service.callers import Callers, on_page, wanted_of
 from service.config import Settings, config_path, load_settings
 from service.disk_care import DiskCare
 from service.doubts import Doubts, keep_looking
@@ -271,7 +271,9 @@ def serve(settings: Settings) -> None:
         ConfigurationError: There is no broker.
     """
     store, queue = Store.open(settings), Queue(settings)
-    callers = Callers(settings, config_path(), load_settings)
+    callers = Callers(
+        settings, config_path(), load_settings, on_page(store, config_path(), "sweep")
+    )
     sweeper = Sweeper(store, settings, queue.publish, queue.in_sight, callers)
     callers.heed_hangup()
     stop = stop_event()

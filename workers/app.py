@@ -20,7 +20,7 @@ from celery.worker import state
 from kombu import Connection
 
 from service.advice import without_effect
-from service.callers import Callers
+from service.callers import Callers, on_page
 from service.config import Settings, config_path, load_settings
 from service.destinations import destinations
 from service.errors import LeaseLost, ReadingError, StoreError
@@ -35,7 +35,7 @@ from service.socket_limits import (
     REDIS_WORKER_SECONDS,
     redis_transport_options,
 )
-from service.stopping import stop_event
+from service.stopping import on_hangup, stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.broker_watch import READY, BrokerWatch
@@ -97,6 +97,9 @@ class _Worker:
         # Never the same again: a later process on this machine is another holder of leases.
         self._owner = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._app = worker_app(settings)
+        path = config_path()
+        report = on_page(self._store, path, self._owner)
+        self._callers = Callers(settings, path, load_settings, report)
 
     def run(self) -> None:
         loading = LOADING if self._reads else "starting"
@@ -129,7 +132,7 @@ class _Worker:
             self._owner,
             self._abandon,
             self._replace,
-            Callers(self._settings, config_path(), load_settings).now,
+            self._callers.now,
         )
         read = register_read(self._app, work)
 
@@ -204,7 +207,7 @@ class _Worker:
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
         signals.task_received.connect(lambda **_: received(), weak=False)
-        self._app.Worker(
+        _process_class(self._app, self._reload)(
             pool="threads",
             concurrency=self._threads,
             queues=[self._queue],
@@ -214,6 +217,11 @@ class _Worker:
             without_heartbeat=True,
             quiet=True,
         ).start()
+
+    def _reload(self) -> None:
+        self._callers.ask()
+        # The main thread serves the broker; a database that is away must not keep it.
+        threading.Thread(target=self._callers.look, name="reload", daemon=True).start()
 
     def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
         """Begin nothing new; within the limit finish what is in hand, then give it back."""
@@ -253,6 +261,17 @@ class _Worker:
         except LeaseLost as error:
             # Its thread or a sweeper was sooner, or a person canceled it; the others still wait.
             log.info("given_back_already", reason=str(error))
+
+
+def _process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
+    """Return Celery's worker class with `reload` at SIGHUP, at which Celery starts its program again."""
+
+    class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
+        def install_platform_tweaks(self, worker: object) -> None:
+            super().install_platform_tweaks(worker)
+            on_hangup(reload)
+
+    return Process
 
 
 def worker_app(settings: Settings) -> Celery:

@@ -5,7 +5,7 @@ import click
 from service.config import as_environment, load_settings
 from service.log import configure_logging, get_logger
 from service.machine import Machine, parts, sole_owner
-from service.stopping import stop_event
+from service.stopping import stop_event, survive_hangup
 
 log = get_logger(__name__)
 
@@ -17,6 +17,7 @@ def up() -> None:
     A private Redis is started when broker.url is not set; the database is brought up to date first.
     Ctrl-C stops everything in order.
     """
+    survive_hangup()
     settings = load_settings()
     configure_logging(settings.log, process="up")
     stop = stop_event()

@@ -4,12 +4,14 @@ import click
 
 from service.config import load_settings
 from service.log import configure_logging
+from service.stopping import survive_hangup
 from service.web.app import serve
 
 
 @click.command()
 def web() -> None:
     """Run the web page, the JSON API, health and metrics."""
+    survive_hangup()
     settings = load_settings()
     configure_logging(settings.log, process="web")
     serve(settings)

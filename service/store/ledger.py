@@ -94,6 +94,12 @@ class Ledger(Transactions):
         with self._writing() as session:
             self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
 
+    def end_incident(self, *, kind: str, subject: str) -> None:
+        """Remove the incidents of this kind about `subject`: what they say is true no more."""
+        rows_of = (IncidentRow.kind == kind) & (IncidentRow.subject == subject)
+        with self._writing() as session:
+            session.execute(delete(IncidentRow).where(rows_of))
+
     def _incident(
         self, session: Session, *, actor: str, kind: str, subject: str, detail: str
     ) -> None:

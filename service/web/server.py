@@ -17,6 +17,7 @@ from service.config import Settings
 from service.embedded import private_folder
 from service.errors import ConfigurationError
 from service.log import get_logger
+from service.stopping import on_hangup
 from service.web.live import Hub
 
 _STOP_SECONDS: Final = 1
@@ -116,11 +117,13 @@ def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None
 
 
 def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; SIGHUP changes nothing unless the caller has set what it does."""
 
     def stop(*_: object) -> None:
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) in {signal.SIG_DFL, signal.SIG_IGN}:
+        on_hangup(lambda: log.info("nothing_to_reload"))
     asyncio.run(server.serve(sockets=[listener]))

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from dicom.keeping import Keeper
 from dicom.tls import RenewedContext, TlsFiles
-from service.callers import Callers
+from service.callers import Callers, on_page
 from service.commitment import Commitments
 from service.config import Settings, config_path, is_loopback, load_settings
 from service.errors import ConfigurationError, StoreError
@@ -187,7 +187,9 @@ def serve(settings: Settings) -> None:
         closing(Store.open(settings, receives=True)) as store,
         closing(Queue(settings)) as queue,
     ):
-        callers = Callers(settings, config_path(), load_settings)
+        callers = Callers(
+            settings, config_path(), load_settings, on_page(store, config_path(), ROLE)
+        )
         callers.heed_hangup()
         door = make_door(settings, store, queue, callers)
         server = StowServer(make_app(door, store, callers), settings)
