@@ -12,6 +12,7 @@ import click
 from dicom.errors import DicomError
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
+from service.stopping import end_quietly
 
 # Name -> where the command is, and its line in the help, which must not import anything.
 _COMMANDS = {
@@ -90,6 +91,8 @@ def main() -> None:
     except OSError as error:
         click.echo(f"wetread: {error.filename or 'system'}: {error.strerror or error}", err=True)
         sys.exit(1)
+    finally:
+        end_quietly()
 
 
 def _tell(error: Exception) -> None:

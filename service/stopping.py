@@ -40,6 +40,16 @@ def on_hangup(reload: Callable[[], None], stop: threading.Event | None = None) -
     signal.signal(signal.SIGHUP, act)
 
 
+def end_quietly() -> None:
+    """Ignore a further SIGTERM or SIGHUP while the interpreter ends, if this process has heeded them.
+
+    The interpreter takes its handlers away first: a process that ended in order would seem killed.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))

@@ -108,7 +108,6 @@ class _Worker:
             heartbeat = Heartbeat(self._store, [self._queue], loading)
             with heartbeat.beating() as heart, self._registered(publisher):
                 heart.says(READY)
-                log.info("worker_ready", queue=self._queue)
                 watch = self._broker_watch(publisher, heart.says)
                 with watch.watching():
                     self._consume(watch.received)
@@ -206,6 +205,10 @@ class _Worker:
         warnings.filterwarnings("ignore", message=".*superuser privileges")
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
+        # From here on a signal ends it in order.
+        signals.worker_ready.connect(
+            lambda **_: log.info("worker_ready", queue=self._queue), weak=False
+        )
         signals.task_received.connect(lambda **_: received(), weak=False)
         _process_class(self._app, self._reload)(
             pool="threads",

@@ -25,7 +25,7 @@ from service.web.health import broker_fault, healthz, readyz, writing_fault
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
 from service.web.render import STATIC_DIR
-from service.web.server import Server, address_of, announced, listen, run_until_signal
+from service.web.server import Server, address_of, announced, listen, run, stop_at_signals
 from service.web.situation import Observer
 from service.web.wiring import Wiring
 
@@ -126,5 +126,7 @@ def serve(settings: Settings) -> None:
         store = Store(settings.database_url, busy_seconds=busy)
         here = make_wiring(settings, store)
         beats = Heartbeat(store, ("web",), url)
+        server = Server(make_app(here), here.hub)
+        stop_at_signals(server)
         with closing(store), announced(settings.run_dir, url), beats.beating():
-            run_until_signal(Server(make_app(here), here.hub), listener)
+            run(server, listener)

@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 class QuietServer(uvicorn.Server):
-    """Leaves signals to `run_until_signal`: uvicorn would raise them again at the end."""
+    """Leaves signals to `stop_at_signals`: uvicorn would raise them again at the end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -116,8 +116,11 @@ def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None
         log.info("web_stopped", part=name)
 
 
-def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP changes nothing unless the caller has set what it does."""
+def stop_at_signals(server: uvicorn.Server) -> None:
+    """Have SIGTERM and SIGINT end the server from now on, also before it runs.
+
+    SIGHUP changes nothing unless the caller has set what it does.
+    """
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -126,4 +129,8 @@ def run_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
         signal.signal(number, stop)
     if signal.getsignal(signal.SIGHUP) in {signal.SIG_DFL, signal.SIG_IGN}:
         on_hangup(lambda: log.info("nothing_to_reload"))
+
+
+def run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until a signal; `stop_at_signals` was called before."""
     asyncio.run(server.serve(sockets=[listener]))

@@ -37,7 +37,7 @@ from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.health import healthz, spool_fault
 from service.web.patience import Lingering, PatientProtocol
-from service.web.server import QuietServer, address_of, announced, bind, run_until_signal
+from service.web.server import QuietServer, address_of, announced, bind, run, stop_at_signals
 from service.web.stow import Door, store_instances
 
 ROLE: Final = "receive-web"
@@ -196,5 +196,6 @@ def serve(settings: Settings) -> None:
         url = address_of(listener, scheme)
         beats = Heartbeat(store, (ROLE,), url)
         prepare_memory()
+        stop_at_signals(server)
         with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):
-            run_until_signal(server, listener)
+            run(server, listener)

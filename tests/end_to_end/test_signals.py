@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,7 @@ class Served:
         self.process = None
 
     def start(self):
+        """Start it; it may take a while until it is ready."""
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", *self.arguments],
@@ -80,15 +82,26 @@ class Served:
             )
 
     def log(self):
+        """Return what it and its parts wrote so far."""
         return self.log_file.read_text(errors="replace")
 
     def is_ready(self):
+        """Return whether it serves; fail when it has ended."""
         assert self.process.poll() is None, self.log()[-3000:]
         return self.log().count(self.ready) >= self.count
 
     def admits(self, ae_title):
+        """Return whether a C-ECHO of this calling AE title succeeds."""
         command = ["echoscu", "-to", "3", "-aet", ae_title, "-aec", "WETREAD", "127.0.0.1"]
         return subprocess.run([*command, str(self.dicom)], capture_output=True).returncode == 0
+
+    def started(self, process):
+        """Return whether a folder of /proc is that of one of its processes."""
+        try:
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            return False
+        return f"WETREAD_CONFIG={self.file}".encode() in environment.split(b"\0")
 
 
 @pytest.fixture
@@ -144,16 +157,7 @@ def test_a_stop_signal_ends_it_in_order(serve, name, signals):
         time.sleep(0.2)
     assert served.process.wait(40) == 0, served.log()[-3000:]
     assert "Traceback" not in served.log()
-    with_file = f"WETREAD_CONFIG={served.file}".encode()
-    assert [pid for pid in os.listdir("/proc") if pid.isdigit() and _runs(pid, with_file)] == []
-
-
-def _runs(pid, variable):
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as environment:
-            return variable in environment.read().split(b"\0")
-    except OSError:
-        return False
+    assert not [process for process in Path("/proc").glob("[0-9]*") if served.started(process)]
 
 
 def test_hangups_while_it_starts_end_nothing(tmp_path, free_port, eventually, redis_server):
