@@ -25,6 +25,7 @@ from dicom.errors import (
     lacks_thread,
 )
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.keepalive import keep_alive
 from dicom.peer_tls import ClientContext, PeerTls, tls_failure
 
 # Seconds between two looks of pynetdicom's thread at a connection: in an exchange, and while its peer is
@@ -188,6 +189,7 @@ def _bound_socket(association: Association, seconds: float, deadline: Deadline) 
         return
     deadline.follow(connection.socket)
     limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    keep_alive(connection.socket)
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

@@ -20,6 +20,7 @@ from pynetdicom import AE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom.crew import Crew
+from dicom.keepalive import keep_alive
 from dicom.refusals import Cause, NotAccepted, Report
 from dicom.tls import HandshakeFailed
 
@@ -86,6 +87,7 @@ class Listener(ThreadedAssociationServer):
     def server_bind(self) -> None:
         """Bind, if so set together with other processes."""
         listening = self._listening()
+        keep_alive(listening)
         if self._door.shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         super().server_bind()

@@ -18,6 +18,8 @@ _LACKING_WORDS: Final = ("no such table", "no such column", "has no column")
 _SQLITE_REFUSES: Final[Mapping[int, str]] = {
     sqlite3.SQLITE_READONLY: "its file or folder is read-only or belongs to another user: "
     "check owner and mode",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: check path, owner and mode, and that its "
+    "disk is not mounted read-only",
     sqlite3.SQLITE_FULL: "its disk is full: make room",
     sqlite3.SQLITE_IOERR: "its disk refuses: check the disk and its free space",
 }

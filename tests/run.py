@@ -22,10 +22,14 @@ PROGRAMS = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "javac": "default-jdk-headless",
+    "ip": "iproute2",
+    "curl": "curl",
 }
 FILES = {
     "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "/usr/lib/postgresql": "postgresql",
+    "/usr/sbin/pgbouncer": "pgbouncer",
+    "/usr/sbin/nft": "nftables",
     "/usr/share/java/pixelmed.jar": "pixelmed-apps",
 }
 CHECKS = (

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.advice import cautions
-from service.errors import NotFound, SelectionError, StoreError
+from service.errors import NotFound, SelectionError, StoreError, StoreNotWritable
 from service.jobs import IllegalTransition
 from service.log import get_logger
 from service.web.render import page, root_of
@@ -89,6 +89,8 @@ async def _answer_away(request: Request, error: Exception) -> Response:
         "The database does not answer, or lacks what this version needs. Nothing is lost: "
         "/readyz and the log tell more."
     )
+    if isinstance(error, StoreNotWritable):
+        words = f"{str(error).capitalize()}. No image is accepted until that is corrected."
     return _failure(request, 503, "The database cannot be used now", words)
 
 

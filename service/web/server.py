@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from dicom.keepalive import keep_alive
 from service.config import Settings
 from service.embedded import private_folder
 from service.errors import ConfigurationError
@@ -83,7 +84,7 @@ def bind(host: str, port: int, *, section: str) -> socket.socket:
         ConfigurationError: It cannot be had.
     """
     try:
-        return socket.create_server(
+        listener = socket.create_server(
             (host, port),
             family=socket.AF_INET6 if ":" in host else socket.AF_INET,
             backlog=_BACKLOG,
@@ -92,6 +93,8 @@ def bind(host: str, port: int, *, section: str) -> socket.socket:
         raise ConfigurationError(
             f"{section}.host, {section}.port: cannot listen on {host} port {port}: {error.strerror}"
         ) from None
+    keep_alive(listener)
+    return listener
 
 
 def address_of(listener: socket.socket, scheme: str = "http") -> str:

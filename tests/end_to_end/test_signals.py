@@ -113,7 +113,7 @@ def serve(tmp_path, free_port, eventually, redis_server):
         served = Served(tmp_path, name, redis_server.url, (free_port(), free_port()))
         served.start()
         started.append(served)
-        eventually(served.is_ready, seconds=60, what=f"the start of {name}")
+        eventually(served.is_ready, seconds=120, what=f"the start of {name}")
         return served
 
     yield start
