@@ -65,6 +65,7 @@ def associate(
     peer: Peer,
     contexts: Sequence[tuple[UID, UID]],
     negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
     """Give an established association; released at the end, aborted after an error.
 
@@ -72,6 +73,7 @@ def associate(
         peer: Who is called.
         contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
         negotiate: Roles other than that of the SCU.
+        handlers: What answers requests of the peer, as C-STORE within C-GET.
 
     Yields:
         The association. Where the peer accepted none of the contexts it is over already and its
@@ -83,7 +85,7 @@ def associate(
     """
     proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
     context = _tls_context(peer)
-    association = _request(peer, proposed, negotiate, context)
+    association = _request(peer, proposed, negotiate, handlers, context)
     try:
         if not association.is_established and not association.rejected_contexts:
             raise _refusal(association, peer, context)
@@ -132,6 +134,7 @@ def _request(
     peer: Peer,
     contexts: list[PresentationContext],
     negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[evt.EventHandlerType],
     context: ClientContext | None,
 ) -> Association:
     entity = AE(ae_title=peer.calling)
@@ -162,7 +165,7 @@ def _request(
                 contexts=contexts,
                 ext_neg=list(negotiate) or None,
                 ae_title=peer.called,
-                evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
+                evt_handlers=[(evt.EVT_CONN_OPEN, bound), *handlers],
                 tls_args=(context, peer.host) if context is not None else None,
             )
     except OSError as error:  # the host's name cannot be resolved

@@ -20,7 +20,7 @@ from dicom.errors import (
 )
 from dicom.http_destination import OF_AN_OBJECT, PLAIN, HttpDestination, HttpRoute, bounded
 from dicom.limited_httpx import LimitedTransport
-from dicom.multipart import InvalidMultipart, media_type
+from dicom.multipart import InvalidMultipart, first_part_pieces, media_type
 from dicom.pacs import EncodedObject, Refusals, held_by
 from dicom.store_response import JSON
 
@@ -34,6 +34,7 @@ _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
 _SOP_INSTANCE_UID: Final = "00080018"
 _LONGEST_ANSWER: Final = 2**22  # bytes; to a request of ours some kilobytes are expected
+_LONGEST_SEARCH_ANSWER: Final = 2**25  # bytes; an archive may ignore the limit of a search
 # An archive that stores but does not give back instances.
 _NO_RETRIEVE: Final = (403, 405, 406, 501)
 
@@ -229,6 +230,50 @@ class StowDestination(HttpDestination):
         answer = self._exchange("GET", "studies", params={"limit": "1"}, headers={"Accept": JSON})
         if answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
             self._check_status(answer.status)
+
+    def search(self, address: str, params: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """Return what a search (QIDO-RS, PS3.18 10.6) lists, as DICOM JSON.
+
+        Raises:
+            DestinationUnavailable: The archive did not answer.
+            DestinationRejected: It refuses, or answers with something else.
+        """
+        with (
+            self._limited(_LONGEST_SEARCH_ANSWER),
+            self._told(),
+            self._client.stream(
+                "GET", address, params=dict(params), headers={"Accept": JSON}
+            ) as response,
+        ):
+            answer = _Answer(
+                response.status_code, bounded(response.iter_bytes(), _LONGEST_SEARCH_ANSWER)
+            )
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return []
+        self._check_status(answer.status)
+        if not isinstance(answer.json(), list):
+            raise DestinationRejected(
+                f"{self._where} answers a search with something else than a list: check its url"
+            )
+        return _json_list(answer)
+
+    def file(self, address: str) -> Iterator[bytes]:
+        """Yield the PS3.10 file that is retrieved (WADO-RS, PS3.18 10.4) from an instance's address.
+
+        Raises:
+            DestinationUnavailable: The archive did not answer, or broke off.
+            DestinationRejected: It refuses, does not have it, or answers with something else.
+        """
+        headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
+        with self._told(), self._client.stream("GET", address, headers=headers) as response:
+            self._check_status(response.status_code)
+            kind = response.headers.get("Content-Type", "")
+            try:
+                yield from first_part_pieces(kind, response.iter_bytes(2**18))
+            except InvalidMultipart as error:
+                raise DestinationRejected(
+                    f"{self._where} gave back no DICOM file: {error}"
+                ) from error
 
     def _exchange(self, method: str, address: str, **request: Any) -> "_Answer":  # noqa: ANN401 - httpx's
         """Return the answer to a request, its body cut off where no answer to us is so long."""

@@ -6,7 +6,7 @@ Whatever the sender does, no more is held than the piece that was fed and one pa
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -202,3 +202,24 @@ def check_boundary(value: str) -> str:
     if not _BOUNDARY.fullmatch(value):
         raise InvalidMultipart("the Content-Type has no boundary of 1 to 128 allowed characters")
     return value
+
+
+def first_part_pieces(content_type: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of the first part of a multipart body; of another body, all of it.
+
+    Raises:
+        InvalidMultipart: The body is not as its Content-Type says.
+    """
+    kind, parameters = media_type(content_type)
+    if not kind.startswith("multipart/"):
+        yield from pieces
+        return
+    reader = MultipartReader(check_boundary(parameters.get("boundary", "")))
+    for piece in pieces:
+        reader.feed(piece)
+        for event in reader.events():
+            if isinstance(event, PartEnds):
+                return
+            if not isinstance(event, PartBegins):
+                yield bytes(event)
+    raise InvalidMultipart("the body ends within its first part")

@@ -1,7 +1,7 @@
 """An Orthanc as a Destination, by its REST API."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NoReturn, cast
@@ -19,6 +19,7 @@ from dicom.pacs import EncodedObject, Refusals, held_by
 
 _STORED: Final = ("Success", "AlreadyStored")
 _LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
+_LONGEST_LIST: Final = 2**24  # bytes; a list of some hundred resources is expected
 
 
 class _RouteAdapter(LimitedAdapter):
@@ -77,6 +78,11 @@ class _BoundedClient(OrthancApiClient):
         }
         with calls[method](endpoint, **self._bounds) as response:
             return bounded(response.iter_content(2**16), limit)
+
+    def pieces(self, endpoint: str) -> Iterator[bytes]:
+        """Yield the body of the answer to a GET as it comes."""
+        with self.get(endpoint, **self._bounds) as response:
+            yield from response.iter_content(2**18)
 
     def _raise_or_retry_on_errors(self, response: requests.Response, url: str) -> bool:
         if not response.ok:
@@ -192,6 +198,55 @@ class OrthancDestination(HttpDestination):
                 removed += 1
         return removed
 
+    def changes(self, since: int, limit: int) -> tuple[list[Mapping[str, object]], int]:
+        """Return at most `limit` changes after number `since`, and the number of the last of them.
+
+        Raises:
+            DestinationUnavailable: It did not answer.
+            DestinationRejected: It refuses, or is no Orthanc.
+        """
+        return self._changes(f"changes?since={since}&limit={limit}")
+
+    def last_change(self) -> int:
+        """Return the number of the last change, 0 when there is none; errors as `changes`."""
+        return self._changes("changes?last")[1]
+
+    def _changes(self, endpoint: str) -> tuple[list[Mapping[str, object]], int]:
+        answer = self._list_json("GET", endpoint)
+        found = answer.get("Changes") if isinstance(answer, dict) else None
+        last = answer.get("Last") if isinstance(answer, dict) else None
+        if not isinstance(found, list) or not isinstance(last, int):
+            raise self._no_orthanc()
+        return [each for each in found if isinstance(each, dict)], last
+
+    def describe(self, identifiers: Sequence[str]) -> list[Mapping[str, object]]:
+        """Return what Orthanc says of these resources; those that it does not have are left out.
+
+        Raises:
+            DestinationUnavailable: It did not answer.
+            DestinationRejected: It refuses; it is older than 1.9.4, or no Orthanc.
+        """
+        if not identifiers:
+            return []
+        wanted = json.dumps({"Resources": list(identifiers), "Metadata": True})
+        found = self._list_json("POST", "tools/bulk-content", wanted)
+        if not isinstance(found, list):
+            raise self._no_orthanc()
+        return [each for each in found if isinstance(each, dict)]
+
+    def file(self, identifier: str) -> Iterator[bytes]:
+        """Yield the file of an instance, by Orthanc's identifier.
+
+        Raises:
+            DestinationUnavailable: It did not answer, or broke off.
+            DestinationRejected: It refuses, or does not have it any more.
+        """
+        with self._told():
+            yield from self._client.pieces(f"instances/{quote(identifier, safe='')}/file")
+
+    def _list_json(self, method: str, endpoint: str, data: str = "") -> object:
+        return self._parsed(self._body(method, endpoint, data=data, limit=_LONGEST_LIST))
+
     def _compare(self, item: EncodedObject) -> None:
         copies = [
             self._body("GET", f"instances/{identifier}/file", limit=item.copy_limit)
@@ -214,7 +269,9 @@ class OrthancDestination(HttpDestination):
         return [quote(str(each.get("ID", "")), safe="") for each in instances]
 
     def _json(self, method: str, endpoint: str, data: bytes | str = b"") -> object:
-        content = self._body(method, endpoint, data=data)
+        return self._parsed(self._body(method, endpoint, data=data))
+
+    def _parsed(self, content: bytes) -> object:
         try:
             return cast("object", json.loads(content))
         except (ValueError, RecursionError) as error:

@@ -51,7 +51,7 @@ _CONVERTIBLE: Final = (
     ExplicitVRLittleEndian,
     DeflatedExplicitVRLittleEndian,
 )
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     AttributeError,
     BytesLengthException,
     EOFError,
@@ -104,7 +104,7 @@ class StoredFile:
             check_uid(meta.MediaStorageSOPInstanceUID)
             sop_class = check_uid(meta.MediaStorageSOPClassUID)
             syntax = check_uid(meta.TransferSyntaxUID)
-        except (*_UNREADABLE, InvalidDataset) as error:
+        except (*UNREADABLE, InvalidDataset) as error:
             kind = type(error).__name__
             raise InvalidDataset(f"{path}: not a DICOM file that can be sent ({kind})") from error
         return cls(path=path, sop_class_uid=UID(sop_class), transfer_syntax_uid=UID(syntax))
@@ -247,7 +247,7 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
         raise DestinationUnavailable(
             f"{file.path} cannot be read now ({error.strerror})"
         ) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         kind = type(error).__name__
         raise DestinationRejected(f"{file.path} cannot be encoded for {peer} ({kind})") from error
     return _status(response, peer)
@@ -289,7 +289,7 @@ def _is_listed(sop: str, answer: tuple[Dataset, Dataset | None], peer: Peer) -> 
         raise kind(f"{peer} answered C-FIND with status 0x{status:04X}")
     try:
         return identifier is not None and identifier.get("SOPInstanceUID") == sop
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 

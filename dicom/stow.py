@@ -34,8 +34,8 @@ class Part:
     fault: DicomError | None
 
 
-class _Open:
-    """The part that comes now."""
+class PartFile:
+    """A PS3.10 file that comes in pieces: the part of a request, or what was fetched."""
 
     def __init__(
         self, headers: Mapping[str, str], announce: Callable[[Announced], Incoming], source_ae: str
@@ -47,6 +47,7 @@ class _Open:
         self.fault = _header_fault(headers)
 
     def write(self, content: memoryview) -> None:
+        """Take the next bytes; after a fault they are dropped."""
         if self.fault is not None:
             return
         if self.incoming is not None:
@@ -58,6 +59,7 @@ class _Open:
             self.write(content[_START_BYTES:])
 
     def end(self) -> Part:
+        """Return what came, after the last bytes."""
         if self.fault is None and self.incoming is None:
             self._begin()
         fault = self.fault or (self.incoming.fault if self.incoming else None)
@@ -94,7 +96,7 @@ class PartStream:
         self._reader = reader
         self._announce = announce
         self._source_ae = source_ae
-        self._open: _Open | None = None
+        self._open: PartFile | None = None
         self._fault: InvalidMultipart | None = None
 
     def feed(self, *pieces: bytes) -> None:
@@ -116,7 +118,7 @@ class PartStream:
         try:
             for event in self._reader.events():
                 if isinstance(event, PartBegins):
-                    self._open = _Open(event.headers, self._announce, self._source_ae)
+                    self._open = PartFile(event.headers, self._announce, self._source_ae)
                 elif isinstance(event, PartEnds):
                     parts.append(self._opened().end())
                     self._open = None
@@ -129,7 +131,7 @@ class PartStream:
             if not parts:
                 raise
 
-    def _opened(self) -> _Open:
+    def _opened(self) -> PartFile:
         if self._open is None:
             raise InvalidMultipart("content outside of a part")
         return self._open

@@ -23,6 +23,10 @@ _COMMANDS = {
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
     "receive": ("service.commands.receive:receive", "Run the storage SCP."),
     "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS door."),
+    "reconcile": (
+        "service.commands.reconcile:reconcile",
+        "List or fetch the studies of an archive that are not here.",
+    ),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
     "spool": ("service.commands.spool:spool", "Hold disk and database against each other."),
     "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from service.destination_sections import Destination
 from service.errors import ConfigurationError
 from service.reading_section import Model, Reading
+from service.reconcile_section import Reconcile
 from service.section import expanded
 from service.sections import (
     Broker,
@@ -60,6 +61,9 @@ class Settings(BaseSettings):
     outputs: Outputs = Outputs()
     delivery: Delivery = Delivery()
     destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
+    reconcile: tuple[Reconcile, ...] = Field(
+        (), description="Archives whose studies must all be here; compared on a schedule."
+    )
     database: Database = Database()
     broker: Broker = Broker()
     web: Web = Web()
@@ -164,6 +168,22 @@ class Settings(BaseSettings):
             raise ValueError(f"destinations: name used twice: {doubled}")
         if not is_loopback(self.web.host) and not self.web.password.get_secret_value():
             raise ValueError("web.password: needed when web.host is not a loopback address")
+        return self
+
+    @model_validator(mode="after")
+    def _reconciled_archives_are_there(self) -> Self:
+        names = [each.name for each in self.reconcile]
+        faults = [f"{name} is named twice" for name in names if names.count(name) > 1]
+        kinds = {each.name: each.kind for each in self.destinations}
+        for each in self.reconcile:
+            if each.destination is not None and each.destination not in kinds:
+                faults.append(f"no destination is called {each.destination}")
+            elif each.destination is not None and kinds[each.destination] == "folder":
+                faults.append(f"{each.destination} is a folder, which cannot be searched")
+            if self.caller(each.calling_ae) is None:
+                faults.append(f"calling_ae {each.calling_ae} is not among receiver.callers")
+        if faults:
+            raise ValueError(f"reconcile: {'; '.join(dict.fromkeys(faults))}")
         return self
 
     @classmethod

@@ -1,15 +1,20 @@
 """The configured destinations as objects that can send."""
 
+from dicom.archive import Archive
 from dicom.association import Peer
 from dicom.dicomweb import StowDestination
+from dicom.dicomweb_archive import DicomwebArchive
+from dicom.dimse_archive import DimseArchive
 from dicom.folder import FolderDestination
 from dicom.http_destination import HttpRoute
 from dicom.orthanc import OrthancDestination
+from dicom.orthanc_archive import OrthancArchive
 from dicom.pacs import Destination, DimseDestination, EncodedObject
 from dicom.peer_tls import PeerTls, tls_failure
 from service import destination_sections as sections
 from service.config import Settings
 from service.errors import ConfigurationError
+from service.reconcile_section import Reconcile
 from service.records import ResultObject
 
 
@@ -33,6 +38,31 @@ def _usable(each: sections.Destination, calling: str) -> Destination:
         raise ConfigurationError(
             f'destinations "{each.name}": tls_ca, tls_certificate, tls_key: cannot be used: {reason}'
         ) from None
+
+
+def archive(table: Reconcile, settings: Settings) -> Archive:
+    """Return the archive that a table `[[reconcile]]` names; nothing is connected to yet.
+
+    Raises:
+        ConfigurationError: It is of a kind that cannot be searched.
+    """
+    named = {each.name: each for each in settings.destinations}
+    section = table.archive or named.get(table.destination or "")
+    receiver = settings.receiver
+    if isinstance(section, sections.DimseDestination):
+        return DimseArchive(
+            _peer(section, receiver.ae_title),
+            retrieval=table.retrieval,
+            storage_classes=receiver.storage_classes,
+        )
+    connection = _usable(section, receiver.ae_title) if section else None
+    match connection:
+        case OrthancDestination():
+            return OrthancArchive(connection)
+        case StowDestination():
+            return DicomwebArchive(connection)
+        case _:
+            raise ConfigurationError(f"reconcile: {table.name} cannot be searched")
 
 
 def encoded_object(result: ResultObject) -> EncodedObject:

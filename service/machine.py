@@ -42,6 +42,8 @@ def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
         commands[f"worker-{name}"] = (("worker", "--queues", "reading", "--model", name), 2)
     if settings.stow.port is not None:
         commands["receive-web"] = (("receive-web",), 3)
+    if settings.reconcile:
+        commands["reconcile"] = (("reconcile", "--watch"), 3)
     return infrastructure + [
         Part(
             name=name,

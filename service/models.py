@@ -2,7 +2,7 @@
 
     studies ─< instances          jobs ─< job_events       processes   incidents   tokens
        └────< jobs                  ├──< result_objects        refusals
-                                    └──< deliveries
+                                    └──< deliveries           reconciliations
 
 Only `service.store` and the migrations know these classes; everybody else sees `service.records`.
 """
@@ -299,6 +299,26 @@ class RefusalRow(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     first_at: Mapped[datetime] = mapped_column(UtcTime)
     last_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+
+
+class ReconcileRow(Base):
+    """The latest comparison with one archive.
+
+    Attributes:
+        position: The archive's last change before which everything is here; 0 where it has none.
+        compared_at: When the archive last answered.
+        missing: Studies that it has and that are not here, or not whole.
+        fault: Why the latest comparison failed; "" when it did not.
+    """
+
+    __tablename__ = "reconciliations"
+
+    archive: Mapped[str] = mapped_column(String(40), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    tried_at: Mapped[datetime] = mapped_column(UtcTime)
+    compared_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    missing: Mapped[int] = mapped_column(Integer)
+    fault: Mapped[str] = mapped_column(Text)
 
 
 class TokenRow(Base):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 from dicom.refusals import NotAccepted
@@ -341,6 +341,33 @@ class Incident:
     kind: str
     subject: str
     detail: str
+
+
+class JobNeed(Enum):
+    """Whether a received Study has its job."""
+
+    NONE = "it has a job"
+    WAITS = "its job is made after the quiet time"
+    OVERDUE = "nothing will make its job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """The latest comparison with an archive.
+
+    Attributes:
+        position: The archive's last change before which everything is here; 0 where it has none.
+        compared_at: When the archive last answered; None: never.
+        missing: Studies that it has and that are not here, or not whole.
+        fault: Why the latest comparison failed; "" when it did not.
+    """
+
+    archive: str
+    position: int
+    tried_at: datetime
+    compared_at: datetime | None
+    missing: int
+    fault: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from service.destination_sections import (
     StowDestination,
 )
 from service.reading_section import Model, Reading
+from service.reconcile_section import Reconcile
 from service.sections import Caller
 
 # Tables that may be given several times ([[...]] in TOML).
@@ -27,6 +28,7 @@ _REPEATED: dict[str, type[BaseModel]] = {
     "destinations[] kind = dimse": DimseDestination,
     "destinations[] kind = stow": StowDestination,
     "destinations[] kind = folder": FolderDestination,
+    "reconcile[]": Reconcile,
 }
 
 

@@ -13,6 +13,7 @@ from service.store.jobs import Jobs
 from service.store.ledger import Ledger
 from service.store.notes import Notes
 from service.store.queries import Queries
+from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
 from service.store.scheduling import Scheduling
@@ -38,6 +39,7 @@ class Store(
     Ledger,
     RefusalCounts,
     Tokens,
+    Reconciliations,
 ):
     """The database of one service; safe to share among threads, one for each process.
 

@@ -1,0 +1,111 @@
+"""`wetread reconcile`: which studies of an archive are not here?"""
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from dicom.errors import DestinationError
+from service.comparison import Comparison
+from service.config import Settings, load_settings
+from service.errors import ConfigurationError
+from service.log import configure_logging
+from service.reconcile_section import Reconcile
+from service.reconcile_watch import Workbench, opened, serve
+
+_SHOWN = 200
+
+
+@click.command()
+@click.argument("archives", nargs=-1)
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Overrides `hours`.")
+@click.option("--fetch", is_flag=True, help="Fetch what is missing, as `fetch = true` does.")
+@click.option("--watch", is_flag=True, help="Compare on the configured schedule, until a signal.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reconcile(
+    archives: tuple[str, ...], hours: float | None, *, fetch: bool, watch: bool, as_json: bool
+) -> None:
+    """Compare ARCHIVES, or all of `[[reconcile]]`, with what was received.
+
+    Lists the CR and DX studies of the last hours that are not here, not whole, or have no job. The exit
+    status is 1 when a study is missing or an archive did not answer, else 0.
+    """
+    settings = load_settings()
+    configure_logging(settings.log, process="reconcile")
+    if watch:
+        serve(settings)
+        return
+    tables = _chosen(settings, archives, hours)
+    with opened(settings, fetches=fetch) as (_, workbench):
+        results = {each.name: _compared(workbench, each, fetch=fetch) for each in tables}
+    if as_json:
+        found = {name: _to_json(each) for name, each in results.items()}
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _show(results)
+    whole = all(isinstance(each, Comparison) and not each.lacking for each in results.values())
+    sys.exit(0 if whole else 1)
+
+
+def _chosen(settings: Settings, archives: tuple[str, ...], hours: float | None) -> list[Reconcile]:
+    tables = {each.name: each for each in settings.reconcile}
+    unknown = [name for name in archives if name not in tables]
+    if unknown or not tables:
+        known = ", ".join(tables) or "none"
+        raise ConfigurationError(
+            f"reconcile: no table [[reconcile]] names {unknown[0] if unknown else 'an archive'}; "
+            f"configured are: {known}"
+        )
+    changed = {"hours": hours} if hours is not None else {}
+    return [tables[name].model_copy(update=changed) for name in archives or tables]
+
+
+def _compared(workbench: Workbench, table: Reconcile, *, fetch: bool) -> Comparison | str:
+    """Return what was found, or why the archive could not be compared."""
+    try:
+        return workbench.reconciler(table, fetches=fetch).look(complete=True, at_once=True)
+    except DestinationError as error:
+        return str(error)
+
+
+def _to_json(result: Comparison | str) -> dict[str, Any]:
+    if isinstance(result, str):
+        return {"fault": result}
+    return {
+        "fault": result.fault,
+        "studies": result.studies,
+        "missing": [each.to_json() for each in result.lacking],
+        "fetched": list(result.fetched),
+        "other_classes": dict(result.other_classes),
+    }
+
+
+def _show(results: dict[str, Comparison | str]) -> None:
+    table = Table("archive", Column("study", overflow="fold"), "lacks", "absent", "reason")
+    console = Console()
+    for name, result in results.items():
+        for each in result.lacking if isinstance(result, Comparison) else ():
+            if table.row_count < _SHOWN:
+                absent = f"{len(each.absent)} of {each.listed}"
+                table.add_row(name, each.study_instance_uid, each.lack, absent, each.refused)
+    if table.row_count:
+        console.print(table)
+    for name, result in results.items():
+        console.print(f"{name}: {_sentence(result)}", soft_wrap=True, highlight=False)
+
+
+def _sentence(result: Comparison | str) -> str:
+    if isinstance(result, str):
+        return f"not compared: {result}"
+    words = [f"{result.studies} studies compared, {len(result.lacking)} not whole here"]
+    if result.fetched:
+        words.append(f"{len(result.fetched)} instances fetched")
+    if result.other_classes:
+        others = ", ".join(f"{uid} ({count})" for uid, count in result.other_classes.items())
+        words.append(f"of SOP Classes that are not accepted here: {others}")
+    if result.fault:
+        words.append(f"not all could be fetched: {result.fault}")
+    return "; ".join(words)

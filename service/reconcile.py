@@ -1,0 +1,257 @@
+"""Which Studies of an archive are not here? They are listed and, where that is configured, fetched.
+
+A look lists the archive's CR and DX Instances of the last hours and asks the database for each. What
+is absent for `after_seconds` counts as missing: until then it may be on its way. The number of the
+archive's last change before which nothing is missing is kept, so that the next look begins there.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from dicom.archive import Archive, HeldInstance, Listing, Window
+from dicom.errors import DestinationError
+from dicom.offer import STORAGE_CLASSES
+from service.comparison import Comparison, Lack, LackingStudy, by_study
+from service.config import Settings
+from service.log import get_logger
+from service.reconcile_fetch import Fetcher
+from service.reconcile_section import Reconcile
+from service.records import JobNeed
+from service.store import Store
+
+_ACTOR = "reconcile"
+MISSING = "studies_missing"
+FETCHED = "studies_fetched"
+UNREACHABLE = "archive_not_compared"
+
+log = get_logger(__name__)
+
+
+class Reconciler:
+    """Compares one archive, again and again; remembers what was absent since when."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        table: Reconcile,
+        archive: Archive,
+        fetcher: Fetcher | None = None,
+        passed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what is compared.
+
+        Args:
+            store: The database.
+            settings: The settings.
+            table: What is configured for the archive.
+            archive: The archive.
+            fetcher: Fetches what is missing; nothing is fetched when None.
+            passed: Returns seconds by a clock that is never set.
+        """
+        self._store = store
+        self._table = table
+        self._archive = archive
+        self._fetcher = fetcher
+        self._passed = passed
+        self._accepted = frozenset({*STORAGE_CLASSES, *settings.receiver.storage_classes})
+        self._absent_since: dict[str, float] = {}
+        self._refused: dict[str, str] = {}
+        self._settled: dict[str, int] = {}
+        self._told: set[str] = set()
+
+    def look(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
+        """Compare once, fetch what is missing, and keep the result for page and metrics.
+
+        Args:
+            complete: Compare the whole window, also what an earlier look found to be here.
+            at_once: What is absent is missing, however short.
+
+        Raises:
+            DestinationError: The archive did not answer; that is noted.
+            StoreUnavailable: The database is away.
+        """
+        try:
+            listing = self._archive.listing(self._window(complete=complete))
+        except DestinationError as error:
+            self._note_fault(str(error))
+            raise
+        wanted = [each for each in listing.instances if self._is_accepted(each)]
+        after = 0.0 if at_once else self._table.after_seconds
+        waiting, due = self._absent(wanted, after)
+        fetched, fault = [], ""
+        if due and self._fetcher is not None:
+            fault = self._fetch(self._fetcher, due)
+            asked = due
+            waiting, due = self._absent(wanted, after)
+            fetched = _without(asked, due)
+        lacking, unready = self._lacking(wanted, due)
+        comparison = Comparison(
+            studies=len({each.study_instance_uid for each in wanted}),
+            lacking=lacking,
+            waiting=len(waiting),
+            other_classes=_other_classes(listing.instances, self._accepted),
+            fetched=fetched,
+            fault=fault,
+        )
+        self._settle(listing, {each.study_instance_uid for each in [*waiting, *due]} | unready)
+        self._note(comparison, _position(listing, wanted, [*waiting, *due], unready))
+        return comparison
+
+    def _window(self, *, complete: bool) -> Window:
+        rows = {each.archive: each for each in self._store.reconciliations()}
+        row = rows.get(self._table.name)
+        return Window(
+            since=self._store.now() - timedelta(hours=self._table.hours),
+            modalities=self._table.modalities,
+            position=row.position if row is not None and not complete else 0,
+            is_settled=lambda uid, count: not complete and self._settled.get(uid) == count,
+        )
+
+    def _is_accepted(self, instance: HeldInstance) -> bool:
+        return not instance.sop_class_uid or instance.sop_class_uid in self._accepted
+
+    def _absent(
+        self, wanted: Sequence[HeldInstance], after: float
+    ) -> tuple[list[HeldInstance], list[HeldInstance]]:
+        """Return the Instances that are not here: those that may be on their way, and the others."""
+        known = self._store.known_instances({each.sop_instance_uid for each in wanted})
+        absent = [each for each in wanted if each.sop_instance_uid not in known]
+        now = self._passed()
+        self._absent_since = {
+            each.sop_instance_uid: self._absent_since.get(each.sop_instance_uid, now)
+            for each in absent
+        }
+        due = [each for each in absent if now - self._absent_since[each.sop_instance_uid] >= after]
+        uids = {each.sop_instance_uid for each in due}
+        return [each for each in absent if each.sop_instance_uid not in uids], due
+
+    def _fetch(self, fetcher: Fetcher, due: Sequence[HeldInstance]) -> str:
+        """Fetch Study by Study; return why not all came, or "".
+
+        What was refused for good is not fetched again by this process.
+        """
+        for instances in by_study(due).values():
+            wanted = [each for each in instances if each.sop_instance_uid not in self._refused]
+            if not wanted:
+                continue
+            fetched = fetcher.fetch(self._archive, wanted)
+            self._refused |= fetched.refused
+            if fault := fetched.fault or next(iter(fetched.postponed.values()), ""):
+                return fault
+        return ""
+
+    def _lacking(
+        self, wanted: Sequence[HeldInstance], due: Sequence[HeldInstance]
+    ) -> tuple[list[LackingStudy], set[str]]:
+        """Return what Studies lack, and the Study Instance UIDs of those without a job yet."""
+        listed = by_study(wanted)
+        absent = by_study(due)
+        here = self._store.received_studies(listed)
+        lacking = []
+        for study, instances in listed.items():
+            missing = tuple(absent.get(study, ()))
+            lack = Lack.INSTANCES if missing else Lack.JOB
+            if study not in here:
+                lack = Lack.STUDY
+            elif not missing and here[study] is not JobNeed.OVERDUE:
+                continue
+            if lack is Lack.STUDY and not missing:
+                continue  # it may be on its way
+            reasons = (self._refused.get(each.sop_instance_uid, "") for each in missing)
+            lacking.append(
+                LackingStudy(
+                    study_instance_uid=study,
+                    lack=lack,
+                    listed=len(instances),
+                    absent=missing,
+                    refused=next(filter(None, reasons), ""),
+                )
+            )
+        return lacking, {uid for uid, need in here.items() if need is not JobNeed.NONE}
+
+    def _settle(self, listing: Listing, unsettled: set[str]) -> None:
+        for study, count in listing.counts.items():
+            if study not in unsettled:
+                self._settled[study] = count
+
+    def _note(self, comparison: Comparison, position: int) -> None:
+        name, lacking = self._table.name, comparison.lacking
+        self._store.note_reconciliation(
+            name, position=position, missing=len(lacking), fault=comparison.fault
+        )
+        log.info(
+            "archive_compared",
+            archive=name,
+            studies=comparison.studies,
+            missing=len(lacking),
+            waiting=comparison.waiting,
+            fetched=len(comparison.fetched),
+        )
+        if comparison.fetched:
+            count = len(comparison.fetched)
+            what = f"{count} instances" if count > 1 else "1 instance"
+            self._incident(FETCHED, f"{what} had not been sent here and {_were(count)} fetched.")
+        fresh = [each for each in lacking if each.study_instance_uid not in self._told]
+        if fresh:
+            first = fresh[0]
+            words = f": {first.refused}" if first.refused else ""
+            self._incident(
+                MISSING,
+                f"{_studies(len(fresh))} in this archive, not whole here; the first is "
+                f"{first.study_instance_uid} ({first.lack}{words}). `wetread reconcile` lists all.",
+            )
+        self._told = {each.study_instance_uid for each in lacking}
+
+    def _note_fault(self, fault: str) -> None:
+        name = self._table.name
+        before = {each.archive: each.fault for each in self._store.reconciliations()}
+        self._store.note_reconciliation(name, position=None, missing=None, fault=fault)
+        log.warning("archive_not_compared", archive=name, reason=fault)
+        if not before.get(name):
+            self._incident(UNREACHABLE, f"It could not be compared: {fault}.")
+
+    def _incident(self, kind: str, detail: str) -> None:
+        self._store.record_incident(
+            actor=_ACTOR, kind=kind, subject=self._table.name, detail=detail
+        )
+
+
+def _without(asked: Sequence[HeldInstance], absent: Sequence[HeldInstance]) -> list[str]:
+    """Return the SOP Instance UIDs of what was asked for and is not absent any more."""
+    still = {each.sop_instance_uid for each in absent}
+    return [each.sop_instance_uid for each in asked if each.sop_instance_uid not in still]
+
+
+def _position(
+    listing: Listing,
+    wanted: Sequence[HeldInstance],
+    absent: Sequence[HeldInstance],
+    unready: set[str],
+) -> int:
+    """Return the archive's last change before which every Instance is here, and its Study has a job."""
+    gone = {each.sop_instance_uid for each in absent}
+    open_changes = [
+        each.sequence
+        for each in wanted
+        if each.sop_instance_uid in gone or each.study_instance_uid in unready
+    ]
+    return min([listing.position, *(number - 1 for number in open_changes)])
+
+
+def _other_classes(instances: Sequence[HeldInstance], accepted: frozenset[str]) -> dict[str, int]:
+    counts: defaultdict[str, int] = defaultdict(int)
+    for each in instances:
+        if each.sop_class_uid and each.sop_class_uid not in accepted:
+            counts[each.sop_class_uid] += 1
+    return dict(counts)
+
+
+def _studies(count: int) -> str:
+    return "1 study is" if count == 1 else f"{count} studies are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

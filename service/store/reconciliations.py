@@ -1,0 +1,85 @@
+"""What the comparison with an archive asks and keeps."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import select
+
+from service.models import InstanceRow, JobRow, ObjectRow, ReconcileRow, StudyRow
+from service.records import JobNeed, Reconciliation
+from service.store.session import Transactions
+
+_AT_ONCE: Final = 500
+
+
+class Reconciliations(Transactions):
+    """Which Instances of an archive are known here, and how the latest comparison ended."""
+
+    def known_instances(self, sop_instance_uids: Collection[str]) -> set[str]:
+        """Return those UIDs that were received, or that are results of our own."""
+        known: set[str] = set()
+        with self._reading() as session:
+            for uids in _pieces(sop_instance_uids):
+                for column in (InstanceRow.sop_instance_uid, ObjectRow.sop_instance_uid):
+                    known.update(session.scalars(select(column).where(column.in_(uids))))
+        return known
+
+    def received_studies(self, study_instance_uids: Collection[str]) -> dict[str, JobNeed]:
+        """Return those Studies among these of which anything was received."""
+        found: dict[str, JobNeed] = {}
+        job = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
+        with self._reading() as session:
+            for uids in _pieces(study_instance_uids):
+                chosen = select(
+                    StudyRow.study_instance_uid, StudyRow.quiet_at, job.exists().label("has_job")
+                ).where(StudyRow.study_instance_uid.in_(uids))
+                found.update({row[0]: _need(row[1], row[2]) for row in session.execute(chosen)})
+        return found
+
+    def reconciliations(self) -> list[Reconciliation]:
+        """Return the latest comparison with each archive, by name."""
+        with self._reading() as session:
+            rows = session.scalars(select(ReconcileRow).order_by(ReconcileRow.archive))
+            return [_record(row) for row in rows]
+
+    def note_reconciliation(
+        self, archive: str, *, position: int | None, missing: int | None, fault: str = ""
+    ) -> None:
+        """Keep how a comparison ended; what is None stays as it was."""
+        now = self.now()
+        first = {"position": position or 0, "missing": missing or 0, "fault": fault}
+        with self._writing() as session:
+            added = self._insert_new(session, ReconcileRow, archive=archive, tried_at=now, **first)
+            row = session.get_one(ReconcileRow, archive)
+            row.tried_at, row.fault = now, fault
+            if not fault:
+                row.compared_at = now
+            if not added and position is not None:
+                row.position = position
+            if not added and missing is not None:
+                row.missing = missing
+
+
+def _pieces(uids: Collection[str]) -> Iterator[Sequence[str]]:
+    iterator = iter(uids)
+    while piece := list(islice(iterator, _AT_ONCE)):
+        yield piece
+
+
+def _need(quiet_at: datetime | None, has_job: bool) -> JobNeed:
+    if has_job:
+        return JobNeed.NONE
+    return JobNeed.OVERDUE if quiet_at is None else JobNeed.WAITS
+
+
+def _record(row: ReconcileRow) -> Reconciliation:
+    return Reconciliation(
+        archive=row.archive,
+        position=row.position,
+        tried_at=row.tried_at,
+        compared_at=row.compared_at,
+        missing=row.missing,
+        fault=row.fault,
+    )

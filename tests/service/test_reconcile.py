@@ -1,0 +1,238 @@
+"""An archive is compared with what was received, and what is missing is fetched, with a real Orthanc."""
+
+import json
+import urllib.request
+
+import pytest
+from pydicom import dcmread
+
+from dicom.errors import DestinationUnavailable
+from dicom.phantom import as_dataset, draw, write
+from service import schema
+from service.comparison import Lack
+from service.config import load_settings
+from service.errors import ConfigurationError
+from service.reconcile_watch import opened
+from service.store import Store
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.timeout(180)]
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+LONG = 24 * 365 * 9.0  # hours: the phantoms' Study Date is years ago
+
+
+@pytest.fixture
+def archive(orthanc_server_class, tmp_path):
+    """An Orthanc of this test's own, from which any AE title may get instances."""
+
+    class Gettable(orthanc_server_class):
+        def configuration(self):
+            return super().configuration() | {"DicomAlwaysAllowGet": True}
+
+    with Gettable(tmp_path / "archive") as server:
+        yield server
+
+
+@pytest.fixture
+def site(tmp_path, archive):
+    """A function: kind of connection, keys of `[[reconcile]]` -> settings with a database."""
+
+    def make(kind="orthanc", **keys):
+        connection = {"name": "archive", "kind": kind}
+        if kind == "dimse":
+            address = {"host": "127.0.0.1", "port": archive.dicom_port, "ae_title": "ORTHANC"}
+        else:
+            address = {"url": archive.url if kind == "orthanc" else archive.dicomweb_url}
+        table = {"archive": connection | address, "calling_ae": "ORTHANC", "hours": LONG}
+        settings = load_settings(
+            data_dir=str(tmp_path / "data"),
+            broker={"url": "redis://127.0.0.1:1/0"},  # away: the sweeper would publish later
+            receiver={"callers": [{"ae_title": "ORTHANC"}], "min_free_bytes": 0},
+            reconcile=[table | keys],
+        )
+        schema.upgrade(settings.database_url)
+        return settings
+
+    return make
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A function: seed, changed attributes -> the file of a small synthetic film."""
+
+    def make(seed, name="", **changes):
+        dataset = as_dataset(draw(seed, rows=128, columns=128))
+        for keyword, value in changes.items():
+            setattr(dataset, keyword, value)
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        return write(dataset, tmp_path / f"{seed}{name}.dcm")
+
+    return make
+
+
+def upload(server, *paths):
+    """Store files in an Orthanc; return the Study Instance UIDs."""
+    for path in paths:
+        request = urllib.request.Request(f"{server.url}/instances", data=path.read_bytes())  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+            assert json.load(answer)["Status"] == "Success"
+    return {str(dcmread(path).StudyInstanceUID) for path in paths}
+
+
+def look(settings, *, fetches=False, **how):
+    """Compare the only archive of the settings once, as the command does."""
+    with opened(settings, fetches=fetches) as (_, workbench):
+        (table,) = settings.reconcile
+        reconciler = workbench.reconciler(table, fetches=fetches)
+        return reconciler.look(**{"complete": True, "at_once": True, **how})
+
+
+@pytest.fixture
+def stored():
+    """A function: settings -> the store, closed at the end."""
+    opened_stores = []
+
+    def open_store(settings):
+        opened_stores.append(Store.open(settings))
+        return opened_stores[-1]
+
+    yield open_store
+    for each in opened_stores:
+        each.close()
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
+def test_a_study_that_never_came_is_listed_and_fetched(kind, archive, site, film, stored):
+    """Over each kind of connection it is listed as missing; fetched, it is durable and has one job."""
+    studies = upload(archive, film(1), film(2))
+    settings = site(kind)
+    found = look(settings)
+    assert {(each.study_instance_uid, each.lack) for each in found.lacking} == {
+        (uid, Lack.STUDY) for uid in studies
+    }
+    store = stored(settings)
+    assert store.jobs() == []
+    assert [each.missing for each in store.reconciliations()] == [2]
+    fetched = look(settings, fetches=True)
+    assert (len(fetched.fetched), fetched.lacking, fetched.fault) == (2, [], "")
+    assert {job.study_instance_uid for job in store.jobs()} == studies
+    for uid in studies:
+        (received,) = store.instances(uid)
+        assert received.calling_ae == "ORTHANC"
+        (file,) = settings.spool_dir.glob(f"*/*.{received.sop_instance_uid}.*")
+        assert dcmread(file).StudyInstanceUID == uid
+    again = look(settings, fetches=True)
+    assert (again.fetched, again.lacking) == ([], [])
+    assert len(store.jobs()) == 2
+    assert [each.missing for each in store.reconciliations()] == [0]
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
+def test_a_study_of_which_one_instance_is_absent_is_incomplete(kind, archive, site, film):
+    """An instance that was stored later than the others is found, also in the same series."""
+    first = film(1)
+    upload(archive, first)
+    settings = site(kind)
+    look(settings, fetches=True)
+    other = {"SOPInstanceUID": f"{dcmread(first).SOPInstanceUID}.1", "InstanceNumber": "2"}
+    upload(archive, film(1, "b", **other))
+    (lacking,) = look(settings).lacking
+    assert lacking.lack is Lack.INSTANCES
+    assert [each.sop_instance_uid for each in lacking.absent] == [other["SOPInstanceUID"]]
+    assert look(settings, fetches=True).lacking == []
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
+def test_what_is_not_accepted_here_is_not_missing(kind, archive, site, film):
+    """Other SOP Classes and other Modalities are no lack; the classes are counted."""
+    capture = film(1, SOPClassUID=SECONDARY_CAPTURE)
+    upload(archive, capture, film(2, Modality="CT"), film(3, Modality="OT"))
+    found = look(site(kind))
+    assert found.lacking == []
+    assert found.other_classes == {SECONDARY_CAPTURE: 1}
+
+
+def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, film, stored):
+    """Only after `after_seconds` it is missing, and only then fetched; the position waits for it."""
+    settings = site(after_seconds=60, fetch=True)
+    upload(archive, film(1))
+    passed = [0.0]
+    with opened(settings, fetches=True) as (store, workbench):
+        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
+        reconciler._passed = lambda: passed[0]
+        early = reconciler.look()
+        assert (early.waiting, early.lacking, early.fetched) == (1, [], [])
+        passed[0] = 59.0
+        assert reconciler.look().fetched == []
+        passed[0] = 60.0
+        late = reconciler.look()
+        assert (late.waiting, late.lacking, len(late.fetched)) == (0, [], 1)
+        kinds = [each.kind for each in store.incidents()]
+        assert kinds == ["studies_fetched"]
+    assert len(stored(settings).jobs()) == 1
+
+
+def test_what_is_here_is_not_asked_for_again(archive, site, film, stored):
+    """The position stays before what is absent, and moves on once it is here, over a restart as well."""
+    settings = site()
+    upload(archive, film(1))
+    look(settings, complete=False)
+    store = stored(settings)
+    (before,) = store.reconciliations()
+    assert look(settings, complete=False).studies == 1
+    look(settings, complete=False, fetches=True)
+    look(settings, complete=False)
+    (after,) = store.reconciliations()
+    assert after.position > before.position
+    assert look(settings, complete=False).studies == 0
+    upload(archive, film(2))
+    assert [each.lack for each in look(settings, complete=False).lacking] == [Lack.STUDY]
+
+
+def test_an_archive_that_is_away_is_told_once(archive, site, film, stored):
+    """The look fails with the reason; page and metrics have it; the missing studies stay counted."""
+    settings = site()
+    upload(archive, film(1))
+    look(settings)
+    archive.stop()
+    for _ in range(2):
+        with pytest.raises(DestinationUnavailable, match="cannot be reached"):
+            look(settings)
+    store = stored(settings)
+    (row,) = store.reconciliations()
+    assert row.missing == 1
+    assert "cannot be reached" in row.fault
+    assert row.compared_at is not None
+    assert row.compared_at < row.tried_at
+    kinds = [each.kind for each in store.incidents()]
+    assert kinds.count("archive_not_compared") == 1
+
+
+def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive, site, film):
+    """A film larger than allowed is listed with the reason; the others of the archive are fetched."""
+    settings = site()
+    receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})
+    small = settings.model_copy(update={"receiver": receiver})
+    upload(archive, film(1))
+    with opened(small, fetches=True) as (store, workbench):
+        reconciler = workbench.reconciler(small.reconcile[0], fetches=True)
+        for _ in range(2):
+            (lacking,) = reconciler.look(at_once=True).lacking
+            assert "larger" in lacking.refused
+        assert [each.kind for each in store.incidents()] == ["studies_missing"]
+    assert len(look(settings, fetches=True).fetched) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"archive": None, "destination": "nowhere"}, "no destination is called nowhere"),
+        ({"calling_ae": "STRANGER"}, "calling_ae STRANGER is not among receiver.callers"),
+        ({"destination": "pacs"}, "give either `destination`"),
+    ],
+)
+def test_a_wrong_table_is_a_fault_of_the_settings(keys, fault, site):
+    """What it names must be there."""
+    with pytest.raises(ConfigurationError, match=fault):
+        site(**keys)
