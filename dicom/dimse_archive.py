@@ -127,7 +127,8 @@ class DimseArchive:
         wanted = {each.sop_instance_uid: each for each in instances}
 
         def store(event: evt.Event) -> int:
-            instance = wanted.get(str(event.request.AffectedSOPInstanceUID))
+            uid = getattr(event.request, "AffectedSOPInstanceUID", "")
+            instance = wanted.get(str(uid))
             if instance is None:
                 return _CANNOT_UNDERSTAND
             stored = take(instance, [event.encoded_dataset()])
@@ -194,7 +195,8 @@ def _values(identifier: Dataset | None, query: Dataset) -> dict[str, str] | None
     """Return the text of each keyword of `query` in a match, or None when it cannot be read."""
     try:
         keywords = [element.keyword for element in query]
-        return {each: str((identifier or {}).get(each) or "") for each in keywords}
+        match = identifier or Dataset()
+        return {each: str(match.get(each) or "") for each in keywords}
     except UNREADABLE:
         return None
 

@@ -27,10 +27,19 @@ def destinations(settings: Settings) -> dict[str, Destination]:
         ConfigurationError: A TLS file of one cannot be used.
     """
     calling = settings.receiver.ae_title
-    return {each.name: _usable(each, calling) for each in settings.destinations}
+    return {each.name: destination(each, calling) for each in settings.destinations}
 
 
-def _usable(each: sections.Destination, calling: str) -> Destination:
+def destination(each: sections.Destination, calling: str) -> Destination:
+    """Return one configured destination; nothing is connected to yet.
+
+    Args:
+        each: Its table of the settings.
+        calling: Our AE title.
+
+    Raises:
+        ConfigurationError: A TLS file of it cannot be used.
+    """
     try:
         return _destination(each, calling)
     except OSError as error:
@@ -55,7 +64,7 @@ def archive(table: Reconcile, settings: Settings) -> Archive:
             retrieval=table.retrieval,
             storage_classes=receiver.storage_classes,
         )
-    connection = _usable(section, receiver.ae_title) if section else None
+    connection = destination(section, receiver.ae_title) if section else None
     match connection:
         case OrthancDestination():
             return OrthancArchive(connection)

@@ -39,6 +39,7 @@ from service.sections import Caller
 from service.steadiness import Steadiness, since_boot
 from service.stopping import stop_event
 from service.store import Store
+from service.token_care import TokenCare
 
 log = get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Sweeper:
         self._disk = DiskCare(store, settings, self._retention)
         self._outbox = OutboxCare(store, settings)
         self._steadiness = Steadiness(store, settings, passed)
+        self._tokens = TokenCare(store)
         self._outages = Outages(settings.reading.lease_seconds)
         self._tidied_at: datetime | None = None
         self._removal_is_due = False
@@ -102,6 +104,7 @@ class Sweeper:
             self._forget_future(now)
             self._forget_silent(now)
             self._miss_workers(now)
+            self._tokens.look()
             self._removal_is_due = True
         self._disk.look(now)
         # As soon as the clock may be trusted, not at the next minute.

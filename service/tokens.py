@@ -21,6 +21,9 @@ from service.errors import WetreadError
 _TOKEN: Final = re.compile(r"wetread_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _LIFETIME: Final = re.compile(r"([1-9]\d{0,4})([hdw])")
 _UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+# A token's user is warned this long before it expires; of a short life, in its last quarter.
+_WARNED_BEFORE: Final = timedelta(days=14)
+_LAST_PART: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -38,6 +41,20 @@ class Scope(StrEnum):
     def allows(self, wanted: "Scope") -> bool:
         """Return whether this scope is enough for what needs `wanted`."""
         return self is wanted or (self is Scope.ADMIN and wanted is Scope.READ)
+
+
+class TokenState(StrEnum):
+    """Whether a token is in force."""
+
+    ACTIVE = "active"
+    EXPIRING = "expires soon"  # in force
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether requests with it are answered."""
+        return self in {TokenState.ACTIVE, TokenState.EXPIRING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +82,23 @@ class Token:
         """Return whether one of its scopes is enough."""
         return any(scope.allows(wanted) for scope in self.scopes)
 
-    def state(self, now: datetime) -> str:
-        """Return "active", "expired" or "revoked"."""
+    def state(self, now: datetime) -> TokenState:
+        """Return whether it is in force at `now`."""
         if self.revoked_at is not None:
-            return "revoked"
-        expired = self.expires_at is not None and self.expires_at <= now
-        return "expired" if expired else "active"
+            return TokenState.REVOKED
+        if self.expires_at is None:
+            return TokenState.ACTIVE
+        left = self.expires_at - now
+        if left <= timedelta(0):
+            return TokenState.EXPIRED
+        warned = min(_WARNED_BEFORE, (self.expires_at - self.created_at) / _LAST_PART)
+        return TokenState.EXPIRING if left <= warned else TokenState.ACTIVE
+
+    def consequence(self) -> str:
+        """Return, as the end of a sentence, what is refused once it is not in force."""
+        if Scope.STOW in self.scopes:
+            return f"images that {self.ae_title} sends by STOW-RS are answered 401"
+        return "requests to the JSON API and /metrics are answered 401"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,22 +3,23 @@
 from collections.abc import Iterator
 from functools import partial
 
-from dicom.pacs import Destination
 from service.checks.check import Check, Grade, Outcome
 from service.config import Settings
-from service.destinations import destinations
+from service.destination_sections import Destination
+from service.destinations import destination
 
 
 def destination_checks(settings: Settings) -> Iterator[Check]:
     """Yield a check of each destination; without any, one that says so."""
-    for name, destination in destinations(settings).items():
-        yield Check(f"destination {name}", partial(_probe, destination))
+    calling = settings.receiver.ae_title
+    for each in settings.destinations:
+        yield Check(f"destination {each.name}", partial(_probe, each, calling))
     if not settings.destinations:
         yield Check("destinations", _none)
 
 
-def _probe(destination: Destination) -> Outcome:
-    destination.probe()
+def _probe(each: Destination, calling: str) -> Outcome:
+    destination(each, calling).probe()
     return Outcome("answers")
 
 

@@ -16,6 +16,7 @@ from service.checks.model import model_checks
 from service.checks.pictures import pictures
 from service.checks.ports import port_checks
 from service.checks.storage import storage_checks
+from service.checks.tokens import tokens
 from service.config import Settings, load_settings
 
 
@@ -59,6 +60,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))
     yield from storage_checks(settings)
     yield Check("database", partial(database, settings))
+    yield Check("tokens", partial(tokens, settings))
     yield Check("broker", partial(broker, settings))
     yield from port_checks(settings)
     yield Check("pictures", pictures)

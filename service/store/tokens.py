@@ -77,16 +77,36 @@ class Tokens(Transactions):
 
     def token_of(self, credential: Credential) -> Token | None:
         """Return the token in force that was presented, its use noted; None when there is none."""
-        with self._reading() as session:
-            row = session.get(TokenRow, credential.id)
-            known = row is not None and credential.matches(row.secret_hash)
-            token = _token(row) if row is not None and known else None
-        now = self.now()
-        if token is None or token.state(now) != "active":
+        token, now = self.known_token(credential), self.now()
+        if token is None or not token.state(now).is_in_force:
             return None
         if token.last_used_at is None or now - token.last_used_at >= _NOTED_EVERY:
             self._note_use(token.id, now)
         return token
+
+    def known_token(self, credential: Credential) -> Token | None:
+        """Return the token that was presented, in force or not; None for an unknown one."""
+        with self._reading() as session:
+            row = session.get(TokenRow, credential.id)
+            known = row is not None and credential.matches(row.secret_hash)
+            return _token(row) if row is not None and known else None
+
+    def note_token(
+        self, token: Token, kind: str, *, actor: str, detail: str, since: datetime
+    ) -> bool:
+        """Record an incident of a token, unless there is one of this kind since then.
+
+        Returns:
+            Whether it was recorded.
+        """
+        earlier = select(IncidentRow.id).where(
+            IncidentRow.kind == kind, IncidentRow.subject == token.name, IncidentRow.at >= since
+        )
+        with self._writing() as session:
+            if session.scalar(earlier.limit(1)) is not None:
+                return False
+            self._tell(session, kind, token.name, actor, detail)
+            return True
 
     def _note_use(self, identifier: str, now: datetime) -> None:
         with self._writing() as session:

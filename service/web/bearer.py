@@ -1,5 +1,8 @@
 """Bearer tokens at the door: who comes in, and the answers for who does not (RFC 6750)."""
 
+from datetime import timedelta
+from typing import Final
+
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -8,9 +11,11 @@ from starlette.types import Scope as Connection
 from service.errors import StoreError
 from service.log import get_logger
 from service.store import Store
-from service.tokens import Scope, Token, presented
+from service.tokens import Credential, Scope, Token, presented
 
 _REALM = 'Bearer realm="Wetread"'
+REFUSED: Final = "token_refused"
+_REPORTED_EVERY: Final = timedelta(hours=1)
 
 log = get_logger(__name__)
 
@@ -39,6 +44,8 @@ class Bearers:
         known_id = credential.id if credential else ""
         if token is None:
             log.warning("token_refused", token_id=known_id, address=address)
+            if credential is not None:
+                await run_in_threadpool(self._report_known, credential, address)
             challenge = f'{_REALM}, error="invalid_token"'
             return _unauthorized("The token is not known, has expired or was revoked.", challenge)
         if not token.allows(wanted):
@@ -47,6 +54,21 @@ class Bearers:
             words = f"The token lacks the scope {wanted}."
             return _refusal(403, words, {"WWW-Authenticate": challenge})
         return token
+
+    def _report_known(self, credential: Credential, address: str) -> None:
+        """Record, once an hour, that a token of ours is used that is not in force any more."""
+        try:
+            token, now = self._store.known_token(credential), self._store.now()
+            if token is None:
+                return
+            detail = (
+                f"It is {token.state(now)} and was used from {address}: {token.consequence()}. "
+                "Give its sender another (`wetread token add`)."
+            )
+            since = now - _REPORTED_EVERY
+            self._store.note_token(token, REFUSED, actor="web", detail=detail, since=since)
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=type(error).__name__)
 
 
 def bearer_value(headers: Headers) -> str | None:

@@ -70,6 +70,8 @@ class StoreCollector(Collector):
                 *self._processes(),
                 self._models(),
                 self._deliveries(),
+                self._tokens(),
+                *self._reconciliations(),
             ]
         except StoreError:
             yield _family("wetread_database_up", "Whether the database answered.", 0)
@@ -184,6 +186,35 @@ class StoreCollector(Collector):
             for state in DeliveryState:
                 family.add_metric([name, state.value], counts.get((name, state), 0))
         return family
+
+    def _tokens(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_token_expires_seconds",
+            "Seconds until a token expires, negative afterwards; revoked ones are left out.",
+            labels=["token"],
+        )
+        now = self._store.now()
+        for token in self._store.tokens():
+            if token.revoked_at is None and token.expires_at is not None:
+                family.add_metric([token.name], (token.expires_at - now).total_seconds())
+        return family
+
+    def _reconciliations(self) -> list[Metric]:
+        rows = self._store.reconciliations()
+        missing = GaugeMetricFamily(
+            "wetread_reconcile_missing",
+            "Studies of an archive that are not here, or not whole.",
+            labels=["archive"],
+        )
+        last = GaugeMetricFamily(
+            "wetread_reconcile_last_success_timestamp_seconds",
+            "When an archive was last compared, Unix time; 0: never.",
+            labels=["archive"],
+        )
+        for row in rows:
+            missing.add_metric([row.archive], row.missing)
+            last.add_metric([row.archive], row.compared_at.timestamp() if row.compared_at else 0.0)
+        return [missing, last]
 
     def _spool(self) -> Metric:
         try:

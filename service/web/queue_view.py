@@ -9,6 +9,7 @@ from service.config import Settings
 from service.jobs import DraftStatus, JobState
 from service.records import ArrivingStudy, Job
 from service.store import Store
+from service.web.attention import attention
 from service.web.render import Snapshot, part
 from service.web.words import READING_ROLE, Reason, Situation, why
 
@@ -64,6 +65,7 @@ def queue_snapshot(
             notices=[
                 *_notices(situation, counts.get(JobState.SCHEDULED, 0)),
                 *_in_doubt(alarms[DraftStatus.IN_DOUBT]),
+                *(_Notice(weight=w, title=t, reason=r) for w, t, r in attention(store, settings)),
             ],
         ),
         "counts": part(

@@ -95,3 +95,25 @@ def test_a_use_is_noted_once_a_minute(guarded, bearer):
     guarded.get("/api/jobs", headers=header)
     assert guarded.store.tokens() == [first]
     assert first.last_used_at is not None
+
+
+@pytest.mark.parametrize("state", ["expired", "revoked"])
+def test_the_use_of_a_token_that_is_over_is_an_incident(guarded, bearer, state):
+    """The page names the token and where it was used from, once an hour; never its secret."""
+    lives = timedelta(seconds=-1) if state == "expired" else None
+    header = bearer(Scope.READ, lives=lives, name="monitor")
+    if state == "revoked":
+        guarded.store.revoke_token("monitor", "test")
+    for _ in range(2):
+        assert guarded.get("/api/jobs", headers=header).status_code == 401
+    (found,) = [each for each in guarded.store.incidents() if each.kind == "token_refused"]
+    assert found.subject == "monitor"
+    assert found.detail.startswith(f"It is {state} and was used from ")
+    assert header["Authorization"].rsplit("_", 1)[1] not in found.detail
+
+
+def test_an_unknown_token_is_no_incident(guarded):
+    """Anybody can make up one: that stands in the log only."""
+    value, _ = mint()
+    assert guarded.get("/api/jobs", headers={"Authorization": f"Bearer {value}"}).status_code == 401
+    assert guarded.store.incidents() == []

@@ -1,6 +1,10 @@
+import time
+from datetime import timedelta
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from dicom.refusals import Cause, NotAccepted
+from service.tokens import Scope, mint
 
 
 def samples(site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -69,3 +73,28 @@ def test_a_scrape_without_a_database_says_so(site):
     for file in site.here.settings.data_dir.glob("wetread.db*"):
         file.unlink()
     assert samples(site)["wetread_database_up", ()] == 0
+
+
+def test_metrics_warn_of_tokens_and_of_studies_that_did_not_come(site):
+    """Seconds to each token's expiry by its name, and each archive's missing studies and last look."""
+    for name, days in (("router", 2), ("monitor", -1)):
+        _, credential = mint()
+        site.store.add_token(
+            credential,
+            name=name,
+            scopes=frozenset({Scope.READ}),
+            ae_title="",
+            expires_at=site.store.now() + timedelta(days=days),
+            actor="test",
+        )
+    site.store.note_reconciliation("pacs", position=7, missing=3)
+    found = samples(site)
+    assert 172_000 < found["wetread_token_expires_seconds", (("token", "router"),)] <= 172_800
+    assert found["wetread_token_expires_seconds", (("token", "monitor"),)] < -86_399
+    archive = (("archive", "pacs"),)
+    assert found["wetread_reconcile_missing", archive] == 3
+    age = time.time() - found["wetread_reconcile_last_success_timestamp_seconds", archive]
+    assert 0 <= age < 60
+    page = site.get("/").text
+    assert "3 studies of pacs not whole here" in page
+    assert "The token monitor has expired" in page

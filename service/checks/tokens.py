@@ -1,0 +1,26 @@
+"""Check of the bearer tokens."""
+
+from contextlib import closing
+
+from service.checks.check import Grade, Outcome
+from service.config import Settings
+from service.store import Store
+from service.token_care import sentence, tokens_at_risk
+from service.tokens import TokenState
+
+
+def tokens(settings: Settings) -> Outcome:
+    """Return which tokens expire soon; one that has expired and is not revoked is a fault.
+
+    Raises:
+        StoreError: The database cannot be reached, or is at another revision.
+    """
+    with closing(Store.open(settings)) as store:
+        in_force = [each for each in store.tokens() if each.revoked_at is None]
+        at_risk = list(tokens_at_risk(store))
+    words = " ".join(f"{token.name}: {sentence(token, state)}" for token, state in at_risk)
+    if any(state is TokenState.EXPIRED for _, state in at_risk):
+        return Outcome(words, Grade.FAULT)
+    if at_risk:
+        return Outcome(words, Grade.WARNING)
+    return Outcome(f"{len(in_force)} in force, none expires soon")

@@ -1,0 +1,50 @@
+"""What needs a person soon although nothing waits yet: tokens that expire, studies that did not come."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from service.config import Settings
+from service.records import Reconciliation
+from service.store import Store
+from service.token_care import tokens_at_risk
+from service.tokens import Token, TokenState
+from service.web.words import Reason
+
+# Weight (a class of the style sheet), title and sentence of a notice.
+Notice = tuple[str, str, Reason]
+
+_MANY_PERIODS = 3
+
+
+def attention(store: Store, settings: Settings) -> Iterator[Notice]:
+    """Yield the notices: of archives, then of tokens."""
+    rows, now = store.reconciliations(), store.now()
+    for row in rows:
+        yield from _reconciliation(row)
+    compared = {row.archive: row.compared_at for row in rows}
+    for table in settings.reconcile:
+        period = timedelta(seconds=max(60.0, _MANY_PERIODS * table.every_seconds))
+        at = compared.get(table.name)
+        if at is not None and now - at > period:
+            title = f"{table.name} is not compared now:"
+            yield "bad", title, Reason("it was last compared ", at, ".")
+    for token, state in tokens_at_risk(store):
+        yield _token(token, state)
+
+
+def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
+    if row.missing:
+        count = "1 study" if row.missing == 1 else f"{row.missing} studies"
+        title = f"{count} of {row.archive} not whole here:"
+        yield "bad", title, Reason("`wetread reconcile` lists them, with --fetch it fetches them.")
+    if row.fault:
+        yield "mild", f"{row.archive} was not compared whole:", Reason(row.fault)
+
+
+def _token(token: Token, state: TokenState) -> Notice:
+    at = token.expires_at or token.created_at
+    if state is TokenState.EXPIRED:
+        words = f": {token.consequence()}."
+        return "bad", f"The token {token.name} has expired", Reason(at, words)
+    words = f"; from then on {token.consequence()}."
+    return "mild", f"The token {token.name} expires", Reason(at, words)
