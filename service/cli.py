@@ -16,6 +16,10 @@ from service.stopping import end_quietly
 
 # Name -> where the command is, and its line in the help, which must not import anything.
 _COMMANDS = {
+    "backup": (
+        "service.commands.backup:backup",
+        "Copy database, images, results and settings to a folder.",
+    ),
     "check": ("service.commands.check:check", "Check that everything is in place."),
     "db": ("service.commands.database:db", "Look after the database's revision."),
     "demo": ("service.commands.demo:demo", "Run everything here with synthetic films."),
@@ -27,6 +31,7 @@ _COMMANDS = {
         "service.commands.reconcile:reconcile",
         "List or fetch the studies of an archive that are not here.",
     ),
+    "restore": ("service.commands.backup:restore", "Make a site from a backup."),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
     "spool": ("service.commands.spool:spool", "Hold disk and database against each other."),
     "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),

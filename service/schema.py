@@ -73,6 +73,13 @@ def head() -> str:
     return revision
 
 
+@cache
+def revisions() -> frozenset[str]:
+    """Return every revision that this code can bring up to date."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(str(script.revision) for script in scripts)
+
+
 def check(url: str) -> None:
     """Return when the database is at the revision that this code needs.
 

@@ -1,0 +1,65 @@
+"""`wetread backup` and `wetread restore`."""
+
+from pathlib import Path
+
+import click
+
+from service.backup import SETTINGS, Backup
+from service.config import config_path, load_settings
+from service.errors import ConfigurationError
+from service.restore import damaged_files, read_backup
+from service.restore import restore as restored
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--dump", type=_FILE, help="A copy of PostgreSQL that pg_dump has just made.")
+def backup(folder: Path, dump: Path | None) -> None:
+    """Copy database, images, results and settings to FOLDER, also while the service runs.
+
+    Also copied: commitments that are due, the installation's device UID, and tokens (in the database).
+    Not copied: models, TLS files, and Redis, which may be emptied at any time.
+    """
+    settings = load_settings()
+    try:
+        manifest = Backup(settings, folder).make(config_path(), dump)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: {error.strerror}: {error.filename}") from None
+    click.echo(f"{folder}: {manifest.files} files, {manifest.bytes / 2**20:.1f} MiB")
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--check", is_flag=True, help="Only compare the backup's files with their digests.")
+def restore(folder: Path, *, check: bool) -> None:
+    """Fill the empty data_dir and the empty database of the settings from the backup in FOLDER.
+
+    The data folder may be another than the one that was copied.
+    """
+    if check:
+        _check(folder)
+        return
+    settings = load_settings()
+    try:
+        manifest = restored(settings, folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{settings.data_dir}: {error.strerror}; remove it, then restore again"
+        ) from None
+    click.echo(f"{settings.data_dir}: the state of {manifest.created_at}. Now: wetread check")
+    ours, theirs = config_path(), folder / SETTINGS
+    if theirs.is_file() and not (ours and ours.read_bytes() == theirs.read_bytes()):
+        click.echo(f"The settings in force are not those of the backup: compare with {theirs}")
+
+
+def _check(folder: Path) -> None:
+    manifest, digests = read_backup(folder)
+    damaged = list(damaged_files(folder, digests))
+    for name in damaged:
+        click.echo(f"damaged or missing: {name}", err=True)
+    if damaged:
+        raise ConfigurationError(f"{folder}: {len(damaged)} of {manifest.files} files are damaged")
+    click.echo(f"{folder}: {manifest.files} files of {manifest.created_at} are whole")
