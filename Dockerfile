@@ -16,9 +16,11 @@ ENV PATH=/opt/wetread/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     WETREAD_DATA_DIR=/var/lib/wetread \
     WETREAD_LOG__FORMAT=json
-# A fixed number, so that volumes keep their owner from one image to the next.
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin wetread
-RUN install --directory --owner wetread --group wetread --mode 0750 /var/lib/wetread
+# Fixed numbers: volumes keep their owner from one image to the next, and Kubernetes' runAsNonRoot can
+# check them, which it cannot do with a name.
+RUN groupadd --system --gid 10001 wetread \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin wetread
+RUN install --directory --owner 10001 --group 10001 --mode 0750 /var/lib/wetread
 # Lays out names in Arabic, Hebrew, Thai and Devanagari on the pictures (dicom/letters.py).
 RUN apt-get update && apt-get install --yes --no-install-recommends libfribidi0 && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/wetread
@@ -34,7 +36,7 @@ COPY migrations migrations
 FROM source AS front
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install . --constraint constraints.txt
-USER wetread
+USER 10001:10001
 WORKDIR /var/lib/wetread
 VOLUME /var/lib/wetread
 # Settings valid, database reachable. compose.yaml has a closer look for receiver and web page.
@@ -47,7 +49,7 @@ FROM source AS worker-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install ".[worker]" --constraint constraints.txt --extra-index-url ${TORCH_INDEX}
-USER wetread
+USER 10001:10001
 WORKDIR /var/lib/wetread
 VOLUME /var/lib/wetread
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30s CMD ["wetread", "db", "current"]
@@ -64,7 +66,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     WETREAD_READING__DEVICE=cuda
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install ".[worker,quantised]" --constraint constraints.txt --extra-index-url ${TORCH_INDEX}
-USER wetread
+USER 10001:10001
 WORKDIR /var/lib/wetread
 VOLUME /var/lib/wetread
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30s CMD ["wetread", "db", "current"]

@@ -115,7 +115,7 @@ def _conninfo(url: str) -> str:
     parsed = make_url(url)
     parts = {
         "host": parsed.host,
-        "port": parsed.port,
+        "port": str(parsed.port) if parsed.port else None,
         "user": parsed.username,
         "dbname": parsed.database,
         **{key: value for key, value in parsed.query.items() if isinstance(value, str)},

@@ -99,6 +99,7 @@ def test_the_services_are_all_parts_of_the_machine():
         ("receive-web",),
         ("sweep",),
         ("web",),
+        ("reconcile", "--watch"),
         ("worker", "--queues", "reading"),
         ("worker", "--queues", "delivery"),
     }
@@ -147,7 +148,10 @@ def test_the_door_for_tokens_is_where_compose_says():
     assert door["profiles"] == ["stow"]
     assert door["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f":{port}/healthz" in door["healthcheck"]["test"][-1]
-    assert [name for name, each in _ours().items() if "profiles" in each] == ["receive-web"]
+    assert [name for name, each in _ours().items() if "profiles" in each] == [
+        "receive-web",
+        "reconcile",
+    ]
 
 
 def test_no_service_needs_more_than_it_must():
@@ -166,9 +170,18 @@ def test_each_target_of_compose_is_in_the_dockerfile():
     assert named == {"front", "worker-cpu", "worker-cuda"}
     for target in named:
         lines = _lineage(target)
-        assert [line for line in lines if line.startswith("USER")] == ["USER wetread"]
+        assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
         assert any(line.startswith("HEALTHCHECK") for line in lines)
         assert 'ENTRYPOINT ["wetread"]' in lines
+
+
+def test_the_user_of_the_images_owns_the_data_folder():
+    """User, group and owner of the data folder are the same numbers, not names."""
+    lines = _lineage("front")
+    (made,) = [line for line in lines if "useradd" in line]
+    assert re.findall(r"--[ug]id (\d+)", made) == ["10001", "10001", "10001"]
+    (folder,) = [line for line in lines if "install --directory" in line]
+    assert "--owner 10001 --group 10001" in folder
 
 
 def test_the_front_target_has_no_torch():
@@ -258,6 +271,7 @@ class _Unit(configparser.RawConfigParser):
     ("unit", "instances"),
     [
         ("wetread-upgrade.service", [""]),
+        ("wetread-reconcile.service", [""]),
         ("wetread-part@.service", ["receive", "receive-web", "sweep", "web"]),
         ("wetread-model@.service", ["NAME"]),
         ("wetread-worker@.service", ["reading", "delivery"]),
@@ -314,6 +328,12 @@ def test_orthanc_takes_the_configuration(tmp_path, orthanc_server_class):
     assert example.caller(shipped["DicomAet"]) is not None
 
 
+def test_the_script_for_orthanc_is_the_one_of_the_page():
+    """docs/integration.md shows deploy/orthanc/to-wetread.lua as it is."""
+    page = (ROOT / "docs" / "integration.md").read_text()
+    assert f"```lua\n{(DEPLOY / 'orthanc' / 'to-wetread.lua').read_text()}```" in page
+
+
 def test_the_dashboard_shows_metrics_that_exist():
     """Each metric of a panel is one that the page exports."""
     dashboard = json.loads((DEPLOY / "grafana" / "wetread.json").read_text())
@@ -326,6 +346,41 @@ def test_the_dashboard_shows_metrics_that_exist():
     exported = set(re.findall(r'"(wetread_\w+)"', (ROOT / "service/web/metrics.py").read_text()))
     assert shown
     assert shown <= exported
+
+
+def _rules():
+    (group,) = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text())["groups"]
+    return group["rules"]
+
+
+def test_each_alert_rule_asks_for_metrics_that_exist():
+    """Each metric of a rule is exported, and each rule says how grave it is and what to do."""
+    exported = set(re.findall(r'"(wetread_\w+)"', (ROOT / "service/web/metrics.py").read_text()))
+    exported.add("wetread_oldest_undelivered_seconds")
+    asked = {name for rule in _rules() for name in re.findall(r"wetread_\w+", rule["expr"])}
+    assert asked <= exported
+    for rule in _rules():
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert len({rule["alert"] for rule in _rules()}) == len(_rules())
+
+
+def test_each_runbook_is_a_heading_of_the_docs():
+    """The page and the heading that a rule names are there."""
+    for rule in _rules():
+        page, _, anchor = rule["annotations"]["runbook_url"].rpartition("/")[2].partition("#")
+        headings = re.findall(r"^#+ (.*)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+        assert anchor in slugs
+
+
+def test_prometheus_takes_the_alert_rules():
+    """Prometheus' own program finds no fault in the rules."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool (prometheus) is not installed")
+    rules = str(DEPLOY / "prometheus-rules.yml")
+    result = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_prometheus_asks_where_the_page_is():

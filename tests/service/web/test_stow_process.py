@@ -15,6 +15,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from dicom.phantom import as_dataset, draw, write
 from dicom.spool import film_named, has_digest
 from service import schema
 from service.store import Store
@@ -279,3 +280,28 @@ def test_without_a_port_there_is_no_door(tmp_path):
         timeout=60,
     )
     assert (done.returncode, "stow.port" in done.stderr) == (1, True)
+
+
+def test_the_lines_of_the_page_send_files_with_curl(receiver, tmp_path, program):
+    """The example of docs/api.md, run by a shell as it stands there, stores both files."""
+    program("curl")
+    page = (REPOSITORY / "docs" / "api.md").read_text()
+    (lines,) = [
+        each for each in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "printf" in each
+    ]
+    url = receiver.start()
+    lines = re.sub(r"^URL=\S+", f"URL={url}", lines, flags=re.MULTILINE)
+    lines = re.sub(r"^TOKEN=\S+", f"TOKEN={receiver.token}", lines, flags=re.MULTILINE)
+    sending = tmp_path / "sending"
+    sending.mkdir()
+    uids = set()
+    for seed, name in ((1, "a.dcm"), (2, "b.dcm")):
+        dataset = as_dataset(draw(seed, rows=64, columns=64))
+        write(dataset, sending / name)
+        uids.add(str(dataset.SOPInstanceUID))
+    result = subprocess.run(["sh", "-euc", lines], cwd=sending, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    stored = json.loads(result.stdout)["00081199"]["Value"]
+    assert {each["00081155"]["Value"][0] for each in stored} == uids
+    assert receiver.store.known_instances(uids) == uids
+    assert receiver.end(signal.SIGTERM) == 0
