@@ -38,6 +38,7 @@ class Window:
         since: Only what the archive received (or, where it cannot tell, what was acquired) since.
         modalities: Values of Modality (0008,0060) of the Series.
         position: Change of the archive after which to begin; 0: by `since`.
+        most_changes: So many changes of the archive are looked at, where it has changes.
         is_settled: Called with a Study Instance UID and its number of Instances; a Study for which it
             returns True is not listed again.
     """
@@ -45,6 +46,7 @@ class Window:
     since: datetime
     modalities: tuple[str, ...]
     position: int = 0
+    most_changes: int = MOST_INSTANCES
     is_settled: Callable[[str, int], bool] = field(default=lambda _uid, _count: False)
 
 
@@ -54,11 +56,13 @@ class Listing:
 
     Attributes:
         position: The archive's last change that was looked at; 0 where it has no changes.
+        is_whole: Whether the window's end was reached; otherwise the next begins at `position`.
         counts: Number of Instances of each Study as the archive gives it; empty where it does not.
     """
 
     instances: Sequence[HeldInstance]
     position: int = 0
+    is_whole: bool = True
     counts: dict[str, int] = field(default_factory=dict)
 
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Final
 
-from dicom.archive import MOST_INSTANCES, HeldInstance, Listing, Take, Window, held
-from dicom.errors import DestinationRejected
+from dicom.archive import HeldInstance, Listing, Take, Window, held
 from dicom.orthanc import OrthancDestination
 
 _NEW_INSTANCE: Final = "NewInstance"
@@ -36,9 +35,9 @@ class OrthancArchive:
         since = window.since.astimezone(UTC).strftime(_TIME)
         known = window.position if 0 < window.position <= last else 0
         start = known if known == last else max(known, self._first_since(since, last))
-        numbers, position = self._new_instances(start)
+        numbers, position = self._new_instances(start, start + window.most_changes)
         found = list(self._described(numbers, frozenset(window.modalities)))
-        return Listing(instances=found, position=position)
+        return Listing(instances=found, position=position, is_whole=position >= last)
 
     def fetch(self, instances: Sequence[HeldInstance], take: Take) -> None:
         """Download the file of each Instance."""
@@ -58,22 +57,22 @@ class OrthancArchive:
                 high = middle
         return low
 
-    def _new_instances(self, start: int) -> tuple[dict[str, int], int]:
-        """Return Orthanc's identifiers of new instances with their changes, and the last change."""
+    def _new_instances(self, start: int, stop: int) -> tuple[dict[str, int], int]:
+        """Return Orthanc's identifiers of new instances with their changes, and the last change.
+
+        The changes are those after `start`; no more are asked for once `stop` was reached.
+        """
         numbers: dict[str, int] = {}
-        while True:
+        while start < stop:
             found, last = self._orthanc.changes(start, _CHANGES)
             for each in found:
                 if each.get("ChangeType") == _NEW_INSTANCE:
                     # Deleted and stored again it has two changes: the later one counts.
                     numbers[str(each.get("ID", ""))] = _number(each.get("Seq"))
             if not found or last <= start:
-                return numbers, max(start, last)
-            if len(numbers) > MOST_INSTANCES:
-                raise DestinationRejected(
-                    f"{self.name} has more than {MOST_INSTANCES} new instances: choose fewer hours"
-                )
+                break
             start = last
+        return numbers, start
 
     def _described(
         self, numbers: Mapping[str, int], modalities: frozenset[str]

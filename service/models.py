@@ -307,6 +307,7 @@ class ReconcileRow(Base):
     Attributes:
         position: The archive's last change before which everything is here; 0 where it has none.
         compared_at: When the archive last answered.
+        complete_at: When everything that it had was last here.
         missing: Studies that it has and that are not here, or not whole.
         fault: Why the latest comparison failed; "" when it did not.
     """
@@ -317,6 +318,7 @@ class ReconcileRow(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     tried_at: Mapped[datetime] = mapped_column(UtcTime)
     compared_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    complete_at: Mapped[datetime | None] = mapped_column(UtcTime)
     missing: Mapped[int] = mapped_column(Integer)
     fault: Mapped[str] = mapped_column(Text)
 

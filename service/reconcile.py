@@ -25,6 +25,7 @@ _ACTOR = "reconcile"
 MISSING = "studies_missing"
 FETCHED = "studies_fetched"
 UNREACHABLE = "archive_not_compared"
+_MOST_CHANGES = 20_000  # of one look; the next goes on from there
 
 log = get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Reconciler:
         archive: Archive,
         fetcher: Fetcher | None = None,
         passed: Callable[[], float] = time.monotonic,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take what is compared.
 
@@ -50,7 +52,9 @@ class Reconciler:
             archive: The archive.
             fetcher: Fetches what is missing; nothing is fetched when None.
             passed: Returns seconds by a clock that is never set.
+            is_stopping: Returns whether no further Study is to be fetched.
         """
+        self._is_stopping = is_stopping
         self._store = store
         self._table = table
         self._archive = archive
@@ -58,9 +62,10 @@ class Reconciler:
         self._passed = passed
         self._accepted = frozenset({*STORAGE_CLASSES, *settings.receiver.storage_classes})
         self._absent_since: dict[str, float] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[HeldInstance, str]] = {}
         self._settled: dict[str, int] = {}
         self._told: set[str] = set()
+        self._reach = timedelta(hours=table.hours)
 
     def look(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
         """Compare once, fetch what is missing, and keep the result for page and metrics.
@@ -78,7 +83,7 @@ class Reconciler:
         except DestinationError as error:
             self._note_fault(str(error))
             raise
-        wanted = [each for each in listing.instances if self._is_accepted(each)]
+        wanted = self._wanted(listing)
         after = 0.0 if at_once else self._table.after_seconds
         waiting, due = self._absent(wanted, after)
         fetched, fault = [], ""
@@ -96,18 +101,39 @@ class Reconciler:
             fetched=fetched,
             fault=fault,
         )
+        still = [each for each in [*waiting, *due] if each.sop_instance_uid not in self._refused]
         self._settle(listing, {each.study_instance_uid for each in [*waiting, *due]} | unready)
-        self._note(comparison, _position(listing, wanted, [*waiting, *due], unready))
+        # A look by hand has a window of its own, and says nothing of what was before it.
+        position = None if complete else _position(listing, wanted, still, unready)
+        is_whole = listing.is_whole and self._fetcher is not None
+        is_complete = is_whole and not (complete or still or unready or fault)
+        self._note(comparison, position=position, is_complete=is_complete)
         return comparison
 
+    def _wanted(self, listing: Listing) -> list[HeldInstance]:
+        """Return what must be here: what is listed now, and what was listed and refused before."""
+        wanted = {each.sop_instance_uid: each for each, _ in self._refused.values()}
+        wanted |= {each.sop_instance_uid: each for each in listing.instances}
+        return [each for each in wanted.values() if self._is_accepted(each)]
+
     def _window(self, *, complete: bool) -> Window:
+        """Return what is listed.
+
+        What is fetched goes back to the last time that everything was here: no outage is too long.
+        """
         rows = {each.archive: each for each in self._store.reconciliations()}
         row = rows.get(self._table.name)
+        end = self._store.now()
+        if complete or row is None:
+            return Window(since=end - self._reach, modalities=self._table.modalities)
+        if self._fetcher is not None and row.complete_at is not None:
+            end = min(end, row.complete_at)
         return Window(
-            since=self._store.now() - timedelta(hours=self._table.hours),
+            since=end - self._reach,
             modalities=self._table.modalities,
-            position=row.position if row is not None and not complete else 0,
-            is_settled=lambda uid, count: not complete and self._settled.get(uid) == count,
+            position=row.position,
+            most_changes=_MOST_CHANGES,
+            is_settled=lambda uid, count: self._settled.get(uid) == count,
         )
 
     def _is_accepted(self, instance: HeldInstance) -> bool:
@@ -131,17 +157,22 @@ class Reconciler:
     def _fetch(self, fetcher: Fetcher, due: Sequence[HeldInstance]) -> str:
         """Fetch Study by Study; return why not all came, or "".
 
-        What was refused for good is not fetched again by this process.
+        What was refused for good is not fetched again by this process. A Study that the archive refuses
+        keeps no other from being fetched; an archive that does not answer is asked no more.
         """
+        fault = ""
         for instances in by_study(due).values():
             wanted = [each for each in instances if each.sop_instance_uid not in self._refused]
-            if not wanted:
+            if not wanted or self._is_stopping():
                 continue
             fetched = fetcher.fetch(self._archive, wanted)
-            self._refused |= fetched.refused
-            if fault := fetched.fault or next(iter(fetched.postponed.values()), ""):
-                return fault
-        return ""
+            for each in wanted:
+                if reason := fetched.refused.get(each.sop_instance_uid):
+                    self._refused[each.sop_instance_uid] = (each, reason)
+            fault = fetched.fault or next(iter(fetched.postponed.values()), "") or fault
+            if fetched.is_hopeless:
+                break
+        return fault
 
     def _lacking(
         self, wanted: Sequence[HeldInstance], due: Sequence[HeldInstance]
@@ -160,7 +191,7 @@ class Reconciler:
                 continue
             if lack is Lack.STUDY and not missing:
                 continue  # it may be on its way
-            reasons = (self._refused.get(each.sop_instance_uid, "") for each in missing)
+            reasons = (self._reason(each) for each in missing)
             lacking.append(
                 LackingStudy(
                     study_instance_uid=study,
@@ -172,15 +203,23 @@ class Reconciler:
             )
         return lacking, {uid for uid, need in here.items() if need is not JobNeed.NONE}
 
+    def _reason(self, instance: HeldInstance) -> str:
+        _, reason = self._refused.get(instance.sop_instance_uid, (instance, ""))
+        return reason
+
     def _settle(self, listing: Listing, unsettled: set[str]) -> None:
         for study, count in listing.counts.items():
             if study not in unsettled:
                 self._settled[study] = count
 
-    def _note(self, comparison: Comparison, position: int) -> None:
+    def _note(self, comparison: Comparison, *, position: int | None, is_complete: bool) -> None:
         name, lacking = self._table.name, comparison.lacking
         self._store.note_reconciliation(
-            name, position=position, missing=len(lacking), fault=comparison.fault
+            name,
+            position=position,
+            missing=len(lacking),
+            is_complete=is_complete,
+            fault=comparison.fault,
         )
         log.info(
             "archive_compared",
@@ -208,7 +247,7 @@ class Reconciler:
     def _note_fault(self, fault: str) -> None:
         name = self._table.name
         before = {each.archive: each.fault for each in self._store.reconciliations()}
-        self._store.note_reconciliation(name, position=None, missing=None, fault=fault)
+        self._store.note_not_compared(name, fault)
         log.warning("archive_not_compared", archive=name, reason=fault)
         if not before.get(name):
             self._incident(UNREACHABLE, f"It could not be compared: {fault}.")

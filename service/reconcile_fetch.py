@@ -37,11 +37,13 @@ class Fetched:
         refused: Reasons by SOP Instance UID of what will never be stored.
         postponed: Reasons of what may be stored another time.
         fault: Why the archive gave not all; "" when it did.
+        is_hopeless: Nothing else can be fetched now either.
     """
 
     refused: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, str] = field(default_factory=dict)
     fault: str = ""
+    is_hopeless: bool = False
 
 
 class Fetcher:
@@ -73,7 +75,7 @@ class Fetcher:
         try:
             archive.fetch(instances, take)
         except DestinationError as error:
-            fetched.fault = str(error)
+            fetched.fault, fetched.is_hopeless = str(error), error.transient
         whole = not fetched.fault and not fetched.postponed
         self._reception.association_ended(association, "released" if whole else "aborted")
         return fetched
@@ -93,6 +95,7 @@ class Fetcher:
         except DicomError as error:
             reasons = fetched.postponed if error.transient else fetched.refused
             reasons[uid] = str(error)
+            fetched.is_hopeless = fetched.is_hopeless or error.transient
             log.warning("fetched_not_stored", sop_instance_uid=uid, reason=str(error))
             return False
         return True

@@ -1,7 +1,7 @@
 """Archives are compared on a schedule, each in a thread of its own: a silent one delays no other."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
@@ -40,13 +40,21 @@ class Workbench:
         self._reception = reception
         self._spool = open_spool(settings) if reception else None
 
-    def reconciler(self, table: Reconcile, *, fetches: bool) -> Reconciler:
+    def reconciler(
+        self,
+        table: Reconcile,
+        *,
+        fetches: bool,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> Reconciler:
         """Return what compares the archive of `table`."""
         fetcher = None
         if fetches and self._reception and self._spool:
             fetcher = Fetcher(self._settings, self._spool, self._reception, table.calling_ae)
         compared = archive(table, self._settings)
-        return Reconciler(self._store, self._settings, table, compared, fetcher)
+        return Reconciler(
+            self._store, self._settings, table, compared, fetcher, is_stopping=is_stopping
+        )
 
     def database_answers(self) -> bool:
         """Return whether the database answers; only then is anything fetched."""
@@ -109,7 +117,7 @@ def serve(settings: Settings) -> None:
 
 
 def _started(workbench: Workbench, table: Reconcile, stop: threading.Event) -> threading.Thread:
-    reconciler = workbench.reconciler(table, fetches=table.fetch)
+    reconciler = workbench.reconciler(table, fetches=table.fetch, is_stopping=stop.is_set)
 
     def run() -> None:
         while True:

@@ -358,6 +358,7 @@ class Reconciliation:
     Attributes:
         position: The archive's last change before which everything is here; 0 where it has none.
         compared_at: When the archive last answered; None: never.
+        complete_at: When everything that it had was last here; None: never.
         missing: Studies that it has and that are not here, or not whole.
         fault: Why the latest comparison failed; "" when it did not.
     """
@@ -366,6 +367,7 @@ class Reconciliation:
     position: int
     tried_at: datetime
     compared_at: datetime | None
+    complete_at: datetime | None
     missing: int
     fault: str
 

@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("tried_at", TIME, nullable=False),
         sa.Column("compared_at", TIME),
+        sa.Column("complete_at", TIME),
         sa.Column("missing", sa.Integer(), nullable=False),
         sa.Column("fault", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("archive", name="pk_reconciliations"),

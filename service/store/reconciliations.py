@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Final
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.models import InstanceRow, JobRow, ObjectRow, ReconcileRow, StudyRow
 from service.records import JobNeed, Reconciliation
@@ -45,21 +46,41 @@ class Reconciliations(Transactions):
             return [_record(row) for row in rows]
 
     def note_reconciliation(
-        self, archive: str, *, position: int | None, missing: int | None, fault: str = ""
+        self,
+        archive: str,
+        *,
+        position: int | None,
+        missing: int,
+        is_complete: bool,
+        fault: str = "",
     ) -> None:
-        """Keep how a comparison ended; what is None stays as it was."""
-        now = self.now()
-        first = {"position": position or 0, "missing": missing or 0, "fault": fault}
+        """Keep what a comparison found.
+
+        Args:
+            archive: Its name.
+            position: Where the next one begins; None: as before.
+            missing: Number of Studies that are not here, or not whole.
+            is_complete: Whether everything that the archive had is here.
+            fault: What kept it from fetching all; "" otherwise.
+        """
         with self._writing() as session:
-            added = self._insert_new(session, ReconcileRow, archive=archive, tried_at=now, **first)
-            row = session.get_one(ReconcileRow, archive)
-            row.tried_at, row.fault = now, fault
-            if not fault:
-                row.compared_at = now
-            if not added and position is not None:
-                row.position = position
-            if not added and missing is not None:
-                row.missing = missing
+            row = self._reconcile_row(session, archive)
+            row.missing, row.fault = missing, fault
+            row.position = row.position if position is None else position
+            row.tried_at = row.compared_at = self.now()
+            if is_complete:
+                row.complete_at = row.tried_at
+
+    def note_not_compared(self, archive: str, fault: str) -> None:
+        """Keep why an archive could not be compared; what was found before stays."""
+        with self._writing() as session:
+            row = self._reconcile_row(session, archive)
+            row.tried_at, row.fault = self.now(), fault
+
+    def _reconcile_row(self, session: Session, archive: str) -> ReconcileRow:
+        first = {"tried_at": self.now(), "position": 0, "missing": 0, "fault": ""}
+        self._insert_new(session, ReconcileRow, archive=archive, **first)
+        return session.get_one(ReconcileRow, archive)
 
 
 def _pieces(uids: Collection[str]) -> Iterator[Sequence[str]]:
@@ -80,6 +101,7 @@ def _record(row: ReconcileRow) -> Reconciliation:
         position=row.position,
         tried_at=row.tried_at,
         compared_at=row.compared_at,
+        complete_at=row.complete_at,
         missing=row.missing,
         fault=row.fault,
     )

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from datetime import datetime, timedelta
 
 import pytest
 from pydicom import dcmread
@@ -222,6 +223,65 @@ def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive,
             assert "larger" in lacking.refused
         assert [each.kind for each in store.incidents()] == ["studies_missing"]
     assert len(look(settings, fetches=True).fetched) == 1
+
+
+def test_what_cannot_be_stored_now_is_fetched_later(archive, site, film, stored):
+    """A full disk, or too many images in a minute (0xA700): nothing is given up, and the reason told."""
+    settings = site(after_seconds=0)
+    receiver = settings.receiver.model_copy(update={"min_free_bytes": 2**60})
+    full = settings.model_copy(update={"receiver": receiver})
+    upload(archive, film(1), film(2))
+    refused = look(full, fetches=True, complete=False)
+    assert (len(refused.lacking), refused.fetched) == (2, [])
+    assert refused.fault == "the spool's disk is nearly full"
+    (row,) = stored(settings).reconciliations()
+    assert (row.missing, row.fault, row.complete_at) == (2, refused.fault, None)
+    later = look(settings, fetches=True, complete=False)
+    assert (len(later.fetched), later.lacking, later.fault) == (2, [], "")
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
+def test_no_outage_is_too_long(kind, archive, site, film, stored):
+    """What is older than `hours` is fetched if it came while nothing was compared.
+
+    A look by hand has its own window and moves no position.
+    """
+    hour = timedelta(hours=1)
+    today = f"{datetime.now().astimezone():%Y%m%d}"
+    settings = site(kind, hours=1, after_seconds=0)
+    upload(archive, film(1, StudyDate=today))
+    store = stored(settings)
+    with opened(settings, fetches=True) as (_, workbench):
+        first = workbench.reconciler(settings.reconcile[0], fetches=True)
+        first.look()
+        assert len(first.look().fetched) == 0
+        (row,) = store.reconciliations()
+        assert row.complete_at is not None
+    upload(archive, film(2, StudyDate=today))
+    later = row.complete_at + 100 * hour
+    with opened(settings, fetches=True) as (opened_store, workbench):
+        opened_store._clock = lambda: later
+        report = workbench.reconciler(settings.reconcile[0], fetches=False)
+        assert report.look(complete=True, at_once=True).lacking == []
+        fetching = workbench.reconciler(settings.reconcile[0], fetches=True)
+        assert len(fetching.look().fetched) == 1
+
+
+def test_many_changes_are_looked_at_in_several_looks(archive, site, film, monkeypatch, stored):
+    """A long list of changes is taken piece by piece; it is complete after the last piece."""
+    monkeypatch.setattr("service.reconcile._MOST_CHANGES", 1)
+    monkeypatch.setattr("dicom.orthanc_archive._CHANGES", 3)
+    settings = site(after_seconds=0)
+    look(settings, complete=False)
+    upload(archive, *(film(seed) for seed in range(1, 4)))
+    store = stored(settings)
+    fetched, looks = 0, 0
+    while len(store.jobs()) < 3 or store.reconciliations()[0].complete_at is None:
+        fetched += len(look(settings, fetches=True, complete=False).fetched)
+        looks += 1
+        assert looks < 20
+    assert fetched == 3
+    assert looks >= 3
 
 
 @pytest.mark.parametrize(
