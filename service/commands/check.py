@@ -8,6 +8,7 @@ from itertools import chain
 import click
 
 from service.advice import advice
+from service.checks.archives import archive_checks
 from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
 from service.checks.database import database
@@ -65,3 +66,4 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield from port_checks(settings)
     yield Check("pictures", pictures)
     yield from destination_checks(settings)
+    yield from archive_checks(settings)

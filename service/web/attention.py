@@ -23,6 +23,9 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
         yield from _reconciliation(row)
     compared = {row.archive: row.compared_at for row in rows}
     for table in settings.reconcile:
+        if table.name not in compared:
+            words = "does `wetread reconcile --watch` run?"
+            yield "mild", f"{table.name} has not been compared so far:", Reason(words)
         period = timedelta(seconds=max(60.0, _MANY_PERIODS * table.every_seconds))
         at = compared.get(table.name)
         if at is not None and now - at > period:
