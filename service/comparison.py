@@ -1,11 +1,12 @@
 """What a comparison with an archive found."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from dicom.archive import HeldInstance
+from dicom.archive import HeldInstance, Listing
 
 
 class Lack(StrEnum):
@@ -70,3 +71,34 @@ def by_study(instances: Sequence[HeldInstance]) -> dict[str, list[HeldInstance]]
     for each in instances:
         studies.setdefault(each.study_instance_uid, []).append(each)
     return studies
+
+
+def without(asked: Sequence[HeldInstance], absent: Sequence[HeldInstance]) -> list[str]:
+    """Return the SOP Instance UIDs of what was asked for and is not absent any more."""
+    still = {each.sop_instance_uid for each in absent}
+    return [each.sop_instance_uid for each in asked if each.sop_instance_uid not in still]
+
+
+def position_before(
+    listing: Listing,
+    wanted: Sequence[HeldInstance],
+    absent: Sequence[HeldInstance],
+    unready: set[str],
+) -> int:
+    """Return the archive's last change before which every Instance is here, and its Study has a job."""
+    gone = {each.sop_instance_uid for each in absent}
+    open_changes = [
+        each.sequence
+        for each in wanted
+        if each.sop_instance_uid in gone or each.study_instance_uid in unready
+    ]
+    return min([listing.position, *(number - 1 for number in open_changes)])
+
+
+def other_classes(instances: Sequence[HeldInstance], accepted: frozenset[str]) -> dict[str, int]:
+    """Return the number of Instances of each SOP Class that is not accepted."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for each in instances:
+        if each.sop_class_uid and each.sop_class_uid not in accepted:
+            counts[each.sop_class_uid] += 1
+    return dict(counts)

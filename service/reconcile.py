@@ -6,14 +6,21 @@ archive's last change before which nothing is missing is kept, so that the next 
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dicom.archive import Archive, HeldInstance, Listing, Window
 from dicom.errors import DestinationError
 from dicom.offer import STORAGE_CLASSES
-from service.comparison import Comparison, Lack, LackingStudy, by_study
+from service.comparison import (
+    Comparison,
+    Lack,
+    LackingStudy,
+    by_study,
+    other_classes,
+    position_before,
+    without,
+)
 from service.config import Settings
 from service.log import get_logger
 from service.reconcile_fetch import Fetcher
@@ -25,6 +32,7 @@ _ACTOR = "reconcile"
 MISSING = "studies_missing"
 FETCHED = "studies_fetched"
 UNREACHABLE = "archive_not_compared"
+_ALL = 2**62
 _MOST_CHANGES = 20_000  # of one look; the next goes on from there
 
 log = get_logger(__name__)
@@ -62,6 +70,8 @@ class Reconciler:
         self._passed = passed
         self._accepted = frozenset({*STORAGE_CLASSES, *settings.receiver.storage_classes})
         self._absent_since: dict[str, float] = {}
+        self._is_first = True
+        self._absent_at_first: set[str] = set()
         self._refused: dict[str, tuple[HeldInstance, str]] = {}
         self._settled: dict[str, int] = {}
         self._told: set[str] = set()
@@ -91,24 +101,37 @@ class Reconciler:
             fault = self._fetch(self._fetcher, due)
             asked = due
             waiting, due = self._absent(wanted, after)
-            fetched = _without(asked, due)
+            fetched = without(asked, due)
         lacking, unready = self._lacking(wanted, due)
         comparison = Comparison(
             studies=len({each.study_instance_uid for each in wanted}),
             lacking=lacking,
             waiting=len(waiting),
-            other_classes=_other_classes(listing.instances, self._accepted),
+            other_classes=other_classes(listing.instances, self._accepted),
             fetched=fetched,
             fault=fault,
         )
         still = [each for each in [*waiting, *due] if each.sop_instance_uid not in self._refused]
         self._settle(listing, {each.study_instance_uid for each in [*waiting, *due]} | unready)
         # A look by hand has a window of its own, and says nothing of what was before it.
-        position = None if complete else _position(listing, wanted, still, unready)
-        is_whole = listing.is_whole and self._fetcher is not None
-        is_complete = is_whole and not (complete or still or unready or fault)
-        self._note(comparison, position=position, is_complete=is_complete)
+        position = None if complete else position_before(listing, wanted, still, unready)
+        complete_at = None if complete else self._complete_at(listing, still)
+        self._note(comparison, position=position, complete_at=complete_at)
         return comparison
+
+    def _complete_at(self, listing: Listing, still: Sequence[HeldInstance]) -> datetime | None:
+        """Return a time at which everything that the archive had then is here now; None: not known.
+
+        What was absent at the first look of this process may have been so for long.
+        """
+        uids = {each.sop_instance_uid for each in still}
+        self._absent_at_first = uids & (uids if self._is_first else self._absent_at_first)
+        self._is_first = False
+        if self._absent_at_first or self._fetcher is None or not listing.is_whole:
+            return None
+        now = self._passed()
+        longest = max((now - self._absent_since[uid] for uid in uids), default=0.0)
+        return self._store.now() - timedelta(seconds=longest)
 
     def _wanted(self, listing: Listing) -> list[HeldInstance]:
         """Return what must be here: what is listed now, and what was listed and refused before."""
@@ -125,7 +148,9 @@ class Reconciler:
         row = rows.get(self._table.name)
         end = self._store.now()
         if complete or row is None:
-            return Window(since=end - self._reach, modalities=self._table.modalities)
+            most = _ALL if complete else _MOST_CHANGES
+            since, modalities = end - self._reach, self._table.modalities
+            return Window(since=since, modalities=modalities, most_changes=most)
         if self._fetcher is not None and row.complete_at is not None:
             end = min(end, row.complete_at)
         return Window(
@@ -212,13 +237,15 @@ class Reconciler:
             if study not in unsettled:
                 self._settled[study] = count
 
-    def _note(self, comparison: Comparison, *, position: int | None, is_complete: bool) -> None:
+    def _note(
+        self, comparison: Comparison, *, position: int | None, complete_at: datetime | None
+    ) -> None:
         name, lacking = self._table.name, comparison.lacking
         self._store.note_reconciliation(
             name,
             position=position,
             missing=len(lacking),
-            is_complete=is_complete,
+            complete_at=complete_at,
             fault=comparison.fault,
         )
         log.info(
@@ -232,14 +259,18 @@ class Reconciler:
         if comparison.fetched:
             count = len(comparison.fetched)
             what = f"{count} instances" if count > 1 else "1 instance"
-            self._incident(FETCHED, f"{what} had not been sent here and {_were(count)} fetched.")
+            self._incident(
+                FETCHED,
+                f"{what} had not been sent here and {'was' if count == 1 else 'were'} fetched.",
+            )
         fresh = [each for each in lacking if each.study_instance_uid not in self._told]
         if fresh:
-            first = fresh[0]
+            first, count = fresh[0], len(fresh)
+            studies = "1 study is" if count == 1 else f"{count} studies are"
             words = f": {first.refused}" if first.refused else ""
             self._incident(
                 MISSING,
-                f"{_studies(len(fresh))} in this archive, not whole here; the first is "
+                f"{studies} in this archive, not whole here; the first is "
                 f"{first.study_instance_uid} ({first.lack}{words}). `wetread reconcile` lists all.",
             )
         self._told = {each.study_instance_uid for each in lacking}
@@ -256,41 +287,3 @@ class Reconciler:
         self._store.record_incident(
             actor=_ACTOR, kind=kind, subject=self._table.name, detail=detail
         )
-
-
-def _without(asked: Sequence[HeldInstance], absent: Sequence[HeldInstance]) -> list[str]:
-    """Return the SOP Instance UIDs of what was asked for and is not absent any more."""
-    still = {each.sop_instance_uid for each in absent}
-    return [each.sop_instance_uid for each in asked if each.sop_instance_uid not in still]
-
-
-def _position(
-    listing: Listing,
-    wanted: Sequence[HeldInstance],
-    absent: Sequence[HeldInstance],
-    unready: set[str],
-) -> int:
-    """Return the archive's last change before which every Instance is here, and its Study has a job."""
-    gone = {each.sop_instance_uid for each in absent}
-    open_changes = [
-        each.sequence
-        for each in wanted
-        if each.sop_instance_uid in gone or each.study_instance_uid in unready
-    ]
-    return min([listing.position, *(number - 1 for number in open_changes)])
-
-
-def _other_classes(instances: Sequence[HeldInstance], accepted: frozenset[str]) -> dict[str, int]:
-    counts: defaultdict[str, int] = defaultdict(int)
-    for each in instances:
-        if each.sop_class_uid and each.sop_class_uid not in accepted:
-            counts[each.sop_class_uid] += 1
-    return dict(counts)
-
-
-def _studies(count: int) -> str:
-    return "1 study is" if count == 1 else f"{count} studies are"
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"

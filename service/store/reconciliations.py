@@ -51,7 +51,7 @@ class Reconciliations(Transactions):
         *,
         position: int | None,
         missing: int,
-        is_complete: bool,
+        complete_at: datetime | None,
         fault: str = "",
     ) -> None:
         """Keep what a comparison found.
@@ -60,7 +60,7 @@ class Reconciliations(Transactions):
             archive: Its name.
             position: Where the next one begins; None: as before.
             missing: Number of Studies that are not here, or not whole.
-            is_complete: Whether everything that the archive had is here.
+            complete_at: When the archive had nothing but what is here; None: as before.
             fault: What kept it from fetching all; "" otherwise.
         """
         with self._writing() as session:
@@ -68,8 +68,8 @@ class Reconciliations(Transactions):
             row.missing, row.fault = missing, fault
             row.position = row.position if position is None else position
             row.tried_at = row.compared_at = self.now()
-            if is_complete:
-                row.complete_at = row.tried_at
+            if complete_at is not None:
+                row.complete_at = max(complete_at, row.complete_at or complete_at)
 
     def note_not_compared(self, archive: str, fault: str) -> None:
         """Keep why an archive could not be compared; what was found before stays."""

@@ -267,6 +267,35 @@ def test_no_outage_is_too_long(kind, archive, site, film, stored):
         assert len(fetching.look().fetched) == 1
 
 
+def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
+    archive, site, film, stored
+):
+    """On a busy site something always is; after a restart nobody knows since when it has been absent."""
+    settings = site(after_seconds=60)
+    store = stored(settings)
+    passed, began = [0.0], store.now()
+
+    def complete_after(reconciler, seconds):
+        """Return the seconds until which everything is here, after a look at this time."""
+        passed[0] = seconds
+        reconciler._passed = lambda: passed[0]
+        reconciler._store._clock = lambda: began + timedelta(seconds=passed[0])
+        reconciler.look()
+        return (store.reconciliations()[0].complete_at - began).total_seconds()
+
+    with opened(settings, fetches=True) as (_, workbench):
+        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
+        assert complete_after(reconciler, 0) == 0
+        upload(archive, film(1))
+        assert complete_after(reconciler, 10) == 10  # it came after the look before
+        assert complete_after(reconciler, 40) == 10
+    with opened(settings, fetches=True) as (_, workbench):
+        again = workbench.reconciler(settings.reconcile[0], fetches=True)
+        assert complete_after(again, 50) == 10
+        assert complete_after(again, 111) == 111
+        assert len(store.jobs()) == 1
+
+
 def test_many_changes_are_looked_at_in_several_looks(archive, site, film, monkeypatch, stored):
     """A long list of changes is taken piece by piece; it is complete after the last piece."""
     monkeypatch.setattr("service.reconcile._MOST_CHANGES", 1)

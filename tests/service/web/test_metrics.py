@@ -87,7 +87,7 @@ def test_metrics_warn_of_tokens_and_of_studies_that_did_not_come(site):
             expires_at=site.store.now() + timedelta(days=days),
             actor="test",
         )
-    site.store.note_reconciliation("pacs", position=7, missing=3, is_complete=False)
+    site.store.note_reconciliation("pacs", position=7, missing=3, complete_at=None)
     found = samples(site)
     assert 172_000 < found["wetread_token_expires_seconds", (("token", "router"),)] <= 172_800
     assert found["wetread_token_expires_seconds", (("token", "monitor"),)] < -86_399
