@@ -60,6 +60,6 @@ class LimitedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> ProxyManager:  # noqa: ANN401 - requests'
         """Make the pools of our connections through a proxy."""
-        manager = super().proxy_manager_for(*arguments, **options)
+        manager: ProxyManager = super().proxy_manager_for(*arguments, **options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
