@@ -80,6 +80,14 @@ class Drafts:
             size=1,
         )
 
+    def file(self, path, study):
+        """Return `path`, now a file that says which study it is of, as each result's image does."""
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", f"{study}.1.1"
+        header.StudyInstanceUID = study
+        as_file(header).save_as(path, enforce_file_format=True)
+        return path
+
     def draft(self, film, produced_at, revision=1, predecessor=None):
         """Return a draft that says that the film is clear."""
         return DraftReport(

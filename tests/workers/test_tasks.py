@@ -79,8 +79,7 @@ class Bench:
     def __init__(self, store, folder, drafts, **sections):
         self.drafts = drafts
         self.store = store
-        self.film = folder / "film.dcm"
-        self.film.write_bytes(b"film")
+        self.film = drafts.file(folder / "film.dcm", STUDY)
         self.settings = load_settings(
             data_dir=folder,
             broker={"url": "redis://127.0.0.1:1/0"},
@@ -111,7 +110,10 @@ class Bench:
 
     def arrive(self, number=1, study=STUDY, destinations=None):
         """Let a film arrive and its study be scheduled; return the new job or None."""
-        film = self.drafts.film(study, number, self.film)
+        path = self.film
+        if study != STUDY:
+            path = self.drafts.file(self.film.with_name(f"{study}.dcm"), study)
+        film = self.drafts.film(study, number, path)
         return self.drafts.arrived(self.store, film, destinations)
 
 
