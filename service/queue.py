@@ -99,7 +99,8 @@ class Queue:
                 self._send(producer, job)
 
     def _send(self, producer: Producer, job: Job) -> None:
-        made = job.state in (JobState.DRAFTED, JobState.NOT_ANALYSED)
+        # Of a job that is over, the notice that its draft is in doubt may be due.
+        made = job.state not in (JobState.SCHEDULED, JobState.IN_PROGRESS)
         waits = queue_of(self._settings, job.model_name)
         task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
         self._app.send_task(

@@ -189,7 +189,7 @@ def _alarm(job: Job, events: Sequence[JobEvent]) -> dict[str, Any]:
     if known is None:
         return {}
     by = f"by {known.by}, {known.at.isoformat()}" if known.at else ""
-    return {"alarm": f"{job.shown_state.replace('_', ' ')}. {known.sentence}", "alarm_by": by}
+    return {"alarm": known.sentence, "alarm_by": by}
 
 
 def _withdrawal(job: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:

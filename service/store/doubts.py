@@ -106,19 +106,12 @@ def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
     return [JobRow.doubt != "", JobRow.reason_code != RECALLED, JobRow.superseded_by.is_(None)]
 
 
-def compare_again(session: Session, draft: dict[str, Any] | None) -> None:
-    """Have the conflicts of a draft's image compared once more: the draft is new, or is sent again."""
-    if draft is None:
-        return
-    changed_rows(
-        session,
-        update(InstanceRow)
-        .where(
-            InstanceRow.sop_instance_uid == draft["source"]["sop_instance_uid"],
-            InstanceRow.conflict,
-        )
-        .values(compared_at=None),
+def compare_again(session: Session, sop_instance_uid: str) -> None:
+    """Have the conflicts of an image compared once more: its draft is new, or is sent again."""
+    conflicts = update(InstanceRow).where(
+        InstanceRow.sop_instance_uid == sop_instance_uid, InstanceRow.conflict
     )
+    changed_rows(session, conflicts.values(compared_at=None))
 
 
 def _first(session: Session, row: InstanceRow) -> InstanceRow | None:

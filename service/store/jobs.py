@@ -130,7 +130,7 @@ class Jobs(Moves):
             change = Change(actor="", fence=fence, values=values)
             self._move_held(session, job_id, Action.DRAFT, change)
             self._replace_results(session, job_id, objects, destinations)
-            compare_again(session, values["draft"])
+            compare_again(session, draft.source.sop_instance_uid)
             if before is not None:
                 self._supersede(session, before.id, job_id)
             if not destinations:

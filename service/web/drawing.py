@@ -83,13 +83,14 @@ def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _stamped(pixels: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
-    """Return the picture with words on a red band over its head, where the banner is."""
+    """Return the picture with words on a red band above it, which covers nothing of it."""
     if not words:
         return pixels
-    image = Image.fromarray(pixels).convert("RGB")
-    height = max(24, image.width // 8)
+    picture = Image.fromarray(pixels).convert("RGB")
+    height = max(24, picture.width // 10)
+    image = Image.new("RGB", (picture.width, picture.height + height), _STAMP)
+    image.paste(picture, (0, height))
     pen = ImageDraw.Draw(image)
-    pen.rectangle((0, 0, image.width, height), fill=_STAMP)
     size = fit_size((words,), round(image.width * 0.94), round(height * 0.7), bold=True)
     font(size, bold=True).draw(pen, (image.width / 2, height / 2), words, (255, 255, 255), "mm")
     return np.asarray(image)

@@ -77,6 +77,32 @@ def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, film):
     assert [one.id for one in site.jobs(study)] == [job.id]
 
 
+def test_a_film_whose_patient_was_corrected_puts_its_draft_in_doubt(site, film, in_pacs):
+    """The same SOP Instance UID with another Patient ID: job, queue and PACS say that it is in doubt."""
+    path, study = film(105)
+    site.store_scu(path)
+    job = site.completed(study)
+    other = dcmread(path)
+    other.PatientID = "CORRECTED-1"
+    other.save_as(path)
+    assert site.store_scu(path).acknowledged
+
+    def notices():
+        found = in_pacs(study).values()
+        return [each for each in found if "IN DOUBT" in str(each.get("SeriesDescription", ""))]
+
+    site.until(notices, seconds=60, what="the notice in the PACS")
+    (notice,) = notices()
+    assert notice.PatientID == _PATIENT.patient_id
+    after = site.store.job(job.id)
+    assert (after.state, after.doubt) == (
+        JobState.COMPLETED,
+        "A later copy of its image differs in Patient ID.",
+    )
+    time.sleep(3)
+    assert len(notices()) == 1
+
+
 def test_a_later_frontal_film_supersedes_the_draft(site, film, in_pacs):
     """A second frontal film leads to revision 2, whose SR names the first as its predecessor."""
     path, study = film(103)

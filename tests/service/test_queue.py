@@ -102,12 +102,14 @@ def test_urgent_overtakes_what_already_waits(queue, settings):
 
 
 def test_a_drafted_job_goes_to_the_deliverers(queue, settings):
-    """SCHEDULED is read, DRAFTED is delivered, each on its own queue; the message holds the id only."""
+    """SCHEDULED is read, the rest delivered, each on its own queue; the message holds the id only."""
     queue.publish(job(1))
     queue.publish(job(2, state=JobState.DRAFTED))
+    queue.publish(job(3, state=JobState.COMPLETED))  # the notice that its draft is in doubt
     assert queue.in_sight(READING) == {job(1).id}
-    assert queue.in_sight(DELIVERY) == {job(2).id}
-    assert consume(settings, [DELIVERY], 1) == [(DELIVER, job(2).id)]
+    assert queue.in_sight(DELIVERY) == {job(2).id, job(3).id}
+    delivered = [(DELIVER, job(2).id), (DELIVER, job(3).id)]
+    assert consume(settings, [DELIVERY], 2) == delivered
     assert consume(settings, [READING], 1) == [(READ, job(1).id)]
     assert not queue.in_sight(READING) | queue.in_sight(DELIVERY)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
 from service import schema
 from service.commands.jobs import jobs
@@ -145,3 +146,69 @@ def test_one_refusal_does_not_hold_up_the_others(store, wait, action):
     assert f"{ended.id[:8]} refused: a job that is {word} cannot {action}\n" in done.stderr
     assert done.stdout == f"{waiting.id[:8]} {word}\n"
     assert store.job(waiting.id).state == word
+
+
+def drafted(store, job):
+    """Return the job with a draft that one destination has."""
+    held = store.claim_reading(job.id, "reader", 60)
+    uid = f"{job.study_instance_uid}.1"
+    draft = DraftReport(
+        study_instance_uid=job.study_instance_uid,
+        source=SourceImage(
+            sop_instance_uid=f"{uid}.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=uid,
+            rows=9,
+            columns=9,
+        ),
+        revision=1,
+        produced_at=held.produced_at,
+        findings_text=("There is edema.",),
+        model=ModelIdentity(name="Tiny", version="1", weights_sha256=""),
+    )
+    store.draft(job.id, held.fence, draft, [], ["pacs"])
+    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
+    store.confirm_delivery(delivery.id, delivery.fence)
+    return store.job(job.id)
+
+
+def test_a_withdrawn_draft_is_said_to_be_that_before_all_else(store, wait):
+    """List and show name it in place of the state; its text is left to --json."""
+    job = drafted(store, wait("1.2.3"))
+    assert "There is edema." in run("show", job.id)
+    store.withdraw(job.id, "Ann", "Withdrawn: trial ended")
+    listed = run("list")
+    assert "WITHDRAWN" in listed
+    assert "Withdrawn: trial ended. Do not use this draft." in listed
+    assert "COMPLETED" not in listed
+    shown = run("show", job.id)
+    assert shown.index("Withdrawn: trial ended. Do not use this draft.") < shown.index(job.id)
+    assert "by Ann, " in shown
+    assert "There is edema." not in shown
+    assert "pacs may still show the draft without a notice" in shown
+    detail = json.loads(run("show", job.id, "--json"))
+    assert detail["draft_status"] == "WITHDRAWN"
+    assert detail["draft"]["findings_text"] == ["There is edema."]
+
+
+def test_a_draft_in_doubt_is_said_to_be_that(store, wait):
+    """What differs and what to do stand first; the text is shown."""
+    job = drafted(store, wait("1.2.3"))
+    other = Instance(
+        sop_instance_uid="1.2.3.1.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+        series_instance_uid="1.2.3.1",
+        study_instance_uid="1.2.3",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=Path("other.dcm"),
+        digest="b" * 64,
+        size=1000,
+    )
+    store.add_instance(other, calling_ae="CR_1", association_id="b", eligible=True)
+    (conflict,) = store.conflicts_to_compare()
+    store.compared(conflict, "Patient ID")
+    assert "IN DOUBT" in run("list")
+    shown = run("show", job.id)
+    assert "In doubt: A later copy of its image differs in Patient ID. Verify" in shown
+    assert "There is edema." in shown
+    assert json.loads(run("show", job.id, "--json"))["notices"][0]["state"] == "PENDING"

@@ -152,7 +152,7 @@ def test_the_findings_of_a_withdrawn_draft_are_drawn_only_when_asked_for(site, s
     site.store.withdraw(job.id, "Ann", "Withdrawn: it errs")
     assert Image.open(io.BytesIO(site.get(url).content)).size == (96, 96)
     stamped = Image.open(io.BytesIO(site.get(f"{url}?withdrawn=1").content))
-    assert stamped.size == (200, 160)
+    assert stamped.size == (200, 184)
     assert stamped.convert("RGB").getpixel((2, 2)) == RED
     page = text_of(site, f"/studies/{job.study_instance_uid}")
     assert f'src="{url}?source=1"' in page
