@@ -29,6 +29,7 @@ from dicom.errors import (
     DestinationRejected,
     DestinationUnavailable,
     InvalidIdentifier,
+    ObjectsRefused,
 )
 from dicom.folder import FolderDestination
 from dicom.orthanc import OrthancDestination
@@ -454,6 +455,71 @@ def test_an_orthanc_that_filters_is_told(objects):
         pytest.raises(DestinationRejected, match="FilteredOut"),
     ):
         OrthancDestination(name="pacs", url=url, timeout=5).send(objects)
+
+
+def _refusing_first(status, body=b"{}"):
+    """Return answers of a server that refuses the first upload, and which uploads it got."""
+    uploads = []
+
+    def answer(method, path):
+        if method == "POST" and path.endswith(("/instances", "/studies")):
+            uploads.append(path)
+            if len(uploads) == 1:
+                return status, "application/json", body
+            return 200, "application/json", b'{"ID": "x", "Status": "Success"}'
+        return (200, "application/json", b"[]") if method == "POST" else (404, "text/plain", b"")
+
+    return answer, uploads
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, b'{"Status": "FilteredOut"}', "FilteredOut"),
+        (400, b"{}", "400"),
+        (413, b"{}", "limit of the body"),
+        (415, b"{}", "415"),
+    ],
+)
+def test_an_object_that_orthanc_refuses_does_not_keep_the_others(objects, status, body, words):
+    """The second is uploaded; the error names the first and says why."""
+    answer, uploads = _refusing_first(status, body)
+    with _http(answer) as url, pytest.raises(ObjectsRefused, match=words) as told:
+        OrthancDestination(name="pacs", url=url, timeout=5).send(objects)
+    assert told.value.uids == {objects[0].sop_instance_uid}
+    assert "report.dcm" in str(told.value)
+    assert len(uploads) == 2
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+def test_a_request_that_an_archive_refuses_whole_is_split(objects, status):
+    """Each object gets a request of its own: all arrive when only together they were too much."""
+    answer, uploads = _refusing_first(status)
+    with _http(answer) as url:
+        StowDestination(name="archive", url=url, timeout=5).send(objects)
+    assert len(uploads) == 1 + len(objects)
+
+
+@pytest.mark.parametrize("kind", [OrthancDestination, StowDestination])
+def test_a_body_limit_is_told_as_that(objects, kind):
+    """HTTP 413 names the limit of the body, not the url."""
+    with (
+        _http(lambda *_: (413, "text/html", b"<html>")) as url,
+        pytest.raises(ObjectsRefused, match="raise the limit of the body there") as told,
+    ):
+        kind(name="pacs", url=url, timeout=5).send(objects)
+    assert "check its url" not in str(told.value)
+
+
+def test_a_sop_class_that_a_stow_archive_refuses_is_named(objects):
+    """One of two in FailedSOPSequence: the error has its UID, the other one counts as sent."""
+    body = _failed(objects[0].sop_instance_uid, 0x0122)
+    with (
+        _http(lambda *_: (202, "application/dicom+json", body)) as url,
+        pytest.raises(ObjectsRefused, match="0x0122") as told,
+    ):
+        StowDestination(name="archive", url=url, timeout=5).send(objects)
+    assert told.value.uids == {objects[0].sop_instance_uid}
 
 
 def test_a_web_page_is_no_orthanc(objects):

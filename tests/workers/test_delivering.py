@@ -1,3 +1,9 @@
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import httpx
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -435,3 +441,101 @@ def test_overdue_deliveries_of_a_silent_destination_fail_together(bench_of, cloc
     clock.move(3601)
     bench.task(jobs[0].id)
     assert {bench.state(job)[0] for job in jobs} == {JobState.FAILED}
+
+
+NEW_UIDS = """
+function OnStoredInstance(id, tags, metadata, origin)
+  if not metadata['ModifiedFrom'] then
+    ModifyInstance(id, {InstitutionName='HOSPITAL'}, {}, false)
+    Delete(id)
+  end
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def coercing(tmp_path_factory, orthanc_server_class):
+    """An Orthanc that gives each object that it gets another SOP Instance UID."""
+    folder = tmp_path_factory.mktemp("coercing")
+    script = folder / "new-uids.lua"
+    script.write_text(NEW_UIDS)
+
+    class Coercing(orthanc_server_class):
+        def configuration(self):
+            return {**super().configuration(), "LuaScripts": [str(script)]}
+
+    server = Coercing(folder / "server")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_an_orthanc_that_changes_uids_gets_few_copies(bench_of, clock, coercing):
+    """Three copies at most, and the reason says what the archive does."""
+    address = {"host": "127.0.0.1", "port": coercing.dicom_port, "ae_title": "ORTHANC"}
+    bench = bench_of({"kind": "dimse", "name": "A", "timeout": 10, **address})
+    job = bench.drafted(f"1.2.{time.time_ns()}", kinds=("overlay",))
+
+    def copies():
+        asked = {"Level": "Instance", "Query": {"StudyInstanceUID": job.study_instance_uid}}
+        return len(httpx.post(f"{coercing.url}/tools/find", json=asked, timeout=10).json())
+
+    bench.task(job.id)
+    again(bench, clock, job, times=6)
+    (waiting,) = bench.store.deliveries(job.id)
+    assert waiting.state is DeliveryState.PENDING
+    assert "changes SOP Instance UIDs" in waiting.last_error
+    assert copies() <= MOST_SENDS
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Takes each upload, of Orthanc's API and of STOW-RS, and has nothing of it."""
+
+    uploads: ClassVar[list[str]] = []
+
+    def do_POST(self):
+        """Acknowledge an upload; find nothing."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("lookup"):
+            return self._answer(200, b"[]")
+        self.uploads.append(self.path)
+        return self._answer(200, b'{"ID": "x", "Status": "Success"}')
+
+    def do_GET(self):
+        """Have nothing."""
+        self._answer(404, b"")
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "stow"])
+def test_a_web_archive_that_changes_uids_gets_few_copies(bench_of, clock, kind):
+    """By REST and by DICOMweb: three uploads, then looks, then FAILED with the reason."""
+    Forgetful.uploads.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    bench = bench_of(
+        {"kind": kind, "name": "A", "timeout": 5, "url": url},
+        give_up_hours=72,
+        retry_max_seconds=60,
+    )
+    job = bench.drafted()
+    bench.task(job.id)
+    again(bench, clock, job, times=5)
+    (waiting,) = bench.store.deliveries(job.id)
+    assert waiting.state is DeliveryState.PENDING
+    assert "changes SOP Instance UIDs" in waiting.last_error
+    again(bench, clock, job, times=MOST_LOOKS)
+    server.shutdown()
+    server.server_close()
+    assert len(Forgetful.uploads) == MOST_SENDS
+    assert bench.state(job)[0] is JobState.FAILED

@@ -79,7 +79,7 @@ def refuse(store, tmp_path):
 def deliver(store, settings, job):
     """Send what is due."""
     sender = Delivering(store, settings, destinations(settings), "sender", threading.Event())
-    for claim in sender.claims(job.id):
+    while claim := sender.claim(job.id):
         sender.work(claim)
 
 

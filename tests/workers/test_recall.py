@@ -89,7 +89,7 @@ class Site:
         sender = Delivering(
             self.store, self.settings, self.destinations, "sender", threading.Event()
         )
-        for claim in sender.claims(job.id):
+        while claim := sender.claim(job.id):
             sender.work(claim)
         return self.store.job(job.id)
 

@@ -49,7 +49,7 @@ def test_jobs_are_chosen_by_state_and_study(site, seeder):
     asked = site.get("/api/jobs?state=SCHEDULED&state=IN_PROGRESS").json()["jobs"]
     assert {job["id"] for job in asked} == {waiting.id, held.id}
     one = site.get("/api/jobs", params={"study": done.study_instance_uid}).json()["jobs"]
-    assert [job["why"] for job in one] == ["Every destination holds the results; read back."]
+    assert [job["why"] for job in one] == ["Read back from orthanc."]
 
 
 def test_wrong_questions_are_400_with_a_sentence(site):
