@@ -42,6 +42,7 @@ class Observer:
         self._asked = self._written = float("-inf")
         self._broker_fault = self._database_fault = ""
         self._ahead: Mapping[str, int] = {}
+        self._troubles: Mapping[str, str] = {}
 
     def situation(self) -> Situation:
         """Return the service's situation.
@@ -57,6 +58,7 @@ class Observer:
             processes=self._store.processes(),
             roles=self._roles,
             ahead=self._ahead,
+            troubles=self._troubles,
         )
 
     def _look(self) -> None:
@@ -68,6 +70,7 @@ class Observer:
             if time.monotonic() - self._asked < _EVERY:
                 return
             self._ahead = self._store.ahead()
+            self._troubles = self._store.troubles()
             self._broker_fault = self._ask_broker()
             if time.monotonic() - self._written >= _WRITE_EVERY:
                 self._database_fault = self._ask_writing()

@@ -74,6 +74,7 @@ class Situation:
         roles: What the workers of each configured model report themselves as, by the model's name;
             where none is given every job is any reading worker's.
         ahead: How many are read before a waiting job, by its id, as far as is known.
+        troubles: An error of each destination that has not taken results that wait, by its name.
     """
 
     now: datetime
@@ -82,6 +83,7 @@ class Situation:
     processes: Sequence[ProcessBeat] = field(default=())
     roles: Mapping[str, str] = field(default_factory=dict)
     ahead: Mapping[str, int] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
         """Return whether the process reported itself lately, and not as one that ended."""
@@ -195,7 +197,10 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: Situation) -> Reason
     absent = situation.absent(DELIVERY_ROLE)
     if absent is not None:
         return absent.led_by("Waiting to be sent: ")
-    return Reason(f"Being sent to {_names(still)}.")
+    sending = [one for one in still if one.state is DeliveryState.SENDING]
+    if sending:
+        return Reason(f"Being sent to {_names(sending)}.")
+    return delivery_reason(still[0], situation) if len(still) == 1 else _why_waiting(still)
 
 
 def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> Reason:
@@ -216,8 +221,7 @@ def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
     if delivery.state is DeliveryState.CANCELED:
         return Reason(f"Nothing more is sent to {name}.")
     if not delivery.last_error:
-        sending = delivery.state is DeliveryState.SENDING
-        return Reason(f"{'Being sent' if sending else 'Waiting to be sent'} to {name}.")
+        return _why_untried(delivery, situation)
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
     begun = (f"{name} does not take it ({tries}, the first ", delivery.created_at)
     cause = f"): {_ended(delivery.last_error)} Next try "
@@ -246,6 +250,22 @@ def notice_reason(notice: Delivery) -> str:
         case _:
             tail = f" {_ended(notice.last_error)}" if notice.last_error else ""
             return f"The notice that the draft is in doubt is being sent to {name}.{tail}"
+
+
+def _why_untried(delivery: Delivery, situation: Situation) -> Reason:
+    name = delivery.destination
+    trouble = situation.troubles.get(name)
+    if delivery.state is DeliveryState.SENDING:
+        return Reason(f"Being sent to {name}.")
+    if trouble:
+        return Reason(
+            f"Waiting to be sent to {name}, which does not take earlier results: {trouble}"
+        )
+    return _why_waiting([delivery])
+
+
+def _why_waiting(deliveries: Sequence[Delivery]) -> Reason:
+    return Reason(f"Waiting to be sent to {_names(deliveries)}.")
 
 
 def _names(deliveries: Sequence[Delivery]) -> str:

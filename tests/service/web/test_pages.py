@@ -100,7 +100,7 @@ def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, see
     assert "There is a small left pleural effusion" in page
     assert "Not mentioned: edema. Silence does not mean absence." in page
     assert "Read: the draft is about this film" in page
-    assert "Being sent to orthanc." in page or "no delivery worker is alive" in page
+    assert "Waiting to be sent to orthanc." in page or "no delivery worker is alive" in page
     assert "Basic Text SR Storage" in page
     assert "The association ended." in page
     assert f"../jobs/{job.id}/film.png" in page

@@ -1,9 +1,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from service.jobs import JobState
 from service.records import LOADING, NOT_LOADED, ProcessBeat
-from service.web.words import Situation, why
+from service.web.words import Situation, delivery_reason, why
 
 
 def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
@@ -160,3 +162,35 @@ def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
     gone = {"other": "reading"}
     reason = why(job, (), replace(situation(beat("reading")), roles=gone)).plain()
     assert f"no model is called {job.model_name}" in reason
+
+
+def test_a_result_behind_a_silent_destination_says_so(seeder):
+    """It was never tried itself: the words name the error of the results that were."""
+    tried, waiting = seeder.drafted(1), seeder.drafted(2)
+    seeder.deliver(tried, error="orthanc gave no answer within 30 s")
+    now = replace(situation(beat("delivery")), troubles=seeder.store.troubles())
+    reason = why(waiting, seeder.store.deliveries(waiting.id), now).plain()
+    assert reason == (
+        "Waiting to be sent to orthanc, which does not take earlier results: "
+        "orthanc gave no answer within 30 s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("read_back", "words"),
+    [
+        (True, "Read back from orthanc."),
+        (False, "Acknowledged by orthanc, not read back."),
+        (None, "No result is of a kind for orthanc."),
+    ],
+)
+def test_a_delivered_job_says_how_its_results_were_confirmed(seeder, read_back, words):
+    """Only what was read back is called that, with the deliveries at hand and without."""
+    job = seeder.drafted(1)
+    delivery, _ = seeder.store.claim_delivery(job.id, "w", 60, {})
+    seeder.store.confirm_delivery(delivery.id, delivery.fence, read_back=read_back)
+    done, deliveries = seeder.store.job(job.id), seeder.store.deliveries(job.id)
+    for given in ((), deliveries):
+        assert why(done, given, situation()).plain() == words
+    told = delivery_reason(deliveries[0], situation()).plain()
+    assert ("; read back" in told) is bool(read_back)
