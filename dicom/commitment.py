@@ -11,7 +11,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
-from dicom.association import Peer, associate
+from dicom.association import Peer, associate, established
 from dicom.errors import (
     DestinationRejected,
     DestinationUnavailable,
@@ -153,7 +153,8 @@ def deliver_report(peer: Peer, event_type: int, report: Dataset) -> None:
     with associate(peer, contexts, negotiate=[role]) as association:
         if not association.accepted_contexts:
             raise DestinationRejected(f"{peer} takes no storage commitment reports")
-        status = send_report(association, event_type, report)
+        with established(association, peer):
+            status = send_report(association, event_type, report)
     if status is None:
         raise DestinationUnavailable(f"{peer} did not answer the storage commitment report")
     if status != 0x0000:

@@ -161,16 +161,19 @@ def test_four_kinds_at_once_and_one_away(
 
 
 def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, films, tmp_path):
-    """It takes connections and is silent: readings go on and the folder has all drafts meanwhile."""
+    """Two take connections and are silent: readings go on and the folder has all drafts meanwhile."""
+    silent = {
+        "kind": "dimse",
+        "host": "127.0.0.1",
+        "port": silent_pacs,
+        "ae_title": "SILENT",
+        "timeout": 30,
+        # As many as the delivery worker does at once.
+        "max_in_flight": 8,
+    }
     site = run_site(
-        {
-            "kind": "dimse",
-            "name": "silent",
-            "host": "127.0.0.1",
-            "port": silent_pacs,
-            "ae_title": "SILENT",
-            "timeout": 30,
-        },
+        silent | {"name": "silent"},
+        silent | {"name": "silent-too"},
         {"kind": "folder", "name": "folder", "path": str(tmp_path / "out")},
     )
     begun = time.monotonic()
