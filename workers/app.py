@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from celery import Celery, signals
 from celery.worker import state
-from kombu import Connection
+from kombu.connection import Connection
 
 from service.advice import without_effect
 from service.callers import Callers, on_page
@@ -307,7 +307,8 @@ class _PromptConnection(Connection):
     def ensure_connection(self, *arguments: Any, **options: Any) -> Connection:  # noqa: ANN401 - kombu's own
         """Return itself once it is connected."""
         waits = {"interval_max": REDIS_RETRY_SECONDS}
-        return super().ensure_connection(*arguments, **waits, **options)
+        super().ensure_connection(*arguments, **waits, **options)  # type: ignore[no-untyped-call]
+        return self
 
 
 def _leave_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
