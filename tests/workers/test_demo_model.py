@@ -11,7 +11,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, wri
 from dicom.report import SIX, Observation, Presence, Side
 from dicom.study import Study
 from service.config import Settings
-from service.reading_section import Reading
+from service.reading_section import Model, Reading
 from workers.equipment import this_equipment
 from workers.model import registry, shipped, tiny
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
@@ -155,6 +155,16 @@ def test_a_patients_film_that_the_site_insists_on_says_so(insisting, tmp_path):
     assert "reading.demo_reads_patients" in warning
     for output in result.outputs:
         assert output.dataset.SeriesDescription.endswith("KNOWS ONLY PHANTOMS")
+
+
+def test_the_setting_is_that_of_one_model(reader, tmp_path):
+    """A further model that reads patients' films does not let that of [reading] do it."""
+    trial = Model(name="trial", model="demo", demo_reads_patients=True)
+    settings = Settings(data_dir=tmp_path / "data", models=(trial,))
+    film = patients_film(tmp_path)
+    for name, kind in (("demo", NotAnalysed), ("trial", Drafted)):
+        own = settings.for_model(name)
+        assert isinstance(drafted(Reader(reader._model, own, this_equipment(own)), film), kind)
 
 
 def test_a_phantom_needs_no_insistence(insisting, tmp_path):

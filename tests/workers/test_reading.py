@@ -16,12 +16,18 @@ from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
 from dicom.report import DraftReport, Observation, Predecessor, Presence
 from dicom.study import Study
 from service.config import Settings
-from service.errors import PermanentReadingError, ReadingCancelled, TransientReadingError
+from service.errors import (
+    PermanentReadingError,
+    ReadingCancelled,
+    TextNotLanguage,
+    TransientReadingError,
+)
 from service.reading_section import Reading
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
 from workers.model.tiny import CAVEAT
 from workers.reading import Drafted, NotAnalysed, Reader, Unchanged
+from workers.verdict import code, may_pass
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -256,6 +262,15 @@ def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, want
     scores = [finding.score for finding in draft.findings if finding.score is not None]
     assert len(scores) == count
     assert all(0 <= score <= 1 for score in scores)
+
+
+def test_a_text_that_is_no_language_fails_the_job(reader, film, monkeypatch):
+    """No draft and no second try, from a model that does not call its text meaningless."""
+    text = ">werSRcsstial atele ab ab abJ lyJffu pneumothorax"
+    with pytest.raises(TextNotLanguage) as caught:
+        answered(reader, film, monkeypatch, text, meaningless=False)
+    assert (code(caught.value), may_pass(caught.value)) == ("TEXT_NOT_LANGUAGE", False)
+    assert "pneumothorax" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\ufffd\x00", "</s>"])
