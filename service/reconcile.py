@@ -248,7 +248,9 @@ class Reconciler:
             complete_at=complete_at,
             fault=comparison.fault,
         )
-        log.info(
+        is_news = lacking or comparison.waiting or comparison.fetched
+        say = log.info if is_news else log.debug
+        say(
             "archive_compared",
             archive=name,
             studies=comparison.studies,

@@ -173,7 +173,7 @@ def test_the_command_lists_and_fetches_by_c_move(router, site_class, films, tmp_
         fetched = site.command("reconcile", "--fetch", "--json")
         assert fetched.returncode == 0, fetched.stdout + fetched.stderr
         for study in wanted:
-            site.completed(study)
+            site.until(lambda study=study: site.jobs(study), seconds=60, what="its job")
             (film,) = site.store.instances(study)
             assert film.calling_ae == server.ae_title
     finally:
