@@ -115,9 +115,18 @@ class Intake:
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
             urgent=is_urgent(header) or (caller is not None and caller.priority == "urgent"),
             file_is_new=file_is_new,
-            begins_job=_begins_job(instance, verdict),
+            begins_job=self._begins_job(instance, verdict),
         )
         return film, verdict
+
+    def _begins_job(self, instance: Instance, verdict: Triage) -> bool:
+        """Return False for what an archive sends along with a study: documents and our own results.
+
+        A class that the site has configured itself begins a job, which says why nothing is read.
+        """
+        configured = self._settings.receiver.storage_classes
+        is_document = instance.sop_class_uid in set(DOCUMENT_CLASSES).difference(configured)
+        return not is_document and verdict.reason is not Reason.OWN_RESULT
 
     def _keep(self, films: Sequence[tuple[Film, Triage]]) -> list[Arrival]:
         arrivals = self._store.add_instances([film for film, _ in films])
@@ -182,12 +191,6 @@ class Intake:
 
     def _wanted(self, study_uid: str, calling_ae: str) -> Wanted:
         return wanted_of(self._settings, self._caller(calling_ae), study_uid, calling_ae)
-
-
-def _begins_job(instance: Instance, verdict: Triage) -> bool:
-    """Return False for what an archive sends along with a study: documents and results of ours."""
-    is_document = instance.sop_class_uid in DOCUMENT_CLASSES
-    return not is_document and verdict.reason is not Reason.OWN_RESULT
 
 
 def is_urgent(header: Dataset) -> bool:
