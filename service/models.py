@@ -105,6 +105,13 @@ class InstanceRow(Base):
             sqlite_where=text("NOT conflict"),
             postgresql_where=text("NOT conflict"),
         ),
+        # The sweeper asks for these each second; there are next to none.
+        Index(
+            "ix_instances_to_compare",
+            "id",
+            sqlite_where=text("conflict = 1 AND compared_at IS NULL"),
+            postgresql_where=text("conflict AND compared_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True)

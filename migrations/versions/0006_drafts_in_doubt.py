@@ -16,6 +16,13 @@ def upgrade() -> None:
     op.add_column("instances", sa.Column("compared_at", sa.DateTime(timezone=True)))
     op.add_column("instances", sa.Column("differs", sa.Text(), nullable=False, server_default=""))
     op.execute("UPDATE instances SET compared_at = received_at WHERE conflict")
+    op.create_index(
+        "ix_instances_to_compare",
+        "instances",
+        ["id"],
+        sqlite_where=sa.text("conflict = 1 AND compared_at IS NULL"),
+        postgresql_where=sa.text("conflict AND compared_at IS NULL"),
+    )
     op.add_column("jobs", sa.Column("doubt", sa.Text(), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("doubted_at", sa.DateTime(timezone=True)))
     with op.batch_alter_table("deliveries") as table:
@@ -32,5 +39,6 @@ def downgrade() -> None:
         table.drop_column("notice")
     op.drop_column("jobs", "doubted_at")
     op.drop_column("jobs", "doubt")
+    op.drop_index("ix_instances_to_compare", "instances")
     op.drop_column("instances", "differs")
     op.drop_column("instances", "compared_at")

@@ -55,6 +55,24 @@ def test_the_migrations_make_what_the_models_say(url):
     engine.dispose()
 
 
+def test_conflicts_of_an_older_version_count_as_compared(url):
+    """Drafts of long ago are not put in doubt by an upgrade; a conflict that comes now is compared."""
+    schema.upgrade(url, "0003")
+    _execute(url, *_ROWS_OF_0003)
+    schema.upgrade(url, "0005")
+    _execute(url, _CONFLICT_OF_0005)
+    schema.upgrade(url)
+    store = Store(url)
+    try:
+        assert store.conflicts_to_compare() == []
+        _execute(url, "UPDATE instances SET compared_at = NULL")
+        (found,) = store.conflicts_to_compare()
+        assert (found.sop_instance_uid, found.digest) == ("1.2.1", "b")
+    finally:
+        store.close()
+    schema.downgrade(url, "0005")
+
+
 def test_jobs_of_an_older_version_have_no_destinations_of_their_own(url):
     """Rows of revision 0003 stay what they were, both ways; a job that is made then has its own."""
     schema.upgrade(url, "0003")
@@ -104,6 +122,12 @@ _ROWS_OF_0003 = (
     ('0123456789abcdef0123456789abcdef', '1.2', 'CLINIC', 'tiny', '1', 1, 'FAILED',
     false, false, '', 'As it was.', '2026-03-01 09:00:00', '2026-03-01 09:00:00', 2, '', '', '', 2)""",
 )
+
+
+_CONFLICT_OF_0005 = """INSERT INTO instances (id, study_instance_uid, sop_instance_uid, sop_class_uid,
+    series_instance_uid, transfer_syntax_uid, digest, size, path, calling_ae, association_id,
+    eligible, conflict, received_at) VALUES (2, '1.2', '1.2.1', '1.2.3', '1.2.4', '1.2.5', 'b', 1,
+    '/film2', 'CLINIC', 'A', true, true, '2026-03-01 09:00:00')"""
 
 
 def test_an_upgrade_twice_at_the_same_time_is_one(url):
