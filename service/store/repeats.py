@@ -13,6 +13,7 @@ from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, Job
 from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.records import Job
 from service.store import rows
+from service.store.doubts import compare_again
 from service.store.moves import Change, Moves, changed_rows, later_drafts
 
 _ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
@@ -62,7 +63,9 @@ class Repeats(Moves):
             conditions.append(JobRow.model_name == selection.model)
         if selection.destination:
             sent = select(DeliveryRow.id).where(
-                DeliveryRow.job_id == JobRow.id, DeliveryRow.destination == selection.destination
+                DeliveryRow.job_id == JobRow.id,
+                DeliveryRow.destination == selection.destination,
+                DeliveryRow.notice == "",
             )
             conditions.append(sent.exists())
         chosen = select(JobRow).where(*conditions).order_by(JobRow.created_at, JobRow.id)
@@ -93,6 +96,9 @@ class Repeats(Moves):
             next_state(state, Action.RESEND)
             self._check_sendable(session, row)
             names = self._due_again(session, job_id, to)
+            if row.draft:
+                # A destination that gets the draft only now must get the notices of doubt, too.
+                compare_again(session, row.draft["source"]["sop_instance_uid"])
             words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
             if state is JobState.NOT_ANALYSED:
                 # Its reason says why nothing was read, and stays.
@@ -128,7 +134,7 @@ class Repeats(Moves):
         known = list(
             session.scalars(
                 select(DeliveryRow.destination)
-                .where(DeliveryRow.job_id == job_id)
+                .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
                 .order_by(DeliveryRow.id)
             )
         )
@@ -149,6 +155,7 @@ class Repeats(Moves):
         }
         again = update(DeliveryRow).where(
             DeliveryRow.job_id == job_id,
+            DeliveryRow.notice == "",
             DeliveryRow.destination.in_(names),
             DeliveryRow.state.in_(_ENDED),
         )

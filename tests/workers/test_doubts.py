@@ -70,14 +70,15 @@ class Site:
             model=ModelIdentity(name="M", version="1", weights_sha256="0" * 64),
         )
         outputs = build(draft, film, np.zeros((film.Rows, film.Columns), np.float32), EQUIPMENT)
-        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs)
+        films = [each.path for each in self.store.instances(film.StudyInstanceUID)]
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, films)
         return self.store.draft(job.id, job.fence, draft, objects, ["a", "b"])
 
     def deliver(self, job):
         """Send what is due of the job."""
         where = destinations(self.settings)
         sender = Delivering(self.store, self.settings, where, "sender", threading.Event())
-        for claim in sender.claims(job.id):
+        while (claim := sender.claim(job.id)) is not None:
             sender.work(claim)
         return self.store.job(job.id)
 
@@ -224,6 +225,27 @@ def test_one_notice_for_each_copy(site, store, read):
     site.deliver(job)
     assert len(site.notices()) == 2
     assert [each.action for each in store.events(job.id)].count("draft_in_doubt") == 2
+
+
+def test_a_draft_that_is_sent_again_brings_its_notice_to_a_new_destination(site, store, read):
+    """The notice follows the draft to where it was not before, and is not doubled where it was."""
+    film, job = read
+    site.arrive(phantom(PatientID="OTHER"), "second.dcm")
+    site.doubts.look()
+    site.deliver(job)
+    assert [len(site.notices(name)) for name in "ab"] == [1, 1]
+    for path in (site.folder / "b").rglob("*.dcm"):
+        path.unlink()
+    with_c = {"kind": "folder", "name": "c", "path": str(site.folder / "c")}
+    site.settings = load_settings(
+        data_dir=site.folder / "data", destinations=[*site.settings.destinations, with_c]
+    )
+    store.resend(job.id, "Ann", to=["a", "b", "c"])
+    site.deliver(job)
+    site.doubts.look()
+    site.deliver(job)
+    assert [len(site.notices(name)) for name in "abc"] == [1, 0, 1]
+    assert store.job(job.id).doubt
 
 
 def test_a_copy_that_came_before_the_draft_counts(site, store):
