@@ -229,7 +229,7 @@ def test_one_notice_for_each_copy(site, store, read):
 
 def test_a_draft_that_is_sent_again_brings_its_notice_to_a_new_destination(site, store, read):
     """The notice follows the draft to where it was not before, and is not doubled where it was."""
-    film, job = read
+    _film, job = read
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
     site.doubts.look()
     site.deliver(job)
