@@ -220,6 +220,13 @@ class ObjectRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+def _latest(column: str) -> Index:
+    """Return the index by which the latest delivery to a destination is found that has this time."""
+    only = text(f"{column} IS NOT NULL")
+    name = f"ix_deliveries_destination_{column}"
+    return Index(name, "destination", column, sqlite_where=only, postgresql_where=only)
+
+
 class DeliveryRow(Base):
     """Where one job's results stand with one destination; leased and fenced like a job.
 
@@ -230,12 +237,16 @@ class DeliveryRow(Base):
         unlisted: Tries after which the destination had acknowledged objects and did not list them.
         read_back: How it was confirmed: read back, or acknowledged only; NULL before, and in rows of
             an earlier version.
+        failed_at: When the latest try that failed ended.
+        trouble: What that try showed, a value of `service.backlog.Trouble`; "" before.
     """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("job_id", "destination", "notice"),
-        Index("ix_deliveries_state_destination", "state", "destination"),
+        Index("ix_deliveries_state_destination_created_at", "state", "destination", "created_at"),
+        _latest("confirmed_at"),
+        _latest("failed_at"),
     )
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True)
@@ -256,6 +267,8 @@ class DeliveryRow(Base):
     notice: Mapped[str] = mapped_column(String(64), default="", server_default="")
     unlisted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     read_back: Mapped[bool | None] = mapped_column(Boolean)
+    failed_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    trouble: Mapped[str] = mapped_column(String(16), default="", server_default="")
 
 
 class ProcessRow(Base):

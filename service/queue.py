@@ -26,6 +26,7 @@ from service.records import Job
 from service.socket_limits import (
     REDIS_SENDER_SECONDS,
     redis_client,
+    redis_tls_options,
     redis_transport_options,
 )
 
@@ -47,6 +48,8 @@ def celery_app(settings: Settings) -> Celery:
     """
     app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
+        # Without it Celery would go on with a certificate that nobody has judged.
+        broker_use_ssl=redis_tls_options(settings) or None,
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -74,7 +77,7 @@ class Queue:
         self._app = celery_app(settings)
         self._app.conf.broker_transport_options |= {"max_retries": 0}
         self._app.conf.broker_pool_limit = 8
-        self._client = redis_client(settings.broker_url)
+        self._client = redis_client(settings)
 
     def publish(self, *jobs: Job) -> None:
         """Tell workers of jobs, all in one go: of each to read it, or to deliver what was made for it.
@@ -169,7 +172,7 @@ def ping(settings: Settings) -> str:
         BrokerUnavailable: It does not answer.
         ConfigurationError: None is configured.
     """
-    client = redis_client(settings.broker_url)
+    client = redis_client(settings)
     try:
         return f"Redis {client.info('server')['redis_version']}"
     except (redis.RedisError, OSError) as error:
@@ -200,7 +203,7 @@ def memory(settings: Settings) -> Memory:
         BrokerUnavailable: It does not answer.
         ConfigurationError: None is configured.
     """
-    client = redis_client(settings.broker_url)
+    client = redis_client(settings)
     try:
         told = client.info("memory")
     except (redis.RedisError, OSError) as error:

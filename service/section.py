@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 from pydantic.functional_validators import AfterValidator, BeforeValidator
@@ -85,6 +85,8 @@ def _redis_url(value: SecretStr) -> SecretStr:
         raise ValueError(f"{parts.scheme[:20]!r} is not supported; {_REDIS_FORM}")
     if not parts.hostname:
         raise ValueError(f"names no host; {_REDIS_FORM}")
+    if any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("holds a parameter ssl_...: use tls_ca, tls_certificate and tls_key")
     if not re.fullmatch(r"/?\d*", parts.path):
         raise ValueError(f"the part behind the host must be the database's number; {_REDIS_FORM}")
     return value

@@ -198,6 +198,12 @@ class Delivery(Section):
     give_up_hours: float = Field(
         72.0, gt=0, description="A destination away this long fails the job."
     )
+    alert_minutes: float = Field(
+        15.0,
+        gt=0,
+        description="A result that waits longer for its destination is a notice on the page and an "
+        "incident.",
+    )
 
 
 class Database(Section):
@@ -219,6 +225,24 @@ class Broker(Section):
         description="Redis URL (redis://:password@host:6379/0). When absent, `wetread up` starts a "
         "private Redis of its own.",
     )
+    tls_ca: Path | None = Field(
+        None,
+        description="For rediss://: PEM file of the authorities that its certificate may come from, "
+        "besides those of the system.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        is_tls = self.url is not None and self.url.get_secret_value().startswith("rediss:")
+        if (self.tls_ca or self.tls_certificate) and not is_tls:
+            raise ValueError("tls_ca and tls_certificate need a url that begins with rediss://")
+        return self
 
 
 class Web(Section):

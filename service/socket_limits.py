@@ -14,6 +14,7 @@ because each sees what the others do not:
 
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from psycopg import errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import URL
+
+from service.config import Settings
 
 IDLE_SECONDS: Final = 5
 PROBE_SECONDS: Final = 2
@@ -60,16 +63,44 @@ def redis_transport_options(answer_seconds: float) -> dict[str, Any]:
     }
 
 
-def redis_client(url: str) -> redis.Redis:
+def redis_tls_options(settings: Settings) -> dict[str, Any]:
+    """Return how the certificate of Redis is judged, as redis-py and kombu name it; {} without TLS.
+
+    Its certificate must come from an authority of the system or of `broker.tls_ca`, and be for its
+    host's name.
+
+    Raises:
+        ConfigurationError: No Redis is configured.
+    """
+    if not settings.broker_url.startswith("rediss:"):
+        return {}
+    broker = settings.broker
+    files = {
+        "ssl_ca_certs": broker.tls_ca,
+        "ssl_certfile": broker.tls_certificate,
+        "ssl_keyfile": broker.tls_key,
+    }
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+        **{name: str(path) for name, path in files.items() if path is not None},
+    }
+
+
+def redis_client(settings: Settings) -> redis.Redis:
     """Return a client that is not connected; a stale connection is replaced once, without a wait.
 
     Raises:
+        ConfigurationError: No Redis is configured.
         ValueError: The URL is none of Redis.
     """
+    url = settings.broker_url
     options: dict[str, Any] = {
         "socket_connect_timeout": REDIS_CONNECT_SECONDS,
         "socket_timeout": REDIS_SENDER_SECONDS,
         "retry": Retry(NoBackoff(), 1),
+        **redis_tls_options(settings),
     }
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}

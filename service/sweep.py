@@ -22,6 +22,7 @@ from typing import Final
 
 from service.callers import Callers, on_page, wanted_of
 from service.config import Settings, config_path, load_settings
+from service.destination_care import DestinationCare
 from service.disk_care import DiskCare
 from service.doubts import Doubts, keep_looking
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
@@ -79,6 +80,7 @@ class Sweeper:
         self._outbox = OutboxCare(store, settings)
         self._steadiness = Steadiness(store, settings, passed)
         self._tokens = TokenCare(store)
+        self._destinations = DestinationCare(store, settings)
         self._outages = Outages(settings.reading.lease_seconds)
         self._tidied_at: datetime | None = None
         self._removal_is_due = False
@@ -105,6 +107,7 @@ class Sweeper:
             self._forget_silent(now)
             self._miss_workers(now)
             self._tokens.look()
+            self._destinations.look()
             self._removal_is_due = True
         self._disk.look(now)
         # As soon as the clock may be trusted, not at the next minute.

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from dicom.errors import (
+    DestinationError,
     DestinationRejected,
     DestinationSilent,
     DestinationUnavailable,
@@ -15,6 +16,7 @@ from dicom.errors import (
 )
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, EncodedObject
+from service.backlog import Trouble
 from service.config import Settings
 from service.destination_sections import takes
 from service.destinations import encoded_object
@@ -197,7 +199,10 @@ class Delivering:
 
     def _end(self, delivery: Delivery, error: Exception) -> None:
         words = sentence(error)
-        log.warning(
+        # The 1st, 2nd, 4th, 8th ... try: an outage of days does not fill the log.
+        is_power_of_two = delivery.attempts & (delivery.attempts - 1) == 0
+        record = log.warning if is_power_of_two else log.debug
+        record(
             "not_delivered",
             job_id=delivery.job_id,
             destination=delivery.destination,
@@ -214,10 +219,15 @@ class Delivering:
                 delivery.attempts, first=settings.retry_seconds, longest=settings.retry_max_seconds
             )
             self._store.postpone_delivery(
-                delivery.id, delivery.fence, words, delay, unlisted=unlisted
+                delivery.id,
+                delivery.fence,
+                words,
+                delay,
+                unlisted=unlisted,
+                trouble=_trouble(error),
             )
         else:
-            self._store.fail_delivery(delivery.id, delivery.fence, words)
+            self._store.fail_delivery(delivery.id, delivery.fence, words, trouble=_trouble(error))
         if isinstance(error, DestinationSilent):
             # While it is silent few are tried: the others are too late all the same.
             before = self._store.now() - self._give_up
@@ -229,6 +239,12 @@ class Delivering:
 
     def _too_late(self, delivery: Delivery) -> bool:
         return self._store.now() - delivery.created_at > self._give_up
+
+
+def _trouble(error: Exception) -> Trouble:
+    if isinstance(error, DestinationSilent):
+        return Trouble.SILENT
+    return Trouble.REFUSED if isinstance(error, DestinationError) else Trouble.LOCAL
 
 
 def _deliver(

@@ -1,5 +1,6 @@
 """Checks of the broker."""
 
+from service.broker_health import look
 from service.checks.check import Grade, Outcome
 from service.config import Settings
 from service.queue import Memory, memory, ping
@@ -16,6 +17,9 @@ def broker(settings: Settings) -> Outcome:
         ConfigurationError: None is configured.
     """
     answer, limits = ping(settings), memory_limits(memory(settings))
+    refusal = look(settings).sentence
+    if refusal and limits.grade is not Grade.FAULT:
+        return Outcome(f"{answer}. {refusal}", Grade.FAULT)
     return Outcome(f"{answer}, {limits.detail}", limits.grade)
 
 

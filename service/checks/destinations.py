@@ -1,4 +1,4 @@
-"""Checks of the destinations."""
+"""Checks of the destinations: does each answer, and may results be written there?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,15 +11,19 @@ from service.destinations import destination
 
 def destination_checks(settings: Settings) -> Iterator[Check]:
     """Yield a check of each destination; without any, one that says so."""
-    calling = settings.receiver.ae_title
     for each in settings.destinations:
-        yield Check(f"destination {each.name}", partial(_probe, each, calling))
+        yield destination_check(settings, each)
     if not settings.destinations:
         yield Check("destinations", _none)
 
 
-def _probe(each: Destination, calling: str) -> Outcome:
-    destination(each, calling).probe()
+def destination_check(settings: Settings, each: Destination) -> Check:
+    """Return the check of one destination."""
+    return Check(f"destination {each.name}", partial(_probe, settings, each))
+
+
+def _probe(settings: Settings, each: Destination) -> Outcome:
+    destination(each, settings.receiver.ae_title).probe()
     return Outcome("answers")
 
 

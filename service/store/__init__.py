@@ -6,6 +6,7 @@ from service.config import Settings
 from service.schema import check
 from service.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 from service.store.arrivals import Arrivals
+from service.store.backlogs import Backlogs
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
 from service.store.holdings import Holdings
@@ -40,6 +41,7 @@ class Store(
     RefusalCounts,
     Tokens,
     Reconciliations,
+    Backlogs,
 ):
     """The database of one service; safe to share among threads, one for each process.
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Update, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from service.backlog import Trouble
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState
 from service.models import DeliveryRow, JobRow, ObjectRow
@@ -151,15 +152,25 @@ class Deliveries(Moves):
         }
         return self._end_delivery(delivery_id, fence, values, words=_CONFIRMED[read_back])
 
-    def fail_delivery(self, delivery_id: int, fence: int, error: str) -> JobState:
+    def fail_delivery(
+        self, delivery_id: int, fence: int, error: str, *, trouble: Trouble | None = None
+    ) -> JobState:
         """Note that this destination will never take the objects; return the job's state after it.
+
+        Args:
+            delivery_id: The delivery.
+            fence: The claim in whose name this happens.
+            error: What went wrong.
+            trouble: What that showed of the destination; None when it showed nothing.
 
         Raises:
             LeaseLost: Somebody else holds the delivery: nothing was written.
         """
-        return self._end_delivery(
-            delivery_id, fence, {"state": DeliveryState.FAILED.value}, error=error
-        )
+        values = {"state": DeliveryState.FAILED.value, **self._shown(trouble)}
+        return self._end_delivery(delivery_id, fence, values, error=error)
+
+    def _shown(self, trouble: Trouble | None) -> dict[str, Any]:
+        return {"failed_at": self.now(), "trouble": trouble.value} if trouble else {}
 
     def fail_overdue(self, destination: str, before: datetime, error: str) -> int:
         """Note that deliveries that were due before this time were never taken; return how many.
@@ -182,7 +193,14 @@ class Deliveries(Moves):
         return len(found)
 
     def postpone_delivery(
-        self, delivery_id: int, fence: int, error: str, delay: float, *, unlisted: bool = False
+        self,
+        delivery_id: int,
+        fence: int,
+        error: str,
+        delay: float,
+        *,
+        unlisted: bool = False,
+        trouble: Trouble | None = None,
     ) -> None:
         """Note that it did not succeed now; it is due again after `delay` seconds.
 
@@ -192,6 +210,7 @@ class Deliveries(Moves):
             error: What went wrong; empty when the worker only stops, which counts no attempt.
             delay: Seconds until the next try.
             unlisted: The destination acknowledged objects and does not list them.
+            trouble: What the error showed of the destination; None when it showed nothing.
 
         Raises:
             LeaseLost: Somebody else holds the delivery: nothing was written.
@@ -206,6 +225,7 @@ class Deliveries(Moves):
                 values["lapses"] = 0
                 values |= self._delivery_errors(session, delivery_id, error)
                 values["unlisted"] = DeliveryRow.unlisted + int(unlisted)
+                values |= self._shown(trouble)
             else:
                 values["attempts"] = DeliveryRow.attempts - 1
             self._change_held(session, delivery_id, fence, values | NO_LEASE)

@@ -15,7 +15,7 @@ from service.config import Settings
 from service.heartbeat import Heartbeat
 from service.queue_names import reading_queues
 from service.store import Store
-from service.web import again, api, pages
+from service.web import again, api, destination_test, pages
 from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
@@ -87,6 +87,7 @@ ROUTES: Final = [
     Route("/studies/{study_uid}", pages.study),
     Route("/studies/{study_uid}/films/{film_uid}.png", pages.study_film),
     Route("/jobs/again", again.again_page, methods=["POST"]),
+    Route("/destinations/{name}/test", destination_test.test_page, methods=["POST"]),
     Route("/jobs/{job_id}", pages.job_page),
     Route("/jobs/{job_id}/film.png", pages.job_film),
     *[

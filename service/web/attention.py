@@ -1,9 +1,11 @@
-"""What needs a person soon although nothing waits yet: tokens that expire, studies that did not come."""
+"""What needs a person soon although nothing waits yet: tokens that expire, studies that did not come,
+results that do not reach their destination."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 from service.config import Settings
+from service.destination_care import alert_after, backlogs
 from service.records import Reconciliation
 from service.store import Store
 from service.token_care import tokens_at_risk
@@ -17,7 +19,8 @@ _MANY_PERIODS = 3
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices: of archives, then of tokens."""
+    """Yield the notices: of destinations, of archives, then of tokens."""
+    yield from _destinations(store, settings)
     rows, now = store.reconciliations(), store.now()
     for row in rows:
         yield from _reconciliation(row)
@@ -33,6 +36,15 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
             yield "bad", title, Reason("it was last compared ", at, ".")
     for token, state in tokens_at_risk(store):
         yield _token(token, state)
+
+
+def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
+    now, limit = store.now(), alert_after(settings)
+    for each in backlogs(store, settings):
+        if each.is_overdue(now, limit):
+            title = f"Results do not reach {each.destination}:"
+            error = f" The latest error: {each.last_error}" if each.is_faulty else ""
+            yield "bad", title, Reason(*each.pieces(), error)
 
 
 def _reconciliation(row: Reconciliation) -> Iterator[Notice]:

@@ -6,19 +6,21 @@ Both are open, so that probes need no password: they name no patient, no study, 
 import os
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
-from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from service import schema
+from service.backlog import Backlog
+from service.broker_health import look
 from service.config import Settings
+from service.destination_care import alert_after, backlogs
 from service.disk import Watermark, free_bytes
-from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
+from service.errors import SchemaMismatch, StoreError, StoreNotWritable
 from service.queue_names import reading_queues
 from service.records import HINDERED, REFUSES
-from service.socket_limits import redis_client
 from service.store import Store
 from service.web.wiring import wiring
 from service.web.words import Situation
@@ -47,6 +49,7 @@ async def readyz(request: Request) -> JSONResponse:
         "faults": faults,
         "disk": Watermark(here.settings).look().name.lower(),
         "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
+        "destinations": await run_in_threadpool(destination_health, here.store, here.settings),
     }
     return JSONResponse(body, status_code=503 if faults else 200)
 
@@ -62,6 +65,32 @@ def readiness(store: Store, settings: Settings) -> list[PartHealth]:
         PartHealth(name="spool", fault=spool_fault(settings) or _complaint(situation)),
         PartHealth(name="reading_worker", fault=_reader_fault(situation)),
     ]
+
+
+def destination_health(store: Store, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return each destination's state; one that is away keeps no sender from sending.
+
+    The sentence of a fault names no address. Without a database nothing is known.
+    """
+    try:
+        found, now = backlogs(store, settings), store.now()
+    except StoreError:
+        return {}
+    limit = alert_after(settings)
+    return {
+        each.destination: _destination(each, overdue=each.is_overdue(now, limit)) for each in found
+    }
+
+
+def _destination(each: Backlog, *, overdue: bool) -> dict[str, Any]:
+    fault = each.sentence() if overdue or each.is_faulty else ""
+    return {
+        "ok": not fault,
+        "state": each.state.value,
+        "waiting": each.waiting,
+        "overdue": overdue,
+        "fault": fault,
+    }
 
 
 def database_fault(settings: Settings) -> str:
@@ -103,17 +132,8 @@ def _situation(store: Store, settings: Settings) -> Situation | None:
 
 
 def broker_fault(settings: Settings) -> str:
-    """Return what is wrong with the message broker, or ""."""
-    try:
-        url = settings.broker_url
-    except ConfigurationError:
-        return "No Redis is configured, and no private one is running."
-    try:
-        with redis_client(url) as client:
-            client.ping()
-    except (RedisError, ValueError):
-        return "Redis does not answer. Jobs are safe in the database and go on by themselves."
-    return ""
+    """Return why no message can be sent by the message broker, or ""."""
+    return look(settings).sentence
 
 
 def spool_fault(settings: Settings) -> str:

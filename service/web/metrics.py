@@ -12,14 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.broker_health import BrokerFault, look
 from service.config import Settings
+from service.destination_care import backlogs
 from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.queue_names import reading_queues
 from service.records import CUT_OFF
 from service.store import Store
-from service.web.health import broker_fault
 from service.web.refusal_words import class_label
 from service.web.wiring import wiring
 from service.web.words import Situation
@@ -56,8 +57,10 @@ class StoreCollector(Collector):
         """Yield every metric family."""
         yield self._spool()
         step = float(Watermark(self._settings).look())
-        up = float(not broker_fault(self._settings))
-        yield _family("wetread_broker_up", "Whether the message broker answered the page.", up)
+        broker = look(self._settings).fault
+        words = "Whether the message broker answers the page and takes messages."
+        yield _family("wetread_broker_up", words, float(broker is None))
+        yield _broker_faults(broker)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
         try:
             families = [
@@ -70,6 +73,7 @@ class StoreCollector(Collector):
                 *self._processes(),
                 self._models(),
                 self._deliveries(),
+                *self._destinations(),
                 self._tokens(),
                 *self._reconciliations(),
             ]
@@ -187,6 +191,24 @@ class StoreCollector(Collector):
                 family.add_metric([name, state.value], counts.get((name, state), 0))
         return family
 
+    def _destinations(self) -> list[Metric]:
+        oldest = GaugeMetricFamily(
+            "wetread_oldest_undelivered_seconds",
+            "Age of the oldest result that a destination has not confirmed; 0: none waits.",
+            labels=["destination"],
+        )
+        success = GaugeMetricFamily(
+            "wetread_destination_last_success_timestamp_seconds",
+            "When a destination last confirmed results, Unix time; 0: never.",
+            labels=["destination"],
+        )
+        now = self._store.now()
+        for each in backlogs(self._store, self._settings):
+            oldest.add_metric([each.destination], each.age(now).total_seconds())
+            at = each.succeeded_at.timestamp() if each.succeeded_at else 0.0
+            success.add_metric([each.destination], at)
+        return [oldest, success]
+
     def _tokens(self) -> Metric:
         family = GaugeMetricFamily(
             "wetread_token_expires_seconds",
@@ -222,6 +244,17 @@ class StoreCollector(Collector):
         except OSError:
             free = 0.0
         return _family("wetread_spool_free_bytes", "Free space on the spool's disk.", free)
+
+
+def _broker_faults(fault: BrokerFault | None) -> Metric:
+    family = GaugeMetricFamily(
+        "wetread_broker_fault",
+        "1 for the reason why no message can be sent by the message broker.",
+        labels=["reason"],
+    )
+    for each in BrokerFault:
+        family.add_metric([each.value], float(each is fault))
+    return family
 
 
 def _family(name: str, words: str, value: float) -> Metric:

@@ -19,6 +19,7 @@ from service.records import Job
 from service.web.acting import Details, act
 from service.web.again import FORM
 from service.web.auth import same_origin
+from service.web.destination_test import FORM as DESTINATION_FORM
 from service.web.picture import THUMBNAIL_SIZE, Picture
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
@@ -140,7 +141,12 @@ def _state(word: str) -> JobState | DraftStatus:
 
 
 def _queue_view(here: Wiring, choice: QueueChoice) -> Callable[[], Snapshot]:
-    return lambda: queue_snapshot(here.store, here.settings, here.observer.situation(), choice)
+    def render() -> Snapshot:
+        situation = here.observer.situation()
+        csrf = here.tokens.issue(DESTINATION_FORM)
+        return queue_snapshot(here.store, here.settings, situation, choice, csrf=csrf)
+
+    return render
 
 
 def _queue_html(here: Wiring, choice: QueueChoice) -> str:

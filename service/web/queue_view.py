@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from service.backlog import Backlog
+from service.broker_health import TAKES_NONE
 from service.config import Settings
+from service.destination_care import alert_after, backlogs
 from service.jobs import DraftStatus, JobState
 from service.records import ArrivingStudy, Job
 from service.store import Store
@@ -52,9 +55,22 @@ def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
 
 
 def queue_snapshot(
-    store: Store, settings: Settings, situation: Situation, choice: QueueChoice
+    store: Store,
+    settings: Settings,
+    situation: Situation,
+    choice: QueueChoice,
+    *,
+    csrf: str = "",
 ) -> Snapshot:
-    """Return the queue as it is now."""
+    """Return the queue as it is now.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        situation: What the service looks like.
+        choice: Which jobs are listed.
+        csrf: Token of the forms that test a destination; "" shows none.
+    """
     counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
     jobs = listed_jobs(store, choice)[:PAGE_LENGTH]
@@ -81,11 +97,20 @@ def queue_snapshot(
             "processes",
             processes=[(each, situation.alive(each)) for each in situation.processes],
         ),
+        "destinations": part(
+            "destinations", destinations=_destinations(store, settings), csrf=csrf
+        ),
         "incidents": part("incidents", incidents=store.incidents(limit=_INCIDENTS)),
         "refusals": part("refusals", refusals=store.refusals(limit=_INCIDENTS)),
         **rows,
     }
     return Snapshot(parts=parts, order=tuple(rows))
+
+
+def _destinations(store: Store, settings: Settings) -> Sequence[tuple[Backlog, bool]]:
+    """Return each destination, and whether a result waits too long for it."""
+    now, limit = store.now(), alert_after(settings)
+    return [(each, each.is_overdue(now, limit)) for each in backlogs(store, settings)]
 
 
 def _in_doubt(count: int) -> Sequence[_Notice]:
@@ -125,7 +150,9 @@ def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
             notices.append(_Notice(weight="bad", title=title, reason=reason))
     if situation.broker_fault:
         reason = Reason(situation.broker_fault)
-        notices.append(_Notice(weight="bad", title="The message broker is away:", reason=reason))
+        takes_none = situation.broker_fault.startswith(TAKES_NONE)
+        title = f"{'Jobs wait' if takes_none else 'The message broker is away'}:"
+        notices.append(_Notice(weight="bad", title=title, reason=reason))
     elif situation.cut_off_words:
         reason = Reason(f"{situation.cut_off_words}{stakes}")
         title = "A worker has no connection to the message broker:"

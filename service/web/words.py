@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from service.backlog import DestinationState
 from service.draft_alarms import Withdrawal, alarm_sentence
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.records import CUT_OFF, LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
@@ -26,6 +27,11 @@ STATE_WORDS: dict[str, str] = {
     Withdrawal.PENDING: "Not yet withdrawn",
     Withdrawal.FAILED: "Withdrawal failed",
     Withdrawal.NEVER_SENT: "Not sent",
+    DestinationState.ANSWERING: "Answers",
+    DestinationState.SILENT: "Silent",
+    DestinationState.REFUSING: "Refuses",
+    DestinationState.CONFIGURATION: "Configuration fault",
+    DestinationState.UNUSED: "Not used yet",
     DeliveryState.PENDING: "Waiting",
     DeliveryState.SENDING: "Sending",
     DeliveryState.CONFIRMED: "Confirmed",

@@ -1,0 +1,94 @@
+"""What waits for each destination, and the incidents of those that are away."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from service.backlog import Backlog, Trouble
+from service.jobs import DeliveryState
+from service.models import DeliveryRow, IncidentRow
+from service.store.session import Transactions
+
+AWAY: Final = "destination_away"
+BACK: Final = "destination_back"
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+# Number of the advisory lock under which these incidents are recorded: once, by several sweepers.
+_NOTING: Final = 0x574550
+
+
+class Backlogs(Transactions):
+    """The state of the destinations; each query reads an index, however many deliveries there are."""
+
+    def backlogs(self, names: Iterable[str]) -> list[Backlog]:
+        """Return the state of these destinations, and of others that results wait for, by name."""
+        configured = set(names)
+        with self._reading() as session:
+            waiting = self._waiting(session)
+            return [
+                self._backlog(session, name, waiting.get(name), configured=name in configured)
+                for name in sorted(configured | waiting.keys())
+            ]
+
+    def _waiting(self, session: Session) -> dict[str, tuple[int, datetime]]:
+        found = session.execute(
+            select(DeliveryRow.destination, func.count(), func.min(DeliveryRow.created_at))
+            .where(DeliveryRow.state.in_(_OPEN))
+            .group_by(DeliveryRow.destination)
+        )
+        return {name: (count, oldest) for name, count, oldest in found}
+
+    def _backlog(
+        self,
+        session: Session,
+        name: str,
+        waiting: tuple[int, datetime] | None,
+        *,
+        configured: bool,
+    ) -> Backlog:
+        count, oldest = waiting or (0, None)
+        succeeded = session.scalar(
+            select(func.max(DeliveryRow.confirmed_at)).where(
+                DeliveryRow.destination == name, DeliveryRow.confirmed_at.is_not(None)
+            )
+        )
+        failure = session.execute(
+            select(DeliveryRow.failed_at, DeliveryRow.trouble, DeliveryRow.last_error)
+            .where(DeliveryRow.destination == name, DeliveryRow.failed_at.is_not(None))
+            .order_by(DeliveryRow.failed_at.desc())
+            .limit(1)
+        ).first()
+        failed_at, trouble, error = failure or (None, "", "")
+        return Backlog(
+            destination=name,
+            waiting=count,
+            oldest_at=oldest,
+            succeeded_at=succeeded,
+            failed_at=failed_at,
+            trouble=Trouble(trouble) if trouble else None,
+            last_error=error,
+            configured=configured,
+        )
+
+    def note_outage(self, name: str, *, away: bool, actor: str, detail: str) -> bool:
+        """Record the incident that results wait too long for a destination, or that it is back.
+
+        Returns:
+            Whether it was recorded: not when the latest incident of the destination says the same, and
+            not that it is back when it was not away.
+        """
+        latest = (
+            select(IncidentRow.kind)
+            .where(IncidentRow.subject == name, IncidentRow.kind.in_((AWAY, BACK)))
+            .order_by(IncidentRow.id.desc())
+            .limit(1)
+        )
+        with self._writing() as session:
+            self._exclusive(session, _NOTING)
+            if (session.scalar(latest) == AWAY) is away:
+                return False
+            row = {"at": self.now(), "actor": actor, "kind": AWAY if away else BACK}
+            session.execute(insert(IncidentRow).values(**row, subject=name, detail=detail))
+            return True

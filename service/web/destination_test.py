@@ -1,0 +1,82 @@
+"""`POST /destinations/{name}/test`: whether a destination answers and lets us write, for a person."""
+
+import threading
+import time
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from service.advice import cautions
+from service.checks.check import Check, Outcome, results
+from service.checks.destinations import destination_check
+from service.config import Settings
+from service.destination_sections import Destination
+from service.errors import NotFound
+from service.log import get_logger
+from service.web.auth import same_origin
+from service.web.render import page, root_of
+from service.web.wiring import wiring
+
+FORM: Final = "destinations-test"  # what the forms' token is issued for
+_FORM_LIMIT: Final = 2**10
+# Of each exchange: a person waits for the answer.
+_LONGEST_SECONDS: Final = 10.0
+_KINDS: Final = {
+    "orthanc": "REST API",
+    "dimse": "C-ECHO and an association",
+    "stow": "DICOMweb",
+    "folder": "writing a file",
+}
+# Tests at once: each holds a thread of the page for as long as its destination is silent.
+_RUNNING: Final = threading.BoundedSemaphore(2)
+
+log = get_logger(__name__)
+
+
+async def test_page(request: Request) -> Response:
+    """Test one destination; answer with a page that says what was found."""
+    here = wiring(request)
+    if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
+        raise HTTPException(413, "The form is too large.")
+    form = await request.form(max_files=0, max_fields=2)
+    if not same_origin(request) or not here.tokens.valid(FORM, str(form.get("csrf", ""))):
+        raise HTTPException(
+            403, "This form was not made by this page, or is too old. Go back and reload it."
+        )
+    section = _section(here.settings, request.path_params["name"])
+    begun = time.monotonic()
+    outcome = await run_in_threadpool(_tested, here.settings, section)
+    seconds = time.monotonic() - begun
+    log.info("destination_tested", destination=section.name, grade=outcome.grade.value)
+    html = page(
+        "destination.html",
+        root=root_of(request.url.path),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        destination=section.name,
+        kind=_KINDS[section.kind],
+        outcome=outcome,
+        seconds=seconds,
+    )
+    return HTMLResponse(html)
+
+
+def _section(settings: Settings, name: str) -> Destination:
+    for each in settings.destinations:
+        if each.name == name:
+            timeout = min(each.timeout, _LONGEST_SECONDS)
+            return each.model_copy(update={"timeout": timeout})
+    raise NotFound("There is no such destination.")
+
+
+def _tested(settings: Settings, section: Destination) -> Outcome:
+    if not _RUNNING.acquire(blocking=False):
+        raise HTTPException(503, "Other tests are running. Try again in some seconds.")
+    try:
+        check: Check = destination_check(settings, section)
+        return next(iter(results([check]))).outcome
+    finally:
+        _RUNNING.release()
