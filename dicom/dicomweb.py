@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 import httpx
 import structlog
+from pydicom.uid import UID
 
 from dicom.errors import (
     DestinationError,
@@ -35,6 +36,8 @@ _WARNING_REASON: Final = "00081196"
 _SOP_INSTANCE_UID: Final = "00080018"
 _LONGEST_ANSWER: Final = 2**22  # bytes; to a request of ours some kilobytes are expected
 _LONGEST_SEARCH_ANSWER: Final = 2**25  # bytes; an archive may ignore the limit of a search
+# Answers to a store request without a part by which an archive tells that it would take one.
+_EMPTY: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 # An archive that stores but does not give back instances.
 _NO_RETRIEVE: Final = (403, 405, 406, 501)
 
@@ -230,6 +233,20 @@ class StowDestination(HttpDestination):
         answer = self._exchange("GET", "studies", params={"limit": "1"}, headers={"Accept": JSON})
         if answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
             self._check_status(answer.status)
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Send a store request without a part: who may store is told that it is empty."""
+        del contexts
+        boundary = uuid.uuid4().hex
+        headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": JSON}
+        body = [f"--{boundary}--\r\n".encode()]
+        status = self._exchange("POST", "studies", content=body, headers=headers).status
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in _EMPTY:
+            return True
+        error = self._status_error(status)
+        if isinstance(error, DestinationRejected) or status == HTTPStatus.NOT_FOUND:
+            raise self._no_writing(error, status)
+        return False
 
     def search(self, address: str, params: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Return what a search (QIDO-RS, PS3.18 10.6) lists, as DICOM JSON.

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from pydicom.uid import UID
+
 from dicom.durable import sync_folder
 from dicom.errors import DestinationRejected, DestinationUnavailable, NotListed
 from dicom.pacs import EncodedObject, Refusals
@@ -125,6 +127,12 @@ class FolderDestination:
             self._path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._path) as file:
                 file.write(b"\0")
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Make a file in the folder and remove it."""
+        del contexts
+        self.probe()
+        return True
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -26,6 +26,10 @@ _MAY_PASS: Final = frozenset({404, 408, 425, 429})
 OF_AN_OBJECT: Final = frozenset({400, 406, 409, 413, 415, 422})
 
 
+# Answers to an upload that tell that this user, or this address, stores nothing.
+_FORBIDS: Final = frozenset({401, 403, 404, 405, 501})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRoute:
     """How an HTTP server is reached; the environment's proxies and authorities do not count.
@@ -116,6 +120,15 @@ class HttpDestination:
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return DestinationRejected(f"{sentence}: check user name and password, or the token")
         return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+
+    def _no_writing(self, error: DestinationError, status: int | None) -> DestinationError:
+        """Return what the answer to an upload without an object means: `error` if not a refusal."""
+        if status not in _FORBIDS:
+            return error
+        return DestinationRejected(
+            f"{self._where} answers, but does not let us store (HTTP status {status}): check what this "
+            "user may do there"
+        )
 
     def _missing(self, item: EncodedObject) -> NotListed:
         return NotListed(f"{self._where} acknowledged {item.sop_instance_uid} but does not have it")

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NoReturn, cast
 from urllib.parse import quote
 
 import requests
 from orthanc_api_client import exceptions as api
 from orthanc_api_client.api_client import OrthancApiClient
+from pydicom.uid import UID
 from requests.auth import HTTPBasicAuth
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
@@ -180,6 +182,18 @@ class OrthancDestination(HttpDestination):
         system = self._json("GET", "system")
         if not isinstance(system, dict) or "ApiVersion" not in system:
             raise self._no_orthanc()
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Upload an empty file: who may upload is told that it is no DICOM file (status 400)."""
+        del contexts
+        try:
+            self._body("POST", "instances")
+        except DestinationError as error:
+            status = getattr(error.__cause__, "http_status_code", None)
+            if status == HTTPStatus.BAD_REQUEST:
+                return True
+            raise self._no_writing(error, status) from error
+        return False
 
     def remove(self, sop_instance_uids: Sequence[str]) -> int:
         """Remove these instances, none of which it holds any more when this returns.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from dicom.association import Peer, associate
 from dicom.errors import (
@@ -169,6 +169,21 @@ class Destination(Protocol):
         Raises:
             DestinationUnavailable: It does not answer.
             DestinationRejected: It refuses us.
+        """
+        ...
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Return whether it was seen that results may be stored; no object is left there.
+
+        Args:
+            contexts: (SOP Class UID, transfer syntax UID) pairs of the results that it will get.
+
+        Returns:
+            False where its answer shows neither.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
+            DestinationRejected: It lets us store nothing, or not all of them.
         """
         ...
 
@@ -339,10 +354,7 @@ class DimseDestination:
     def _find(self, objects: Sequence[EncodedObject]) -> Iterator[str]:
         with associate(self._peer, [(FIND_MODEL, ImplicitVRLittleEndian)]) as association:
             if not association.accepted_contexts:
-                raise DestinationRejected(
-                    f"{self._peer} does not accept C-FIND from {self._peer.calling}: allow it there, "
-                    "or set verify = false for this destination"
-                )
+                raise self._no_find()
             for item in objects:
                 if find_instance(
                     association,
@@ -356,6 +368,28 @@ class DimseDestination:
     def probe(self) -> None:
         """Ask by C-ECHO."""
         echo_peer(self._peer)
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Negotiate an association for the results, and for C-FIND where they are read back."""
+        find = [(FIND_MODEL, ImplicitVRLittleEndian)] if self._verify else []
+        with associate(self._peer, [*contexts, *find]) as association:
+            accepted = {each.abstract_syntax for each in association.accepted_contexts}
+        classes = dict.fromkeys(sop_class for sop_class, _ in contexts)
+        refused = [sop_class.name for sop_class in classes if sop_class not in accepted]
+        if refused:
+            raise DestinationRejected(
+                f"{self._peer} does not accept from {self._peer.calling}: {', '.join(refused)}. Allow "
+                "them there, or name only the others in `objects` of this destination"
+            )
+        if self._verify and FIND_MODEL not in accepted:
+            raise self._no_find()
+        return True
+
+    def _no_find(self) -> DestinationRejected:
+        return DestinationRejected(
+            f"{self._peer} does not accept C-FIND from {self._peer.calling}: allow it there, "
+            "or set verify = false for this destination"
+        )
 
 
 def _stored_file(item: EncodedObject) -> StoredFile:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -25,6 +25,9 @@ _KINDS: Final[dict[str, frozenset[str]]] = {
     "presentation-state": frozenset({"presentation-state"}),
     "report-pdf": frozenset({"report-pdf"}),
 }
+
+
+ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
 
 def takes(words: Sequence[ObjectKind], kind: str) -> bool:

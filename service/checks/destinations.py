@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from functools import partial
 
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+
+from dicom.outputs import SOP_CLASSES, OutputKind
+from dicom.sc import SECONDARY_CAPTURE
 from service.checks.check import Check, Grade, Outcome
 from service.config import Settings
-from service.destination_sections import Destination
+from service.destination_sections import ALL_OBJECTS, Destination, takes
 from service.destinations import destination
+from service.sections import Outputs
 
 
 def destination_checks(settings: Settings) -> Iterator[Check]:
@@ -23,8 +28,34 @@ def destination_check(settings: Settings, each: Destination) -> Check:
 
 
 def _probe(settings: Settings, each: Destination) -> Outcome:
-    destination(each, settings.receiver.ae_title).probe()
-    return Outcome("answers")
+    found = destination(each, settings.receiver.ae_title)
+    found.probe()
+    if found.probe_writing(_contexts(settings.outputs, each)):
+        return Outcome("answers, and lets us store")
+    return Outcome("answers; whether it lets us store was not to be seen", Grade.WARNING)
+
+
+def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
+    """Return the (SOP Class UID, transfer syntax UID) pairs of the results that it will get."""
+    kinds = [kind for kind in _kinds(outputs, each) if takes(each.objects or ALL_OBJECTS, kind)]
+    pairs = []
+    for sop_class in dict.fromkeys(SOP_CLASSES[kind] for kind in kinds):
+        compressed = sop_class == SECONDARY_CAPTURE and outputs.compression == "jpeg-ls"
+        syntaxes = (
+            [JPEGLSLossless] if compressed else [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        )
+        pairs += [(UID(sop_class), syntax) for syntax in syntaxes]
+    return pairs
+
+
+def _kinds(outputs: Outputs, each: Destination) -> Iterator[OutputKind]:
+    yield "draft-report"
+    yield "findings-3d" if outputs.comprehensive_3d else "findings"
+    yield from ("overlay", "report-page", *outputs.extras)
+    if each.not_analysed:
+        yield "not-analysed"
+        if outputs.not_analysed_page:
+            yield "not-analysed-page"
 
 
 def _none() -> Outcome:

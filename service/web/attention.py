@@ -1,5 +1,4 @@
-"""What needs a person soon although nothing waits yet: tokens that expire, studies that did not come,
-results that do not reach their destination."""
+"""What needs a person soon: results not delivered, tokens that expire, studies that did not come."""
 
 from collections.abc import Iterator
 from datetime import timedelta

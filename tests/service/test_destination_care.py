@@ -212,7 +212,8 @@ def test_the_alert_can_be_set(store, settings, draft, clock):
     assert [each.kind for each in store.incidents()] == [AWAY]
 
 
-def test_each_query_reads_an_index(store, settings, tmp_path):
+@pytest.mark.usefixtures("store")
+def test_each_query_reads_an_index(tmp_path):
     """SQLite's plan names the indexes and scans no table, so that a page costs the same after years."""
     if not (tmp_path / "wetread.db").exists():
         pytest.skip("the plan of SQLite")

@@ -56,7 +56,7 @@ def test_an_unreachable_destination_has_a_metric(overdue_site):
     assert 1200 <= age < 1260
 
 
-def test_an_unreachable_destination_does_not_stop_senders(overdue_site, seeder_of):
+def test_an_unreachable_destination_does_not_stop_senders(overdue_site):
     """`/readyz` tells it beside the parts: no fault of theirs, and no address."""
     answer = overdue_site.get("/readyz")
     body = answer.json()
@@ -110,7 +110,7 @@ def token_of(site):
     )[1]
 
 
-def test_a_destination_can_be_tested(make_site, tmp_path):
+def test_a_destination_can_be_tested(make_site):
     """The answer says that it works, and nothing is left in it."""
     site = make_site()
     answer = site.post("/destinations/orthanc/test", data={"csrf": token_of(site)})
