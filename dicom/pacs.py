@@ -372,6 +372,8 @@ class DimseDestination:
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
         """Negotiate an association for the results, and for C-FIND where they are read back."""
         find = [(FIND_MODEL, ImplicitVRLittleEndian)] if self._verify else []
+        if not contexts and not find:
+            return True
         with associate(self._peer, [*contexts, *find]) as association:
             accepted = {each.abstract_syntax for each in association.accepted_contexts}
         classes = dict.fromkeys(sop_class for sop_class, _ in contexts)

@@ -69,21 +69,20 @@ class Backlog:
         """How the destination answers."""
         if not self.configured:
             return DestinationState.CONFIGURATION
-        failed = self.trouble is not None and self.failed_at is not None
-        if failed and (self.succeeded_at is None or self.failed_at > self.succeeded_at):
+        if self.trouble and not self._succeeded_since():
             return _STATES[self.trouble]
         return DestinationState.ANSWERING if self.succeeded_at else DestinationState.UNUSED
+
+    def _succeeded_since(self) -> bool:
+        """Return whether something was confirmed after the latest failure."""
+        if self.succeeded_at is None or self.failed_at is None:
+            return self.succeeded_at is not None
+        return self.succeeded_at >= self.failed_at
 
     @property
     def is_faulty(self) -> bool:
         """Whether the latest try failed."""
         return self.state in _FAULTY
-
-    def since(self) -> datetime | None:
-        """Return since when it is in this state; None where that is not known."""
-        if self.state is DestinationState.ANSWERING:
-            return self.succeeded_at
-        return self.oldest_at or self.failed_at
 
     def age(self, now: datetime) -> timedelta:
         """Return the age of the oldest result that waits; none when no result waits."""

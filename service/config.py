@@ -317,6 +317,11 @@ def _doubled(names: Iterable[str]) -> str:
     return ", ".join(sorted(name for name, count in counts.items() if count > 1))
 
 
+def zone_variables() -> tuple[str, str]:
+    """Return the variables TZ and TZDIR of the environment, "" where one is not set."""
+    return os.environ.get("TZ", ""), os.environ.get("TZDIR", "")
+
+
 def restarts() -> int:
     """Return how often the supervisor had to start this process again."""
     return int(os.environ.get("WETREAD_RESTARTS", "0"))

@@ -10,7 +10,9 @@ from typing import TextIO
 import structlog
 
 from dicom.edge import places
+from service.config import zone_variables
 from service.sections import Log
+from service.time_zone import zone_fault
 
 
 def configure_logging(settings: Log, *, process: str) -> None:
@@ -61,6 +63,8 @@ def configure_logging(settings: Log, *, process: str) -> None:
     # The same words would go to standard error past the log.
     warnings.filterwarnings("ignore", module="pydicom")
     structlog.contextvars.bind_contextvars(process=process)
+    if fault := zone_fault(*zone_variables()):
+        get_logger(__name__).warning("time_zone_not_known", reason=fault)
 
 
 def writes_json() -> bool:

@@ -51,7 +51,9 @@ def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
 def _kinds(outputs: Outputs, each: Destination) -> Iterator[OutputKind]:
     yield "draft-report"
     yield "findings-3d" if outputs.comprehensive_3d else "findings"
-    yield from ("overlay", "report-page", *outputs.extras)
+    yield "overlay"
+    yield "report-page"
+    yield from outputs.extras
     if each.not_analysed:
         yield "not-analysed"
         if outputs.not_analysed_page:

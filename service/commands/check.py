@@ -11,6 +11,7 @@ from service.advice import advice
 from service.checks.archives import archive_checks
 from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
+from service.checks.clock import time_zone
 from service.checks.database import database
 from service.checks.destinations import destination_checks
 from service.checks.model import model_checks
@@ -59,6 +60,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("configuration", lambda: Outcome("valid"))
     for number, sentence in enumerate(advice(settings), start=1):
         yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))
+    yield Check("time zone", time_zone)
     yield from storage_checks(settings)
     yield Check("database", partial(database, settings))
     yield Check("tokens", partial(tokens, settings))

@@ -1,23 +1,31 @@
 """`wetread jobs`: the queue without the web page."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from service.broker_health import look
 from service.commands.again import reread, resend
 from service.commands.opened import actor, opened_store
+from service.config import load_settings
 from service.draft_alarms import alarm, alarm_sentence, withdrawal
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
+from service.queue_names import reading_queues
 from service.records import Delivery, Job, JobEvent
 from service.store import Store
+from service.web.words import Situation, why
 
 _STATES = [state.value for state in JobState]
+# Columns from which on the whole Study Instance UID fits beside the reason.
+_WIDE: Final = 150
+_UID_END: Final = 8
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -40,22 +48,49 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
     with opened_store() as store:
         wanted = tuple(JobState(state.upper()) for state in states) or None
         found = store.jobs(states=wanted, study=study, limit=limit)
+        listed = list(zip(found, _reasons(store, found), strict=True))
     if as_json:
-        click.echo(json.dumps([_summary(job) for job in found], indent=1))
+        click.echo(json.dumps([{**_summary(job), "why": why} for job, why in listed], indent=1))
         return
-    table = Table("job", "state", "age", "from", Column("study", overflow="fold"), "rev", "reason")
-    for job in found:
+    console = Console()
+    console.print(_table(listed, wide=console.width >= _WIDE) if listed else "no jobs")
+
+
+def _table(listed: Sequence[tuple[Job, str]], *, wide: bool) -> Table:
+    """Return the list; in a narrow terminal without lines and with the ends of UIDs."""
+    study = Column("study", overflow="fold", no_wrap=not wide)
+    columns = ("job", "state", "age", "from", study, "rev", "reason")
+    box = HEAVY_HEAD if wide else None
+    table = Table(*columns, box=box, padding=(0, 1) if wide else (0, 1, 0, 0))
+    for job, reason in listed:
+        uid = job.study_instance_uid
         table.add_row(
             job.id[:8],
             _state(job),
             _age(job.created_at),
             job.calling_ae,
-            job.study_instance_uid,
+            uid if wide or len(uid) <= _UID_END else f"…{uid[-_UID_END:]}",
             str(job.revision),
-            alarm_sentence(job) or job.reason,
+            reason,
             style="red" if alarm_sentence(job) else None,
         )
-    Console().print(table if found else "no jobs")
+    return table
+
+
+def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
+    """Yield why each job stands where it stands, as the page and the API say it."""
+    settings = load_settings()
+    waits = any(job.state is JobState.SCHEDULED for job in jobs)
+    situation = Situation(
+        now=store.now(),
+        broker_fault=look(settings).sentence if waits else "",
+        processes=store.processes(),
+        roles=reading_queues(settings),
+        ahead=store.ahead() if waits else {},
+    )
+    for job in jobs:
+        deliveries = store.deliveries(job.id) if job.state is JobState.DRAFTED else ()
+        yield why(job, deliveries, situation).plain()
 
 
 @jobs.command()

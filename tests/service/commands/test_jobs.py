@@ -148,8 +148,8 @@ def test_one_refusal_does_not_hold_up_the_others(store, wait, action):
     assert store.job(waiting.id).state == word
 
 
-def drafted(store, job):
-    """Return the job with a draft that one destination has."""
+def drafting(store, job):
+    """Return the job with a draft that waits for one destination."""
     held = store.claim_reading(job.id, "reader", 60)
     uid = f"{job.study_instance_uid}.1"
     draft = DraftReport(
@@ -166,7 +166,12 @@ def drafted(store, job):
         findings_text=("There is edema.",),
         model=ModelIdentity(name="Tiny", version="1", weights_sha256=""),
     )
-    store.draft(job.id, held.fence, draft, [], ["pacs"])
+    return store.draft(job.id, held.fence, draft, [], ["pacs"])
+
+
+def drafted(store, job):
+    """Return the job with a draft that one destination has."""
+    drafting(store, job)
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
     store.confirm_delivery(delivery.id, delivery.fence)
     return store.job(job.id)
@@ -212,3 +217,25 @@ def test_a_draft_in_doubt_is_said_to_be_that(store, wait):
     assert "In doubt: A later copy of its image differs in Patient ID. Verify" in shown
     assert "There is edema." in shown
     assert json.loads(run("show", job.id, "--json"))["notices"][0]["state"] == "PENDING"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_list_says_why_jobs_wait(store, wait, width):
+    """A waiting and a delivering job have their reasons, as the API has them; 80 columns are enough."""
+    study = "1.2.826.0.1.3680043.8.498.12345678901234567890123456789012345678"
+    job = wait(study)
+    held = drafting(store, wait("1.2.4"))
+    delivery, _ = store.claim_delivery(held.id, "sender", 60, {})
+    store.postpone_delivery(delivery.id, delivery.fence, "pacs gave no answer within 30 s", 60)
+    result = CliRunner(env={"COLUMNS": str(width)}).invoke(jobs, ["list"], catch_exceptions=False)
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(result.output.replace("│", " ").split())
+    assert "does not take it" in words
+    assert job.id[:8] in words
+    assert (study in words) is (width == 200)
+    assert "12345678" in words
+    assert len(lines) < 20
+    reasons = {each["id"]: each["why"] for each in json.loads(run("list", "--json"))}
+    assert reasons[job.id].startswith("Nobody reads it: no model is called tiny")
+    assert "pacs gave no answer within 30 s" in reasons[held.id]

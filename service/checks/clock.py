@@ -1,0 +1,15 @@
+"""Check of the time zone in which times are shown."""
+
+from datetime import datetime
+
+from service.checks.check import Grade, Outcome
+from service.config import zone_variables
+from service.time_zone import zone_fault
+
+
+def time_zone() -> Outcome:
+    """Return the time zone in force; one that does not exist is a warning."""
+    if fault := zone_fault(*zone_variables()):
+        return Outcome(fault, Grade.WARNING)
+    now = datetime.now().astimezone()
+    return Outcome(f"{now.tzname()} (UTC{now:%z})")
