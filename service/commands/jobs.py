@@ -52,7 +52,7 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
     if as_json:
         click.echo(json.dumps([{**_summary(job), "why": why} for job, why in listed], indent=1))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(_table(listed, wide=console.width >= _WIDE) if listed else "no jobs")
 
 
@@ -104,7 +104,7 @@ def show(job_id: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(detail, indent=1))
         return
-    Console().print(_page(detail))
+    Console(markup=False).print(_page(detail))
 
 
 @jobs.command()

@@ -1,3 +1,5 @@
+import redis
+
 from service import schema
 from service.model_start import note_failure
 
@@ -98,3 +100,21 @@ def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
         assert ("spool" in body["faults"]) is fault
         words = f"The sweeper {detail}." if fault else ""
         assert body["parts"]["spool"]["fault"] == words
+
+
+def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_class, tmp_path):
+    """A full Redis answers a ping: readiness, page and metrics say that jobs wait, and why."""
+    with redis_server_class(tmp_path) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", "1kb")
+        site = make_site(broker={"url": server.url})
+        body = site.get("/readyz").json()
+        assert "broker" in body["faults"]
+        assert "its memory is full (OOM)" in body["parts"]["broker"]["fault"]
+        html = site.get("/").text
+        assert "Jobs wait:" in html
+        assert "Redis takes no messages: its memory is full (OOM)" in html
+        text = site.get("/metrics").text
+    assert "wetread_broker_up 0.0" in text
+    assert 'wetread_broker_fault{reason="oom"} 1.0' in text
+    assert 'wetread_broker_fault{reason="away"} 0.0' in text
