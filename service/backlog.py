@@ -1,7 +1,7 @@
 """How each destination answers and what waits for it, with the sentences that say so. Pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -98,7 +98,7 @@ class Backlog:
         if self.oldest_at is not None:
             count = "1 result waits" if self.waiting == 1 else f"{self.waiting} results wait"
             return (
-                f"{count} for {self.destination}, the oldest since ",
+                f"{count} for {self.destination}, the oldest from ",
                 self.oldest_at,
                 f"; {words}.",
             )
@@ -107,8 +107,8 @@ class Backlog:
         return (f"No result waits for {self.destination}.",)
 
     def sentence(self) -> str:
-        """Return the same as text, each moment in ISO 8601."""
+        """Return the same as text, each moment in UTC."""
         return "".join(
-            each if isinstance(each, str) else each.isoformat(timespec="seconds")
+            each if isinstance(each, str) else f"{each.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
             for each in self.pieces()
         )

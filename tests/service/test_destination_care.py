@@ -175,7 +175,7 @@ def test_an_outage_is_one_incident_and_its_end_another(store, settings, draft, c
     clock.move(86400)
     assert looked() == [(AWAY, "pacs")]
     detail = store.incidents()[0].detail
-    assert detail.startswith("1 result waits for pacs, the oldest since 2026-")
+    assert detail.startswith("1 result waits for pacs, the oldest from 2026-")
     assert detail.endswith("The latest error: pacs at 10.0.0.5 gave no answer.")
     end(store, job)
     other = store.claim_delivery(None, "sender", 60, {})[0]

@@ -71,7 +71,7 @@ def test_an_unreachable_destination_does_not_stop_senders(overdue_site):
     pacs = body["destinations"]["pacs"]
     assert (pacs["ok"], pacs["state"], pacs["waiting"]) == (False, "SILENT", 1)
     assert pacs["overdue"] is True
-    assert pacs["fault"].startswith("1 result waits for pacs, the oldest since 20")
+    assert pacs["fault"].startswith("1 result waits for pacs, the oldest from 20")
     assert pacs["fault"].endswith("; it does not answer.")
     assert "10.0.0.5" not in answer.text
 
@@ -87,7 +87,7 @@ def test_the_page_shows_a_notice_and_the_state(overdue_site):
     panel = html[html.index('id="destinations"') : html.index('id="processes"')]
     pacs, archive = panel[panel.index("<strong>pacs") :], panel[: panel.index("<strong>pacs")]
     assert "Silent" in pacs
-    assert "1 result waits, the oldest since" in pacs
+    assert "1 result waits, the oldest from" in pacs
     assert "No success so far" in pacs
     assert "Answers" in archive
     assert "Last success" in archive
@@ -99,7 +99,7 @@ def test_without_an_outage_there_is_no_notice(make_site, seeder_of):
     seeder_of(site).drafted(1)
     html = site.get("/").text
     assert "Results do not reach" not in html
-    assert "1 result waits, the oldest since" in html
+    assert "1 result waits, the oldest from" in html
 
 
 def token_of(site):
