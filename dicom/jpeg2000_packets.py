@@ -1,8 +1,11 @@
 """The packets of a JPEG 2000 tile, passed by what their headers say (ISO/IEC 15444-1 B.9 to B.12)."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from dicom.errors import LimitExceeded, PixelError
 from dicom.jpeg2000_tiles import Area, CodingStyle, Precinct, precincts
@@ -12,8 +15,10 @@ _BYPASS, _TERMINATE_ALL = 0x01, 0x04
 _UNKNOWN: Final = 10**6  # the value of a node of which nothing is known
 _MOST_PASSES: Final = 164
 _MAX_PACKETS: Final = 2**18
-# Arithmetically coded bits are as good as random; only raw ones (bypass) can all be zero for so long.
-_HOLE: Final = bytes(64)
+# Arithmetically coded bits are as good as random; only raw ones (bypass) can repeat for so long.
+_HOLE: Final = 64
+# No marker occurs in the bytes of code-blocks: a bit is stuffed behind FF (C.2, D.6).
+_MARKER: Final = re.compile(rb"\xff[\x90-\xff]")
 
 
 class _Bits:
@@ -180,9 +185,30 @@ def _pass_packet(data: bytes, at: int, bands: list[_Band], layer: int, flags: in
     at = bits.end()
     if data[at : at + 2] == _EPH:
         at += 2
-    if not flags & _BYPASS and data.find(_HOLE, at, at + length) >= 0:
-        raise PixelError(f"the compressed image is damaged: it has zeros at byte {at} of a tile")
+    if length:
+        _check_body(data[at : at + length], at, flags)
     return at + length
+
+
+def _check_body(body: bytes, at: int, flags: int) -> None:
+    """Check that the bytes of a packet's code-blocks may be coded bits.
+
+    Raises:
+        PixelError: They have a marker or a hole.
+    """
+    if _MARKER.search(body):
+        raise PixelError(
+            f"the compressed image is damaged: a packet at byte {at} of a tile has a marker"
+        )
+    if flags & _BYPASS or len(body) < _HOLE:
+        return
+    values = np.frombuffer(body, np.uint8)
+    changes = np.flatnonzero(values[1:] != values[:-1])
+    edges = np.concatenate(([-1], changes, [len(values) - 1]))
+    if np.diff(edges).max() >= _HOLE:
+        raise PixelError(
+            f"the compressed image is damaged: a packet at byte {at} of a tile has a hole"
+        )
 
 
 def _pass_block(bits: _Bits, band: _Band, number: int, layer: int, flags: int) -> int:

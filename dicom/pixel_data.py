@@ -15,7 +15,7 @@ from dicom.structure import looks_like_vr
 
 _PIXEL_DATA: Final = (0x7FE0, 0x0010)
 _UNDEFINED: Final = 0xFFFFFFFF
-_ITEM: Final = b"\xfe\xff\x00\xe0"
+ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0"
 _LONG: Final = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
 _NONE: Final = "the film has no pixel data, or the file ends within it"
@@ -75,7 +75,7 @@ def compressed_image(pixels: PixelData) -> bytes:
     """
     if pixels.in_fragments:
         return pixels.value
-    if not pixels.value.startswith(_ITEM):
+    if not pixels.value.startswith(ITEM):
         raise PixelError("the compressed image is not written in fragments")
     return _joined(_fragments(pixels.value, 0))
 
@@ -115,7 +115,7 @@ def _fragments(encoded: bytes, at: int) -> list[bytes]:
     """
     items: list[bytes] = []
     limit = len(encoded)
-    while encoded[at : at + 4] == _ITEM and at + 8 <= limit:
+    while encoded[at : at + 4] == ITEM and at + 8 <= limit:
         (length,) = struct.unpack_from("<L", encoded, at + 4)
         at += 8
         if length > limit - at:

@@ -23,9 +23,9 @@ from dicom.errors import PixelError
 from dicom.image_matrix import COLORS, ImageMatrix, in_color
 from dicom.jpeg2000 import check_packets
 from dicom.jpeg_scans import check_scans
-from dicom.pixel_data import PixelData, compressed_image
+from dicom.pixel_data import ITEM, PixelData, compressed_image
 from dicom.rle import decode_rle
-from dicom.tail import tail_notes
+from dicom.tail import missing_rows
 from dicom.used_bits import Cells, StoredImage, from_signed_codestream, used_bits
 from dicom.values import PYDICOM_ERRORS
 
@@ -60,8 +60,9 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
     else:
         little_endian = header.original_encoding[1]
         cells = _native(pixels, matrix, little_endian=bool(little_endian))
+        notes = _beyond(pixels.value, matrix)
     image = used_bits(cells, matrix, header)
-    said = (*notes, *image.notes, *tail_notes(cells.values))
+    said = (*notes, *image.notes, *missing_rows(cells.values))
     return StoredImage(values=image.values, matrix=image.matrix, notes=said)
 
 
@@ -79,7 +80,7 @@ def _grey_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
 
 
 def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> Cells:
-    if pixels.in_fragments:
+    if pixels.in_fragments or pixels.value.startswith(ITEM):
         raise PixelError("the pixel data is in fragments, but the transfer syntax is uncompressed")
     declared = matrix.rows * matrix.columns * matrix.bits_allocated // 8
     if len(pixels.value) < declared:
@@ -104,7 +105,20 @@ def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> C
         values, _ = get_decoder(syntax).as_array(pixels.value, index=0, raw=True, **options)
     except _DECODER_ERRORS:
         raise PixelError("the pixel data cannot be read") from None
-    return Cells(values=values, bits=matrix.bits_allocated)
+    # Bits are taken out of the cells by views of them, which have the byte order of this machine.
+    own = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return Cells(values=own, bits=matrix.bits_allocated)
+
+
+def _beyond(value: bytes, matrix: ImageMatrix) -> tuple[str, ...]:
+    """Return a note where more rows follow those that the header declares, not only padding."""
+    row = matrix.columns * matrix.bits_allocated // 8
+    more = value[matrix.rows * row :]
+    rows = len(more) // row
+    if not rows or more.count(more[:1]) == len(more):
+        return ()
+    said = f"The pixel data holds {rows} rows more than the {matrix.rows} that Rows declares"
+    return (f"{said}; they are not shown.",)
 
 
 def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, tuple[str, ...]]:
@@ -132,7 +146,9 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
     # JPEG has no sign, so a writer leaves it where Bits Stored says; the others know their own.
     own_sign = stream.coding in {Coding.JPEG_LS, Coding.JPEG_2000}
     within = own_sign and stream.bits < matrix.bits_stored
-    return Cells(values=values, bits=stream.bits, sign_bit=stream.bits if within else None), notes
+    sign_bit = stream.bits if within else None
+    proven = stream.coding not in {Coding.LOSSLESS, Coding.JPEG_2000}
+    return Cells(values=values, bits=stream.bits, sign_bit=sign_bit, proven=proven), notes
 
 
 def _check_range(values: NDArray[Any], bits: int) -> None:

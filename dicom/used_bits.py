@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom.errors import PixelError
 from dicom.image_matrix import ImageMatrix
 from dicom.values import PYDICOM_ERRORS
 
 Stored = NDArray[np.integer[Any]]
 
+_NOT_HIGH: Final = "High Bit contradicts the pixels, whose values are in the lowest bits."
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
 _BIT_POSITION: Final = 0x0102
 _EVERY: Final = 4  # of the rows that are compared
+_LEAST_JOINED: Final = 0.6  # of the steps that a right reading leaves small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +33,13 @@ class Cells:
         values: uint8 or uint16 [H, W].
         bits: How many bits of them the writer had.
         sign_bit: Where a signed value has its sign if not at the top of Bits Stored, as a count of bits.
+        proven: Whether each of them is as it was written. Else some may come from a changed byte.
     """
 
     values: Stored
     bits: int
     sign_bit: int | None = None
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,7 +62,13 @@ def used_bits(cells: Cells, matrix: ImageMatrix, header: Dataset) -> StoredImage
 
     Where bits above High Bit are set that are no declared overlay and no sign, they are kept as part
     of the value if neighbouring pixels join better with them, and are left out otherwise.
+
+    Raises:
+        PixelError: The cells are not proven, and neither joins neighbouring pixels.
     """
+    if _right_justified(cells, matrix):
+        image = used_bits(cells, replace(matrix, shift=0), header)
+        return replace(image, notes=(_NOT_HIGH, *image.notes))
     shift = matrix.shift if cells.bits >= matrix.bits_stored + matrix.shift else 0
     top = shift + matrix.bits_stored
     values = cells.values
@@ -69,13 +80,22 @@ def used_bits(cells: Cells, matrix: ImageMatrix, header: Dataset) -> StoredImage
     if share == 0:  # the bits above are the sign
         return StoredImage(values=declared, matrix=matrix)
     said = f"{100 * share:.2g} % of the pixels have bits set above those that Bits Stored declares"
-    if not _joins_better(whole, declared, 2 ** (matrix.bits_stored - 3)):
+    joined, others = _joined(whole, declared, 2 ** (matrix.bits_stored - 3))
+    if not cells.proven and max(joined, others) < _LEAST_JOINED:
+        raise PixelError(f"the compressed image is damaged: {said}, and no picture results")
+    if joined <= others:
         note = f"{said}; these bits were ignored."
         return StoredImage(values=declared, matrix=matrix, notes=(note,))
     note = f"{said} ({matrix.bits_stored}); they were read as part of the values."
     needed = max(int(whole.max()).bit_length(), (-1 - int(whole.min())).bit_length())
     found = replace(matrix, bits_stored=needed + matrix.signed, shift=shift)
     return StoredImage(values=whole, matrix=found, notes=(note,))
+
+
+def _right_justified(cells: Cells, matrix: ImageMatrix) -> bool:
+    """Return whether the values lie in the lowest bits, though High Bit says that these are unused."""
+    unused = cells.values & cells.values.dtype.type(2**matrix.shift - 1)
+    return bool(unused.any()) and int(cells.values.max()) < 2**matrix.bits_stored
 
 
 def from_signed_codestream(
@@ -96,7 +116,8 @@ def from_signed_codestream(
     if matrix.signed or values.min() >= 0:
         return wrapped, ()
     shifted = (values.astype(np.int32) + 2 ** (bits - 1)).astype(unsigned)
-    if not _joins_better(shifted, wrapped, 2 ** (bits - 3)):
+    joined, others = _joined(shifted, wrapped, 2 ** (bits - 3))
+    if joined <= others:
         return wrapped, ()
     note = (
         "The compressed image is signed, Pixel Representation says unsigned; "
@@ -141,8 +162,8 @@ def _overlay_positions(header: Dataset) -> set[int]:
     return positions
 
 
-def _joins_better(values: Stored, others: Stored, small: int) -> bool:
-    """Return whether neighbours join better in `values` than in `others`.
+def _joined(values: Stored, others: Stored, small: int) -> tuple[float, float]:
+    """Return which share of neighbours is joined in `values`, and which in `others`.
 
     Only neighbours whose step differs between the two are counted: an edge of the image that has the
     same step in both tells nothing.
@@ -156,5 +177,6 @@ def _joins_better(values: Stored, others: Stored, small: int) -> bool:
         np.abs(np.diff(each[::_EVERY].astype(np.int32), axis=1)) for each in (values, others)
     )
     differ = steps != other_steps
-    joined = np.count_nonzero(steps[differ] <= small)
-    return bool(joined > np.count_nonzero(other_steps[differ] <= small))
+    if not differ.any():
+        return 1.0, 1.0
+    return float(np.mean(steps[differ] <= small)), float(np.mean(other_steps[differ] <= small))

@@ -15,6 +15,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     JPEG2000,
     DigitalXRayImageStorageForPresentation,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -379,6 +380,9 @@ def test_native_pixels_in_items_are_refused(tmp_path):
     )
     with pytest.raises(PixelError, match="uncompressed"):
         load_frame(path, LIMITS)
+    items = _items([b"", FILM.tobytes()])
+    with pytest.raises(PixelError, match="uncompressed"):
+        load_frame(save(path, ExplicitVRLittleEndian, items), LIMITS)
 
 
 @pytest.mark.parametrize("name", ["lossless-sv1", "jpegls", "j2k", "rle"])
@@ -469,6 +473,56 @@ def test_signed_values_have_no_note(tmp_path):
     assert frame.warnings == ()
 
 
+def test_signed_values_in_big_endian(tmp_path):
+    """The sign is where the byte order of the file says."""
+    signed = (FILM.astype(np.int16) - 2048).astype(">i2")
+    tags = {"PixelRepresentation": 1, "WindowCenter": "0"}
+    path = save(tmp_path / "big.dcm", ExplicitVRBigEndian, signed.tobytes(), **tags)
+    np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_pixels_in_the_lowest_bits_are_read_there(tmp_path, bits):
+    """High Bit 15 with Bits Stored 12 is right only where the lowest bits are unused."""
+    syntax, encode = JPEGLosslessSV1, lambda: lossless(FILM, bits=bits)
+    tags = {"HighBit": 15}
+    frame = native(tmp_path, **tags)
+    np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
+    assert "High Bit" in frame.warnings[0]
+    compressed = read(tmp_path, syntax, encode(), **tags)
+    np.testing.assert_array_equal(compressed.pixels, frame.pixels)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+def test_blocks_in_the_wrong_order_are_refused_or_change_little(tmp_path, predictor):
+    """Of lossless images of 16 bits with two blocks swapped none is read that is another picture."""
+    stream = lossless(FILM, predictor=predictor, bits=16)
+    whole = read(tmp_path, JPEGLossless, stream).pixels
+    refused = 0
+    size = len(stream) // 3
+    for begin in range(300, len(stream) - 2 * size - 2, len(stream) // 120):
+        middle, end = begin + size, begin + 2 * size
+        swapped = stream[:begin] + stream[middle:end] + stream[begin:middle] + stream[end:]
+        try:
+            frame = read(tmp_path, JPEGLossless, swapped)
+        except PixelError:
+            refused += 1
+            continue
+        assert np.abs(frame.pixels - whole).mean() < 0.01
+    assert refused > 30
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\x55", b"\xa5\xff\xa5"])
+@pytest.mark.parametrize("name", EVERY)
+def test_an_image_filled_up_with_other_bytes_is_refused(tmp_path, codestream, name, filling):
+    """The end marker is in its place, and what stands before it is not coded data."""
+    syntax, stream, eight = codestream(name)
+    kept = len(stream) // 2
+    rest = (filling * len(stream))[: len(stream) - kept - 2]
+    with pytest.raises(PixelError):
+        read(tmp_path, syntax, stream[:kept] + rest + stream[-2:], eight=eight)
+
+
 def test_a_signed_codestream_of_unsigned_pixels(tmp_path):
     """Shifted down by half of the range, or the same bits: both are shown right."""
     whole = native(tmp_path).pixels
@@ -490,6 +544,29 @@ def test_a_tail_of_zeros_in_native_pixels_is_said(tmp_path, share):
     filled = FILM.copy()
     filled.reshape(-1)[int(share * filled.size) :] = 0
     assert "all zero" in native(tmp_path, filled).warnings[0]
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xcd", b"\x55"])
+def test_a_tail_of_another_value_is_said(tmp_path, filling):
+    """Not only zeros fill up what is missing."""
+    kept = FILM.tobytes()[: FILM.nbytes // 2]
+    path = save(
+        tmp_path / "n.dcm", ExplicitVRLittleEndian, kept + filling * (FILM.nbytes - len(kept))
+    )
+    assert "a part of the image is missing" in " ".join(load_frame(path, LIMITS).warnings)
+
+
+def test_a_hole_in_native_pixels_is_said(tmp_path):
+    """A lost block that was filled with zeros is no collimation."""
+    holed = FILM.copy()
+    holed.reshape(-1)[FILM.size // 2 : FILM.size * 2 // 3] = 0
+    assert "rows within the picture" in native(tmp_path, holed).warnings[0]
+
+
+def test_rows_beyond_those_declared_are_said(tmp_path):
+    """A second frame or a wrong Rows shows a part only; padding needs no note."""
+    assert "rows more" in native(tmp_path, np.vstack([FILM, FILM])).warnings[0]
+    assert native(tmp_path, np.vstack([FILM, np.zeros_like(FILM)])).warnings == ()
 
 
 def test_collimation_is_no_tail(tmp_path):
