@@ -21,6 +21,10 @@ _SMALLEST_DEPTH: Final = 8
 _SIGN: Final = 2**15
 # A curve of 8 bits that rises and falls no more than twice stays within this sum of its steps.
 _MOST_STEPS: Final = 4 * 255
+# A table whose steps sum up to more than so many times its range is no curve.
+_ROUGHEST: Final = 16
+# Entries that exceed the declared depth by this share were rounded up; a depth more is twice as much.
+_ROUNDED: Final = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +44,10 @@ class LookupTable:
     @property
     def bits(self) -> int:
         """The depth that the largest entry needs, at least 8; the declared one where all are 0."""
-        needed = int(self.entries.max()).bit_length()
+        largest, declared = int(self.entries.max()), 2**self.declared_bits - 1
+        if self.declared_bits >= _SMALLEST_DEPTH and declared < largest <= _ROUNDED * declared:
+            return self.declared_bits
+        needed = largest.bit_length()
         return max(needed, _SMALLEST_DEPTH) if needed else max(self.declared_bits, 1)
 
     def look_up(self, values: FloatTable) -> FloatTable:
@@ -60,7 +67,7 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
         little_endian: Byte order of the data set.
 
     Raises:
-        PixelError: The item has no descriptor, or fewer entries than the descriptor declares.
+        PixelError: The item has no descriptor, too few entries, or entries that are no curve.
     """
     descriptor = item.get("LUTDescriptor")
     if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3:
@@ -86,12 +93,24 @@ def _entries(item: Dataset, count: int, bits: int, *, little_endian: bool) -> ND
         return np.frombuffer(raw[:count], np.uint8)
     words = _words(raw, little_endian=little_endian)
     if len(words) >= count:
-        return words[:count]
+        return _curve(words[:count])
     if 2 * len(words) >= count:
         entries = _unpacked(words)[:count]
         if bits == _SMALLEST_DEPTH or _steps(entries) <= _MOST_STEPS:
             return entries
     raise PixelError("a look-up table of the film is shorter than it says")
+
+
+def _curve(words: Words) -> Words:
+    """Return entries as they are, or with their bytes swapped where only so they are a curve.
+
+    Raises:
+        PixelError: Neither is one.
+    """
+    for entries in (words, words.byteswap()):
+        if _steps(entries) <= _ROUGHEST * max(int(entries.max()), 1):
+            return entries
+    raise PixelError("the entries of a look-up table of the film are no curve")
 
 
 def _numbers(value: object) -> list[int]:

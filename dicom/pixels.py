@@ -24,7 +24,7 @@ from dicom.voi import Histogram, grey_levels, modality_values
 
 _BLOCK: Final = 2**20
 # A padding range of more than this part of all stored values, or of the pixels, is not meant so.
-_WIDEST_PADDING: Final = 0.5
+_WIDEST_PADDING: Final = 0.25
 _MOST_PADDING: Final = 0.9
 
 

@@ -215,6 +215,7 @@ def _decoded(
     """Return a decoded element, now in `dataset`, or None for one that cannot be decoded."""
     try:
         element = dataset[tag]
+        _check_digits(element, raw)
     except PYDICOM_ERRORS:
         decoded = _raw_decimals(raw) if isinstance(raw, RawDataElement) else None
     else:
@@ -228,6 +229,20 @@ def _decoded(
     if decoded is not None:
         dataset[tag] = decoded
     return decoded
+
+
+def _check_digits(element: DataElement, raw: DataElement | RawDataElement) -> None:
+    """Check that a number has no underscore: Python reads 1_5 as 15, no archive does.
+
+    Raises:
+        ValueError: It has one.
+    """
+    if (
+        element.VR in {VR.DS, VR.IS}
+        and isinstance(raw, RawDataElement)
+        and b"_" in (raw.value or b"")
+    ):
+        raise ValueError("an underscore in a number")
 
 
 def _numbers(element: DataElement) -> DataElement | None:
@@ -258,6 +273,8 @@ def _as_decimals(tag: BaseTag, values: list[object]) -> DataElement | None:
 
 def _decimal(text: str, otherwise: DSfloat | None) -> DSfloat | str | None:
     compact = text.strip(" ")
+    if "_" in compact:
+        return otherwise
     if not compact:
         return compact
     if _DECIMAL_COMMA.fullmatch(compact):

@@ -13,6 +13,7 @@ from pydicom.uid import (
 )
 
 from dicom import phantom
+from dicom.errors import PixelError
 from dicom.pixels import PixelLimits, load_frame
 
 LIMITS = PixelLimits(max_pixels=2**20, max_bytes=2**24)
@@ -87,6 +88,32 @@ def test_a_voi_lut_that_does_not_reach_white_keeps_its_declared_depth(tmp_path, 
     frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], entries)])
     np.testing.assert_allclose(frame.pixels, film.astype(int) * 3000 // 4095 / 4095, atol=1e-6)
     assert frame.warnings == ()
+
+
+def test_entries_that_were_rounded_up_keep_the_declared_depth(tmp_path, film):
+    """An entry of 4096 in a table of 12 bits does not halve the brightness."""
+    reference = frame_of(tmp_path, film, WindowCenter="2048", WindowWidth="4096")
+    entries = [*scaled(12)[1:], 4096]
+    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], entries)])
+    assert np.abs(frame.pixels - reference.pixels).max() < 0.001
+    assert frame.warnings == ()
+
+
+def test_entries_in_the_other_byte_order_are_swapped(tmp_path, film):
+    """Only one of the two orders makes a curve."""
+    reference = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], scaled(12))])
+    swapped = np.asarray(scaled(12), np.uint16).byteswap().tolist()
+    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], swapped)])
+    np.testing.assert_array_equal(frame.pixels, reference.pixels)
+
+
+def test_entries_that_are_no_curve_are_not_used(tmp_path, film):
+    """Random entries shatter the image; a Modality LUT of that kind makes it unreadable."""
+    entries = np.random.default_rng(1).integers(0, 2**16, 4096).tolist()
+    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], entries)])
+    assert "VOI LUT 1 is damaged" in frame.warnings[0]
+    with pytest.raises(PixelError, match="no curve"):
+        frame_of(tmp_path, film, ModalityLUTSequence=[table([4096, 0, 16], entries)])
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -220,6 +247,7 @@ def test_every_real_film_keeps_the_view_that_it_has(shared_data):
         ({"PixelPaddingValue": b"\xff\x0f"}, "PixelPaddingValue of the film is not one number"),
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}, "its range 0 to 4095 covers"),
         ({"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 0}, "its range 0 to 4095 covers"),
+        ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 1500}, "its range 0 to 1500 covers"),
         ({"PixelPaddingValue": 1, "PixelPaddingRangeLimit": 4000}, "its range 1 to 4000 covers"),
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": [1, 2]}, "PixelPaddingRangeLimit"),
     ],

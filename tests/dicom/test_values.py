@@ -72,6 +72,7 @@ def test_a_decimal_comma_gives_the_same_frame_as_a_point(written, comma, point):
         {"WindowCenter": b"1.200,5 ", "WindowWidth": b"1400"},
         {"WindowCenter": b"1200", "WindowWidth": b"14\0\x10"},
         {"WindowCenter": b"\xff\xfe", "WindowWidth": b"\xff\xfe"},
+        {"WindowCenter": b"1_200 ", "WindowWidth": b"1400"},
     ],
 )
 def test_a_window_that_is_no_number_leads_to_a_note(written, window):
@@ -90,7 +91,7 @@ def test_of_several_windows_the_readable_one_is_used(written):
 
 
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
-@pytest.mark.parametrize("value", [b"one ", b"1\0\x10\0", b"1.000,0 ", b"1,0,0 "])
+@pytest.mark.parametrize("value", [b"one ", b"1\0\x10\0", b"1.000,0 ", b"1,0,0 ", b"1_0 "])
 def test_an_unreadable_rescale_value_ends_as_unreadable(written, keyword, value):
     """Grey levels without it would be a guess; the reason names the attribute."""
     path = written(**{keyword: value})
