@@ -24,6 +24,7 @@ from dicom.image_matrix import COLORS, ImageMatrix, in_color
 from dicom.jpeg2000 import check_packets
 from dicom.jpeg_scans import check_scans
 from dicom.pixel_data import ITEM, PixelData, compressed_image
+from dicom.point_transform import without_point_transform
 from dicom.rle import decode_rle
 from dicom.tail import missing_rows
 from dicom.used_bits import Cells, StoredImage, from_signed_codestream, used_bits
@@ -177,7 +178,9 @@ def _decoder(stream: Codestream) -> Callable[[bytes], NDArray[Any]]:
         return decode_openjpeg
     if stream.coding == Coding.JPEG_LS:
         return _decode_charls
-    if stream.coding == Coding.LOSSLESS or stream.bits > 8:
+    if stream.coding == Coding.LOSSLESS:
+        return lambda frame: _decode_lossless(frame, stream.bits)
+    if stream.bits > 8:
         return decode_libjpeg
     return _decode_pillow
 
@@ -190,6 +193,13 @@ def _decode_charls(frame: bytes) -> NDArray[Any]:
     buffer, found = decode_charls(frame)
     cells = np.frombuffer(buffer, "u1" if found["bits_per_sample"] <= 8 else "<u2")
     return cells.reshape(found["height"], found["width"])
+
+
+def _decode_lossless(frame: bytes, bits: int) -> NDArray[Any]:
+    """Return a lossless JPEG image of so many bits."""
+    shorter, shift = without_point_transform(frame)
+    values: NDArray[Any] = decode_libjpeg(shorter)
+    return values.astype(np.uint8 if bits <= 8 else np.uint16, copy=False) << shift
 
 
 def _decode_pillow(frame: bytes) -> NDArray[Any]:

@@ -285,6 +285,17 @@ def test_every_predictor_is_read_exactly(tmp_path, predictor, bits):
         np.testing.assert_array_equal(frame.pixels, whole)
 
 
+@pytest.mark.parametrize("shift", [1, 2, 5])
+@pytest.mark.parametrize("predictor", [1, 4, 7])
+def test_a_point_transform_leaves_out_the_lowest_bits(tmp_path, predictor, shift):
+    """Its samples begin with another prediction (ISO/IEC 10918-1 H.1.2.1)."""
+    stream = bytearray(lossless(FILM >> shift, predictor=predictor, bits=12 - shift))
+    stream[stream.index(b"\xff\xc3") + 4] = 12
+    stream[stream.index(b"\xff\xda") + 9] = shift
+    frame = read(tmp_path, JPEGLossless, bytes(stream))
+    np.testing.assert_array_equal(frame.pixels, native(tmp_path, FILM >> shift << shift).pixels)
+
+
 @pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless])
 def test_the_codestream_tells_how_it_is_coded(tmp_path, syntax):
     """Lossless JPEG under another syntax of the family is read exactly."""
