@@ -18,7 +18,9 @@ from service.faults import mapped_errors
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 _PROGRAMS: Final = Path("/usr/lib/postgresql")  # where Debian keeps those of each version
-_PAGES: Final = 1000  # between two of which other connections may write
+# All pages in one step: others write on meanwhile, and a copy in steps would begin anew after each of
+# their writes (sqlite.org/backup.html), on a busy site without end.
+_PAGES: Final = -1
 
 
 def kind_of(url: str) -> str:

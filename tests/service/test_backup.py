@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
@@ -100,6 +101,38 @@ def verified(settings):
     with closing(Store.open(settings)) as store:
         scope = Scope(hashes=True, young_seconds=-60)
         return list(SpoolCheck(store, settings, scope).findings())
+
+
+def test_a_database_that_is_written_all_the_time_is_copied(tmp_path):
+    """The copy ends although a write comes between any two steps, and holds one moment."""
+    source, copy = tmp_path / "wetread.db", tmp_path / "copy.db"
+    with closing(sqlite3.connect(source)) as database, database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE films (content BLOB)")
+        database.executemany("INSERT INTO films VALUES (zeroblob(1000000))", [()] * 100)
+    stop = threading.Event()
+
+    def write_on():
+        with closing(sqlite3.connect(source, timeout=20)) as other:
+            other.execute("PRAGMA synchronous = OFF")
+            while not stop.is_set():
+                with other:
+                    other.execute("INSERT INTO films VALUES ('x')")
+
+    writer = threading.Thread(target=write_on)
+    copier = threading.Thread(
+        target=database_copy.dump, args=(f"sqlite:///{source}", copy), daemon=True
+    )
+    writer.start()
+    copier.start()
+    copier.join(20)
+    ended = not copier.is_alive()
+    stop.set()
+    writer.join()
+    assert ended
+    with closing(sqlite3.connect(copy)) as database:
+        large = "SELECT count(*) FROM films WHERE length(content) = 1000000"
+        assert database.execute(large).fetchone() == (100,)
 
 
 def test_a_site_restored_to_another_path_is_whole(used, site, tmp_path):
