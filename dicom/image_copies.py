@@ -56,7 +56,9 @@ _PART: Final = 16  # pixels along the edge of the squares whose means are compar
 _LOSS: Final = 0.02
 
 
-def differences(first: Path, second: Path, look: Look, limits: PixelLimits) -> tuple[str, ...]:
+def differences(
+    first: Path, second: Path, look: Look, limits: PixelLimits, *, is_last_try: bool = True
+) -> tuple[str, ...]:
     """Return in what the second copy differs from the first, empty when in nothing that matters.
 
     Args:
@@ -64,6 +66,10 @@ def differences(first: Path, second: Path, look: Look, limits: PixelLimits) -> t
         second: The later copy.
         look: Decodes a picture, `dicom.decoding.Decoders.look`.
         limits: Of the pictures.
+        is_last_try: A picture that cannot be decoded now counts as another.
+
+    Raises:
+        DicomError, OSError: Not on the last try: no picture can be decoded now; that may pass.
     """
     try:
         ours, theirs = read_header(first), read_header(second)
@@ -73,7 +79,9 @@ def differences(first: Path, second: Path, look: Look, limits: PixelLimits) -> t
     try:
         if not _same_picture((first, ours), (second, theirs), look, limits):
             found.append(_PICTURE)
-    except (DicomError, OSError):
+    except (DicomError, OSError) as error:
+        if not is_last_try and (isinstance(error, OSError) or error.transient):
+            raise
         found.append(_UNDECODED)
     return tuple(found)
 

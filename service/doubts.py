@@ -7,11 +7,17 @@ delivery workers. The store notes the result and the notices at once: a crash co
 """
 
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from dicom.decoding import Decoders
+from dicom.edge import at_the_edge
+from dicom.errors import DicomError
 from dicom.image_copies import differences
 from dicom.pixels import PixelLimits
 from dicom.select import Looked
@@ -24,21 +30,29 @@ from service.store import Store
 log = get_logger(__name__)
 
 _EVERY: Final = 1.0
+# Where no picture can be decoded now (memory, processes): so often, after so many seconds.
+_MOST_TRIES: Final = 10
+_AGAIN_AFTER: Final = 60.0
 _BYTES_A_PIXEL: Final = (
     4  # as where a film is read: 16 bits, and as much for what else the file holds
 )
+_UNCOMPARED: Final = "content, which cannot be compared"
 _REMOVED: Final = "content, which cannot be told: one of the two files is no longer kept"
 
 
 class Doubts:
     """Looks at conflicts that have not been compared; any number of processes may do so at once."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Take the store, and the settings for the limits of a picture."""
+    def __init__(
+        self, store: Store, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the store, the settings for the limits of a picture, and a clock in seconds."""
         self._store = store
+        self._clock = clock
         self._seconds = settings.reading.decode_seconds
         pixels = settings.reading.max_pixels
         self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
+        self._postponed: dict[int, _Postponed] = {}
 
     def look(self) -> int:
         """Compare what waits for it; return how many drafts are in doubt by that.
@@ -46,11 +60,14 @@ class Doubts:
         Raises:
             StoreUnavailable: The database is away; the next look goes on from there.
         """
-        count = 0
-        for conflict in self._store.conflicts_to_compare():
-            words = self._compare(conflict)
-            if words is not None:
-                count += self._note(conflict, words)
+        count, last = 0, 0
+        while conflicts := self._store.conflicts_to_compare(after=last):
+            for conflict in conflicts:
+                words = self._compare(conflict)
+                if words is not None:
+                    count += self._note(conflict, words)
+            # Those that wait stay in the list, and must not keep later ones from being compared.
+            last = conflicts[-1].id
         return count
 
     def _note(self, conflict: Conflict, words: str) -> int:
@@ -68,8 +85,39 @@ class Doubts:
         first, second = conflict.first.path, conflict.second.path
         if not (first.exists() and second.exists()):
             return None  # the spool's disk is away, or a film is lost, which `spool verify` finds
-        with _LazyDecoders(self._seconds, self._limits.max_pixels) as decoders:
-            return ", ".join(differences(first, second, decoders.look, self._limits))
+        postponed = self._postponed.get(conflict.id, _Postponed())
+        if self._clock() < postponed.until:
+            return None
+        tries = postponed.tries + 1
+        is_last = tries >= _MOST_TRIES
+        found = at_the_edge(
+            partial(self._differences, first, second, is_last=is_last),
+            (_UNCOMPARED,) if is_last else None,
+            lambda: conflict.calling_ae,
+        )
+        if found is None:
+            later = _Postponed(tries=tries, until=self._clock() + _AGAIN_AFTER)
+            self._postponed[conflict.id] = later
+            return None
+        self._postponed.pop(conflict.id, None)
+        return ", ".join(found)
+
+    def _differences(self, first: Path, second: Path, *, is_last: bool) -> tuple[str, ...] | None:
+        """Return in what two files differ; None where their pictures cannot be decoded now."""
+        try:
+            with _LazyDecoders(self._seconds, self._limits.max_pixels) as decoders:
+                return differences(first, second, decoders.look, self._limits, is_last_try=is_last)
+        except (DicomError, OSError) as error:
+            log.warning("conflict_not_compared", reason=type(error).__name__)
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Postponed:
+    """A comparison that could not be made: how often, and when it is tried again."""
+
+    tries: int = 0
+    until: float = float("-inf")
 
 
 class _LazyDecoders:

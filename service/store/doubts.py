@@ -18,11 +18,16 @@ _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 class Doubts(Moves):
     """Conflicts are compared once; what they put in doubt is noted, and its notices made due."""
 
-    def conflicts_to_compare(self, *, limit: int = 20) -> list[Conflict]:
-        """Return conflicts that have not been compared since their film was last drafted."""
+    def conflicts_to_compare(self, *, after: int = 0, limit: int = 20) -> list[Conflict]:
+        """Return conflicts that have not been compared since their film was last drafted.
+
+        Args:
+            after: Only those with a higher number (`Conflict.id`), which is that of the order.
+            limit: At most so many.
+        """
         chosen = (
             select(InstanceRow)
-            .where(InstanceRow.conflict, InstanceRow.compared_at.is_(None))
+            .where(InstanceRow.conflict, InstanceRow.compared_at.is_(None), InstanceRow.id > after)
             .order_by(InstanceRow.id)
             .limit(limit)
         )

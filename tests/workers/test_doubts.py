@@ -302,6 +302,67 @@ def test_a_missing_spool_puts_nothing_in_doubt(site, store, read):
     assert site.doubts.look() == 1
 
 
+def test_copies_that_wait_keep_no_later_one_from_being_compared(site, store, read):
+    """A lost file of many copies delays none of another image."""
+    _film, job = read
+    lost = phantom(SOPInstanceUID="2.25.4711")
+    site.arrive(lost, "lost.dcm")
+    for number in range(45):
+        lost.PatientID = f"COPY-{number}"
+        site.arrive(lost, f"copy-{number}.dcm")
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    (site.folder / "lost.dcm").unlink()
+    assert site.doubts.look() == 1
+    assert store.job(job.id).doubt == "A later copy of its image differs in Patient ID."
+
+
+@pytest.mark.parametrize("raises", [BlockingIOError, ZeroDivisionError])
+def test_a_picture_that_cannot_be_decoded_now_is_compared_later(
+    site, store, read, monkeypatch, raises
+):
+    """Short resources, or a bug, put no draft in doubt at once, and end no later comparison."""
+    _, job = read
+    seconds = [0.0]
+    doubts = Doubts(store, site.settings, clock=lambda: seconds[0])
+    film = phantom()
+    film.compress(JPEG2000Lossless, generate_instance_uid=False)
+    film.save_as(site.folder / "second.dcm", enforce_file_format=True)
+    site.arrive(site.folder / "second.dcm", "second")
+
+    def fails(**_):
+        raise raises
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.doubts.Decoders", fails)
+        assert doubts.look() == 0
+    assert doubts.look() == 0  # too early
+    assert len(store.conflicts_to_compare()) == 1
+    seconds[0] += 61
+    assert doubts.look() == 0
+    assert store.conflicts_to_compare() == []
+    assert store.job(job.id).doubt == ""
+
+
+def test_a_picture_that_can_never_be_decoded_puts_the_draft_in_doubt(
+    site, store, read, monkeypatch
+):
+    """After ten tries nobody can say that it is the same picture."""
+    _, job = read
+    seconds = [0.0]
+    doubts = Doubts(store, site.settings, clock=lambda: seconds[0])
+    site.arrive(repainted(), "second.dcm")
+
+    def fails(**_):
+        raise BlockingIOError
+
+    monkeypatch.setattr("service.doubts.Decoders", fails)
+    for _ in range(9):
+        assert doubts.look() == 0
+        seconds[0] += 61
+    assert doubts.look() == 1
+    assert "cannot be decoded" in store.job(job.id).doubt
+
+
 def test_notices_are_published_by_the_sweeper_though_the_job_is_over(site, store, read):
     """A COMPLETED job's notice is due like any delivery."""
     _, job = read
