@@ -95,7 +95,7 @@ class Repeats(Moves):
             state = JobState(row.state)
             next_state(state, Action.RESEND)
             self._check_sendable(session, row)
-            names = self._due_again(session, job_id, to)
+            names = self._due_again(session, row, to)
             if row.draft:
                 # A destination that gets the draft only now must get the notices of doubt, too.
                 compare_again(session, row.draft["source"]["sop_instance_uid"])
@@ -126,11 +126,17 @@ class Repeats(Moves):
                 "a later revision of this job has a draft, which stands in its place: send that one"
             )
         made = select(ObjectRow.id).where(ObjectRow.job_id == row.id).limit(1)
-        if session.scalar(made) is None:
+        # What is left of an earlier reading that found nothing to read is its notice, and no draft.
+        is_drafted = row.draft is not None or row.state == JobState.NOT_ANALYSED.value
+        if not is_drafted or session.scalar(made) is None:
             raise IllegalTransition("this job has no results to send")
 
-    def _due_again(self, session: Session, job_id: str, to: Sequence[str]) -> list[str]:
-        """Make deliveries due from their first try on; return the names of their destinations."""
+    def _due_again(self, session: Session, row: JobRow, to: Sequence[str]) -> list[str]:
+        """Make deliveries due from their first try on; return the names of their destinations.
+
+        A destination that lost the draft has lost the notices that it is in doubt, too.
+        """
+        job_id = row.id
         known = list(
             session.scalars(
                 select(DeliveryRow.destination)
@@ -155,10 +161,11 @@ class Repeats(Moves):
         }
         again = update(DeliveryRow).where(
             DeliveryRow.job_id == job_id,
-            DeliveryRow.notice == "",
             DeliveryRow.destination.in_(names),
             DeliveryRow.state.in_(_ENDED),
         )
+        if not row.doubt:
+            again = again.where(DeliveryRow.notice == "")
         changed_rows(session, again.values(**afresh))
         session.add_all(
             DeliveryRow(

@@ -133,6 +133,10 @@ class Wishes(Moves):
                 compare_again(session, row.draft["source"]["sop_instance_uid"])
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
+                if row.doubt:
+                    self._set_deliveries(
+                        session, job_id, ended, DeliveryState.PENDING, notices=True
+                    )
             return rows.job(self._row(session, job_id))
 
     def _retry_notices(self, session: Session, row: JobRow) -> bool:

@@ -127,6 +127,23 @@ def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
         resend(store, bench.settings, recalled.id, actor="Ann")
 
 
+def test_the_notice_of_an_earlier_try_is_no_result(bench, store):
+    """A study that was not analysed, was tried again and failed has no draft: nothing is sent for it."""
+    waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
+    first = store.claim_reading(waiting.id, "reader", 60)
+    notice = bench.drafts.result(bench.settings.outbox_dir, first)
+    store.not_analysed(
+        first.id, first.fence, "NO_FRONTAL", "None.", notice=[notice], destinations=["A"]
+    )
+    bench.task(first.id)
+    store.retry(first.id, "Ann")
+    second = store.claim_reading(first.id, "reader", 60)
+    store.fail(second.id, second.fence, "PIXEL_ERROR", "It cannot be decoded.")
+    with pytest.raises(IllegalTransition, match="no results to send"):
+        resend(store, bench.settings, first.id, actor="Ann")
+    assert store.job(first.id).state is JobState.FAILED
+
+
 def test_a_person_who_asks_does_not_wait_for_a_silent_destination_s_pause(bench):
     """Sending again makes the pause after silent tries end at once; a mere retry does not."""
     job = sent(bench, names=["A"])

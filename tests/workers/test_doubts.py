@@ -227,12 +227,13 @@ def test_one_notice_for_each_copy(site, store, read):
     assert [each.action for each in store.events(job.id)].count("draft_in_doubt") == 2
 
 
-def test_a_draft_that_is_sent_again_brings_its_notice_to_a_new_destination(site, store, read):
-    """The notice follows the draft to where it was not before, and is not doubled where it was."""
+def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
+    """The notice follows the draft to where it was not before, and to an archive that lost both."""
     _film, job = read
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
     site.doubts.look()
     site.deliver(job)
+    before = site.notices("b")
     assert [len(site.notices(name)) for name in "ab"] == [1, 1]
     for path in (site.folder / "b").rglob("*.dcm"):
         path.unlink()
@@ -240,12 +241,30 @@ def test_a_draft_that_is_sent_again_brings_its_notice_to_a_new_destination(site,
     site.settings = load_settings(
         data_dir=site.folder / "data", destinations=[*site.settings.destinations, with_c]
     )
-    store.resend(job.id, "Ann", to=["a", "b", "c"])
+    store.resend(job.id, "Ann", to=["b", "c"])
     site.deliver(job)
     site.doubts.look()
     site.deliver(job)
-    assert [len(site.notices(name)) for name in "abc"] == [1, 0, 1]
+    assert [len(site.notices(name)) for name in "abc"] == [1, 1, 1]
+    assert site.notices("b") == before  # the same object, not another one
     assert store.job(job.id).doubt
+
+
+def test_a_draft_that_is_delivered_after_a_retry_brings_its_notice(site, store):
+    """A destination that refused both gets both, the draft first."""
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    job = site.drafted(film, site.claimed(film))
+    site.arrive(phantom(PatientID="OTHER"), "second.dcm")
+    site.doubts.look()
+    while (claimed := store.claim_delivery(job.id, "sender", 60, {})) is not None:
+        store.fail_delivery(claimed[0].id, claimed[0].fence, "refused.")
+    assert store.job(job.id).state is JobState.FAILED
+    assert [each.state for each in store.notices(job.id)] == [DeliveryState.FAILED] * 2
+    store.retry(job.id, "Ann")
+    site.deliver(job)
+    assert store.job(job.id).state is JobState.COMPLETED
+    assert [len(site.notices(name)) for name in "ab"] == [1, 1]
 
 
 def test_a_copy_that_came_before_the_draft_counts(site, store):
