@@ -154,6 +154,21 @@ class JobRow(Base):
         UniqueConstraint("study_instance_uid", "model_name", "revision"),
         Index("ix_jobs_state_published_at", "state", "published_at"),
         Index("ix_jobs_created_at_id", "created_at", "id"),
+        # The queue's page and the metrics count these again and again; there are next to none.
+        Index(
+            "ix_jobs_withdrawn",
+            "created_at",
+            "id",
+            sqlite_where=text("reason_code = 'RECALLED'"),
+            postgresql_where=text("reason_code = 'RECALLED'"),
+        ),
+        Index(
+            "ix_jobs_in_doubt",
+            "created_at",
+            "id",
+            sqlite_where=text("doubt != ''"),
+            postgresql_where=text("doubt != ''"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(JobId, primary_key=True)

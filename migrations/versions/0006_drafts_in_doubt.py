@@ -9,6 +9,10 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
+_ALARMED = {
+    "ix_jobs_withdrawn": sa.text("reason_code = 'RECALLED'"),
+    "ix_jobs_in_doubt": sa.text("doubt != ''"),
+}
 _UNIQUE = "uq_deliveries_job_id_destination"
 
 
@@ -25,6 +29,9 @@ def upgrade() -> None:
     )
     op.add_column("jobs", sa.Column("doubt", sa.Text(), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("doubted_at", sa.DateTime(timezone=True)))
+    for name, where in _ALARMED.items():
+        columns = ["created_at", "id"]
+        op.create_index(name, "jobs", columns, sqlite_where=where, postgresql_where=where)
     with op.batch_alter_table("deliveries") as table:
         table.add_column(sa.Column("notice", sa.String(64), nullable=False, server_default=""))
         table.drop_constraint(_UNIQUE, type_="unique")
@@ -37,6 +44,8 @@ def downgrade() -> None:
         table.drop_constraint(f"{_UNIQUE}_notice", type_="unique")
         table.create_unique_constraint(_UNIQUE, ["job_id", "destination"])
         table.drop_column("notice")
+    for name in _ALARMED:
+        op.drop_index(name, "jobs")
     op.drop_column("jobs", "doubted_at")
     op.drop_column("jobs", "doubt")
     op.drop_index("ix_instances_to_compare", "instances")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, Event, JobState
@@ -105,10 +105,17 @@ class Doubts(Moves):
 
 
 def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
-    """Return what holds of the jobs whose drafts have one of the ALARMS and are not superseded."""
+    """Return what holds of the jobs whose drafts have one of the ALARMS and are not superseded.
+
+    Their partial indexes serve only values that stand in the statement itself.
+    """
     if status is DraftStatus.WITHDRAWN:
-        return [JobRow.reason_code == RECALLED]
-    return [JobRow.doubt != "", JobRow.reason_code != RECALLED, JobRow.superseded_by.is_(None)]
+        return [JobRow.reason_code == literal(RECALLED, literal_execute=True)]
+    return [
+        JobRow.doubt != literal("", literal_execute=True),
+        JobRow.reason_code != RECALLED,
+        JobRow.superseded_by.is_(None),
+    ]
 
 
 def compare_again(session: Session, sop_instance_uid: str) -> None:

@@ -4,15 +4,17 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from service import schema
 from service.engine import make_engine
 from service.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
-from service.models import Base
+from service.jobs import DraftStatus
+from service.models import Base, JobRow
 from service.records import Wanted
 from service.store import Store
+from service.store.doubts import alarmed
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -128,6 +130,54 @@ _CONFLICT_OF_0005 = """INSERT INTO instances (id, study_instance_uid, sop_instan
     series_instance_uid, transfer_syntax_uid, digest, size, path, calling_ae, association_id,
     eligible, conflict, received_at) VALUES (2, '1.2', '1.2.1', '1.2.3', '1.2.4', '1.2.5', 'b', 1,
     '/film2', 'CLINIC', 'A', true, true, '2026-03-01 09:00:00')"""
+
+
+def test_deliveries_survive_both_ways_and_notices_go_with_their_version(url):
+    """An older version has one row for each destination: what it cannot tell apart is not kept."""
+    schema.upgrade(url, "0003")
+    _execute(url, *_ROWS_OF_0003)
+    _execute(url, _DELIVERY.format(number=1, more="", values=""))
+    schema.upgrade(url)
+    _execute(
+        url,
+        _DELIVERY.format(number=2, more=", notice", values=", 'b'"),
+        "UPDATE jobs SET doubt = 'It differs.', doubted_at = '2026-03-01 09:00:00'",
+        """INSERT INTO refusals (cause, calling_ae, address, sop_class_uid, count, first_at, last_at)
+        VALUES ('c', 'A', '', '', 1, '2026-03-01 09:00:00', '2026-03-01 09:00:00')""",
+        """INSERT INTO reconciliations (archive, position, tried_at, missing, fault)
+        VALUES ('pacs', 7, '2026-03-01 09:00:00', 0, '')""",
+    )
+    schema.downgrade(url, "0005")
+    assert _execute(url, "SELECT id, attempts FROM deliveries") == [(1, 3)]
+    schema.upgrade(url)
+    unnoticed = "SELECT notice, unlisted, read_back FROM deliveries"
+    assert _execute(url, unnoticed) == [("", 0, None)]
+
+
+_DELIVERY = """INSERT INTO deliveries (id, job_id, destination, state, attempts, first_error, last_error,
+    created_at, lease_owner, fence{more}) VALUES ({number}, '0123456789abcdef0123456789abcdef', 'pacs',
+    'PENDING', 3, '', '', '2026-03-01 09:00:00', '', 3{values})"""
+
+
+def test_counting_alarms_walks_no_table(tmp_path):
+    """The queue's page asks each few seconds; of a million jobs it must not look at each."""
+    url = f"sqlite:///{tmp_path / 'wetread.db'}"
+    schema.upgrade(url)
+    for status, index in (
+        (DraftStatus.WITHDRAWN, "ix_jobs_withdrawn"),
+        (DraftStatus.IN_DOUBT, "ix_jobs_in_doubt"),
+    ):
+        counting = select(func.count()).select_from(JobRow).where(*alarmed(status))
+        engine = make_engine(url)
+        with engine.begin() as connection:
+            statement = counting.compile(
+                connection, compile_kwargs={"render_postcompile": True, "literal_binds": False}
+            )
+            plan = connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement}", tuple(statement.params.values())
+            )
+            assert index in " ".join(row.detail for row in plan)
+        engine.dispose()
 
 
 def test_an_upgrade_twice_at_the_same_time_is_one(url):
