@@ -2,7 +2,8 @@
 
 A look lists the archive's CR and DX Instances of the last hours and asks the database for each. What
 is absent for `after_seconds` counts as missing: until then it may be on its way. The number of the
-archive's last change before which nothing is missing is kept, so that the next look begins there.
+archive's last change before which nothing is missing is kept, so that the next look begins there. A long
+list of changes takes several looks; what an earlier one found to be absent is remembered meanwhile.
 """
 
 import time
@@ -75,6 +76,9 @@ class Reconciler:
         self._refused: dict[str, tuple[HeldInstance, str]] = {}
         self._settled: dict[str, int] = {}
         self._told: set[str] = set()
+        # The change after which the next look goes on; 0: at the one that is kept.
+        self._goes_on_after = 0
+        self._open: dict[str, HeldInstance] = {}
         self._reach = timedelta(hours=table.hours)
 
     def look(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
@@ -88,11 +92,13 @@ class Reconciler:
             DestinationError: The archive did not answer; that is noted.
             StoreUnavailable: The database is away.
         """
+        window = self._window(complete=complete)
         try:
-            listing = self._archive.listing(self._window(complete=complete))
+            listing = self._archive.listing(window)
         except DestinationError as error:
             self._note_fault(str(error))
             raise
+        self._forget_gone(window, listing)
         wanted = self._wanted(listing)
         after = 0.0 if at_once else self._table.after_seconds
         waiting, due = self._absent(wanted, after)
@@ -116,8 +122,36 @@ class Reconciler:
         # A look by hand has a window of its own, and says nothing of what was before it.
         position = None if complete else position_before(listing, wanted, still, unready)
         complete_at = None if complete else self._complete_at(listing, still)
+        if not complete:
+            self._remember(listing, wanted, still, unready)
         self._note(comparison, position=position, complete_at=complete_at)
         return comparison
+
+    def _forget_gone(self, window: Window, listing: Listing) -> None:
+        """Forget what the archive does not list any more, or lies before the window now."""
+        listed = {each.sop_instance_uid for each in listing.instances}
+        self._open = {
+            uid: each
+            for uid, each in self._open.items()
+            if uid in listed or not window.position < each.sequence <= listing.position
+        }
+
+    def _remember(
+        self,
+        listing: Listing,
+        wanted: Sequence[HeldInstance],
+        absent: Sequence[HeldInstance],
+        unready: set[str],
+    ) -> None:
+        """Let the next look go on where this one ended, and look again at what is not here yet."""
+        gone = {each.sop_instance_uid for each in absent}
+        self._open = {
+            each.sop_instance_uid: each
+            for each in wanted
+            if each.sequence
+            and (each.sop_instance_uid in gone or each.study_instance_uid in unready)
+        }
+        self._goes_on_after = 0 if listing.is_whole else listing.position
 
     def _complete_at(self, listing: Listing, still: Sequence[HeldInstance]) -> datetime | None:
         """Return a time at which everything that the archive had then is here now; None: not known.
@@ -126,7 +160,7 @@ class Reconciler:
         """
         uids = {each.sop_instance_uid for each in still}
         self._absent_at_first = uids & (uids if self._is_first else self._absent_at_first)
-        self._is_first = False
+        self._is_first = self._is_first and not listing.is_whole
         if self._absent_at_first or self._fetcher is None or not listing.is_whole:
             return None
         now = self._passed()
@@ -134,8 +168,8 @@ class Reconciler:
         return self._store.now() - timedelta(seconds=longest)
 
     def _wanted(self, listing: Listing) -> list[HeldInstance]:
-        """Return what must be here: what is listed now, and what was listed and refused before."""
-        wanted = {each.sop_instance_uid: each for each, _ in self._refused.values()}
+        """Return what must be here: what is listed now, and what was listed and did not come."""
+        wanted = {each.sop_instance_uid: each for each, _ in self._refused.values()} | self._open
         wanted |= {each.sop_instance_uid: each for each in listing.instances}
         return [each for each in wanted.values() if self._is_accepted(each)]
 
@@ -156,7 +190,7 @@ class Reconciler:
         return Window(
             since=end - self._reach,
             modalities=self._table.modalities,
-            position=row.position,
+            position=max(row.position, self._goes_on_after),
             most_changes=_MOST_CHANGES,
             is_settled=lambda uid, count: self._settled.get(uid) == count,
         )

@@ -18,7 +18,7 @@ from service.store import Store
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.timeout(180)]
 
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 LONG = 24 * 365 * 9.0  # hours: the phantoms' Study Date is years ago
 
 
@@ -147,11 +147,11 @@ def test_a_study_of_which_one_instance_is_absent_is_incomplete(kind, archive, si
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
 def test_what_is_not_accepted_here_is_not_missing(kind, archive, site, film):
     """Other SOP Classes and other Modalities are no lack; the classes are counted."""
-    capture = film(1, SOPClassUID=SECONDARY_CAPTURE)
-    upload(archive, capture, film(2, Modality="CT"), film(3, Modality="OT"))
+    mammogram = film(1, SOPClassUID=MAMMOGRAPHY)
+    upload(archive, mammogram, film(2, Modality="CT"), film(3, Modality="OT"))
     found = look(site(kind))
     assert found.lacking == []
-    assert found.other_classes == {SECONDARY_CAPTURE: 1}
+    assert found.other_classes == {MAMMOGRAPHY: 1}
 
 
 def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, film, stored):
@@ -311,6 +311,34 @@ def test_many_changes_are_looked_at_in_several_looks(archive, site, film, monkey
         assert looks < 20
     assert fetched == 3
     assert looks >= 3
+
+
+def test_what_stays_absent_hides_nothing_that_came_later(archive, site, film, monkeypatch):
+    """However many changes come after it, they are looked at; what the archive deletes is forgotten."""
+    monkeypatch.setattr("service.reconcile._MOST_CHANGES", 1)
+    monkeypatch.setattr("dicom.orthanc_archive._CHANGES", 3)
+    settings = site(after_seconds=60)
+    studies = upload(archive, *(film(seed) for seed in range(1, 5)))
+    passed = [0.0]
+    with opened(settings, fetches=False) as (store, workbench):
+        reconciler = workbench.reconciler(settings.reconcile[0], fetches=False)
+        reconciler._passed = lambda: passed[0]
+
+        def lacking_after(looks):
+            for _ in range(looks):
+                passed[0] += 10
+                found = reconciler.look()
+            return {each.study_instance_uid for each in found.lacking}
+
+        assert lacking_after(30) == studies
+        assert [each.missing for each in store.reconciliations()] == [4]
+        told = [each for each in store.incidents() if each.kind == "studies_missing"]
+        assert len(told) <= 4, "the same study was reported again"
+        with urllib.request.urlopen(f"{archive.url}/instances", timeout=20) as answer:  # noqa: S310
+            gone = json.load(answer)[0]
+        request = urllib.request.Request(f"{archive.url}/instances/{gone}", method="DELETE")  # noqa: S310
+        urllib.request.urlopen(request, timeout=20).close()  # noqa: S310 - loopback
+        assert len(lacking_after(30)) == 3
 
 
 @pytest.mark.parametrize(
