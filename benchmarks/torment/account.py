@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from dicom.digest import film_digest
 from service.errors import StoreError
 from service.jobs import FINAL, JobState
 from service.records import Job
 from torment.load import Film, Sender, SentStudy
-from torment.pacs import Draft, Stored, stored_in
+from torment.pacs import stored_in
+from torment.second_account import MOST_COPIES, differences, flooded, is_open
 from torment.site import Site
+from torment.stored import Draft, Stored, content_digest
 
 # A later film that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
@@ -33,6 +34,7 @@ class Account:
         removed: How many films retention has removed early.
         unseen: How many of these `Watch` had not seen before.
         texts: How many different texts were drafted, and of how many different pictures.
+        copies: How many objects the second PACS stored under a new UID.
     """
 
     broken: list[str] = field(default_factory=list)
@@ -41,14 +43,15 @@ class Account:
     removed: int = 0
     unseen: int = 0
     texts: tuple[int, int] = (0, 0)
+    copies: int = 0
 
 
-def open_jobs(site: Site, sent: Sequence[SentStudy]) -> int:
-    """Return how many studies and jobs have not reached their end."""
+def open_jobs(site: Site, sent: Sequence[SentStudy], excused: frozenset[str] = frozenset()) -> int:
+    """Return how many studies and jobs have not reached their end; jobs in `excused` need not."""
     jobs = site.store.jobs(limit=_ALL)
     known = {job.study_instance_uid for job in jobs if job.state in FINAL}
     waiting = len({study.study_instance_uid for study in sent} - known)
-    return waiting + sum(job.state not in FINAL for job in jobs) + len(site.store.arriving(_ALL))
+    return waiting + sum(is_open(job, excused) for job in jobs) + len(site.store.arriving(_ALL))
 
 
 def void_results(site: Site) -> list[Path]:
@@ -60,16 +63,30 @@ def void_results(site: Site) -> list[Path]:
     ]
 
 
-def account(site: Site, sent: Sequence[SentStudy]) -> Account:
-    """Return what is there in the end, and what of it is not as it was promised."""
+def account(
+    site: Site, sent: Sequence[SentStudy], excused: frozenset[str] = frozenset()
+) -> Account:
+    """Return what is there in the end, and what of it is not as it was promised.
+
+    Args:
+        site: The site.
+        sent: What was sent.
+        excused: Ids of jobs that may have no end: a later revision stands, and the second PACS had
+            changed their UIDs.
+    """
     stored = list(stored_in(site))
     drafts = [each for each in stored if isinstance(each, Draft)]
     jobs = site.store.jobs(limit=_ALL)
     found = Account(objects=len(stored), drafts=len(drafts), texts=_texts(sent, drafts))
     found.broken += _not_kept(site, sent, found)
     found.broken += misjudged(sent, stored)
-    found.broken += _wrong_ends(jobs)
+    found.broken += _wrong_ends([job for job in jobs if job.id not in excused])
     found.broken += _not_one_for_one(site, jobs, stored)
+    kept = dict(site.second.kept)
+    found.broken += [f"second PACS: {words}" for words in misjudged(sent, list(kept.values()))]
+    found.broken += differences(site, jobs, stored, kept)
+    found.broken += flooded(site.second.copies, MOST_COPIES)
+    found.copies = site.second.renamed
     found.broken += _leftovers(site)
     return found
 
@@ -138,16 +155,11 @@ class Watch(threading.Thread):
 
 
 def _digest(path: Path) -> str:
-    """Return the digest of what follows the file meta group (PS3.10 7.1); "" if it is not there."""
+    """Return the digest of a file's data set; "" if it is not there."""
     try:
-        content = path.read_bytes()
+        return content_digest(path.read_bytes())
     except OSError:
         return ""
-    # Preamble, prefix, and an element of group length: its four bytes of value count the rest.
-    begins = 144 + int.from_bytes(content[140:144], "little")
-    hasher = film_digest()
-    hasher.update(content[begins:])
-    return hasher.hexdigest()
 
 
 def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Final
@@ -19,6 +19,7 @@ import redis
 from torment.programs import Program
 from torment.proxy import Mood
 from torment.site import BUSY, Site
+from torment.slow_peer import Manner
 
 _PATIENCE: Final = 60.0
 _LOOK_AGAIN: Final = 0.2
@@ -103,6 +104,29 @@ def moody(site: Site, dice: random.Random, *, mood: Mood) -> Iterator[Question]:
         yield lambda: Felt(soon(lambda: site.proxy.harmed > before))
     finally:
         site.proxy.mood = "honest"
+
+
+@contextmanager
+def slow_second(
+    site: Site, dice: random.Random, *, manners: Sequence[Manner]
+) -> Iterator[Question]:
+    """Have the second PACS pass nothing, or a byte a second, until it did so to the service."""
+    link = site.second.link
+    before = link.harmed
+    link.manner = dice.choice(manners)
+    try:
+        yield lambda: Felt(soon(lambda: link.harmed > before))
+    finally:
+        link.manner = "forwards"
+
+
+@contextmanager
+def changed_uids(site: Site, dice: random.Random) -> Iterator[Question]:
+    """Have the second PACS store objects under new UIDs, until it did so at least once."""
+    del dice
+    before = site.second.renamed
+    with site.second.changing_uids():
+        yield lambda: Felt(soon(lambda: site.second.renamed > before))
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-from torment import breaks
+from torment import breaks, silent_cut
 from torment.breaks import Question
 from torment.half_open import half_open, modality, web_client
 from torment.programs import Program
@@ -40,6 +41,7 @@ class Kind:
 def kinds(site: Site) -> list[Kind]:
     """Return the kinds that can be done to this site on this machine."""
     found = [*_of_processes(site), *_of_redis(site), *_of_the_pacs(), *_of_the_ports()]
+    found += [*_of_the_second_pacs(), *_of_the_network(site)]
     if site.disk.mounted:
         found.append(Kind(name="disk full", target="disk", seconds=30, at_work=breaks.full_disk))
     if site.clock.can_be_turned:
@@ -94,6 +96,39 @@ def _of_the_pacs() -> Iterator[Kind]:
     for mood in BAD_MOODS:
         at_work = functools.partial(breaks.moody, mood=mood)
         yield Kind(name=f"PACS {mood}", target="pacs", seconds=60, at_work=at_work)
+
+
+def _of_the_second_pacs() -> Iterator[Kind]:
+    kinds_: dict[str, Break] = {
+        "second PACS silent": functools.partial(breaks.slow_second, manners=("silent",)),
+        "second PACS slow": functools.partial(
+            breaks.slow_second, manners=("slow answers", "slow requests")
+        ),
+        "second PACS changes UIDs": breaks.changed_uids,
+    }
+    for name, at_work in kinds_.items():
+        yield Kind(name=name, target="second", seconds=300, at_work=at_work)
+
+
+def _of_the_network(site: Site) -> Iterator[Kind]:
+    if not site.plan.has_own_network:
+        return
+    ports: dict[str, Callable[[Site], int]] = {
+        "redis": lambda site: _port(site.redis_url),
+        "pacs": lambda site: _port(site.proxy.url),
+    }
+    if site.postgres is not None:
+        ports["database"] = lambda site: _port(site.settings.database_url)
+    for target, port in ports.items():
+        at_work = functools.partial(silent_cut.cut, port=port)
+        yield Kind(name=f"silent cut {target}", target=target, seconds=200, at_work=at_work)
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    if port is None:
+        raise ValueError("the URL names no port")
+    return port
 
 
 def _of_the_ports() -> Iterator[Kind]:

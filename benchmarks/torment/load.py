@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import pydicom
-
 from dicom.phantom import Phantom, as_dataset, draw, draw_lateral, write
 from torment.doors import Door, dcmsend, storescu, stow
 from torment.site import CALLING, Site
+from torment.stored import patient_of
 
 _SIZE: Final = 256
 _PEOPLE: Final = 8
-PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
 # Of each so many sent.
 _DOORS: Final[dict[Door, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
@@ -40,7 +38,7 @@ class Film:
 
 @dataclass(slots=True, kw_only=True)
 class SentStudy:
-    """One study as its sender knows it; `patient` are the attributes of `PATIENT`."""
+    """One study as its sender knows it; `patient` are the attributes of `stored.PATIENT`."""
 
     study_instance_uid: str
     patient: tuple[str, ...]
@@ -51,11 +49,6 @@ class SentStudy:
         rank = {"PA": 0, "AP": 1}
         frontal = [film for film in self.films if film.acknowledged and film.view in rank]
         return min(frontal, key=lambda film: rank[film.view]).sop_instance_uid
-
-
-def patient_of(dataset: pydicom.Dataset) -> tuple[str, ...]:
-    """Return what a data set says of whose it is, in the order of `PATIENT`."""
-    return tuple(str(dataset.get(keyword, "")) for keyword in PATIENT)
 
 
 class Films:

@@ -104,8 +104,10 @@ class Postgres(Program):
             cwd=folder,
             capture_output=True,
         )
+        self.port = port
         self.url = f"postgresql+psycopg://wetread@127.0.0.1:{port}/postgres"
-        conninfo = f"host=127.0.0.1 port={port} user=wetread dbname=postgres connect_timeout=2"
+        self.socket_url = f"postgresql+psycopg://wetread@/postgres?host={folder}&port={port}"
+        conninfo = f"host={folder} port={port} user=wetread dbname=postgres connect_timeout=2"
         # What was committed must outlive kill -9 of every process; the machine itself stays up.
         settings = [f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
         words = [word for setting in settings for word in ("-c", setting)]

@@ -1,16 +1,18 @@
 """A proxy before Orthanc that refuses, dawdles, breaks off, or says Success and forgets."""
 
 import http.client
+import io
 import json
 import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-Mood = Literal["honest", "refuses", "errors", "slow", "breaks", "forgets"]
-BAD_MOODS: Final[tuple[Mood, ...]] = ("refuses", "errors", "slow", "breaks", "forgets")
+Mood = Literal["honest", "refuses", "errors", "slow", "breaks", "forgets", "drips"]
+BAD_MOODS: Final[tuple[Mood, ...]] = ("refuses", "errors", "slow", "breaks", "forgets", "drips")
+_BYTE_SECONDS: Final = 1.0
 _KEPT_HEADERS: Final = ("Content-Type", "Accept")
 _FORGOTTEN: Final = json.dumps({"ID": "0", "Path": "/instances/0", "Status": "Success"}).encode()
 
@@ -21,7 +23,8 @@ class Proxy:
     Attributes:
         mood: `honest` passes everything on; `refuses` closes each connection unanswered; `errors`
             answers 503; `slow` waits `delay` seconds first; `breaks` passes a request on and cuts the
-            answer off; `forgets` answers a stored object with Success and drops it.
+            answer off; `forgets` answers a stored object with Success and drops it; `drips` passes a
+            request on and sends one byte of the answer a second.
         delay: Seconds that a slow answer takes longer.
         harmed: How many requests were not passed on honestly.
     """
@@ -53,6 +56,30 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: that a peer breaks off is what this is for."""
 
 
+class _Answer(io.BufferedIOBase):
+    """Writes to a connection: all at once, or a byte a second while the proxy drips."""
+
+    def __init__(self, connection: socket.socket, proxy: Proxy) -> None:
+        self._connection = connection
+        self._proxy = proxy
+
+    def writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+        """Write all of `data` and return its length."""
+        rest = memoryview(data)
+        while rest:
+            drips = self._proxy.mood == "drips"
+            size = 1 if drips else len(rest)
+            self._connection.sendall(rest[:size])
+            rest = rest[size:]
+            if drips:
+                time.sleep(_BYTE_SECONDS)
+        return len(data)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -63,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Send small answers at once."""
         super().setup()
+        self.wfile = _Answer(self.connection, self.server.proxy)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def do_GET(self) -> None:

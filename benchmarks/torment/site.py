@@ -28,6 +28,7 @@ from torment.clock import WallClock
 from torment.disk import SmallDisk
 from torment.programs import Postgres, Program, wait_for
 from torment.proxy import Proxy
+from torment.second_pacs import AE_TITLE, SecondPacs
 
 CALLING: Final = ("ROOM1", "ROOM2", "ROOM3", "ROOM4")
 PARTS: Final = {
@@ -44,6 +45,10 @@ RECEIVERS: Final = "one of the receivers"
 BUSY: Final = frozenset(
     {"receive", RECEIVERS, "receive-web", "worker-reading", DECODERS, "worker-delivery"}
 )
+PACS: Final = "pacs"
+SECOND: Final = "second"
+# Not scaled: a silent destination holds what waits for it as long as in daily use.
+SECOND_TIMEOUT: Final = 30.0
 _RESTART_SECONDS: Final = 1.0
 _SENDING: Final = DeliveryState.SENDING
 
@@ -56,11 +61,13 @@ class Plan:
         database: "sqlite" or "postgresql".
         scale: Of its time limits.
         receivers: Receiver processes on one port.
+        has_own_network: Whether packets can be dropped here, see `silent_cut`.
     """
 
     database: str
     scale: float
     receivers: int = 1
+    has_own_network: bool = False
 
 
 class Site:
@@ -81,6 +88,7 @@ class Site:
         self.redis = Program(part, folder / "redis.log", self._redis_answers)
         self.orthanc = self._orthanc()
         self.proxy = Proxy(self.orthanc_url)
+        self.second = SecondPacs()
         self.clock = WallClock(folder)
         self.overrides = self._overrides()
         self.settings = load_settings(**self.overrides)
@@ -116,12 +124,23 @@ class Site:
             "outputs": {"overlay_width": 512},
             "delivery": {
                 "lease_seconds": 120 * scale,
+                # Fewer than a silent destination could take if nothing limited it.
+                "concurrency": 4,
                 "retry_seconds": 2 * scale,
                 "retry_max_seconds": 60 * scale,
             },
             "sweep": {"republish_seconds": 15 * scale},
             "destinations": [
-                {"kind": "orthanc", "name": "pacs", "url": self.proxy.url, "timeout": 30 * scale}
+                {"kind": "orthanc", "name": PACS, "url": self.proxy.url, "timeout": 30 * scale},
+                {
+                    "kind": "dimse",
+                    "name": SECOND,
+                    "host": "127.0.0.1",
+                    "port": self.second.link.port,
+                    "ae_title": AE_TITLE,
+                    "timeout": SECOND_TIMEOUT,
+                    "max_in_flight": 8,
+                },
             ],
             "database": database,
             "broker": {"url": self.redis_url},
@@ -156,7 +175,10 @@ class Site:
     @functools.cached_property
     def store(self) -> Store:
         """The site's database, which is there once it has started."""
-        return Store.open(self.settings)
+        if self.postgres is None:
+            return Store.open(self.settings)
+        # Through the file system: a cut of the port is not felt here.
+        return Store(self.postgres.socket_url, busy_seconds=self.settings.database.busy_seconds)
 
     def _reads(self) -> bool:
         ready = [beat.role for beat in self.store.processes() if beat.detail == "ready"]
@@ -175,6 +197,7 @@ class Site:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.proxy.close()
+        self.second.close()
         self.redis.stop()
         self.orthanc.stop()
         if self.postgres is not None:
