@@ -32,9 +32,11 @@ from workers.verdict import backoff, code, may_pass, sentence, where
 
 log = get_logger(__name__)
 
-# So often objects are sent that the destination acknowledges and does not list. Each time may have made
-# a copy under another UID there; from then on they are only looked for.
-MOST_SENDS: Final = 3
+# Objects that the destination acknowledges and does not list are sent after so many such tries, and only
+# looked for in between. Each send may make a copy under another UID there. The late ones, after some 6
+# and 26 minutes, are for an archive that lost what it had acknowledged.
+SENDS_AFTER: Final = (0, 1, 2, 10, 30)
+MOST_SENDS: Final = len(SENDS_AFTER)
 # So often, the sends included, the destination is asked before the delivery fails: about an hour.
 MOST_LOOKS: Final = 60
 
@@ -259,7 +261,7 @@ def _deliver(
     missing = _missing(destination, objects, delivery)
     if not missing:
         return
-    if delivery.unlisted >= MOST_SENDS:
+    if delivery.unlisted not in SENDS_AFTER:
         raise _never_listed(destination, objects, missing, delivery)
     refused: ObjectsRefused | None = None
     try:
@@ -293,9 +295,11 @@ def _never_listed(
     delivery: Delivery,
 ) -> NotListed:
     names = ", ".join(item.path.name for item in missing)
+    sends = sum(tries < delivery.unlisted for tries in SENDS_AFTER)
     return NotListed(
-        f"{destination.name} acknowledged the results {MOST_SENDS} times and lists "
+        f"{destination.name} acknowledged the results {sends} times and lists "
         f"{len(objects) - len(missing)} of {len(objects)} objects (not {names}): it changes SOP "
-        "Instance UIDs on arrival, or a filter drops them. Nothing more is sent, so that no copies "
-        f"pile up; looked {delivery.unlisted + 1 - MOST_SENDS} times since. Correct it there, then retry"
+        "Instance UIDs on arrival, or a filter drops them. So that no copies pile up, they are sent "
+        f"{MOST_SENDS} times at most and looked for in between, {delivery.unlisted + 1 - sends} times "
+        "so far. Correct it there, then retry"
     )
