@@ -35,7 +35,6 @@ from torment.apart import held_apart
 from torment.breaks import Absent, Felt
 from torment.kinds import Kind, kinds
 from torment.load import Films, Sender, SentStudy
-from torment.second_account import sent_again
 from torment.silent_cut import enter_own_network
 from torment.site import Plan, Site
 
@@ -135,19 +134,9 @@ class Torment:
             log.write(f"{time.strftime('%H:%M:%S')} {words}\n")
 
 
-def settled(site: Site, sent: Sequence[SentStudy], seconds: float) -> tuple[bool, frozenset[str]]:
-    """Return whether every study and job came to its end within the time, and who is excused.
-
-    They do so by themselves. Only what the second PACS never listed while it changed UIDs is sent again
-    by request; a job for which that is refused, because a later revision stands, is excused.
-    """
-    excused: set[str] = set()
-
-    def has_ended() -> bool:
-        excused.update(sent_again(site))
-        return not open_jobs(site, sent, frozenset(excused))
-
-    return _until(has_ended, seconds), frozenset(excused)
+def settled(site: Site, sent: Sequence[SentStudy], seconds: float) -> bool:
+    """Return whether every study and job came to its end within the time, by itself."""
+    return _until(lambda: not open_jobs(site, sent), seconds)
 
 
 def tidied(site: Site, seconds: float) -> list[str]:
@@ -245,13 +234,12 @@ def run(folder: Path, options: argparse.Namespace) -> int:
             sender.stop()
         broken += [f"{each.name} did not end" for each in _late(senders, options.settle)]
         studies = [study for sender in senders for study in sender.studies]
-        ended, excused = settled(site, studies, options.settle)
-        if not ended:
-            broken.append(f"{open_jobs(site, studies, excused)} jobs or studies have no end yet")
+        if not settled(site, studies, options.settle):
+            broken.append(f"{open_jobs(site, studies)} jobs or studies have no end yet")
         print(f"all was at its end after {time.monotonic() - begun:.0f} s", flush=True)
         watch.stop()
         broken += tidied(site, options.tidy)
-        found = account(site, studies, excused)
+        found = account(site, studies)
         found.broken += broken
         report(site, torment, senders, found)
     finally:

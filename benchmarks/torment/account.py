@@ -13,9 +13,10 @@ from service.jobs import FINAL, JobState
 from service.records import Job
 from torment.load import Film, Sender, SentStudy
 from torment.pacs import stored_in
-from torment.second_account import MOST_COPIES, differences, flooded, is_open
+from torment.second_account import differences, flooded
 from torment.site import Site
 from torment.stored import Draft, Stored, content_digest
+from workers.delivering import MOST_SENDS
 
 # A later film that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
@@ -46,12 +47,12 @@ class Account:
     copies: int = 0
 
 
-def open_jobs(site: Site, sent: Sequence[SentStudy], excused: frozenset[str] = frozenset()) -> int:
-    """Return how many studies and jobs have not reached their end; jobs in `excused` need not."""
+def open_jobs(site: Site, sent: Sequence[SentStudy]) -> int:
+    """Return how many studies and jobs have not reached their end."""
     jobs = site.store.jobs(limit=_ALL)
     known = {job.study_instance_uid for job in jobs if job.state in FINAL}
     waiting = len({study.study_instance_uid for study in sent} - known)
-    return waiting + sum(is_open(job, excused) for job in jobs) + len(site.store.arriving(_ALL))
+    return waiting + sum(job.state not in FINAL for job in jobs) + len(site.store.arriving(_ALL))
 
 
 def void_results(site: Site) -> list[Path]:
@@ -63,29 +64,20 @@ def void_results(site: Site) -> list[Path]:
     ]
 
 
-def account(
-    site: Site, sent: Sequence[SentStudy], excused: frozenset[str] = frozenset()
-) -> Account:
-    """Return what is there in the end, and what of it is not as it was promised.
-
-    Args:
-        site: The site.
-        sent: What was sent.
-        excused: Ids of jobs that may have no end: a later revision stands, and the second PACS had
-            changed their UIDs.
-    """
+def account(site: Site, sent: Sequence[SentStudy]) -> Account:
+    """Return what is there in the end, and what of it is not as it was promised."""
     stored = list(stored_in(site))
     drafts = [each for each in stored if isinstance(each, Draft)]
     jobs = site.store.jobs(limit=_ALL)
     found = Account(objects=len(stored), drafts=len(drafts), texts=_texts(sent, drafts))
     found.broken += _not_kept(site, sent, found)
     found.broken += misjudged(sent, stored)
-    found.broken += _wrong_ends([job for job in jobs if job.id not in excused])
+    found.broken += _wrong_ends(jobs)
     found.broken += _not_one_for_one(site, jobs, stored)
     kept = dict(site.second.kept)
     found.broken += [f"second PACS: {words}" for words in misjudged(sent, list(kept.values()))]
     found.broken += differences(site, jobs, stored, kept)
-    found.broken += flooded(site.second.copies, MOST_COPIES)
+    found.broken += flooded(site.second.copies, MOST_SENDS)
     found.copies = site.second.renamed
     found.broken += _leftovers(site)
     return found

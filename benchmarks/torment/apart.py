@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.jobs import FINAL, DeliveryState
+from service.jobs import DeliveryState
 from service.records import Delivery
 from torment.second_account import flooded
 from torment.site import PACS, SECOND, SECOND_TIMEOUT, Site
@@ -90,14 +90,9 @@ def _calm(site: Site, what: str) -> Iterator[str]:
 
 
 def _waiting(site: Site) -> int:
-    """Return how many results wait, those apart that an archive that changes UIDs never listed."""
+    """Return how many results wait for one of both."""
     counts = site.store.delivery_counts()
-    of_pacs = sum(counts.get((PACS, state), 0) for state in _OPEN)
-    jobs = [job for job in site.store.jobs(limit=_ALL) if job.state not in FINAL]
-    found = [each for job in jobs for each in site.store.deliveries(job.id)]
-    return of_pacs + sum(
-        each.destination == SECOND and each.state in _OPEN and not each.unlisted for each in found
-    )
+    return sum(counts.get((name, state), 0) for name in (PACS, SECOND) for state in _OPEN)
 
 
 def _older(site: Site, since: datetime) -> list[Delivery]:

@@ -1,42 +1,11 @@
 """What lies in the second PACS in the end, and how often each object was sent to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
-from service.jobs import FINAL, DeliveryState, IllegalTransition, JobState
-from service.records import Delivery, Job
-from service.repeating import resend
-from torment.site import SECOND, Site
+from service.jobs import JobState
+from service.records import Job
+from torment.site import Site
 from torment.stored import Stored
-from workers.delivering import MOST_SENDS
-
-_ALL: Final = 100_000
-# Of one object, over a whole run: a worker that is killed after it sent has noted nothing of it.
-MOST_COPIES: Final = 2 * MOST_SENDS
-_STUCK: Final = (DeliveryState.PENDING, DeliveryState.FAILED)
-
-
-def sent_again(site: Site) -> Iterator[str]:
-    """Send again what the second PACS did not list while it changed UIDs, as an administrator does.
-
-    Yields:
-        Ids of the jobs for which the service refuses that: a later revision stands in their place.
-    """
-    for job in site.store.jobs(limit=_ALL):
-        if job.state is JobState.COMPLETED or not any(map(_is_stuck, _deliveries(site, job))):
-            continue
-        try:
-            resend(site.store, site.settings, job.id, to=SECOND, actor="faults")
-        except IllegalTransition:
-            yield job.id
-
-
-def _deliveries(site: Site, job: Job) -> list[Delivery]:
-    return [each for each in site.store.deliveries(job.id) if each.destination == SECOND]
-
-
-def _is_stuck(delivery: Delivery) -> bool:
-    return delivery.unlisted >= MOST_SENDS and delivery.state in _STUCK
 
 
 def differences(
@@ -69,8 +38,3 @@ def flooded(copies: Mapping[str, Sequence[Stored]], most: int) -> Iterator[str]:
     for uid, found in copies.items():
         if len(found) > most:
             yield f"object {uid}: {len(found)} copies in an archive that changes UIDs"
-
-
-def is_open(job: Job, excused: frozenset[str]) -> bool:
-    """Return whether a job has not reached its end; one that is excused need not."""
-    return job.state not in FINAL and job.id not in excused

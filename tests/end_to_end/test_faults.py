@@ -1,15 +1,28 @@
 """The short form of `benchmarks/faults.py`: every kind of fault once, under load; and its judgement."""
 
+import contextlib
 import dataclasses
+import hashlib
 import importlib
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import pydicom
 import pytest
+from pynetdicom.sop_class import SecondaryCaptureImageStorage
+
+from dicom.association import Peer
+from dicom.errors import NotListed
+from dicom.pacs import DimseDestination, EncodedObject
+from dicom.phantom import as_dataset, draw, write
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "faults.py"
-KINDS = 34
+KINDS = 40
+NOT_POSSIBLE = 77
 PATIENTS = {"1.1": ("A",), "1.2": ("B",)}
 
 
@@ -22,12 +35,26 @@ def test_no_acknowledged_film_is_lost_doubled_or_filed_under_another_patient():
     """Whatever breaks meanwhile: one draft a study and revision in the PACS, and no manual step."""
     load = ["--senders", "2", "--pause", "3", "--seed", "4"]
     faults = ["--faults", str(KINDS), "--every", "0.7", "--scale", "0.1"]
-    waits = ["--settle", "120", "--tidy", "0"]
+    waits = ["--settle", "120", "--tidy", "0", "--apart", "0"]
     done = subprocess.run(
         [sys.executable, SCRIPT, *load, *faults, *waits], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 promises broken" in done.stdout
+
+
+@pytest.mark.orthanc
+@pytest.mark.dcmtk
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+@pytest.mark.usefixtures("orthanc_server_class", "dcmtk")
+def test_a_silent_or_slow_destination_delays_no_other_and_copies_have_a_limit():
+    """While the second PACS misbehaves alone, the first gets every result in time."""
+    arguments = ["--faults", "1", "--pause", "4", "--seed", "5", "--apart", "15", "--tidy", "0"]
+    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("results for the first") == 3
+    assert "objects, 3 copies at the most" in done.stdout
 
 
 @pytest.fixture
@@ -40,14 +67,14 @@ def torment(monkeypatch):
 @pytest.fixture
 def site_of_two(torment):
     """Two studies that were acknowledged, and what should lie in the PACS of them."""
-    load, pacs = torment("load"), torment("pacs")
+    load, stored = torment("load"), torment("stored")
 
     def film(uid, view="PA"):
         path = Path(f"{uid}.dcm")
         return load.Film(path=path, sop_instance_uid=uid, view=view, picture=0, acknowledged=1)
 
     def draft(study, revision, about):
-        return pacs.Draft(
+        return stored.Draft(
             study_instance_uid=study,
             sop_instance_uid=f"{study}.9.{revision}",
             patient=PATIENTS[study],
@@ -61,7 +88,7 @@ def site_of_two(torment):
     films = [film("1.2.1", "AP"), film("1.2.2")]
     later = load.SentStudy(study_instance_uid="1.2", patient=PATIENTS["1.2"], films=films)
     drafts = [draft("1.1", 1, "1.1.1"), draft("1.2", 1, "1.2.1"), draft("1.2", 2, "1.2.2")]
-    page = pacs.Stored(
+    page = stored.Stored(
         study_instance_uid="1.1", sop_instance_uid="1.1.8", patient=PATIENTS["1.1"], sha256=""
     )
     return [first, later], [*drafts, page]
@@ -100,3 +127,140 @@ def test_the_account_names_each_thing_that_is_wrong(judged, site_of_two, which, 
 def test_the_account_misses_a_draft_that_is_not_there(judged, site_of_two):
     """An acknowledged study without a draft in the PACS is a broken promise."""
     assert judged(site_of_two[1][1:]) == ["study 1.1: acknowledged, and no draft in the PACS"]
+
+
+def test_the_account_names_what_an_archive_that_changes_uids_has_too_often(torment, site_of_two):
+    """As many copies as the limit are no fault, one more is."""
+    flooded, page = torment("second_account").flooded, site_of_two[1][3]
+    assert list(flooded({"1": [page] * 3, "2": [page]}, 3)) == []
+    assert list(flooded({"1": [page] * 4, "2": [page]}, 3)) == [
+        "object 1: 4 copies in an archive that changes UIDs"
+    ]
+
+
+@pytest.fixture
+def forwarder(torment):
+    """A forwarder before a server that sends back what it gets, and how to connect to it."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def echo():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=_echo, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=echo, daemon=True).start()
+    made = torment("slow_peer").Forwarder(server.getsockname()[1])
+    connections = []
+
+    def connect():
+        connections.append(socket.create_connection(("127.0.0.1", made.port), 5))
+        return connections[-1]
+
+    yield made, connect
+    for each in (*connections, made, server):
+        each.close()
+
+
+def _echo(connection):
+    with contextlib.suppress(OSError), connection:
+        while received := connection.recv(2**16):
+            connection.sendall(received)
+
+
+def _answer(connection, sent, seconds):
+    """Return what comes back of `sent` within the seconds."""
+    connection.sendall(sent)
+    received, deadline = b"", time.monotonic() + seconds
+    while len(received) < len(sent) and (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        with contextlib.suppress(TimeoutError):
+            received += connection.recv(2**16)
+    return received
+
+
+def test_a_silent_peer_accepts_and_passes_nothing(forwarder):
+    """What was open stays silent afterwards; a new connection is forwarded."""
+    made, connect = forwarder
+    connection = connect()
+    assert _answer(connection, b"before", 5) == b"before"
+    made.manner = "silent"
+    assert _answer(connection, b"during", 0.5) == b""
+    assert _answer(connect(), b"new", 0.5) == b""
+    assert made.harmed >= 2
+    made.manner = "forwards"
+    assert _answer(connection, b"after", 0.5) == b""
+    assert _answer(connect(), b"after", 5) == b"after"
+
+
+@pytest.mark.parametrize("manner", ["slow answers", "slow requests"])
+def test_a_slow_peer_passes_a_byte_a_second(forwarder, manner):
+    """Two and a half seconds are two bytes; back to normal, the rest comes at once."""
+    made, connect = forwarder
+    made.manner = manner
+    connection = connect()
+    assert _answer(connection, b"0123456789", 2.5) in (b"0", b"01")
+    made.manner = "forwards"
+    assert _answer(connection, b"x", 5) != b""
+
+
+def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(torment, tmp_path):
+    """The object is there under no UID that anybody asks for; afterwards it is kept and listed."""
+    path = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "object.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.save_as(path)
+    item = EncodedObject(
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        study_instance_uid=str(dataset.StudyInstanceUID),
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    archive = torment("second_pacs").SecondPacs()
+    peer = Peer(host="127.0.0.1", port=archive.link.port, called="SECOND", timeout=10)
+    destination = DimseDestination(peer)
+    try:
+        with archive.changing_uids():
+            destination.send([item])
+            with pytest.raises(NotListed):
+                destination.verify([item])
+        assert archive.renamed == 1
+        destination.send([item])
+        destination.verify([item])
+        assert list(archive.kept) == [item.sop_instance_uid]
+        assert archive.others == []
+    finally:
+        archive.close()
+
+
+_CUT = """
+import random, socket, types
+from torment.silent_cut import cut, enter_own_network
+if not enter_own_network():
+    raise SystemExit(77)
+server = socket.create_server(("127.0.0.1", 0))
+address = server.getsockname()
+def exchange():
+    with socket.create_connection(address, 1) as client:
+        server.accept()[0].sendall(b"1")
+        return client.recv(1)
+assert exchange() == b"1"
+with cut(types.SimpleNamespace(), random.Random(1), port=lambda _: address[1]) as question:
+    try:
+        exchange()
+    except TimeoutError:
+        print("silent", int(question()))
+assert exchange() == b"1"
+print("healed")
+"""
+
+
+def test_a_silent_cut_drops_packets_and_says_that_it_did():
+    """A connection is neither refused nor accepted; afterwards it is."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CUT], cwd=SCRIPT.parent, capture_output=True, text=True
+    )
+    if done.returncode == NOT_POSSIBLE:
+        pytest.skip("packets cannot be dropped here (needs root and nft)")
+    assert done.stdout.split() == ["silent", "1", "healed"], done.stderr
