@@ -6,6 +6,7 @@ not the transfer syntax, also tells which decoder reads it: many files carry ano
 JPEG family than their transfer syntax names.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,8 @@ _HTJ2K: Final = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (201, 202, 2
 # SOF0..SOF15 without DHT, JPG and DAC (ISO/IEC 10918-1 B.1.1.3), and SOF55 of JPEG-LS.
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _STANDALONE_MARKERS: Final = frozenset(range(0xD0, 0xDA)) - {0xD9} | {0x01}
+
+_FILL_BYTES: Final = re.compile(rb"\xff+")
 
 
 class Coding(StrEnum):
@@ -101,14 +104,20 @@ def _jpeg(frame: bytes) -> Codestream:
         if frame[at] != 0xFF:
             raise PixelError("the compressed image has no readable frame header")
         marker = frame[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
+        if marker == 0xFF:
+            at = after_fill(frame, at)
         elif marker in _STANDALONE_MARKERS:
             at += 2
         elif marker in _FRAME_MARKERS:
             return _frame_header(frame, marker, at + 4)
         else:
             at += 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
+
+
+def after_fill(frame: bytes, at: int) -> int:
+    """Return where the last of the FF bytes from `at` on is; those before it fill (B.1.1.2)."""
+    found = _FILL_BYTES.match(frame, at)
+    return found.end() - 1 if found else at
 
 
 def _frame_header(frame: bytes, marker: int, at: int) -> Codestream:

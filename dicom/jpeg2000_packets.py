@@ -14,6 +14,8 @@ _SOP, _EPH = b"\xff\x91", b"\xff\x92"
 _BYPASS, _TERMINATE_ALL = 0x01, 0x04
 _UNKNOWN: Final = 10**6  # the value of a node of which nothing is known
 _MOST_PASSES: Final = 164
+_MOST_LENGTH_BITS: Final = 32
+_HEADER_DAMAGED: Final = "the compressed image is damaged: a packet header cannot be"
 _MAX_PACKETS: Final = 2**18
 # Arithmetically coded bits are as good as random; only raw ones (bypass) can repeat for so long.
 _HOLE: Final = 64
@@ -221,13 +223,15 @@ def _pass_block(bits: _Bits, band: _Band, number: int, layer: int, flags: int) -
         while not band.planes.is_below(bits, number, planes):
             planes += 1
             if planes > _MOST_PASSES:
-                raise PixelError("the compressed image is damaged: a packet header cannot be")
+                raise PixelError(_HEADER_DAMAGED)
         block = band.blocks[number] = _Block()
     elif not bits.one():
         return 0
     passes = _passes(bits)
     while bits.one():
         block.length_bits += 1
+        if block.length_bits > _MOST_LENGTH_BITS:
+            raise PixelError(_HEADER_DAMAGED)
     return _lengths(bits, block, passes, flags)
 
 

@@ -16,8 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from dicom.codestream import Codestream, Coding
-from dicom.errors import PixelError
+from dicom.codestream import Codestream, Coding, after_fill
+from dicom.errors import LimitExceeded, PixelError
 from dicom.huffman import (
     HuffmanTable,
     Lookups,
@@ -37,6 +37,8 @@ _DHT, _SOS, _EOI, _DRI = 0xC4, 0xDA, 0xD9, 0xDD
 _DQT, _SEQUENTIAL = 0xDB, (0xC0, 0xC1)
 _RESTARTS: Final = range(0xD0, 0xD8)
 _STANDALONE: Final = frozenset({0x01, 0xD8, *_RESTARTS})
+# Of blocks a film of 20 million pixels has 312,500, of lossless images an interval is a row at least.
+_MAX_INTERVALS: Final = 2**19
 # Bits between the last code and the next marker: a byte is filled up, some writers add two.
 _FILLING: Final = 23
 
@@ -93,6 +95,7 @@ def check_scans(frame: bytes, stream: Codestream) -> None:
     missing.
 
     Raises:
+        LimitExceeded: A scan has more restart intervals than any writer makes.
         PixelError: Samples are missing, data are left over, a code is undefined.
     """
     scans = _Scans(frame, stream)
@@ -116,7 +119,7 @@ def _read_segments(scans: _Scans) -> None:
         if marker == _EOI:
             return
         if marker == 0xFF:
-            at += 1
+            at = after_fill(frame, at)
         elif marker in _STANDALONE:
             at += 2
         else:
@@ -161,12 +164,19 @@ def _read_scan(scans: _Scans, segment: bytes, at: int) -> int:
 
 
 def _entropy(frame: bytes, at: int) -> _Entropy:
-    """Return the entropy-coded data that begin at `at`, up to a marker other than RSTn (B.1.1.5)."""
+    """Return the entropy-coded data that begin at `at`, up to a marker other than RSTn (B.1.1.5).
+
+    Raises:
+        LimitExceeded: There are more restart intervals than any writer makes.
+        PixelError: One is missing.
+    """
     ends: list[int] = []
     parts: list[bytes] = []
     begin, length = at, 0
     for position in _markers(frame, at):
         restart = frame[position + 1] in _RESTARTS
+        if len(ends) > _MAX_INTERVALS:
+            raise LimitExceeded(f"a scan has more than {_MAX_INTERVALS} restart intervals")
         if restart and frame[position + 1] != _RESTARTS[len(ends) % 8]:
             raise PixelError("a restart interval of the compressed image is missing")
         parts.append(_unstuffed(frame[begin:position]))

@@ -7,6 +7,8 @@ the image is given to it as one of fewer bits, which is the same codes.
 import struct
 from typing import Final
 
+from dicom.codestream import after_fill
+
 _SOF3, _SOS = 0xC3, 0xDA
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -21,7 +23,7 @@ def without_point_transform(frame: bytes) -> tuple[bytes, int]:
     while (marker := frame[at + 1]) != _SOS:
         if marker == _SOF3:
             precision = at + 4
-        at += _length(frame, at)
+        at = _after(frame, at)
     low = at + 9
     shift = frame[low] & 15
     if not 0 < shift < frame[precision]:
@@ -32,10 +34,10 @@ def without_point_transform(frame: bytes) -> tuple[bytes, int]:
     return bytes(changed), shift
 
 
-def _length(frame: bytes, at: int) -> int:
-    """Return the length of what begins with the FF byte at `at`: fill byte, marker or segment."""
+def _after(frame: bytes, at: int) -> int:
+    """Return where what follows the fill bytes, marker or segment at `at` begins."""
     if frame[at + 1] == 0xFF:
-        return 1
+        return after_fill(frame, at)
     if frame[at + 1] in _STANDALONE:
-        return 2
-    return 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
+        return at + 2
+    return at + 2 + int(struct.unpack_from(">H", frame, at + 2)[0])

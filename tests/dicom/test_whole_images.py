@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 from rle.utils import encode_pixel_data as encode_rle
 
-from dicom.errors import PixelError
+from dicom.errors import LimitExceeded, PixelError
 from dicom.pixels import PixelLimits, load_frame
 
 LIMITS = PixelLimits(max_pixels=2**22, max_bytes=2**26)
@@ -319,6 +319,29 @@ def test_a_restart_marker_after_the_last_interval_is_no_damage(tmp_path):
     stream = lossless(FILM, restart_rows=50)[:-2] + b"\xff\xd2\xff\xd9"
     frame = read(tmp_path, JPEGLossless, stream)
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
+
+
+@pytest.mark.timeout(20)
+def test_hostile_codestreams_take_no_time(tmp_path):
+    """Many restart intervals, fill bytes without end, a length of millions of bits."""
+    stream = lossless(FILM)
+    at = stream.index(b"\xff\xda")
+    interval = b"\xff\xdd\x00\x04\x00\x01"
+    markers = b"".join(bytes([0xFF, 0xD0 + number]) for number in range(8)) * 200_000
+    with pytest.raises(LimitExceeded, match="restart intervals"):
+        read(tmp_path, JPEGLossless, stream[:at] + interval + stream[at : at + 10] + markers)
+    filled = stream[:2] + b"\xff" * 20_000_000 + stream[2:]
+    np.testing.assert_array_equal(
+        read(tmp_path, JPEGLossless, filled).pixels, native(tmp_path).pixels
+    )
+    stream = jpeg2000(FILM)
+    at = stream.index(b"\xff\x93") + 2
+    body = b"\xff" * 10_000_000
+    length = stream.index(b"\xff\x90") + 6
+    ones = bytearray(stream[:at] + body + b"\xff\xd9")
+    ones[length : length + 4] = struct.pack(">L", at + len(body) - length + 6)
+    with pytest.raises(PixelError, match="packet header"):
+        read(tmp_path, JPEG2000Lossless, bytes(ones))
 
 
 def test_a_missing_restart_interval_is_refused(tmp_path):
