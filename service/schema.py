@@ -1,7 +1,7 @@
 """The database's revision: what it is, what it must be, and the way there, without an ini file."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -81,13 +81,14 @@ def revisions() -> frozenset[str]:
 
 
 def check(url: str) -> None:
-    """Return when the database is at the revision that this code needs.
+    """Return when the database is at the revision that this code needs; nothing is made.
 
     Raises:
+        ConfigurationError: The folder of the SQLite file is missing and cannot be made.
         StoreUnavailable: It does not answer.
         SchemaMismatch: It is at another revision, or empty.
     """
-    _make_folder(url)
+    _check_folder(url)
     at = current(url)
     _refuse_newer(at)
     if at != head():
@@ -135,3 +136,17 @@ def _make_folder(url: str) -> None:
     file = _sqlite_file(url)
     if file is not None:
         make_folder(file.parent, "data_dir or database.url")
+
+
+def _check_folder(url: str) -> None:
+    """Return when the folder is there, or can be made by `upgrade`."""
+    file = _sqlite_file(url)
+    if file is None:
+        return
+    missing = [each for each in (file.parent, *file.parent.parents) if not each.exists()]
+    if missing:
+        _make_folder(url)
+        # What stayed here would belong to the user of a command, who need not be the service's.
+        with suppress(OSError):
+            for each in missing:
+                each.rmdir()

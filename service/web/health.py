@@ -99,6 +99,8 @@ def database_fault(settings: Settings) -> str:
         schema.check(settings.database_url)
     except SchemaMismatch:
         return "The database is at another revision than this code needs: run `wetread db upgrade`."
+    except ConfigurationError:  # its words name a path
+        return "The folder of the database is missing: is data_dir mounted?"
     except StoreNotWritable as error:
         return _as_sentence(error)
     except StoreError:

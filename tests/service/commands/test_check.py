@@ -53,3 +53,13 @@ def test_a_token_that_expires_is_named(days, words, fault, said):
     output, failed = said(days)
     assert words in output
     assert failed is fault
+
+
+def test_the_check_makes_no_folder(tmp_path, monkeypatch):
+    """What this command made would belong to its user, and the service could not write it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
+    result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
+    assert "is not there yet" in result.output
+    assert "run `wetread db upgrade`" in result.output
+    assert not (tmp_path / "data").exists()

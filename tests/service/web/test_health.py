@@ -1,7 +1,9 @@
 import redis
 
 from service import schema
+from service.config import load_settings
 from service.model_start import note_failure
+from service.web.health import database_fault
 
 
 def faults(site) -> list[str]:
@@ -39,6 +41,12 @@ def test_a_database_at_another_revision_is_named(site):
     body = site.get("/readyz").json()
     assert "database" in body["faults"]
     assert "wetread db upgrade" in body["parts"]["database"]["fault"]
+
+
+def test_a_missing_folder_of_the_database_is_named():
+    """A disk that is not mounted is a fault with a sentence, not an error of the page."""
+    settings = load_settings(database={"url": "sqlite:////proc/x/wetread.db"})
+    assert database_fault(settings) == "The folder of the database is missing: is data_dir mounted?"
 
 
 def test_readiness_tells_no_address_and_no_secret(make_site):
