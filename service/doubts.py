@@ -90,9 +90,10 @@ class Doubts:
             return None
         tries = postponed.tries + 1
         is_last = tries >= _MOST_TRIES
+        otherwise: tuple[str, ...] | None = (_UNCOMPARED,) if is_last else None
         found = at_the_edge(
             partial(self._differences, first, second, is_last=is_last),
-            (_UNCOMPARED,) if is_last else None,
+            otherwise,
             lambda: conflict.calling_ae,
         )
         if found is None:

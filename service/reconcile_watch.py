@@ -3,8 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Final
 
+from dicom.edge import at_the_edge
 from dicom.errors import DestinationError, DicomError
 from service.callers import Callers
 from service.commitment import Commitments
@@ -121,7 +123,8 @@ def _started(workbench: Workbench, table: Reconcile, stop: threading.Event) -> t
 
     def run() -> None:
         while True:
-            _look(workbench, reconciler, table)
+            # A bug ends one look, not all to come.
+            at_the_edge(partial(_look, workbench, reconciler, table), None, lambda: table.name)
             if stop.wait(table.every_seconds):
                 return
 

@@ -1,12 +1,17 @@
 """What becomes of a job's results after delivery; the job's history says so."""
 
-from sqlalchemy import func, select
+from typing import Final
+
+from sqlalchemy import func, or_, select
 
 from service.jobs import JobState
 from service.models import JobRow
 from service.records import DraftedModel, Job, WantedDrafts
 from service.store import rows
 from service.store.moves import Moves
+
+# As the drafts of a model give it, which need not be its name in the settings.
+_OWN_NAME: Final = JobRow.draft[("model", "name")].as_string()
 
 
 class Notes(Moves):
@@ -29,14 +34,18 @@ class Notes(Moves):
             chosen = chosen.where(JobRow.produced_at >= wanted.since)
         if wanted.study is not None:
             chosen = chosen.where(JobRow.study_instance_uid == wanted.study)
+        if wanted.version is not None:
+            chosen = chosen.where(JobRow.model_version == wanted.version)
+        if wanted.models:
+            named = JobRow.model_name.in_(wanted.models)
+            chosen = chosen.where(or_(named, _OWN_NAME.in_(wanted.models)))
         with self._reading() as session:
             found = session.scalars(chosen.order_by(JobRow.produced_at, JobRow.id))
-            return [job for job in map(rows.job, found) if _is_wanted(job, wanted)]
+            return [rows.job(row) for row in found]
 
     def drafted_models(self) -> list[DraftedModel]:
         """Return the models by which there are drafts, by name and version."""
-        own_name = JobRow.draft[("model", "name")].as_string()
-        which = (JobRow.model_name, own_name, JobRow.model_version)
+        which = (JobRow.model_name, _OWN_NAME, JobRow.model_version)
         chosen = (
             select(*which, func.count(), func.max(JobRow.produced_at))
             .where(JobRow.draft.is_not(None))
@@ -50,10 +59,3 @@ class Notes(Moves):
                 )
                 for name, own, version, count, last in session.execute(chosen)
             ]
-
-
-def _is_wanted(job: Job, wanted: WantedDrafts) -> bool:
-    if wanted.version not in (None, job.model_version):
-        return False
-    own_name = job.draft.model.name if job.draft else ""
-    return not wanted.models or not wanted.models.isdisjoint((job.model_name, own_name))

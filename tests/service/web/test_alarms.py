@@ -155,7 +155,7 @@ def test_the_findings_of_a_withdrawn_draft_are_drawn_only_when_asked_for(site, s
     assert stamped.size == (200, 184)
     assert stamped.convert("RGB").getpixel((2, 2)) == RED
     page = text_of(site, f"/studies/{job.study_instance_uid}")
-    assert f'src="{url}?source=1"' in page
+    assert f'src="..{url}?source=1"' in page
 
 
 def test_a_draft_in_doubt_is_seen_first_and_may_be_read(site, doubtful):
