@@ -42,7 +42,7 @@ def test_the_film_is_compared_when_given(examples, tmp_path):
     arguments = ["--source", str(film), str(examples / "02_draft_report_rev1.dcm")]
     result = CliRunner().invoke(validate, arguments)
     assert result.exit_code == 1
-    assert "PatientID is not that of the film" in result.output
+    assert "Patient ID (0010,0020) is not that of the image" in result.output
 
 
 def test_files_that_are_no_dicom_are_said_to_be_unreadable(tmp_path):
