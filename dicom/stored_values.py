@@ -198,8 +198,9 @@ def _decode_charls(frame: bytes) -> NDArray[Any]:
 def _decode_lossless(frame: bytes, bits: int) -> NDArray[Any]:
     """Return a lossless JPEG image of so many bits."""
     shorter, shift = without_point_transform(frame)
-    values: NDArray[Any] = decode_libjpeg(shorter)
-    return values.astype(np.uint8 if bits <= 8 else np.uint16, copy=False) << shift
+    decoded: NDArray[np.integer[Any]] = decode_libjpeg(shorter)
+    cells = decoded.astype(np.uint8) if bits <= 8 else decoded.astype(np.uint16)
+    return np.left_shift(cells, shift)
 
 
 def _decode_pillow(frame: bytes) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from service.broker_health import look
 from service.config import Settings
 from service.destination_care import alert_after, backlogs
 from service.disk import Watermark, free_bytes
-from service.errors import SchemaMismatch, StoreError, StoreNotWritable
+from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
 from service.queue_names import reading_queues
 from service.records import HINDERED, REFUSES
 from service.store import Store
