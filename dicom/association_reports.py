@@ -1,6 +1,7 @@
 """Each association that ends otherwise than by its release leaves one log line and one report."""
 
 import logging
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
@@ -11,7 +12,6 @@ from dicom.refusals import Cause, NotAccepted, Report
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.presentation import PresentationContext
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -51,20 +51,23 @@ class AssociationReports:
         self._send(association, cause)
 
     def contexts(self, association: "Association") -> None:
-        """Log and report each presentation context that was refused."""
-        for context in association.rejected_contexts:
-            self._context(association, context)
+        """Report each presentation context that was refused, and log one line for each cause.
 
-    def _context(self, association: "Association", context: "PresentationContext") -> None:
-        uid = str(context.abstract_syntax)
-        cause = Cause.TRANSFER_SYNTAX if context.result == _NO_SYNTAX else Cause.SOP_CLASS
-        LOGGER.warning(
-            "presentation context refused: %s offered %s: %s",
-            _peer(association),
-            UID(uid).name,
-            cause.value,
-        )
-        self._send(association, cause, uid)
+        A sender that offers every SOP Class it knows has a hundred of them refused each time.
+        """
+        refused: defaultdict[Cause, list[str]] = defaultdict(list)
+        for context in association.rejected_contexts:
+            cause = Cause.TRANSFER_SYNTAX if context.result == _NO_SYNTAX else Cause.SOP_CLASS
+            uid = str(context.abstract_syntax)
+            refused[cause].append(uid)
+            self._send(association, cause, uid)
+        for cause, uids in refused.items():
+            LOGGER.warning(
+                "presentation context refused: %s offered %s: %s",
+                _peer(association),
+                ", ".join(UID(uid).name for uid in uids),
+                cause.value,
+            )
 
     def _send(self, association: "Association", cause: Cause, sop_class_uid: str = "") -> None:
         peer = association.requestor

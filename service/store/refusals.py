@@ -68,9 +68,9 @@ class RefusalCounts(Transactions):
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
         values: dict[str, Any] = {
             "cause": refused.cause.value,
-            "calling_ae": refused.calling_ae[:16],
-            "address": refused.address[:64],
-            "sop_class_uid": refused.sop_class_uid[:64],
+            "calling_ae": _printable(refused.calling_ae)[:16],
+            "address": _printable(refused.address)[:64],
+            "sop_class_uid": _printable(refused.sop_class_uid)[:64],
             "count": count,
             "first_at": now,
             "last_at": now,
@@ -78,6 +78,11 @@ class RefusalCounts(Transactions):
         added = {"count": table.c.count + count, "last_at": now}
         statement = insert(table).values(**values)
         connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=added))
+
+
+def _printable(text: str) -> str:
+    """Return what every database takes: one that refuses a peer's character would take no count."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
 
 
 def _record(row: RefusalRow) -> RefusalCount:

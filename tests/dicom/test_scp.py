@@ -695,6 +695,17 @@ def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
     assert send_file(scp, small_film).Status == 0
 
 
+def test_many_refused_contexts_leave_one_line(scp, caplog):
+    """A sender that offers every SOP Class it knows does not fill the log with each association."""
+    classes = [f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in range(70, 110)]
+    link = associate(scp, *((each, EXPLICIT) for each in [CR, *classes]))
+    assert len(link.rejected_contexts) == len(classes)
+    link.release()
+    lines = [line.message for line in caplog.records if "context refused" in line.message]
+    assert len(lines) == 1
+    assert all(each in lines[0] for each in classes[-10:])
+
+
 def test_a_request_without_abstract_syntax_has_its_context_refused(
     scp, handler, small_film, caplog
 ):

@@ -64,6 +64,15 @@ def test_a_peer_that_tries_many_names_fills_nothing(store):
     assert [each.count for each in rows if each.refused.sop_class_uid] == [2]
 
 
+def test_a_name_that_no_database_takes_is_counted_with_the_others(store):
+    """PostgreSQL refuses NUL, and both refuse half a surrogate pair: no peer stops the counting."""
+    store.add_refusals(
+        {refused(calling_ae="A\0B"): 1, refused(calling_ae="C\udc80"): 2, refused(): 3}
+    )
+    names = {each.refused.calling_ae: each.count for each in store.refusals()}
+    assert names == {"A?B": 1, "C?": 2, "ROUTER_1": 3}
+
+
 def test_old_rows_make_room(store, clock):
     """What was last refused more than 90 days ago gives way to what is new."""
     counting = Refusals(store)
