@@ -29,7 +29,7 @@ class AssociationReports:
         self._accounted: WeakSet[Association] = WeakSet()
 
     def rejected(self, association: "Association", cause: Cause) -> None:
-        """Report an association that was rejected; whoever judged it has logged why."""
+        """Report an association that was rejected; the reason was logged where it was rejected."""
         self._accounted.add(association)
         self._send(association, cause)
 

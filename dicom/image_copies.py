@@ -89,7 +89,7 @@ def differences(
 def _attributes(first: Dataset, second: Dataset) -> Iterator[str]:
     for keyword, name in _EXACT.items():
         ours, theirs = _text(first, keyword), _text(second, keyword)
-        # A copy from which the identity was taken away is of nobody else.
+        # A copy without an identity does not name another patient.
         if theirs and ours != theirs:
             yield name
     if _is_other_name(_text(first, "PatientName"), _text(second, "PatientName")):

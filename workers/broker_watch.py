@@ -44,7 +44,7 @@ class BrokerWatch:
             says: Reports a word on this process, for the page.
             replace: Ends the process, for another to be started; takes the reason.
             silent_seconds: How long messages may lie there while none arrives.
-            clock: Seconds that have passed.
+            clock: Monotonic clock in seconds.
         """
         self._waiting = waiting
         self._is_full = is_full
@@ -65,7 +65,7 @@ class BrokerWatch:
         try:
             waiting = self._waiting()
         except BrokerUnavailable as error:
-            # Nobody can say what would arrive; a new process would have no connection either.
+            # A new process would have no connection either.
             self.received()
             self._report(f"{CUT_OFF}: {error}")
             return

@@ -107,7 +107,7 @@ class Deliveries(Moves):
     def asked_for(self, job_id: str) -> frozenset[str]:
         """Return the destinations to which the job is due once more from the first try on.
 
-        A person asked for that: a delivery that nobody asked for again keeps counting its tries.
+        A person asked for that: other deliveries keep counting their tries.
         """
         with self._reading() as session:
             found = session.scalars(

@@ -1,4 +1,4 @@
-"""A person wants results once more: sent again as they are, or read again; which jobs those are."""
+"""Sends results again or has studies read again, and chooses the jobs of which."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
