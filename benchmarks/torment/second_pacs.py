@@ -32,6 +32,7 @@ _CLASSES: Final[tuple[UID, ...]] = (
     SecondaryCaptureImageStorage,
 )
 _PENDING: Final = 0xFF00
+_ACSE_SECONDS: Final = 300.0
 
 
 class SecondPacs:
@@ -49,6 +50,8 @@ class SecondPacs:
         """Start it."""
         entity = AE(ae_title=AE_TITLE)
         entity.maximum_associations = 100
+        # Longer than the service waits: pynetdicom's own timer would end it with an exception.
+        entity.acse_timeout = _ACSE_SECONDS
         for each in _CLASSES:
             entity.add_supported_context(each, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         for each in (StudyRootQueryRetrieveInformationModelFind, Verification):
