@@ -129,22 +129,23 @@ class Server:
         """Start it and return once it answers."""
         # The kernel ends the server should the test run itself be killed.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        command = self.command()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*guard, *self.command()],
+                [*guard, *command],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "TCP_NODELAY": "1"},
             )
-        wait_until(self._up, seconds=60, what=f"start of {self.command()[0]}")
+        wait_until(self._up, seconds=60, what=f"start of {command[0]}")
 
     def _up(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
             log = (self.folder / "log").read_text(errors="replace")[-2000:]
-            pytest.fail(f"{self.command()[0]} ended with {self.process.returncode}:\n{log}")
+            pytest.fail(f"{self.process.args} ended with {self.process.returncode}:\n{log}")
         return self.answers()
 
     def stop(self) -> None:

@@ -79,7 +79,7 @@ def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, film):
 
 def test_a_film_whose_patient_was_corrected_puts_its_draft_in_doubt(site, film, in_pacs):
     """The same SOP Instance UID with another Patient ID: job, queue and PACS say that it is in doubt."""
-    path, study = film(105)
+    path, study = film(111)
     site.store_scu(path)
     job = site.completed(study)
     other = dcmread(path)
