@@ -107,8 +107,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, dist: Path, archive: str, *arguments: Any) -> None:
-        self._dist, self._archive = dist, archive
+    def __init__(self, dist: Path, archive: str, addition: str, *arguments: Any) -> None:
+        self._dist, self._archive, self._addition = dist, archive, addition
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
@@ -117,7 +117,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path.startswith("/dicom-web"):
             self._pass_on()
         elif path == "/app-config.js":
-            self._answer(200, "text/javascript", f"window.config = {json.dumps(_CONFIG)};".encode())
+            script = f"window.config = {json.dumps(_CONFIG)};\n{self._addition}"
+            self._answer(200, "text/javascript", script.encode())
         else:
             file = (self._dist / path.lstrip("/")).resolve()
             found = file.is_file() and file.is_relative_to(self._dist)
@@ -149,15 +150,32 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
+@contextlib.contextmanager
+def _served(dist: Path, archive: str, addition: str = "") -> Iterator[str]:
+    """Serve the viewer, with `addition` at the end of its configuration; give its address."""
+    handler = partial(_Handler, dist.resolve(), archive, addition)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture(scope="session")
 def viewer_url(ohif_build: Path, orthanc: Any) -> Iterator[str]:
     """Address of the viewer, with the archive behind the same origin."""
-    handler = partial(_Handler, ohif_build.resolve(), orthanc.url)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with _served(ohif_build, orthanc.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def drawing_viewer_url(ohif_build: Path, orthanc: Any) -> Iterator[str]:
+    """Address of the viewer with the addition to its configuration that deploy/ohif holds."""
+    addition = (REPOSITORY / "deploy" / "ohif" / "draw-sr-regions.js").read_text()
+    with _served(ohif_build, orthanc.url, addition) as url:
+        yield url
 
 
 _PRESS = {"type": "pointerDown", "button": 0}

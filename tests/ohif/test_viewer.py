@@ -389,6 +389,20 @@ def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy
     assert_alive(browser)
 
 
+def test_boxes_are_drawn_at_once_with_the_configuration_for_it(chromium, drawing_viewer_url, ill):
+    """With deploy/ohif/draw-sr-regions.js each opening shows the boxes, the mouse untouched."""
+    url = f"{drawing_viewer_url}/viewer?StudyInstanceUIDs={ill.study_uid}"
+    find = f"return [...{PANE}.querySelectorAll('svg.svg-layer polyline')].length"
+    for _ in range(3):
+        open_page(chromium, url, 4)
+        open_series(chromium, "AI findings")
+        chromium.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
+        chromium.until(f"{find} == {len(ill.boxes)}", seconds=10)
+    drawn, _ = outlines_on(chromium, SEEN / "findings-at-once.png")
+    assert_drawn(drawn, ill, ill.boxes, canvas_of(chromium))
+    assert_alive(chromium)
+
+
 def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, orthanc):
     """A measurement group without a region, which the gate refuses, does crash the viewer."""
     phantom = draw(9, rows=320, columns=288)
