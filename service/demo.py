@@ -90,6 +90,7 @@ def demo_settings(
         },
         "web": {"host": "127.0.0.1", "port": free_port()},
         "destinations": [destination],
+        "reconcile": [],
     }
     if patients:
         overrides["reading"] = {"demo_reads_patients": True}

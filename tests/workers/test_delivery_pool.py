@@ -50,7 +50,8 @@ def test_one_healthy_destination_among_hundreds_of_silent_ones(
 ):
     """Its first result is there within seconds, though the silent ones were due before it."""
     names = [f"silent-{number}" for number in range(MANY)]
-    bench = bench_of(*[silent(hole, name) for name in names], folder(tmp_path))
+    # The silent ones answer no sooner than after 25 s: what is there before did not wait for them.
+    bench = bench_of(*[silent(hole, name, timeout=25) for name in names], folder(tmp_path))
     jobs = [bench.drafted(f"1.5.{number + 1}", names) for number in range(3)]
     last = bench.drafted("1.6.1", ["good"])
     begun = time.monotonic()
@@ -65,7 +66,7 @@ def test_one_healthy_destination_among_hundreds_of_silent_ones(
     later, begun = bench.drafted("1.6.2", ["good"]), time.monotonic()
     bench.message(later.id)
     eventually(lambda: bench.state(later)[0] is JobState.COMPLETED, seconds=30, what="the later")
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 20
     bench.stop.set()
     bench.pool.join()
 
