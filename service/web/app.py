@@ -21,9 +21,10 @@ from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.film import FilmCache, artist
-from service.web.health import broker_fault, healthz, readyz, writing_fault
+from service.web.health import healthz, readyz
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
+from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.server import Server, address_of, announced, listen, run, stop_at_signals
 from service.web.situation import Observer
@@ -33,7 +34,13 @@ from service.web.wiring import Wiring
 _BUSY_SECONDS: Final = 5.0
 
 
-def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STREAMS) -> Wiring:
+def make_wiring(
+    settings: Settings,
+    store: Store,
+    *,
+    max_streams: int = MAX_STREAMS,
+    fresh_seconds: float = FRESH_SECONDS,
+) -> Wiring:
     """Return the parts of the web process; nothing runs yet."""
     return Wiring(
         settings=settings,
@@ -48,6 +55,7 @@ def make_wiring(settings: Settings, store: Store, *, max_streams: int = MAX_STRE
         films=FilmCache(partial(artist, settings)),
         tokens=FormTokens(),
         registry=make_registry(store, settings),
+        readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
 
 

@@ -35,8 +35,9 @@ from service.refusals import Refusals
 from service.store import Store
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
-from service.web.health import healthz, spool_fault
+from service.web.health import healthz
 from service.web.patience import Lingering, PatientProtocol
+from service.web.readiness import spool_fault
 from service.web.server import QuietServer, address_of, announced, bind, run, stop_at_signals
 from service.web.stow import Door, store_instances
 

@@ -10,6 +10,7 @@ from service.store import Store
 from service.web.auth import FormTokens
 from service.web.film import FilmCache
 from service.web.live import Hub
+from service.web.readiness import Readiness
 from service.web.situation import Observer
 
 
@@ -24,6 +25,7 @@ class Wiring:
     films: FilmCache
     tokens: FormTokens
     registry: CollectorRegistry
+    readiness: Readiness
 
 
 def wiring(request: HTTPConnection) -> Wiring:

@@ -1,5 +1,6 @@
 """A database that answers and cannot be written: log, `/readyz`, `wetread check` and page say so."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from service.engine import make_engine
 from service.errors import StoreNotWritable
 from service.store import Store
 from service.web.app import make_app, make_wiring
-from service.web.health import readiness, writing_fault
+from service.web.readiness import Readiness, writing_fault
 
 
 def film(number=1):
@@ -85,7 +86,9 @@ def test_readyz_page_and_check_say_that_it_cannot_be_written(refusing):
     """Reading goes well, so only a transaction that writes can find it."""
     settings, advice = refusing
     store = Store(settings.database_url, busy_seconds=1)
-    parts = {each.name: each.fault for each in readiness(store, settings)}
+    parts = {
+        each.name: each.fault for each in asyncio.run(Readiness(store, settings).report()).parts
+    }
     assert "cannot be written" in parts["database"]
     assert advice in parts["database"]
     with TestClient(make_app(make_wiring(settings, store)), base_url="http://127.0.0.1") as client:

@@ -1,5 +1,6 @@
 """A worker that receives nothing although messages lie in its queue."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,8 +18,8 @@ from service.queue import Queue
 from service.records import CUT_OFF
 from service.store import Store
 from service.supervisor import REPLACE_ME
-from service.web.health import readiness
 from service.web.metrics import StoreCollector
+from service.web.readiness import Readiness
 from workers.broker_watch import READY, SILENT_SECONDS, BrokerWatch
 
 
@@ -127,7 +128,8 @@ def test_a_worker_without_an_answer_says_so_on_page_readyz_and_metrics(site, eve
     eventually(lambda: "worker_ready" in log.read_text(), seconds=60, what="the worker")
 
     def broker_part():
-        return next(each.fault for each in readiness(store, settings) if each.name == "broker")
+        report = asyncio.run(Readiness(store, settings).report())
+        return next(each.fault for each in report.parts if each.name == "broker")
 
     assert broker_part() == ""
     assert metric(store, settings, "wetread_workers_cut_off") == 0

@@ -263,7 +263,8 @@ def make_settings(folder: Path, **overrides) -> Settings:
 
 
 def start_site(settings: Settings, **options) -> tuple[Site, Callable[[], None]]:
-    """Return the application on a free port, and what stops it."""
+    """Return the application on a free port, and what stops it; each question is looked up anew."""
+    options = {"fresh_seconds": 0.0, **options}
     store = Store(settings.database_url)
     here = make_wiring(settings, store, **options)
     listener = listen(settings)

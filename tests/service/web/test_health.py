@@ -3,7 +3,7 @@ import redis
 from service import schema
 from service.config import load_settings
 from service.model_start import note_failure
-from service.web.health import database_fault
+from service.web.readiness import database_fault
 
 
 def faults(site) -> list[str]:
