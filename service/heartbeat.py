@@ -12,7 +12,7 @@ from typing import Final
 from service.config import restarts
 from service.errors import StoreError
 from service.log import get_logger
-from service.records import REFUSES
+from service.records import NOTHING, ProcessStatus, Said
 from service.store import Store
 
 BEAT_SECONDS: Final = 5.0
@@ -20,7 +20,7 @@ BEAT_SECONDS: Final = 5.0
 log = get_logger(__name__)
 
 
-def _report(store: Store, name: str, role: str, *, started_at: datetime, detail: str) -> bool:
+def _report(store: Store, name: str, role: str, *, started_at: datetime, said: Said) -> bool:
     """Report this process; return whether the database took it."""
     try:
         store.beat(
@@ -30,7 +30,7 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, detail:
             pid=os.getpid(),
             started_at=started_at,
             restarts=restarts(),
-            detail=detail,
+            said=said,
         )
     except StoreError as error:
         log.warning("heartbeat_failed", reason=str(error))
@@ -41,11 +41,11 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, detail:
 class Heartbeat:
     """Reports one process in each of its roles."""
 
-    def __init__(self, store: Store, roles: Sequence[str], detail: str = "") -> None:
+    def __init__(self, store: Store, roles: Sequence[str], said: Said = NOTHING) -> None:
         """Take the store, the roles ("sweep"; "reading" and "delivery") and what it does now."""
         self._store = store
         self._roles = tuple(roles)
-        self._detail = detail
+        self._said = said
         self._started_at = store.now()
         self._stop = threading.Event()
 
@@ -53,14 +53,14 @@ class Heartbeat:
         """Return for each role the name under which it is reported."""
         return {role: f"{role}@{socket.gethostname()}:{os.getpid()}" for role in self._roles}
 
-    def says(self, detail: str) -> None:
-        """Report a word on what it does now, at once."""
-        self._detail = detail
+    def report(self, said: Said) -> None:
+        """Report what it does now, at once."""
+        self._said = said
         self._beat()
 
     def _beat(self) -> None:
         for role, name in self.names().items():
-            _report(self._store, name, role, started_at=self._started_at, detail=self._detail)
+            _report(self._store, name, role, started_at=self._started_at, said=self._said)
 
     def _run(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
@@ -106,8 +106,9 @@ class Probe:
             return self._answered
         self._refusal = refusal
         self._due = time.monotonic() + BEAT_SECONDS
-        detail = f"listening on port {self._port}{f', {REFUSES}: {refusal}' if refusal else ''}"
+        status = ProcessStatus.REFUSING if refusal else ProcessStatus.WORKING
+        said = Said(f"listening on port {self._port}", status, refusal)
         self._answered = _report(
-            self._store, self._name, "receive", started_at=self._started_at, detail=detail
+            self._store, self._name, "receive", started_at=self._started_at, said=said
         )
         return self._answered

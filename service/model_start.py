@@ -11,7 +11,7 @@ from contextlib import suppress
 from service.config import restarts
 from service.errors import StoreError
 from service.log import get_logger
-from service.records import NOT_LOADED
+from service.records import ProcessStatus, Said
 from service.store import Store
 
 log = get_logger(__name__)
@@ -27,9 +27,9 @@ def note_failure(store: Store, role: str, model: str, reason: str) -> None:
         reason: A sentence without patient attributes.
     """
     log.error("model_not_loaded", model=model, reason=reason)
-    name, detail = _name(role), f"{NOT_LOADED}: {reason}"
+    name = _name(role)
     try:
-        known = {beat.name: beat.detail for beat in store.processes()}.get(name)
+        known = {beat.name: beat.load_failure for beat in store.processes()}.get(name)
         store.beat(
             name,
             role,
@@ -37,9 +37,9 @@ def note_failure(store: Store, role: str, model: str, reason: str) -> None:
             pid=os.getpid(),
             started_at=store.now(),
             restarts=restarts(),
-            detail=detail,
+            said=Said("", ProcessStatus.NOT_LOADED, reason),
         )
-        if known != detail:
+        if known != reason:
             store.record_incident(actor=name, kind="model_not_loaded", subject=model, detail=reason)
     except StoreError as error:
         log.warning("incident_not_recorded", model=model, reason=str(error))

@@ -299,6 +299,8 @@ class ProcessRow(Base):
     seen_at: Mapped[datetime] = mapped_column(UtcTime)
     restarts: Mapped[int] = mapped_column(Integer)
     detail: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), server_default="WORKING")
+    reason: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class IncidentRow(Base):

@@ -5,22 +5,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from pathlib import Path
+from typing import Final
 
 from dicom.refusals import NotAccepted
 from dicom.report import DraftReport
 from dicom.study import Instance
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, JobState
 
-# What a receiver's heartbeat says while it takes no films; the reason comes after it.
-REFUSES = "refuses films"
-# What the sweeper's heartbeat says while the disk lets it remove nothing; the reason comes after it.
-HINDERED = "can remove no files"
-# What a reading worker's heartbeat says while it loads its model.
-LOADING = "loading the model"
-# What is kept of a reading worker that ended because of its model; the reason comes after it.
-NOT_LOADED = "the model could not be loaded"
-# What a worker's heartbeat says while its broker gives it nothing; the reason comes after it.
-CUT_OFF = "receives nothing from the message broker"
+
+class ProcessStatus(StrEnum):
+    """What a process can do now; stored in `processes.status`."""
+
+    WORKING = "WORKING"
+    LOADING = "LOADING"  # a reading worker loads its model
+    REFUSING = "REFUSING"  # a receiver takes no images
+    HINDERED = "HINDERED"  # the sweeper cannot remove files
+    CUT_OFF = "CUT_OFF"  # the broker delivers no message to a worker
+    NOT_LOADED = "NOT_LOADED"  # a reading worker ended because of its model
+
+    @property
+    def words(self) -> str:
+        """The status for people; the reason comes after it."""
+        return _STATUS_WORDS[self]
+
+
+_STATUS_WORDS: Final = {
+    ProcessStatus.WORKING: "",
+    ProcessStatus.LOADING: "loading the model",
+    ProcessStatus.REFUSING: "refuses films",
+    ProcessStatus.HINDERED: "can remove no files",
+    ProcessStatus.CUT_OFF: "receives nothing from the message broker",
+    ProcessStatus.NOT_LOADED: "the model could not be loaded",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +47,18 @@ class RefusalCount:
     count: int
     first_at: datetime
     last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process reports of itself: what it does, what it can do, and why not."""
+
+    detail: str = ""
+    status: ProcessStatus = ProcessStatus.WORKING
+    reason: str = ""
+
+
+NOTHING: Final = Said()
 
 
 class Arrival(StrEnum):
@@ -313,7 +341,9 @@ class ProcessBeat:
 
     Attributes:
         restarts: How often the supervisor had to start it again.
-        detail: A word on what it does now ("loading the model").
+        detail: What it does ("listening on port 104"); for people only.
+        status: What it can do now.
+        reason: Why it cannot work, without a patient attribute, or "".
     """
 
     name: str
@@ -324,12 +354,23 @@ class ProcessBeat:
     seen_at: datetime
     restarts: int
     detail: str
+    status: ProcessStatus = ProcessStatus.WORKING
+    reason: str = ""
 
     @property
     def load_failure(self) -> str:
         """Why this worker could not load its model, or ""; then it has ended."""
-        head, _, reason = self.detail.partition(": ")
-        return reason if head == NOT_LOADED else ""
+        return self.reason if self.status is ProcessStatus.NOT_LOADED else ""
+
+    @property
+    def complaint(self) -> str:
+        """What it cannot do, and why, or ""."""
+        return ": ".join(filter(None, (self.status.words, self.reason)))
+
+    @property
+    def words(self) -> str:
+        """What it does, and what it cannot do, for people."""
+        return ", ".join(filter(None, (self.detail, self.complaint)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from service.outbox_care import OutboxCare
 from service.publishing import tell
 from service.queue import Queue
 from service.queue_names import DELIVERY, queue_of
-from service.records import HINDERED, Job
+from service.records import Job, ProcessStatus, Said
 from service.retention import Retention
 from service.sections import Caller
 from service.steadiness import Steadiness, since_boot
@@ -240,10 +240,10 @@ def _without(
 class Rounds:
     """Ticks again and again, whatever is away meanwhile."""
 
-    def __init__(self, sweeper: Sweeper, says: Callable[[str], None]) -> None:
+    def __init__(self, sweeper: Sweeper, report: Callable[[Said], None]) -> None:
         """Take the sweeper, and what reports a word on what hinders it, or "" once nothing does."""
         self._sweeper = sweeper
-        self._says = says
+        self._report = report
         self._hindrance = ""
 
     def look(self) -> None:
@@ -265,7 +265,8 @@ class Rounds:
             log.error("sweeper_hindered", reason=hindrance)
         else:
             log.info("sweeper_goes_on")
-        self._says(f"{HINDERED} ({hindrance})" if hindrance else "")
+        status = ProcessStatus.HINDERED if hindrance else ProcessStatus.WORKING
+        self._report(Said(status=status, reason=hindrance))
 
 
 def serve(settings: Settings) -> None:
@@ -285,7 +286,7 @@ def serve(settings: Settings) -> None:
     stop = stop_event()
     try:
         with Heartbeat(store, ["sweep"]).beating() as beat:
-            rounds = Rounds(sweeper, beat.says)
+            rounds = Rounds(sweeper, beat.report)
             log.info("sweeper_started")
             # Pictures may take a while to decode: in a thread of its own.
             threading.Thread(

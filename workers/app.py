@@ -29,7 +29,7 @@ from service.log import get_logger
 from service.model_start import note_failure, note_success
 from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
-from service.records import LOADING, Job
+from service.records import Job, ProcessStatus, Said
 from service.socket_limits import (
     REDIS_RETRY_SECONDS,
     REDIS_WORKER_SECONDS,
@@ -102,13 +102,13 @@ class _Worker:
         self._callers = Callers(settings, path, load_settings, report)
 
     def run(self) -> None:
-        loading = LOADING if self._reads else "starting"
+        starting = Said(status=ProcessStatus.LOADING) if self._reads else Said("starting")
         publisher = Queue(self._settings)
         try:
-            heartbeat = Heartbeat(self._store, [self._queue], loading)
+            heartbeat = Heartbeat(self._store, [self._queue], starting)
             with heartbeat.beating() as heart, self._registered(publisher):
-                heart.says(READY)
-                watch = self._broker_watch(publisher, heart.says)
+                heart.report(READY)
+                watch = self._broker_watch(publisher, heart.report)
                 with watch.watching():
                     self._consume(watch.received)
         finally:
@@ -181,13 +181,13 @@ class _Worker:
         rows = self._settings.reading.concurrency
         return rows + (rows + 1) // 2
 
-    def _broker_watch(self, queue: Queue, says: Callable[[str], None]) -> BrokerWatch:
+    def _broker_watch(self, queue: Queue, report: Callable[[Said], None]) -> BrokerWatch:
         return BrokerWatch(
             waiting=lambda: queue.waiting(self._queue),
             is_full=lambda: (
                 self._stopping.is_set() or len(state.reserved_requests) >= self._threads
             ),
-            says=says,
+            report=report,
             replace=self._receives_nothing,
         )
 

@@ -13,11 +13,11 @@ from typing import Final
 
 from service.errors import BrokerUnavailable
 from service.log import get_logger
-from service.records import CUT_OFF
+from service.records import ProcessStatus, Said
 
 log = get_logger(__name__)
 
-READY: Final = "ready"
+READY: Final = Said("ready")
 LOOK_SECONDS: Final = 5.0
 # Longer than Celery takes to find a silent connection and to replace it, which is 15 s.
 SILENT_SECONDS: Final = 30.0
@@ -30,7 +30,7 @@ class BrokerWatch:
         self,
         waiting: Callable[[], int],
         is_full: Callable[[], bool],
-        says: Callable[[str], None],
+        report: Callable[[Said], None],
         replace: Callable[[str], None],
         *,
         silent_seconds: float = SILENT_SECONDS,
@@ -41,14 +41,14 @@ class BrokerWatch:
         Args:
             waiting: Returns how many messages lie in the queue; raises BrokerUnavailable.
             is_full: Returns whether the worker takes no message now, because its threads have work.
-            says: Reports a word on this process, for the page.
+            report: Reports the state of this process, for the page.
             replace: Ends the process, for another to be started; takes the reason.
             silent_seconds: How long messages may lie there while none arrives.
             clock: Monotonic clock in seconds.
         """
         self._waiting = waiting
         self._is_full = is_full
-        self._says = says
+        self._report = report
         self._replace = replace
         self._silent_seconds = silent_seconds
         self._clock = clock
@@ -67,7 +67,7 @@ class BrokerWatch:
         except BrokerUnavailable as error:
             # A new process would have no connection either.
             self.received()
-            self._report(f"{CUT_OFF}: {error}")
+            self._say(Said(status=ProcessStatus.CUT_OFF, reason=str(error)))
             return
         if not waiting or self._is_full():
             self.received()
@@ -75,21 +75,21 @@ class BrokerWatch:
         if silent < self._silent_seconds:
             # Once cut off it is ready when something arrives, or nothing waits.
             if silent < LOOK_SECONDS:
-                self._report(READY)
+                self._say(READY)
             return
         reason = f"{waiting} messages have waited for {silent:.0f} s while a thread was free"
-        self._report(f"{CUT_OFF}: {reason}")
+        self._say(Said(status=ProcessStatus.CUT_OFF, reason=reason))
         self._replace(reason)
 
-    def _report(self, words: str) -> None:
-        if words == self._said:
+    def _say(self, said: Said) -> None:
+        if said == self._said:
             return
-        self._said = words
-        if words == READY:
+        self._said = said
+        if said == READY:
             log.info("broker_answers")
         else:
-            log.warning("broker_gives_nothing", reason=words)
-        self._says(words)
+            log.warning("broker_gives_nothing", reason=said.reason)
+        self._report(said)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

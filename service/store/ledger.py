@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from service.models import IncidentRow, ProcessRow
-from service.records import NOT_LOADED, Incident, ProcessBeat
+from service.records import NOTHING, Incident, ProcessBeat, ProcessStatus, Said
 from service.store import rows
 from service.store.session import Transactions
 
@@ -27,7 +27,7 @@ class Ledger(Transactions):
         pid: int,
         started_at: datetime,
         restarts: int = 0,
-        detail: str = "",
+        said: Said = NOTHING,
     ) -> None:
         """Note that the process `name` is alive now."""
         values = {
@@ -37,7 +37,9 @@ class Ledger(Transactions):
             "started_at": started_at,
             "seen_at": self.now(),
             "restarts": restarts,
-            "detail": detail,
+            "detail": said.detail,
+            "status": said.status.value,
+            "reason": said.reason,
         }
         with self._writing() as session:
             if self._insert_new(session, ProcessRow, name=name, **values):
@@ -77,7 +79,7 @@ class Ledger(Transactions):
 
         Why a model could not be loaded is kept longer: no process is left that would say it again.
         """
-        failed = ProcessRow.detail.startswith(NOT_LOADED, autoescape=True)
+        failed = ProcessRow.status == ProcessStatus.NOT_LOADED.value
         old = select(ProcessRow).where(
             ProcessRow.seen_at < before,
             or_(~failed, ProcessRow.seen_at < before - _FAILURE_KEPT),

@@ -20,6 +20,7 @@ from service.records import (
     Job,
     JobEvent,
     ProcessBeat,
+    ProcessStatus,
     ReceivedInstance,
     ResultObject,
 )
@@ -148,6 +149,8 @@ def beat(row: ProcessRow) -> ProcessBeat:
         seen_at=row.seen_at,
         restarts=row.restarts,
         detail=row.detail,
+        status=ProcessStatus(row.status),
+        reason=row.reason,
     )
 
 

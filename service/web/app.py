@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from service.config import Settings
 from service.heartbeat import Heartbeat
 from service.queue_names import reading_queues
+from service.records import Said
 from service.store import Store
 from service.web import again, api, destination_test, pages
 from service.web.acting import ACTIONS
@@ -134,7 +135,7 @@ def serve(settings: Settings) -> None:
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
         store = Store(settings.database_url, busy_seconds=busy)
         here = make_wiring(settings, store)
-        beats = Heartbeat(store, ("web",), url)
+        beats = Heartbeat(store, ("web",), Said(url))
         server = Server(make_app(here), here.hub)
         stop_at_signals(server)
         with closing(store), announced(settings.run_dir, url), beats.beating():

@@ -19,7 +19,7 @@ from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.queue_names import reading_queues
-from service.records import CUT_OFF
+from service.records import ProcessStatus
 from service.store import Store
 from service.web.refusal_words import class_label
 from service.web.wiring import wiring
@@ -163,7 +163,7 @@ class StoreCollector(Collector):
             for alive in (True, False):
                 family.add_metric([role, str(alive).lower()], seen[role, alive])
         yield family
-        cut_off = len(situation.reporting(CUT_OFF))
+        cut_off = len(situation.reporting(ProcessStatus.CUT_OFF))
         words = "Living workers that receive nothing from the message broker."
         yield _family("wetread_workers_cut_off", words, cut_off)
 

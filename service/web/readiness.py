@@ -21,7 +21,7 @@ from service.destination_care import alert_after, backlogs
 from service.disk import Watermark, free_bytes
 from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
 from service.queue_names import reading_queues
-from service.records import HINDERED, REFUSES
+from service.records import ProcessStatus
 from service.store import Store
 from service.web.words import Situation
 
@@ -252,10 +252,10 @@ def _complaint(situation: Situation | None) -> str:
     """
     if situation is None:
         return ""  # the database's own part says so
-    if refusing := situation.reporting(REFUSES):
-        return f"A receiver {refusing[0].detail.partition(', ')[2]}."
-    hindered = situation.reporting(HINDERED)
-    return f"The sweeper {hindered[0].detail}." if hindered else ""
+    if refusing := situation.reporting(ProcessStatus.REFUSING):
+        return f"A receiver {refusing[0].complaint}."
+    hindered = situation.reporting(ProcessStatus.HINDERED)
+    return f"The sweeper {hindered[0].complaint}." if hindered else ""
 
 
 def _reader_fault(situation: Situation | None) -> str:

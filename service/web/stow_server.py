@@ -31,6 +31,7 @@ from service.memory import prepare_memory
 from service.queue import Queue
 from service.receive import allow_many_connections, open_spool
 from service.reception import Reception
+from service.records import Said
 from service.refusals import Refusals
 from service.store import Store
 from service.web.bearer import Bearers
@@ -195,7 +196,7 @@ def serve(settings: Settings) -> None:
         door = make_door(settings, store, queue, callers)
         server = StowServer(make_app(door, store, callers), settings)
         url = address_of(listener, scheme)
-        beats = Heartbeat(store, (ROLE,), url)
+        beats = Heartbeat(store, (ROLE,), Said(url))
         prepare_memory()
         stop_at_signals(server)
         with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from service.backlog import DestinationState
 from service.draft_alarms import Withdrawal, alarm_sentence
 from service.jobs import DeliveryState, DraftStatus, JobState
-from service.records import CUT_OFF, LOADING, NOT_LOADED, Delivery, Job, ProcessBeat
+from service.records import Delivery, Job, ProcessBeat, ProcessStatus
 
 # A process reports itself every few seconds; one that is silent this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
@@ -101,19 +101,20 @@ class Situation:
         None too while another worker of the role works: then the studies are read.
         """
         members = [process for process in self.processes if process.role == role]
-        if any(self.alive(each) and each.detail != LOADING for each in members):
+        if any(self.alive(each) and each.status is not ProcessStatus.LOADING for each in members):
             return None
         failed = [each for each in members if each.load_failure]
         return max(failed, key=lambda each: each.seen_at, default=None)
 
-    def reporting(self, words: str) -> Sequence[ProcessBeat]:
-        """Return the processes that are alive and say `words` of themselves."""
-        return [each for each in self.processes if words in each.detail and self.alive(each)]
+    def reporting(self, status: ProcessStatus) -> Sequence[ProcessBeat]:
+        """Return the processes that are alive and report `status`."""
+        return [each for each in self.processes if each.status is status and self.alive(each)]
 
     @property
     def cut_off_words(self) -> str:
         """What workers say that receive nothing from the broker, or ""."""
-        return " ".join(f"{each.name} {each.detail}." for each in self.reporting(CUT_OFF))
+        cut_off = self.reporting(ProcessStatus.CUT_OFF)
+        return " ".join(f"{each.name} {each.complaint}." for each in cut_off)
 
     def absent(self, role: str) -> Reason | None:
         """Return the sentence that no process of `role` is alive, or None when one is."""
@@ -124,8 +125,8 @@ class Situation:
         kind, _, model = role.partition(".")
         who = f"no {kind} worker {f'of the model {model} ' if model else ''}is alive"
         if failed is not None:
-            cause = failed.load_failure.rstrip(".")
-            return Reason(f"{who}: {NOT_LOADED}: {cause}. The last try was ", failed.seen_at, ".")
+            cause = failed.complaint.rstrip(".")
+            return Reason(f"{who}: {cause}. The last try was ", failed.seen_at, ".")
         if not members:
             return Reason(f"{who}, and none has reported itself so far.")
         last = max(process.seen_at for process in members)

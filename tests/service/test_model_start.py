@@ -1,14 +1,15 @@
 """Why a model did not load stays until a worker has loaded it, and is an incident once."""
 
 from service.model_start import note_failure, note_success
-from service.records import LOADING
+from service.records import ProcessStatus, Said
 
 NO_CARD = "cuda: this machine has 0 CUDA devices"
 
 
-def start(store, detail):
+def start(store):
     """Let a reading worker report itself, as it does while it starts and works."""
-    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), detail=detail)
+    loading = Said(status=ProcessStatus.LOADING)
+    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), said=loading)
 
 
 def test_the_reason_is_kept_and_told_once(store, clock):
@@ -35,7 +36,7 @@ def test_a_model_that_loads_ends_it(store):
 
 def test_the_reason_outlives_the_process(store, clock):
     """The silent process is forgotten after a minute, why it ended is not."""
-    start(store, LOADING)
+    start(store)
     note_failure(store, "reading", "demo", NO_CARD)
     now = clock.move(3600)
     assert [beat.name for beat in store.drop_silent(now)] == ["reading@h:1"]

@@ -19,7 +19,7 @@ from service.jobs import DeliveryState, JobState
 from service.outages import Verdict
 from service.queue import Queue
 from service.queue_names import READING
-from service.records import ResultObject
+from service.records import ProcessStatus, ResultObject, Said
 from service.store import Store
 from service.sweep import Rounds, Sweeper
 
@@ -414,13 +414,13 @@ def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, c
     for _ in range(3):
         rounds.look()
         clock.move(61)
-    assert words == ["can remove no files (File exists)"]
+    assert words == [Said("", ProcessStatus.HINDERED, "File exists")]
     settings.spool_dir.unlink()
     away.rename(settings.spool_dir)
     arrive(study="1.9")
     clock.move(61)
     rounds.look()
-    assert words[1:] == [""]
+    assert words[1:] == [Said()]
     assert not path.exists()
     assert store.job(job.id).removed_at == clock.now
     assert post.take() != []

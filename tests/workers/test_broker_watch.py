@@ -15,7 +15,7 @@ from service import schema
 from service.config import as_environment, load_settings
 from service.errors import BrokerUnavailable
 from service.queue import Queue
-from service.records import CUT_OFF
+from service.records import ProcessStatus, Said
 from service.store import Store
 from service.supervisor import REPLACE_ME
 from service.web.metrics import StoreCollector
@@ -62,7 +62,7 @@ def test_messages_that_do_not_arrive_have_the_worker_replaced(watched):
     assert not watched.replaced
     watched.for_seconds(5)
     assert watched.replaced == ["3 messages have waited for 30 s while a thread was free"]
-    assert watched.said[-1].startswith(CUT_OFF)
+    assert watched.said[-1].status is ProcessStatus.CUT_OFF
 
 
 @pytest.mark.parametrize("why", ["nothing waits", "all threads work", "messages arrive"])
@@ -82,7 +82,7 @@ def test_a_broker_that_is_away_replaces_nobody(watched):
     watched.waiting = None
     watched.for_seconds(300)
     assert not watched.replaced
-    assert watched.said == [f"{CUT_OFF}: Redis does not answer: timed out"]
+    assert watched.said == [Said("", ProcessStatus.CUT_OFF, "Redis does not answer: timed out")]
     watched.waiting = 0
     watched.for_seconds(5)
     assert watched.said[-1] == READY
@@ -134,7 +134,8 @@ def test_a_worker_without_an_answer_says_so_on_page_readyz_and_metrics(site, eve
     assert broker_part() == ""
     assert metric(store, settings, "wetread_workers_cut_off") == 0
     proxy.cut(new_too=True)
-    eventually(lambda: CUT_OFF in broker_part(), seconds=30, what="the word on /readyz")
+    words = ProcessStatus.CUT_OFF.words
+    eventually(lambda: words in broker_part(), seconds=30, what="the word on /readyz")
     assert metric(store, settings, "wetread_workers_cut_off") == 1
     assert metric(store, settings, "wetread_broker_up") == 1
     proxy.heal()

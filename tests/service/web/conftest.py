@@ -28,7 +28,7 @@ from dicom.report import (
 from dicom.study import Instance
 from service import schema
 from service.config import Settings
-from service.records import Job, ResultObject
+from service.records import Job, ResultObject, Said
 from service.store import Store
 from service.web.app import make_app, make_wiring
 from service.web.server import Server, address_of, listen
@@ -196,7 +196,7 @@ class Seeder:
             pid=4711,
             started_at=datetime.now(UTC),
             restarts=restarts,
-            detail=detail,
+            said=Said(detail),
         )
 
 

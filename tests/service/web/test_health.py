@@ -3,7 +3,10 @@ import redis
 from service import schema
 from service.config import load_settings
 from service.model_start import note_failure
+from service.records import ProcessStatus, Said
 from service.web.readiness import database_fault
+
+CANNOT_REMOVE = "The sweeper can remove no files"
 
 
 def faults(site) -> list[str]:
@@ -62,16 +65,17 @@ def test_a_receiver_that_refuses_films_is_said_until_it_takes_them(make_site):
     site = make_site()
     store = site.here.store
 
-    def says(detail):
-        store.beat("receive@h", "receive", host="h", pid=1, started_at=store.now(), detail=detail)
+    def says(status, reason=""):
+        about = {"host": "h", "pid": 1, "started_at": store.now()}
+        store.beat("receive@h", "receive", **about, said=Said("listening", status, reason))
 
-    says("listening on port 104, refuses films: the spool's disk is nearly full")
+    says(ProcessStatus.REFUSING, "the spool's disk is nearly full")
     body = site.get("/readyz").json()
     assert "spool" in body["faults"]
     assert body["parts"]["spool"]["fault"] == (
         "A receiver refuses films: the spool's disk is nearly full."
     )
-    says("listening on port 104")
+    says(ProcessStatus.WORKING)
     body = site.get("/readyz").json()
     assert "spool" not in body["faults"]
     assert body["disk"] in {"roomy", "warn", "early"}
@@ -102,11 +106,14 @@ def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
     """It may see another disk than the page does."""
     site = make_site()
     store = site.here.store
-    for detail, fault in (("can remove no files (Input/output error)", True), ("", False)):
-        store.beat("sweep@h", "sweep", host="h", pid=1, started_at=store.now(), detail=detail)
+    about = {"host": "h", "pid": 1, "started_at": store.now()}
+    for status, reason, words in (
+        (ProcessStatus.HINDERED, "Input/output error", f"{CANNOT_REMOVE}: Input/output error."),
+        (ProcessStatus.WORKING, "", ""),
+    ):
+        store.beat("sweep@h", "sweep", **about, said=Said("", status, reason))
         body = site.get("/readyz").json()
-        assert ("spool" in body["faults"]) is fault
-        words = f"The sweeper {detail}." if fault else ""
+        assert ("spool" in body["faults"]) is bool(words)
         assert body["parts"]["spool"]["fault"] == words
 
 

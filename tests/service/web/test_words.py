@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.jobs import JobState
-from service.records import LOADING, NOT_LOADED, ProcessBeat
+from service.records import ProcessBeat, ProcessStatus
 from service.web.words import Situation, delivery_reason, why
+
+NO_CARD = "cuda: this machine has 0 CUDA devices"
 
 
 def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
@@ -45,8 +47,8 @@ def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
 
 def test_a_waiting_job_says_why_the_model_did_not_load(seeder):
     """The reason that the worker gave stands there, while it tries again too; not once it works."""
-    failed = replace(beat("reading"), detail=f"{NOT_LOADED}: cuda: this machine has 0 CUDA devices")
-    loading = replace(beat("reading"), detail=LOADING)
+    failed = replace(beat("reading"), status=ProcessStatus.NOT_LOADED, reason=NO_CARD)
+    loading = replace(beat("reading"), status=ProcessStatus.LOADING)
     job = seeder.waiting(1)
     for processes in ((failed,), (failed, loading)):
         assert (
