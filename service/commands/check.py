@@ -18,6 +18,7 @@ from service.checks.model import model_checks
 from service.checks.pictures import pictures
 from service.checks.ports import port_checks
 from service.checks.storage import storage_checks
+from service.checks.tls_files import tls_file_checks
 from service.checks.tokens import tokens
 from service.config import Settings, load_settings
 
@@ -32,7 +33,7 @@ from service.config import Settings, load_settings
     help="How long one model may take to load and to read a synthetic image.",
 )
 def check(*, no_model: bool, model_seconds: float) -> None:
-    """Check configuration, folders, database, broker, ports, destinations and models.
+    """Check configuration, folders, database, broker, ports, TLS files, destinations and models.
 
     A line a check, as soon as it is done: ok, warning, or FAULT, which exits 1. Each model is loaded and
     reads a synthetic image.
@@ -66,6 +67,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("tokens", partial(tokens, settings))
     yield Check("broker", partial(broker, settings))
     yield from port_checks(settings)
+    yield from tls_file_checks(settings)
     yield Check("pictures", pictures)
     yield from destination_checks(settings)
     yield from archive_checks(settings)
