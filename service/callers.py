@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from service.config import Settings, unknown_to
+from service.config import Settings
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
 from service.reading_section import Reading
 from service.records import Wanted
 from service.sections import Caller
+from service.setting_rules import unknown_to
 from service.stopping import on_hangup
 from service.store import Store
 

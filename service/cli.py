@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 import click
 
 from dicom.errors import DicomError
+from service.commands import TABLES
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
 from service.stopping import end_quietly
@@ -40,13 +41,11 @@ _COMMANDS = {
     "validate": ("service.commands.validate:validate", "Hold SR and SC files to the gate."),
     "web": ("service.commands.web:web", "Run the page, the API, health and metrics."),
 }
-# The compute adds a table of its own by entry point: service never imports workers.
-_TABLES = "wetread.commands"
 
 
 @cache
 def _commands() -> Mapping[str, tuple[str, str]]:
-    tables = [point.load() for point in entry_points(group=_TABLES)]
+    tables = [point.load() for point in entry_points(group=TABLES)]
     return {name: line for table in [_COMMANDS, *tables] for name, line in table.items()}
 
 

@@ -5,27 +5,20 @@ This is the only file that reads the environment. A key `port` in `[receiver]` i
 `wetread.toml` in the working folder is read when it exists. docs/configuration.md describes each key.
 """
 
-import ipaddress
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import Field, ValidationError
 
 from service.destination_sections import Destination
 from service.errors import ConfigurationError
 from service.reading_section import Model, Reading
 from service.reconcile_section import Reconcile
-from service.section import expanded
+from service.rules import LENIENT, Rule, conflicts
+from service.section import Section
 from service.sections import (
     Broker,
     Caller,
@@ -37,17 +30,21 @@ from service.sections import (
     Sweep,
     Web,
 )
-from service.setting_faults import TomlFile, nearest, read_toml, sentences
+from service.setting_faults import sentences
+from service.setting_rules import RULES
+from service.setting_sources import PREFIX, Sources, read_variables
 from service.stow_section import Stow
+from service.toml_file import read_toml
+
+CONFIG: Final = "WETREAD_CONFIG"
+# Variables with the prefix that are no settings.
+_OF_PROCESS: Final = {CONFIG, "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that can be set; frozen, read once at the start of each process."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="WETREAD_", env_nested_delimiter="__"
-    )
-    file: ClassVar[TomlFile | None] = None
+    rules: ClassVar[tuple[Rule, ...]] = RULES
 
     data_dir: Path = Field(
         Path("wetread-data"), description="Folder for spool, results and SQLite."
@@ -70,8 +67,6 @@ class Settings(BaseSettings):
     stow: Stow = Stow()
     sweep: Sweep = Sweep()
     log: Log = Log()
-
-    _expand_home = field_validator("data_dir")(expanded)
 
     @property
     def spool_dir(self) -> Path:
@@ -140,92 +135,10 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"no model is called {name!r}; configured are: {known}")
         return self.model_copy(update={"reading": found})
 
-    @model_validator(mode="after")
-    def _callers_name_what_is_there(self) -> Self:
-        names = [self.model_name, *(each.name for each in self.models)]
-        if doubled := _doubled(names):
-            raise ValueError(
-                f"models: name used twice: {doubled}; each needs another, and not that of reading.model"
-            )
-        if doubled := _doubled(caller.ae_title for caller in self.receiver.callers):
-            raise ValueError(
-                f"receiver.callers: ae_title used twice: {doubled}; write one entry for each AE title, "
-                'with a list where it has several addresses: address = ["10.0.0.5", "10.0.0.6"]'
-            )
-        if faults := unknown_to(self, self.receiver.callers):
-            raise ValueError("; ".join(faults))
-        return self
-
-    @model_validator(mode="after")
-    def _processes_share_a_port(self) -> Self:
-        if self.receiver.processes > 1 and 0 in self.receiver.ports:
-            raise ValueError("receiver.port: several receiver.processes need one that is not 0")
-        return self
-
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
-        if doubled := _doubled(destination.name for destination in self.destinations):
-            raise ValueError(f"destinations: name used twice: {doubled}")
-        if not is_loopback(self.web.host) and not self.web.password.get_secret_value():
-            raise ValueError("web.password: needed when web.host is not a loopback address")
-        return self
-
-    @model_validator(mode="after")
-    def _reconciled_archives_are_there(self) -> Self:
-        names = [each.name for each in self.reconcile]
-        faults = [f"{name} is named twice" for name in names if names.count(name) > 1]
-        kinds = {each.name: each.kind for each in self.destinations}
-        for each in self.reconcile:
-            if each.destination is not None and each.destination not in kinds:
-                faults.append(f"no destination is called {each.destination}")
-            elif each.destination is not None and kinds[each.destination] == "folder":
-                faults.append(f"{each.destination} is a folder, which cannot be searched")
-            if self.caller(each.calling_ae) is None:
-                faults.append(f"calling_ae {each.calling_ae} is not among receiver.callers")
-        if faults:
-            raise ValueError(f"reconcile: {'; '.join(dict.fromkeys(faults))}")
-        return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, file."""
-        del dotenv_settings, file_secret_settings
-        values = cls.file.values if cls.file else {}
-        return init_settings, env_settings, InitSettingsSource(settings_cls, values)
-
-
-def unknown_to(settings: Settings, callers: Sequence[Caller]) -> list[str]:
-    """Return a sentence for each model or destination that callers name and `settings` lacks."""
-    models = set(settings.readings())
-    destinations = {destination.name for destination in settings.destinations}
-    faults = []
-    for caller in callers:
-        where = f"receiver.callers {caller.ae_title}"
-        if caller.model is not None and caller.model not in models:
-            faults.append(f"{where}: no model is called {caller.model}")
-        unknown = sorted(set(caller.destinations or ()) - destinations)
-        faults += [f"{where}: no destination is called {name}" for name in unknown]
-    return faults
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an interface is reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
 
 def config_path() -> Path | None:
     """Return the TOML file in force, or None when there is none."""
-    named = os.environ.get("WETREAD_CONFIG")
+    named = os.environ.get(CONFIG)
     if named:
         return Path(named)
     default = Path("wetread.toml")
@@ -243,78 +156,45 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
     if path is not None and not path.exists():
         raise ConfigurationError(f"{path}: no such configuration file")
     file = read_toml(path) if path is not None else None
-    _check_variables()
-    reader = type("_FileSettings", (Settings,), {"file": file})
+    variables, faults = read_variables(_setting_variables(), Settings)
+    return _settings(Sources(file, variables, overrides), faults)
+
+
+def settings_of(overrides: Mapping[str, Any]) -> Settings:
+    """Return the defaults under `overrides`; neither a file nor the environment has a part in them.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+    return _settings(Sources(arguments=overrides), [])
+
+
+def _settings(sources: Sources, faults: Sequence[str]) -> Settings:
+    """Return the settings that the sources give, unless there are faults.
+
+    Raises:
+        ConfigurationError: Names these faults, and those of every value and between them.
+    """
+    values = sources.values()
     try:
-        settings: Settings = reader(**overrides)
+        settings = Settings.model_validate(values)
+        found = []
     except ValidationError as error:
-        faults = sentences(
-            error.errors(include_url=False), model=Settings, file=file, variables=_variables()
+        known = Settings.model_validate(values, context=LENIENT)
+        found = sentences(
+            error.errors(include_url=False), conflicts(known), model=Settings, sources=sources
         )
-        lines = [f"  {fault}" for fault in faults]
-        source = str(path) if path else "the environment"
-        raise ConfigurationError(
-            "\n".join([f"{source}: the settings cannot be used:", *lines])
-        ) from None
+    if faults or found:
+        source = str(sources.file.path) if sources.file else "the environment"
+        lines = [f"  {fault}" for fault in (*faults, *found)]
+        raise ConfigurationError("\n".join([f"{source}: the settings cannot be used:", *lines]))
     return settings
 
 
-def _variables() -> list[str]:
-    """Return the names of the environment's variables that give a setting."""
-    ours = {"WETREAD_CONFIG", "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
-    return sorted(name for name in os.environ if name.startswith("WETREAD_") and name not in ours)
-
-
-def _check_variables() -> None:
-    """Refuse a variable that names no setting, and a list or table that is not JSON.
-
-    Raises:
-        ConfigurationError: Names each such variable, and what is wrong with it.
-    """
-    faults = [fault for name in _variables() if (fault := _fault_of_variable(name))]
-    if faults:
-        raise ConfigurationError("\n".join(["the environment cannot be used:", *faults]))
-
-
-def _fault_of_variable(name: str) -> str | None:
-    section, _, key = name.removeprefix("WETREAD_").lower().partition("__")
-    field = Settings.model_fields.get(section)
-    if field is None:
-        return f"  {name}: there is no such setting" + _nearest_variable(name)
-    table = _table(field.annotation)
-    if key:
-        field = table.model_fields.get(key) if table else None
-        if field is None:
-            return f"  {name}: there is no such setting" + _nearest_variable(name)
-        table = _table(field.annotation)
-    if table is not None or "tuple" in str(field.annotation):
-        try:
-            json.loads(os.environ[name])
-        except ValueError as error:
-            return f"  {name}: must be JSON, since it is a list or a table: {error}"
-    return None
-
-
-def _table(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return None
-
-
-def _nearest_variable(name: str) -> str:
-    known = []
-    for section, field in Settings.model_fields.items():
-        table = _table(field.annotation)
-        keys = [f"__{key}" for key in table.model_fields] if table else [""]
-        known += [f"wetread_{section}{key}" for key in keys]
-    found = nearest(name, known)
-    return found.upper().replace("DID YOU MEAN", "did you mean") if found else ""
-
-
-def _doubled(names: Iterable[str]) -> str:
-    """Return the names that occur more than once, as a list in words; "" when none does."""
-    counts = Counter(names)
-    return ", ".join(sorted(name for name, count in counts.items() if count > 1))
+def _setting_variables() -> dict[str, str]:
+    """Return the environment's variables that give a setting."""
+    names = (name for name in os.environ if name.startswith(PREFIX) and name not in _OF_PROCESS)
+    return {name: os.environ[name] for name in names}
 
 
 def zone_variables() -> tuple[str, str]:
@@ -340,5 +220,10 @@ def as_environment(overrides: dict[str, Any]) -> dict[str, str]:
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment with `extra`, for a part that is started as its own process."""
-    return {**os.environ, **extra}
+    """Return this process's environment with `extra`, for a part that is started as its own process.
+
+    A part that is given a WETREAD_CONFIG of its own gets no setting from this environment.
+    """
+    own = _setting_variables() if CONFIG in extra else {}
+    inherited = {name: value for name, value in os.environ.items() if name not in own}
+    return {**inherited, **extra}

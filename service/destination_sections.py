@@ -1,12 +1,22 @@
 """What may stand in a table `[[destinations]]` of the settings, by its kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Discriminator, Field, SecretStr, Tag
 
-from service.section import AETitle, Digest, Host, HttpRoot, PeerPort, Section, matching
+from service.rules import Conflict, Rule, conflict
+from service.section import (
+    AETitle,
+    Digest,
+    Host,
+    HttpRoot,
+    PeerPort,
+    Section,
+    matching,
+    tls_pair,
+)
 
 Name = Annotated[
     str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
@@ -73,11 +83,7 @@ class _TlsDestination(_Destination):
         "alone decides, e.g. for a self-signed certificate.",
     )
 
-    @model_validator(mode="after")
-    def _client_certificate_is_whole(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)
 
 
 class _HttpDestination(_TlsDestination):
@@ -104,6 +110,13 @@ class OrthancDestination(_HttpDestination):
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
 
 
+def _tls_is_used(dimse: "DimseDestination") -> Iterator[Conflict]:
+    keys = ("tls_ca", "tls_certificate", "tls_sha256")
+    given = [key for key in keys if getattr(dimse, key) is not None]
+    if given and not dimse.tls:
+        yield conflict("", "tls_ca, tls_certificate and tls_sha256 need tls = true", *given, "tls")
+
+
 class DimseDestination(_TlsDestination):
     """Any PACS, by C-STORE."""
 
@@ -120,11 +133,7 @@ class DimseDestination(_TlsDestination):
         "Success decides, and the page says `acknowledged, not read back`.",
     )
 
-    @model_validator(mode="after")
-    def _tls_is_used(self) -> Self:
-        if not self.tls and (self.tls_ca or self.tls_certificate or self.tls_sha256):
-            raise ValueError("tls_ca, tls_certificate and tls_sha256 need tls = true")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
 
 
 class StowDestination(_HttpDestination):
@@ -149,7 +158,16 @@ class FolderDestination(_Destination):
     )
 
 
+def kind_of(given: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
+    """Return the word by which the kind of a destination is chosen."""
+    kind = given.get("kind") if isinstance(given, Mapping) else getattr(given, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
 Destination = Annotated[
-    OrthancDestination | DimseDestination | StowDestination | FolderDestination,
-    Field(discriminator="kind"),
+    Annotated[OrthancDestination, Tag("orthanc")]
+    | Annotated[DimseDestination, Tag("dimse")]
+    | Annotated[StowDestination, Tag("stow")]
+    | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(kind_of),
 ]

@@ -1,20 +1,89 @@
 """What may stand in the table [reading] of the settings, and in each of `[[models]]`."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
+from pydantic.functional_validators import AfterValidator
 
-from service.section import Digest, Section
+from service.model_names import model_names
+from service.nearest import choice
+from service.rules import Conflict, Rule, conflict
+from service.section import Digest, Section, matching
+
+# Models that are part of Wetread; every other one has files in `model_dir`.
+MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
+_ADAPTER: Final = "llava-rad"
+_MODEL_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
+_DEVICE: Final = re.compile(r"cpu|cuda(:\d{1,3})?")
+_DEVICES: Final = ("cpu", "cuda", "cuda:N (N: number of the card, from 0)")
+_MEANT_DEVICES: Final = {"gpu": "cuda", "nvidia": "cuda", "cuda": "cuda", "cpu": "cpu"}
+
+Version = Annotated[str, matching(r"[\x21-\x7e]{1,32}", "1 to 32 ASCII characters without a space")]
+_TableName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9][a-z0-9._-]{0,22}",
+        "1 to 23 lower-case letters, digits, dots, hyphens and underscores, the first of them a "
+        "letter or digit",
+    ),
+]
+
+
+def _model_name(value: str) -> str:
+    """Refuse a name that is none, and one that the compute does not know where that can be told."""
+    if not _MODEL_NAME.fullmatch(value):
+        raise ValueError("allowed are 1 to 32 lower-case letters, digits and hyphens")
+    known = model_names()
+    if known and value not in known:
+        raise ValueError(f"not allowed{choice(value, known)}")
+    return value
+
+
+def _device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        meant = _MEANT_DEVICES.get(value.lower()) or _numbered(value)
+        raise ValueError(f"not allowed{choice(value, _DEVICES, meant)}")
+    return value
+
+
+def _numbered(value: str) -> str | None:
+    """Return `cuda:N` for a card that is written in another way."""
+    found = re.fullmatch(r"(?:cuda|gpu)[ :_\-]*(\d{1,3})", value.lower())
+    return f"cuda:{found[1]}" if found else None
+
+
+def _model_has_files(reading: "Reading") -> Iterator[Conflict]:
+    if reading.model not in MODELS_WITHOUT_FILES and reading.model_dir is None:
+        words = f"is needed for model = {reading.model!r}: the folder with the checkpoint's files"
+        yield conflict("model_dir", words, "model")
+
+
+def _base_model_has_files(reading: "Reading") -> Iterator[Conflict]:
+    if reading.model == _ADAPTER and reading.base_model_dir is None:
+        words = f"is needed for model = {_ADAPTER!r}: the folder with the files of vicuna-7b-v1.5"
+        yield conflict("base_model_dir", words, "model")
+    if reading.model != _ADAPTER and reading.base_model_dir is not None:
+        words = f"is for model = {_ADAPTER!r} only, and model is {reading.model!r}: remove it"
+        yield conflict("base_model_dir", words, "model")
+
+
+def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
+    if reading.hang_seconds <= reading.decode_seconds:
+        words = (
+            f"{reading.hang_seconds:g} must be more than decode_seconds ({reading.decode_seconds:g}): "
+            "decoding one film is one step"
+        )
+        yield conflict("hang_seconds", words, "decode_seconds")
 
 
 class Reading(Section):
     """What is read, by which model."""
 
-    # No list of names: the models' own registry has it, and nothing else needs to know another one.
-    model: str = Field(
+    model: Annotated[str, AfterValidator(_model_name)] = Field(
         "demo",
-        pattern=r"^[a-z0-9-]{1,32}$",
         description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
         "shipped, trained on synthetic films only; `tiny`: random weights. The last two read "
         "synthetic films only: a patient's film ends NOT_ANALYSED (NO_MODEL_FOR_PATIENTS).",
@@ -24,9 +93,8 @@ class Reading(Section):
         description="Let a model that knows synthetic films only, or has random weights, read patients' "
         "films too. The text is meaningless; every page and every result says so. For tests only.",
     )
-    model_version: str = Field(
+    model_version: Version = Field(
         "1",
-        pattern=r"^[\x21-\x7e]{1,32}$",
         description="Release of the weights in use; a new one makes later drafts a new version.",
     )
     model_dir: Path | None = Field(
@@ -41,7 +109,9 @@ class Reading(Section):
         "other files are not loaded.",
     )
     base_model_sha256: Digest | None = Field(None, description="The same for `base_model_dir`.")
-    device: str = Field("cpu", description="`cpu`, `cuda` or `cuda:N`.")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "cpu", description="`cpu`, `cuda` or `cuda:N`."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Number format of the weights in memory. `auto`: `float32` on the CPU, `bfloat16` "
@@ -117,29 +187,17 @@ class Reading(Section):
         3, ge=1, description="Readings that may be tried before the job fails."
     )
 
-    @model_validator(mode="after")
-    def _model_has_files(self) -> Self:
-        if self.model not in {"demo", "tiny"} and self.model_dir is None:
-            raise ValueError(f"reading.model_dir is needed for reading.model = {self.model!r}")
-        if (self.model == "llava-rad") != (self.base_model_dir is not None):
-            raise ValueError("reading.base_model_dir belongs to reading.model = 'llava-rad'")
-        return self
-
-    @model_validator(mode="after")
-    def _decoding_is_no_hang(self) -> Self:
-        if self.hang_seconds <= self.decode_seconds:
-            raise ValueError(
-                f"reading.hang_seconds ({self.hang_seconds:g}) must be more than "
-                f"reading.decode_seconds ({self.decode_seconds:g}): decoding one film is one step"
-            )
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _model_has_files,
+        _base_model_has_files,
+        _decoding_is_no_hang,
+    )
 
 
 class Model(Reading):
     """A further model: a table `[[models]]` with a name and what may stand in `[reading]`."""
 
-    name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,22}$",
+    name: _TableName = Field(
         description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
         "stand in `[reading]` may stand here, with the same defaults.",
     )

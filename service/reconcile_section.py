@@ -1,15 +1,31 @@
 """What may stand in a table `[[reconcile]]` of the settings: an archive and how it is compared."""
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from service.destination_sections import (
     DimseDestination,
     OrthancDestination,
     StowDestination,
+    kind_of,
 )
+from service.rules import Conflict, Rule, conflict
 from service.section import AETitle, Section
+
+Archive = Annotated[
+    Annotated[OrthancDestination, Tag("orthanc")]
+    | Annotated[DimseDestination, Tag("dimse")]
+    | Annotated[StowDestination, Tag("stow")],
+    Discriminator(kind_of),
+]
+
+
+def _one_connection(table: "Reconcile") -> Iterator[Conflict]:
+    if (table.destination is None) == (table.archive is None):
+        words = "give either `destination` (a name) or `archive` (a table)"
+        yield conflict("destination", words, "archive")
 
 
 class Reconcile(Section):
@@ -18,9 +34,8 @@ class Reconcile(Section):
     destination: str | None = Field(
         None, description="Name of the destination whose connection is used; not of kind `folder`."
     )
-    archive: OrthancDestination | DimseDestination | StowDestination | None = Field(
+    archive: Archive | None = Field(
         None,
-        discriminator="kind",
         description="Connection to an archive that is no destination: keys as in `[[destinations]]`.",
     )
     calling_ae: AETitle = Field(
@@ -46,11 +61,7 @@ class Reconcile(Section):
         description="Kind `dimse`: fetch by C-GET, or by C-MOVE to our own AE title and port.",
     )
 
-    @model_validator(mode="after")
-    def _has_one_connection(self) -> Self:
-        if (self.destination is None) == (self.archive is None):
-            raise ValueError("give either `destination` (a name) or `archive` (a table)")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (_one_connection,)
 
     @property
     def name(self) -> str:

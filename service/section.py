@@ -2,15 +2,41 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
-from pydantic.functional_validators import AfterValidator, BeforeValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.functional_validators import (
+    AfterValidator,
+    BeforeValidator,
+    ModelWrapValidatorHandler,
+)
+from pydantic_core import PydanticCustomError
 
 from dicom.errors import DicomError
 from dicom.identifiers import check_ae_title
+from service.rules import (
+    BETWEEN_KEYS,
+    LENIENT,
+    Conflict,
+    Rule,
+    conflict,
+    lenient_table,
+    lenient_value,
+    own_conflicts,
+)
 
 
 def _ae_title(value: str) -> str:
@@ -126,8 +152,41 @@ Digest = Annotated[str, matching(r"[0-9a-f]{64}", "64 characters of 0-9 and a-f 
 
 
 class Section(BaseModel):
-    """One table: what is not known in it is an error, and nothing changes it."""
+    """One table: what is not known in it is an error, and nothing changes it.
+
+    Attributes:
+        rules: Each yields the conflicts of one kind between keys of this table and of those in it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     _expand_home = field_validator("*")(expanded)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _unknown_where_wrong(
+        cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
+        return lenient_value(value, handler) if info.context == LENIENT else handler(value)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keys_agree(
+        cls, given: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        if info.context == LENIENT:
+            return handler(lenient_table(cls, given))
+        table = handler(given)
+        for found in own_conflicts(table):
+            words = ".".join((*map(str, found.subject), found.words))
+            raise PydanticCustomError(BETWEEN_KEYS, "{words}", {"words": words})
+        return table
+
+
+def tls_pair(table: Any) -> Iterator[Conflict]:  # noqa: ANN401 - any table with the two keys
+    """Yield a conflict where only one of certificate and private key is given."""
+    if (table.tls_certificate is None) != (table.tls_key is None):
+        missing = "tls_certificate" if table.tls_certificate is None else "tls_key"
+        words = f"tls_certificate and tls_key belong together; {missing} is missing"
+        yield conflict("", words, "tls_certificate", "tls_key")

@@ -1,11 +1,13 @@
 """What may stand in each table of the settings: names, types, limits, defaults and meanings."""
 
 import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
+from service.rules import Conflict, Rule, conflict
 from service.section import (
     Addresses,
     AETitle,
@@ -18,6 +20,7 @@ from service.section import (
     RedisUrl,
     Seconds,
     Section,
+    tls_pair,
 )
 
 
@@ -74,6 +77,31 @@ class Caller(Section):
         if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
             peer = peer.ipv4_mapped
         return any(peer in ipaddress.ip_network(each) for each in self.address)
+
+
+def _has_a_port(receiver: "Receiver") -> Iterator[Conflict]:
+    if receiver.port is None and receiver.tls_port is None:
+        words = (
+            "neither port nor tls_port is set: give port = 11112 for plain DICOM, or tls_port with "
+            "tls_certificate and tls_key for DICOM TLS only"
+        )
+        yield conflict("", words, "port", "tls_port")
+
+
+def _tls_port_has_files(receiver: "Receiver") -> Iterator[Conflict]:
+    if receiver.tls_port is None:
+        return
+    for key in ("tls_certificate", "tls_key"):
+        if getattr(receiver, key) is None:
+            words = f"is needed when tls_port is set (tls_port = {receiver.tls_port})"
+            yield conflict(key, words, "tls_port")
+
+
+def _shared_port_is_fixed(receiver: "Receiver") -> Iterator[Conflict]:
+    for key in ("port", "tls_port"):
+        if receiver.processes > 1 and getattr(receiver, key) == 0:
+            words = "several receiver.processes share it, so that it cannot be 0 (any free port)"
+            yield conflict(key, words, "processes")
 
 
 class Receiver(Section):
@@ -134,16 +162,7 @@ class Receiver(Section):
         30.0, description="How long running associations may finish after a stop signal."
     )
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Self:
-        if self.port is None and self.tls_port is None:
-            raise ValueError(
-                "neither port nor tls_port is set: give port = 11112 for plain DICOM, or tls_port with "
-                "tls_certificate and tls_key for DICOM TLS only"
-            )
-        if self.tls_port is not None and not (self.tls_certificate and self.tls_key):
-            raise ValueError("tls_certificate and tls_key are needed when tls_port is set")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (_has_a_port, _tls_port_has_files, _shared_port_is_fixed)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -217,6 +236,14 @@ class Database(Section):
     busy_seconds: Seconds = Field(20.0, description="How long a writer waits for another (SQLite).")
 
 
+def _tls_is_used(broker: "Broker") -> Iterator[Conflict]:
+    if broker.url is not None and broker.url.get_secret_value().startswith("rediss:"):
+        return
+    for key in ("tls_ca", "tls_certificate"):
+        if getattr(broker, key) is not None:
+            yield conflict(key, "needs a url that begins with rediss://", "url")
+
+
 class Broker(Section):
     """Redis, between the database and the workers; it holds job ids only."""
 
@@ -235,14 +262,7 @@ class Broker(Section):
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together")
-        is_tls = self.url is not None and self.url.get_secret_value().startswith("rediss:")
-        if (self.tls_ca or self.tls_certificate) and not is_tls:
-            raise ValueError("tls_ca and tls_certificate need a url that begins with rediss://")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
 
 
 class Web(Section):

@@ -5,147 +5,78 @@ the sentences here are for the person who edits the file.
 """
 
 import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from service.errors import ConfigurationError
-
-# The way to a value: names of tables and keys, and numbers of entries (from 0).
-Location: TypeAlias = tuple[int | str, ...]
+from service.nearest import choice, suggestion
+from service.rules import BETWEEN_KEYS, Conflict, Location
+from service.setting_annotations import (
+    annotation_at,
+    entry_of,
+    field_names,
+    is_secret,
+    models,
+    step,
+    tags,
+)
+from service.setting_sources import Sources
 
 _LONGEST_VALUE: Final = 80
-_TABLE = re.compile(r"\s*\[(?P<name>[^\[\]]+)\]")
-_REPEATED_TABLE = re.compile(r"\s*\[\[(?P<name>[^\[\]]+)\]\]")
-_KEY = re.compile(r"\s*(?P<name>[\w\-\"'. ]+?)\s*=")
 _ORDINALS: Final = ("first", "second", "third")
-
-
-@dataclass(frozen=True, slots=True)
-class TomlFile:
-    """A configuration file that was read.
-
-    Attributes:
-        path: Where it is.
-        values: What it says.
-        lines: The number (from 1) of the line of each table and key.
-    """
-
-    path: Path
-    values: dict[str, Any]
-    lines: Mapping[Location, int]
-
-
-def read_toml(path: Path) -> TomlFile:
-    """Return what a TOML file says; a byte order mark, as some editors write it, is no fault.
-
-    Raises:
-        ConfigurationError: The file cannot be read, is not UTF-8 or is not TOML; the message says
-            in which line.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigurationError(
-            f"{path}, line {line}: a character is not UTF-8 (byte 0x{raw[error.start]:02X}): "
-            "save the file with the encoding UTF-8"
-        ) from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: {_toml_sentence(str(error))}") from None
-    return TomlFile(path, values, dict(_lines(text)))
-
-
-def _toml_sentence(reason: str) -> str:
-    """Return tomllib's reason with the place first: "line 3, column 5: not valid TOML: ..."."""
-    found = re.fullmatch(r"(?P<what>.*) \(at (?P<where>.+)\)", reason, re.DOTALL)
-    if found is None:
-        return f"not valid TOML: {reason}"
-    return f"{found['where']}: not valid TOML: {found['what'].lower()}"
-
-
-def _lines(text: str) -> Iterator[tuple[Location, int]]:
-    """Yield each table and key with its line; tomllib does not give positions."""
-    counts: dict[Location, int] = {}
-    table: Location = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := _REPEATED_TABLE.match(line):
-            name = _resolved(found["name"], counts)
-            counts[name] = counts.get(name, -1) + 1
-            table = (*name, counts[name])
-            yield table, number
-        elif found := _TABLE.match(line):
-            table = _resolved(found["name"], counts)
-            yield table, number
-        elif found := _KEY.match(line):
-            yield (*table, *_parts(found["name"])), number
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in name.split("."))
-
-
-def _resolved(name: str, counts: Mapping[Location, int]) -> Location:
-    """Return the location of a table's name: within the last entry of each repeated table."""
-    location: Location = ()
-    parts = _parts(name)
-    for position, part in enumerate(parts, 1):
-        location = (*location, part)
-        if position < len(parts) and location in counts:
-            location = (*location, counts[location])
-    return location
+# What the keys of a misspelt table say of the table that is meant, against what its name says.
+_EVIDENCE: Final = 0.5
 
 
 def sentences(
-    faults: Sequence[ErrorDetails],
+    faults: Iterable[ErrorDetails],
+    conflicts: Iterable[Conflict],
     *,
     model: type[BaseModel],
-    file: TomlFile | None,
-    variables: Sequence[str],
+    sources: Sources,
 ) -> list[str]:
-    """Return a sentence for each fault that pydantic found.
+    """Return a sentence for each fault, in the order of the file.
 
     Args:
-        faults: What `ValidationError.errors()` returned, with inputs.
+        faults: What `ValidationError.errors()` returned, with inputs; those between keys are left out.
+        conflicts: What the rules found.
         model: The class of the settings.
-        file: The file that was read; None when there is none.
-        variables: The environment variables in force that begin with WETREAD_.
+        sources: Where the values come from.
     """
-    found = [_sentence(fault, model, file, variables) for fault in faults]
-    return sorted(found, key=_line)
+    values = sources.values()
+    single = [each for each in faults if each["type"] != BETWEEN_KEYS]
+    found = [_sentence(each, model, sources, values) for each in single]
+    found += [_of_conflict(each, sources, values) for each in conflicts]
+    return sorted(dict.fromkeys(found), key=_line)
 
 
 def _line(sentence: str) -> int:
     """Return the number of the line that a sentence begins with; 0 when it names none."""
-    found = re.match(r"line (\d+): ", sentence)
+    found = re.match(r"line (\d+)", sentence)
     return int(found[1]) if found else 0
 
 
 def _sentence(
-    fault: ErrorDetails,
-    model: type[BaseModel],
-    file: TomlFile | None,
-    variables: Sequence[str],
+    fault: ErrorDetails, model: type[BaseModel], sources: Sources, values: Mapping[str, Any]
 ) -> str:
     path = _without_tags(fault["loc"], model)
-    place = _place(path, file, variables)
+    place = sources.place(path)
     words = _words(fault, path, model)
     shown = _shown_value(fault, path, model)
-    key = _key(path, file)
+    key = key_name(path, values)
     subject = f"{key}{'' if shown in words else f' = {shown}'}: " if key else ""
-    return f"{place}{subject}{words}"
+    return f"{place}: {subject}{words}" if place else f"{subject}{words}"
+
+
+def _of_conflict(found: Conflict, sources: Sources, values: Mapping[str, Any]) -> str:
+    """Return a conflict as a sentence, with every place at which a key of it was given."""
+    exact = dict.fromkeys(place for key in found.keys if (place := sources.exact_place(key)))
+    around = next((place for key in found.keys if (place := sources.place(key))), "")
+    place = ", ".join(sorted(exact, key=_line)) or around
+    parts = (place, key_name(found.subject, values), found.words)
+    return ": ".join(part for part in parts if part)
 
 
 def _without_tags(location: Location, model: type[BaseModel]) -> Location:
@@ -153,28 +84,17 @@ def _without_tags(location: Location, model: type[BaseModel]) -> Location:
     kept: list[int | str] = []
     at: object = model
     for part in location:
-        following = _step(at, part)
-        if not (isinstance(part, str) and part in _tags(at)):
+        following = step(at, part)
+        if not (isinstance(part, str) and part in tags(at)):
             kept.append(part)
         at = following
     return tuple(kept)
 
 
-def _place(path: Location, file: TomlFile | None, variables: Sequence[str]) -> str:
-    """Return where the value was given, "" when that is not known."""
-    for length in range(len(path), 0, -1):
-        name = "WETREAD_" + "__".join(str(part) for part in path[:length]).upper()
-        if name in (variable.upper() for variable in variables):
-            return f"environment variable {name}: "
-        if file is not None and path[:length] in file.lines:
-            return f"line {file.lines[path[:length]]}: "
-    return ""
-
-
-def _key(path: Location, file: TomlFile | None) -> str:
+def key_name(path: Location, values: Mapping[str, Any]) -> str:
     """Return the key as a person would name it: receiver.callers "CR_1", port."""
     text = ""
-    value: Any = file.values if file else None
+    value: Any = values
     for part in path:
         value = _item(value, part)
         if isinstance(part, int):
@@ -207,7 +127,7 @@ def _shown_value(fault: ErrorDetails, path: Location, model: type[BaseModel]) ->
     if fault["type"] in {"missing", "extra_forbidden"} or not isinstance(value, str | int | float):
         return ""
     text = repr(value)
-    if _is_secret(_annotation(model, path)) or "://" in text or len(text) > _LONGEST_VALUE:
+    if is_secret(annotation_at(model, path)) or "://" in text or len(text) > _LONGEST_VALUE:
         return ""
     return text
 
@@ -215,6 +135,9 @@ def _shown_value(fault: ErrorDetails, path: Location, model: type[BaseModel]) ->
 def _words(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown_key(fault, path, model)
+    if fault["type"] == "tuple_type" and models(entry_of(annotation_at(model, path))):
+        name = ".".join(str(part) for part in path)
+        return f"may be written several times: its name stands in two brackets, [[{name}]]"
     allowed = _ALLOWED.get(fault["type"])
     if allowed is None:
         return fault["msg"].removeprefix("Value error, ")
@@ -222,35 +145,42 @@ def _words(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
 
 
 def _unknown_key(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
-    owner = _annotation(model, path[:-1])
-    what = "table" if isinstance(fault.get("input"), Mapping | list) else "key"
-    return f"there is no such {what}" + nearest(str(path[-1]), _field_names(owner))
+    given, owner = fault.get("input"), annotation_at(model, path[:-1])
+    is_table = isinstance(given, Mapping) or (isinstance(given, list) and _is_repeated(given))
+    evidence = _evidence(given, owner) if is_table else {}
+    name = str(path[-1])
+    return f"there is no such {'table' if is_table else 'key'}" + suggestion(
+        name, field_names(owner), evidence
+    )
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return "; did you mean `x`?", or the known names when none is near, or "" when there are many."""
-    if found := get_close_matches(name.lower(), known, n=1, cutoff=0.6):
-        return f"; did you mean `{found[0]}`?"
-    return f"; allowed are: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+def _is_repeated(given: list[object]) -> bool:
+    return bool(given) and all(isinstance(entry, Mapping) for entry in given)
+
+
+def _evidence(given: object, owner: object) -> dict[str, float]:
+    """Return how far the keys in a table with an unknown name are those of each known table."""
+    entries = given if isinstance(given, list) else [given]
+    written = {str(key) for entry in entries if isinstance(entry, Mapping) for key in entry}
+    evidence = {}
+    for name in field_names(owner) if written else ():
+        inner = annotation_at(next(iter(models(owner))), (name,))
+        known = {key for each in models(entry_of(inner)) for key in each.model_fields}
+        evidence[name] = _EVIDENCE * len(written & known) / len(written)
+    return evidence
 
 
 def _literal(fault: ErrorDetails) -> str:
     allowed = re.findall(r"'([^']*)'", str(fault.get("ctx", {}).get("expected", "")))
-    return "not allowed" + _choice(str(fault.get("input")), allowed)
+    return "not allowed" + choice(str(fault.get("input")), allowed)
 
 
 def _kind(fault: ErrorDetails) -> str:
     context = fault.get("ctx", {})
     allowed = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
-    return f"kind = {str(context.get('tag', ''))[:40]!r} is not allowed" + _choice(
+    return f"kind = {str(context.get('tag', ''))[:40]!r} is not allowed" + choice(
         str(context.get("tag", "")), allowed
     )
-
-
-def _choice(given: str, allowed: Sequence[str]) -> str:
-    near = get_close_matches(given.lower(), allowed, n=1, cutoff=0.6)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"; allowed are: {', '.join(allowed)}{meant}"
 
 
 def _fixed(text: str) -> Callable[[ErrorDetails], str]:
@@ -279,6 +209,10 @@ _ALLOWED: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "tuple_type": _fixed("must be a list: [...]"),
     "model_type": _fixed("must be a table"),
     "model_attributes_type": _fixed("must be a table"),
+    "int_parsing_size": _fixed("must be a whole number that is not that large"),
+    "string_pattern_mismatch": _fixed("has not the form that is needed"),
+    "too_short": _limit("must have at least {} entry", "min_length"),
+    "too_long": _limit("must have at most {} entries", "max_length"),
     "string_too_short": _limit("must have at least {} character", "min_length"),
     "string_too_long": _limit("must have at most {} characters", "max_length"),
     "greater_than": _limit("must be greater than {}", "gt"),
@@ -286,60 +220,3 @@ _ALLOWED: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "less_than": _limit("must be less than {}", "lt"),
     "less_than_equal": _limit("must be at most {}", "le"),
 }
-
-
-def _annotation(model: type[BaseModel], path: Location) -> object:
-    """Return the annotation that a location leads to; None when it leads nowhere."""
-    at: object = model
-    for part in path:
-        at = _step(at, part)
-    return at
-
-
-def _step(annotation: object, part: int | str) -> object:
-    """Return the annotation one step further: of a field, of an entry, or of the entry's kind."""
-    if isinstance(part, int):
-        arguments = [each for each in get_args(annotation) if each is not Ellipsis]
-        entries = [each for each in _alternatives(annotation) if get_origin(each) is tuple]
-        return get_args(entries[0])[0] if entries else next(iter(arguments), None)
-    for candidate in _models(annotation):
-        if part in _tags_of(candidate):
-            return candidate
-    for candidate in _models(annotation):
-        if part in candidate.model_fields:
-            return candidate.model_fields[part].annotation
-    return None
-
-
-def _alternatives(annotation: object) -> Iterator[object]:
-    """Yield the parts of a union, the thing itself when it is none; Annotated is looked through."""
-    if hasattr(annotation, "__metadata__"):
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) is tuple or not get_args(annotation):
-        yield annotation
-        return
-    for part in get_args(annotation):
-        yield from _alternatives(part)
-
-
-def _models(annotation: object) -> list[type[BaseModel]]:
-    found = _alternatives(annotation)
-    return [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
-
-
-def _tags(annotation: object) -> set[str]:
-    models = _models(annotation)
-    return {tag for model in models for tag in _tags_of(model)} if len(models) > 1 else set()
-
-
-def _tags_of(model: type[BaseModel]) -> tuple[str, ...]:
-    kind = model.model_fields.get("kind")
-    return get_args(kind.annotation) if kind else ()
-
-
-def _field_names(annotation: object) -> list[str]:
-    return sorted({name for model in _models(annotation) for name in model.model_fields})
-
-
-def _is_secret(annotation: object) -> bool:
-    return any(each is SecretStr for each in _alternatives(annotation))

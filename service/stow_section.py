@@ -1,11 +1,12 @@
 """What may stand in the table [stow] of the settings: the door for films that come by HTTP."""
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from service.section import Host, Port, Section
+from service.rules import Rule
+from service.section import Host, Port, Section, tls_pair
 
 
 class Stow(Section):
@@ -31,8 +32,4 @@ class Stow(Section):
     )
     max_parts: int = Field(1000, ge=1, description="Objects in one request.")
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together")
-        return self
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)

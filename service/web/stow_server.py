@@ -22,7 +22,7 @@ from dicom.keeping import Keeper
 from dicom.tls import RenewedContext, TlsFiles
 from service.callers import Callers, on_page
 from service.commitment import Commitments
-from service.config import Settings, config_path, is_loopback, load_settings
+from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, StoreError
 from service.heartbeat import Heartbeat
 from service.intake import Intake
@@ -33,6 +33,7 @@ from service.receive import allow_many_connections, open_spool
 from service.reception import Reception
 from service.records import Said
 from service.refusals import Refusals
+from service.setting_rules import is_loopback
 from service.store import Store
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge

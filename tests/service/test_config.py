@@ -56,7 +56,7 @@ def test_all_faults_are_reported_at_once_and_without_values(toml):
     [
         ('[web]\nhost = "0.0.0.0"\n', "web.password"),
         ('[reading]\nmodel = "cxr-llava-v2"\n', "reading.model_dir"),
-        ("[reading]\nhang_seconds = 60\n", r"reading.hang_seconds \(60\) must be more than"),
+        ("[reading]\nhang_seconds = 60\n", r"reading.hang_seconds: 60 must be more than"),
         ('[[destinations]]\nname = "a"\nkind = "fax"\n', "destinations"),
         (
             (

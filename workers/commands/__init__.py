@@ -1,7 +1,12 @@
 """The subcommands of `wetread` that need the compute, by name: where each is, and what it does.
 
-Importing this package loads no torch: the command line reads the table to print its help.
+Importing this package loads no torch: the command line reads the table to print its help, and the
+settings compare `reading.model` with the names of `MODELS`.
 """
+
+from workers.model.names import MODELS
+
+__all__ = ["COMMANDS", "MODELS"]
 
 COMMANDS = {
     "label": ("workers.commands.label:label", "Say what a report says of each finding."),

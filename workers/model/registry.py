@@ -1,25 +1,17 @@
-"""The models that can be loaded, by the name that the settings use. Another model: one line here."""
+"""The models that can be loaded, by the name that the settings use."""
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from workers.model import snapshot
 from workers.model.errors import CheckpointError
 from workers.model.llava import Llava
+from workers.model.names import MODELS
 from workers.model.place import HERE, Place
 
 if TYPE_CHECKING:
     from workers.model.loading import Loader
-
-# name -> the module whose `load` takes it; imported only when it is wanted.
-MODELS: Final = {
-    "cxr-llava-v1": "workers.model.cxr_llava_v1",
-    "cxr-llava-v2": "workers.model.cxr_llava",
-    "demo": "workers.model.shipped",
-    "llava-rad": "workers.model.llava_rad",
-    "tiny": "workers.model.tiny",
-}
 
 
 def load(name: str, folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llava:
