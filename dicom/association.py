@@ -221,6 +221,6 @@ def _refusal(
     if context is not None and context.failure is not None:
         return DestinationSilent(f"{peer}: {tls_failure(context.failure)}")
     return DestinationSilent(
-        f"{peer} did not take the association within {peer.timeout:g} s: is it running, "
-        "and are host and port right?"
+        f"{peer} cannot be reached: it did not accept an association within {peer.timeout:g} s; "
+        "check that it runs, its host and its port"
     )

@@ -15,6 +15,7 @@ from dicom.errors import (
     NotListed,
     lacks_thread,
 )
+from dicom.network_failure import network_failure
 from dicom.pacs import EncodedObject
 from dicom.peer_tls import ClientContext, PeerTls, tls_failure
 
@@ -95,21 +96,20 @@ class HttpDestination:
             raise late
 
     def _silent(self) -> DestinationSilent:
-        return DestinationSilent(f"{self._where} gave no answer within {self._timeout:g} s")
+        return DestinationSilent(
+            f"{self._where} cannot be reached: it gave no answer within {self._timeout:g} s"
+        )
 
     def _unreachable(self, error: Exception) -> DestinationSilent:
         if reason := tls_failure(error):
             return DestinationSilent(f"{self._where}: {reason}")
-        return DestinationSilent(
-            f"{self._where} cannot be reached or broke off ({type(error).__name__}): "
-            "is it running, and is its url right?"
-        )
+        return DestinationSilent(f"{self._where} cannot be reached: {network_failure(error)}")
 
     def _status_error(self, code: int) -> DestinationError:
         """Return what an answer with this HTTP status means for the delivery."""
         sentence = f"{self._where} answered with HTTP status {code}"
         if code == HTTPStatus.NOT_FOUND:
-            return DestinationUnavailable(f"{sentence}: has it started, and is its url right?")
+            return DestinationUnavailable(f"{sentence}; check that it has started, and its url")
         if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _MAY_PASS | self.also_may_pass:
             return DestinationUnavailable(sentence)
         if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -301,7 +301,7 @@ class OrthancDestination(HttpDestination):
     def _no_orthanc(self) -> DestinationUnavailable:
         # A proxy's page, or an application server whose Orthanc has not started yet, answers so, too.
         return DestinationUnavailable(
-            f"{self._where} answers, but not as an Orthanc: has it started, and is its url right?"
+            f"{self._where} answers, but not as an Orthanc; check that it has started, and its url"
         )
 
     @contextmanager

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.network_failure import causes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerTls:
@@ -136,17 +138,4 @@ def tls_failure(error: BaseException | None) -> str | None:
 
 def _ssl_error(error: BaseException | None) -> ssl.SSLError | None:
     """Return the TLS error among an error, its arguments and its causes."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        if isinstance(each, ssl.SSLError):
-            return each
-        inner = [part for part in each.args if isinstance(part, BaseException)]
-        reason = getattr(each, "reason", None)  # urllib3 keeps the cause there
-        waiting += [*inner, each.__cause__, each.__context__]
-        waiting += [reason] if isinstance(reason, BaseException) else []
-    return None
+    return next((each for each in causes(error) if isinstance(each, ssl.SSLError)), None)

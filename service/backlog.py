@@ -52,6 +52,9 @@ class Backlog:
         failed_at: When a try failed last; None: never.
         trouble: What that try showed; None: never.
         last_error: Its error as a sentence; may name an address.
+        tried_since: Since when the oldest result waits that was tried and is not confirmed; None when
+            no result was tried.
+        next_try_at: When the next result is due after the latest try that failed; None: at once.
         configured: Whether the settings name it.
     """
 
@@ -62,6 +65,8 @@ class Backlog:
     failed_at: datetime | None = None
     trouble: Trouble | None = None
     last_error: str = ""
+    tried_since: datetime | None = None
+    next_try_at: datetime | None = None
     configured: bool = True
 
     @property
@@ -78,6 +83,14 @@ class Backlog:
         if self.succeeded_at is None or self.failed_at is None:
             return self.succeeded_at is not None
         return self.succeeded_at >= self.failed_at
+
+    @property
+    def unreached_since(self) -> datetime | None:
+        """Since when the destination cannot be reached; None where its latest try reached it."""
+        if self.trouble is not Trouble.SILENT or self._succeeded_since():
+            return None
+        known = [each for each in (self.tried_since, self.succeeded_at) if each is not None]
+        return max(known, default=self.failed_at)
 
     @property
     def is_faulty(self) -> bool:

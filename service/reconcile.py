@@ -27,6 +27,7 @@ from service.log import get_logger
 from service.reconcile_fetch import Fetcher
 from service.reconcile_section import Reconcile
 from service.records import JobNeed
+from service.sentence import ended
 from service.store import Store
 
 _ACTOR = "reconcile"
@@ -317,7 +318,7 @@ class Reconciler:
         self._store.note_not_compared(name, fault)
         log.warning("archive_not_compared", archive=name, reason=fault)
         if not before.get(name):
-            self._incident(UNREACHABLE, f"It could not be compared: {fault}.")
+            self._incident(UNREACHABLE, f"It could not be compared: {ended(fault)}")
 
     def _incident(self, kind: str, detail: str) -> None:
         self._store.record_incident(

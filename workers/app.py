@@ -165,8 +165,16 @@ class _Worker:
     def _deliveries(self) -> ExitStack:
         """Register the task; return what waits at its end for the deliveries that are under way."""
         sending = destinations(self._settings)
-        work = Delivering(self._store, self._settings, sending, self._owner, self._stopping)
-        pool = DeliveryPool(work, bulkheads(self._settings), partial(work_on, work))
+        limits = bulkheads(self._settings)
+        work = Delivering(
+            self._store,
+            self._settings,
+            sending,
+            self._owner,
+            self._stopping,
+            next_pause=limits.next_pause,
+        )
+        pool = DeliveryPool(work, limits, partial(work_on, work))
         register_deliver(self._app, pool)
         kept = ExitStack()
         kept.callback(pool.join)

@@ -105,9 +105,17 @@ class Bulkheads:
             lane.answers = False
             lane.silent_tries += 1
             if lane.is_open:
-                tries = lane.silent_tries - OPEN_AFTER + 1
-                pause = backoff(tries, first=self._first, longest=self._longest)
-                lane.probe_at = self._clock() + pause
+                lane.probe_at = self._clock() + self._pause(lane.silent_tries)
+
+    def _pause(self, silent_tries: int) -> float:
+        if silent_tries < OPEN_AFTER:
+            return 0.0
+        return backoff(silent_tries - OPEN_AFTER + 1, first=self._first, longest=self._longest)
+
+    def next_pause(self, name: str) -> float:
+        """Return the seconds for which nothing is sent to a destination if one more try is silent."""
+        lane = self._lanes.get(name)
+        return self._pause(lane.silent_tries + 1 if lane else 1)
 
     def reset(self, names: Collection[str]) -> None:
         """Let these destinations be tried at once: a person asked for it."""

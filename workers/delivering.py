@@ -1,7 +1,7 @@
 """One delivery from its claim to CONFIRMED: send, read back, say so."""
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -59,6 +59,8 @@ class Delivering:
         destinations: Mapping[str, Destination],
         owner: str,
         stop: threading.Event,
+        *,
+        next_pause: Callable[[str], float] = lambda _name: 0.0,
     ) -> None:
         """Take what it works with.
 
@@ -68,6 +70,8 @@ class Delivering:
             destinations: Where results go, by name.
             owner: This worker's name on the leases.
             stop: Set when nothing new may be begun.
+            next_pause: Returns the seconds for which nothing is sent to a destination after one more
+                silent try (`Bulkheads.next_pause`).
         """
         self._store = store
         self._settings = settings
@@ -75,6 +79,7 @@ class Delivering:
         self._removers = removers(settings, destinations)
         self._owner = owner
         self._stop = stop
+        self._next_pause = next_pause
         self._limits = {each.name: each.max_in_flight for each in settings.destinations}
         self._kinds = {each.name: each.objects for each in settings.destinations}
 
@@ -216,10 +221,7 @@ class Delivering:
         unlisted = isinstance(error, NotListed)
         given_up = unlisted and delivery.unlisted + 1 >= MOST_LOOKS
         if may_pass(error) and not given_up and not self._too_late(delivery):
-            settings = self._settings.delivery
-            delay = backoff(
-                delivery.attempts, first=settings.retry_seconds, longest=settings.retry_max_seconds
-            )
+            delay = self._delay(delivery, error)
             self._store.postpone_delivery(
                 delivery.id,
                 delivery.fence,
@@ -230,10 +232,21 @@ class Delivering:
             )
         else:
             self._store.fail_delivery(delivery.id, delivery.fence, words, trouble=_trouble(error))
-        if isinstance(error, DestinationSilent):
+        if _is_silent(error):
             # While it is silent few are tried: the others are too late all the same.
             before = self._store.now() - self._give_up
             self._store.fail_overdue(delivery.destination, before, words)
+
+    def _delay(self, delivery: Delivery, error: Exception) -> float:
+        """Return the seconds until the next try; the page shows that time.
+
+        A destination that cannot be reached is not tried before its pause is over, not even when the
+        delivery was tried less often than the destination.
+        """
+        pause = self._next_pause(delivery.destination) if _is_silent(error) else 0.0
+        settings = self._settings.delivery
+        first, longest = settings.retry_seconds, settings.retry_max_seconds
+        return max(pause, backoff(delivery.attempts, first=first, longest=longest))
 
     @property
     def _give_up(self) -> timedelta:
@@ -243,8 +256,12 @@ class Delivering:
         return self._store.now() - delivery.created_at > self._give_up
 
 
+def _is_silent(error: Exception) -> bool:
+    return isinstance(error, DestinationSilent)
+
+
 def _trouble(error: Exception) -> Trouble:
-    if isinstance(error, DestinationSilent):
+    if _is_silent(error):
         return Trouble.SILENT
     return Trouble.REFUSED if isinstance(error, DestinationError) else Trouble.LOCAL
 

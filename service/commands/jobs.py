@@ -20,6 +20,7 @@ from service.jobs import DraftStatus, IllegalTransition, JobState
 from service.queue_names import reading_queues
 from service.records import Delivery, Job, JobEvent
 from service.store import Store
+from service.web.situation import waited_for
 from service.web.words import Situation, why
 
 _STATES = [state.value for state in JobState]
@@ -81,12 +82,15 @@ def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
     """Yield why each job stands where it stands, as the page and the API say it."""
     settings = load_settings()
     waits = any(job.state is JobState.SCHEDULED for job in jobs)
+    delivers = any(job.state is JobState.DRAFTED for job in jobs)
+    names = [each.name for each in settings.destinations]
     situation = Situation(
         now=store.now(),
         broker_fault=look(settings).sentence if waits else "",
         processes=store.processes(),
         roles=reading_queues(settings),
         ahead=store.ahead() if waits else {},
+        backlogs=waited_for(store, names) if delivers else {},
     )
     for job in jobs:
         deliveries = store.deliveries(job.id) if job.state is JobState.DRAFTED else ()

@@ -55,12 +55,24 @@ class Backlogs(Transactions):
             )
         )
         failure = session.execute(
-            select(DeliveryRow.failed_at, DeliveryRow.trouble, DeliveryRow.last_error)
+            select(
+                DeliveryRow.failed_at,
+                DeliveryRow.trouble,
+                DeliveryRow.last_error,
+                DeliveryRow.not_before,
+            )
             .where(DeliveryRow.destination == name, DeliveryRow.failed_at.is_not(None))
             .order_by(DeliveryRow.failed_at.desc())
             .limit(1)
         ).first()
-        failed_at, trouble, error = failure or (None, "", "")
+        failed_at, trouble, error, next_try = failure or (None, "", "", None)
+        tried = session.scalar(
+            select(func.min(DeliveryRow.created_at)).where(
+                DeliveryRow.destination == name,
+                DeliveryRow.state.in_(_OPEN),
+                DeliveryRow.last_error != "",
+            )
+        )
         return Backlog(
             destination=name,
             waiting=count,
@@ -69,6 +81,8 @@ class Backlogs(Transactions):
             failed_at=failed_at,
             trouble=Trouble(trouble) if trouble else None,
             last_error=error,
+            tried_since=tried,
+            next_try_at=next_try,
             configured=configured,
         )
 

@@ -181,18 +181,6 @@ class Queries(Transactions):
             )
             return {(name, DeliveryState(state)): count for name, state, count in found}
 
-    def troubles(self) -> dict[str, str]:
-        """Return the destinations that have not taken results that wait, each with an error."""
-        with self._reading() as session:
-            found = session.execute(
-                select(DeliveryRow.destination, func.max(DeliveryRow.last_error).label("error"))
-                .where(
-                    DeliveryRow.state == DeliveryState.PENDING.value, DeliveryRow.last_error != ""
-                )
-                .group_by(DeliveryRow.destination)
-            )
-            return {row.destination: row.error for row in found}
-
     def oldest_waiting(
         self, states: Sequence[JobState] = (JobState.SCHEDULED, JobState.IN_PROGRESS)
     ) -> Job | None:

@@ -51,6 +51,7 @@ def make_wiring(
             lambda: broker_fault(settings),
             reading_queues(settings),
             lambda: writing_fault(store),
+            [each.name for each in settings.destinations],
         ),
         hub=Hub(store.version, max_streams=max_streams),
         films=FilmCache(partial(artist, settings)),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from service.config import Settings
 from service.destination_care import alert_after, backlogs
 from service.records import Reconciliation
+from service.sentence import ended
 from service.store import Store
 from service.token_care import tokens_at_risk
 from service.tokens import Token, TokenState
@@ -52,7 +53,7 @@ def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
         title = f"{count} of {row.archive} not whole here:"
         yield "bad", title, Reason("`wetread reconcile` lists them, with --fetch it fetches them.")
     if row.fault:
-        yield "mild", f"{row.archive} was not compared whole:", Reason(row.fault)
+        yield "mild", f"{row.archive} was not compared completely:", Reason(ended(row.fault))
 
 
 def _token(token: Token, state: TokenState) -> Notice:

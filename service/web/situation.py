@@ -2,15 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
+from service.backlog import Backlog
 from service.store import Store
 from service.web.words import Situation
 
 _EVERY: Final = 2.0
 # A commit costs a disk's time.
 _WRITE_EVERY: Final = 10.0
+
+
+def waited_for(store: Store, names: Iterable[str]) -> dict[str, Backlog]:
+    """Return the state of these destinations, and of others that results wait for, by name.
+
+    Raises:
+        StoreError: The database does not answer.
+    """
+    return {each.destination: each for each in store.backlogs(names)}
 
 
 class Observer:
@@ -25,6 +35,7 @@ class Observer:
         broker_fault: Callable[[], str],
         roles: Mapping[str, str] | None = None,
         writing_fault: Callable[[], str] = str,
+        destinations: Collection[str] = (),
     ) -> None:
         """Take where to look.
 
@@ -32,17 +43,19 @@ class Observer:
             store: The store.
             broker_fault: Returns what is wrong with the broker, or "".
             roles: What the workers of each model report themselves as.
+            destinations: The names of those that are configured.
             writing_fault: Returns why the database cannot be written, or ""; it writes to find out.
         """
         self._roles = roles or {}
         self._store = store
+        self._destinations = destinations
         self._ask_broker = broker_fault
         self._ask_writing = writing_fault
         self._turn = threading.Lock()
         self._asked = self._written = float("-inf")
         self._broker_fault = self._database_fault = ""
         self._ahead: Mapping[str, int] = {}
-        self._troubles: Mapping[str, str] = {}
+        self._backlogs: Mapping[str, Backlog] = {}
 
     def situation(self) -> Situation:
         """Return the service's situation.
@@ -58,7 +71,7 @@ class Observer:
             processes=self._store.processes(),
             roles=self._roles,
             ahead=self._ahead,
-            troubles=self._troubles,
+            backlogs=self._backlogs,
         )
 
     def _look(self) -> None:
@@ -70,7 +83,7 @@ class Observer:
             if time.monotonic() - self._asked < _EVERY:
                 return
             self._ahead = self._store.ahead()
-            self._troubles = self._store.troubles()
+            self._backlogs = waited_for(self._store, self._destinations)
             self._broker_fault = self._ask_broker()
             if time.monotonic() - self._written >= _WRITE_EVERY:
                 self._database_fault = self._ask_writing()

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from service.backlog import DestinationState
+from service.backlog import Backlog, DestinationState
 from service.draft_alarms import Withdrawal, alarm_sentence
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.records import Delivery, Job, ProcessBeat, ProcessStatus
+from service.sentence import ended
 
 # A process reports itself every few seconds; one that is silent this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
@@ -44,21 +45,25 @@ _CONFIRMED: Mapping[bool | None, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ClockTime:
+    """A moment that a page shows as a time of day, not as a distance from now."""
+
+    at: datetime
+
+
 class Reason:
-    """One sentence, with moments in it that a page shows as distances from now."""
+    """One sentence, with moments in it that a page shows as distances from now, or as clock times."""
 
     __slots__ = ("pieces",)
 
-    def __init__(self, *pieces: str | datetime) -> None:
+    def __init__(self, *pieces: str | datetime | ClockTime) -> None:
         """Take the words and the moments between them, in order."""
         self.pieces = pieces
 
     def plain(self) -> str:
         """Return the sentence as text, each moment in ISO 8601."""
-        return "".join(
-            each if isinstance(each, str) else each.isoformat(timespec="seconds")
-            for each in self.pieces
-        )
+        return "".join(_plain(each) for each in self.pieces)
 
     def led_by(self, words: str) -> "Reason":
         """Return the sentence with words before it."""
@@ -67,6 +72,13 @@ class Reason:
     def followed_by(self, words: str) -> "Reason":
         """Return the sentence with words after it."""
         return Reason(*self.pieces, words)
+
+
+def _plain(piece: str | datetime | ClockTime) -> str:
+    if isinstance(piece, str):
+        return piece
+    at = piece.at if isinstance(piece, ClockTime) else piece
+    return at.isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +92,7 @@ class Situation:
         roles: What the workers of each configured model report themselves as, by the model's name;
             where none is given every job is any reading worker's.
         ahead: How many are read before a waiting job, by its id, as far as is known.
-        troubles: An error of each destination that has not taken results that wait, by its name.
+        backlogs: What waits for each destination, and how it answers, by its name.
     """
 
     now: datetime
@@ -89,7 +101,7 @@ class Situation:
     processes: Sequence[ProcessBeat] = field(default=())
     roles: Mapping[str, str] = field(default_factory=dict)
     ahead: Mapping[str, int] = field(default_factory=dict)
-    troubles: Mapping[str, str] = field(default_factory=dict)
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
         """Return whether the process reported itself lately, and not as one that ended."""
@@ -221,24 +233,54 @@ def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> Reason:
 def delivery_reason(delivery: Delivery, situation: Situation) -> Reason:
     """Return where one delivery stands, as a sentence."""
     name = delivery.destination
-    if delivery.state is DeliveryState.CONFIRMED:
-        return Reason(f"{name} {_CONFIRMED[delivery.read_back]}")
-    if delivery.state is DeliveryState.FAILED:
-        return Reason(f"{name} did not take it: {delivery.last_error}")
-    if delivery.state is DeliveryState.CANCELED:
-        return Reason(f"Nothing more is sent to {name}.")
+    match delivery.state:
+        case DeliveryState.CONFIRMED:
+            return Reason(f"{name} {_CONFIRMED[delivery.read_back]}")
+        case DeliveryState.FAILED:
+            return Reason(f"{name} did not take it: {delivery.last_error}")
+        case DeliveryState.CANCELED:
+            return Reason(f"Nothing more is sent to {name}.")
+        case _:
+            return _why_open(delivery, situation)
+
+
+def _why_open(delivery: Delivery, situation: Situation) -> Reason:
+    """Return why a delivery that is due is not confirmed yet."""
+    backlog = situation.backlogs.get(delivery.destination)
+    if backlog is not None and backlog.unreached_since is not None:
+        return _why_unreached(delivery, backlog, backlog.unreached_since, situation.now)
     if not delivery.last_error:
-        return _why_untried(delivery, situation)
+        return _why_untried(delivery, backlog)
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
-    begun = (f"{name} does not take it ({tries}, the first ", delivery.created_at)
-    cause = f"): {_ended(delivery.last_error)} Next try "
-    if delivery.not_before is not None and delivery.not_before > situation.now:
-        return Reason(*begun, cause, delivery.not_before, ".")
-    return Reason(*begun, cause, "now.")
+    begun = f"{delivery.destination} did not accept it ({tries}, the first "
+    cause = f"): {ended(delivery.last_error)} "
+    if delivery.state is DeliveryState.SENDING:
+        return Reason(begun, delivery.created_at, cause, "It is being sent again.")
+    next_try = _next_try("Next try", delivery.not_before, situation.now)
+    return Reason(begun, delivery.created_at, cause, *next_try)
 
 
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+def _why_unreached(delivery: Delivery, backlog: Backlog, since: datetime, now: datetime) -> Reason:
+    """Return why a delivery waits for a destination that cannot be reached.
+
+    One result at a time is tried there, whichever is due; all others wait for that try.
+    """
+    begun = (
+        f"Waiting for {delivery.destination}, which cannot be reached since ",
+        ClockTime(since),
+    )
+    cause = f" {ended(backlog.last_error)}"
+    if delivery.state is DeliveryState.SENDING:
+        return Reason(*begun, "; a try is under way.", cause)
+    known = [each for each in (delivery.not_before, backlog.next_try_at) if each is not None]
+    return Reason(*begun, "; ", *_next_try("next try", max(known, default=None), now), cause)
+
+
+def _next_try(words: str, at: datetime | None, now: datetime) -> tuple[str | ClockTime, ...]:
+    """Return when the next try is; one whose time has come waits for a free delivery worker."""
+    if at is not None and at > now:
+        return f"{words} at ", ClockTime(at), "."
+    return (f"{words} as soon as a delivery worker is free.",)
 
 
 def notice_reason(notice: Delivery) -> str:
@@ -255,19 +297,17 @@ def notice_reason(notice: Delivery) -> str:
         case DeliveryState.CANCELED:
             return f"No notice of doubt is sent to {name}: the draft is withdrawn."
         case _:
-            tail = f" {_ended(notice.last_error)}" if notice.last_error else ""
+            tail = f" {ended(notice.last_error)}" if notice.last_error else ""
             return f"The notice that the draft is in doubt is being sent to {name}.{tail}"
 
 
-def _why_untried(delivery: Delivery, situation: Situation) -> Reason:
+def _why_untried(delivery: Delivery, backlog: Backlog | None) -> Reason:
     name = delivery.destination
-    trouble = situation.troubles.get(name)
     if delivery.state is DeliveryState.SENDING:
         return Reason(f"Being sent to {name}.")
-    if trouble:
-        return Reason(
-            f"Waiting to be sent to {name}, which does not take earlier results: {trouble}"
-        )
+    if backlog is not None and backlog.is_faulty:
+        words = f"Waiting to be sent to {name}, which did not accept the latest result: "
+        return Reason(f"{words}{ended(backlog.last_error)}")
     return _why_waiting([delivery])
 
 

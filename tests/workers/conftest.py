@@ -175,10 +175,15 @@ class DeliveryBench:
         )
         self.store = store
         self.stop = threading.Event()
-        self.delivering = Delivering(
-            store, self.settings, destinations(self.settings), "sender", self.stop
-        )
         limits = bulkheads(self.settings, clock=lambda: store.now().timestamp())
+        self.delivering = Delivering(
+            store,
+            self.settings,
+            destinations(self.settings),
+            "sender",
+            self.stop,
+            next_pause=limits.next_pause,
+        )
         self.pool = DeliveryPool(self.delivering, limits, partial(work_on, self.delivering))
         self.message = register_deliver(worker_app(self.settings), self.pool)
 

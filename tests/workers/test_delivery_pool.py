@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -196,6 +197,38 @@ def test_probes_of_many_silent_destinations_are_limited_together(passing):
     passing.now += 60
     assert sum(fill(limits, name) for name in names) == MOST_PROBES
     assert fill(limits, "healthy") == 1
+
+
+def test_the_next_pause_is_known_before_the_try_that_begins_it_has_ended(limits):
+    """The page shows when a destination out of reach is tried next: the delivery is due then."""
+    foreseen = []
+    for _ in range(5):
+        limits.begin("A")
+        foreseen.append(limits.next_pause("A"))
+        limits.end("A", Outcome.SILENT)
+    assert foreseen == [0, 0, 2, 4, 8]
+
+
+def test_a_destination_out_of_reach_is_tried_at_the_time_that_its_result_names(
+    bench_of, store, clock, free_port
+):
+    """A result that was tried once waits as long as the destination that was silent more often."""
+    bench = bench_of(silent(free_port(), "A", timeout=1))
+    for number in range(OPEN_AFTER + 1):
+        last = bench.drafted(f"1.5.{number + 1}")
+        bench.task(last.id)
+        (delivery,) = store.deliveries(last.id)
+        clock.now = delivery.not_before
+    assert delivery.attempts == 1
+    (state,) = store.backlogs(["A"])
+    assert state.next_try_at == delivery.not_before
+    clock.now -= timedelta(seconds=1)
+    waiting = bench.drafted("1.6.1")
+    bench.task(waiting.id)
+    assert store.deliveries(waiting.id)[0].attempts == 0
+    clock.now = state.next_try_at
+    bench.task(waiting.id)
+    assert store.deliveries(waiting.id)[0].attempts == 1
 
 
 def test_what_says_nothing_of_the_destination_changes_nothing(limits):

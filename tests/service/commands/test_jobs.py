@@ -231,7 +231,7 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= width
     words = " ".join(result.output.replace("│", " ").split())
-    assert "does not take it" in words
+    assert "did not accept it" in words
     assert "in [[models]]" in words
     assert job.id[:8] in words
     assert (study in words) is (width == 200)

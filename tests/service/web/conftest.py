@@ -27,6 +27,7 @@ from dicom.report import (
 )
 from dicom.study import Instance
 from service import schema
+from service.backlog import Trouble
 from service.config import Settings
 from service.records import Job, ResultObject, Said
 from service.store import Store
@@ -169,7 +170,9 @@ class Seeder:
             sha256="0" * 64,
         )
 
-    def deliver(self, job: Job, *, error: str = "", refused: bool = False) -> None:
+    def deliver(
+        self, job: Job, *, error: str = "", refused: bool = False, trouble: Trouble | None = None
+    ) -> None:
         """Try the job's next delivery once: confirm it, put it off, or have it refused."""
         claimed = self.store.claim_delivery(job.id, "delivery@front", 60, {})
         assert claimed is not None
@@ -177,7 +180,7 @@ class Seeder:
         if refused:
             self.store.fail_delivery(delivery.id, delivery.fence, error)
         elif error:
-            self.store.postpone_delivery(delivery.id, delivery.fence, error, 600)
+            self.store.postpone_delivery(delivery.id, delivery.fence, error, 600, trouble=trouble)
         else:
             self.store.confirm_delivery(delivery.id, delivery.fence)
 

@@ -41,7 +41,8 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
     [
         ({"missing": 1}, "1 study of pacs not whole here:"),
         ({"missing": 12}, "12 studies of pacs not whole here:"),
-        ({"fault": "it is away"}, "pacs was not compared whole: it is away"),
+        ({"fault": "it is away"}, "pacs was not compared completely: it is away."),
+        ({"fault": "is it running?"}, "pacs was not compared completely: is it running?"),
     ],
 )
 def test_what_is_missing_and_why_it_is_not_known_is_said(row, words, notices):

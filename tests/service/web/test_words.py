@@ -3,8 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from service.backlog import Trouble
 from service.jobs import JobState
 from service.records import ProcessBeat, ProcessStatus
+from service.web.situation import waited_for
 from service.web.words import Situation, delivery_reason, why
 
 NO_CARD = "cuda: this machine has 0 CUDA devices"
@@ -110,13 +112,13 @@ def test_a_job_in_work_names_its_worker_until_the_lease_ends(seeder):
 
 
 def test_a_draft_that_a_destination_does_not_take_names_it_and_the_error(seeder):
-    """The troubled destination is named, with tries, first time, error and next try."""
+    """One that answers and refuses is named, with tries, first time, error and next try."""
     job = seeder.drafted(1, ("orthanc", "pacs"))
     seeder.deliver(job)
     seeder.deliver(job, error="connection refused.")
     reason = why(job, seeder.store.deliveries(job.id), situation(beat("delivery"))).plain()
-    assert reason.startswith("pacs does not take it (1 try, the first ")
-    assert "): connection refused. Next try " in reason
+    assert reason.startswith("pacs did not accept it (1 try, the first ")
+    assert "): connection refused. Next try at 20" in reason
 
 
 def test_a_draft_waits_for_a_delivery_worker_when_none_is_alive(seeder):
@@ -166,15 +168,68 @@ def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
     assert f"no model is called {job.model_name}" in reason
 
 
-def test_a_result_behind_a_silent_destination_says_so(seeder):
+UNREACHED = "orthanc cannot be reached: it gave no answer within 30 s"
+
+
+def unreached(seeder, *processes: ProcessBeat, later: float = 0.0) -> Situation:
+    """Return the situation some seconds from now, with what waits for each destination."""
+    now = situation(*processes)
+    at = now.now + timedelta(seconds=later)
+    return replace(now, now=at, backlogs=waited_for(seeder.store, ["orthanc"]))
+
+
+@pytest.mark.parametrize("tried", [0, 1])
+def test_a_result_for_a_destination_out_of_reach_says_since_when_and_the_next_try(seeder, tried):
+    """The result that was tried, and one that waits behind it without a try of its own."""
+    jobs = [seeder.drafted(1), seeder.drafted(2)]
+    seeder.deliver(jobs[0], error=UNREACHED, trouble=Trouble.SILENT)
+    first = seeder.store.deliveries(jobs[0].id)[0]
+    deliveries = seeder.store.deliveries(jobs[tried].id)
+    reason = why(jobs[tried], deliveries, unreached(seeder, beat("delivery"))).plain()
+    assert reason == (
+        "Waiting for orthanc, which cannot be reached since "
+        f"{first.created_at.isoformat(timespec='seconds')}; "
+        f"next try at {first.not_before.isoformat(timespec='seconds')}. {UNREACHED}."
+    )
+
+
+def test_a_next_try_whose_time_has_come_waits_for_a_worker(seeder):
+    """It is never called "now": the time until a worker takes it is not known."""
+    job = seeder.drafted(1)
+    seeder.deliver(job, error=UNREACHED, trouble=Trouble.SILENT)
+    now = unreached(seeder, beat("delivery"), later=700)
+    reason = why(job, seeder.store.deliveries(job.id), now).plain()
+    assert "; next try as soon as a delivery worker is free. " in reason
+
+
+def test_a_try_that_is_under_way_is_said_of_a_destination_out_of_reach(seeder):
+    """A second result is being tried while the destination is out of reach."""
+    tried, trying = seeder.drafted(1), seeder.drafted(2)
+    seeder.deliver(tried, error=UNREACHED, trouble=Trouble.SILENT)
+    seeder.store.claim_delivery(trying.id, "w", 60, {})
+    deliveries = seeder.store.deliveries(trying.id)
+    reason = delivery_reason(deliveries[0], unreached(seeder)).plain()
+    assert "cannot be reached since" in reason
+    assert "; a try is under way. " in reason
+
+
+def test_a_destination_that_answers_again_is_no_longer_out_of_reach(seeder):
+    """After a confirmation the earlier silence is no reason any more."""
+    tried, sent, waiting = (seeder.drafted(number) for number in (1, 2, 3))
+    seeder.deliver(tried, error=UNREACHED, trouble=Trouble.SILENT)
+    seeder.deliver(sent)
+    reason = why(waiting, seeder.store.deliveries(waiting.id), unreached(seeder)).plain()
+    assert "cannot be reached" not in reason
+
+
+def test_a_result_behind_a_destination_that_refuses_says_so(seeder):
     """It was never tried itself: the words name the error of the results that were."""
     tried, waiting = seeder.drafted(1), seeder.drafted(2)
-    seeder.deliver(tried, error="orthanc gave no answer within 30 s")
-    now = replace(situation(beat("delivery")), troubles=seeder.store.troubles())
+    seeder.deliver(tried, error="orthanc has no room", trouble=Trouble.REFUSED)
+    now = unreached(seeder, beat("delivery"))
     reason = why(waiting, seeder.store.deliveries(waiting.id), now).plain()
     assert reason == (
-        "Waiting to be sent to orthanc, which does not take earlier results: "
-        "orthanc gave no answer within 30 s"
+        "Waiting to be sent to orthanc, which did not accept the latest result: orthanc has no room."
     )
 
 

@@ -1,0 +1,53 @@
+"""Why a peer could not be reached, in words for a person instead of a library's."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+_NO_ROUTE: Final = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+)
+_CLOSED: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN})
+
+
+def network_failure(error: BaseException | None) -> str:
+    """Return why no answer came, as a sentence's end and with what to check.
+
+    Args:
+        error: A library's error; its causes, and the errors among its arguments, are searched.
+    """
+    for each in causes(error):
+        if isinstance(each, socket.gaierror):
+            return "its host name cannot be resolved; check the name in its url, and the DNS"
+        if isinstance(each, OSError) and (words := _words(each)):
+            return words
+    return "it closed the connection without a complete answer; check its log and its url"
+
+
+def _words(error: OSError) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return "nothing accepts connections at this address; check that it runs, and its url"
+    if error.errno in _NO_ROUTE:
+        return "the network has no route to it; check its url, and the network"
+    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+        return "it did not answer in time; check that it runs, its url, and the firewalls"
+    if isinstance(error, ConnectionError) or error.errno in _CLOSED:
+        return "it closed the connection without a complete answer; check its log and its url"
+    return ""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, the errors among its arguments, and its causes, each once."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        inner = [part for part in each.args if isinstance(part, BaseException)]
+        reason = getattr(each, "reason", None)  # urllib3 keeps the cause there
+        waiting += [*inner, each.__cause__, each.__context__]
+        waiting += [reason] if isinstance(reason, BaseException) else []
