@@ -53,8 +53,11 @@ class AssociationReports:
     def contexts(self, association: "Association") -> None:
         """Report each presentation context that was refused, and log one line for each cause.
 
-        A sender that offers every SOP Class it knows has a hundred of them refused each time.
+        A sender that offers every SOP Class it knows has a hundred of them refused each time. As long
+        as another context is accepted this is how DICOM negotiates (PS3.8 7.1.1.14), so the line is at
+        level debug; where none is left, nothing can be sent.
         """
+        level = logging.DEBUG if association.accepted_contexts else logging.WARNING
         refused: defaultdict[Cause, list[str]] = defaultdict(list)
         for context in association.rejected_contexts:
             cause = Cause.TRANSFER_SYNTAX if context.result == _NO_SYNTAX else Cause.SOP_CLASS
@@ -62,7 +65,8 @@ class AssociationReports:
             refused[cause].append(uid)
             self._send(association, cause, uid)
         for cause, uids in refused.items():
-            LOGGER.warning(
+            LOGGER.log(
+                level,
                 "presentation context refused: %s offered %s: %s",
                 _peer(association),
                 ", ".join(UID(uid).name for uid in uids),

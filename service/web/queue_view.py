@@ -12,7 +12,9 @@ from service.destination_care import alert_after, backlogs
 from service.jobs import DraftStatus, JobState
 from service.records import ArrivingStudy, Job
 from service.store import Store
+from service.store.refusals import MOST_ROWS
 from service.web.attention import attention
+from service.web.refusal_words import RefusalLine, refusal_lines
 from service.web.render import Snapshot, part
 from service.web.words import READING_ROLE, Reason, Situation, why
 
@@ -101,10 +103,15 @@ def queue_snapshot(
             "destinations", destinations=_destinations(store, settings), csrf=csrf
         ),
         "incidents": part("incidents", incidents=store.incidents(limit=_INCIDENTS)),
-        "refusals": part("refusals", refusals=store.refusals(limit=_INCIDENTS)),
+        "refusals": part("refusals", refusals=_refusals(store)),
         **rows,
     }
     return Snapshot(parts=parts, order=tuple(rows))
+
+
+def _refusals(store: Store) -> Sequence[RefusalLine]:
+    """Return the latest lines; one may stand for dozens of rows, so all of them are read."""
+    return refusal_lines(store.refusals(limit=2 * MOST_ROWS))[:_INCIDENTS]
 
 
 def _destinations(store: Store, settings: Settings) -> Sequence[tuple[Backlog, bool]]:

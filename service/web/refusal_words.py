@@ -1,5 +1,8 @@
 """What was not accepted, and what to do about it, in words for a page."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pydicom.uid import UID
@@ -34,10 +37,79 @@ _ADVICE: Final = {
 }
 
 
+_NAMELESS: Final = "A peer without AE title"
+_OF_A_CONTEXT: Final = frozenset({Cause.SOP_CLASS, Cause.TRANSFER_SYNTAX})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalLine:
+    """What a page shows of refusals that belong together.
+
+    Attributes:
+        key: Identifies the line on its page.
+        sentence: What happened.
+        advice: What can be done about it, as sentences.
+        last_at: When it happened last.
+        parts: A sentence for each presentation context, where there are several.
+    """
+
+    key: str
+    sentence: str
+    advice: Sequence[str]
+    last_at: datetime
+    parts: Sequence[str] = ()
+
+
+def refusal_lines(counts: Sequence[RefusalCount]) -> list[RefusalLine]:
+    """Return one line for the presentation contexts of each calling AE, and one for all else.
+
+    A sender that offers every SOP Class it knows has dozens of them refused at each association.
+
+    Args:
+        counts: Those last added to first.
+    """
+    return list(_lines(counts))
+
+
+def _lines(counts: Sequence[RefusalCount]) -> Iterator[RefusalLine]:
+    folded: set[str] = set()
+    for each in counts:
+        name = each.refused.calling_ae
+        if each.refused.cause not in _OF_A_CONTEXT:
+            yield _line((each,))
+        elif name not in folded:
+            folded.add(name)
+            yield _line(
+                [
+                    other
+                    for other in counts
+                    if other.refused.calling_ae == name and other.refused.cause in _OF_A_CONTEXT
+                ]
+            )
+
+
+def _line(counts: Sequence[RefusalCount]) -> RefusalLine:
+    first = counts[0].refused
+    advice = dict.fromkeys(refusal_advice(each) for each in counts)
+    classes = {each.refused.sop_class_uid for each in counts}
+    sentence = refusal_sentence(counts[0])
+    if len(counts) > 1:
+        offered = "1 SOP Class" if len(classes) == 1 else f"{len(classes)} SOP Classes"
+        peer = first.calling_ae or _NAMELESS
+        sentence = f"{peer} offered presentation contexts of {offered} that are not accepted."
+    return RefusalLine(
+        key=f"{first.calling_ae}-{first.cause.name}",
+        sentence=sentence,
+        advice=tuple(advice),
+        last_at=max(each.last_at for each in counts),
+        parts=tuple(refusal_sentence(each) for each in counts) if len(counts) > 1 else (),
+    )
+
+
 def refusal_sentence(each: RefusalCount) -> str:
     """Return what happened, for instance "CR_1 at 10.0.0.7 offered CT Image Storage 12 times: ..."."""
     refused = each.refused
-    peer = refused.calling_ae or "A peer without AE title"
+    peer = refused.calling_ae or _NAMELESS
     at = f" at {refused.address}" if refused.address else ""
     times = "once" if each.count == 1 else f"{each.count} times"
     if refused.sop_class_uid:

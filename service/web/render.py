@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydicom.uid import UID
 
-from service.web.refusal_words import refusal_advice, refusal_sentence
 from service.web.words import STATE_WORDS
 
 _HERE: Final = Path(__file__).parent
@@ -82,8 +81,6 @@ def _environment() -> Environment:
         size=_size,
         action_word=_action_word,
         state_word=lambda state: STATE_WORDS.get(state, str(state).capitalize()),
-        refusal_advice=refusal_advice,
-        refusal_sentence=refusal_sentence,
         uid_name=_uid_name,
     )
     return environment

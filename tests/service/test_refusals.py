@@ -7,7 +7,12 @@ import pytest
 from dicom.refusals import Cause, NotAccepted
 from service.refusals import Refusals
 from service.store.refusals import MOST_ROWS, OTHERS
-from service.web.refusal_words import class_label, refusal_advice, refusal_sentence
+from service.web.refusal_words import (
+    class_label,
+    refusal_advice,
+    refusal_lines,
+    refusal_sentence,
+)
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 
@@ -43,6 +48,24 @@ def test_counts_add_up_and_say_what_to_do(store):
         (Cause.SOP_CLASS, ULTRASOUND): 12,
         (Cause.CALLING_AE, ""): 1,
     }
+
+
+def test_the_contexts_of_one_calling_ae_are_one_line(store):
+    """An Orthanc offers every class it knows; other senders and other causes keep their lines."""
+    counting = Refusals(store)
+    for number in range(49):
+        counting.add(refused(calling_ae="ORTHANC", uid=f"1.2.840.10008.5.1.4.1.1.88.{number}"))
+    counting.add(refused(Cause.TRANSFER_SYNTAX, calling_ae="ORTHANC"))
+    counting.add(refused(Cause.CALLING_AE, calling_ae="ORTHANC", uid=""))
+    counting.add(refused())
+    counting.write()
+    lines = {each.sentence: each for each in refusal_lines(store.refusals(limit=1000))}
+    assert len(lines) == 3
+    folded = lines["ORTHANC offered presentation contexts of 50 SOP Classes that are not accepted."]
+    assert len(folded.parts) == 50
+    assert any(ULTRASOUND in each for each in folded.parts)
+    assert len(folded.advice) == 2
+    assert not lines["ORTHANC at 10.0.0.7, once: calling AE title not accepted."].parts
 
 
 def test_a_peer_that_tries_many_names_fills_nothing(store):
