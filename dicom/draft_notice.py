@@ -1,19 +1,25 @@
 """A notice about a draft that an archive holds: that it is withdrawn, or in doubt.
 
 A stored document is never changed. The notice is a new one beside it, in a series whose name says so,
-that names the draft among its predecessors (PS3.3 C.17.2).
+that names the draft among its predecessors (PS3.3 C.17.2). A destination that gets images only gets the
+same text as a page.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Literal
 
+from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom import codes
 from dicom.gate import check
+from dicom.notice_form import NoticeForm
 from dicom.outputs import Output, as_file
+from dicom.page import Page
 from dicom.report import Predecessor
-from dicom.result_header import Equipment, Origin, OutputKind, new_object
+from dicom.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
+from dicom.sc import SECONDARY_CAPTURE, write_capture, write_pixels
 from dicom.sr import BASIC_TEXT_SR
 from dicom.sr_document import (
     code,
@@ -28,6 +34,14 @@ from dicom.sr_document import (
     write_root,
 )
 
+NoticeKind = Literal["withdrawn", "in-doubt"]
+
+
+_PAGES: Final[dict[NoticeKind, OutputKind]] = {
+    "withdrawn": "withdrawn-page",
+    "in-doubt": "in-doubt-page",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftNotice:
@@ -41,12 +55,13 @@ class DraftNotice:
         revision: That of the draft.
         decided_at: When it was found or decided, an aware time.
         title: What the notice is in a few words, for Completion Flag Description.
+        banner: The two lines across the head of the page.
         opening: The first sentence that a reader meets.
         why: The reason.
         conclusion: What to do.
     """
 
-    kind: OutputKind
+    kind: NoticeKind
     study_instance_uid: str
     draft: Predecessor
     key: tuple[str, ...]
@@ -54,24 +69,42 @@ class DraftNotice:
     revision: int
     decided_at: datetime
     title: str
+    banner: tuple[str, str]
     opening: str
     why: str
     conclusion: str
 
 
-def draft_notice(notice: DraftNotice, source: Dataset, equipment: Equipment) -> Output:
-    """Return the Basic Text SR of a notice; the same for the same arguments.
+def draft_notice(
+    notice: DraftNotice,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object of a notice; the same for the same arguments.
 
     Args:
         notice: What it says, and of which draft.
         source: Header of any object of the study, the draft itself for one.
         equipment: This installation.
+        form: Which object.
 
     Raises:
         DatasetMismatch: `source` is of another study.
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: The notice does not pass the gate.
     """
+    is_page = form is NoticeForm.PAGE
+    kind: OutputKind = _PAGES[notice.kind] if is_page else notice.kind
+    make = _page if is_page else _document
+    made = make(notice, source, equipment)
+    check(made, source)
+    return Output(kind=kind, dataset=as_file(made))
+
+
+def _document(notice: DraftNotice, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the Basic Text SR."""
     document = new_object(
         _origin(notice, equipment),
         source,
@@ -98,8 +131,41 @@ def draft_notice(notice: DraftNotice, source: Dataset, equipment: Equipment) -> 
             container(codes.IMPRESSIONS, [text(codes.IMPRESSION, notice.conclusion)]),
         ],
     )
-    check(document, source)
-    return Output(kind=notice.kind, dataset=as_file(document))
+    return document
+
+
+def _page(notice: DraftNotice, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the page of text, a MONOCHROME2 Secondary Capture."""
+    result = new_object(
+        _origin(notice, equipment),
+        source,
+        equipment,
+        kind=_PAGES[notice.kind],
+        sop_class_uid=SECONDARY_CAPTURE,
+    )
+    write_capture(result, equipment)
+    result.ImageComments = f"{notice.title}."
+    result.PatientOrientation = ""
+    result.BurnedInAnnotation = "YES"
+    result.LossyImageCompression = "00"
+    result.DerivationDescription = f"Page of text: {notice.title}"
+    # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
+    result.Laterality = ""
+    write_pixels(result, _page_image(notice, result, equipment))
+    return result
+
+
+def _page_image(notice: DraftNotice, header: Dataset, equipment: Equipment) -> Image.Image:
+    page = Page()
+    page.banner(notice.banner)
+    page.patient(header)
+    page.paragraph(notice.conclusion, boxed=True)
+    page.heading("What this is about")
+    page.paragraph(notice.opening)
+    page.heading("Why")
+    page.paragraph(notice.why)
+    moment = clock_of_film(notice.decided_at, header)
+    return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 
 def _origin(notice: DraftNotice, equipment: Equipment) -> Origin:

@@ -7,11 +7,13 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dicom.draft_notice import DraftNotice, draft_notice
+from dicom.notice_form import NoticeForm
 from dicom.outputs import Output
 from dicom.patient_study import clean_text
 from dicom.report import Predecessor
 from dicom.result_header import Equipment
 
+_BANNER: Final = ("AI DRAFT IN DOUBT", "VERIFY PATIENT")
 _VERIFY: Final = "AI DRAFT IN DOUBT - VERIFY PATIENT."
 
 
@@ -39,13 +41,20 @@ class Doubt:
     found_at: datetime
 
 
-def doubt_notice(doubt: Doubt, source: Dataset, equipment: Equipment) -> Output:
-    """Return the Basic Text SR that puts a draft in doubt; the same for the same arguments.
+def doubt_notice(
+    doubt: Doubt,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object that puts a draft in doubt; the same for the same arguments.
 
     Args:
         doubt: Which draft, and why.
         source: Header of the draft: the notice is to be found where the draft is.
         equipment: This installation.
+        form: Which object.
 
     Raises:
         DatasetMismatch: `source` is of another study.
@@ -61,10 +70,11 @@ def doubt_notice(doubt: Doubt, source: Dataset, equipment: Equipment) -> Output:
         revision=doubt.revision,
         decided_at=doubt.found_at,
         title="AI draft in doubt; patient, order and image must be verified",
+        banner=_BANNER,
         opening=f"{_VERIFY} A corrected or conflicting copy of the image arrived. It was not read. The "
         f"AI draft of this study, revision {doubt.revision} by {doubt.model}, was made from the "
         "copy that arrived first.",
         why=f"{clean_text(doubt.reason)} Image: SOP Instance UID {doubt.image_uid}.",
         conclusion=f"{_VERIFY} Do not use the draft before patient, order and image are verified.",
     )
-    return draft_notice(notice, source, equipment)
+    return draft_notice(notice, source, equipment, form=form)

@@ -15,7 +15,8 @@ from dicom.report import DraftReport
 OutputKind = Literal[
     "draft-report", "findings", "findings-3d", "overlay", "report-page",
     "presentation-state", "report-pdf",
-    "not-analysed", "not-analysed-page", "withdrawn", "in-doubt", "verified-report",
+    "not-analysed", "not-analysed-page", "withdrawn", "withdrawn-page", "in-doubt", "in-doubt-page",
+    "verified-report",
 ]  # fmt: skip
 
 # The words that every result carries, in its content and burned into its pixels.
@@ -35,6 +36,8 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "not-analysed-page": ("not-analysed-page", 9700, 1),
     "withdrawn": ("withdrawn", 9750, 1),
     "in-doubt": ("in-doubt", 9770, 1),
+    "withdrawn-page": ("withdrawn-page", 9850, 1),
+    "in-doubt-page": ("in-doubt-page", 9870, 1),
     "verified-report": ("verified-report", 9800, 1),
 }
 # The words that tell most come first: viewers cut after about 20 characters.
@@ -50,6 +53,8 @@ _SERIES_DESCRIPTIONS: Final = {
     "not-analysed-page": "AI: NOT ANALYSED - no AI result (page, rev {revision})",
     "withdrawn": "AI DRAFT WITHDRAWN - DO NOT USE (rev {revision})",
     "in-doubt": "AI DRAFT IN DOUBT - VERIFY PATIENT (rev {revision})",
+    "withdrawn-page": "AI DRAFT WITHDRAWN - DO NOT USE (page, rev {revision})",
+    "in-doubt-page": "AI DRAFT IN DOUBT - VERIFY PATIENT (page, rev {revision})",
     "verified-report": "Radiology report (verified)",
 }
 

@@ -7,11 +7,13 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dicom.draft_notice import DraftNotice, draft_notice
+from dicom.notice_form import NoticeForm
 from dicom.outputs import Output
 from dicom.patient_study import clean_text
 from dicom.report import Predecessor
 from dicom.result_header import Equipment
 
+_BANNER: Final = ("AI DRAFT WITHDRAWN", "DO NOT USE")
 _DO_NOT_USE: Final = "WITHDRAWN - DO NOT USE."
 
 
@@ -35,13 +37,20 @@ class Withdrawal:
     withdrawn_at: datetime
 
 
-def withdrawal_notice(withdrawal: Withdrawal, source: Dataset, equipment: Equipment) -> Output:
-    """Return the Basic Text SR that withdraws a draft; the same for the same arguments.
+def withdrawal_notice(
+    withdrawal: Withdrawal,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object that withdraws a draft; the same for the same arguments.
 
     Args:
         withdrawal: Which draft, and why.
         source: Header of any object of the study, the draft itself for one.
         equipment: This installation.
+        form: Which object.
 
     Raises:
         DatasetMismatch: `source` is of another study.
@@ -58,10 +67,11 @@ def withdrawal_notice(withdrawal: Withdrawal, source: Dataset, equipment: Equipm
         revision=withdrawal.revision,
         decided_at=withdrawal.withdrawn_at,
         title="AI draft withdrawn",
+        banner=_BANNER,
         opening=f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "
         f"{withdrawal.model}, is withdrawn with its findings and images.",
         why=f"Why the draft is withdrawn: {reason}.",
         conclusion=f"{_DO_NOT_USE} This says nothing of the patient: the study must be read "
         "without that draft.",
     )
-    return draft_notice(notice, source, equipment)
+    return draft_notice(notice, source, equipment, form=form)

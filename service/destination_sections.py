@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Discriminator, Field, SecretStr, Tag
 
+from dicom.notice_form import NoticeForm
 from service.rules import Conflict, Rule, conflict
 from service.section import (
     AETitle,
@@ -43,6 +44,15 @@ ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 def takes(words: Sequence[ObjectKind], kind: str) -> bool:
     """Return whether a destination with `objects = words` gets results of this kind."""
     return any(kind in _KINDS[word] for word in words)
+
+
+def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
+    """Return as what a destination with these `objects` gets notices about drafts; None: as nothing."""
+    if words is None or takes(words, "draft-report"):
+        return NoticeForm.DOCUMENT
+    if takes(words, "overlay") or takes(words, "report-page"):
+        return NoticeForm.PAGE
+    return None
 
 
 class _Destination(Section):

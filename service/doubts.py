@@ -79,9 +79,12 @@ class Doubts:
         return len(doubted)
 
     def _compare(self, conflict: Conflict) -> str | None:
-        """Return in what the copies differ, "" for nothing that matters; None where it waits."""
+        """Return in what the copies differ, "" for nothing that matters; None where it waits.
+
+        An earlier comparison, made while both files were kept, still holds.
+        """
         if conflict.first is None or conflict.second is None:
-            return _REMOVED
+            return conflict.differs or _REMOVED
         first, second = conflict.first.path, conflict.second.path
         if not (first.exists() and second.exists()):
             return None  # the spool's disk is away, or a film is lost, which `spool verify` finds

@@ -3,15 +3,20 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from pydicom.dataset import Dataset
 
 from dicom.durable import write_durably
 from dicom.header import read_header
+from dicom.notice_form import NoticeForm
 from dicom.outputs import Output, encode
 from dicom.pacs import EncodedObject
 from service.records import ResultObject
 from service.store import Store
+
+_DOUBTS: Final = "in-doubt-"  # what the names of the notices of doubt begin with
+_ENDINGS: Final = {NoticeForm.DOCUMENT: ".dcm", NoticeForm.PAGE: "-page.dcm"}
 
 
 def draft_report(store: Store, job_id: str) -> ResultObject | None:
@@ -43,3 +48,23 @@ def stored_notice(path: Path, report: Path, make: Callable[[Dataset], Output]) -
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
+
+
+def notice_path(outbox: Path, job_id: str, digest: str, form: NoticeForm) -> Path:
+    """Return where the notice is kept that a draft is in doubt because of the copy with this digest."""
+    return outbox.absolute() / job_id / f"{_DOUBTS}{digest[:16]}{_ENDINGS[form]}"
+
+
+def withdrawal_path(outbox: Path, job_id: str, form: NoticeForm) -> Path:
+    """Return where the notice is kept that a draft is withdrawn."""
+    return outbox.absolute() / job_id / f"withdrawn{_ENDINGS[form]}"
+
+
+def doubt_uids(outbox: Path, job_id: str) -> list[str]:
+    """Return the SOP Instance UIDs of the notices of doubt about a job's draft that are kept.
+
+    Raises:
+        DicomError: One of them cannot be read.
+    """
+    paths = sorted((outbox / job_id).glob(f"{_DOUBTS}*.dcm"))
+    return [str(read_header(path).SOPInstanceUID) for path in paths]

@@ -3,9 +3,9 @@
     plan(...)  -> what would be done, one line for each draft and destination; changes nothing
     Recall.run -> does it, line by line; doing it again does what is left
 
-An archive of ours (`may_remove`) loses the draft's objects; any other destination gets a notice that
-the draft is withdrawn. What still waits to be sent is not sent any more. A destination to which a draft
-was ever sent may have it, whatever it said.
+An archive of ours (`may_remove`) loses the draft's objects and the notices that it is in doubt; any
+other destination gets a notice that the draft is withdrawn. What still waits to be sent is not sent any
+more. A destination to which a draft was ever sent may have it, whatever it said.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,21 +14,30 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from dicom.errors import DicomError
+from dicom.errors import DestinationRejected, DicomError
+from dicom.notice_form import NoticeForm
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, EncodedObject
 from dicom.result_header import Equipment
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 from service.config import Settings
 from service.destination_sections import OrthancDestination as OrthancSettings
+from service.destination_sections import notice_form
 from service.jobs import RECALLED, Event
-from service.notices import draft_report, stored_notice
-from service.records import Delivery, Job, WantedDrafts
+from service.notices import doubt_uids, draft_report, stored_notice, withdrawal_path
+from service.records import Delivery, Job, UnderWay, WantedDrafts
 from service.store import Store
 
 _JUST_NOW: Final = (
     "it was being sent at this moment: it will not be confirmed; run it again in some minutes, for "
     "what has arrived"
+)
+_NOTICE_JUST_NOW: Final = (
+    "a notice that it is in doubt was being sent at this moment; run it again in some minutes, to "
+    "remove what has arrived"
+)
+_NOTICE_LEFT: Final = (
+    "the notice that it was in doubt is no longer kept here and stays: remove it there by hand"
 )
 
 
@@ -38,7 +47,8 @@ class Way(StrEnum):
     REMOVE = "remove"
     MARK = "mark"
     CANCEL = "cancel"  # it has not arrived yet: it will not be sent
-    BY_HAND = "by hand"  # the destination is gone from the settings, or our copy from the disk
+    # The destination is gone from the settings or takes no notice, or our copy is gone from the disk.
+    BY_HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +129,8 @@ def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way 
     if isinstance(target, OrthancSettings) and target.may_remove:
         return Way.REMOVE
     report = draft_report(store, delivery.job_id)
-    return Way.MARK if report is not None and report.path.exists() else Way.BY_HAND
+    can_be_made = report is not None and report.path.exists()
+    return Way.MARK if can_be_made and notice_form(target.objects) else Way.BY_HAND
 
 
 class Recall:
@@ -146,16 +157,19 @@ class Recall:
         Raises:
             StoreError: The database is away; run it again.
         """
-        sending: dict[str, frozenset[str]] = {}
+        sending: dict[str, UnderWay] = {}
         for step in steps:
             if step.job.id not in sending:
                 # First of all: from here on nothing of it is sent, nor by a retry.
                 words = f"Withdrawn: {self._order.reason}"
                 sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
-            if step.destination in sending[step.job.id]:
+            under_way = sending[step.job.id]
+            if step.destination in under_way.results:
                 done = replace(step, way=Way.CANCEL, done=_JUST_NOW, failed=True)
             else:
                 done = self._carried_out(self._as_it_stands(step))
+            if done.way is Way.REMOVE and step.destination in under_way.notices:
+                done = replace(done, done=f"{done.done}; {_NOTICE_JUST_NOW}", failed=True)
             line = f"{step.destination}: {done.done}"
             event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
             self._store.note(step.job.id, event, self._order.actor, line)
@@ -193,10 +207,19 @@ class Recall:
         if not isinstance(archive, OrthancDestination):
             return "nothing can be removed there"
         uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
-        return f"{archive.remove(uids)} object(s) removed"
+        notices = doubt_uids(self._settings.outbox_dir, step.job.id)
+        removed = f"{archive.remove([*uids, *notices])} object(s) removed"
+        had_notice = any(
+            each.fence and each.destination == step.destination
+            for each in self._store.notices(step.job.id)
+        )
+        return f"{removed}; {_NOTICE_LEFT}" if had_notice and not notices else removed
 
     def _mark(self, step: Step) -> str:
-        notice = self._notice(step.job)
+        form = self._form(step.destination)
+        if form is None:
+            raise DestinationRejected("`objects` there names neither reports nor images")
+        notice = self._notice(step.job, form)
         destination = self._destinations[step.destination]
         destination.send([notice])
         destination.verify([notice])
@@ -205,8 +228,12 @@ class Recall:
         )
         return f"notice {notice.sop_instance_uid} {seen}"
 
-    def _notice(self, job: Job) -> EncodedObject:
-        """Return the notice of a job's draft, written once: every destination gets the same bytes."""
+    def _form(self, name: str) -> NoticeForm | None:
+        (words,) = (each.objects for each in self._settings.destinations if each.name == name)
+        return notice_form(words)
+
+    def _notice(self, job: Job, form: NoticeForm) -> EncodedObject:
+        """Return the notice of a job's draft, the same bytes for every destination of this form."""
         report, predecessor = draft_report(self._store, job.id), self._store.predecessor(job)
         if report is None or predecessor is None or job.draft is None:
             raise FileNotFoundError("the job has no draft report")
@@ -219,7 +246,7 @@ class Recall:
             withdrawn_at=self._store.now().replace(microsecond=0),
         )
         return stored_notice(
-            self._settings.outbox_dir.absolute() / job.id / "withdrawn.dcm",
+            withdrawal_path(self._settings.outbox_dir, job.id, form),
             report.path,
-            lambda header: withdrawal_notice(withdrawal, header, self._equipment()),
+            lambda header: withdrawal_notice(withdrawal, header, self._equipment(), form=form),
         )

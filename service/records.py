@@ -294,6 +294,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """Destinations to which a job's results, and notices about its draft, are being sent."""
+
+    results: frozenset[str]
+    notices: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
     """Two contents of one SOP Instance UID that have not been compared yet.
 
@@ -302,6 +310,7 @@ class Conflict:
         second: The copy that came later and is kept apart; None where its file was removed.
         study_instance_uid: The study of the first.
         digest: Of the second.
+        differs: What an earlier comparison found, "" for nothing that matters or for none.
     """
 
     id: int
@@ -309,6 +318,7 @@ class Conflict:
     study_instance_uid: str
     digest: str
     calling_ae: str
+    differs: str
     first: Instance | None
     second: Instance | None
 
@@ -390,6 +400,7 @@ class JobNeed(Enum):
     NONE = "it has a job"
     WAITS = "its job is made after the quiet time"
     OVERDUE = "nothing will make its job"
+    NO_IMAGE = "it holds nothing that begins a job: documents, captures or results only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

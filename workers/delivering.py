@@ -18,7 +18,7 @@ from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination, EncodedObject
 from service.backlog import Trouble
 from service.config import Settings
-from service.destination_sections import takes
+from service.destination_sections import notice_form, takes
 from service.destinations import encoded_object
 from service.errors import LeaseLost, StoreError, StoreUnavailable
 from service.jobs import JobState
@@ -39,6 +39,9 @@ SENDS_AFTER: Final = (0, 1, 2, 10, 30)
 MOST_SENDS: Final = len(SENDS_AFTER)
 # So often, the sends included, the destination is asked before the delivery fails: about an hour.
 MOST_LOOKS: Final = 60
+_NO_FORM: Final = (
+    "no notice was sent, because `objects` of this destination names neither reports nor images"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +130,7 @@ class Delivering:
                 _deliver(destination, objects, delivery)
             state = self._confirmed(delivery, lease, destination.reads_back if objects else None)
         archive = self._removers.get(delivery.destination)
-        if archive is not None and not delivery.notice:
+        if archive is not None:
             self._remove_superseded(archive, delivery)
         log.info(
             "delivered",
@@ -137,10 +140,17 @@ class Delivering:
         )
 
     def _wanted(self, claim: Claim) -> list[EncodedObject]:
-        """Return the notice, or the objects of the kinds that are configured for the destination."""
-        if claim.delivery.notice:
-            return [notice_of(self._store, self._settings, claim.delivery)]
+        """Return the notice, or the objects of the kinds that are configured for the destination.
+
+        Raises:
+            DestinationRejected: It gets neither reports nor images, as which a notice is sent.
+        """
         kinds = self._kinds.get(claim.delivery.destination)
+        if claim.delivery.notice:
+            form = notice_form(kinds)
+            if form is None:
+                raise DestinationRejected(_NO_FORM)
+            return [notice_of(self._store, self._settings, claim.delivery, form)]
         return [
             encoded_object(item)
             for item in claim.objects
@@ -179,7 +189,7 @@ class Delivering:
 
     def _remove_superseded(self, archive: OrthancDestination, delivery: Delivery) -> None:
         try:
-            remove_superseded(self._store, archive, delivery)
+            remove_superseded(self._store, self._settings, archive, delivery)
         except StoreError as error:
             # The delivery is confirmed, whatever becomes of the tidying.
             log.warning("superseded_not_noted", job_id=delivery.job_id, reason=str(error))

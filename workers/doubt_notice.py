@@ -2,16 +2,19 @@
 
 from dicom.errors import InvalidOutput
 from dicom.in_doubt import Doubt, doubt_notice
+from dicom.notice_form import NoticeForm
 from dicom.pacs import EncodedObject
 from service.config import Settings
-from service.notices import draft_report, stored_notice
+from service.notices import draft_report, notice_path, stored_notice
 from service.records import Delivery
 from service.store import Store
 from workers.equipment import this_equipment
 
 
-def notice_of(store: Store, settings: Settings, delivery: Delivery) -> EncodedObject:
-    """Return the notice that `delivery` sends, the same bytes for every destination.
+def notice_of(
+    store: Store, settings: Settings, delivery: Delivery, form: NoticeForm
+) -> EncodedObject:
+    """Return the notice that `delivery` sends, the same bytes for every destination of this form.
 
     Raises:
         DicomError: The draft report cannot be read or is not kept any more.
@@ -28,14 +31,14 @@ def notice_of(store: Store, settings: Settings, delivery: Delivery) -> EncodedOb
         model=f"{job.draft.model.name} {job.draft.model.version}",
         image_uid=job.draft.source.sop_instance_uid,
         copy_digest=delivery.notice,
-        reason=job.doubt or "A later copy of its image differs.",
+        reason=store.difference(job.draft.source.sop_instance_uid, delivery.notice),
         revision=job.revision,
         found_at=delivery.created_at.replace(microsecond=0),
     )
-    folder = settings.outbox_dir.absolute() / job.id
+    path = notice_path(settings.outbox_dir, job.id, delivery.notice, form)
     equipment = this_equipment(settings)
     return stored_notice(
-        folder / f"in-doubt-{delivery.notice[:16]}.dcm",
+        path,
         report.path,
-        lambda header: doubt_notice(doubt, header, equipment),
+        lambda header: doubt_notice(doubt, header, equipment, form=form),
     )

@@ -1,14 +1,16 @@
 """When a new draft is confirmed, the one that it supersedes may go from an archive of ours."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from dicom.errors import DestinationError
+from dicom.errors import DicomError
 from dicom.orthanc import OrthancDestination
 from dicom.pacs import Destination
 from service import destination_sections as sections
 from service.config import Settings
 from service.jobs import DeliveryState
 from service.log import get_logger
+from service.notices import doubt_uids
 from service.records import Delivery
 from service.store import Store
 
@@ -31,11 +33,13 @@ def removers(
     }
 
 
-def remove_superseded(store: Store, archive: OrthancDestination, delivery: Delivery) -> None:
+def remove_superseded(
+    store: Store, settings: Settings, archive: OrthancDestination, delivery: Delivery
+) -> None:
     """Remove from `archive` what is superseded there now that a delivery is confirmed, and note it.
 
-    That is the draft that the delivered one supersedes; or the delivered one itself, when it was held
-    up and the later one came first.
+    That is the draft that the delivered one supersedes; or the delivered one itself, when it or the
+    notice that it is in doubt was held up and the later one came first.
 
     What cannot be removed stays, and the history says so: the new draft names the old one, and both
     say which revision they are.
@@ -44,10 +48,11 @@ def remove_superseded(store: Store, archive: OrthancDestination, delivery: Deliv
         StoreError: The database is away; nothing, or only the note, is missing.
     """
     job = store.job(delivery.job_id)
-    if job.supersedes is not None:
-        _remove(store, archive, job.supersedes, job.id)
+    outbox = settings.outbox_dir
+    if job.supersedes is not None and not delivery.notice:
+        _remove(store, outbox, archive, earlier=job.supersedes, later=job.id)
     if job.superseded_by is not None and _is_there(store, archive.name, job.superseded_by):
-        _remove(store, archive, job.id, job.superseded_by)
+        _remove(store, outbox, archive, earlier=job.id, later=job.superseded_by)
 
 
 def _is_there(store: Store, destination: str, job_id: str) -> bool:
@@ -57,13 +62,15 @@ def _is_there(store: Store, destination: str, job_id: str) -> bool:
     )
 
 
-def _remove(store: Store, archive: OrthancDestination, earlier: str, later: str) -> None:
+def _remove(
+    store: Store, outbox: Path, archive: OrthancDestination, *, earlier: str, later: str
+) -> None:
     uids = [item.sop_instance_uid for item in store.objects(earlier)]
     try:
-        count = archive.remove(uids)
+        count = archive.remove([*uids, *doubt_uids(outbox, earlier)])
         words = f"{archive.name}: {count} object(s) removed, superseded by job {later[:8]}."
         log.info("superseded_removed", job_id=earlier, destination=archive.name, count=count)
-    except DestinationError as error:
+    except (DicomError, OSError) as error:
         words = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
         log.warning("superseded_not_removed", job_id=earlier, reason=str(error))
     store.note(earlier, "remove_superseded", "service", words)

@@ -12,6 +12,8 @@ from service.records import Conflict, Delivery, Job
 from service.store import rows
 from service.store.moves import Moves, changed_rows
 
+_DIFFERS: Final = "A later copy of its image differs."
+_MOST_COPIES: Final = 4  # that a job's sentence names beside the first one
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
@@ -55,10 +57,11 @@ class Doubts(Moves):
     def _put_in_doubt(
         self, session: Session, row: JobRow, conflict: Conflict, differs: str
     ) -> JobRow:
-        now, words = self.now(), f"A later copy of its image differs in {differs}."
+        now, words = self.now(), differs_in(differs)
         due = self._make_notices_due(session, row, conflict.digest, now)
         if due or not row.doubt:
-            row.doubt, row.doubted_at, row.updated_at = words, now, now
+            row.doubt = _all_differences(session, conflict.sop_instance_uid)
+            row.doubted_at = row.updated_at = now
             session.flush()
             state = JobState(row.state)
             actor = conflict.calling_ae
@@ -72,15 +75,30 @@ class Doubts(Moves):
             return False
         may_have = or_(DeliveryRow.fence > 0, DeliveryRow.state.in_(_OPEN))
         names = session.scalars(
-            select(DeliveryRow.destination).where(
-                DeliveryRow.job_id == row.id, DeliveryRow.notice == "", may_have
-            )
+            select(DeliveryRow.destination)
+            .where(DeliveryRow.job_id == row.id, DeliveryRow.notice == "", may_have)
+            .order_by(DeliveryRow.id)
         ).all()
         made = [
             self._insert_new(session, DeliveryRow, **_notice(row.id, name, digest, now))
             for name in names
         ]
         return any(made)
+
+    def difference(self, sop_instance_uid: str, digest: str) -> str:
+        """Return in what one later copy of an image differs from the first, as a sentence.
+
+        Args:
+            sop_instance_uid: The image.
+            digest: Of the copy.
+        """
+        found = select(InstanceRow.differs).where(
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            InstanceRow.digest == digest,
+            InstanceRow.conflict,
+        )
+        with self._reading() as session:
+            return differs_in(session.scalar(found) or "")
 
     def notices(self, job_id: str) -> list[Delivery]:
         """Return where the notices that a job's draft is in doubt stand, one for each destination."""
@@ -102,6 +120,30 @@ class Doubts(Moves):
                 or 0
                 for status in ALARMS
             }
+
+
+def differs_in(differs: str) -> str:
+    """Return a sentence on one later copy of a draft's image."""
+    return f"A later copy of its image differs in {differs}." if differs else _DIFFERS
+
+
+def _all_differences(session: Session, sop_instance_uid: str) -> str:
+    """Return in what the later copies of an image differ; equal sentences are given once."""
+    copies = (
+        select(InstanceRow.differs)
+        .where(
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            InstanceRow.conflict,
+            InstanceRow.compared_at.is_not(None),
+            InstanceRow.differs != "",
+        )
+        .order_by(InstanceRow.id)
+    )
+    first, *others = dict.fromkeys(session.scalars(copies))
+    more = [f"Another copy differs in {differs}." for differs in others[:_MOST_COPIES]]
+    left_out = len(others) - len(more)
+    more += [f"{left_out} more copies differ in yet other ways."] if left_out else []
+    return " ".join((differs_in(first), *more))
 
 
 def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
@@ -141,6 +183,7 @@ def _conflict(row: InstanceRow, first: InstanceRow) -> Conflict:
         study_instance_uid=first.study_instance_uid,
         digest=row.digest,
         calling_ae=row.calling_ae,
+        differs=row.differs,
         first=None if first.removed_at else rows.instance(first),
         second=None if row.removed_at else rows.instance(row),
     )

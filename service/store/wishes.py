@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from service.jobs import (
     RECALLED,
@@ -17,10 +17,10 @@ from service.jobs import (
     allowed,
 )
 from service.models import DeliveryRow, InstanceRow, JobRow
-from service.records import Job
+from service.records import Job, UnderWay
 from service.store import rows
 from service.store.doubts import compare_again
-from service.store.moves import Change, Moves, changed_rows, later_drafts
+from service.store.moves import NO_LEASE, Change, Moves, changed_rows, later_drafts
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -55,12 +55,34 @@ class Wishes(Moves):
         change = replace(change, values=values)
         self._move(session, row.id, JobState(row.state), Action.CANCEL, change)
         self._set_deliveries(session, row.id, _OPEN, DeliveryState.CANCELED)
+        self._cancel_needless_notices(session, row.id)
 
-    def withdraw(self, job_id: str, actor: str, reason: str) -> frozenset[str]:
+    def _cancel_needless_notices(self, session: Session, job_id: str) -> None:
+        """Cancel the notices of doubt for destinations to which the draft was never sent.
+
+        A destination that may have the draft gets its notice although the job is canceled: the draft
+        stays there, and a reader must be warned of it.
+        """
+        results = aliased(DeliveryRow)
+        begun = select(results.id).where(
+            results.job_id == DeliveryRow.job_id,
+            results.destination == DeliveryRow.destination,
+            results.notice == "",
+            results.fence > 0,
+        )
+        needless = update(DeliveryRow).where(
+            DeliveryRow.job_id == job_id,
+            DeliveryRow.notice != "",
+            DeliveryRow.state.in_(_OPEN),
+            ~begun.exists(),
+        )
+        changed_rows(session, needless.values(state=DeliveryState.CANCELED.value, **NO_LEASE))
+
+    def withdraw(self, job_id: str, actor: str, reason: str) -> UnderWay:
         """Let nothing that was made for the job be sent from now on, and the job say why.
 
         Returns:
-            The destinations to which it was being sent: there it may yet arrive, for a moment.
+            What was being sent: there it may yet arrive, for a moment.
 
         Raises:
             NotFound: There is no such job.
@@ -82,14 +104,18 @@ class Wishes(Moves):
             self._event(session, job_id, Event.RECALL, actor, (before, JobState(row.state)), reason)
             return sending
 
-    def _under_way(self, session: Session, job_id: str) -> frozenset[str]:
-        """Return the destinations to which a job is being sent; no claim begins or ends meanwhile."""
+    def _under_way(self, session: Session, job_id: str) -> UnderWay:
+        """Return where a job and its notices are being sent; no claim begins or ends meanwhile."""
         found = session.execute(
-            select(DeliveryRow.destination, DeliveryRow.state)
-            .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
+            select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.notice)
+            .where(DeliveryRow.job_id == job_id)
             .with_for_update()
         )
-        return frozenset(row.destination for row in found if row.state == DeliveryState.SENDING)
+        sending = [row for row in found if row.state == DeliveryState.SENDING]
+        return UnderWay(
+            results=frozenset(row.destination for row in sending if not row.notice),
+            notices=frozenset(row.destination for row in sending if row.notice),
+        )
 
     def retry(self, job_id: str, actor: str) -> Job:
         """Return the job on its way again: delivered once more when it has a draft, else read once more.

@@ -295,7 +295,7 @@ def notice_reason(notice: Delivery) -> str:
                 "Mark the draft there by hand, or retry this job."
             )
         case DeliveryState.CANCELED:
-            return f"No notice of doubt is sent to {name}: the draft is withdrawn."
+            return f"No notice of doubt is sent to {name}: the draft is withdrawn or was not sent there."
         case _:
             tail = f" {ended(notice.last_error)}" if notice.last_error else ""
             return f"The notice that the draft is in doubt is being sent to {name}.{tail}"

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from dicom.in_doubt import Doubt, doubt_notice
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.notice_form import NoticeForm
 from dicom.outputs import OutputOptions, as_file, build, encode
 from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, turned
 from dicom.report import SIX, Finding, Observation, Predecessor, Presence, Region, Side
@@ -200,6 +201,11 @@ def make_case(make_draft, equipment, tmp_path_factory):
         withdrawn = withdrawal_notice(withdrawal(signature), header, equipment)
         files["withdrawn"] = encode(withdrawn)
         files["in-doubt"] = encode(doubt_notice(doubt(signature), header, equipment))
+        for output in (
+            withdrawal_notice(withdrawal(signature), header, equipment, form=NoticeForm.PAGE),
+            doubt_notice(doubt(signature), header, equipment, form=NoticeForm.PAGE),
+        ):
+            files[output.kind] = encode(output)
         files["verified-report"] = verified_report(signature, header, equipment)
         paths = {}
         for kind, content in files.items():

@@ -9,11 +9,14 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
+from dicom.errors import DestinationRejected
 from dicom.files import describe
 from dicom.gate import faults
 from dicom.outputs import Equipment, build
 from dicom.phantom import as_dataset, draw, write
 from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.sc import SECONDARY_CAPTURE
+from dicom.sr import BASIC_TEXT_SR
 from service.config import load_settings
 from service.destinations import destinations
 from service.doubts import Doubts
@@ -225,6 +228,151 @@ def test_one_notice_for_each_copy(site, store, read):
     site.deliver(job)
     assert len(site.notices()) == 2
     assert [each.action for each in store.events(job.id)].count("draft_in_doubt") == 2
+
+
+def sentences(notice):
+    """The text of a notice."""
+    return " ".join(str(each.value) for each in notice.iterall() if each.keyword == "TextValue")
+
+
+def test_each_notice_names_the_differences_of_its_own_copy(site, store, read):
+    """Both copies came before the first notice was made; the page names the differences of both."""
+    _, job = read
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    site.arrive(phantom(AccessionNumber="OTHER"), "third.dcm")
+    site.doubts.look()
+    site.deliver(job)
+    texts = sorted(map(sentences, site.notices()), key=lambda text: "Accession" in text)
+    assert ["differs in Patient ID." in text for text in texts] == [True, False]
+    assert ["differs in Accession Number." in text for text in texts] == [False, True]
+    assert store.job(job.id).doubt == (
+        "A later copy of its image differs in Patient ID. Another copy differs in Accession Number."
+    )
+
+
+def test_many_different_copies_leave_the_sentence_short(site, store, read):
+    """The first ones are named, the others counted; equal differences are named once."""
+    _, job = read
+    names = ["PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID"]
+    for number in range(2, 6):
+        for index, name in enumerate(names):
+            site.arrive(phantom(**{name: f"2.25.{number}"}), f"{number}-{index}.dcm")
+    for first, second in zip(names, [*names[1:], names[0]], strict=True):
+        site.arrive(phantom(**{first: "2.25.8", second: "2.25.9"}), f"{first}.dcm")
+    site.doubts.look()
+    words = store.job(job.id).doubt
+    assert words.count("Patient ID.") == 1
+    assert words.endswith(" 3 more copies differ in yet other ways.")
+
+
+def test_what_was_found_before_a_file_was_removed_still_holds(site, store, read):
+    """The second copy left the spool; sent again, the draft is in doubt for the reason known."""
+    _, job = read
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    (second,) = [
+        each for each in store.spooled(job.study_instance_uid) if "second" in each.path.name
+    ]
+    store.film_removed(second)
+    store.resend(job.id, "Ann")
+    site.deliver(job)
+    site.doubts.look()
+    assert store.job(job.id).doubt == "A later copy of its image differs in Patient ID."
+
+
+@pytest.fixture
+def half_sent(site, store):
+    """A job in doubt whose draft destination "a" has; to "b" nothing was ever sent."""
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    job = site.drafted(film, site.claimed(film))
+    where = destinations(site.settings)
+    sender = Delivering(store, site.settings, where, "sender", threading.Event())
+    sender.work(sender.claim(job.id, but_not=["b"]))
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    return job
+
+
+def test_a_canceled_job_warns_where_its_draft_is_and_nowhere_else(site, store, half_sent):
+    """Nothing is owed afterwards; a retry sends the draft and the notice to the other one, too."""
+    store.cancel(half_sent.id, "Ann")
+    site.deliver(half_sent)
+    states = {each.destination: each.state for each in store.notices(half_sent.id)}
+    assert states == {"a": DeliveryState.CONFIRMED, "b": DeliveryState.CANCELED}
+    assert [len(site.notices(name)) for name in "ab"] == [1, 0]
+    assert not any(each.waiting for each in store.backlogs(["a", "b"]))
+    store.retry(half_sent.id, "Ann")
+    site.deliver(half_sent)
+    assert [len(site.notices(name)) for name in "ab"] == [1, 1]
+
+
+def test_a_copy_that_comes_after_the_cancel_warns_where_the_draft_is(site, store, half_sent):
+    """Nor does a later copy make a notice due where no draft is."""
+    store.cancel(half_sent.id, "Ann")
+    site.arrive(phantom(PatientID="RIGHT-3"), "third.dcm")
+    site.doubts.look()
+    site.deliver(half_sent)
+    assert [len(site.notices(name)) for name in "ab"] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("objects", "sop_class"),
+    [
+        (["images"], SECONDARY_CAPTURE),
+        (["overlay"], SECONDARY_CAPTURE),
+        (["report-page", "findings"], SECONDARY_CAPTURE),
+        (["report"], BASIC_TEXT_SR),
+        (["report", "images"], BASIC_TEXT_SR),
+    ],
+)
+def test_a_notice_is_of_a_kind_that_the_destination_gets(site, objects, sop_class):
+    """Where only images go the notice is a page; the other destination gets the document."""
+    first, second = (each.model_dump(mode="json") for each in site.settings.destinations)
+    site.settings = load_settings(
+        data_dir=site.folder / "data", destinations=[first | {"objects": objects}, second]
+    )
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    job = site.deliver(site.drafted(film, site.claimed(film)))
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    site.deliver(job)
+    (notice,), (other,) = site.notices("a"), site.notices("b")
+    assert (notice.SOPClassUID, other.SOPClassUID) == (sop_class, BASIC_TEXT_SR)
+    assert faults(notice, film) == ()
+    assert notice.PatientID == film.PatientID
+    if sop_class == SECONDARY_CAPTURE:
+        assert notice.ImageComments.startswith("AI draft in doubt")
+        assert notice.pixel_array.min() == 0
+        assert notice.SOPInstanceUID != other.SOPInstanceUID
+
+
+def test_where_no_notice_can_go_a_person_is_asked(site, store):
+    """A destination of PDFs takes neither; the notice is FAILED with the reason."""
+    first, second = (each.model_dump(mode="json") for each in site.settings.destinations)
+    site.settings = load_settings(
+        data_dir=site.folder / "data",
+        destinations=[first | {"objects": ["report-pdf"]}, second],
+    )
+    film = phantom()
+    site.arrive(film, "first.dcm")
+    job = site.deliver(site.drafted(film, site.claimed(film)))
+    site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
+    site.doubts.look()
+    sender = Delivering(
+        store, site.settings, destinations(site.settings), "sender", threading.Event()
+    )
+    while (claim := sender.claim(job.id)) is not None:
+        try:
+            sender.work(claim)
+        except DestinationRejected as error:
+            sender.give_back(claim, error)
+    states = {each.destination: each for each in store.notices(job.id)}
+    assert states["a"].state is DeliveryState.FAILED
+    assert "neither reports nor images" in states["a"].last_error
+    assert states["b"].state is DeliveryState.CONFIRMED
 
 
 def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):

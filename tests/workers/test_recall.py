@@ -19,8 +19,10 @@ from dicom.phantom import as_dataset, draw, write
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from service.config import load_settings
 from service.destinations import destinations, encoded_object
+from service.doubts import Doubts
 from service.errors import LeaseLost
 from service.jobs import DeliveryState, IllegalTransition, JobState
+from service.notices import doubt_uids
 from service.recall import Order, Recall, Way, plan
 from workers.commands.recall import recall as command
 from workers.delivering import Delivering
@@ -300,6 +302,96 @@ def test_the_drafts_of_one_study_are_withdrawn_alone(site, store):
     done = site.recall(site.order(model=None, since=None, study=first.study_instance_uid))
     assert {step.job.id for step in done} == {first.id}
     assert store.job(second.id).reason_code == ""
+
+
+def put_in_doubt(site, job, seed):
+    """Let the job's film come again with another Patient ID; its notices of doubt are due then."""
+    film = as_dataset(draw(seed, rows=128, columns=112))
+    film.PatientID = "RIGHT-2"
+    path = write(film, site.folder / f"{seed}-again.dcm")
+    site.store.add_instance(describe(path), calling_ae="M", association_id="B", eligible=True)
+    assert Doubts(site.store, site.settings).look() == 1
+    return doubt_count(site, job)
+
+
+def doubt_count(site, job):
+    """Return how many notices that the job's draft is in doubt our Orthanc holds."""
+    lookup = f"{site.orthanc.url}/tools/lookup"
+    uids = doubt_uids(site.settings.outbox_dir, job.id)
+    return sum(bool(httpx.post(lookup, content=uid).json()) for uid in uids)
+
+
+def test_withdrawing_leaves_no_notice_of_doubt_about_a_draft_that_is_gone(site):
+    """Our archive loses draft and notice; the other keeps both and gets the notice of withdrawal."""
+    sent = site.deliver(site.drafted(46))
+    put_in_doubt(site, sent, 46)
+    site.deliver(sent)
+    assert doubt_count(site, sent) == 1
+    done = site.recall(site.order())
+    assert not [step for step in done if step.failed]
+    assert (site.held(sent), doubt_count(site, sent)) == (0, 0)
+    found = [dcmread(path).SeriesDescription for path in (site.folder / "other").rglob("*.dcm")]
+    assert sum("IN DOUBT" in words for words in found) == 1
+    assert sum("WITHDRAWN" in words for words in found) == 1
+
+
+def test_a_notice_of_doubt_that_is_being_sent_is_left_for_the_next_run(site, store):
+    """The first run says that it may still arrive; the second removes it."""
+    sent = site.deliver(site.drafted(47))
+    put_in_doubt(site, sent, 47)
+    sender = Delivering(store, site.settings, site.destinations, "sender", threading.Event())
+    claim = sender.claim(sent.id, but_not=["other"])
+    assert (claim.delivery.destination, bool(claim.delivery.notice)) == ("ours", True)
+    first = {step.destination: step for step in site.recall(site.order())}
+    assert first["ours"].failed
+    assert "being sent at this moment" in first["ours"].done
+    with pytest.raises(LeaseLost):
+        sender.work(claim)
+    assert doubt_count(site, sent) == 1
+    second = {step.destination: step for step in site.recall(site.order())}
+    assert not second["ours"].failed
+    assert doubt_count(site, sent) == 0
+
+
+def test_a_notice_of_doubt_goes_with_the_draft_that_is_superseded(site):
+    """Also the one that was held up until the later draft was there."""
+    first = site.deliver(site.drafted(48))
+    put_in_doubt(site, first, 48)
+    site.deliver(first)
+    assert doubt_count(site, first) == 1
+    second = site.deliver(site.drafted(48, forced=True))
+    assert (site.held(first), site.held(second), doubt_count(site, first)) == (0, 4, 0)
+
+
+def test_a_notice_of_doubt_that_comes_after_the_later_draft_goes_at_once(site):
+    """It was held up; the draft that it is about is no longer in our archive."""
+    first = site.deliver(site.drafted(49))
+    put_in_doubt(site, first, 49)
+    second = site.deliver(site.drafted(49, forced=True))
+    site.deliver(first)
+    assert doubt_uids(site.settings.outbox_dir, first.id)
+    assert (site.held(first), site.held(second), doubt_count(site, first)) == (0, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("objects", "way"), [(["images"], Way.MARK), (["report-pdf"], Way.BY_HAND)]
+)
+def test_a_withdrawal_is_of_a_kind_that_the_destination_gets(
+    store, tmp_path, orthanc, objects, way
+):
+    """Where only images go it is a page; where neither reports nor images go a person is asked."""
+    site = Site(store, tmp_path, orthanc, may_remove=False)
+    ours, other = (each.model_dump(mode="json") for each in site.settings.destinations)
+    site.settings = load_settings(
+        data_dir=tmp_path / "data", destinations=[ours, other | {"objects": objects}]
+    )
+    site.destinations = destinations(site.settings)
+    site.deliver(site.drafted(50))
+    done = {step.destination: step for step in site.recall(site.order())}
+    assert (done["other"].way, done["other"].failed) == (way, way is Way.BY_HAND)
+    found = [dcmread(path) for path in (tmp_path / "other").rglob("*.dcm")]
+    notices = [each for each in found if "WITHDRAWN" in each.SeriesDescription]
+    assert [each.Modality for each in notices] == (["OT"] if way is Way.MARK else [])
 
 
 def sent_by(site, job, name):
