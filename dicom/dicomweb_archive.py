@@ -36,9 +36,9 @@ class DicomwebArchive:
         instances: list[HeldInstance] = []
         counts: dict[str, int] = {}
         for study, number in self._studies(window).items():
+            counts[study] = number
             if number and window.is_settled(study, number):
                 continue
-            counts[study] = number
             instances += self._instances(study, frozenset(window.modalities))
             if len(instances) > MOST_INSTANCES:
                 raise DestinationRejected(

@@ -53,9 +53,9 @@ class DimseArchive:
         with associate(self._peer, [(FIND_MODEL, ImplicitVRLittleEndian)]) as association:
             self._check_accepted(association, "C-FIND")
             for study, number in self._studies(association, window).items():
+                counts[study] = number
                 if number and window.is_settled(study, number):
                     continue
-                counts[study] = number
                 instances += self._instances(association, study, window.modalities)
         return Listing(instances=instances, counts=counts)
 

@@ -52,6 +52,7 @@ class Comparison:
         studies: Number of Studies that were compared.
         lacking: What is missing still, after what was fetched.
         waiting: Absent Instances that may be on their way.
+        without_image: Studies, of which all is here, with nothing that begins a job.
         other_classes: Instances by SOP Class UID that are not accepted here and not compared.
         fetched: SOP Instance UIDs that were fetched.
         fault: Why not all could be fetched; "" otherwise.
@@ -60,6 +61,7 @@ class Comparison:
     studies: int
     lacking: Sequence[LackingStudy]
     waiting: int = 0
+    without_image: Sequence[str] = ()
     other_classes: Mapping[str, int] = field(default_factory=dict)
     fetched: Sequence[str] = ()
     fault: str = ""

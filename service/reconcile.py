@@ -7,12 +7,13 @@ list of changes takes several looks; what an earlier one found to be absent is r
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dicom.archive import Archive, HeldInstance, Listing, Window
 from dicom.errors import DestinationError
-from dicom.offer import STORAGE_CLASSES
+from dicom.offer import DOCUMENT_CLASSES, STORAGE_CLASSES
 from service.comparison import (
     Comparison,
     Lack,
@@ -25,6 +26,7 @@ from service.comparison import (
 from service.config import Settings
 from service.log import get_logger
 from service.reconcile_fetch import Fetcher
+from service.reconcile_needs import job_needs
 from service.reconcile_section import Reconcile
 from service.records import JobNeed
 from service.sentence import ended
@@ -37,7 +39,18 @@ UNREACHABLE = "archive_not_compared"
 _ALL = 2**62
 _MOST_CHANGES = 20_000  # of one look; the next goes on from there
 
+_UNREADY = (JobNeed.WAITS, JobNeed.OVERDUE)
+
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """An Instance that cannot be stored here, why, and when that was found (seconds, `passed`)."""
+
+    instance: HeldInstance
+    reason: str
+    at: float
 
 
 class Reconciler:
@@ -70,11 +83,13 @@ class Reconciler:
         self._archive = archive
         self._fetcher = fetcher
         self._passed = passed
-        self._accepted = frozenset({*STORAGE_CLASSES, *settings.receiver.storage_classes})
+        configured = settings.receiver.storage_classes
+        self._accepted = frozenset({*STORAGE_CLASSES, *configured})
+        self._documents = frozenset(DOCUMENT_CLASSES).difference(configured)
         self._absent_since: dict[str, float] = {}
         self._is_first = True
         self._absent_at_first: set[str] = set()
-        self._refused: dict[str, tuple[HeldInstance, str]] = {}
+        self._refused: dict[str, _Refused] = {}
         self._settled: dict[str, int] = {}
         self._told: set[str] = set()
         # The change after which the next look goes on; 0: at the one that is kept.
@@ -100,6 +115,7 @@ class Reconciler:
             self._note_fault(str(error))
             raise
         self._forget_gone(window, listing)
+        self._forget_refused()
         wanted = self._wanted(listing)
         after = 0.0 if at_once else self._table.after_seconds
         waiting, due = self._absent(wanted, after)
@@ -109,17 +125,23 @@ class Reconciler:
             asked = due
             waiting, due = self._absent(wanted, after)
             fetched = without(asked, due)
-        lacking, unready = self._lacking(wanted, due)
+        needs = job_needs(self._store, by_study(wanted), self._documents)
+        lacking = self._lacking(wanted, due, needs)
+        unready = {uid for uid, need in needs.items() if need in _UNREADY}
+        without_image = [uid for uid, need in needs.items() if need is JobNeed.NO_IMAGE]
+        incomplete = {each.study_instance_uid for each in [*waiting, *due]}
         comparison = Comparison(
             studies=len({each.study_instance_uid for each in wanted}),
             lacking=lacking,
             waiting=len(waiting),
+            without_image=[uid for uid in without_image if uid not in incomplete],
             other_classes=other_classes(listing.instances, self._accepted),
             fetched=fetched,
             fault=fault,
         )
         still = [each for each in [*waiting, *due] if each.sop_instance_uid not in self._refused]
-        self._settle(listing, {each.study_instance_uid for each in [*waiting, *due]} | unready)
+        if not complete:
+            self._settle(listing, incomplete | unready)
         # A look by hand has a window of its own, and says nothing of what was before it.
         position = None if complete else position_before(listing, wanted, still, unready)
         complete_at = None if complete else self._complete_at(listing, still)
@@ -170,7 +192,7 @@ class Reconciler:
 
     def _wanted(self, listing: Listing) -> list[HeldInstance]:
         """Return what must be here: what is listed now, and what was listed and did not come."""
-        wanted = {each.sop_instance_uid: each for each, _ in self._refused.values()} | self._open
+        wanted = {uid: each.instance for uid, each in self._refused.items()} | self._open
         wanted |= {each.sop_instance_uid: each for each in listing.instances}
         return [each for each in wanted.values() if self._is_accepted(each)]
 
@@ -217,8 +239,9 @@ class Reconciler:
     def _fetch(self, fetcher: Fetcher, due: Sequence[HeldInstance]) -> str:
         """Fetch Study by Study; return why not all came, or "".
 
-        What was refused for good is not fetched again by this process. A Study that the archive refuses
-        keeps no other from being fetched; an archive that does not answer is asked no more.
+        What was refused for good is not fetched again within the hours of the window. A Study that the
+        archive refuses keeps no other from being fetched; an archive that does not answer is asked no
+        more.
         """
         fault = ""
         for instances in by_study(due).values():
@@ -228,19 +251,22 @@ class Reconciler:
             fetched = fetcher.fetch(self._archive, wanted)
             for each in wanted:
                 if reason := fetched.refused.get(each.sop_instance_uid):
-                    self._refused[each.sop_instance_uid] = (each, reason)
+                    refused = _Refused(instance=each, reason=reason, at=self._passed())
+                    self._refused[each.sop_instance_uid] = refused
             fault = fetched.fault or next(iter(fetched.postponed.values()), "") or fault
             if fetched.is_hopeless:
                 break
         return fault
 
     def _lacking(
-        self, wanted: Sequence[HeldInstance], due: Sequence[HeldInstance]
-    ) -> tuple[list[LackingStudy], set[str]]:
-        """Return what Studies lack, and the Study Instance UIDs of those without a job yet."""
+        self,
+        wanted: Sequence[HeldInstance],
+        due: Sequence[HeldInstance],
+        here: Mapping[str, JobNeed],
+    ) -> list[LackingStudy]:
+        """Return what Studies lack."""
         listed = by_study(wanted)
         absent = by_study(due)
-        here = self._store.received_studies(listed)
         lacking = []
         for study, instances in listed.items():
             missing = tuple(absent.get(study, ()))
@@ -261,16 +287,22 @@ class Reconciler:
                     refused=next(filter(None, reasons), ""),
                 )
             )
-        return lacking, {uid for uid, need in here.items() if need is not JobNeed.NONE}
+        return lacking
 
     def _reason(self, instance: HeldInstance) -> str:
-        _, reason = self._refused.get(instance.sop_instance_uid, (instance, ""))
-        return reason
+        refused = self._refused.get(instance.sop_instance_uid)
+        return refused.reason if refused else ""
 
     def _settle(self, listing: Listing, unsettled: set[str]) -> None:
-        for study, count in listing.counts.items():
-            if study not in unsettled:
-                self._settled[study] = count
+        """Keep which Studies need not be listed again; those that left the window are forgotten."""
+        self._settled = {
+            study: count for study, count in listing.counts.items() if study not in unsettled
+        }
+
+    def _forget_refused(self) -> None:
+        """Forget what was refused before the window: it would be reported, and kept, without end."""
+        oldest = self._passed() - self._reach.total_seconds()
+        self._refused = {uid: each for uid, each in self._refused.items() if each.at >= oldest}
 
     def _note(
         self, comparison: Comparison, *, position: int | None, complete_at: datetime | None

@@ -79,6 +79,7 @@ def _to_json(result: Comparison | str) -> dict[str, Any]:
         "studies": result.studies,
         "missing": [each.to_json() for each in result.lacking],
         "fetched": list(result.fetched),
+        "without_image": list(result.without_image),
         "other_classes": dict(result.other_classes),
     }
 
@@ -103,6 +104,11 @@ def _sentence(result: Comparison | str) -> str:
     words = [f"{result.studies} studies compared, {len(result.lacking)} not whole here"]
     if result.fetched:
         words.append(f"{len(result.fetched)} instances fetched")
+    if result.without_image:
+        words.append(
+            f"{len(result.without_image)} without a job, because they hold documents, captures or "
+            "results only"
+        )
     if result.other_classes:
         others = ", ".join(f"{uid} ({count})" for uid, count in result.other_classes.items())
         words.append(f"of SOP Classes that are not accepted here: {others}")

@@ -8,11 +8,15 @@ import pytest
 from pydicom import dcmread
 
 from dicom.errors import DestinationUnavailable
+from dicom.files import describe
 from dicom.phantom import as_dataset, draw, write
+from dicom.sc import SECONDARY_CAPTURE
 from service import schema
+from service.callers import Callers
 from service.comparison import Lack
 from service.config import load_settings
 from service.errors import ConfigurationError
+from service.intake import Intake
 from service.reconcile_watch import opened
 from service.store import Store
 
@@ -339,6 +343,76 @@ def test_what_stays_absent_hides_nothing_that_came_later(archive, site, film, mo
         request = urllib.request.Request(f"{archive.url}/instances/{gone}", method="DELETE")  # noqa: S310
         urllib.request.urlopen(request, timeout=20).close()  # noqa: S310 - loopback
         assert len(lacking_after(30)) == 3
+
+
+def delete_study(server, study_uid):
+    """Delete a Study from an Orthanc."""
+    lookup = f"{server.url}/tools/lookup"
+    request = urllib.request.Request(lookup, data=study_uid.encode())  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+        (found,) = json.load(answer)
+    request = urllib.request.Request(f"{server.url}{found['Path']}", method="DELETE")  # noqa: S310
+    urllib.request.urlopen(request, timeout=20).close()  # noqa: S310 - loopback
+
+
+@pytest.mark.parametrize("kind", ["stow", "dimse"])
+def test_studies_that_left_the_window_are_forgotten(kind, archive, site, film):
+    """A process that runs for years remembers what the archive lists now, and lists none of it again."""
+    settings = site(kind, after_seconds=0)
+    studies = upload(archive, film(1), film(2))
+    assert len(look(settings, fetches=True, complete=False).fetched) == 2
+    with opened(settings, fetches=True) as (_, workbench):
+        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
+        assert [reconciler.look().studies for _ in range(3)] == [2, 0, 0]
+        assert reconciler._settled.keys() == studies
+        gone = studies.pop()
+        delete_study(archive, gone)
+        assert reconciler.look().studies == 0
+        assert reconciler._settled.keys() == studies
+
+
+def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, film):
+    """It is neither kept nor listed as missing for as long as the process runs."""
+    settings = site(hours=LONG)
+    receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})
+    small = settings.model_copy(update={"receiver": receiver})
+    studies = upload(archive, film(1))
+    passed = [0.0]
+    with opened(small, fetches=True) as (_, workbench):
+        reconciler = workbench.reconciler(small.reconcile[0], fetches=True)
+        reconciler._passed = lambda: passed[0]
+        assert [len(reconciler.look().lacking) for _ in range(2)] == [0, 0]
+        passed[0] += settings.reconcile[0].after_seconds + 1
+        assert len(reconciler.look().lacking) == 1
+        delete_study(archive, studies.pop())
+        assert len(reconciler.look().lacking) == 1
+        passed[0] += LONG * 3600 + 1
+        assert reconciler.look().lacking == []
+        assert reconciler._refused == {}
+
+
+def test_a_study_of_captures_only_lacks_no_job(archive, site, film):
+    """Captures of another product begin no job: the comparison ends and says so."""
+    settings = site(after_seconds=0)
+    image_type = ["DERIVED", "SECONDARY", "", "AI"]
+    capture = film(1, SOPClassUID=SECONDARY_CAPTURE, ImageType=image_type, Manufacturer="Other AI")
+    studies = upload(archive, capture)
+    with opened(settings, fetches=False) as (store, workbench):
+        reconciler = workbench.reconciler(settings.reconcile[0], fetches=False)
+        first = reconciler.look()
+        assert [each.lack for each in first.lacking] == [Lack.STUDY]
+        callers = Callers(settings, None, load_settings)
+        Intake(store, settings, lambda *_: None, callers).instance_arrived(
+            describe(capture), dcmread(capture), calling_ae="ORTHANC", association_id="a"
+        )
+        second = reconciler.look()
+        assert (second.lacking, set(second.without_image)) == ([], studies)
+        (row,) = store.reconciliations()
+        assert row.missing == 0
+        assert reconciler.look().studies == 0
+        film_of_it = film(1, "-film", SOPInstanceUID="2.25.71")
+        upload(archive, film_of_it)
+        assert [each.lack for each in reconciler.look().lacking] == [Lack.INSTANCES]
 
 
 @pytest.mark.parametrize(
