@@ -74,7 +74,7 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
         bits_allocated=allocated,
         bits_stored=stored,
         shift=shift if shift_fits else 0,
-        signed=whole_number(header, "PixelRepresentation", 0) == 1,
+        signed=_is_signed(header),
         photometric=photometric,
         planes=whole_number(header, "PlanarConfiguration", 0) == 1,
     )
@@ -122,6 +122,18 @@ def _depth(header: Dataset) -> tuple[int, int]:
     return allocated, stored
 
 
+def _is_signed(header: Dataset) -> bool:
+    """Return whether stored values are in two's complement.
+
+    Raises:
+        PixelError: Pixel Representation is neither 0 nor 1: the values could mean either.
+    """
+    representation = whole_number(header, "PixelRepresentation", 0)
+    if representation not in {0, 1}:
+        raise PixelError(f"Pixel Representation of the film is {representation}, neither 0 nor 1")
+    return representation == 1
+
+
 def whole_number(header: Dataset, keyword: str, default: int | None = None) -> int:
     """Return an attribute that is one number.
 
@@ -140,5 +152,5 @@ def whole_number(header: Dataset, keyword: str, default: int | None = None) -> i
         return default
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PixelError(f"{keyword} of the film is not one number") from None

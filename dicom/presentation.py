@@ -5,6 +5,7 @@ are made by option only and never instead of the annotated film (PS3.3 A.33.1).
 """
 
 from itertools import chain
+from math import isfinite
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -14,12 +15,13 @@ from dicom.image_matrix import photometric_interpretation
 from dicom.patient_study import lo, value_of
 from dicom.regions import Points, located, shows_one_side
 from dicom.report import DraftReport, Finding
+from dicom.rescale import decimals, rescale_of
 from dicom.result_header import Equipment, new_result
 from dicom.sr_document import source_reference
+from dicom.voi import VOI_FUNCTIONS
 
 PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
 _LAYER: Final = "AI_FINDINGS"
-_VOI_FUNCTIONS: Final = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 # L* of CIELab as a 16-bit number (PS3.3 C.10.7.1.1).
 _BRIGHT: Final = 0xFFFF
 
@@ -69,7 +71,9 @@ def _write_display(result: Dataset, draft: DraftReport, source: Dataset) -> None
     negative = photometric_interpretation(source) == "MONOCHROME1"
     result.PresentationLUTShape = "INVERSE" if negative else "IDENTITY"
     slope, intercept = value_of(source, "RescaleSlope"), value_of(source, "RescaleIntercept")
-    if slope and intercept:
+    # What was ignored when the film was read is not written either.
+    is_linear = not source.get("ModalityLUTSequence")
+    if slope and intercept and is_linear and not rescale_of(source).notes:
         result.RescaleIntercept, result.RescaleSlope = intercept, slope
         result.RescaleType = "US"
     window = _window(source)
@@ -78,14 +82,18 @@ def _write_display(result: Dataset, draft: DraftReport, source: Dataset) -> None
 
 
 def _window(source: Dataset) -> Dataset | None:
-    """Return the film's own first window: a presentation state replaces all of them."""
-    values = [_first(source, keyword) for keyword in ("WindowCenter", "WindowWidth")]
-    if None in values:
+    """Return the film's own first window, if it can be used: a presentation state replaces all."""
+    keywords = ("WindowCenter", "WindowWidth")
+    values = [_first(source, keyword) for keyword in keywords]
+    numbers = [decimals(source, keyword)[:1] for keyword in keywords]
+    if None in values or not all(each and isfinite(each[0]) for each in numbers):
+        return None
+    if numbers[1][0] < 1:
         return None
     item = Dataset()
     item.WindowCenter, item.WindowWidth = values
     function = value_of(source, "VOILUTFunction")
-    if function in _VOI_FUNCTIONS:
+    if function in VOI_FUNCTIONS:
         item.VOILUTFunction = function
     return item
 

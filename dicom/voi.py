@@ -5,20 +5,23 @@ values, so each step acts on a table of them and on how often each occurs; the p
 looked up once, at the end.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from dicom.errors import PixelError
 from dicom.lookup_table import FloatTable, LookupTable, read_lookup_table
+from dicom.rescale import decimals, rescale_of
 
 Counts = NDArray[np.int64]
+
+LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
+VOI_FUNCTIONS: Final = (LINEAR, LINEAR_EXACT, SIGMOID)
 
 # A VOI transformation misses the pixels when it clips more of them than this (a child on a large
 # detector leaves most of it to air, and rightly clipped) ...
@@ -87,18 +90,13 @@ def modality_values(
         signed: Whether stored values may be negative (Pixel Representation).
 
     Raises:
-        PixelError: The Modality LUT cannot be used.
+        PixelError: The Modality LUT or the rescale cannot be used.
     """
     tables = _items(header, "ModalityLUTSequence")
     if tables:
         return _table(tables[0], header, signed=signed).look_up(stored), ()
-    slope, intercept = (
-        _number(header, "RescaleSlope", 1.0),
-        _number(header, "RescaleIntercept", 0.0),
-    )
-    if slope == 0:
-        return stored, ("Rescale Slope is 0 and was ignored.",)
-    return stored * slope + intercept, ()
+    rescale = rescale_of(header)
+    return stored * rescale.slope + rescale.intercept, rescale.notes
 
 
 def grey_levels(
@@ -182,35 +180,54 @@ def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
             warnings.append(f"VOI LUT {number} is damaged and was not used.")
             continue
         offered.append(_lut_voi(f"VOI LUT {number}", table))
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    for number, (centre, width) in enumerate(_windows(header), 1):
-        if np.isnan(centre) or np.isnan(width):
+    function, note = _function(header)
+    windows, unpaired = _windows(header)
+    warnings += unpaired
+    for number, (centre, width) in enumerate(windows, 1):
+        if not (np.isfinite(centre) and np.isfinite(width)):
             warnings.append(f"Window {number} is not given in numbers and was not used.")
             continue
-        if not _usable(function, centre, width):
+        if width < _narrowest(function):
             warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
             continue
-        offered.append(Voi(name=f"window {number}", show=_window_shower(function, centre, width)))
+        show = _window_shower(function, centre, width)
+        offered.append(Voi(name=f"window {number}", show=show, note=note))
     return offered, warnings
 
 
-def _usable(function: str, centre: float, width: float) -> bool:
-    """Say whether the function is defined for this width (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
-    narrowest = 1.0 if function not in {"LINEAR_EXACT", "SIGMOID"} else np.nextafter(0.0, 1.0)
-    return bool(np.isfinite(centre) and np.isfinite(width) and width >= narrowest)
+def _function(header: Dataset) -> tuple[str, str]:
+    """Return VOI LUT Function, LINEAR where it is absent or unknown, and a note on the latter."""
+    written = header.get("VOILUTFunction")
+    function = str(written or LINEAR).strip().upper()
+    if function in VOI_FUNCTIONS:
+        return function, ""
+    return LINEAR, f"VOI LUT Function {function[:16]!a} is unknown; {LINEAR} was used."
 
 
-def _windows(header: Dataset) -> Iterator[tuple[float, float]]:
-    return zip(_numbers(header, "WindowCenter"), _numbers(header, "WindowWidth"), strict=False)
+def _narrowest(function: str) -> float:
+    """Return the least width for which the function is defined (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    return 1.0 if function == LINEAR else float(np.nextafter(0.0, 1.0))
+
+
+def _windows(header: Dataset) -> tuple[list[tuple[float, float]], list[str]]:
+    """Return center and width of each window, and a note where one has no partner."""
+    centers, widths = decimals(header, "WindowCenter"), decimals(header, "WindowWidth")
+    unpaired = []
+    if len(centers) != len(widths):
+        unpaired.append(
+            f"Window Center has {len(centers)} values and Window Width {len(widths)}; those without "
+            "a partner were not used."
+        )
+    return list(zip(centers, widths, strict=False)), unpaired
 
 
 def _window_shower(
     function: str, centre: float, width: float
 ) -> Callable[[FloatTable], FloatTable]:
-    """Return the window as a function (PS3.3 C.11.2.1.2, C.11.2.1.3); an unknown one is LINEAR."""
-    if function == "SIGMOID":
+    """Return the window as a function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    if function == SIGMOID:
         return lambda values: _sigmoid(values, centre, width)
-    if function == "LINEAR_EXACT":
+    if function == LINEAR_EXACT:
         return lambda values: _linear(values, centre - width / 2, centre + width / 2)
     middle, half = centre - 0.5, (width - 1) / 2
     return lambda values: _linear(values, middle - half, middle + half)
@@ -250,21 +267,3 @@ def _table(item: Dataset, header: Dataset, *, signed: bool) -> LookupTable:
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
     value = header.get(keyword)
     return list(value) if isinstance(value, Sequence) else []
-
-
-def _number(header: Dataset, keyword: str, default: float) -> float:
-    numbers = _numbers(header, keyword)
-    return numbers[0] if numbers and np.isfinite(numbers[0]) else default
-
-
-def _numbers(header: Dataset, keyword: str) -> list[float]:
-    """Return the values of a decimal string attribute; what is not a number becomes NaN."""
-    raw = header.get(keyword)
-    values = list(raw) if isinstance(raw, MultiValue | list) else [] if raw is None else [raw]
-    numbers = []
-    for value in values:
-        try:
-            numbers.append(float(value))
-        except (TypeError, ValueError):
-            numbers.append(float("nan"))
-    return numbers

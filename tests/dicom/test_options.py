@@ -103,6 +103,21 @@ def test_the_presentation_state_leaves_the_films_tones(made, film_header):
     assert "SoftcopyVOILUTSequence" not in state
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"RescaleSlope": "0", "RescaleIntercept": "5"},
+        {"WindowCenter": "2048", "WindowWidth": "-5"},
+        {"WindowCenter": "nan", "WindowWidth": "4096"},
+    ],
+)
+def test_the_presentation_state_repeats_nothing_that_was_ignored(made, film_header, tags):
+    """A viewer that applied it would show an empty image."""
+    state = made(EVERYTHING, film_header(**tags))["presentation-state"].dataset
+    assert "SoftcopyVOILUTSequence" not in state
+    assert "RescaleSlope" not in state
+
+
 def test_the_pdf_says_what_it_is(made):
     """A PDF of one page, unverified, marked as holding the patient's name."""
     document = made(EVERYTHING)["report-pdf"].dataset
