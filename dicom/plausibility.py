@@ -24,7 +24,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.stats import rankdata
 
 from dicom.pixels import Frame
 from dicom.reasons import Reason
@@ -154,8 +153,17 @@ def ranked(picture: FloatPicture, cells: int) -> FloatField:
     Ranks are the same for every window and gamma, as long as black stays black.
     """
     small = np.asarray(Image.fromarray(picture).resize((cells, cells), Image.Resampling.BOX))
-    order: FloatField = rankdata(small).reshape(cells, cells) / cells**2
-    return order
+    return average_ranks(small) / cells**2
+
+
+def average_ranks(values: NDArray[np.float32]) -> FloatField:
+    """Return the rank of each value, from 1, in the shape of `values`; equal values share their mean rank.
+
+    As `scipy.stats.rankdata`, whose import takes each process 0.3 s.
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: FloatField = np.cumsum(counts) - (counts - 1) / 2
+    return ranks[place].reshape(values.shape)
 
 
 def symmetry(fine: FloatField) -> float:

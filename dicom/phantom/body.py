@@ -5,13 +5,15 @@ All lengths are body units (see `dicom.phantom.canvas`): 1 is about 40 cm.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from dicom.phantom.canvas import FloatField, Placement
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 View = Literal["PA", "AP"]
 RIGHT: Final = -1  # the patient's right is the image's left
@@ -148,9 +150,9 @@ def _vessels_left(knob: float) -> _Table:
 
 
 @lru_cache(maxsize=64)
-def curve(at: tuple[float, ...], of: tuple[float, ...]) -> PchipInterpolator:
+def curve(at: tuple[float, ...], of: tuple[float, ...]) -> "PchipInterpolator":
     """Return the smooth curve through the points that does not overshoot between them."""
-    return PchipInterpolator(np.asarray(at), np.asarray(of))  # type: ignore[no-untyped-call] # scipy has no types
+    return _interpolated(np.asarray(at), np.asarray(of))
 
 
 def made_up(seed: int, view: View) -> Body:
@@ -213,5 +215,12 @@ def line(*points: tuple[float, float], count: int = 24) -> NDArray[np.float64]:
     """Return `count` points on a smooth curve through `points`, in order."""
     knots = np.asarray(points, dtype=np.float64)
     steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(knots, axis=0).T))])
-    along = PchipInterpolator(steps, knots)  # type: ignore[no-untyped-call] # scipy has no types
+    along = _interpolated(steps, knots)
     return np.asarray(along(np.linspace(0, steps[-1], count)))
+
+
+def _interpolated(at: NDArray[np.float64], of: NDArray[np.float64]) -> "PchipInterpolator":
+    # Imported here: it takes 0.4 s, and most processes only recognize phantoms.
+    from scipy.interpolate import PchipInterpolator  # noqa: PLC0415
+
+    return PchipInterpolator(at, of)  # type: ignore[no-untyped-call] # scipy has no types

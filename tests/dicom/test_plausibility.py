@@ -1,16 +1,19 @@
 """The gate: upright frontal chests pass, everything else is refused with the right reason."""
 
 import csv
+import subprocess
+import sys
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import rankdata
 
 from dicom import phantom
 from dicom.pixels import Frame, PixelLimits, load_frame
-from dicom.plausibility import judge
+from dicom.plausibility import average_ranks, judge
 from dicom.reasons import Reason
 
 LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=256 * 2**20)
@@ -170,3 +173,16 @@ def test_a_large_film_is_judged_quickly(frontal_phantoms):
     begun = time.process_time()
     judge(film)
     assert time.process_time() - begun < 0.15
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 200, 10**6])
+def test_ranks_are_those_of_scipy(kinds):
+    """Equal values share their mean rank, to the last bit."""
+    values = np.random.default_rng(kinds).integers(0, kinds, (40, 30)).astype(np.float32)
+    assert np.array_equal(average_ranks(values), rankdata(values).reshape(40, 30))
+
+
+def test_choosing_an_image_does_not_import_scipy():
+    """Each process of the service imports `dicom.select`; scipy would add a second to its start."""
+    code = "import sys, dicom.select; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
