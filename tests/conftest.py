@@ -6,6 +6,7 @@ or `postgres_server_class` and starts one of its own.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -50,12 +51,25 @@ MARKED_BY_FIXTURE = {
 }
 
 
+# Folders whose tests start whole sites or a viewer: each test loads the machine by itself.
+SERIAL_FOLDERS = ("end_to_end", "ohif")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the servers that it asks for, so that `-m "not orthanc"` is true."""
+    """Mark each test by the servers that it asks for and by its folder; put long files first.
+
+    A run in several processes gives out whole files in this order: a long file at the end would be
+    waited for by all others.
+    """
     for item in items:
         servers = {name.split("_")[0] for name in getattr(item, "fixturenames", ())}
         for marker in {MARKED_BY_FIXTURE[server] for server in servers & set(MARKED_BY_FIXTURE)}:
             item.add_marker(marker)
+        if set(SERIAL_FOLDERS) & set(item.path.parts[len(REPOSITORY.parts) :]):
+            item.add_marker("serial")
+    long_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long_files)
 
 
 def find_program(*names: str) -> str:
@@ -67,12 +81,38 @@ def find_program(*names: str) -> str:
     pytest.skip(f"{' or '.join(names)} is not installed")
 
 
+# Below the range from which Linux takes the ports of outgoing connections and of a bind to port 0.
+TEST_PORTS = range(20000, 32000)
+
+
 def take_free_port() -> int:
-    """Return a TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a free TCP port of the loopback interface that no other test process has been given.
+
+    The processes of one machine count through `TEST_PORTS` together, in a locked file: a port is given
+    out again only after all others, so nothing takes it between this call and the start of its server.
+    """
+    counter = Path(tempfile.gettempdir()) / f"wetread-test-ports-{os.geteuid()}"
+    with counter.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        number = int(file.read() or 0)
+        port = next(each for each in _ports_from(number) if _can_be_bound(each))
+        file.truncate(0)
+        file.write(str(port + 1))
+    return port
+
+
+def _ports_from(number: int) -> Iterator[int]:
+    first = number if number in TEST_PORTS else TEST_PORTS.start
+    yield from range(first, TEST_PORTS.stop)
+    yield from range(TEST_PORTS.start, first)
+
+
+def _can_be_bound(port: int) -> bool:
+    with socket.socket() as listener, contextlib.suppress(OSError):
+        listener.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -99,6 +139,8 @@ class Server:
 
     host = "127.0.0.1"
     stop_signal = signal.SIGTERM
+    # At the end of a `with` block nobody needs its state any more: an orderly stop of Orthanc takes 3 s.
+    exit_signal = signal.SIGKILL
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
@@ -115,7 +157,7 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._end(self.exit_signal)
 
     def command(self) -> list[str]:
         """Return the command line that starts it."""
@@ -321,6 +363,7 @@ class PostgresServer(Server):
     """A PostgreSQL cluster, as the user `postgres` where we are root, which it refuses to run as."""
 
     stop_signal = signal.SIGINT  # "fast": ends sessions, keeps what was committed
+    exit_signal = signal.SIGQUIT  # "immediate": its children end with it
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -385,11 +428,11 @@ class PostgresServer(Server):
     def _conninfo(self) -> str:
         return f"host=127.0.0.1 port={self.port} user=wetread dbname=postgres"
 
-    def new_database(self) -> str:
-        """Make an empty database and return its SQLAlchemy URL."""
+    def new_database(self, *, template: str = "template1") -> str:
+        """Make a database, a copy of the one named `template`, and return its SQLAlchemy URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self._conninfo(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return f"postgresql+psycopg://wetread@127.0.0.1:{self.port}/{name}"
 
 
@@ -575,16 +618,30 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty SQLite database at the current revision, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "wetread.db"
+    schema.upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """The name of an empty PostgreSQL database at the current revision, to be copied."""
+    url = postgres_server.new_database()
+    schema.upgrade(url)
+    return url.rpartition("/")[2]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database at the current revision, once of each kind."""
-    url = (
-        f"sqlite:///{tmp_path / 'wetread.db'}"
-        if request.param == "sqlite"
-        else str(request.getfixturevalue("postgres_url"))
-    )
-    schema.upgrade(url)
-    return url
+    if request.param == "sqlite":
+        file = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "wetread.db")
+        return f"sqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database(template=request.getfixturevalue("postgres_template"))
 
 
 @pytest.fixture

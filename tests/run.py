@@ -1,7 +1,8 @@
 """`./wetread test`: installs what the tests need, then runs every check and every test.
 
-Arguments are handed to pytest, so `./wetread test tests/dicom -k spool` runs a part; the checks run
-when no argument names a part.
+Arguments are handed to pytest, so `./wetread test tests/dicom -k spool` runs a part in one process.
+Without arguments the checks run, then the tests in two runs of pytest: all but those marked `serial` in
+several processes, a file of tests in one of them; then the `serial` ones alone.
 """
 
 import os
@@ -9,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +41,11 @@ CHECKS = (
     ("mypy", "mypy"),
     ("import-linter", "lint-imports"),
 )
+# Where each run of pytest reports, by its name.
+REPORTS = {name: ROOT / "build" / "tests" / f"{name}.xml" for name in ("parallel", "serial")}
+COUNTED = ("tests", "failures", "errors", "skipped")
+# More processes than this start more servers than a small machine holds.
+MOST_PROCESSES = 8
 
 
 def missing_packages() -> list[str]:
@@ -64,14 +72,62 @@ def install(packages: list[str]) -> None:
         sys.exit(f"wetread test: {command}\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
 
 
-def run(name: str, *command: str) -> bool:
-    """Run one check; return whether it passed."""
+def run(name: str, *command: str, threads: int | None = None) -> bool:
+    """Run one check; return whether it passed.
+
+    Args:
+        name: What the lines of progress call it.
+        command: A program of this environment and its arguments.
+        threads: How many threads a numeric library may start; what it chooses when None.
+    """
     say(name)
     begun = time.monotonic()
     program = Path(sys.executable).with_name(command[0])
-    passed = subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode == 0
+    limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, **limits}
+    result = subprocess.run([program, *command[1:]], cwd=ROOT, check=False, env=environment)
+    passed = result.returncode == 0
     say(f"{name}: {'passed' if passed else 'FAILED'} ({time.monotonic() - begun:.0f} s)")
     return passed
+
+
+def run_pytest(*arguments: str, name: str = "pytest", threads: int | None = None) -> bool:
+    """Run pytest in this environment; return whether every test passed."""
+    python = Path(sys.executable).name
+    return run(name, python, "-m", "pytest", *arguments, threads=threads)
+
+
+def run_all_tests() -> list[str]:
+    """Run every test; return the names of the runs of pytest that failed."""
+    cores = len(os.sched_getaffinity(0))
+    processes = min(cores, MOST_PROCESSES)
+    several = ("-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder")
+    failed = []
+    for name, selection in (
+        ("parallel", ("-m", "not serial", *several)),
+        ("serial", ("-m", "serial")),
+    ):
+        REPORTS[name].unlink(missing_ok=True)
+        threads = max(1, cores // processes) if name == "parallel" else None
+        report = f"--junitxml={REPORTS[name]}"
+        if not run_pytest(*selection, report, name=f"pytest, {name}", threads=threads):
+            failed.append(f"pytest, {name}")
+    say(tally())
+    return failed
+
+
+def tally() -> str:
+    """Return how many tests ran in all, by the reports of the runs of pytest."""
+    counts: Counter[str] = Counter()
+    for report in REPORTS.values():
+        if not report.exists():
+            return f"pytest ended before it wrote {report.relative_to(ROOT)}"
+        (suite,) = ElementTree.parse(report).getroot()  # noqa: S314 - pytest wrote it just now
+        counts.update(
+            {kind: int(suite.get(kind, "0")) for kind in ("tests", "failures", "errors", "skipped")}
+        )
+    bad = counts["failures"] + counts["errors"]
+    return f"{counts['tests']} tests in all: {bad} failed, {counts['skipped']} skipped"
 
 
 def say(text: str) -> None:
@@ -86,10 +142,11 @@ def main(arguments: list[str]) -> int:
         install(packages)
     if left := missing_packages():
         sys.exit(f"wetread test: still missing after the installation: {', '.join(left)}")
-    failed = [] if arguments else [name for name, *command in CHECKS if not run(name, *command)]
-    # pytest last: its closing line tells how many tests ran.
-    if not run("pytest", Path(sys.executable).name, "-m", "pytest", *arguments):
-        failed.append("pytest")
+    if arguments:
+        failed = [] if run_pytest(*arguments) else ["pytest"]
+    else:
+        failed = [name for name, *command in CHECKS if not run(name, *command)]
+        failed += run_all_tests()
     if failed:
         say(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
