@@ -19,19 +19,13 @@ from dicom.outputs import Output, as_file
 from dicom.page import Page
 from dicom.report import Predecessor
 from dicom.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
-from dicom.sc import SECONDARY_CAPTURE, write_capture, write_pixels
-from dicom.sr import BASIC_TEXT_SR
+from dicom.sc import capture
 from dicom.sr_document import (
-    code,
-    container,
     device_author,
     device_observer,
-    language,
-    text,
-    write_document_modules,
-    write_draft_flags,
-    write_predecessor,
-    write_root,
+    diagnostic_report,
+    report_document,
+    section,
 )
 
 NoticeKind = Literal["withdrawn", "in-doubt"]
@@ -97,61 +91,45 @@ def draft_notice(
     """
     is_page = form is NoticeForm.PAGE
     kind: OutputKind = _PAGES[notice.kind] if is_page else notice.kind
+    header = new_object(_origin(notice, equipment), source, equipment, kind=kind)
     make = _page if is_page else _document
-    made = make(notice, source, equipment)
+    made = make(notice, header, source, equipment)
     check(made, source)
     return Output(kind=kind, dataset=as_file(made))
 
 
-def _document(notice: DraftNotice, source: Dataset, equipment: Equipment) -> Dataset:
+def _document(
+    notice: DraftNotice, header: Dataset, source: Dataset, equipment: Equipment
+) -> Dataset:
     """Return the Basic Text SR."""
-    document = new_object(
-        _origin(notice, equipment),
+    described = [notice.opening]
+    sections = [
+        section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described),
+        section(codes.FINDINGS, codes.FINDING, [notice.why]),
+        section(codes.IMPRESSIONS, codes.IMPRESSION, [notice.conclusion]),
+    ]
+    return report_document(
+        header,
         source,
-        equipment,
-        kind=notice.kind,
-        sop_class_uid=BASIC_TEXT_SR,
+        diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
+        author=device_author(equipment),
+        evidence=(),
+        predecessor=notice.draft,
+        description=notice.title,
+        is_complete=True,
     )
-    write_document_modules(document, source, device_author(equipment), ())
-    write_draft_flags(document, "COMPLETE", notice.title)
-    write_predecessor(document, notice.study_instance_uid, notice.draft)
-    write_root(
-        document,
-        codes.DIAGNOSTIC_IMAGING_REPORT,
-        "2000",
-        [
-            code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, "HAS CONCEPT MOD"),
-            language(),
-            *device_observer(equipment),
-            container(
-                codes.CURRENT_PROCEDURE_DESCRIPTIONS,
-                [text(codes.PROCEDURE_DESCRIPTION, notice.opening)],
-            ),
-            container(codes.FINDINGS, [text(codes.FINDING, notice.why)]),
-            container(codes.IMPRESSIONS, [text(codes.IMPRESSION, notice.conclusion)]),
-        ],
-    )
-    return document
 
 
-def _page(notice: DraftNotice, source: Dataset, equipment: Equipment) -> Dataset:
+def _page(
+    notice: DraftNotice, header: Dataset, _source: Dataset, equipment: Equipment
+) -> Dataset:
     """Return the page of text, a MONOCHROME2 Secondary Capture."""
-    result = new_object(
-        _origin(notice, equipment),
-        source,
-        equipment,
-        kind=_PAGES[notice.kind],
-        sop_class_uid=SECONDARY_CAPTURE,
-    )
-    write_capture(result, equipment)
+    result = capture(header, _page_image(notice, header, equipment), equipment)
     result.ImageComments = f"{notice.title}."
-    result.PatientOrientation = ""
     result.BurnedInAnnotation = "YES"
-    result.LossyImageCompression = "00"
     result.DerivationDescription = f"Page of text: {notice.title}"
     # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
     result.Laterality = ""
-    write_pixels(result, _page_image(notice, result, equipment))
     return result
 
 

@@ -6,11 +6,12 @@ report of this title without any group: a group is therefore written only with i
 finding has one, a group "Selected region" names the whole film as what was analysed.
 """
 
-from typing import Final
-
+import numpy as np
+from highdicom import sr
 from pydicom.dataset import Dataset
 
 from dicom import codes, wording
+from dicom.highdicom_header import read_image
 from dicom.patient_study import clean_text, value_of
 from dicom.regions import Points, located, whole_image
 from dicom.report import STATED, DraftReport, Finding, Observation, Presence
@@ -18,24 +19,15 @@ from dicom.result_header import Equipment, OutputKind, model_words, new_result, 
 from dicom.sr_document import (
     Relationship,
     code,
+    concept,
     container,
     device_author,
     device_observer,
-    film_evidence,
     image,
     language,
-    num,
-    polyline,
-    source_reference,
+    report_document,
     text,
-    uidref,
-    write_document_modules,
-    write_draft_flags,
-    write_root,
 )
-
-COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
-COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 def findings_report(
@@ -57,38 +49,42 @@ def findings_report(
         InvalidOutput: A region has a coordinate that is not a number.
     """
     kind: OutputKind = "findings-3d" if in_3d else "findings"
-    sop_class = COMPREHENSIVE_3D_SR if in_3d else COMPREHENSIVE_SR
-    document = new_result(draft, source, equipment, kind=kind, sop_class_uid=sop_class)
-    description = "AI-generated findings, not verified"
-    write_document_modules(document, source, device_author(equipment), film_evidence(draft))
-    write_draft_flags(document, "COMPLETE", description)
     placed = located(draft.findings, draft.source)
-    children = [
-        language(),
-        *device_observer(equipment, draft.model.name, model_words(draft)),
-        code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, "HAS CONCEPT MOD"),
-        _image_library(draft, source),
-        container(codes.IMAGING_MEASUREMENTS, _groups(draft, equipment, placed)),
-    ]
+    observer = device_observer(equipment, draft.model.name, model_words(draft))
+    (root,) = sr.MeasurementReport(
+        sr.ObservationContext(observer_device_context=observer),
+        concept(codes.IMAGING_PROCEDURE),
+        _groups(draft, equipment, placed),
+        language_of_content_item_and_descendants=language(),
+    )
+    # highdicom's own library wants attributes of the image that a radiograph may lack.
+    root.ContentSequence.insert(-1, _image_library(draft, source))
     evaluations = _evaluations(draft, [finding for finding, _ in placed])
     if evaluations:
-        children.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations))
-    write_root(document, codes.IMAGING_MEASUREMENT_REPORT, "1500", children)
-    return document
+        # Row 12 of TID 1500, which highdicom has no argument for.
+        root.ContentSequence.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations))
+    return report_document(
+        new_result(draft, source, equipment, kind=kind),
+        source,
+        root,
+        author=device_author(equipment),
+        evidence=[read_image(draft)],
+        description="AI-generated findings, not verified",
+        is_complete=True,
+    )
 
 
-def _image_library(draft: DraftReport, source: Dataset) -> Dataset:
+def _image_library(draft: DraftReport, source: Dataset) -> sr.ContentItem:
     """Return the Image Library (TID 1600) with the one film, and its modality when that has a code."""
-    entry = image(codes.SOURCE, source_reference(draft), "CONTAINS")
-    modality = codes.MODALITY_CODES.get(value_of(source, "Modality") or "")
-    if modality:
-        entry.ContentSequence = [code(codes.MODALITY, modality, "HAS ACQ CONTEXT")]
+    coded = codes.MODALITY_CODES.get(value_of(source, "Modality") or "")
+    modality = [code(codes.MODALITY, coded, Relationship.HAS_ACQ_CONTEXT)] if coded else []
+    entry = image(codes.SOURCE, read_image(draft), Relationship.CONTAINS, modality)
     return container(codes.IMAGE_LIBRARY, [container(codes.IMAGE_LIBRARY_GROUP, [entry])])
 
 
 def _groups(
     draft: DraftReport, equipment: Equipment, placed: list[tuple[Finding, Points]]
-) -> list[Dataset]:
+) -> list[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
     if not placed:
         return [_analysed_region(draft, equipment)]
     return [
@@ -99,55 +95,52 @@ def _groups(
 
 def _group(
     draft: DraftReport, equipment: Equipment, number: int, finding: Finding, points: Points
-) -> Dataset:
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     """Return one located finding (TID 1410)."""
-    rows = _tracking(draft, equipment, f"{number} {finding.observation.value}")
     coded = codes.FINDING_CODES.get(finding.observation)
-    if coded:
-        rows.append(code(codes.FINDING, coded))
-    rows.extend(_site(finding))
-    rows.extend(_algorithm(draft))
-    if finding.score is not None:
-        rows.append(num(codes.CERTAINTY, str(wording.percent(finding.score)), codes.PERCENT))
     presence = codes.PRESENCE_CODES.get(finding.presence)
-    if presence:
-        rows.append(code(codes.PRESENCE, presence))
-    rows.append(_region(draft, points))
-    return container(codes.MEASUREMENT_GROUP, rows, template="1410")
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        _tracking(draft, equipment, f"{number} {finding.observation.value}"),
+        referenced_region=_region(draft, points),
+        finding_type=concept(coded) if coded else None,
+        algorithm_id=_algorithm(draft),
+        finding_sites=_sites(finding),
+        measurements=_certainty(finding),
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(concept(codes.PRESENCE), concept(presence))
+        ]
+        if presence
+        else None,
+    )
 
 
-def _analysed_region(draft: DraftReport, equipment: Equipment) -> Dataset:
-    rows = [
-        *_tracking(draft, equipment, "analysed region"),
-        code(codes.FINDING, codes.SELECTED_REGION),
-        *_algorithm(draft),
-        _region(draft, whole_image(draft.source)),
-    ]
-    return container(codes.MEASUREMENT_GROUP, rows, template="1410")
+def _analysed_region(
+    draft: DraftReport, equipment: Equipment
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        _tracking(draft, equipment, "analysed region"),
+        referenced_region=_region(draft, whole_image(draft.source)),
+        finding_type=concept(codes.SELECTED_REGION),
+        algorithm_id=_algorithm(draft),
+    )
 
 
-def _tracking(draft: DraftReport, equipment: Equipment, what: str) -> list[Dataset]:
+def _tracking(draft: DraftReport, equipment: Equipment, what: str) -> sr.TrackingIdentifier:
     uid = tracking_uid(draft, equipment, what)
-    return [
-        text(codes.TRACKING_IDENTIFIER, f"{equipment.model_name} {what}", "HAS OBS CONTEXT"),
-        uidref(codes.TRACKING_UID, uid, "HAS OBS CONTEXT"),
-    ]
+    return sr.TrackingIdentifier(uid, clean_text(f"{equipment.model_name} {what}"))
 
 
-def _site(finding: Finding) -> list[Dataset]:
+def _sites(finding: Finding) -> list[sr.FindingSite]:
     """Return the organ the finding is in, with its side where the draft says one."""
     site = codes.FINDING_SITES.get(finding.observation)
     if site is None:
         return []
-    side = codes.SIDE_CODES[finding.side] if finding.side else None
     # A heart has no side, and neither has a mediastinum.
-    children = (
-        [code(codes.LATERALITY, side, "HAS CONCEPT MOD")] if side and site != codes.HEART else []
-    )
-    return [code(codes.FINDING_SITE, site, "HAS CONCEPT MOD", *children)]
+    side = codes.SIDE_CODES[finding.side] if finding.side and site != codes.HEART else None
+    return [sr.FindingSite(concept(site), concept(side) if side else None)]
 
 
-def _algorithm(draft: DraftReport) -> list[Dataset]:
+def _algorithm(draft: DraftReport) -> sr.AlgorithmIdentification:
     """Return which algorithm said so (TID 4019)."""
     model = draft.model
     parameters = [
@@ -157,24 +150,35 @@ def _algorithm(draft: DraftReport) -> list[Dataset]:
         "Certainty is the model's own score, not calibrated.",
         wording.caveat(draft),
     ]
-    modifier: Relationship = "HAS CONCEPT MOD"
-    return [
-        text(codes.ALGORITHM_NAME, model.name, modifier),
-        text(codes.ALGORITHM_VERSION, model.version or "unknown", modifier),
-        *(text(codes.ALGORITHM_PARAMETERS, line, modifier) for line in parameters if line),
-        code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, modifier),
-    ]
+    return sr.AlgorithmIdentification(
+        clean_text(model.name),
+        clean_text(model.version) or "unknown",
+        parameters=[clean_text(line) for line in parameters if line],
+        family=concept(codes.ARTIFICIAL_INTELLIGENCE),
+    )
 
 
-def _region(draft: DraftReport, points: Points) -> Dataset:
-    selected = image(codes.SOURCE, source_reference(draft), "SELECTED FROM")
-    return polyline(codes.IMAGE_REGION, points, selected)
+def _certainty(finding: Finding) -> list[sr.Measurement]:
+    """Return the score of a finding in percent, where the model gave one (TID 300)."""
+    if finding.score is None:
+        return []
+    percent = wording.percent(finding.score)
+    measurement = sr.Measurement(concept(codes.CERTAINTY), percent, concept(codes.PERCENT))
+    # highdicom writes 90 as 90.0, a precision that the score does not have.
+    measurement[0].MeasuredValueSequence[0].NumericValue = str(percent)
+    return [measurement]
 
 
-def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[Dataset]:
+def _region(draft: DraftReport, points: Points) -> sr.ImageRegion:
+    film = draft.source
+    selected = sr.SourceImageForRegion(film.sop_class_uid, film.sop_instance_uid)
+    return sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.array(points, np.float64), selected)
+
+
+def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[sr.ContentItem]:
     """Return what has no region: coded where the table has a code, else as a sentence."""
     if uncoded := wording.uncoded(draft):
-        return [text(codes.FINDING, clean_text(uncoded))]
+        return [text(codes.FINDING, uncoded)]
     return [
         _evaluation(draft, finding)
         for finding in draft.findings
@@ -189,13 +193,13 @@ def _is_said(finding: Finding) -> bool:
     return finding.presence in STATED
 
 
-def _evaluation(draft: DraftReport, finding: Finding) -> Dataset:
+def _evaluation(draft: DraftReport, finding: Finding) -> sr.ContentItem:
     coded = codes.FINDING_CODES.get(finding.observation)
     if coded is None:
-        return text(codes.FINDING, clean_text(wording.statement(finding)))
-    children = []
-    if finding.score is not None:
-        value = str(wording.percent(finding.score))
-        children.append(num(codes.CERTAINTY, value, codes.PERCENT, "HAS PROPERTIES"))
-    children.append(image(codes.SOURCE_OF_MEASUREMENT, source_reference(draft), "INFERRED FROM"))
-    return code(coded, codes.PRESENCE_CODES[finding.presence], "CONTAINS", *children)
+        return text(codes.FINDING, wording.statement(finding))
+    certainty = [row for measurement in _certainty(finding) for row in measurement]
+    for row in certainty:
+        row.RelationshipType = Relationship.HAS_PROPERTIES.value
+    seen = image(codes.SOURCE_OF_MEASUREMENT, read_image(draft), Relationship.INFERRED_FROM)
+    presence = codes.PRESENCE_CODES[finding.presence]
+    return code(coded, presence, children=[*certainty, seen])

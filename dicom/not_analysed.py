@@ -7,36 +7,33 @@
 No code says that anything is absent: nothing was looked for.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from highdicom import sr
 from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom import codes
 from dicom.gate import check
+from dicom.highdicom_header import reference
 from dicom.outputs import Output, as_file
 from dicom.page import Page
 from dicom.patient_study import clean_text
 from dicom.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
-from dicom.sc import SECONDARY_CAPTURE, write_capture, write_pixels
-from dicom.sr import BASIC_TEXT_SR
+from dicom.sc import capture
 from dicom.sr_document import (
-    code,
+    Relationship,
     container,
     device_author,
     device_observer,
-    evidence,
+    diagnostic_report,
     image,
-    language,
-    sop_reference,
+    report_document,
+    section,
     text,
-    write_document_modules,
-    write_draft_flags,
-    write_root,
 )
 
 _BANNER: Final = ("AI: NOT ANALYSED", "NO AI RESULT FOR THIS STUDY")
@@ -110,36 +107,25 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         DatasetMismatch: `source` is of another study.
         InvalidDataset: It lacks what a result needs.
     """
-    origin = _origin(study, equipment)
-    document = new_object(
-        origin, source, equipment, kind="not-analysed", sop_class_uid=BASIC_TEXT_SR
-    )
-    write_document_modules(document, source, device_author(equipment), _evidence(study))
-    write_draft_flags(document, "COMPLETE", "Not analysed by AI; no finding was looked for")
-    films = [
-        text(codes.FINDING, sentence, "CONTAINS", *reference)
-        for sentence, *reference in _films(study)
-    ]
+    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed")
+    findings = [text(codes.FINDING, _why(study)), *_films(study)]
+    if more := _more(study):
+        findings.append(text(codes.FINDING, more))
+    described = _opening(header, equipment)
     sections = [
-        container(
-            codes.CURRENT_PROCEDURE_DESCRIPTIONS,
-            [text(codes.PROCEDURE_DESCRIPTION, line) for line in _opening(document, equipment)],
-        ),
-        container(codes.FINDINGS, [text(codes.FINDING, _why(study)), *films]),
-        container(codes.IMPRESSIONS, [text(codes.IMPRESSION, _CONCLUSION)]),
+        section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described),
+        container(codes.FINDINGS, findings),
+        section(codes.IMPRESSIONS, codes.IMPRESSION, [_CONCLUSION]),
     ]
-    write_root(
-        document,
-        codes.DIAGNOSTIC_IMAGING_REPORT,
-        "2000",
-        [
-            code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, "HAS CONCEPT MOD"),
-            language(),
-            *device_observer(equipment),
-            *sections,
-        ],
+    return report_document(
+        header,
+        source,
+        diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
+        author=device_author(equipment),
+        evidence=[_reference(study, film) for film in study.films[:_MOST_FILMS]],
+        description="Not analysed by AI; no finding was looked for",
+        is_complete=True,
     )
-    return document
 
 
 def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment) -> Dataset:
@@ -149,19 +135,13 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
         DatasetMismatch: `source` is of another study.
         InvalidDataset: It lacks what a result needs.
     """
-    origin = _origin(study, equipment)
-    result = new_object(
-        origin, source, equipment, kind="not-analysed-page", sop_class_uid=SECONDARY_CAPTURE
-    )
-    write_capture(result, equipment)
+    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed-page")
+    result = capture(header, _page_image(study, header, equipment), equipment)
     result.ImageComments = "Not analysed by AI. No finding was looked for."
-    result.PatientOrientation = ""
     result.BurnedInAnnotation = "YES"
-    result.LossyImageCompression = "00"
     result.DerivationDescription = "Page of text: the study was not analysed by AI"
     # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
     result.Laterality = ""
-    write_pixels(result, _page_image(study, result, equipment))
     return result
 
 
@@ -198,25 +178,35 @@ def _why(study: UnreadStudy) -> str:
     return f"Why the study was not analysed: {_sentence(study.reason)}"
 
 
-def _films(study: UnreadStudy) -> Iterator[tuple[str, *tuple[Dataset, ...]]]:
-    """Yield a sentence for each film, with the reference to it; the rest as their number."""
+def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:
+    """Yield a sentence for each image, with the reference to it."""
+    for film, sentence in zip(study.films, _sentences(study), strict=False):
+        referenced = _reference(study, film)
+        shown = image(codes.BEST_ILLUSTRATION, referenced, Relationship.INFERRED_FROM)
+        yield text(codes.FINDING, sentence, children=[shown])
+
+
+def _sentences(study: UnreadStudy) -> list[str]:
+    """Return why each of the first images was not read."""
     total = len(study.films)
-    for number, film in enumerate(study.films[:_MOST_FILMS], start=1):
-        reference = sop_reference(film.sop_class_uid, film.sop_instance_uid)
-        yield (
-            f"Film {number} of {total} was not read: {_sentence(film.reason)}",
-            image(codes.BEST_ILLUSTRATION, reference, "INFERRED FROM"),
-        )
-    if total > _MOST_FILMS:
-        yield (f"{total - _MOST_FILMS} more images of the study were not read either.",)
+    return [
+        f"Film {number} of {total} was not read: {_sentence(film.reason)}"
+        for number, film in enumerate(study.films[:_MOST_FILMS], start=1)
+    ]
 
 
-def _evidence(study: UnreadStudy) -> list[Dataset]:
-    series: dict[str, list[Dataset]] = defaultdict(list)
-    for film in study.films[:_MOST_FILMS]:
-        reference = sop_reference(film.sop_class_uid, film.sop_instance_uid)
-        series[film.series_instance_uid].append(reference)
-    return [evidence(study.study_instance_uid, series)] if series else []
+def _more(study: UnreadStudy) -> str:
+    more = len(study.films) - _MOST_FILMS
+    return f"{more} more images of the study were not read either." if more > 0 else ""
+
+
+def _reference(study: UnreadStudy, film: UnreadFilm) -> Dataset:
+    return reference(
+        study.study_instance_uid,
+        film.series_instance_uid,
+        film.sop_class_uid,
+        film.sop_instance_uid,
+    )
 
 
 def _page_image(study: UnreadStudy, header: Dataset, equipment: Equipment) -> Image.Image:
@@ -227,7 +217,7 @@ def _page_image(study: UnreadStudy, header: Dataset, equipment: Equipment) -> Im
     page.heading("Why")
     page.paragraph(_sentence(study.reason))
     page.heading("Films")
-    for sentence, *_ in _films(study):
+    for sentence in filter(None, (*_sentences(study), _more(study))):
         page.paragraph(sentence)
     moment = clock_of_film(study.produced_at, header)
     return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")

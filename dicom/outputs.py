@@ -12,7 +12,7 @@ by whom. Each has passed the gate. `encode` is the only exit and lets nothing ou
 verified or final.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, Literal
@@ -24,15 +24,15 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
 
 from dicom.errors import InvalidOutput, PixelError
-from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, findings_report
+from dicom.findings_sr import findings_report
 from dicom.gate import check
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom.presentation import PRESENTATION_STATE, presentation_state
+from dicom.presentation import presentation_state
 from dicom.report import DraftReport
-from dicom.report_pdf import ENCAPSULATED_PDF, report_pdf
+from dicom.report_pdf import report_pdf
 from dicom.result_header import Equipment, OutputKind
-from dicom.sc import SECONDARY_CAPTURE, overlay, report_page
-from dicom.sr import BASIC_TEXT_SR, draft_report
+from dicom.sc import overlay, report_page
+from dicom.sr import draft_report
 from dicom.sr_document import Completion
 
 __all__ = ["Equipment", "Output", "OutputKind", "OutputOptions", "build", "encode"]
@@ -58,19 +58,6 @@ Extra = Literal["presentation-state", "report-pdf"]
 _EXTRAS: Final[dict[Extra, Callable[[DraftReport, Dataset, Equipment], Dataset]]] = {
     "presentation-state": presentation_state,
     "report-pdf": report_pdf,
-}
-
-
-SOP_CLASSES: Final[Mapping[OutputKind, str]] = {
-    "draft-report": BASIC_TEXT_SR,
-    "findings": COMPREHENSIVE_SR,
-    "findings-3d": COMPREHENSIVE_3D_SR,
-    "overlay": SECONDARY_CAPTURE,
-    "report-page": SECONDARY_CAPTURE,
-    "presentation-state": PRESENTATION_STATE,
-    "report-pdf": ENCAPSULATED_PDF,
-    "not-analysed": BASIC_TEXT_SR,
-    "not-analysed-page": SECONDARY_CAPTURE,
 }
 
 

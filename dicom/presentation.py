@@ -16,11 +16,9 @@ from dicom.patient_study import lo, value_of
 from dicom.regions import Points, located, shows_one_side
 from dicom.report import DraftReport, Finding
 from dicom.rescale import decimals, rescale_of
-from dicom.result_header import Equipment, new_result
-from dicom.sr_document import source_reference
+from dicom.result_header import Equipment, new_result, source_reference
 from dicom.voi import VOI_FUNCTIONS
 
-PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
 _LAYER: Final = "AI_FINDINGS"
 # L* of CIELab as a 16-bit number (PS3.3 C.10.7.1.1).
 _BRIGHT: Final = 0xFFFF
@@ -34,9 +32,7 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    result = new_result(
-        draft, source, equipment, kind="presentation-state", sop_class_uid=PRESENTATION_STATE
-    )
+    result = new_result(draft, source, equipment, kind="presentation-state")
     result.Modality = "PR"
     result.BodyPartExamined = "CHEST"
     result.PresentationCreationDate = result.pop("ContentDate").value

@@ -8,10 +8,8 @@ from pydicom.dataset import Dataset
 
 from dicom.report import DraftReport
 from dicom.report_page import page_image
-from dicom.result_header import Equipment, clock_of_film, new_result
-from dicom.sr_document import source_reference
+from dicom.result_header import Equipment, clock_of_film, new_result, source_reference
 
-ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 _DOTS_AN_INCH: Final = 150
 
 
@@ -22,7 +20,7 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
     """
-    result = new_result(draft, source, equipment, kind="report-pdf", sop_class_uid=ENCAPSULATED_PDF)
+    result = new_result(draft, source, equipment, kind="report-pdf")
     result.Modality = "DOC"
     result.ConversionType = "WSD"
     result.AcquisitionDateTime = ""

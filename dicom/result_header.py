@@ -1,5 +1,6 @@
 """The header that all our results share: whose it is, when it was made, by which equipment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
@@ -18,6 +19,33 @@ OutputKind = Literal[
     "not-analysed", "not-analysed-page", "withdrawn", "withdrawn-page", "in-doubt", "in-doubt-page",
     "verified-report",
 ]  # fmt: skip
+
+BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
+COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
+COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
+SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
+
+SOP_CLASSES: Final[Mapping[OutputKind, str]] = {
+    "draft-report": BASIC_TEXT_SR,
+    "findings": COMPREHENSIVE_SR,
+    "findings-3d": COMPREHENSIVE_3D_SR,
+    "overlay": SECONDARY_CAPTURE,
+    "report-page": SECONDARY_CAPTURE,
+    "presentation-state": PRESENTATION_STATE,
+    "report-pdf": ENCAPSULATED_PDF,
+    "not-analysed": BASIC_TEXT_SR,
+    "not-analysed-page": SECONDARY_CAPTURE,
+    "withdrawn": BASIC_TEXT_SR,
+    "withdrawn-page": SECONDARY_CAPTURE,
+    "in-doubt": BASIC_TEXT_SR,
+    "in-doubt-page": SECONDARY_CAPTURE,
+    "verified-report": BASIC_TEXT_SR,
+}
+# Part of every derived UID. Increase it when the same input gives other bytes than the release before:
+# two different objects must never have the same SOP Instance UID.
+_LAYOUT: Final = 2
 
 # The words that every result carries, in its content and burned into its pixels.
 BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
@@ -124,7 +152,11 @@ def model_words(draft: DraftReport) -> str:
 
 def tracking_uid(draft: DraftReport, equipment: Equipment, what: str) -> str:
     """Return the Tracking Unique Identifier of one finding of the draft."""
-    return derived_uid(*_key(draft, equipment), "tracking", what, draft.revision)
+    return _uid(_key(draft, equipment), f"tracking|{what}", draft.revision)
+
+
+def _uid(key: tuple[str, ...], what: str, revision: int) -> str:
+    return derived_uid(*key, what, revision, f"layout {_LAYOUT}")
 
 
 def new_result(
@@ -133,7 +165,6 @@ def new_result(
     equipment: Equipment,
     *,
     kind: OutputKind,
-    sop_class_uid: str,
 ) -> Dataset:
     """Return a data set with everything but the content of a result of `draft`.
 
@@ -141,8 +172,7 @@ def new_result(
         draft: What the result says.
         source: Header of the film that the draft is about.
         equipment: This installation.
-        kind: Which result it becomes; series, numbers and UIDs follow from it.
-        sop_class_uid: The SOP Class it becomes an instance of.
+        kind: Which result it becomes; SOP Class, series, numbers and UIDs follow from it.
 
     Raises:
         DatasetMismatch: `source` is not the film that the draft names.
@@ -150,9 +180,7 @@ def new_result(
     """
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the draft is about")
-    result = new_object(
-        _origin(draft, equipment), source, equipment, kind=kind, sop_class_uid=sop_class_uid
-    )
+    result = new_object(_origin(draft, equipment), source, equipment, kind=kind)
     if draft.model.mark:
         marked = f"{result.SeriesDescription} - {clean_text(draft.model.mark)}"
         result.SeriesDescription = marked[:_LONGEST_LO]
@@ -160,7 +188,7 @@ def new_result(
 
 
 def new_object(
-    origin: Origin, source: Dataset, equipment: Equipment, *, kind: OutputKind, sop_class_uid: str
+    origin: Origin, source: Dataset, equipment: Equipment, *, kind: OutputKind
 ) -> Dataset:
     """Return a data set with everything but the content: whose it is, when and by what it was made.
 
@@ -168,8 +196,7 @@ def new_object(
         origin: What UIDs, times and equipment attributes are made of.
         source: Header of a film of the study.
         equipment: This installation.
-        kind: Which result it becomes; series, numbers and UIDs follow from it.
-        sop_class_uid: The SOP Class it becomes an instance of.
+        kind: Which result it becomes; SOP Class, series, numbers and UIDs follow from it.
 
     Raises:
         DatasetMismatch: `source` is of another study.
@@ -181,9 +208,9 @@ def new_object(
     moment = clock_of_film(origin.produced_at, result)
     series, number, instance = _SERIES[kind]
     result.SpecificCharacterSet = "ISO_IR 192"
-    result.SOPClassUID = sop_class_uid
-    result.SOPInstanceUID = derived_uid(*origin.key, kind, origin.revision)
-    result.SeriesInstanceUID = derived_uid(*origin.key, "series", series, origin.revision)
+    result.SOPClassUID = SOP_CLASSES[kind]
+    result.SOPInstanceUID = _uid(origin.key, kind, origin.revision)
+    result.SeriesInstanceUID = _uid(origin.key, f"series|{series}", origin.revision)
     result.SeriesNumber = number + origin.revision
     result.InstanceNumber = instance
     result.SeriesDescription = _SERIES_DESCRIPTIONS[series].format(revision=origin.revision)
@@ -211,11 +238,17 @@ def clock_of_film(moment: datetime, result: Dataset) -> datetime:
     return moment.astimezone(zone)
 
 
-def source_image_item(draft: DraftReport) -> Dataset:
-    """Return the Source Image Sequence item of the film that was read."""
+def source_reference(draft: DraftReport) -> Dataset:
+    """Return the Referenced SOP Sequence item of the film that was read."""
     item = Dataset()
     item.ReferencedSOPClassUID = draft.source.sop_class_uid
     item.ReferencedSOPInstanceUID = draft.source.sop_instance_uid
+    return item
+
+
+def source_image_item(draft: DraftReport) -> Dataset:
+    """Return the Source Image Sequence item of the film that was read."""
+    item = source_reference(draft)
     item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
     return item
 

@@ -1,4 +1,4 @@
-"""Secondary Captures: the annotated film and the report page, as DICOM images.
+"""Secondary Captures: the annotated film and the report page, as DICOM images of highdicom.
 
 Single frames, uncompressed: the one object that every viewer shows (PS3.3 A.8.1). They carry no pixel
 spacing and no window, so that nobody measures on a resampled copy.
@@ -7,24 +7,24 @@ spacing and no window, so that nobody measures on a resampled copy.
 from typing import Final
 
 import numpy as np
+from highdicom.sc import SCImage
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from dicom.highdicom_header import identity
 from dicom.overlay import overlay_image
 from dicom.patient_study import lo, value_of
 from dicom.report import DraftReport
 from dicom.report_page import page_image
 from dicom.result_header import (
     Equipment,
-    OutputKind,
     clock_of_film,
     model_words,
     new_result,
     source_image_item,
 )
 
-SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _COMMENT: Final = "AI generated. Not reviewed by a radiologist."
 _ORIENTATION: Final = frozenset("ALRPHF")
 
@@ -51,8 +51,11 @@ def overlay(
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    result = _capture(draft, source, equipment, "overlay")
-    moment = clock_of_film(draft.produced_at, result)
+    header = new_result(draft, source, equipment, kind="overlay")
+    moment = clock_of_film(draft.produced_at, header)
+    picture = overlay_image(draft, pixels, equipment, moment, long_edge=long_edge)
+    result = capture(header, picture, equipment)
+    _write_draft(result, draft)
     result.PatientOrientation = _orientation(source)
     # Whether the film itself shows a name only the film can say; where it is silent we say nothing.
     burned_in = value_of(source, "BurnedInAnnotation")
@@ -62,7 +65,6 @@ def overlay(
     result.DerivationDescription = (
         f"Film resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
     )[:1024]
-    write_pixels(result, overlay_image(draft, pixels, equipment, moment, long_edge=long_edge))
     return result
 
 
@@ -73,30 +75,44 @@ def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Da
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
     """
-    result = _capture(draft, source, equipment, "report-page")
-    result.PatientOrientation = ""
+    header = new_result(draft, source, equipment, kind="report-page")
+    result = capture(header, page_image(draft, source, header, equipment), equipment)
+    _write_draft(result, draft)
     result.BurnedInAnnotation = "YES"
-    result.LossyImageCompression = "00"
     result.DerivationDescription = "Page of text: AI draft report, not verified"
-    write_pixels(result, page_image(draft, source, result, equipment))
     return result
 
 
-def _capture(
-    draft: DraftReport, source: Dataset, equipment: Equipment, kind: OutputKind
-) -> Dataset:
-    result = new_result(draft, source, equipment, kind=kind, sop_class_uid=SECONDARY_CAPTURE)
-    write_capture(result, equipment)
+def _write_draft(result: Dataset, draft: DraftReport) -> None:
     result.BodyPartExamined = "CHEST"
     result.ImageComments = _COMMENT
     result.SourceImageSequence = [source_image_item(draft)]
-    return result
 
 
-def write_capture(result: Dataset, equipment: Equipment) -> None:
-    """Say in `result`, whose header stands, that it is a Secondary Capture made by a workstation."""
-    # Not the film's modality: hanging protocols would hang the copy as a film.
-    result.Modality = "OT"
+def capture(header: Dataset, picture: Image.Image, equipment: Equipment) -> Dataset:
+    """Return a picture, 8-bit gray or RGB, as an uncompressed Secondary Capture made by a workstation.
+
+    Args:
+        header: From `result_header.new_object`.
+        picture: What is shown; its patient orientation is unknown until the caller states one.
+        equipment: This installation.
+    """
+    result: Dataset = SCImage(
+        np.asarray(picture),
+        "RGB" if picture.mode == "RGB" else "MONOCHROME2",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        study_instance_uid=header.StudyInstanceUID,
+        # highdicom wants one of its values; the attribute is type 2C and written below.
+        patient_orientation=("L", "F"),
+        **identity(header),
+    )
+    result.update(header)
+    result.PatientOrientation = ""
+    if len(result.PixelData) % 2:  # highdicom leaves an odd number of bytes as it is
+        result.PixelData += b"\0"
+    result["PixelData"].VR = "OB"
+    result.LossyImageCompression = "00"
     result.ConversionType = "WSD"
     result.ImageType = ["DERIVED", "SECONDARY", "", "AI"]
     result.RecognizableVisualFeatures = "NO"
@@ -105,6 +121,7 @@ def write_capture(result: Dataset, equipment: Equipment) -> None:
     result.SecondaryCaptureDeviceManufacturer = lo(equipment.manufacturer)
     result.SecondaryCaptureDeviceManufacturerModelName = lo(equipment.model_name)
     result.SecondaryCaptureDeviceSoftwareVersions = result.SoftwareVersions
+    return result
 
 
 def _orientation(source: Dataset) -> list[str] | str:
@@ -120,18 +137,3 @@ def _orientation(source: Dataset) -> list[str] | str:
 def _lossy(source: Dataset) -> str:
     """Return 01 when the film was ever compressed with loss: its copy stays so (PS3.3 C.7.6.1.1.5)."""
     return "01" if value_of(source, "LossyImageCompression") == "01" else "00"
-
-
-def write_pixels(result: Dataset, image: Image.Image) -> None:
-    """Put an 8-bit grey or RGB picture into `result`, uncompressed (PS3.3 C.7.6.3)."""
-    colour = image.mode == "RGB"
-    result.SamplesPerPixel = 3 if colour else 1
-    result.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        result.PlanarConfiguration = 0
-    result.Rows, result.Columns = image.height, image.width
-    result.BitsAllocated, result.BitsStored, result.HighBit = 8, 8, 7
-    result.PixelRepresentation = 0
-    frame = image.tobytes()
-    result.PixelData = frame + b"\0" * (len(frame) % 2)
-    result["PixelData"].VR = "OB"

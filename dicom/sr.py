@@ -7,33 +7,28 @@ that this is an unverified AI draft.
 """
 
 from collections.abc import Iterator
-from typing import Final
 
+from highdicom import sr
 from pydicom.dataset import Dataset
 
 from dicom import codes, wording
+from dicom.highdicom_header import read_image
 from dicom.patient_study import clean_text, overlong, value_of
 from dicom.report import DraftReport
 from dicom.result_header import Equipment, model_words, new_result
 from dicom.sr_document import (
     Completion,
-    code,
+    Relationship,
     container,
     device_author,
     device_observer,
-    film_evidence,
+    diagnostic_report,
     image,
-    language,
     order_of,
-    source_reference,
+    report_document,
+    section,
     text,
-    write_document_modules,
-    write_draft_flags,
-    write_predecessor,
-    write_root,
 )
-
-BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
 def draft_report(
@@ -51,41 +46,32 @@ def draft_report(
         DatasetMismatch: `source` is not the film of the draft.
         InvalidDataset: It lacks what a result needs.
     """
-    document = new_result(
-        draft, source, equipment, kind="draft-report", sop_class_uid=BASIC_TEXT_SR
+    header = new_result(draft, source, equipment, kind="draft-report")
+    observer = device_observer(equipment, draft.model.name, model_words(draft))
+    sections = _sections(draft, source, equipment)
+    return report_document(
+        header,
+        source,
+        diagnostic_report(codes.CHEST_RADIOGRAPH, observer, sections),
+        author=device_author(equipment),
+        evidence=[read_image(draft)],
+        predecessor=draft.predecessor,
+        description="AI draft; not reviewed by a radiologist",
+        is_complete=completion == "COMPLETE",
     )
-    description = "AI draft; not reviewed by a radiologist"
-    write_document_modules(document, source, device_author(equipment), film_evidence(draft))
-    write_draft_flags(document, completion, description)
-    if draft.predecessor is not None:
-        write_predecessor(document, draft.study_instance_uid, draft.predecessor)
-    write_root(
-        document,
-        codes.DIAGNOSTIC_IMAGING_REPORT,
-        "2000",
-        [
-            code(codes.PROCEDURE_REPORTED, codes.CHEST_RADIOGRAPH, "HAS CONCEPT MOD"),
-            language(),
-            *device_observer(equipment, draft.model.name, model_words(draft)),
-            *_sections(draft, source, equipment),
-        ],
-    )
-    return document
 
 
-def _sections(draft: DraftReport, source: Dataset, equipment: Equipment) -> Iterator[Dataset]:
+def _sections(
+    draft: DraftReport, source: Dataset, equipment: Equipment
+) -> Iterator[sr.ContentItem]:
     described = [
         wording.warning(draft, equipment),
         wording.procedure(source),
         *wording.remarks(draft),
     ]
-    yield container(
-        codes.CURRENT_PROCEDURE_DESCRIPTIONS,
-        [text(codes.PROCEDURE_DESCRIPTION, line) for line in described],
-    )
-    order = [text(codes.REQUEST, line) for line in _order_lines(source)]
-    if order:
-        yield container(codes.INDICATIONS_FOR_PROCEDURE, order)
+    yield section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described)
+    if order := _order_lines(source):
+        yield section(codes.INDICATIONS_FOR_PROCEDURE, codes.REQUEST, order)
     yield container(codes.FINDINGS, _findings(draft))
     yield container(codes.IMPRESSIONS, _impressions(draft))
 
@@ -101,14 +87,14 @@ def _order_lines(source: Dataset) -> list[str]:
     return lines
 
 
-def _findings(draft: DraftReport) -> list[Dataset]:
+def _findings(draft: DraftReport) -> list[sr.ContentItem]:
     sentences = [line for line in map(clean_text, draft.findings_text) if line]
-    items = [
-        text(codes.FINDING, line, "CONTAINS", *_seen_on(draft, line))
+    items: list[sr.ContentItem] = [
+        text(codes.FINDING, line, children=_seen_on(draft, line))
         for line in sentences or [wording.NO_FINDINGS_TEXT]
     ]
     items.extend(
-        text(codes.FINDING, line, "CONTAINS", _illustration(draft)) for line in _unspoken(draft)
+        text(codes.FINDING, line, children=[_illustration(draft)]) for line in _unspoken(draft)
     )
     silence = wording.silence(draft)
     if silence:
@@ -116,10 +102,10 @@ def _findings(draft: DraftReport) -> list[Dataset]:
     return items
 
 
-def _impressions(draft: DraftReport) -> list[Dataset]:
+def _impressions(draft: DraftReport) -> list[sr.ContentItem]:
     lines = [line for line in map(clean_text, draft.impression_text) if line]
     items = [
-        text(codes.IMPRESSION, f"{number}. {line}", "CONTAINS", *_seen_on(draft, line))
+        text(codes.IMPRESSION, f"{number}. {line}", children=_seen_on(draft, line))
         for number, line in enumerate(lines, start=1)
     ]
     return [*items, text(codes.IMPRESSION, wording.FOOTER)]
@@ -135,7 +121,7 @@ def _unspoken(draft: DraftReport) -> list[str]:
     ]
 
 
-def _seen_on(draft: DraftReport, sentence: str) -> list[Dataset]:
+def _seen_on(draft: DraftReport, sentence: str) -> list[sr.ContentItem]:
     """Return the film as illustration when `sentence` says a positive finding."""
     positive = any(
         wording.is_positive(finding) and clean_text(finding.sentence or "") == sentence
@@ -144,5 +130,5 @@ def _seen_on(draft: DraftReport, sentence: str) -> list[Dataset]:
     return [_illustration(draft)] if positive else []
 
 
-def _illustration(draft: DraftReport) -> Dataset:
-    return image(codes.BEST_ILLUSTRATION, source_reference(draft), "INFERRED FROM")
+def _illustration(draft: DraftReport) -> sr.ContentItem:
+    return image(codes.BEST_ILLUSTRATION, read_image(draft), Relationship.INFERRED_FROM)

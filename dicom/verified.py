@@ -10,36 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import Final
 
+from highdicom import sr
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from dicom import codes, wording
 from dicom.errors import DatasetMismatch, InvalidOutput
 from dicom.gate import check
+from dicom.highdicom_header import read_image
 from dicom.outputs import as_file
 from dicom.patient_study import clean_text, lo
 from dicom.report import DraftReport, Predecessor
 from dicom.result_header import Equipment, Origin, clock_of_film, code_item, model_words, new_object
-from dicom.sr import BASIC_TEXT_SR
-from dicom.sr_document import (
-    code,
-    container,
-    film_evidence,
-    language,
-    person_observer,
-    text,
-    write_document_modules,
-    write_predecessor,
-    write_root,
-)
-
-_FLAGS: Final = {
-    "PreliminaryFlag": "FINAL",
-    "CompletionFlag": "COMPLETE",
-    "VerificationFlag": "VERIFIED",
-}
+from dicom.sr_document import diagnostic_report, person_observer, report_document, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +94,26 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
     draft = report.draft
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the report is about")
-    origin = _origin(report, equipment)
-    document = new_object(
-        origin, source, equipment, kind="verified-report", sop_class_uid=BASIC_TEXT_SR
+    header = new_object(_origin(report, equipment), source, equipment, kind="verified-report")
+    verifier = report.verifier
+    observer = person_observer(verifier.name, verifier.organization)
+    document = report_document(
+        header,
+        source,
+        diagnostic_report(codes.CHEST_RADIOGRAPH, observer, _sections(report, source)),
+        author=_person(verifier),
+        evidence=[read_image(draft)],
+        predecessor=report.preliminary,
+        is_complete=True,
+        is_final=True,
+        is_verified=True,
+        verifying_observer_name=verifier.name,
+        verifying_organization=lo(verifier.organization),
     )
-    author = _person(report.verifier)
-    write_document_modules(document, source, author, film_evidence(draft))
-    for keyword, value in _FLAGS.items():
-        setattr(document, keyword, value)
-    document.VerifyingObserverSequence = [_verifying(report, document)]
-    write_predecessor(document, draft.study_instance_uid, report.preliminary)
-    head = [
-        code(codes.PROCEDURE_REPORTED, codes.CHEST_RADIOGRAPH, "HAS CONCEPT MOD"),
-        language(),
-        *person_observer(report.verifier.name, report.verifier.organization),
-    ]
-    children = [*head, *_sections(report, source)]
-    write_root(document, codes.DIAGNOSTIC_IMAGING_REPORT, "2000", children)
+    verification = document.VerifyingObserverSequence[0]
+    moment = clock_of_film(report.verified_at, document)
+    verification.VerificationDateTime = f"{moment:%Y%m%d%H%M%S}"
+    verification.VerifyingObserverIdentificationCodeSequence = _identifier(verifier)
     return document
 
 
@@ -152,7 +139,7 @@ def _origin(report: VerifiedReport, equipment: Equipment) -> Origin:
     )
 
 
-def _sections(report: VerifiedReport, source: Dataset) -> Iterator[Dataset]:
+def _sections(report: VerifiedReport, source: Dataset) -> Iterator[sr.ContentItem]:
     findings = [line for line in map(clean_text, report.findings_text) if line]
     impressions = [line for line in map(clean_text, report.impression_text) if line]
     if not findings + impressions:
@@ -161,25 +148,12 @@ def _sections(report: VerifiedReport, source: Dataset) -> Iterator[Dataset]:
         wording.procedure(source),
         f"An AI draft ({model_words(report.draft)}) was the preliminary report.",
     ]
-    yield container(
-        codes.CURRENT_PROCEDURE_DESCRIPTIONS,
-        [text(codes.PROCEDURE_DESCRIPTION, line) for line in described],
-    )
+    yield section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described)
     if findings:
-        yield container(codes.FINDINGS, [text(codes.FINDING, line) for line in findings])
+        yield section(codes.FINDINGS, codes.FINDING, findings)
     if impressions:
-        items = [text(codes.IMPRESSION, f"{n}. {line}") for n, line in enumerate(impressions, 1)]
-        yield container(codes.IMPRESSIONS, items)
-
-
-def _verifying(report: VerifiedReport, document: Dataset) -> Dataset:
-    """Return the item of Verifying Observer Sequence (PS3.3 C.17.2)."""
-    item = Dataset()
-    item.VerifyingOrganization = lo(report.verifier.organization)
-    item.VerificationDateTime = f"{clock_of_film(report.verified_at, document):%Y%m%d%H%M%S}"
-    item.VerifyingObserverName = report.verifier.name
-    item.VerifyingObserverIdentificationCodeSequence = _identifier(report.verifier)
-    return item
+        numbered = [f"{number}. {line}" for number, line in enumerate(impressions, start=1)]
+        yield section(codes.IMPRESSIONS, codes.IMPRESSION, numbered)
 
 
 def _person(verifier: Verifier) -> Dataset:

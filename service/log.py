@@ -61,7 +61,7 @@ def configure_logging(settings: Log, *, process: str) -> None:
     for name in ("alembic", "celery"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # The same words would go to standard error past the log.
-    warnings.filterwarnings("ignore", module="pydicom")
+    warnings.filterwarnings("ignore", module="pydicom|highdicom")
     structlog.contextvars.bind_contextvars(process=process)
     if fault := zone_fault(*zone_variables()):
         get_logger(__name__).warning("time_zone_not_known", reason=fault)
@@ -98,8 +98,8 @@ def _wordless(exc_info: structlog.typing.ExcInfo) -> str:
 
 
 def _quotes_nobody(record: logging.LogRecord) -> bool:
-    """Return False for what pynetdicom and pydicom log: they quote values of data sets."""
-    return record.name.partition(".")[0] not in {"pynetdicom", "pydicom"}
+    """Return False for what these libraries log: they quote values of data sets."""
+    return record.name.partition(".")[0] not in {"pynetdicom", "pydicom", "highdicom"}
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -5,8 +5,7 @@ from functools import partial
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from dicom.outputs import SOP_CLASSES, OutputKind
-from dicom.sc import SECONDARY_CAPTURE
+from dicom.result_header import SECONDARY_CAPTURE, SOP_CLASSES, OutputKind
 from service.checks.check import Check, Grade, Outcome
 from service.config import Settings
 from service.destination_sections import ALL_OBJECTS, Destination, takes

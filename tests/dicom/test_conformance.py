@@ -15,13 +15,11 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from dicom import acceptor, codes, commitment, errors, handler, offer, scu
-from dicom.findings_sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.in_doubt import Doubt, doubt_notice
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
 from dicom.outputs import Equipment, OutputOptions, build
 from dicom.patient_study import _ALWAYS, _WHEN_GIVEN
-from dicom.presentation import PRESENTATION_STATE
 from dicom.report import (
     DraftReport,
     Finding,
@@ -32,9 +30,14 @@ from dicom.report import (
     Region,
     SourceImage,
 )
-from dicom.report_pdf import ENCAPSULATED_PDF
-from dicom.sc import SECONDARY_CAPTURE
-from dicom.sr import BASIC_TEXT_SR
+from dicom.result_header import (
+    BASIC_TEXT_SR,
+    COMPREHENSIVE_3D_SR,
+    COMPREHENSIVE_SR,
+    ENCAPSULATED_PDF,
+    PRESENTATION_STATE,
+    SECONDARY_CAPTURE,
+)
 from dicom.withdrawn import Withdrawal, withdrawal_notice
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from highdicom.sr import NumContentItem, RelationshipTypeValues
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -13,7 +14,7 @@ from dicom.gate import check, faults
 from dicom.gate_codes import is_sctid
 from dicom.outputs import build
 from dicom.result_header import code_item
-from dicom.sr_document import num
+from dicom.sr_document import concept
 
 KINDS = {"draft-report": 0, "findings": 1, "overlay": 2, "report-page": 3}
 
@@ -28,6 +29,16 @@ def header(film_header):
 def good(header, make_draft, equipment):
     """The four results of one draft."""
     return build(make_draft(header), header, np.zeros((300, 240), np.float32), equipment)
+
+
+def a_number():
+    """Return a NUM item."""
+    return NumContentItem(
+        concept(codes.CERTAINTY),
+        5,
+        concept(codes.PERCENT),
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
 
 
 def item(document, value):
@@ -125,7 +136,7 @@ MUTANTS = {
     "number in basic text": (
         "draft-report",
         "value-type",
-        lambda d: d.ContentSequence.append(num(codes.CERTAINTY, "5", codes.PERCENT)),
+        lambda d: d.ContentSequence.append(a_number()),
     ),
     "wrong template": (
         "draft-report",
@@ -272,7 +283,7 @@ def test_an_endless_tree_is_not_walked_to_its_end():
     """A tree of more items than any report has is reported and not walked to its end."""
     root = Dataset()
     root.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
-    root.ContentSequence = [num(codes.CERTAINTY, "5", codes.PERCENT) for _ in range(12_000)]
+    root.ContentSequence = [a_number() for _ in range(12_000)]
     assert "size" in {fault.rule for fault in faults(root)}
     assert sum(1 for _ in gate_sr._walk(root)) == gate_sr._MAX_ITEMS
 

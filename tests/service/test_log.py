@@ -20,6 +20,7 @@ try:
     raise KeyError(name)
 except KeyError:
     log.exception("failed")
+logging.getLogger("highdicom.base").warning("a name of somebody")
 os.close(2)
 log.error("nobody hears")
 log.critical("nor this")
