@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 from dicom import codes
 from dicom.gate import check
 from dicom.notice_form import NoticeForm
-from dicom.outputs import Output, as_file
 from dicom.page import Page
 from dicom.report import Predecessor
+from dicom.result_file import Output, as_file
 from dicom.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
 from dicom.sc import capture
 from dicom.sr_document import (
@@ -120,9 +120,7 @@ def _document(
     )
 
 
-def _page(
-    notice: DraftNotice, header: Dataset, _source: Dataset, equipment: Equipment
-) -> Dataset:
+def _page(notice: DraftNotice, header: Dataset, _source: Dataset, equipment: Equipment) -> Dataset:
     """Return the page of text, a MONOCHROME2 Secondary Capture."""
     result = capture(header, _page_image(notice, header, equipment), equipment)
     result.ImageComments = f"{notice.title}."

@@ -8,9 +8,9 @@ from pydicom.dataset import Dataset
 
 from dicom.draft_notice import DraftNotice, draft_notice
 from dicom.notice_form import NoticeForm
-from dicom.outputs import Output
 from dicom.patient_study import clean_text
 from dicom.report import Predecessor
+from dicom.result_file import Output
 from dicom.result_header import Equipment
 
 _BANNER: Final = ("AI DRAFT IN DOUBT", "VERIFY PATIENT")

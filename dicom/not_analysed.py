@@ -19,9 +19,9 @@ from pydicom.dataset import Dataset
 from dicom import codes
 from dicom.gate import check
 from dicom.highdicom_header import reference
-from dicom.outputs import Output, as_file
 from dicom.page import Page
 from dicom.patient_study import clean_text
+from dicom.result_file import Output, as_file
 from dicom.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
 from dicom.sc import capture
 from dicom.sr_document import (

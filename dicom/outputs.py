@@ -8,51 +8,40 @@
      └── by option: presentation-state (GSPS), report-pdf; findings as Comprehensive 3D SR
 
 The same draft gives the same bytes: every time comes from the draft, every UID from what was read and
-by whom. Each has passed the gate. `encode` is the only exit and lets nothing out that claims to be
-verified or final.
+by whom. Each has passed the gate. `result_file.encode` is the only exit and lets nothing out that
+claims to be verified or final.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmwrite
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
+from pydicom.dataset import Dataset
 
-from dicom.errors import InvalidOutput, PixelError
+from dicom.errors import PixelError
 from dicom.findings_sr import findings_report
 from dicom.gate import check
-from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.presentation import presentation_state
 from dicom.report import DraftReport
 from dicom.report_pdf import report_pdf
+from dicom.result_file import Compression, Output, as_file, compressed, encode
 from dicom.result_header import Equipment, OutputKind
 from dicom.sc import overlay, report_page
 from dicom.sr import draft_report
 from dicom.sr_document import Completion
 
-__all__ = ["Equipment", "Output", "OutputKind", "OutputOptions", "build", "encode"]
+__all__ = [
+    "Equipment",
+    "Output",
+    "OutputKind",
+    "OutputOptions",
+    "as_file",
+    "build",
+    "encode",
+]
 
-# What a result may say of itself, where it says anything (PS3.3 C.17.2).
-_ALLOWED: Final = {
-    "PreliminaryFlag": "PRELIMINARY",
-    "VerificationFlag": "UNVERIFIED",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One object made from a draft."""
-
-    kind: OutputKind
-    dataset: FileDataset
-
-
-Compression = Literal["none", "jpeg-ls"]
 Extra = Literal["presentation-state", "report-pdf"]
 # One interface for all that is made beside the four: draft, film and equipment in, object out.
 _EXTRAS: Final[dict[Extra, Callable[[DraftReport, Dataset, Equipment], Dataset]]] = {
@@ -130,51 +119,3 @@ def build(
         Output(kind=kind, dataset=compressed(as_file(dataset), chosen.compression))
         for kind, dataset in made
     )
-
-
-def encode(output: Output) -> bytes:
-    """Return the object as a PS3.10 file.
-
-    Raises:
-        InvalidOutput: It claims to be verified or final, which only a person's act may make it.
-    """
-    check_modest(output.dataset)
-    buffer = BytesIO()
-    dcmwrite(buffer, output.dataset, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def check_modest(dataset: Dataset) -> None:
-    """Make sure that `dataset` claims no person's authority.
-
-    Raises:
-        InvalidOutput: Its flags say more than PRELIMINARY and UNVERIFIED, or it names a verifier.
-    """
-    for keyword, allowed in _ALLOWED.items():
-        if keyword in dataset and dataset.get(keyword) != allowed:
-            raise InvalidOutput(f"{keyword} of a draft must be {allowed}")
-    if "VerifyingObserverSequence" in dataset:
-        raise InvalidOutput("a draft names no verifying observer")
-    if "ValueType" in dataset and not all(keyword in dataset for keyword in _ALLOWED):
-        raise InvalidOutput("a draft document must say that it is preliminary and unverified")
-
-
-def compressed(file: FileDataset, compression: Compression) -> FileDataset:
-    """Return `file` with its picture, if it has one, in JPEG-LS Lossless; as it is for "none".
-
-    The SOP Instance UID stays: nothing was lost (PS3.3 C.12.4.1.1).
-    """
-    if compression == "jpeg-ls" and "PixelData" in file:
-        file.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
-    return file
-
-
-def as_file(dataset: Dataset) -> FileDataset:
-    """Return `dataset` with our file meta group and Explicit VR Little Endian (PS3.10 7.1)."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    return FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)

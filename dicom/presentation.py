@@ -4,24 +4,30 @@ Nothing is burned in and the film stays as it is. Many PACS show these; OHIF 3.1
 are made by option only and never instead of the annotated film (PS3.3 A.33.1).
 """
 
-from itertools import chain
 from math import isfinite
 from typing import Final
 
+import numpy as np
+from highdicom import ModalityLUTTransformation, PresentationLUTTransformation, pr
 from pydicom.dataset import Dataset
 
 from dicom import wording
+from dicom.highdicom_header import OwnHeader, identity, read_image
 from dicom.image_matrix import photometric_interpretation
 from dicom.patient_study import lo, value_of
 from dicom.regions import Points, located, shows_one_side
 from dicom.report import DraftReport, Finding
 from dicom.rescale import decimals, rescale_of
-from dicom.result_header import Equipment, new_result, source_reference
+from dicom.result_header import Equipment, new_result
 from dicom.voi import VOI_FUNCTIONS
 
 _LAYER: Final = "AI_FINDINGS"
 # L* of CIELab as a 16-bit number (PS3.3 C.10.7.1.1).
 _BRIGHT: Final = 0xFFFF
+
+
+class _GrayscaleState(OwnHeader, pr.GrayscaleSoftcopyPresentationState):
+    """Grayscale Softcopy Presentation State with our header."""
 
 
 def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
@@ -32,66 +38,69 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
         InvalidDataset: It lacks what a result needs.
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    result = new_result(draft, source, equipment, kind="presentation-state")
-    result.Modality = "PR"
+    header = new_result(draft, source, equipment, kind="presentation-state")
+    film, layer = _film(draft), _layer()
+    placed = located(draft.findings, draft.source)
+    annotations = [_annotation(film, layer, finding, points) for finding, points in placed]
+    window = _window(source)
+    negative = photometric_interpretation(source) == "MONOCHROME1"
+    result: Dataset = _GrayscaleState(
+        [film],
+        manufacturer_model_name=header.ManufacturerModelName,
+        software_versions=tuple(header.SoftwareVersions),
+        device_serial_number=header.DeviceSerialNumber,
+        content_label=_LAYER,
+        content_description="AI findings - NOT VERIFIED",
+        content_creator_name=f"{lo(equipment.model_name)}^AI draft",
+        graphic_annotations=annotations or None,
+        graphic_layers=[layer] if annotations else None,
+        modality_lut_transformation=_rescale(source),
+        voi_lut_transformations=[window] if window else None,
+        presentation_lut_transformation=PresentationLUTTransformation(
+            "INVERSE" if negative else "IDENTITY"
+        ),
+        **identity(header),
+    )
+    result.update(header)
     result.BodyPartExamined = "CHEST"
     result.PresentationCreationDate = result.pop("ContentDate").value
     result.PresentationCreationTime = result.pop("ContentTime").value
-    result.ContentLabel = _LAYER
-    result.ContentDescription = "AI findings - NOT VERIFIED"
-    result.ContentCreatorName = f"{lo(equipment.model_name)}^AI draft"
-    result.ReferencedSeriesSequence = [_series(draft)]
-    _write_display(result, draft, source)
-    placed = located(draft.findings, draft.source)
-    if placed:
-        result.GraphicLayerSequence = [_layer()]
-        result.GraphicAnnotationSequence = [_annotation(draft, pair) for pair in placed]
     return result
 
 
-def _series(draft: DraftReport) -> Dataset:
-    item = Dataset()
-    item.SeriesInstanceUID = draft.source.series_instance_uid
-    item.ReferencedImageSequence = [source_reference(draft)]
-    return item
+def _film(draft: DraftReport) -> Dataset:
+    """Return the film that was read, as far as highdicom looks at it."""
+    film = read_image(draft)
+    film.Rows, film.Columns, film.SamplesPerPixel = draft.source.rows, draft.source.columns, 1
+    # It looks for tones here where the SOP Class may hold many frames; ours are given.
+    film.SharedFunctionalGroupsSequence = [Dataset()]
+    film.PerFrameFunctionalGroupsSequence = []
+    return film
 
 
-def _write_display(result: Dataset, draft: DraftReport, source: Dataset) -> None:
-    """Show the whole film as it shows itself: its tones are none of our business."""
-    area = Dataset()
-    area.DisplayedAreaTopLeftHandCorner = [1, 1]
-    area.DisplayedAreaBottomRightHandCorner = [draft.source.columns, draft.source.rows]
-    area.PresentationSizeMode = "SCALE TO FIT"
-    area.PresentationPixelAspectRatio = [1, 1]
-    result.DisplayedAreaSelectionSequence = [area]
-    negative = photometric_interpretation(source) == "MONOCHROME1"
-    result.PresentationLUTShape = "INVERSE" if negative else "IDENTITY"
+def _rescale(source: Dataset) -> ModalityLUTTransformation | None:
     slope, intercept = value_of(source, "RescaleSlope"), value_of(source, "RescaleIntercept")
     # What was ignored when the film was read is not written either.
     is_linear = not source.get("ModalityLUTSequence")
-    if slope and intercept and is_linear and not rescale_of(source).notes:
-        result.RescaleIntercept, result.RescaleSlope = intercept, slope
-        result.RescaleType = "US"
-    window = _window(source)
-    if window is not None:
-        result.SoftcopyVOILUTSequence = [window]
+    if not slope or not intercept or not is_linear or rescale_of(source).notes:
+        return None
+    return ModalityLUTTransformation(float(intercept), float(slope), "US")
 
 
-def _window(source: Dataset) -> Dataset | None:
+def _window(source: Dataset) -> pr.SoftcopyVOILUTTransformation | None:
     """Return the film's own first window, if it can be used: a presentation state replaces all."""
     keywords = ("WindowCenter", "WindowWidth")
     values = [_first(source, keyword) for keyword in keywords]
     numbers = [decimals(source, keyword)[:1] for keyword in keywords]
     if None in values or not all(each and isfinite(each[0]) for each in numbers):
         return None
-    if numbers[1][0] < 1:
+    (center,), (width,) = numbers
+    if width < 1:
         return None
-    item = Dataset()
-    item.WindowCenter, item.WindowWidth = values
     function = value_of(source, "VOILUTFunction")
-    if function in VOI_FUNCTIONS:
-        item.VOILUTFunction = function
-    return item
+    return pr.SoftcopyVOILUTTransformation(
+        center, width, voi_lut_function=function if function in VOI_FUNCTIONS else None
+    )
 
 
 def _first(source: Dataset, keyword: str) -> str | None:
@@ -105,43 +114,20 @@ def _first(source: Dataset, keyword: str) -> str | None:
     return text
 
 
-def _layer() -> Dataset:
-    item = Dataset()
-    item.GraphicLayer = _LAYER
-    item.GraphicLayerOrder = 1
-    item.GraphicLayerRecommendedDisplayGrayscaleValue = _BRIGHT
-    item.GraphicLayerDescription = "AI findings, not verified"
-    return item
+def _layer() -> pr.GraphicLayer:
+    layer = pr.GraphicLayer(_LAYER, order=1, description="AI findings, not verified")
+    layer.GraphicLayerRecommendedDisplayGrayscaleValue = _BRIGHT
+    return layer
 
 
-def _annotation(draft: DraftReport, placed: tuple[Finding, Points]) -> Dataset:
-    finding, points = placed
-    item = Dataset()
-    item.ReferencedImageSequence = [source_reference(draft)]
-    item.GraphicLayer = _LAYER
-    one_side = shows_one_side(finding, draft.source.columns)
-    words = wording.outline_label(finding, one_side=one_side)
-    item.TextObjectSequence = [_text(words, points)]
-    item.GraphicObjectSequence = [_outline(points)]
-    return item
-
-
-def _outline(points: Points) -> Dataset:
-    """Return the region; in PIXEL units (0, 0) is the corner of the top left pixel, as in an SR."""
-    item = Dataset()
-    item.GraphicAnnotationUnits = "PIXEL"
-    item.GraphicDimensions = 2
-    item.NumberOfGraphicPoints = len(points)
-    item.GraphicData = list(chain.from_iterable(points))
-    item.GraphicType = "POLYLINE"
-    item.GraphicFilled = "N"
-    return item
-
-
-def _text(words: str, points: Points) -> Dataset:
-    item = Dataset()
-    item.AnchorPointAnnotationUnits = "PIXEL"
-    item.UnformattedTextValue = f"AI: {words} (not verified)"
-    item.AnchorPoint = [min(x for x, _ in points), min(y for _, y in points)]
-    item.AnchorPointVisibility = "N"
-    return item
+def _annotation(
+    film: Dataset, layer: pr.GraphicLayer, finding: Finding, points: Points
+) -> pr.GraphicAnnotation:
+    """Return a region with its name; in PIXEL units (0, 0) is the corner of the top left pixel."""
+    words = wording.outline_label(finding, one_side=shows_one_side(finding, film.Columns))
+    corner = (min(x for x, _ in points), min(y for _, y in points))
+    label = pr.TextObject(
+        f"AI: {words} (not verified)", "PIXEL", anchor_point=corner, anchor_point_visible=False
+    )
+    outline = pr.GraphicObject("POLYLINE", np.array(points, np.float64), "PIXEL")
+    return pr.GraphicAnnotation([film], layer, graphic_objects=[outline], text_objects=[label])

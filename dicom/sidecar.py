@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from dicom.codes import FINDING_CODES, PRESENCE_CODES, SIDE_CODES, Code
-from dicom.outputs import Output
 from dicom.report import DraftReport, Finding
+from dicom.result_file import Output
 from dicom.result_header import BANNER
 
 # Beside the objects of the draft.

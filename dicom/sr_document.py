@@ -8,6 +8,7 @@ the modules of the order.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
+import numpy as np
 from highdicom import sr
 from pydicom.dataset import Dataset
 
@@ -20,6 +21,7 @@ from dicom.result_header import (
     BASIC_TEXT_SR,
     COMPREHENSIVE_3D_SR,
     COMPREHENSIVE_SR,
+    SECONDARY_CAPTURE,
     Equipment,
     code_item,
 )
@@ -46,6 +48,12 @@ _CLASSES: Final = {
     COMPREHENSIVE_SR: ComprehensiveSR,
     COMPREHENSIVE_3D_SR: Comprehensive3DSR,
 }
+
+
+def load_tables() -> None:
+    """Let highdicom read its tables of the Standard, which takes half a second, once in a process."""
+    film = sr.SourceImageForRegion(SECONDARY_CAPTURE, "1.2")
+    sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.zeros((2, 2)), film)
 
 
 def concept(code: Code) -> sr.CodedConcept:

@@ -1,8 +1,8 @@
 """The verified report: what a radiologist made of a draft and answers for.
 
 FINAL, COMPLETE and VERIFIED, by a person who is named. Only that person's authenticated act may make
-one: nothing of the service or the workers imports this module, and `outputs.encode` refuses what it
-makes. The draft stays as it is; the verified report is a new document in a new series that names the
+one: nothing of the service or the workers imports this module, and `result_file.encode` refuses what
+it makes. The draft stays as it is; the verified report is a new document in a new series that names the
 draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
 """
 
@@ -19,9 +19,9 @@ from dicom import codes, wording
 from dicom.errors import DatasetMismatch, InvalidOutput
 from dicom.gate import check
 from dicom.highdicom_header import read_image
-from dicom.outputs import as_file
 from dicom.patient_study import clean_text, lo
 from dicom.report import DraftReport, Predecessor
+from dicom.result_file import as_file
 from dicom.result_header import Equipment, Origin, clock_of_film, code_item, model_words, new_object
 from dicom.sr_document import diagnostic_report, person_observer, report_document, section
 

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from dicom.durable import write_durably
 from dicom.header import read_header
 from dicom.notice_form import NoticeForm
-from dicom.outputs import Output, encode
 from dicom.pacs import EncodedObject
+from dicom.result_file import Output, encode
 from service.records import ResultObject
 from service.store import Store
 

@@ -6,8 +6,8 @@ from typing import Final
 from dicom.errors import DicomError
 from dicom.header import read_header
 from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
-from dicom.outputs import Output
 from dicom.reasons import Reason
+from dicom.result_file import Output
 from dicom.study import Study
 from service.config import Settings
 from service.log import get_logger

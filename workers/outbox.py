@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from dicom.durable import sync_folder
-from dicom.outputs import Output, encode
 from dicom.report import DraftReport
+from dicom.result_file import Output, encode
 from dicom.same_patient import check_result
 from dicom.sidecar import SIDECAR_NAME, sidecar
 from service import destination_sections as sections

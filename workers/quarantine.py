@@ -8,7 +8,7 @@ from pydicom import dcmwrite
 
 from dicom.durable import write_durably
 from dicom.gate import FailedGate
-from dicom.outputs import as_file
+from dicom.result_file import as_file
 from service.log import get_logger
 
 log = get_logger(__name__)

@@ -21,6 +21,7 @@ from dicom.phantom import is_phantom
 from dicom.report import DraftReport, ModelIdentity, NotRead, Predecessor
 from dicom.same_patient import check_source
 from dicom.select import Look, Rules, Selection, look
+from dicom.sr_document import load_tables
 from dicom.study import Study
 from service.config import Settings
 from workers.agreement import sampled_beside
@@ -142,6 +143,7 @@ class Reader:
             )
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
+            load_tables()
             decoders.wait_until_ready()
             return cls(model, settings, this_equipment(settings), decoders.look)
 

@@ -118,6 +118,14 @@ def test_the_presentation_state_repeats_nothing_that_was_ignored(made, film_head
     assert "RescaleSlope" not in state
 
 
+@pytest.mark.parametrize("width", ["0", "-2", "4096\\0"])
+def test_a_window_that_shows_nothing_is_left_out(made, film_header, width):
+    """A width of zero or less is against PS3.3 C.11.2.1.2; the state is made without a window."""
+    header = film_header(WindowCenter="2048", WindowWidth=width.split("\\"))
+    state = made(EVERYTHING, header)["presentation-state"].dataset
+    assert ("SoftcopyVOILUTSequence" in state) == width.startswith("4096")
+
+
 def test_the_pdf_says_what_it_is(made):
     """A PDF of one page, unverified, marked as holding the patient's name."""
     document = made(EVERYTHING)["report-pdf"].dataset

@@ -12,9 +12,9 @@ import click
 
 from dicom.errors import DicomError
 from dicom.files import describe
-from dicom.outputs import Output
 from dicom.reasons import Reason
 from dicom.report import STATED
+from dicom.result_file import Output
 from dicom.study import Instance, Study, group_by_study
 from service.config import Settings, load_settings
 from service.errors import ReadingError
