@@ -15,17 +15,22 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pynetdicom import _config
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
-from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom.commitment import MAXIMUM_REQUEST
 from dicom.identifiers import uid_value
 from dicom.incoming import Announced, Incoming
+from dicom.pynetdicom_private import (
+    C_STORE_RQ,
+    AdaptedRequestHandler,
+    AdaptedSocket,
+    DIMSEMessage,
+    DIMSEServiceProvider,
+    InvalidEventError,
+    ProviderEvent,
+    log_no_content,
+)
 from dicom.refusals import Cause
 from dicom.tls import secured
 from dicom.upper_layer import ReportingDUL
@@ -37,8 +42,7 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger(__name__)
 
-# pynetdicom's own handlers format every PDU and command for a log that nobody may keep.
-_config.LOG_HANDLER_LEVEL = "none"
+log_no_content()
 
 MAXIMUM_PDU: Final = 256 * 2**10
 # No command of the services that we offer comes near this.
@@ -70,7 +74,7 @@ class Hooks(Protocol):
         """The association is over and its thread ends."""
 
 
-class PlainSocket(AssociationSocket):
+class PlainSocket(AdaptedSocket):
     """pynetdicom's socket, reading as much at once as there is of a PDU, and no PDU beyond a bound."""
 
     @property
@@ -80,7 +84,7 @@ class PlainSocket(AssociationSocket):
 
     def wait(self, seconds: float) -> bool:
         """Return whether bytes, or the end of the connection, come within `seconds`."""
-        if self.socket is None or not self._is_connected:
+        if self.socket is None or not self.is_connected:
             return False
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
@@ -105,7 +109,7 @@ class PlainSocket(AssociationSocket):
             view = view[count:]
         return received
 
-    def _shutdown_socket(self) -> None:
+    def shut_down(self) -> None:
         """Close it even when the peer is gone already, which pynetdicom forgets."""
         if self.socket is not None:
             with suppress(OSError):
@@ -118,7 +122,7 @@ class PlainSocket(AssociationSocket):
         return self.socket.recv_into(view)
 
 
-class IncomingConnection(RequestHandler):
+class IncomingConnection(AdaptedRequestHandler):
     """Makes an accepted connection an association that streams to the spool."""
 
     def __init__(
@@ -146,10 +150,11 @@ class IncomingConnection(RequestHandler):
 
     def handle(self) -> None:
         """Begin the association, in threads of its own."""
-        self._create_association().start()
+        self.make_association().start()
 
-    def _create_association(self) -> Association:
-        association = super()._create_association()
+    def make_association(self) -> Association:
+        """Return an association whose sockets and providers are ours; it does not run yet."""
+        association = super().make_association()
         association.dimse = StreamingDIMSE(association, self._hooks)
         association.dul = ReportingDUL(association, self._hooks)
         # They set the timers of the upper layer that has just been exchanged.
@@ -214,7 +219,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
     def _refuse(self, what: str) -> None:
         self._hooks.aborted(self.assoc, Cause.INVALID_COMMAND, what)
         self.message = None
-        self.dul.event_queue.put("Evt19")  # unrecognized or invalid PDU: abort (PS3.8 table 9-10)
+        self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
 
     def _incoming(self, message: DIMSEMessage) -> Incoming:
         syntaxes = [

@@ -27,6 +27,7 @@ from dicom.errors import (
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.keepalive import keep_alive
 from dicom.peer_tls import ClientContext, PeerTls, tls_failure
+from dicom.pynetdicom_private import set_poll
 
 # Seconds between two looks of pynetdicom's thread at a connection: in an exchange, and while its peer is
 # silent, when hundreds of such threads must leave the processor to others.
@@ -122,8 +123,8 @@ def established(association: Association, peer: Peer) -> Iterator[None]:
 
 def _limited(association: Association, seconds: float) -> Deadline:
     """Return a deadline that ends what pynetdicom's threads read or write on the connection."""
-    _poll(association, _POLL)
-    deadline = Deadline(seconds, lambda: _poll(association, _SLOW_POLL))
+    set_poll(association, _POLL)
+    deadline = Deadline(seconds, lambda: set_poll(association, _SLOW_POLL))
     connection = association.dul.socket
     if connection is not None and connection.socket is not None:
         deadline.follow(connection.socket)
@@ -147,7 +148,7 @@ def _request(
 
     def slow() -> None:
         for each in begun:
-            _poll(each, _SLOW_POLL)
+            set_poll(each, _SLOW_POLL)
 
     deadline = Deadline(peer.timeout + _GRACE, slow)
 
@@ -174,10 +175,6 @@ def _request(
         if not lacks_thread(error):
             raise
         raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
-
-
-def _poll(association: Association, seconds: float) -> None:
-    association.dul._run_loop_delay = seconds  # noqa: SLF001 - pynetdicom has no setting for it
 
 
 def _bound_socket(association: Association, seconds: float, deadline: Deadline) -> None:

@@ -1,4 +1,4 @@
-"""The short way of a data set from the socket to the spool, inside pynetdicom 3.0.4.
+"""The short way of a data set from the socket to the spool, inside pynetdicom.
 
 One thread for each association instead of two that wake every millisecond. Between the first and the
 last byte of a C-STORE request nothing is decoded: the command is read by its few elements, data set
@@ -6,32 +6,28 @@ fragments go from one buffer to the file, the response is written as bytes. What
 C-STORE request - all other services, odd commands, release, abort - goes to pynetdicom's own decoding
 and state machine, and from there the plain path of `dicom/acceptor.py`.
 
-This depends on the inner classes of one version of pynetdicom; `IS_USABLE` tells whether it is that one.
+This depends on internal parts of pynetdicom (`dicom/pynetdicom_private.py`): only with tried versions.
 """
 
 import threading
 from typing import Final
 
-import pynetdicom
 from pynetdicom import evt
-from pynetdicom.association import Association
 
 from dicom.acceptor import Hooks, IncomingConnection, abort_for, run_to_the_end
 from dicom.edge import at_the_edge
 from dicom.fast_layer import InlineDIMSE, InlineDUL
 from dicom.fast_socket import BufferedSocket
+from dicom.pynetdicom_private import AdaptedAssociation, ProviderEvent, ProviderState
 from dicom.refusals import Cause
 from dicom.values import PYDICOM_ERRORS
 from dicom.wire import OutOfTurn
-
-WRITTEN_FOR: Final = "3.0.4"
-IS_USABLE: Final = pynetdicom.__version__ == WRITTEN_FOR
 
 # A response must fit into one PDU of the peer to be sent in one.
 _SMALLEST_PEER: Final = 1024
 
 
-class FastAssociation(Association):
+class FastAssociation(AdaptedAssociation):
     """An association that is one thread."""
 
     dul: InlineDUL
@@ -63,19 +59,20 @@ class FastAssociation(Association):
             abort_for(error, self, self._hooks)
             self.dul.wire.say_goodbye()
 
-    def _run_reactor(self) -> None:
+    def serve_requests(self) -> None:
+        """Serve C-STORE requests by the short way and all else by pynetdicom, to the end."""
         self._negotiated = True
         self.dul.wire.set_patience(self._hooks.idle_seconds)
-        while not self._kill:
+        while not self.is_killed:
             try:
                 if self._serve_next_store():
                     continue
             except OutOfTurn:
                 self._hooks.aborted(self, Cause.OUT_OF_TURN, "fragments out of turn")
-                self.dul.event_queue.put("Evt19")  # invalid PDU (PS3.8 table 9-10)
+                self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
             except OSError:
                 if self.dul.to_provider_queue.empty():
-                    self.dul.event_queue.put("Evt17")  # the connection is closed
+                    self.dul.event_queue.put(ProviderEvent.CONNECTION_CLOSED)
             self.dul.step(0)
             self._serve_queued()
             if self._is_over():
@@ -93,16 +90,19 @@ class FastAssociation(Association):
         if self.dimse.message is not None or dul.wire.has_begun:
             return False
         peer_takes = self.requestor.maximum_length or _SMALLEST_PEER
-        if dul.state_machine.current_state != "Sta6" or peer_takes < _SMALLEST_PEER:
+        if (
+            dul.state_machine.current_state != ProviderState.ESTABLISHED
+            or peer_takes < _SMALLEST_PEER
+        ):
             return False
         return dul.serve_store()
 
     def _serve_queued(self) -> None:
         context_id, message = self.dimse.get_msg()
         if message is not None and context_id is not None:
-            self._serve_request(message, context_id)
+            self.serve_request(message, context_id)
             # No other thread takes a message: whoever sends a request here need not wait for that.
-            self._is_paused = True
+            self.allow_requests()
             if self.is_established:
                 self._hooks.served(self)
 
@@ -128,12 +128,12 @@ class FastConnection(IncomingConnection):
 
     def handle(self) -> None:
         """Run the association to its end."""
-        association = self._create_association()
+        association = self.make_association()
         run_to_the_end(association.run, association, self._hooks)
 
-    def _create_association(self) -> FastAssociation:
+    def make_association(self) -> FastAssociation:
+        """Return an association of one thread; it does not run yet."""
         association = FastAssociation(self, self._hooks)
-        association._server = self.server  # noqa: SLF001 - as pynetdicom's own
         wire = BufferedSocket(association, client_socket=self.request)
         wire.set_patience(self._hooks.request_seconds)
         association.set_socket(wire)
@@ -147,5 +147,5 @@ class FastConnection(IncomingConnection):
         acceptor.supported_contexts = self.server.contexts
         association.requestor.address_info = self.remote
         # The server's table holds pynetdicom's own handlers and ours, as its associations' do.
-        association._handlers = dict(self.server._handlers)  # noqa: SLF001 - as pynetdicom's own
+        self.share_server(association)
         return association

@@ -5,12 +5,12 @@ import time
 from typing import Any, cast
 
 from pynetdicom.association import Association
-from pynetdicom.fsm import InvalidEventError
 
 from dicom.acceptor import MAXIMUM_COMMAND, MAXIMUM_PDU, Hooks, StreamingDIMSE, abort_for
 from dicom.fast_socket import BufferedSocket
 from dicom.fast_transfer import Transfer
 from dicom.incoming import Announced
+from dicom.pynetdicom_private import AdaptedAssociation, InvalidEventError, ProviderState
 from dicom.upper_layer import ReportingDUL
 from dicom.values import PYDICOM_ERRORS
 from dicom.wire import P_DATA_TF, PDU, PDV, SMALLEST_COMMAND, Store, read_command, response
@@ -33,11 +33,11 @@ class InlineDUL(ReportingDUL):
     def start(self) -> None:
         """Let the association begin; pynetdicom would start a thread."""
         self._running = True
-        self.assoc._dul_ready.set()  # noqa: SLF001 - what start() does
+        self.note_ready()
 
     def is_alive(self) -> bool:
         """Return whether it still works."""
-        return self._running and not self._kill_thread
+        return self._running and not self.is_ended
 
     def is_awaited(self) -> bool:
         """Return whether there is something to do before the peer says more."""
@@ -45,12 +45,12 @@ class InlineDUL(ReportingDUL):
 
     def stop_dul(self) -> bool:
         """Return True once the state machine is idle; until then let it come to its end."""
-        if self.state_machine.current_state not in {"Sta1", "Sta13"}:
+        if self.state_machine.current_state not in {ProviderState.IDLE, ProviderState.AWAITS_CLOSE}:
             self.wire.close()
         self.step(0)
-        if self.state_machine.current_state != "Sta1":
+        if self.state_machine.current_state != ProviderState.IDLE:
             return False
-        self._kill_thread = True
+        self.end()
         return True
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401 - pynetdicom's own
@@ -71,19 +71,19 @@ class InlineDUL(ReportingDUL):
 
     def step(self, seconds: float) -> None:
         """Do what there is to do, waiting up to `seconds` for the peer when there is nothing."""
-        if self.state_machine.current_state == "Sta13":
+        if self.state_machine.current_state == ProviderState.AWAITS_CLOSE:
             self.wire.say_goodbye()
-        elif not self.event_queue.empty() or self._process_recv_primitive():
+        elif not self.event_queue.empty() or self.take_primitive():
             pass
         elif self.wire.wait(seconds):
-            self._read_pdu_data()
-        while not self.event_queue.empty() and not self._kill_thread:
+            self.read_pdu()
+        while not self.event_queue.empty() and not self.is_ended:
             try:
                 self.state_machine.do_action(self.event_queue.get(block=False))
             except (InvalidEventError, *PYDICOM_ERRORS) as error:
                 abort_for(error, self.assoc, self._hooks)
                 self.wire.say_goodbye()
-                self._kill_thread = True
+                self.end()
 
     def serve_store(self) -> bool:
         """Serve one C-STORE request if one comes next; return False when something else does.
@@ -135,7 +135,7 @@ class InlineDUL(ReportingDUL):
         wire.need(size)
         start = wire.low + PDU.size + PDV.size
         command = read_command(bytes(wire.view[start : wire.low + size]))
-        context = self.assoc._accepted_cx.get(context_id)  # noqa: SLF001 - the public one is a sorted copy
+        context = cast("AdaptedAssociation", self.assoc).accepted_context(context_id)
         if command is None or context is None or command.class_uid != context.abstract_syntax:
             return None
         wire.low += size
@@ -150,7 +150,7 @@ class InlineDIMSE(StreamingDIMSE):
         dul = cast("InlineDUL", self.dul)
         end = time.monotonic() + (self.dimse_timeout or 0)
         while block and self.msg_queue.empty() and time.monotonic() < end:
-            if not dul.is_alive() or dul.state_machine.current_state != "Sta6":
+            if not dul.is_alive() or dul.state_machine.current_state != ProviderState.ESTABLISHED:
                 break
             dul.step(end - time.monotonic())
         return super().get_msg(block=False)

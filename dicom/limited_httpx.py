@@ -3,12 +3,19 @@
 import socket
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import httpcore
 import httpx
 
 from dicom.deadline import follow_connection
+from dicom.library import Library
+
+LIBRARY: Final = Library(
+    name="httpx",
+    tried=("0.28.1",),
+    otherwise="DICOMweb exchanges are limited by httpx only, each read and write by itself",
+)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -70,5 +77,6 @@ class LimitedTransport(httpx.HTTPTransport):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - httpx's
         """Take the options of httpx.HTTPTransport."""
         super().__init__(**options)
-        # httpx passes no network backend on.
-        self._pool._network_backend = _Backend()  # noqa: SLF001
+        if LIBRARY.is_tried:
+            # httpx passes no network backend on.
+            self._pool._network_backend = _Backend()  # noqa: SLF001

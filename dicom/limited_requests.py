@@ -9,6 +9,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 
 from dicom.deadline import follow_connection
+from dicom.library import Library
+
+LIBRARY: Final = Library(
+    name="urllib3",
+    tried=("2.8.0",),
+    otherwise="the limit of an exchange with Orthanc may begin only after its TLS handshake",
+)
 
 
 class _Followed:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pynetdicom import AE
-from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom.crew import Crew
 from dicom.keepalive import keep_alive
+from dicom.pynetdicom_private import ThreadedAssociationServer
 from dicom.refusals import Cause, NotAccepted, Report
 from dicom.tls import HandshakeFailed
 

@@ -6,10 +6,10 @@ from typing import Final
 import pydicom.uid as uids
 from pynetdicom import AE
 
-from dicom import fast
 from dicom.acceptor import MAXIMUM_PDU
 from dicom.commitment import PUSH_MODEL
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.pynetdicom_private import LIBRARY
 from dicom.tls import TlsFiles
 
 STORAGE_CLASSES: Final = (
@@ -71,7 +71,7 @@ class ScpSettings:
         max_associations: At the same time; one more is rejected as over the local limit.
         request_seconds: How long a connection may stay without an association request.
         idle_seconds: How long an association may be silent.
-        fast: Receive by `dicom.fast`, where that is written for the pynetdicom that is installed.
+        fast: Receive by `dicom.fast`, with a version of pynetdicom that it was tried with.
         shared_port: Other processes may listen on the same port.
         tls: The files with which the TLS port is secured, or None for no such port.
         tls_port: That port; 0 takes a free one.
@@ -92,7 +92,7 @@ class ScpSettings:
     @property
     def is_fast(self) -> bool:
         """Whether the fast path is in force."""
-        return self.fast and fast.IS_USABLE
+        return self.fast and LIBRARY.is_tried
 
 
 def offering_entity(settings: ScpSettings) -> AE:

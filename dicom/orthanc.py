@@ -1,100 +1,23 @@
 """An Orthanc as a Destination, by its REST API."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, NoReturn, cast
+from typing import Final, cast
 from urllib.parse import quote
 
 import requests
-from orthanc_api_client import exceptions as api
-from orthanc_api_client.api_client import OrthancApiClient
 from pydicom.uid import UID
-from requests.auth import HTTPBasicAuth
 
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
-from dicom.http_destination import OF_AN_OBJECT, PLAIN, HttpDestination, HttpRoute, bounded
-from dicom.limited_requests import LimitedAdapter
+from dicom.http_destination import OF_AN_OBJECT, HttpDestination, HttpRoute
+from dicom.orthanc_client import StatusError, orthanc_client
 from dicom.pacs import EncodedObject, Refusals, held_by
 
 _STORED: Final = ("Success", "AlreadyStored")
 _LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
 _LONGEST_LIST: Final = 2**24  # bytes; a list of some hundred resources is expected
-
-
-class _RouteAdapter(LimitedAdapter):
-    """Opens connections by our own TLS context, and repeats nothing."""
-
-    def __init__(self, route: HttpRoute, *, pool_maxsize: int) -> None:
-        self._tls: dict[str, Any] = {"ssl_context": route.context()}
-        if route.tls.sha256 is not None:
-            self._tls["assert_fingerprint"] = route.tls.sha256
-        super().__init__(pool_maxsize=pool_maxsize, max_retries=0)
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: object, cert: object = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return host and TLS parameters: ours instead of those of the session (requests' hook)."""
-        del verify, cert
-        host, _ = super().build_connection_pool_key_attributes(request, verify=True)
-        return host, self._tls if host.get("scheme") == "https" else {}
-
-    def cert_verify(self, *_arguments: object, **_options: object) -> None:
-        """Leave the connection's TLS parameters as they are: they come from our context."""
-
-
-class _BoundedClient(OrthancApiClient):
-    """The API client with bounds on the time and size of each exchange and no hidden repetitions.
-
-    The library repeats up to three times what timed out, lets some errors of the connection end as a
-    missing answer, and reads whatever comes with an error. Here each is raised at once, by its status
-    alone: the delivery worker repeats, and tells.
-    """
-
-    def __init__(
-        self, *, url: str, user: str, password: str, timeout: float, pool: int, route: HttpRoute
-    ) -> None:
-        # The library joins addresses: without the slash it would drop the last part of the path.
-        super().__init__(f"{url.rstrip('/')}/", headers=dict(PLAIN))
-        session = self._http_session
-        if user:
-            # As bytes: requests would encode text as Latin-1, which is neither RFC 7617's UTF-8 nor
-            # able to hold every password.
-            session.auth = HTTPBasicAuth(user.encode(), password.encode())
-        # Proxies, credentials (.netrc) and authorities of the environment are not this destination's.
-        session.trust_env = False
-        session.proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else {}
-        adapter = _RouteAdapter(route, pool_maxsize=pool)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        self._bounds: dict[str, Any] = {"timeout": timeout, "stream": True}
-
-    def body(self, method: str, endpoint: str, *, limit: int, data: bytes | str = b"") -> bytes:
-        """Return the body of the answer to a GET, POST or DELETE, cut off behind `limit` bytes."""
-        calls: dict[str, Callable[..., requests.Response]] = {
-            "GET": self.get,
-            "POST": partial(self.post, data=data),
-            "DELETE": self.delete,
-        }
-        with calls[method](endpoint, **self._bounds) as response:
-            return bounded(response.iter_content(2**16), limit)
-
-    def pieces(self, endpoint: str) -> Iterator[bytes]:
-        """Yield the body of the answer to a GET as it comes."""
-        with self.get(endpoint, **self._bounds) as response:
-            yield from response.iter_content(2**18)
-
-    def _raise_or_retry_on_errors(self, response: requests.Response, url: str) -> bool:
-        if not response.ok:
-            response.close()
-            raise api.HttpError(response.status_code, url=url)  # type: ignore[no-untyped-call]
-        return False
-
-    def _translate_exception(self, request_exception: Exception, url: str) -> NoReturn:
-        del url
-        raise request_exception
 
 
 class _ObjectRefused(Exception):
@@ -127,7 +50,7 @@ class OrthancDestination(HttpDestination):
         route: HttpRoute | None = None,
     ) -> None:
         super().__init__(name=name, kind="Orthanc", url=url, timeout=timeout)
-        self._client = _BoundedClient(
+        self._client = orthanc_client(
             url=url,
             user=username,
             password=password,
@@ -308,7 +231,7 @@ class OrthancDestination(HttpDestination):
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except api.HttpError as error:
+        except StatusError as error:
             raise self._status_error(error.http_status_code) from error
         except requests.Timeout as error:
             raise self._silent() from error

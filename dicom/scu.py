@@ -21,7 +21,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom import _config
 from pynetdicom.association import Association
 
 from dicom.association import Peer, associate, established
@@ -33,9 +32,9 @@ from dicom.errors import (
     InvalidDataset,
 )
 from dicom.identifiers import check_uid
+from dicom.pynetdicom_private import send_files_as_they_are
 
-# send_c_store(path) then sends the file's bytes instead of decoding and encoding them.
-_config.STORE_SEND_CHUNKED_DATASET = True
+send_files_as_they_are()
 
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
 # Study Root Query/Retrieve Information Model - FIND (PS3.4 C.6.2)

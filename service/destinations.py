@@ -1,5 +1,8 @@
 """The configured destinations as objects that can send."""
 
+from typing import Final
+
+from dicom import limited_httpx, limited_requests, orthanc_client, pynetdicom_private
 from dicom.archive import Archive
 from dicom.association import Peer
 from dicom.dicomweb import StowDestination
@@ -16,6 +19,14 @@ from service.config import Settings
 from service.errors import ConfigurationError
 from service.reconcile_section import Reconcile
 from service.records import ResultObject
+
+# Those of which destinations use internal parts.
+DESTINATION_LIBRARIES: Final = (
+    pynetdicom_private.LIBRARY,
+    orthanc_client.LIBRARY,
+    limited_httpx.LIBRARY,
+    limited_requests.LIBRARY,
+)
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:

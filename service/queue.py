@@ -5,10 +5,7 @@ one that comes twice finds nothing to claim. So a Redis that does not answer cos
 seconds: only connections that were open before are tried again, once and anew.
 """
 
-import base64
-import binascii
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +17,16 @@ from kombu.messaging import Producer
 from service.config import Settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
+from service.kombu_private import (
+    LIBRARY,
+    ROUTINE,
+    TRANSPORT_OPTIONS,
+    URGENT,
+    batch,
+    count_by_kombu,
+    job_ids,
+    lists_of,
+)
 from service.log import get_logger
 from service.queue_names import DELIVER, DELIVERY, READ, READING, queue_of
 from service.records import Job
@@ -30,10 +37,6 @@ from service.socket_limits import (
     redis_transport_options,
 )
 
-_URGENT: Final = 0
-_ROUTINE: Final = 9
-# kombu keeps one Redis list for each priority: "reading", and "reading\x06\x169".
-_SEPARATOR: Final = "\x06\x16"
 _HEAD: Final = 5000
 _FAILURES: Final = (KombuError, redis.RedisError, OSError)
 
@@ -60,9 +63,7 @@ def celery_app(settings: Settings) -> Celery:
         task_create_missing_queues=True,
         task_default_queue=READING,
         broker_transport_options={
-            "priority_steps": [_URGENT, _ROUTINE],
-            "queue_order_strategy": "priority",
-            "sep": _SEPARATOR,
+            **TRANSPORT_OPTIONS,
             **redis_transport_options(REDIS_SENDER_SECONDS),
         },
     )
@@ -97,7 +98,7 @@ class Queue:
                 raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
 
     def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:
-        with producer.batch():
+        with batch(producer):
             for job in jobs:
                 self._send(producer, job)
 
@@ -113,7 +114,7 @@ class Queue:
             argsrepr="",
             kwargsrepr="",
             queue=queue,
-            priority=_URGENT if job.urgent else _ROUTINE,
+            priority=URGENT if job.urgent else ROUTINE,
             retry=False,
             ignore_result=True,
             producer=producer,
@@ -122,17 +123,21 @@ class Queue:
     def in_sight(self, queue: str) -> frozenset[str]:
         """Return the ids of jobs for which a message lies in `queue`, of its first thousands.
 
+        None with a version of kombu that was not tried.
+
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
+        if not LIBRARY.is_tried:
+            return frozenset()
         try:
             with self._client.pipeline(transaction=False) as pipe:
-                for name in (queue, f"{queue}{_SEPARATOR}{_ROUTINE}"):
+                for name in lists_of(queue):
                     pipe.lrange(name, -_HEAD, -1)
                 lists = pipe.execute()
         except (redis.RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
-        return frozenset(_job_ids(message for messages in lists for message in messages))
+        return frozenset(job_ids(message for messages in lists for message in messages))
 
     def waiting(self, queue: str) -> int:
         """Return how many messages lie in `queue`.
@@ -141,11 +146,13 @@ class Queue:
             BrokerUnavailable: Redis does not answer.
         """
         try:
+            if not LIBRARY.is_tried:
+                return count_by_kombu(self._app, queue)
             with self._client.pipeline(transaction=False) as pipe:
-                for name in (queue, f"{queue}{_SEPARATOR}{_ROUTINE}"):
+                for name in lists_of(queue):
                     pipe.llen(name)
                 return sum(pipe.execute())
-        except (redis.RedisError, OSError) as error:
+        except _FAILURES as error:
             raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
 
     def ping(self) -> None:
@@ -211,15 +218,6 @@ def memory(settings: Settings) -> Memory:
     finally:
         client.close()
     return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))
-
-
-def _job_ids(messages: Iterator[bytes]) -> Iterator[str]:
-    for message in messages:
-        try:
-            arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-            yield str(arguments[0])
-        except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
-            continue  # not one of ours: the worker will refuse it
 
 
 def _words(error: Exception) -> str:

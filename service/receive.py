@@ -7,16 +7,19 @@ import ssl
 import sys
 from typing import Final
 
+from dicom import pynetdicom_private
 from dicom.offer import ScpSettings
 from dicom.scp import StorageSCP
 from dicom.spool import Spool
 from dicom.tls import TlsFiles
+from service import kombu_private, psycopg_private
 from service.callers import Callers, on_page
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, ReceiverDeaf, StoreError
 from service.heartbeat import Probe
 from service.intake import Intake
+from service.library_versions import report_untried
 from service.log import get_logger
 from service.memory import prepare_memory
 from service.queue import Queue
@@ -40,11 +43,15 @@ def serve(settings: Settings, *, number: int = 1) -> None:
 
     Raises:
         StoreError: The database cannot be used at the start.
-        ConfigurationError: No broker is configured, or the address cannot be bound.
+        ConfigurationError: No broker is configured, the address cannot be bound, or the installed
+            pynetdicom lacks what receiving needs.
         ReceiverDeaf: A port has closed by a fault; the supervisor starts another process.
     """
     # A thread that comes back from the disk or the network waits less for those that compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    report_untried(pynetdicom_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    if gap := pynetdicom_private.plain_path_gap():
+        raise ConfigurationError(gap)
     stop = stop_event()
     allow_many_connections()
     store = Store.open(settings, receives=True)

@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import psycopg
 import redis
-from psycopg import errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import URL
 
 from service.config import Settings
+from service.psycopg_private import CAN_LIMIT_WAITS, WaitTimeout
 
 IDLE_SECONDS: Final = 5
 PROBE_SECONDS: Final = 2
@@ -171,10 +171,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         Raises:
             psycopg.OperationalError: It does not answer in time; the connection is closed.
         """
+        if not CAN_LIMIT_WAITS:
+            return super().wait(gen, interval, timeout)
         limit = self._limit if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
-        except errors._WaitTimeout:  # noqa: SLF001 - has no public name
+        except WaitTimeout:
             if timeout is not None:
                 raise
             self.close()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
+from service import kombu_private, psycopg_private
 from service.callers import Callers, on_page, wanted_of
 from service.config import Settings, config_path, load_settings
 from service.destination_care import DestinationCare
@@ -28,6 +29,7 @@ from service.doubts import Doubts, keep_looking
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.heartbeat import Heartbeat
 from service.jobs import LONGEST_WAIT
+from service.library_versions import report_untried
 from service.log import get_logger
 from service.outages import Outages, Verdict
 from service.outbox_care import OutboxCare
@@ -277,6 +279,7 @@ def serve(settings: Settings) -> None:
         SchemaMismatch: It is not at the revision that this code needs.
         ConfigurationError: There is no broker.
     """
+    report_untried(kombu_private.LIBRARY, psycopg_private.LIBRARY)
     store, queue = Store.open(settings), Queue(settings)
     callers = Callers(
         settings, config_path(), load_settings, on_page(store, config_path(), "sweep")

@@ -9,33 +9,33 @@ import secrets
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, signals
-from celery.worker import state
-from kombu.connection import Connection
 
+from dicom.library import Library
+from service import celery_private, kombu_private, psycopg_private
 from service.advice import without_effect
 from service.callers import Callers, on_page
 from service.config import Settings, config_path, load_settings
-from service.destinations import destinations
+from service.destinations import DESTINATION_LIBRARIES, destinations
 from service.errors import LeaseLost, ReadingError, StoreError
 from service.heartbeat import Heartbeat
+from service.library_versions import report_untried
 from service.log import get_logger
 from service.model_start import note_failure, note_success
 from service.queue import Queue, celery_app
 from service.queue_names import DELIVERY, READING, reading_queues
 from service.records import Job, ProcessStatus, Said
 from service.socket_limits import (
-    REDIS_RETRY_SECONDS,
     REDIS_WORKER_SECONDS,
     redis_transport_options,
 )
-from service.stopping import on_hangup, stop_event
+from service.stopping import stop_event
 from service.store import Store
 from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.broker_watch import READY, BrokerWatch
@@ -102,6 +102,7 @@ class _Worker:
         self._callers = Callers(settings, path, load_settings, report)
 
     def run(self) -> None:
+        report_untried(*self._libraries())
         starting = Said(status=ProcessStatus.LOADING) if self._reads else Said("starting")
         publisher = Queue(self._settings)
         try:
@@ -115,6 +116,11 @@ class _Worker:
             publisher.close()
             self._store.close()
             log.info("worker_stopped", queue=self._queue)
+
+    def _libraries(self) -> Iterator[Library]:
+        yield from (celery_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+        if not self._reads:
+            yield from DESTINATION_LIBRARIES
 
     def _registered(self, publisher: Queue) -> AbstractContextManager[Any]:
         """Register the task; return what must be kept while it is worked on."""
@@ -192,9 +198,7 @@ class _Worker:
     def _broker_watch(self, queue: Queue, report: Callable[[Said], None]) -> BrokerWatch:
         return BrokerWatch(
             waiting=lambda: queue.waiting(self._queue),
-            is_full=lambda: (
-                self._stopping.is_set() or len(state.reserved_requests) >= self._threads
-            ),
+            is_full=lambda: self._stopping.is_set() or celery_private.is_full(self._threads),
             report=report,
             replace=self._receives_nothing,
         )
@@ -218,7 +222,7 @@ class _Worker:
             lambda **_: log.info("worker_ready", queue=self._queue), weak=False
         )
         signals.task_received.connect(lambda **_: received(), weak=False)
-        _process_class(self._app, self._reload)(
+        celery_private.process_class(self._app, self._reload)(
             pool="threads",
             concurrency=self._threads,
             queues=[self._queue],
@@ -274,17 +278,6 @@ class _Worker:
             log.info("given_back_already", reason=str(error))
 
 
-def _process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
-    """Return Celery's worker class with `reload` at SIGHUP, at which Celery starts its program again."""
-
-    class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
-        def install_platform_tweaks(self, worker: object) -> None:
-            super().install_platform_tweaks(worker)
-            on_hangup(reload)
-
-    return Process
-
-
 def worker_app(settings: Settings) -> Celery:
     """Return the Celery application of a worker: late acknowledgement, no prefetch, our own logs."""
     app = celery_app(settings)
@@ -305,18 +298,8 @@ def worker_app(settings: Settings) -> Celery:
         "visibility_timeout": 3600,
         **redis_transport_options(REDIS_WORKER_SECONDS),
     }
-    app.amqp.Connection = _PromptConnection
+    celery_private.connect_again_soon(app)
     return app
-
-
-class _PromptConnection(Connection):
-    """A connection that is tried again every few seconds, however long the broker was away."""
-
-    def ensure_connection(self, *arguments: Any, **options: Any) -> Connection:  # noqa: ANN401 - kombu's own
-        """Return itself once it is connected."""
-        waits = {"interval_max": REDIS_RETRY_SECONDS}
-        super().ensure_connection(*arguments, **waits, **options)  # type: ignore[no-untyped-call]
-        return self
 
 
 def _leave_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signal

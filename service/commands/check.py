@@ -14,6 +14,7 @@ from service.checks.check import Check, Grade, Outcome, results
 from service.checks.clock import time_zone
 from service.checks.database import database
 from service.checks.destinations import destination_checks
+from service.checks.libraries import library_checks
 from service.checks.model import model_checks
 from service.checks.pictures import pictures
 from service.checks.ports import port_checks
@@ -62,6 +63,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     for number, sentence in enumerate(advice(settings), start=1):
         yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))
     yield Check("time zone", time_zone)
+    yield from library_checks()
     yield from storage_checks(settings)
     yield Check("database", partial(database, settings))
     yield Check("tokens", partial(tokens, settings))

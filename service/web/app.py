@@ -11,12 +11,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from service import kombu_private, psycopg_private
 from service.config import Settings
 from service.heartbeat import Heartbeat
+from service.library_versions import report_untried
 from service.queue_names import reading_queues
 from service.records import Said
 from service.store import Store
-from service.web import again, api, destination_test, pages
+from service.web import again, api, destination_test, pages, uvicorn_private
 from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
@@ -131,6 +133,7 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
+    report_untried(uvicorn_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
     with closing(listen(settings)) as listener:
         url = address_of(listener)
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
+
+from service.web.uvicorn_private import LIBRARY, AdaptedProtocol
 
 _REQUEST_SECONDS: Final = 15.0
 _MOST_SILENT: Final = 256
@@ -21,10 +21,10 @@ _DRAIN_SECONDS: Final = 5.0
 _DRAIN_BYTES: Final = 64 * 2**20
 
 
-_Lines = WeakKeyDictionary[ServerState, dict["PatientProtocol", None]]
+_Lines = WeakKeyDictionary[object, dict["PatientProtocol", None]]
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(AdaptedProtocol):
     """Closes connections on which no request arrives whole, the oldest when they are too many."""
 
     # Of each server those that may be silent, the oldest first.
@@ -33,7 +33,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the peer a time within which its request must have come; close one too many."""
         super().connection_made(transport)
-        if len(self.connections) > _MOST_OPEN:
+        if self.open_connections > _MOST_OPEN:
             transport.abort()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
         self._line_up()
@@ -41,19 +41,18 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time limit with the connection."""
         self._deadline.cancel()
-        self._silent[self.server_state].pop(self, None)
+        self._silent[self.owner].pop(self, None)
         super().connection_lost(exc)
 
-    def on_response_complete(self) -> None:
+    def note_response_end(self) -> None:
         """Give the peer its time again, for the next request."""
         self._deadline.cancel()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
         self._line_up()
-        super().on_response_complete()
 
     def _line_up(self) -> None:
         """Be the last of those that may be silent; where they are too many the first must go."""
-        line = self._silent.setdefault(self.server_state, {})
+        line = self._silent.setdefault(self.owner, {})
         line.pop(self, None)
         line[self] = None
         while len(line) > _MOST_SILENT:
@@ -62,8 +61,12 @@ class PatientProtocol(H11Protocol):
             oldest._close_if_silent()  # noqa: SLF001 - of its own kind
 
     def _close_if_silent(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.answers_nothing:
             self.transport.abort()
+
+
+# With another version of uvicorn its own protocol serves, without our time limits.
+HTTP_PROTOCOL: Final[type[PatientProtocol] | str] = PatientProtocol if LIBRARY.is_tried else "h11"
 
 
 class Lingering:

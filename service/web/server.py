@@ -20,6 +20,7 @@ from service.errors import ConfigurationError
 from service.log import get_logger
 from service.stopping import on_hangup
 from service.web.live import Hub
+from service.web.uvicorn_private import running_requests
 
 _STOP_SECONDS: Final = 1
 # What a request that a stop cuts short has to tidy up, and to answer.
@@ -40,8 +41,8 @@ class QuietServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests that have to be cut short end in order: the loop would cut them a second time."""
         await super().shutdown(sockets)
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=_END_SECONDS)
+        if cut_short := running_requests(self):
+            await asyncio.wait(cut_short, timeout=_END_SECONDS)
 
 
 class Server(QuietServer):

@@ -20,12 +20,14 @@ from starlette.routing import Route
 
 from dicom.keeping import Keeper
 from dicom.tls import RenewedContext, TlsFiles
+from service import kombu_private, psycopg_private
 from service.callers import Callers, on_page
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, StoreError
 from service.heartbeat import Heartbeat
 from service.intake import Intake
+from service.library_versions import report_untried
 from service.log import get_logger
 from service.memory import prepare_memory
 from service.queue import Queue
@@ -35,10 +37,11 @@ from service.records import Said
 from service.refusals import Refusals
 from service.setting_rules import is_loopback
 from service.store import Store
+from service.web import uvicorn_private
 from service.web.bearer import Bearers
 from service.web.failures import HANDLERS, Edge
 from service.web.health import healthz
-from service.web.patience import Lingering, PatientProtocol
+from service.web.patience import HTTP_PROTOCOL, Lingering
 from service.web.readiness import spool_fault
 from service.web.server import QuietServer, address_of, announced, bind, run, stop_at_signals
 from service.web.stow import Door, store_instances
@@ -135,7 +138,7 @@ class StowServer(QuietServer):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=PatientProtocol,
+                http=HTTP_PROTOCOL,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -179,6 +182,7 @@ def serve(settings: Settings) -> None:
     stow = settings.stow
     if stow.port is None:
         raise ConfigurationError("stow.port: is not set, so there is no door to open")
+    report_untried(uvicorn_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
     allow_many_connections()
     scheme = "https" if stow.tls_certificate else "http"
     if scheme == "http" and not is_loopback(stow.host):

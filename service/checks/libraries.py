@@ -1,0 +1,40 @@
+"""Check of the libraries of which we use internal parts: is each of a tried version?"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from dicom import (
+    limited_httpx,
+    limited_requests,
+    orthanc_client,
+    pynetdicom_private,
+)
+from service import celery_private, kombu_private, psycopg_private
+from service.checks.check import Check, Grade, Outcome
+from service.web import uvicorn_private
+
+LIBRARIES: Final = (
+    pynetdicom_private.LIBRARY,
+    orthanc_client.LIBRARY,
+    limited_httpx.LIBRARY,
+    limited_requests.LIBRARY,
+    kombu_private.LIBRARY,
+    celery_private.LIBRARY,
+    psycopg_private.LIBRARY,
+    uvicorn_private.LIBRARY,
+)
+
+
+def library_checks() -> Iterator[Check]:
+    """Yield one check for all tried libraries, and one for each whose version was not tried."""
+    untried = [library for library in LIBRARIES if not library.is_tried]
+    if gap := pynetdicom_private.plain_path_gap():
+        yield Check("receive path", partial(Outcome, gap, Grade.FAULT))
+    for library in untried:
+        yield Check(f"library {library.name}", partial(Outcome, library.warning, Grade.WARNING))
+    tried = [
+        f"{library.name} {library.installed}" for library in LIBRARIES if library not in untried
+    ]
+    if tried:
+        yield Check("libraries", partial(Outcome, f"of tried versions: {', '.join(tried)}"))

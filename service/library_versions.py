@@ -1,0 +1,19 @@
+"""Logs, at the start of a process, each of its libraries whose version was not tried."""
+
+from dicom.library import Library
+from service.log import get_logger
+
+log = get_logger(__name__)
+
+
+def report_untried(*libraries: Library) -> None:
+    """Log one warning for each library whose installed version was not tried."""
+    for library in libraries:
+        if not library.is_tried:
+            log.warning(
+                "library_version_not_tried",
+                library=library.name,
+                installed=library.installed,
+                tried=", ".join(library.tried),
+                reason=library.otherwise,
+            )

@@ -1,0 +1,20 @@
+"""The internal part of psycopg that we use: the error of a wait that exceeded its limit."""
+
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from dicom.library import Library
+
+LIBRARY: Final = Library(
+    name="psycopg",
+    tried=("3.3.9",),
+    otherwise=(
+        "an answer of PostgreSQL is limited by the server's statement_timeout and by TCP only, not "
+        "by this process"
+    ),
+)
+
+CAN_LIMIT_WAITS: Final = LIBRARY.is_tried
+WaitTimeout: type[psycopg.Error] = getattr(errors, "_WaitTimeout", psycopg.OperationalError)

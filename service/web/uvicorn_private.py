@@ -1,0 +1,55 @@
+"""Internal parts of uvicorn that we use, under public names: its HTTP protocol and its running tasks."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from dicom.library import Library, UnsuitableLibrary
+
+LIBRARY: Final = Library(
+    name="uvicorn",
+    tried=("0.54.0",),
+    otherwise=(
+        "connections that send no whole request are not closed after 15 s, and a stop does not wait for "
+        "requests that it cuts short: put a reverse proxy with time limits before stow.port"
+    ),
+)
+
+try:
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.server import ServerState
+except ImportError as error:
+    raise UnsuitableLibrary(f"{LIBRARY.versions}: {error}") from error
+
+
+class AdaptedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol of one connection; the ends of its responses can be observed."""
+
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections this server has."""
+        return len(self.connections)
+
+    @property
+    def owner(self) -> ServerState:
+        """What all connections of one server share."""
+        return self.server_state
+
+    def on_response_complete(self) -> None:
+        """Note the end of a response, then go on with the next request."""
+        self.note_response_end()
+        super().on_response_complete()
+
+    def note_response_end(self) -> None:
+        """Called after each response, before the next request is read."""
+
+
+def running_requests(server: uvicorn.Server) -> Collection[asyncio.Task[None]]:
+    """Return the tasks that answer requests now; none where the installed version was not tried."""
+    return server.server_state.tasks if LIBRARY.is_tried else ()
