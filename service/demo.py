@@ -19,7 +19,7 @@ from dicom.files import describe
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
 from dicom.report import Observation, Side
 from dicom.scu import echo, send_files
-from service.config import Settings, load_settings
+from service.config import CONFIG, Settings, as_environment, settings_of
 from service.embedded import free_port, orthanc_part, orthanc_program, private_folder
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import FINAL
@@ -60,12 +60,12 @@ def demo_settings(
 ) -> tuple[Settings, dict[str, Any], list[Part], str]:
     """Return the demo's settings, the same as overrides, its own servers, and Orthanc's address.
 
-    The site's model and device are kept; everything that could touch the site's own service (data,
-    database, broker, ports, destinations) is replaced.
+    Nothing of the site has a part in them but the place of its folder: what is not given here has its
+    default, whatever the site's file and environment say.
 
     Args:
         base: The site's settings.
-        patients: Set `reading.demo_reads_patients`, whatever the site says.
+        patients: Set `reading.demo_reads_patients`.
     """
     folder = demo_folder(base)
     servers, orthanc_url = [], ""
@@ -90,11 +90,23 @@ def demo_settings(
         },
         "web": {"host": "127.0.0.1", "port": free_port()},
         "destinations": [destination],
-        "reconcile": [],
     }
     if patients:
         overrides["reading"] = {"demo_reads_patients": True}
-    return load_settings(**overrides), overrides, servers, orthanc_url
+    return settings_of(overrides), overrides, servers, orthanc_url
+
+
+def demo_environment(folder: Path, overrides: dict[str, Any]) -> dict[str, str]:
+    """Return the variables that give the demo's processes these settings and none of the site.
+
+    Args:
+        folder: The demo's; an empty configuration file is written there.
+        overrides: As `demo_settings` returned them.
+    """
+    private_folder(folder / "run")
+    file = folder / "run" / "demo.toml"
+    file.write_text("# The environment of the demo's processes gives all its settings.\n")
+    return {CONFIG: str(file), **as_environment(overrides)}
 
 
 def demo_folder(base: Settings) -> Path:

@@ -14,11 +14,12 @@ from rich.table import Table
 
 from dicom.reasons import Reason
 from dicom.report import STATED, Observation
-from service.config import as_environment, load_settings
+from service.config import Settings, load_settings
 from service.demo import (
     Demo,
     Film,
     clear,
+    demo_environment,
     demo_folder,
     demo_settings,
     draw_films,
@@ -28,6 +29,7 @@ from service.demo import (
 from service.log import configure_logging
 from service.machine import parts, sole_owner
 from service.records import Job
+from service.sections import Log
 
 _LOOK_EVERY = 0.2
 _ONLY_SYNTHETIC = (
@@ -60,12 +62,12 @@ def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
         signal.signal(number, _interrupt)
     try:
         base = load_settings()
-        configure_logging(base.log.model_copy(update={"level": "error"}), process="demo")
+        configure_logging(Log(level="error"), process="demo")
         folder = demo_folder(base)
         with sole_owner(folder / "run"):
             clear(folder)
             films = list(own_films(files))
-            _run(folder, films, leave=leave, patients=patients)
+            _run(base, films, leave=leave, patients=patients)
     except _Interrupted:
         click.echo("stopped; nothing is left running", err=True)
 
@@ -77,10 +79,11 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def _run(folder: Path, films: list[Film], *, leave: bool, patients: bool) -> None:
-    console = Console()
-    settings, overrides, servers, orthanc_url = demo_settings(load_settings(), patients=patients)
-    running = Demo(settings, [*servers, *parts(settings, as_environment(overrides))], orthanc_url)
+def _run(base: Settings, films: list[Film], *, leave: bool, patients: bool) -> None:
+    console, folder = Console(), demo_folder(base)
+    settings, overrides, servers, orthanc_url = demo_settings(base, patients=patients)
+    environment = demo_environment(folder, overrides)
+    running = Demo(settings, [*servers, *parts(settings, environment)], orthanc_url)
     begun = time.monotonic()
     try:
         click.echo(f"starting Wetread in {folder} (log: {running.log_path}) ...")

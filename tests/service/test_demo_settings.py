@@ -1,11 +1,60 @@
 """The demo beside a configured site: nothing of the site's own service is touched or needed."""
 
-from service.config import load_settings
-from service.demo import demo_settings
+import subprocess
+import sys
+
+import pytest
+
+from service.config import as_environment, child_environment, load_settings
+from service.demo import demo_environment, demo_folder, demo_settings
+from service.machine import parts
 
 SITE = """
+site_name = "General Hospital"
+
+[receiver]
+ae_title = "SITE"
+processes = 3
+tls_port = 2762
+tls_certificate = "/site.pem"
+tls_key = "/site.key"
+
 [[receiver.callers]]
 ae_title = "ORTHANC"
+
+[reading]
+model = "cxr-llava-v2"
+model_dir = "/site/model"
+
+[[models]]
+name = "trial"
+model = "tiny"
+
+[outputs]
+json_sidecar = true
+
+[delivery]
+concurrency = 3
+
+[database]
+url = "postgresql+psycopg://site@db/site"
+busy_seconds = 3
+
+[broker]
+url = "redis://site:6379/0"
+
+[web]
+host = "10.0.0.5"
+password = "hunter2"
+
+[stow]
+port = 8443
+
+[sweep]
+retention_days = 1
+
+[log]
+level = "debug"
 
 [[destinations]]
 name = "pacs"
@@ -18,11 +67,63 @@ calling_ae = "ORTHANC"
 """
 
 
-def test_the_demo_runs_in_a_folder_whose_site_reconciles(tmp_path, monkeypatch):
-    """The documented Orthanc site has `[[reconcile]]`; the demo compares no archive of the site."""
-    (tmp_path / "wetread.toml").write_text(SITE)
+@pytest.fixture(params=["file", "environment"])
+def site(request, tmp_path, monkeypatch):
+    """A site whose every table is set, in its file or in the environment."""
     monkeypatch.chdir(tmp_path)
-    settings, overrides, _servers, _url = demo_settings(load_settings())
+    (tmp_path / "wetread.toml").write_text(SITE)
+    settings = load_settings()
+    if request.param == "environment":
+        (tmp_path / "wetread.toml").unlink()
+        given = settings.model_dump(mode="json", exclude_unset=True)
+        given["web"]["password"] = settings.web.password.get_secret_value()
+        given["broker"]["url"] = settings.broker_url
+        given["database"]["url"] = settings.database_url
+        for name, value in as_environment(given).items():
+            monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+    return settings
+
+
+def test_the_demo_has_no_setting_of_the_site(site, tmp_path, monkeypatch):
+    """Its settings are those of an unconfigured folder, but for what the demo itself gives."""
+    settings, overrides, _servers, _url = demo_settings(site)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    for name in as_environment(site.model_dump(mode="json")):
+        monkeypatch.delenv(name, raising=False)
+    assert settings == load_settings(**overrides)
+    assert settings.data_dir == tmp_path / "wetread-data" / "demo"
+    assert settings.broker.url is None
+    assert settings.stow.port is None
     assert settings.reconcile == ()
-    assert "pacs" not in [each.name for each in settings.destinations]
-    assert overrides["reconcile"] == []
+
+
+def test_a_process_of_the_demo_has_no_setting_of_the_site(site):
+    """What a started process loads is what the demo was made with: all of it."""
+    settings, overrides, _servers, _url = demo_settings(site)
+    environment = demo_environment(demo_folder(site), overrides)
+    program = (
+        "import sys; from service.config import load_settings; "
+        "sys.stdout.write(load_settings().model_dump_json())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env=child_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == settings.model_dump_json()
+
+
+def test_the_demo_starts_its_own_redis_and_no_part_of_the_site(site):
+    """No STOW-RS, no comparison of archives, no further model."""
+    settings, overrides, _servers, _url = demo_settings(site)
+    made = {
+        part.name: part for part in parts(settings, demo_environment(demo_folder(site), overrides))
+    }
+    expected = {"redis", "receive", "sweep", "worker-reading", "worker-delivery", "web"}
+    assert made.keys() == expected
+    assert made["web"].environment["WETREAD_BROKER__URL"].startswith("redis://:")
