@@ -30,6 +30,7 @@ from service.kombu_private import (
 from service.log import get_logger
 from service.queue_names import DELIVER, DELIVERY, READ, READING, queue_of
 from service.records import Job
+from service.redis_words import redis_reason
 from service.socket_limits import (
     REDIS_SENDER_SECONDS,
     redis_client,
@@ -90,12 +91,14 @@ class Queue:
             with self._app.producer_pool.acquire() as producer:
                 self._send_all(producer, jobs)
         except _FAILURES as first:
-            log.info("broker_connection_replaced", reason=_words(first))
+            log.info("broker_connection_replaced", reason=redis_reason(first))
             try:
                 with self._app.connection_for_write() as fresh:
                     self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), jobs)
             except _FAILURES as error:
-                raise BrokerUnavailable(f"Redis did not take a message: {_words(error)}") from error
+                raise BrokerUnavailable(
+                    f"Redis did not take a message: {redis_reason(error)}"
+                ) from error
 
     def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:
         with batch(producer):
@@ -136,7 +139,7 @@ class Queue:
                     pipe.lrange(name, -_HEAD, -1)
                 lists = pipe.execute()
         except (redis.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
         return frozenset(job_ids(message for messages in lists for message in messages))
 
     def waiting(self, queue: str) -> int:
@@ -153,7 +156,7 @@ class Queue:
                     pipe.llen(name)
                 return sum(pipe.execute())
         except _FAILURES as error:
-            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
 
     def ping(self) -> None:
         """Return when Redis answers.
@@ -164,7 +167,7 @@ class Queue:
         try:
             self._client.ping()
         except (redis.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -183,7 +186,7 @@ def ping(settings: Settings) -> str:
     try:
         return f"Redis {client.info('server')['redis_version']}"
     except (redis.RedisError, OSError) as error:
-        raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+        raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
     finally:
         client.close()
 
@@ -214,12 +217,7 @@ def memory(settings: Settings) -> Memory:
     try:
         told = client.info("memory")
     except (redis.RedisError, OSError) as error:
-        raise BrokerUnavailable(f"Redis does not answer: {_words(error)}") from error
+        raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
     finally:
         client.close()
     return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))
-
-
-def _words(error: Exception) -> str:
-    """Return the error's first line without the password that a Redis URL may hold."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("@")[2]

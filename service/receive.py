@@ -1,6 +1,7 @@
 """`wetread receive`: the process that listens for modalities, from its start to its end."""
 
 import errno
+import os
 import resource
 import socket
 import ssl
@@ -14,12 +15,15 @@ from dicom.spool import Spool
 from dicom.tls import TlsFiles
 from service import kombu_private, psycopg_private
 from service.callers import Callers, on_page
+from service.checks.tls_files import tls_fault
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
+from service.endpoints import endpoints
 from service.errors import ConfigurationError, ReceiverDeaf, StoreError
 from service.heartbeat import Probe
 from service.intake import Intake
 from service.library_versions import report_untried
+from service.listening import holders_of, refusal
 from service.log import get_logger
 from service.memory import prepare_memory
 from service.queue import Queue
@@ -157,17 +161,8 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
     receiver = settings.receiver
     try:
         scp.start()
-    except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"receiver.tls_certificate, tls_key, tls_client_ca: cannot be used: {error.reason}"
-        ) from None
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.EACCES} and error.filename:
-            raise ConfigurationError(f"{error.filename}: {error.strerror}") from None
-        raise ConfigurationError(
-            f"receiver.host, receiver.port, receiver.tls_port: cannot listen on {receiver.host} "
-            f"port {' or '.join(str(port) for port in receiver.ports)}: {error.strerror}"
-        ) from None
+        raise ConfigurationError(_not_listening(settings, error)) from None
     if scp.port:
         log.info(
             "receiver_listening", ae_title=receiver.ae_title, host=receiver.host, port=scp.port
@@ -176,6 +171,22 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
         log.info("receiver_listening_with_tls", host=receiver.host, port=scp.tls_port)
     if not receiver.open and not receiver.callers:
         log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
+
+
+def _not_listening(settings: Settings, error: OSError) -> str:
+    """Return why the receiver does not listen: a TLS file, or a port that cannot be had."""
+    if isinstance(error, ssl.SSLError) or error.errno in {errno.ENOENT, errno.EACCES}:
+        if fault := tls_fault(settings, "receiver."):
+            return fault
+    if isinstance(error, ssl.SSLError):
+        return f"receiver.tls_certificate, tls_key, tls_client_ca: cannot be used: {error.reason}"
+    own = [each for each in endpoints(settings) if each.table == "receiver"]
+    taken = [each for each in own if any(it.pid != os.getpid() for it in holders_of(each.port))]
+    first, *_ = taken or own
+    return (
+        f"receiver.host, {first.name}: cannot listen on {first.host} port {first.port}: "
+        f"{refusal(first.name, first.host, first.port, error)}"
+    )
 
 
 def _sign_off(store: Store, name: str) -> None:

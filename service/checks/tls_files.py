@@ -44,6 +44,14 @@ def tls_file_checks(settings: Settings) -> Iterator[Check]:
                 yield Check(f"{where}{name}", partial(_outcome, table, name, f"{where}{name}"))
 
 
+def tls_fault(settings: Settings, where: str) -> str:
+    """Return the first fault of a TLS file whose key begins with `where`, "" when there is none."""
+    for check in tls_file_checks(settings):
+        if check.what.startswith(where) and (found := check.probe()).grade is Grade.FAULT:
+            return f"{check.what}: {found.detail}"
+    return ""
+
+
 def _tables(table: BaseModel, where: str) -> Iterator[tuple[str, BaseModel]]:
     """Yield each table at any depth, after what stands before its keys: `receiver.`."""
     for name in type(table).model_fields:

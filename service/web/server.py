@@ -17,6 +17,7 @@ from dicom.keepalive import keep_alive
 from service.config import Settings
 from service.embedded import private_folder
 from service.errors import ConfigurationError
+from service.listening import refusal
 from service.log import get_logger
 from service.stopping import on_hangup
 from service.web.live import Hub
@@ -92,7 +93,8 @@ def bind(host: str, port: int, *, section: str) -> socket.socket:
         )
     except OSError as error:
         raise ConfigurationError(
-            f"{section}.host, {section}.port: cannot listen on {host} port {port}: {error.strerror}"
+            f"{section}.host, {section}.port: cannot listen on {host} port {port}: "
+            f"{refusal(f'{section}.port', host, port, error)}"
         ) from None
     keep_alive(listener)
     return listener

@@ -22,6 +22,7 @@ from dicom.keeping import Keeper
 from dicom.tls import RenewedContext, TlsFiles
 from service import kombu_private, psycopg_private
 from service.callers import Callers, on_page
+from service.checks.tls_files import tls_fault
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
 from service.errors import ConfigurationError, StoreError
@@ -160,9 +161,8 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
     except OSError as error:
-        raise ConfigurationError(
-            f"stow.tls_certificate, stow.tls_key: cannot be used: {error.strerror or error}"
-        ) from None
+        words = f"stow.tls_certificate, stow.tls_key: cannot be used: {error.strerror or error}"
+        raise ConfigurationError(tls_fault(settings, "stow.") or words) from None
     context = renewed()
 
     def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:

@@ -188,3 +188,28 @@ def test_each_model_has_a_queue_of_its_own(settings):
         queue.publish(replace(job(number), model_name=model))
         assert queue.in_sight(where) == {f"{number:032x}"}
     queue.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("127.0.0.1:1", "nothing listens at 127.0.0.1:1: start Redis there, or correct broker.url"),
+        ("no-such-host.invalid:6379", "the host name in no-such-host.invalid:6379 is not known"),
+    ],
+)
+def test_a_redis_that_cannot_be_reached_is_named_in_words(host, words):
+    """Address and what to do, without the library's phrase and without the password."""
+    settings = load_settings(broker={"url": f"redis://:hunter2@{host}/0"})
+    with pytest.raises(BrokerUnavailable) as caught:
+        ping(settings)
+    assert words in str(caught.value)
+    assert "Error" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_wrong_password_of_redis_is_named(redis_server):
+    """The setting that holds it is named, the password is not."""
+    url = redis_server.url.replace("redis://", "redis://somebody:hunter2@")
+    with pytest.raises(BrokerUnavailable, match=r"check those in broker\.url") as caught:
+        ping(load_settings(broker={"url": url}))
+    assert "hunter2" not in str(caught.value)

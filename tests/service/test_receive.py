@@ -538,6 +538,9 @@ def test_a_port_that_is_taken_is_said_in_one_line(receiver):
         )
     assert done.returncode != 0
     assert f"cannot listen on 127.0.0.1 port {receiver.port}" in done.stderr
+    assert f"port {receiver.port} is in use by another program: " in done.stderr
+    assert "Stop it, or set receiver.port to a free port" in done.stderr
+    assert "Address already in use" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

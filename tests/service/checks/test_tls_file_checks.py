@@ -4,16 +4,18 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from service import schema
 from service.checks.check import Grade
 from service.checks.pem import validities
 from service.checks.tls_files import tls_file_checks
-from service.config import load_settings
+from service.config import as_environment, child_environment, load_settings
 
 
 @dataclass(frozen=True)
@@ -223,3 +225,36 @@ def test_the_validity_is_that_of_the_certificate(pairs):
     now = datetime.now(UTC)
     assert abs(found.begins - now) < timedelta(minutes=10)
     assert found.ends - found.begins == timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    ("table", "command", "ports"),
+    [
+        ("receiver", "receive", {"port": "none", "tls_port": 0}),
+        ("stow", "receive-web", {"port": 0}),
+    ],
+)
+def test_a_part_that_cannot_use_its_files_names_them(
+    tmp_path, free_port, pairs, redis_server, table, command, ports
+):
+    """The process that starts says the same as the check: setting, file, and what is wrong."""
+    key = pairs["other"].key
+    files = {"tls_certificate": str(pairs["good"].certificate), "tls_key": str(key)}
+    listening = {name: port or free_port() for name, port in ports.items()}
+    settings = {
+        "data_dir": str(tmp_path / "data"),
+        "broker": {"url": redis_server.url},
+        table: {"host": "127.0.0.1", **listening, **files},
+    }
+    schema.upgrade(load_settings(**settings).database_url)
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", command],
+        env=child_environment(**as_environment(settings)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"wetread: {table}.tls_key: the key in {key} does not belong to" in done.stderr

@@ -100,6 +100,8 @@ def test_an_address_in_use_is_a_sentence(start_web, tmp_path):
     )
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in second.stderr
+    assert f"port {port} is in use by this service" in second.stderr
+    assert "Stop it, or set web.port to a free port" in second.stderr
 
 
 def test_the_process_answers_after_less_than_two_seconds_of_work(start_web):
