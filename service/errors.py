@@ -51,7 +51,15 @@ class StoreNotWritable(StoreUnavailable):
 
 
 class SchemaMismatch(StoreError):
-    """The database is not at the revision that this code needs: run `wetread db upgrade`."""
+    """The database is not at the revision that this code needs: run `wetread db upgrade`.
+
+    Attributes:
+        is_empty: It is empty or not there yet.
+    """
+
+    def __init__(self, message: str, *, is_empty: bool = False) -> None:
+        super().__init__(message)
+        self.is_empty = is_empty
 
 
 class NotFound(StoreError):

@@ -175,9 +175,9 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
 
 def _not_listening(settings: Settings, error: OSError) -> str:
     """Return why the receiver does not listen: a TLS file, or a port that cannot be had."""
-    if isinstance(error, ssl.SSLError) or error.errno in {errno.ENOENT, errno.EACCES}:
-        if fault := tls_fault(settings, "receiver."):
-            return fault
+    of_a_file = isinstance(error, ssl.SSLError) or error.errno in {errno.ENOENT, errno.EACCES}
+    if of_a_file and (fault := tls_fault(settings, "receiver.")):
+        return fault
     if isinstance(error, ssl.SSLError):
         return f"receiver.tls_certificate, tls_key, tls_client_ca: cannot be used: {error.reason}"
     own = [each for each in endpoints(settings) if each.table == "receiver"]

@@ -93,7 +93,8 @@ def check(url: str) -> None:
     _refuse_newer(at)
     if at != head():
         raise SchemaMismatch(
-            f"the database is at revision {at or 'none'}, needed is {head()}: run `wetread db upgrade`"
+            f"the database is at revision {at or 'none'}, needed is {head()}: run `wetread db upgrade`",
+            is_empty=at is None,
         )
 
 

@@ -3,6 +3,8 @@
 from service.broker_health import look
 from service.checks.check import Grade, Outcome
 from service.config import Settings
+from service.embedded import redis_program
+from service.errors import BrokerUnavailable, ConfigurationError
 from service.queue import Memory, memory, ping
 
 _MIB = 2**20
@@ -14,8 +16,36 @@ def broker(settings: Settings) -> Outcome:
 
     Raises:
         BrokerUnavailable: It does not answer.
-        ConfigurationError: None is configured.
+        ConfigurationError: None is configured, and none is installed.
     """
+    if settings.broker.url is None:
+        return _private(settings)
+    return _judged(settings)
+
+
+def _private(settings: Settings) -> Outcome:
+    """Return what the private Redis says; a note where `wetread up` has not started one yet.
+
+    Raises:
+        BrokerUnavailable: It ran and does not answer now.
+        ConfigurationError: There is no program that `wetread up` could start.
+    """
+    program = redis_program()
+    try:
+        _ = settings.broker_url
+    except ConfigurationError:
+        words = f"broker.url is not set: `wetread up` starts a private Redis ({program})"
+        return Outcome(f"{words}; set it where the parts are started one by one", Grade.NOTE)
+    try:
+        return _judged(settings)
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(
+            "the private Redis of `wetread up` does not answer: start `wetread up`, or look at its log "
+            "if it runs"
+        ) from error
+
+
+def _judged(settings: Settings) -> Outcome:
     answer, limits = ping(settings), memory_limits(memory(settings))
     refusal = look(settings).sentence
     if refusal and limits.grade is not Grade.FAULT:

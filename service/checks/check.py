@@ -12,6 +12,7 @@ class Grade(StrEnum):
     """What a check found."""
 
     OK = "ok"
+    NOTE = "note"  # not there yet, and made by the first start
     WARNING = "warning"  # the service works; an administrator should know
     FAULT = "FAULT"  # the service does not work, or not fully
 

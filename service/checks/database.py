@@ -2,16 +2,23 @@
 
 from service import schema
 from service.checks.check import Outcome
+from service.checks.first_start import unless_first_start
 from service.config import Settings
 from service.store import Store
 
 
 def database(settings: Settings) -> Outcome:
-    """Return the revision of the database, which can be written.
+    """Return the revision of the database, which can be written; a note before the first start.
 
     Raises:
         StoreError: It cannot be reached or written, or is at another revision.
     """
+    return unless_first_start(
+        settings, lambda: _writable(settings), "the database is not there yet"
+    )
+
+
+def _writable(settings: Settings) -> Outcome:
     store = Store.open(settings)
     try:
         store.check_writable()

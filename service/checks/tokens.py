@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from service.checks.check import Grade, Outcome
+from service.checks.first_start import unless_first_start
 from service.config import Settings
 from service.store import Store
 from service.token_care import sentence, tokens_at_risk
@@ -12,9 +13,16 @@ from service.tokens import TokenState
 def tokens(settings: Settings) -> Outcome:
     """Return which tokens expire soon; one that has expired and is not revoked is a fault.
 
+    Before the first start there is none, which is a note.
+
     Raises:
         StoreError: The database cannot be reached, or is at another revision.
     """
+    words = "there are none, since the database is not there yet"
+    return unless_first_start(settings, lambda: _in_force(settings), words)
+
+
+def _in_force(settings: Settings) -> Outcome:
     with closing(Store.open(settings)) as store:
         in_force = [each for each in store.tokens() if each.revoked_at is None]
         at_risk = list(tokens_at_risk(store))

@@ -36,7 +36,8 @@ from service.config import Settings, load_settings
 def check(*, no_model: bool, model_seconds: float) -> None:
     """Check configuration, folders, database, broker, ports, TLS files, destinations and models.
 
-    A line a check, as soon as it is done: ok, warning, or FAULT, which exits 1. Each model is loaded and
+    A line a check, as soon as it is done: ok, note (the first start makes it), warning, or FAULT, which
+    exits 1. Each model is loaded and
     reads a synthetic image.
     """
     settings = load_settings()

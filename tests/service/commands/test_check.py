@@ -61,5 +61,64 @@ def test_the_check_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
     result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
     assert "is not there yet" in result.output
-    assert "run `wetread db upgrade`" in result.output
     assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def grades(tmp_path, monkeypatch):
+    """A function: what `wetread check` says of each part of a site in a folder, by the part."""
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    (tmp_path / "wetread.toml").write_text(
+        f'[[destinations]]\nname = "out"\nkind = "folder"\npath = "{out}"\n'
+        "[receiver]\nport = 0\nmin_free_bytes = 0\n[web]\nport = 0\n"
+    )
+
+    def run() -> tuple[dict[str, str], int]:
+        result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
+        lines = [line.split(maxsplit=1) for line in result.stdout.splitlines() if ": " in line]
+        found = {rest.partition(":")[0]: grade for grade, rest in lines}
+        return found, result.exit_code
+
+    return run
+
+
+def test_before_the_first_start_nothing_is_a_fault(grades, tmp_path):
+    """What `wetread up` makes at its first start is a note; the check itself makes nothing."""
+    found, status = grades()
+    assert {part for part, grade in found.items() if grade == "note"} == {
+        "database",
+        "tokens",
+        "broker",
+    }
+    assert "FAULT" not in found.values()
+    assert status == 0
+    assert not (tmp_path / "wetread-data").exists()
+
+
+def test_a_missing_database_beside_images_is_a_fault(grades, tmp_path):
+    """The service has run here: a database that is gone is no first start."""
+    spool = tmp_path / "wetread-data" / "spool"
+    spool.mkdir(parents=True)
+    (spool / "image.dcm").write_bytes(b"\0")
+    found, status = grades()
+    assert found["database"] == "FAULT"
+    assert status == 1
+
+
+def test_a_private_redis_that_has_stopped_is_a_fault(grades, tmp_path):
+    """Its address is left from the last start; the advice is to start, not to set an address."""
+    run = tmp_path / "wetread-data" / "run"
+    run.mkdir(parents=True)
+    (run / "broker.url").write_text("redis://:secret@127.0.0.1:1/0")
+    found, _status = grades()
+    assert found["broker"] == "FAULT"
+    result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
+    assert "the private Redis of `wetread up` does not answer: start `wetread up`" in result.output
+
+
+def test_an_empty_database_of_a_server_is_a_note(grades, postgres_url, monkeypatch):
+    """PostgreSQL: the first start makes the tables."""
+    monkeypatch.setenv("WETREAD_DATABASE__URL", postgres_url)
+    found, _status = grades()
+    assert found["database"] == "note"

@@ -1,0 +1,35 @@
+"""What a check says before the first start of the service: what is not there yet is no fault."""
+
+from collections.abc import Callable
+
+from service.checks.check import Grade, Outcome
+from service.config import Settings
+from service.errors import SchemaMismatch
+
+
+def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: str) -> Outcome:
+    """Return what a probe of the database finds; a note where the first start will make the database.
+
+    Args:
+        settings: They name the database and the folders.
+        probe: Looks at the database.
+        what: What is not there yet, for the note.
+
+    Raises:
+        StoreError: The database cannot be used, or is missing although there are images or results.
+    """
+    try:
+        return probe()
+    except SchemaMismatch as mismatch:
+        if not mismatch.is_empty or _has_files(settings):
+            raise
+    words = (
+        f"{what}: `wetread up` makes it at its first start, `wetread db upgrade` without a start"
+    )
+    return Outcome(words, Grade.NOTE)
+
+
+def _has_files(settings: Settings) -> bool:
+    """Return whether images or results are there, whose database must be there too."""
+    folders = (settings.spool_dir, settings.outbox_dir)
+    return any(path.is_file() for each in folders if each.is_dir() for path in each.rglob("*"))
