@@ -12,15 +12,21 @@ from dicom.peer_tls import tls_failure
 
 # What redis-py says of a connection that could not be made, and kombu repeats.
 _REFUSED: Final = re.compile(r"Error (?P<number>-?\d+) connecting to (?P<where>.+?)\.(?: |$)")
+_CUT_OFF: Final = ("Error while reading from ", "Connection closed by server")
 _UNKNOWN_HOST: Final = (
     "the host name in {} is not known: correct broker.url, or check name resolution"
 )
 _NO_ROUTE: Final = "{} cannot be reached: check the network, or correct broker.url"
+_NO_FILE: Final = (
+    "a file of broker.tls_ca, tls_certificate or tls_key cannot be read: `wetread check` names it"
+)
 _REASONS: Final[Mapping[int, str]] = {
     errno.ECONNREFUSED: "nothing listens at {}: start Redis there, or correct broker.url",
     errno.EHOSTUNREACH: _NO_ROUTE,
     errno.ENETUNREACH: _NO_ROUTE,
     errno.ETIMEDOUT: _NO_ROUTE,
+    errno.ENOENT: _NO_FILE,
+    errno.EACCES: _NO_FILE,
     socket.EAI_NONAME: _UNKNOWN_HOST,
     socket.EAI_NODATA: _UNKNOWN_HOST,
     socket.EAI_AGAIN: _UNKNOWN_HOST,
@@ -42,4 +48,6 @@ def redis_reason(error: Exception) -> str:
         return "it refuses user or password: check those in broker.url"
     if isinstance(error, redis.TimeoutError) or text.startswith("Timeout"):
         return "no answer in time: check that Redis and the network are not overloaded or blocked"
+    if text.startswith(_CUT_OFF):
+        return "the server ended the connection: correct broker.url if that is no Redis"
     return text

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from service.nearest import nearest_name
 
@@ -117,8 +117,8 @@ def lenient_value(value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: AN
         return UNKNOWN
     try:
         return handler(value)
-    except ValueError:
-        if not isinstance(value, list | tuple):
+    except ValidationError as error:
+        if not any(isinstance(each["loc"][0], int) for each in error.errors() if each["loc"]):
             return UNKNOWN
         if len(value) == 1:
             return (_unknown_entry(value[0]),)

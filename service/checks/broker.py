@@ -2,6 +2,7 @@
 
 from service.broker_health import look
 from service.checks.check import Grade, Outcome
+from service.checks.tls_files import tls_fault
 from service.config import Settings
 from service.embedded import redis_program
 from service.errors import BrokerUnavailable, ConfigurationError
@@ -20,6 +21,8 @@ def broker(settings: Settings) -> Outcome:
     """
     if settings.broker.url is None:
         return _private(settings)
+    if fault := tls_fault(settings, "broker."):
+        return Outcome(fault, Grade.FAULT)
     return _judged(settings)
 
 

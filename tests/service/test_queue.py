@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -213,3 +214,27 @@ def test_a_wrong_password_of_redis_is_named(redis_server):
     with pytest.raises(BrokerUnavailable, match=r"check those in broker\.url") as caught:
         ping(load_settings(broker={"url": url}))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_tls_file_of_redis_is_no_missing_redis(redis_server, tmp_path):
+    """The library says "No such file or directory" and an address; the setting is what is wrong."""
+    url = redis_server.url.replace("redis://", "rediss://")
+    broker = {"url": url, "tls_ca": str(tmp_path / "nowhere.pem")}
+    with pytest.raises(BrokerUnavailable, match=r"a file of broker\.tls_ca, tls_certificate or"):
+        ping(load_settings(broker=broker))
+
+
+def test_a_server_that_is_no_redis_is_named():
+    """It ends the connection: address and setting."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def end_each() -> None:
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=end_each, daemon=True).start()
+        with pytest.raises(BrokerUnavailable) as caught:
+            ping(load_settings(broker={"url": f"redis://127.0.0.1:{port}"}))
+    assert "correct broker.url if that is no Redis" in str(caught.value)

@@ -45,3 +45,12 @@ def test_a_redis_that_is_away_is_a_fault():
     """The check raises what `results` makes a fault of."""
     with pytest.raises(BrokerUnavailable):
         broker(load_settings(broker={"url": "redis://127.0.0.1:1/0"}))
+
+
+def test_a_missing_tls_file_is_named(tmp_path):
+    """The setting and the file, instead of a Redis that is said to be away."""
+    missing = tmp_path / "nowhere.pem"
+    broker_table = {"url": "rediss://127.0.0.1:1", "tls_ca": str(missing)}
+    outcome = broker(load_settings(broker=broker_table))
+    assert outcome.grade is Grade.FAULT
+    assert outcome.detail.startswith(f"broker.tls_ca: {missing} does not exist")
