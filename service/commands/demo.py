@@ -55,6 +55,7 @@ class _Interrupted(BaseException):
 def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
     """Start the whole service here, send it studies, and show what comes back.
 
+    No setting of this folder's site is used but data_dir, in which the demo has a folder of its own.
     Without FILES, synthetic films are drawn and sent. With Orthanc on the PATH a private one is the
     PACS, otherwise a folder is. Ctrl-C stops everything.
     """

@@ -1,5 +1,8 @@
 """Two parts of the service cannot listen on one address."""
 
+import subprocess
+import sys
+
 import pytest
 
 from service.config import load_settings
@@ -73,3 +76,19 @@ def test_only_addresses_that_overlap_are_a_fault(tmp_path, monkeypatch, host, ot
 def test_a_free_port_is_no_fault(tmp_path, monkeypatch):
     """0 takes a free one, as often as it is given."""
     assert refused(tmp_path, monkeypatch, **NO_PORT, stow={"port": 0}) == ""
+
+
+def test_up_does_not_start_with_two_ports_alike(tmp_path):
+    """It ends with the sentence before any part is started; no folder is made."""
+    (tmp_path / "wetread.toml").write_text("[receiver]\nport = 8100\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "up"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "line 2: receiver.port and web.port are both 8100" in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["wetread.toml"]
