@@ -162,7 +162,8 @@ url = "http://{address("pacs")}:{ORTHANC}"
 """)
 
     def _is_up(self) -> bool:
-        return "worker_ready" in (text := self.log_text()) and self.send() and "web_list" in text
+        text = self.log_text()
+        return text.count("worker_ready") >= 2 and "web_list" in text and self.send()
 
     def log_text(self) -> str:
         """Return what every process wrote."""

@@ -14,6 +14,7 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
 
+from service.broker_connection import TRANSPORT
 from service.config import Settings
 from service.errors import BrokerUnavailable
 from service.jobs import JobState
@@ -52,6 +53,7 @@ def celery_app(settings: Settings) -> Celery:
     """
     app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
+        broker_transport=TRANSPORT,
         # Without it Celery would go on with a certificate that nobody has judged.
         broker_use_ssl=redis_tls_options(settings) or None,
         task_serializer="json",

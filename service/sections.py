@@ -254,8 +254,8 @@ class Broker(Section):
     )
     tls_ca: Path | None = Field(
         None,
-        description="For rediss://: PEM file of the authorities that its certificate may come from, "
-        "besides those of the system.",
+        description="For rediss://: PEM file of the authorities that its certificate must come from; "
+        "absent: those of the system.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file of our certificate for it and its chain; absent: none is shown."

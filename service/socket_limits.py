@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import URL
 
+from service.broker_connection import TlsConnection
 from service.config import Settings
 from service.psycopg_private import CAN_LIMIT_WAITS, WaitTimeout
 
@@ -66,8 +67,8 @@ def redis_transport_options(answer_seconds: float) -> dict[str, Any]:
 def redis_tls_options(settings: Settings) -> dict[str, Any]:
     """Return how the certificate of Redis is judged, as redis-py and kombu name it; {} without TLS.
 
-    Its certificate must come from an authority of the system or of `broker.tls_ca`, and be for its
-    host's name.
+    Its certificate must come from an authority of `broker.tls_ca` (of the system if there is none), and
+    be for its host's name.
 
     Raises:
         ConfigurationError: No Redis is configured.
@@ -100,8 +101,9 @@ def redis_client(settings: Settings) -> redis.Redis:
         "socket_connect_timeout": REDIS_CONNECT_SECONDS,
         "socket_timeout": REDIS_SENDER_SECONDS,
         "retry": Retry(NoBackoff(), 1),
-        **redis_tls_options(settings),
     }
+    if tls := redis_tls_options(settings):
+        options |= tls | {"connection_class": TlsConnection}
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     client: redis.Redis = redis.Redis.from_url(url, **options)

@@ -238,6 +238,30 @@ def test_nothing_goes_to_a_redis_that_is_not_trusted(tls_redis, papers, name):
         connection.ensure_connection(max_retries=1, interval_start=0)
 
 
+def test_tls_ca_alone_decides_where_it_is_given(tls_redis, papers, monkeypatch):
+    """The system trusts the authority of this Redis; the configured file names another one."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(papers / "authority.pem"))
+    server = tls_redis()
+    url = f"rediss://127.0.0.1:{server.port}/0"
+    of_system = settings_of(url)
+    assert ping(of_system).startswith("Redis ")
+    with worker_app(of_system).connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0)
+    other = settings_of(url, tls_ca=papers / "stranger.pem")
+    assert look(other).fault is BrokerFault.TLS
+    queue = Queue(other)
+    with pytest.raises(BrokerUnavailable):
+        ping(other)
+    with pytest.raises(BrokerUnavailable):
+        queue.ping()
+    with pytest.raises(BrokerUnavailable):
+        queue.publish(waiting_job())
+    queue.close()
+    refused = pytest.raises((OperationalError, OSError))
+    with worker_app(other).connection_for_read() as connection, refused:
+        connection.ensure_connection(max_retries=1, interval_start=0)
+
+
 def test_a_client_certificate_is_shown(tls_redis, papers):
     """A Redis that asks for one refuses those without."""
     server = tls_redis(asks="yes")

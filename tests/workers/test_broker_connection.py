@@ -1,0 +1,60 @@
+"""A worker whose acknowledgments failed takes messages again once Redis answers."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+from kombu import Consumer, Producer, Queue
+from redis.exceptions import RedisError
+
+from service.broker_connection import Transport
+from service.config import load_settings
+from workers.app import worker_app
+
+MESSAGES = 3
+
+
+@pytest.fixture
+def redis(redis_server_class, tmp_path):
+    """A Redis of this test's own, whose process it may stop."""
+    with redis_server_class(tmp_path) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def silent(server):
+    """Let the server answer nothing for the length of the block."""
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("end", ["ack", "reject"])
+def test_a_worker_that_is_full_while_redis_is_silent_takes_messages_after_it(redis, end):
+    """As many messages are in hand as it may hold, and none of them can be acknowledged."""
+    app = worker_app(load_settings(broker={"url": redis.url}))
+    received = []
+    with app.connection_for_read() as connection:
+        assert isinstance(connection.transport, Transport)
+        channel = connection.channel()
+        queue = Queue("cut", channel=channel)
+        consumer = Consumer(channel, [queue], callbacks=[lambda _, each: received.append(each)])
+        consumer.qos(prefetch_count=2)
+        with app.connection_for_write() as sender:
+            producer = Producer(sender, routing_key="cut")
+            for number in range(MESSAGES):
+                producer.publish({"number": number}, declare=[queue])
+        with consumer:
+            for _ in range(2):
+                connection.drain_events(timeout=10)
+            with silent(redis):
+                for each in received:
+                    with pytest.raises((RedisError, OSError)):
+                        getattr(each, end)()
+            assert channel.qos.can_consume()
+            while len(received) < MESSAGES:
+                connection.drain_events(timeout=10)
+    assert [each.payload["number"] for each in received] == list(range(MESSAGES))
