@@ -34,7 +34,11 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
 
     class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
         def install_platform_tweaks(self, worker: object) -> None:
+            # Celery installs a handler of SIGHUP of its own only without a terminal. A signal that came
+            # before ours replaces it would run `service/cli.py` as a script, whose imports fail.
+            is_terminal, self._isatty = self._isatty, True
             super().install_platform_tweaks(worker)
+            self._isatty = is_terminal
             on_hangup(reload)
 
     return Process

@@ -156,3 +156,38 @@ def test_a_stopped_worker_gives_back_what_it_still_holds(site, monkeypatch):
     states = [site.state(job) for job in held]
     assert {job.id for job in held} == {job.id for job in jobs}
     assert states == [JobState.CANCELED, JobState.SCHEDULED, JobState.SCHEDULED]
+
+
+HANGUP_WHILE_HANDLERS_ARE_SET = """
+import os, signal, sys
+import celery.apps.worker as worker
+from celery.worker import state
+from service.config import load_settings
+from workers.app import _process_class, worker_app
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the supervisor starts it
+others = worker.install_worker_term_handler
+
+def install_others(each):
+    os.kill(os.getpid(), signal.SIGHUP)
+    others(each)
+
+worker.install_worker_term_handler = install_others
+reloads = []
+app = worker_app(load_settings(broker={"url": "redis://127.0.0.1:1/0"}))
+process = _process_class(app, lambda: reloads.append(1))(pool="solo", hostname="w@h", quiet=True)
+process.install_platform_tweaks(process)
+os.kill(os.getpid(), signal.SIGHUP)
+print(state.should_stop, len(reloads))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_a_hangup_while_handlers_are_set_does_not_restart_the_program():
+    """Celery's own handler, which runs the program again as a script, is at no time in force."""
+    command = [sys.executable, "-c", HANGUP_WHILE_HANDLERS_ARE_SET]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout.split("\n")[0] == "None 1", done.stdout + done.stderr
