@@ -4,11 +4,16 @@ import io
 import re
 from dataclasses import replace
 
+import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
+from dicom.errors import InvalidDataset
 from dicom.header import read_header
 from dicom.report import Agreement, Finding, Observation, Presence
+from dicom.same_patient import check_source
 from service.jobs import JobState
 from service.reading_section import Model
 
@@ -128,6 +133,27 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
     page = site.get(f"/studies/{job.study_instance_uid}").text
     assert '<th scope="col">Score for present</th>' in page
     assert '<span class="narrow">score for present </span>' in page
+
+
+@pytest.mark.parametrize("patient_id", [b"PAGE-7\r\n", b"PAGE-7\0A", b"PAGE-\xfc7 "])
+def test_the_page_says_why_an_image_gets_no_result_for_its_patient_id(site, seeder, patient_id):
+    """Study page and queue have the whole reason, with what to do and without the Patient ID."""
+    job = seeder.reading(1)
+    (film,) = site.store.instances(job.study_instance_uid)
+    header = dcmread(film.path)
+    # A value that pydicom would write in another way than it came.
+    header["PatientID"] = RawDataElement(
+        Tag("PatientID"), "LO", len(patient_id), patient_id, 0, False, True
+    )
+    header.save_as(film.path, enforce_file_format=True)
+    with pytest.raises(InvalidDataset) as raised:
+        check_source(film.path)
+    site.store.fail(job.id, job.fence, "INVALID_DATASET", str(raised.value))
+    page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
+    assert "The Patient ID (0010,0020) of the image cannot be copied exactly" in page
+    assert "send the image again, with a new SOP Instance UID" in page
+    assert "cannot be copied exactly" in html.unescape(site.get("/").text)
+    assert "PAGE-7" not in re.search("cannot be copied exactly.*", page).group(0)
 
 
 def test_the_link_of_each_small_film_has_a_name(site, seeder):
