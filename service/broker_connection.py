@@ -28,7 +28,7 @@ class TlsConnection(redis.SSLConnection):
         return context.wrap_socket(sock, server_hostname=self.host)
 
 
-class _Acknowledgments(kombu_redis.QoS):  # type: ignore[misc]  # kombu has no types
+class _Acknowledgments(kombu_redis.QoS):
     """The messages in hand; one that is done is in hand no longer, whether Redis learns of it or not.
 
     Redis gives it out again after `visibility_timeout`, and the claim in the database refuses it.
@@ -41,24 +41,27 @@ class _Acknowledgments(kombu_redis.QoS):  # type: ignore[misc]  # kombu has no t
             redis.RedisError, OSError: Redis does not answer.
         """
         try:
-            self._remove_from_indices(delivery_tag).execute()
+            self._remove_from_indices(delivery_tag).execute()  # type: ignore[no-untyped-call]
         finally:
             virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Remove a message, or give it back to the queue; errors as `ack`."""
         try:
-            super().reject(delivery_tag, requeue)
+            if requeue:
+                self.restore_by_tag(delivery_tag, leftmost=True)  # type: ignore[no-untyped-call]
+            else:
+                self._remove_from_indices(delivery_tag).execute()  # type: ignore[no-untyped-call]
         finally:
             virtual.QoS.ack(self, delivery_tag)
 
 
-class _Channel(kombu_redis.Channel):  # type: ignore[misc]  # kombu has no types
+class _Channel(kombu_redis.Channel):
     QoS = _Acknowledgments
     connection_class_ssl = TlsConnection
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc]  # kombu has no types
+class Transport(kombu_redis.Transport):
     """kombu's transport to Redis by the rules of this module."""
 
     Channel = _Channel
