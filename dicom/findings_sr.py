@@ -176,14 +176,11 @@ def _region(draft: DraftReport, points: Points) -> sr.ImageRegion:
 
 
 def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[sr.ContentItem]:
-    """Return what has no region: coded where the table has a code, else as a sentence."""
+    """Return what has no region, each as a sentence and, where the table has a code, coded."""
     if uncoded := wording.uncoded(draft):
         return [text(codes.FINDING, uncoded)]
-    return [
-        _evaluation(draft, finding)
-        for finding in draft.findings
-        if finding not in placed and _is_said(finding)
-    ]
+    said = [finding for finding in draft.findings if finding not in placed and _is_said(finding)]
+    return [item for finding in said for item in _evaluation(draft, finding)]
 
 
 def _is_said(finding: Finding) -> bool:
@@ -193,13 +190,15 @@ def _is_said(finding: Finding) -> bool:
     return finding.presence in STATED
 
 
-def _evaluation(draft: DraftReport, finding: Finding) -> sr.ContentItem:
+def _evaluation(draft: DraftReport, finding: Finding) -> list[sr.ContentItem]:
+    # Many viewers show the value of a code without its name: "Absent" alone says nothing.
+    sentence = text(codes.FINDING, wording.statement(finding))
     coded = codes.FINDING_CODES.get(finding.observation)
     if coded is None:
-        return text(codes.FINDING, wording.statement(finding))
+        return [sentence]
     certainty = [row for measurement in _certainty(finding) for row in measurement]
     for row in certainty:
         row.RelationshipType = Relationship.HAS_PROPERTIES.value
     seen = image(codes.SOURCE_OF_MEASUREMENT, read_image(draft), Relationship.INFERRED_FROM)
     presence = codes.PRESENCE_CODES[finding.presence]
-    return code(coded, presence, children=[*certainty, seen])
+    return [sentence, code(coded, presence, children=[*certainty, seen])]

@@ -47,7 +47,7 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
     result: Dataset = _GrayscaleState(
         [film],
         manufacturer_model_name=header.ManufacturerModelName,
-        software_versions=tuple(header.SoftwareVersions),
+        software_versions=header.SoftwareVersions,
         device_serial_number=header.DeviceSerialNumber,
         content_label=_LAYER,
         content_description="AI findings - NOT VERIFIED",

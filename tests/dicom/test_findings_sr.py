@@ -85,10 +85,11 @@ def test_without_a_located_finding_the_analysed_region_is_the_group(findings, co
     assert graphic(group, content_items)[2] == (239.5, 299.5)
 
 
-def test_the_rest_becomes_evaluations_coded_or_in_words(findings, content_items):
-    """Absent and unlocated findings are evaluations; without a reviewed code they are a sentence."""
+def test_the_rest_becomes_evaluations_in_words_and_coded(findings, content_items):
+    """Absent and unlocated findings are a sentence, and a code where there is a reviewed one."""
     (evaluations,) = named(content_items(findings()), "C0034375")
-    coded, words = evaluations.ContentSequence
+    sentence, coded, words = evaluations.ContentSequence
+    assert sentence.TextValue == "Pneumothorax: absent; model score 2 %, not calibrated."
     assert coded.ConceptNameCodeSequence[0].CodeValue == "36118008"
     assert coded.ConceptCodeSequence[0].CodeMeaning == "Absent"
     assert words.TextValue == "Fracture (right): present."
@@ -99,7 +100,11 @@ def test_findings_that_are_not_mentioned_are_not_written(findings, content_items
     silent = Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED)
     absent = Finding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT)
     (one,) = named(content_items(findings(findings=(silent, absent))), "C0034375")
-    assert [row.ConceptNameCodeSequence[0].CodeValue for row in one.ContentSequence] == ["36118008"]
+    coded = [row for row in one.ContentSequence if row.ValueType == "CODE"]
+    assert [row.ConceptNameCodeSequence[0].CodeValue for row in coded] == ["36118008"]
+    assert [row.TextValue for row in one.ContentSequence if row not in coded] == [
+        "Pneumothorax: absent."
+    ]
     (none,) = named(content_items(findings(findings=(silent,))), "C0034375")
     (sentence,) = none.ContentSequence
     assert sentence.TextValue.startswith("No finding is coded, neither present nor absent.")
