@@ -42,7 +42,8 @@ from dicom.sc import overlay, report_page
 from dicom.sr import draft_report
 
 Pixels = NDArray[np.float32]
-LIMIT_MS, LIMIT_MIB = 150.0, 200.0
+# Of the memory, 67 MiB are highdicom's table of the Standard (docs/decisions.md).
+LIMIT_MS, LIMIT_MIB = 150.0, 300.0
 ROWS, COLUMNS = 2500, 2048
 EQUIPMENT = Equipment(device_uid="2.25.1", software_version="0.1.0", institution_name="Benchmark")
 
