@@ -78,7 +78,7 @@ def _image_library(draft: DraftReport, source: Dataset) -> sr.ContentItem:
     """Return the Image Library (TID 1600) with the one film, and its modality when that has a code."""
     coded = codes.MODALITY_CODES.get(value_of(source, "Modality") or "")
     modality = [code(codes.MODALITY, coded, Relationship.HAS_ACQ_CONTEXT)] if coded else []
-    entry = image(codes.SOURCE, read_image(draft), Relationship.CONTAINS, modality)
+    entry = image(codes.SOURCE, read_image(draft), Relationship.CONTAINS, children=modality)
     return container(codes.IMAGE_LIBRARY, [container(codes.IMAGE_LIBRARY_GROUP, [entry])])
 
 

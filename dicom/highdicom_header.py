@@ -24,7 +24,7 @@ class OwnHeader:
 
 
 def reference(
-    study_instance_uid: str, series_instance_uid: str, sop_class_uid: str, sop_instance_uid: str
+    study_instance_uid: str, series_instance_uid: str, *, sop_class_uid: str, sop_instance_uid: str
 ) -> Dataset:
     """Return an object to refer to, as highdicom takes it: its UIDs, and no value of the patient."""
     referenced = Dataset()
@@ -52,8 +52,8 @@ def read_image(draft: DraftReport) -> Dataset:
     return reference(
         draft.study_instance_uid,
         image.series_instance_uid,
-        image.sop_class_uid,
-        image.sop_instance_uid,
+        sop_class_uid=image.sop_class_uid,
+        sop_instance_uid=image.sop_instance_uid,
     )
 
 

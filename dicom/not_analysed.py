@@ -204,8 +204,8 @@ def _reference(study: UnreadStudy, film: UnreadFilm) -> Dataset:
     return reference(
         study.study_instance_uid,
         film.series_instance_uid,
-        film.sop_class_uid,
-        film.sop_instance_uid,
+        sop_class_uid=film.sop_class_uid,
+        sop_instance_uid=film.sop_instance_uid,
     )
 
 

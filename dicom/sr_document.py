@@ -64,6 +64,7 @@ def concept(code: Code) -> sr.CodedConcept:
 def container(
     name: Code,
     children: Iterable[sr.ContentItem],
+    *,
     relationship: Relationship | None = Relationship.CONTAINS,
     template: str | None = None,
 ) -> sr.ContainerContentItem:
@@ -85,6 +86,7 @@ def text(
     name: Code,
     value: str,
     relationship: Relationship = Relationship.CONTAINS,
+    *,
     children: Iterable[sr.ContentItem] = (),
 ) -> sr.TextContentItem:
     """Return a TEXT item; its value is on one line and free of control characters."""
@@ -96,6 +98,7 @@ def code(
     name: Code,
     value: Code,
     relationship: Relationship = Relationship.CONTAINS,
+    *,
     children: Iterable[sr.ContentItem] = (),
 ) -> sr.CodeContentItem:
     """Return a CODE item."""
@@ -107,6 +110,7 @@ def image(
     name: Code,
     referenced: Dataset,
     relationship: Relationship,
+    *,
     children: Iterable[sr.ContentItem] = (),
 ) -> sr.ImageContentItem:
     """Return an IMAGE item for `referenced`, which `highdicom_header.reference` made."""
@@ -206,7 +210,7 @@ def report_document(
     request = _request(header, source)
     document: Dataset = _CLASSES[header.SOPClassUID](
         # highdicom takes the study from the first object and does not do without one.
-        evidence=evidence or [reference(header.StudyInstanceUID, "", "", "")],
+        evidence=evidence or [_study(header)],
         content=root,
         previous_versions=earlier or None,
         requested_procedures=[request] if request else None,
@@ -245,12 +249,16 @@ def device_author(equipment: Equipment) -> Dataset:
     return item
 
 
+def _study(header: Dataset) -> Dataset:
+    return reference(header.StudyInstanceUID, "", sop_class_uid="", sop_instance_uid="")
+
+
 def _predecessor(header: Dataset, predecessor: Predecessor) -> Dataset:
     return reference(
         header.StudyInstanceUID,
         predecessor.series_instance_uid,
-        predecessor.sop_class_uid,
-        predecessor.sop_instance_uid,
+        sop_class_uid=predecessor.sop_class_uid,
+        sop_instance_uid=predecessor.sop_instance_uid,
     )
 
 
