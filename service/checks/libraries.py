@@ -4,21 +4,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from dicom import (
-    limited_httpx,
-    limited_requests,
-    orthanc_client,
-    pynetdicom_private,
-)
+from dicom import pynetdicom_private
 from service import celery_private, kombu_private, psycopg_private
 from service.checks.check import Check, Grade, Outcome
+from service.destinations import DESTINATION_LIBRARIES
 from service.web import uvicorn_private
 
 LIBRARIES: Final = (
-    pynetdicom_private.LIBRARY,
-    orthanc_client.LIBRARY,
-    limited_httpx.LIBRARY,
-    limited_requests.LIBRARY,
+    *DESTINATION_LIBRARIES,
     kombu_private.LIBRARY,
     celery_private.LIBRARY,
     psycopg_private.LIBRARY,

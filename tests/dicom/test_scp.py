@@ -18,7 +18,6 @@ from blake3 import blake3
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
-from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
 from dicom.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
@@ -26,6 +25,7 @@ from dicom.errors import DicomError, OutOfResources
 from dicom.handler import Refusal
 from dicom.header import check_identity, read_header
 from dicom.offer import STORAGE_CLASSES, TRANSFER_SYNTAXES, ScpSettings
+from dicom.pynetdicom_private import C_STORE_RQ
 from dicom.scp import StorageSCP
 from dicom.spool import Spool
 
