@@ -157,7 +157,7 @@ def ranked(picture: FloatPicture, cells: int) -> FloatField:
 
 
 def average_ranks(values: NDArray[np.float32]) -> FloatField:
-    """Return the rank of each value, from 1, in the shape of `values`; equal values share their mean.
+    """Return the rank of each value, from 1; equal values share their mean rank.
 
     As `scipy.stats.rankdata`, whose import takes each process 0.3 s.
     """

@@ -51,7 +51,7 @@ def test_every_golden_array_of_llava_rad_is_reproduced(shared_goldens, capsys):
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    [("vision_tokens", 2e-5), ("ddx_first_logits", 2e-4), ("qa_greedy_ids", 1)],
+    [("vision_tokens", 4e-5), ("ddx_first_logits", 4e-4), ("qa_greedy_ids", 1)],
 )
 def test_a_difference_past_tolerance_fails(shared_goldens, tmp_path, capsys, name, change):
     """The command ends with 1 and names the array when one value is past its tolerance."""

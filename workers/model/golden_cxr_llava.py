@@ -12,7 +12,17 @@ from PIL import Image
 
 from workers.model import cxr_llava, prompts
 from workers.model.cxr_llava import CxrLlava
-from workers.model.golden import VISION, Array, Comparison, chat, held, preprocessing, same
+from workers.model.golden import (
+    VISION,
+    Array,
+    Comparison,
+    chat,
+    held,
+    in_float64,
+    near,
+    preprocessing,
+    same,
+)
 from workers.model.prompts import Role, Task, Turn
 from workers.model.vlm import Decoding
 
@@ -30,14 +40,18 @@ def compare(folder: Path) -> Iterator[Comparison]:
     golden: dict[str, Array] = dict(np.load(folder / "golden.npz"))
     notes = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     model = cxr_llava.load(folder)
+    exact = in_float64(model)
     yield from preprocessing(model.pixel_values, folder, PIXELS)
     with Image.open(folder / "input.png") as image:
         pixels = model.pixel_values(image)
     yield held("pixel_values", pixels, golden, PIXELS)
-    for name, array in vision_stages(model, pixels).items():
-        yield held(name, array, golden, VISION)
+    stages, wanted = vision_stages(model, pixels), vision_stages(exact, pixels)
+    for name, array in stages.items():
+        yield from near(name, array, wanted[name], golden, VISION)
     for task in _TASKS:
-        yield from chat(model, pixels, turns_of(task, notes["question"]), task, golden, notes)
+        yield from chat(
+            (model, exact), pixels, turns_of(task, notes["question"]), task, golden, notes
+        )
     whole = notes.get("greedy_text_report_via_public_method")
     if whole is not None:
         said = model.converse(pixels, prompts.chat(Task.REPORT), Decoding())

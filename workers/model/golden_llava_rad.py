@@ -13,7 +13,17 @@ from PIL import Image
 from workers.model import llava_rad
 from workers.model.adapter import ADAPTER_CONFIG
 from workers.model.errors import CheckpointError
-from workers.model.golden import VISION, Array, Comparison, chat, held, preprocessing, same
+from workers.model.golden import (
+    VISION,
+    Array,
+    Comparison,
+    chat,
+    held,
+    in_float64,
+    near,
+    preprocessing,
+    same,
+)
 from workers.model.llava_rad import LlavaRad
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
@@ -38,6 +48,7 @@ def compare(folder: Path) -> Iterator[Comparison]:
     records = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
     adapter, base = parts(folder)
     model = llava_rad.load(adapter, base=base)
+    exact = in_float64(model)
     for name, weight in _MERGED_WEIGHTS.items():
         merged = model.network.state_dict()[weight]
         yield held(name, merged.numpy(), golden, MERGED)
@@ -45,14 +56,15 @@ def compare(folder: Path) -> Iterator[Comparison]:
     pixels = {name: _pixels(model, folder / name) for name in set(notes["loader_images"].values())}
     yield held("pixel_values", pixels["input.png"], golden, PIXELS)
     yield held("g_pixel_values", pixels["input2.png"], golden, PIXELS)
-    for name, array in vision_stages(model, pixels["input.png"]).items():
-        yield held(name, array, golden, VISION)
+    stages, wanted = (vision_stages(each, pixels["input.png"]) for each in (model, exact))
+    for name, array in stages.items():
+        yield from near(name, array, wanted[name], golden, VISION)
     whole = {one["id"]: one["prediction"] for one in notes["reference_eval_script_predictions"]}
     for record in records:
         if (name := record["id"]) in whole:
             film = pixels[notes["loader_images"][name]]
             turns = model.chat(Task.REPORT, indication=record["reason"] or "")
-            yield from chat(model, film, turns, name, golden, notes)
+            yield from chat((model, exact), film, turns, name, golden, notes)
             said = model.converse(film, turns, Decoding())
             yield same(f"{name} greedy text, whole", said.text.strip(), whole[name])
 
@@ -75,7 +87,7 @@ def parts(folder: Path) -> tuple[Path, Path]:
 def vision_stages(model: LlavaRad, pixels: NDArray[np.float32]) -> dict[str, Array]:
     """Return what the vision tower holds at each named stage for `pixels` [B, 3, S, S]."""
     tower = model.network.vision_tower
-    film = torch.from_numpy(pixels)
+    film = torch.from_numpy(pixels).to(model.network.lm_head.weight)
     states: list[Any] = [tower.embedded(film)]
     for block in tower.blocks:
         states.append(block(states[-1]))

@@ -101,8 +101,13 @@ class KVCache:
         return self.keys[layer, :, :, :in_sight], self.values[layer, :, :, :in_sight]
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return `x` as float32; as float64 when it is that, so that a model can be run in float64."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class RMSNorm(nn.Module):
-    """Scale to unit root mean square, in float32 whatever the model's dtype."""
+    """Scale to unit root mean square, in float32 at least whatever the model's dtype."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -111,7 +116,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor like `x`."""
-        wide = x.float()
+        wide = at_least_float32(x)
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return torch.mul(self.weight, wide.to(x.dtype))
 

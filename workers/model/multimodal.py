@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from workers.model.config import LanguageConfig
 from workers.model.errors import GenerationError
-from workers.model.language import KVCache, LlamaDecoder
+from workers.model.language import KVCache, LlamaDecoder, at_least_float32
 from workers.model.prompts import IMAGE_SENTINEL
 
 BRANCHES: Final = 2**30  # bytes of cache that questions behind one film may take together
@@ -87,7 +87,7 @@ class Passage:
         positions = torch.arange(start, self._length, device=embeds.device)[None]
         hidden = self._network.llama(embeds[None], positions, self.cache, self._length)[0]
         logits: Tensor = self._network.lm_head(hidden if every else hidden[-1:])
-        return logits.float()
+        return at_least_float32(logits)
 
     def step(self, token: int) -> Tensor:
         """Append one id and return the logits [V] that follow it."""
@@ -144,7 +144,7 @@ def read_behind(
     positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
     embeds = network.llama.embed_tokens(ids)
     hidden = network.llama(embeds, positions, cache, length + longest)  # [Q, T, C]
-    logits = network.lm_head(hidden).float()
+    logits = at_least_float32(network.lm_head(hidden))
     return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]
 
 

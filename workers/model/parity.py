@@ -2,8 +2,8 @@
 
 `python -m workers.model.parity DIR` prints each array's largest difference and exits 1 when one is
 past its tolerance. A golden folder holds a checkpoint (of LLaVA-Rad: two folders, base and adapter),
-`golden.npz`, `golden.json`, `input.png` and `preprocess_cases.npz`. In float32 on the CPU, as the arrays
-were made.
+`golden.npz`, `golden.json`, `input.png` and `preprocess_cases.npz`. On the CPU, in float32 as the arrays
+were made and in float64; a line of the float32 run ends with ", float32".
 """
 
 import sys
