@@ -19,25 +19,42 @@ class Lease:
 
     A database that is away does not end the lease at once: only when it has been away for the whole
     length could somebody else have taken the claim over.
+
+    Attributes:
+        interval: Seconds between two extensions.
     """
 
-    def __init__(self, extend: Callable[[], None], seconds: float) -> None:
-        """Take what extends the claim (raises LeaseLost when it is gone) and the lease's length."""
+    def __init__(
+        self,
+        extend: Callable[[], None],
+        seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what extends the claim (raises LeaseLost when it is gone) and the lease's length.
+
+        Args:
+            extend: Extends the claim once.
+            seconds: The length of the lease.
+            clock: Seconds that only ever increase.
+        """
+        self.interval = seconds / 3
         self._extend = extend
         self._seconds = seconds
+        self._clock = clock
         self._lost = threading.Event()
         self._done = threading.Event()
-        self._good_until = time.monotonic() + seconds
-        self._moved = time.monotonic()
+        self._good_until = clock() + seconds
+        self._moved = clock()
 
     def moved(self) -> None:
         """Note that the work goes on."""
-        self._moved = time.monotonic()
+        self._moved = self._clock()
 
     @property
     def stalled(self) -> float:
         """Seconds since the work was last known to go on."""
-        return time.monotonic() - self._moved
+        return self._clock() - self._moved
 
     def lose(self) -> None:
         """Let the work hear that the claim is gone."""
@@ -46,7 +63,7 @@ class Lease:
     @property
     def lost(self) -> bool:
         """Whether somebody else holds, or may hold, the claim now: nothing may be written any more."""
-        return self._lost.is_set() or time.monotonic() > self._good_until
+        return self._lost.is_set() or self._clock() > self._good_until
 
     @contextmanager
     def kept(self) -> Iterator["Lease"]:
@@ -59,18 +76,26 @@ class Lease:
             self._done.set()
             thread.join()
 
+    def extend(self) -> bool:
+        """Extend the claim once; return whether it can be extended again.
+
+        While the database is away the lease keeps its end.
+        """
+        begun = self._clock()
+        try:
+            self._extend()
+        except LeaseLost:
+            self._lost.set()
+            return False
+        except StoreError as error:
+            log.warning("lease_not_extended", reason=str(error))
+        else:
+            self._good_until = begun + self._seconds
+        return True
+
     def _run(self) -> None:
-        while not self._done.wait(self._seconds / 3):
-            begun = time.monotonic()
-            try:
-                self._extend()
-            except LeaseLost:
-                self._lost.set()
-                return
-            except StoreError as error:
-                log.warning("lease_not_extended", reason=str(error))
-            else:
-                self._good_until = begun + self._seconds
+        while not self._done.wait(self.interval) and self.extend():
+            pass
 
 
 def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:

@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 
@@ -27,39 +26,91 @@ def holder():
     return Holder()
 
 
-def test_a_lease_is_extended_three_times_in_its_length(holder):
-    """Work that takes longer than the lease keeps it."""
-    with Lease(holder.extend, 0.3).kept() as lease:
-        time.sleep(0.75)
+class Seconds:
+    """A clock that the test sets."""
+
+    now = 1000.0
+
+    def __call__(self):
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def seconds():
+    """A clock that the test sets."""
+    return Seconds()
+
+
+@pytest.fixture
+def lease(holder, seconds):
+    """A lease of 30 s by the test's clock, which the test extends."""
+    return Lease(holder.extend, 30, clock=seconds)
+
+
+def test_a_lease_is_extended_three_times_in_its_length(lease, seconds):
+    """Work that takes longer than the lease keeps it; without an extension it ends."""
+    assert lease.interval == 10
+    for _ in range(9):
+        seconds.now += lease.interval
+        lease.extend()
         assert not lease.lost
-    assert 5 <= holder.extended <= 8
+    seconds.now += 30
+    assert not lease.lost
+    seconds.now += 0.1
+    assert lease.lost
 
 
-def test_work_hears_that_somebody_else_has_it(holder):
-    """A third of the lease later at the latest."""
-    with Lease(holder.extend, 0.3).kept() as lease:
-        holder.fault = LeaseLost("gone")
-        time.sleep(0.2)
-        assert lease.lost
+def test_a_lease_that_is_kept_extends_itself(holder, eventually):
+    """A thread does it, again and again, while the block runs."""
+    with Lease(holder.extend, 0.03).kept():
+        eventually(lambda: holder.extended >= 5, seconds=60, what="five extensions")
 
 
-def test_a_database_away_for_less_than_the_lease_loses_nothing(holder):
+def test_a_claim_that_another_worker_holds_is_lost_at_the_next_extension(lease, holder, seconds):
+    """A third of the lease later, and for good."""
+    holder.fault = LeaseLost("gone")
+    seconds.now += lease.interval
+    assert not lease.lost
+    assert not lease.extend()
+    assert lease.lost
+    holder.fault = None
+    lease.extend()
+    assert lease.lost
+
+
+def test_the_thread_of_a_lost_lease_ends(holder, eventually):
+    """What another worker holds is not extended any more."""
+    before = threading.active_count()
+    holder.fault = LeaseLost("gone")
+    with Lease(holder.extend, 0.03).kept() as lease:
+        eventually(lambda: lease.lost, seconds=60, what="the loss")
+        eventually(lambda: threading.active_count() == before, seconds=60, what="the thread's end")
+
+
+def test_a_database_away_for_less_than_the_lease_loses_nothing(lease, holder, seconds):
     """Nobody could have taken the claim over in that time."""
-    with Lease(holder.extend, 0.6).kept() as lease:
-        holder.fault = StoreUnavailable("away")
-        time.sleep(0.45)
-        assert not lease.lost
-        holder.fault = None
-        time.sleep(0.5)
-        assert not lease.lost
+    holder.fault = StoreUnavailable("away")
+    for _ in range(2):
+        seconds.now += lease.interval
+        lease.extend()
+    seconds.now += 9
+    assert not lease.lost
+    holder.fault = None
+    lease.extend()
+    seconds.now += 29
+    assert not lease.lost
 
 
-def test_a_database_away_for_the_whole_lease_loses_it(holder):
+def test_a_database_away_for_the_whole_lease_loses_it(lease, holder, seconds):
     """Afterwards somebody else may hold the claim: the work must not write."""
     holder.fault = StoreUnavailable("away")
-    with Lease(holder.extend, 0.3).kept() as lease:
-        time.sleep(0.4)
-        assert lease.lost
+    for _ in range(3):
+        seconds.now += lease.interval
+        lease.extend()
+    assert not lease.lost
+    seconds.now += 1
+    assert lease.lost
 
 
 def test_no_thread_is_left(holder):
@@ -93,7 +144,5 @@ def test_a_refusal_or_a_lost_lease_ends_the_insisting(holder):
 
     with pytest.raises(NotFound):
         insist(refused, Lease(holder.extend, 5))
-    begun = time.monotonic()
     with pytest.raises(StoreUnavailable):
         insist(away, Lease(holder.extend, 0.2), pause=0.05)
-    assert time.monotonic() - begun < 30
