@@ -13,6 +13,8 @@
     ├── PixelError                  0xC000  the pixel data cannot become a Frame
     │   ├── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
     │   └── DecoderDied             0xC000  decoding it ended the decoders' process, more than once
+    ├── InternalError               0x0110  an error in this program; the log says where
+    ├── UnreadableDraft             0xC000  a stored draft cannot be read by this version
     ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
@@ -115,6 +117,16 @@ class LimitExceeded(PixelError):
 
 class DecoderDied(PixelError):
     """Decoding the picture ended the process that did it, more than once."""
+
+
+class InternalError(DicomError):
+    """An error in this program concerns one Instance; the log says where (PS3.7 C.5.13)."""
+
+    status = PROCESSING_FAILURE
+
+
+class UnreadableDraft(DicomError):
+    """A stored draft cannot be read: another version wrote it, or its record is damaged."""
 
 
 class InvalidOutput(DicomError):

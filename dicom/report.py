@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from dicom.draft_json import decoded
+
 # Fields that are left out where they say nothing, as in drafts from before there were such.
 _LEFT_OUT: Final = frozenset({"agreement", "peak"})
 
@@ -220,48 +222,15 @@ class DraftReport:
         return plain
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the draft that `to_json` wrote.
+    def from_json(cls, data: object) -> Self:
+        """Return the draft that `to_json` wrote, here or in another version.
+
+        Fields that this version does not know are left out; those that it lacks take their defaults.
 
         Raises:
-            KeyError: A field that has no default is missing.
-            ValueError: An enumerated value or the time is none.
+            UnreadableDraft: A field that is needed is missing, or a value is not of its type.
         """
-        return cls(
-            study_instance_uid=data["study_instance_uid"],
-            source=SourceImage(**data["source"]),
-            revision=int(data["revision"]),
-            produced_at=datetime.fromisoformat(data["produced_at"]),
-            findings_text=tuple(data["findings_text"]),
-            model=ModelIdentity(**data["model"]),
-            impression_text=tuple(data["impression_text"]),
-            findings=tuple(_finding(item) for item in data["findings"]),
-            notes=tuple(data["notes"]),
-            not_read=tuple(NotRead(**item) for item in data["not_read"]),
-            predecessor=Predecessor(**data["predecessor"]) if data["predecessor"] else None,
-            timings_ms=dict(data["timings_ms"]),
-        )
-
-
-def _finding(data: dict[str, Any]) -> Finding:
-    region = data["region"]
-    return Finding(
-        observation=Observation(data["observation"]),
-        presence=Presence(data["presence"]),
-        side=Side(data["side"]) if data["side"] else None,
-        site=data["site"],
-        sentence=data["sentence"],
-        score=data["score"],
-        region=_region(region) if region else None,
-        agreement=Agreement(**data["agreement"]) if "agreement" in data else None,
-    )
-
-
-def _region(data: dict[str, Any]) -> Region:
-    peak = data.get("peak")
-    return Region(
-        points=tuple((x, y) for x, y in data["points"]), peak=(peak[0], peak[1]) if peak else None
-    )
+        return decoded(cls, data)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - walks any field of the records above

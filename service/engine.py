@@ -1,5 +1,6 @@
 """The connection to the database, set so that what was committed survives a power cut."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,13 @@ def make_engine(url: str, *, busy_seconds: float | None = 20.0) -> Engine:
     except ArgumentError:
         raise ConfigurationError("database.url: not a SQLAlchemy URL") from None
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, hide_parameters=True, pool_size=16, max_overflow=-1)
+        engine = create_engine(
+            parsed,
+            hide_parameters=True,
+            pool_size=16,
+            max_overflow=-1,
+            json_deserializer=_json_or_text,
+        )
         _set_up_sqlite(engine, _LONGEST_BUSY if busy_seconds is None else busy_seconds)
         return engine
     if parsed.get_backend_name() in _POSTGRESQL:
@@ -47,10 +54,19 @@ def make_engine(url: str, *, busy_seconds: float | None = 20.0) -> Engine:
     raise ConfigurationError("database.url: only sqlite and postgresql are supported")
 
 
+def _json_or_text(text: str | bytes) -> object:
+    """Return what JSON says; broken JSON stays text, so that one bad row does not end a whole query."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _postgresql(url: URL, busy_seconds: float | None) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
+        json_deserializer=_json_or_text,
         pool_size=8,
         max_overflow=24,
         pool_timeout=_LONGEST_BUSY if busy_seconds is None else busy_seconds,

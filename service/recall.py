@@ -235,12 +235,12 @@ class Recall:
     def _notice(self, job: Job, form: NoticeForm) -> EncodedObject:
         """Return the notice of a job's draft, the same bytes for every destination of this form."""
         report, predecessor = draft_report(self._store, job.id), self._store.predecessor(job)
-        if report is None or predecessor is None or job.draft is None:
+        if report is None or predecessor is None:
             raise FileNotFoundError("the job has no draft report")
         withdrawal = Withdrawal(
             study_instance_uid=job.study_instance_uid,
             draft=predecessor,
-            model=f"{job.draft.model.name} {job.draft.model.version}",
+            model=job.drafted_by,
             reason=self._order.reason,
             revision=job.revision,
             withdrawn_at=self._store.now().replace(microsecond=0),

@@ -132,6 +132,9 @@ class Job:
         published_at: When workers were last told of it; None: not since it last changed hands.
         read_through: The last film that it reads, in order of arrival (`Store.study`).
         removed_at: When retention removed its files.
+        draft_fault: A sentence, if there is a draft that cannot be read; `draft` is None then.
+        drafted_image: SOP Instance UID of the image that the draft is about, "" if not known; also of
+            a draft that cannot be read as a whole.
         doubt: A sentence, if another copy of the draft's image came: in what it differs.
         doubted_at: When that was found.
     """
@@ -166,6 +169,15 @@ class Job:
     removed_at: datetime | None = None
     doubt: str = ""
     doubted_at: datetime | None = None
+    draft_fault: str = ""
+    drafted_image: str = ""
+
+    @property
+    def drafted_by(self) -> str:
+        """Name and version of the model as the draft gives them; as configured if it cannot be read."""
+        if self.draft is None:
+            return f"{self.model_name} {self.model_version}"
+        return f"{self.draft.model.name} {self.draft.model.version}"
 
     @property
     def draft_status(self) -> DraftStatus:
@@ -174,7 +186,7 @@ class Job:
             return DraftStatus.WITHDRAWN
         if self.doubt:
             return DraftStatus.IN_DOUBT
-        if self.draft is None:
+        if self.draft is None and not self.draft_fault:
             return DraftStatus.NONE
         return DraftStatus.SUPERSEDED if self.superseded_by else DraftStatus.STANDS
 

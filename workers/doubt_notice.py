@@ -23,13 +23,13 @@ def notice_of(
     """
     job = store.job(delivery.job_id)
     report, predecessor = draft_report(store, job.id), store.predecessor(job)
-    if report is None or predecessor is None or job.draft is None or job.removed_at is not None:
+    if report is None or predecessor is None or not job.drafted_image or job.removed_at is not None:
         raise InvalidOutput("the draft is not kept any more: a person must mark it in doubt there")
     doubt = Doubt(
         study_instance_uid=job.study_instance_uid,
         draft=predecessor,
-        model=f"{job.draft.model.name} {job.draft.model.version}",
-        image_uid=job.draft.source.sop_instance_uid,
+        model=job.drafted_by,
+        image_uid=job.drafted_image,
         copy_digest=delivery.notice,
         reason=store.difference(job.draft.source.sop_instance_uid, delivery.notice),
         revision=job.revision,

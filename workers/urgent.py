@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from service.background import Task
 from service.errors import StoreError
 from service.log import get_logger
 from service.store import Store
@@ -17,7 +18,6 @@ from service.store import Store
 log = get_logger(__name__)
 
 _LOOK_SECONDS: Final = 0.25
-_AT_MOST: Final = 64
 
 
 class UrgentLane:
@@ -52,10 +52,14 @@ class UrgentLane:
             thread.join()
 
     def _run(self) -> None:
+        task = Task("urgent jobs")
         while not self._stop.wait(_LOOK_SECONDS):
-            job_id = self._waiting() if self._busy() else None
-            if job_id is not None:
-                self._take(job_id)
+            task.attempt(self._look)
+
+    def _look(self) -> None:
+        job_id = self._waiting() if self._busy() else None
+        if job_id is not None:
+            self._take(job_id)
 
     def _take(self, job_id: str) -> None:
         try:
@@ -65,11 +69,8 @@ class UrgentLane:
 
     def _waiting(self) -> str | None:
         """Return the urgent job that waits longest, if one does."""
-        now = self._store.now()
         try:
-            due = self._store.due_readings(now, now, limit=_AT_MOST)
+            return self._store.next_urgent(self._model)
         except StoreError as error:
             log.debug("not_looked", reason=str(error))
             return None
-        ours = (job.id for job in due if job.urgent and job.model_name == self._model)
-        return next(ours, None)

@@ -146,7 +146,7 @@ def _print_results(console: Console, running: Demo, films: Sequence[Film]) -> No
 
 def _lines(job: Job) -> list[str]:
     if job.draft is None:
-        return [job.reason]
+        return [job.draft_fault or job.reason]
     draft = job.draft
     said = [
         item

@@ -181,6 +181,7 @@ def _in_full(store: Store, job: Job) -> dict[str, Any]:
         "first_error": job.first_error,
         "last_error": job.last_error,
         "draft": job.draft.to_json() if job.draft else None,
+        "draft_fault": job.draft_fault,
         "objects": [
             {
                 "kind": item.kind,

@@ -160,8 +160,13 @@ def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
     ]
 
 
-def compare_again(session: Session, sop_instance_uid: str) -> None:
-    """Have the conflicts of an image compared once more: its draft is new, or is sent again."""
+def compare_again(session: Session, sop_instance_uid: str | None) -> None:
+    """Have the conflicts of an image compared once more: its draft is new, or is sent again.
+
+    None, for a job without a draft or with one that cannot be read, changes nothing.
+    """
+    if sop_instance_uid is None:
+        return
     conflicts = update(InstanceRow).where(
         InstanceRow.sop_instance_uid == sop_instance_uid, InstanceRow.conflict
     )
@@ -199,7 +204,7 @@ def _drafts_of(session: Session, conflict: Conflict) -> list[JobRow]:
     return [
         row
         for row in session.scalars(drafted.order_by(JobRow.created_at))
-        if row.draft and row.draft["source"]["sop_instance_uid"] == conflict.sop_instance_uid
+        if rows.drafted_image(row) == conflict.sop_instance_uid
     ]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, Text, case, func, null, or_, select, type_coerce
 
 from service.jobs import JobState
 from service.models import JobRow
@@ -10,12 +10,23 @@ from service.records import DraftedModel, Job, WantedDrafts
 from service.store import rows
 from service.store.moves import Moves
 
-# As the drafts of a model give it, which need not be its name in the settings.
-_OWN_NAME: Final = JobRow.draft[("model", "name")].as_string()
+_NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_string()
 
 
 class Notes(Moves):
     """Adds to a job's history without changing its state."""
+
+    @property
+    def _own_name(self) -> ColumnElement[str | None]:
+        """The model's name as a draft gives it, which need not be its name in the settings.
+
+        PostgreSQL stores no broken JSON; SQLite does, and would end the query at it.
+        """
+        if not self._is_sqlite:
+            return _NAMED
+        is_valid = func.json_valid(type_coerce(JobRow.draft, Text)) == 1
+        own_name: ColumnElement[str | None] = case((is_valid, _NAMED), else_=null())
+        return own_name
 
     def note(self, job_id: str, action: str, actor: str, reason: str) -> None:
         """Add a line to the job's history.
@@ -38,14 +49,14 @@ class Notes(Moves):
             chosen = chosen.where(JobRow.model_version == wanted.version)
         if wanted.models:
             named = JobRow.model_name.in_(wanted.models)
-            chosen = chosen.where(or_(named, _OWN_NAME.in_(wanted.models)))
+            chosen = chosen.where(or_(named, self._own_name.in_(wanted.models)))
         with self._reading() as session:
             found = session.scalars(chosen.order_by(JobRow.produced_at, JobRow.id))
-            return [rows.job(row) for row in found]
+            return rows.jobs(found)
 
     def drafted_models(self) -> list[DraftedModel]:
         """Return the models by which there are drafts, by name and version."""
-        which = (JobRow.model_name, _OWN_NAME, JobRow.model_version)
+        which = (JobRow.model_name, self._own_name.label("own_name"), JobRow.model_version)
         chosen = (
             select(*which, func.count(), func.max(JobRow.produced_at))
             .where(JobRow.draft.is_not(None))

@@ -1,8 +1,7 @@
 """What pages, command line and metrics ask."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, or_, select, tuple_
 
@@ -80,7 +79,7 @@ class Queries(Transactions):
                 if mark is None:
                     raise NotFound(f"there is no job {before[:32]!a}")
                 chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*mark))
-            return [rows.job(row) for row in session.scalars(chosen)]
+            return rows.jobs(session.scalars(chosen))
 
     def ahead(self, limit: int = 1000) -> dict[str, int]:
         """Return how many jobs of the same model are read before each that may be read now.
@@ -88,23 +87,20 @@ class Queries(Transactions):
         Urgent ones are read first, then the oldest.
 
         Args:
-            limit: Only of the first so many.
+            limit: Only of the first so many of each model.
         """
         now = self.now()
+        order = (JobRow.urgent.desc(), JobRow.created_at, JobRow.id)
+        place = func.row_number().over(partition_by=JobRow.model_name, order_by=order) - 1
         line = (
-            select(JobRow.id, JobRow.model_name)
+            select(JobRow.id, place.label("place"))
             .where(JobRow.state == JobState.SCHEDULED.value)
             .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now))
-            .order_by(JobRow.urgent.desc(), JobRow.created_at, JobRow.id)
-            .limit(limit)
+            .subquery()
         )
-        counts: Counter[str] = Counter()
-        places = {}
         with self._reading() as session:
-            for job_id, model in session.execute(line):
-                places[job_id] = counts[model]
-                counts[model] += 1
-        return places
+            found = session.execute(select(line.c.id, line.c.place).where(line.c.place < limit))
+            return {job_id: place for job_id, place in found}  # noqa: C416 - rows are no pairs
 
     def events(self, job_id: str) -> list[JobEvent]:
         """Return the job's history, the oldest first."""
@@ -123,6 +119,17 @@ class Queries(Transactions):
                 .order_by(DeliveryRow.id)
             )
             return [rows.delivery(row) for row in found]
+
+    def deliveries_of(self, jobs: Iterable[Job]) -> dict[str, list[Delivery]]:
+        """Return the same of several jobs, by their ids, with one statement."""
+        found: dict[str, list[Delivery]] = {job.id: [] for job in jobs}
+        chosen = select(DeliveryRow).where(
+            DeliveryRow.job_id.in_(list(found)), DeliveryRow.notice == ""
+        )
+        with self._reading() as session:
+            for row in session.scalars(chosen.order_by(DeliveryRow.id)):
+                found[row.job_id].append(rows.delivery(row))
+        return found
 
     def objects(self, job_id: str) -> list[ResultObject]:
         """Return the objects made for the job."""

@@ -70,7 +70,7 @@ class Repeats(Moves):
             conditions.append(sent.exists())
         chosen = select(JobRow).where(*conditions).order_by(JobRow.created_at, JobRow.id)
         with self._reading() as session:
-            return [rows.job(row) for row in session.scalars(chosen.limit(limit))]
+            return rows.jobs(session.scalars(chosen.limit(limit)))
 
     def resend(self, job_id: str, actor: str, *, to: Sequence[str] = (), reason: str = "") -> Job:
         """Return the job, its results on their way again; the sweeper publishes it.
@@ -96,9 +96,8 @@ class Repeats(Moves):
             next_state(state, Action.RESEND)
             self._check_sendable(session, row)
             names = self._due_again(session, row, to)
-            if row.draft:
-                # A destination that gets the draft only now must get the notices of doubt, too.
-                compare_again(session, row.draft["source"]["sop_instance_uid"])
+            # A destination that gets the draft only now must get the notices of doubt, too.
+            compare_again(session, rows.drafted_image(row))
             words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
             if state is JobState.NOT_ANALYSED:
                 # Its reason says why nothing was read, and stays.

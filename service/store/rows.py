@@ -1,10 +1,13 @@
 """Rows become records: what leaves the store is frozen and knows no session."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from dicom.errors import UnreadableDraft
 from dicom.report import DraftReport
 from dicom.study import Instance
 from service.jobs import DeliveryState, JobState
+from service.log import get_logger
 from service.models import (
     DeliveryRow,
     EventRow,
@@ -25,9 +28,12 @@ from service.records import (
     ResultObject,
 )
 
+log = get_logger(__name__)
+
 
 def job(row: JobRow) -> Job:
-    """Return the record of a job."""
+    """Return the record of a job; a draft that cannot be read leaves its fault instead."""
+    draft, fault = _draft(row)
     return Job(
         id=row.id,
         study_instance_uid=row.study_instance_uid,
@@ -50,9 +56,11 @@ def job(row: JobRow) -> Job:
         fence=row.fence,
         supersedes=row.supersedes,
         superseded_by=row.superseded_by,
-        draft=DraftReport.from_json(row.draft) if row.draft else None,
+        draft=draft,
+        draft_fault=fault,
+        drafted_image=drafted_image(row) or "",
         forced=row.forced,
-        destinations=None if row.destinations is None else tuple(row.destinations),
+        destinations=_destinations(row),
         produced_at=row.produced_at,
         published_at=row.published_at,
         read_through=row.read_through,
@@ -60,6 +68,39 @@ def job(row: JobRow) -> Job:
         doubt=row.doubt,
         doubted_at=row.doubted_at,
     )
+
+
+def jobs(found: Iterable[JobRow]) -> list[Job]:
+    """Return the records of jobs; one that cannot be read is logged and hides no other."""
+    made = []
+    for row in found:
+        try:
+            made.append(job(row))
+        except (ValueError, TypeError) as error:
+            log.error("job_unreadable", job_id=row.id, reason=type(error).__name__)
+    return made
+
+
+def drafted_image(row: JobRow) -> str | None:
+    """Return the SOP Instance UID of the image that a job's draft is about; None if not known."""
+    draft = row.draft
+    source = draft.get("source") if isinstance(draft, dict) else None
+    uid = source.get("sop_instance_uid") if isinstance(source, dict) else None
+    return uid if isinstance(uid, str) else None
+
+
+def _draft(row: JobRow) -> tuple[DraftReport | None, str]:
+    if row.draft is None:
+        return None, ""
+    try:
+        return DraftReport.from_json(row.draft), ""
+    except UnreadableDraft as error:
+        return None, f"The stored draft cannot be read by this version of Wetread: {error}."
+
+
+def _destinations(row: JobRow) -> tuple[str, ...] | None:
+    """Return the names that were fixed; what is no list counts as not kept, as in old jobs."""
+    return tuple(row.destinations) if isinstance(row.destinations, list) else None
 
 
 def event(row: EventRow) -> JobEvent:

@@ -31,7 +31,7 @@ class Upkeep(Moves):
                 .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until <= now)
                 .limit(limit)
             )
-            return [rows.job(row) for row in found]
+            return rows.jobs(found)
 
     def held_by(self, owner: str) -> list[Job]:
         """Return the jobs on which `owner` has the lease."""
@@ -41,7 +41,24 @@ class Upkeep(Moves):
                     JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_owner == owner
                 )
             )
-            return [rows.job(row) for row in found]
+            return rows.jobs(found)
+
+    def next_urgent(self, model: str) -> str | None:
+        """Return the id of the urgent job of `model` that has waited longest and may be read now."""
+        now = self.now()
+        chosen = (
+            select(JobRow.id)
+            .where(
+                JobRow.state == JobState.SCHEDULED.value,
+                JobRow.urgent,
+                JobRow.model_name == model,
+                or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
+            )
+            .order_by(JobRow.created_at, JobRow.id)
+            .limit(1)
+        )
+        with self._reading() as session:
+            return session.scalar(chosen)
 
     def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
         """Return the SCHEDULED jobs that could be read now and of which nobody was told lately.
@@ -62,7 +79,7 @@ class Upkeep(Moves):
                 .order_by(JobRow.urgent.desc(), JobRow.created_at)
                 .limit(limit)
             )
-            return [rows.job(row) for row in found]
+            return rows.jobs(found)
 
     def due_deliveries(
         self, now: datetime, told_before: datetime, *, limit: int = 1000
@@ -87,7 +104,9 @@ class Upkeep(Moves):
                 .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
                 .limit(limit)
             )
-            return [(number, rows.job(row), told) for number, row, told in found]
+            due = found.all()
+            jobs = {job.id: job for job in rows.jobs(row for _, row, _ in due)}
+            return [(number, jobs[row.id], told) for number, row, told in due if row.id in jobs]
 
     def waiting_models(self, since: datetime) -> list[str]:
         """Return the models for which jobs wait since before this time, by name."""

@@ -155,8 +155,8 @@ class Wishes(Moves):
             change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
             action = Action.REDELIVER if redeliver else Action.RETRY
             self._move(session, job_id, state, action, change)
-            if redeliver and row.draft is not None:
-                compare_again(session, row.draft["source"]["sop_instance_uid"])
+            if redeliver:
+                compare_again(session, rows.drafted_image(row))
                 ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
                 if row.doubt:

@@ -26,7 +26,6 @@ from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import identity, study_record, study_snapshot
 from service.web.wiring import Wiring, wiring
 
-_FORM_LIMIT: Final = 16 * 2**10
 _STAMPS: Final = {
     DraftStatus.WITHDRAWN: "WITHDRAWN - DO NOT USE",
     DraftStatus.IN_DOUBT: "IN DOUBT - VERIFY PATIENT",
@@ -110,8 +109,6 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
     async def handler(request: Request) -> Response:
         here = wiring(request)
         job_id = request.path_params["job_id"]
-        if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
-            raise HTTPException(413, "The form is too large.")
         form = await request.form(max_files=0, max_fields=5)
         token = str(form.get("csrf", ""))
         details = Details(
@@ -221,10 +218,9 @@ def _job_picture(here: Wiring, job_id: str, *, only_source: bool, also_withdrawn
     if overlays and not only_source and not hidden:
         stamp = _STAMPS.get(job.draft_status, "")
         return Picture(path=overlays[0].path, sha256=overlays[0].sha256, stamp=stamp)
-    if job.draft is None:
+    if not job.drafted_image:
         raise NotFound("No film has been read for this job.")
-    source = job.draft.source.sop_instance_uid
-    return Picture(path=_film_path(here, job.study_instance_uid, source))
+    return Picture(path=_film_path(here, job.study_instance_uid, job.drafted_image))
 
 
 def _film_path(here: Wiring, study_uid: str, film_uid: str) -> Path:

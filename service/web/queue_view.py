@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from service.backlog import Backlog
 from service.broker_health import TAKES_NONE
 from service.config import Settings
@@ -76,7 +74,13 @@ def queue_snapshot(
     counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
     jobs = listed_jobs(store, choice)[:PAGE_LENGTH]
-    rows = {f"job-{job.id}": _row(store, job, situation) for job in jobs}
+    deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
+    rows = {
+        f"job-{job.id}": part(
+            "row", job=job, reason=why(job, deliveries.get(job.id, ()), situation)
+        )
+        for job in jobs
+    }
     parts = {
         "notices": part(
             "notices",
@@ -134,11 +138,6 @@ def _in_doubt(count: int) -> Sequence[_Notice]:
 def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:
     """Return the studies without a job yet; they belong to the whole queue's first page."""
     return () if choice.state or choice.before else store.arriving()
-
-
-def _row(store: Store, job: Job, situation: Situation) -> Markup:
-    deliveries = store.deliveries(job.id) if job.state is JobState.DRAFTED else ()
-    return part("row", job=job, reason=why(job, deliveries, situation))
 
 
 def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:

@@ -179,7 +179,7 @@ def identity(record: StudyRecord) -> tuple[list[tuple[str, str]], str]:
     readable = [each for each in record.instances if not each.conflict]
     if not readable:
         return [], "The film is not kept any more."
-    source = record.job.draft.source.sop_instance_uid if record.job and record.job.draft else ""
+    source = record.job.drafted_image if record.job else ""
     chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
     try:
         header = read_header(chosen.path, strict=False)
@@ -225,7 +225,7 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
 
 def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
     empty = {"film_url": "", "other_url": "", "other_words": ""}
-    if job is None or job.draft is None:
+    if job is None or not job.drafted_image:
         return {**empty, "film_words": "No film has been read for this job."}
     url = f"../jobs/{job.id}/film.png"
     if job.draft_status is DraftStatus.WITHDRAWN:
@@ -256,12 +256,14 @@ def _verdict(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
     if instance.conflict:
         return "Kept apart", _of_conflict(instance)
     draft = job.draft if job else None
+    if job is not None and job.drafted_image == uid:
+        return "Read: the draft is about this film", ""
+    if job is not None and job.draft_fault:
+        return "Not known", job.draft_fault
     if draft is None:
         if job is not None and job.state is JobState.NOT_ANALYSED:
             return "Not read", job.reason
         return "Not read yet", ""
-    if draft.source.sop_instance_uid == uid:
-        return "Read: the draft is about this film", ""
     reasons = [each.reason for each in draft.not_read if each.sop_instance_uid == uid]
     return "Not read", reasons[0] if reasons else "It came after this draft was made."
 

@@ -850,3 +850,26 @@ class TestDeliveries:
         assert store.claim_delivery(None, "s", 60, {}) is None
         assert store.retry(job.id, "admin").state is JobState.DRAFTED
         assert deliver_all(store, job).state is JobState.COMPLETED
+
+
+def test_urgent_jobs_of_another_model_do_not_hide_ones_own(store):
+    """However many of another model wait for longer, the next of this model is found."""
+    for number in range(70):
+        study = f"1.9.{number}"
+        arrive(store, study=study)
+        store.schedule(study, model="other", version="1", actor="t", reason="", urgent=True)
+    assert store.next_urgent("tiny") is None
+    arrive(store, study="1.8.1")
+    routine = store.schedule("1.8.1", model="tiny", version="1", actor="t", reason="")
+    assert store.next_urgent("tiny") is None
+    store.make_urgent(routine.id, "Ann")
+    assert store.next_urgent("tiny") == routine.id
+
+
+def test_jobs_of_another_model_do_not_hide_a_place_in_line(store):
+    """The places of a model's jobs are counted within that model, and so is the limit."""
+    for number, model in enumerate(("other", "other", "other", "tiny", "tiny")):
+        study = f"1.9.{number}"
+        arrive(store, study=study)
+        store.schedule(study, model=model, version="1", actor="t", reason="")
+    assert sorted(store.ahead(2).values()) == [0, 0, 1, 1]

@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+from sqlalchemy import event
+
 from service.jobs import JobState
 from service.web.app import ROUTES
 from service.web.stow_server import ROUTES as STOW_ROUTES
@@ -106,3 +108,28 @@ def test_a_foreign_page_cannot_act(site, seeder):
     broken = site.post(address, content=b"{", headers={"Content-Type": "application/json"})
     assert broken.status_code == 400
     assert site.store.job(job.id).state is JobState.SCHEDULED
+
+
+def test_lists_run_a_fixed_number_of_statements(site, seeder):
+    """Neither the API's list nor the queue's page asks the database about each job."""
+
+    def counted(path):
+        site.get(path)  # what is looked at every few seconds only
+        statements = []
+
+        def note(*arguments):
+            statements.append(arguments[2])
+
+        engine = site.store._engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            assert site.get(path).status_code == 200
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        return [each for each in statements if "deliveries" in each or "FROM jobs" in each]
+
+    seeder.drafted(1)
+    few = [len(counted(path)) for path in ("/api/jobs", "/")]
+    for number in range(2, 12):
+        seeder.drafted(number)
+    assert [len(counted(path)) for path in ("/api/jobs", "/")] == few

@@ -1,0 +1,117 @@
+"""JSON of a stored draft becomes records again: by their type hints, tolerant of fields unknown here.
+
+A draft may have been written by another version. A field that is unknown is left out, because what this
+version knows is still true without it. A value that is unknown or of the wrong type is an error: a
+finding that is left out could be the one that matters.
+"""
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from dicom.errors import UnreadableDraft
+
+T = TypeVar("T")
+
+
+def decoded(kind: type[T], data: object, at: str = "draft") -> T:
+    """Return `data` as a record of the data class `kind`.
+
+    Args:
+        kind: A data class; its fields are strings, numbers, times, StrEnums, tuples, dictionaries of
+            numbers, other data classes, or any of these and None.
+        data: What JSON gave.
+        at: Where `data` stands, for the error's words.
+
+    Raises:
+        UnreadableDraft: A field without default is missing, or a value is not of its type.
+    """
+    if not isinstance(data, Mapping):
+        raise UnreadableDraft(f"{at} is not an object")
+    values = {}
+    for name, hint, is_needed in _fields_of(cast("Hashable", kind)):
+        if name in data:
+            values[name] = _value(hint, data[name], f"{at}.{name}")
+        elif is_needed:
+            raise UnreadableDraft(f"{at}.{name} is missing")
+    return kind(**values)
+
+
+@cache
+def _fields_of(kind: Hashable) -> list[tuple[str, Any, bool]]:
+    """Return each field's name, type hint, and whether it has no default."""
+    record = cast("type[Any]", kind)
+    hints = get_type_hints(record)
+    return [
+        (each.name, hints[each.name], each.default is MISSING and each.default_factory is MISSING)
+        for each in fields(record)
+    ]
+
+
+def _value(hint: Any, value: object, at: str) -> Any:  # noqa: ANN401 - as the hint says
+    origin = get_origin(hint)
+    if origin is UnionType:
+        (hint,) = (each for each in get_args(hint) if each is not NoneType)
+        return None if value is None else _value(hint, value, at)
+    if origin is tuple:
+        return _tuple(get_args(hint), value, at)
+    if origin is dict:
+        return _numbers(value, at)
+    if is_dataclass(hint):
+        return decoded(cast("type[Any]", hint), value, at)
+    return _scalar(hint, value, at)
+
+
+def _tuple(kinds: tuple[Any, ...], value: object, at: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise UnreadableDraft(f"{at} is not a list")
+    if kinds[-1] is ...:
+        return tuple(_value(kinds[0], item, at) for item in value)
+    if len(value) != len(kinds):
+        raise UnreadableDraft(f"{at} does not hold {len(kinds)} values")
+    return tuple(_value(kind, item, at) for kind, item in zip(kinds, value, strict=True))
+
+
+def _numbers(value: object, at: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise UnreadableDraft(f"{at} is not an object")
+    return {str(key): _number(item, at) for key, item in value.items()}
+
+
+def _scalar(kind: Any, value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
+    if kind is float:
+        return _number(value, at)
+    return _integer(value, at) if kind is int else _word(kind, value, at)
+
+
+def _number(value: object, at: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UnreadableDraft(f"{at} is not a number")
+    return value
+
+
+def _integer(value: object, at: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UnreadableDraft(f"{at} is not an integer")
+    return value
+
+
+def _word(kind: type[Any], value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
+    """Return a string as a string, a time or an enumerated value; the error repeats no text."""
+    if not isinstance(value, str):
+        raise UnreadableDraft(f"{at} is not a string")
+    if kind is str:
+        return value
+    try:
+        found = datetime.fromisoformat(value) if kind is datetime else kind(value)
+    except ValueError:
+        words = "a known value" if issubclass(kind, StrEnum) else "a time"
+        raise UnreadableDraft(f"{at} is not {words}") from None
+    if isinstance(found, datetime) and found.tzinfo is None:
+        raise UnreadableDraft(f"{at} has no time zone")
+    return found
