@@ -128,9 +128,14 @@ class Machine:
         return self._supervisor.pids()
 
     def _record(self, death: Death) -> None:
-        detail = f"ended by {death.ended_by}; started again in {death.wait:.1f} s"
+        detail = f"{death.words}; started again in {death.wait:.1f} s"
+        event = "part_not_started" if death.not_started else "part_died"
         log.error(
-            "part_died", part=death.part.name, ended_by=death.ended_by, restarts=death.restarts
+            event,
+            part=death.part.name,
+            ended_by=death.ended_by,
+            reason=death.not_started,
+            restarts=death.restarts,
         )
         if self._store is None:
             return

@@ -49,12 +49,28 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A part ended without being asked to; it is started again after `wait` seconds."""
+    """A part does not run though it should; it is started again after `wait` seconds.
+
+    Attributes:
+        part: The part.
+        ended_by: How it ended; "" where it had ended before and could not be started again.
+        not_started: Why it could not be started again, else "".
+        restarts: How often it was started again, the next time included.
+        wait: Seconds until then.
+    """
 
     part: Part
-    ended_by: str
     restarts: int
     wait: float
+    ended_by: str = ""
+    not_started: str = ""
+
+    @property
+    def words(self) -> str:
+        """What happened, without subject."""
+        if self.not_started:
+            return f"could not be started again: {self.not_started}"
+        return f"ended by {self.ended_by}"
 
 
 @dataclass(slots=True)
@@ -87,7 +103,7 @@ class Supervisor:
 
         Args:
             parts: What to run.
-            on_death: Told of each part that ended by itself, before it is started again.
+            on_death: Called for each part that ended by itself or could not be started again.
             output: Where the parts write; this process's own streams when None.
             stop_seconds: How long one stage may take to stop until it is killed.
         """
@@ -110,9 +126,9 @@ class Supervisor:
 
         For the main thread: SIGHUP is forwarded.
         """
-        self.start()
-        on_hangup(self.reload, until)
         try:
+            self.start()
+            on_hangup(self.reload, until)
             while not until.wait(_LOOK_EVERY):
                 self.tend()
         finally:
@@ -125,8 +141,7 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 self._note_death(child, now)
             elif child.process is None and now >= child.due:
-                child.restarts += 1
-                self._launch(child)
+                self._launch_again(child, now)
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each part that runs now."""
@@ -177,20 +192,40 @@ class Supervisor:
         )
         child.started = time.monotonic()
 
+    def _launch_again(self, child: _Child, now: float) -> None:
+        """Start a part that died; a machine that starts no process now is asked again later."""
+        child.restarts += 1
+        try:
+            self._launch(child)
+        except (OSError, subprocess.SubprocessError) as error:
+            # EAGAIN and ENOMEM pass; a program that is missing may be back after an update.
+            child.restarts -= 1
+            strerror = error.strerror if isinstance(error, OSError) else None
+            reason = strerror or type(error).__name__
+            self._put_off(child, now, not_started=reason)
+
     def _note_death(self, child: _Child, now: float) -> None:
         if child.process is None:
             return
         if now - child.started > _SETTLED_AFTER:
             child.wait = _FIRST_WAIT
+        ended_by = _ending(child.process.returncode)
+        child.process = None
+        self._put_off(child, now, ended_by=ended_by)
+
+    def _put_off(
+        self, child: _Child, now: float, *, ended_by: str = "", not_started: str = ""
+    ) -> None:
+        """Have a part started again after its wait, which grows, and report why it does not run."""
         child.due = now + child.wait
         death = Death(
             part=child.part,
-            ended_by=_ending(child.process.returncode),
             restarts=child.restarts + 1,
             wait=child.wait,
+            ended_by=ended_by,
+            not_started=not_started,
         )
         child.wait = min(child.wait * 2, _LONGEST_WAIT)
-        child.process = None
         self._on_death(death)
 
 

@@ -81,7 +81,8 @@ def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
 
 
 def _note(death: Death) -> None:
-    log.error("worker_died", queue=death.part.name, ended_by=death.ended_by)
+    event = "worker_not_started" if death.not_started else "worker_died"
+    log.error(event, queue=death.part.name, ended_by=death.ended_by, reason=death.not_started)
 
 
 class _Worker:

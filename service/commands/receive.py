@@ -38,4 +38,10 @@ def _run_processes(settings: Settings) -> None:
 
 
 def _note(death: Death) -> None:
-    log.error("receiver_died", part=death.part.name, ended_by=death.ended_by, again_in=death.wait)
+    log.error(
+        "receiver_not_started" if death.not_started else "receiver_died",
+        part=death.part.name,
+        ended_by=death.ended_by,
+        reason=death.not_started,
+        again_in=death.wait,
+    )

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -62,6 +63,49 @@ def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deat
     _until(lambda: supervisor.tend() or len(deaths) >= 3)
     assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
     assert deaths[0].ended_by == "exit status 3"
+
+
+_WITHOUT_PROCESSES = """
+import os, resource, signal, sys, time
+from service.supervisor import Part, Supervisor
+
+os.setuid(31999)  # the limit counts by user, and does not bind root
+deaths = []
+command = ("/bin/sleep", "60")
+supervisor = Supervisor([Part(name="part", command=command)], on_death=deaths.append)
+supervisor.start()
+soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
+os.kill(supervisor.pids()["part"], signal.SIGKILL)
+while len(deaths) < 3:
+    supervisor.tend()
+    time.sleep(0.01)
+assert not supervisor.pids()
+resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+while not supervisor.pids():
+    supervisor.tend()
+    time.sleep(0.01)
+supervisor.stop()
+for each in deaths:
+    print(each.restarts, each.wait, each.words)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become a user without processes")
+def test_a_machine_that_starts_no_process_now_is_asked_again():
+    """Each failed fork (EAGAIN) is reported with a growing wait, and the part starts when one works."""
+    found = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_PROCESSES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout.splitlines() == [
+        "1 0.5 ended by signal SIGKILL",
+        "1 1.0 could not be started again: Resource temporarily unavailable",
+        "1 2.0 could not be started again: Resource temporarily unavailable",
+    ], found.stderr
 
 
 def test_a_part_that_asks_to_be_replaced_says_so(supervise, deaths):
