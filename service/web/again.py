@@ -21,7 +21,6 @@ Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
 FORM: Final = "jobs-again"  # what the form's token is issued for
 _CONDITIONS: Final = ("state", "since", "until", "destination", "study", "model")
-_FORM_LIMIT: Final = 16 * 2**10
 _SHOWN: Final = 100
 
 log = get_logger(__name__)
@@ -52,8 +51,6 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
 async def again_page(request: Request) -> Response:
     """Carry out the form of the queue's page; answer with what became of each job."""
     here = wiring(request)
-    if int(request.headers.get("content-length", "0")) > _FORM_LIMIT:
-        raise HTTPException(413, "The form is too large.")
     form = await request.form(max_files=0, max_fields=12)
     said = {key: str(value) for key, value in form.items()}
     if not same_origin(request) or not here.tokens.valid(FORM, said.get("csrf", "")):

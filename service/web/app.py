@@ -22,11 +22,13 @@ from service.web import again, api, destination_test, pages, uvicorn_private
 from service.web.acting import ACTIONS
 from service.web.auth import FormTokens, Guard
 from service.web.bearer import Bearers
+from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, Edge
 from service.web.film import FilmCache, artist
 from service.web.health import healthz, readyz
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
+from service.web.patience import Lingering
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.server import Server, address_of, announced, listen, run, stop_at_signals
@@ -68,8 +70,11 @@ def make_app(here: Wiring) -> Starlette:
     app = Starlette(
         routes=ROUTES,
         middleware=[
+            # Outermost: an answer that comes before the body is read must reach the client.
+            Middleware(Lingering),
             Middleware(Guard, settings=here.settings.web, bearers=Bearers(here.store)),
             Middleware(Edge),
+            Middleware(BodyLimit),
         ],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,

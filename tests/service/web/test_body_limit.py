@@ -1,0 +1,68 @@
+"""No route reads more of a body than the limit, however its length is announced."""
+
+import socket
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from service.web.app import ROUTES
+from service.web.body_limit import MOST_BYTES
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+POSTS = sorted({r.path for r in ROUTES if "POST" in (getattr(r, "methods", None) or ())})
+
+
+def pieces(total: int, sent: list[int], size: int = 4096):
+    """Yield a body in pieces without announcing its length; note what was taken."""
+    while sum(sent) < total:
+        sent.append(size)
+        yield b"x" * size
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_chunked_body_is_not_read_beyond_the_limit(site, seeder, path):
+    """Every route that takes a body answers 413 and says how long one may be."""
+    job = seeder.completed(1)
+    path = path.replace("{job_id}", job.id).replace("{name}", "orthanc")
+    headers = JSON if path.startswith("/api/") else FORM
+    answer = site.post(path, content=pieces(4 * MOST_BYTES, []), headers=headers)
+    assert answer.status_code == 413
+    assert f"The request body is longer than {MOST_BYTES} bytes." in answer.text
+
+
+def test_the_server_stops_reading_an_endless_body(site, seeder):
+    """Of a body without end no more is taken than the kernel's buffers hold, and the answer comes."""
+    job = seeder.completed(1)
+    address = urlsplit(site.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
+        peer.sendall(
+            f"POST /api/jobs/{job.id}/cancel HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        for _ in range(8):
+            peer.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+        assert peer.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_announced_length_is_refused_unread(site, seeder):
+    """An announced length is judged before the body comes."""
+    job = seeder.completed(1)
+    address = urlsplit(site.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
+        peer.sendall(
+            f"POST /api/jobs/{job.id}/cancel HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n".encode()
+        )
+        assert peer.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_of_the_limit_is_taken(site, seeder):
+    """Exactly the limit is not too long, in pieces too."""
+    job = seeder.completed(1)
+    body = b'{"reason": "' + b"x" * (MOST_BYTES - 14) + b'"}'
+    answer = httpx.post(
+        f"{site.url}api/jobs/{job.id}/resend", content=iter([body[:9], body[9:]]), headers=JSON
+    )
+    assert (len(body), answer.status_code) == (MOST_BYTES, 200)
