@@ -1,6 +1,8 @@
 """Storage commitment by the SCP: a request in, a report out on the same association or another."""
 
 import logging
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,7 +17,7 @@ from dicom.commitment import (
     send_report,
 )
 from dicom.edge import at_the_edge
-from dicom.errors import PROCESSING_FAILURE, DicomError
+from dicom.errors import PROCESSING_FAILURE, DicomError, OutOfResources
 from dicom.handler import StorageHandler
 from dicom.keeping import IncomingAssociation
 
@@ -26,6 +28,10 @@ LOGGER: Final = logging.getLogger(__name__)
 
 _RESOURCES: Final = 0x0213  # PS3.7 C.5.19
 _NO_SUCH_ACTION: Final = 0x0123  # PS3.7 C.5.9
+# A database that is away for a moment must not become a peer's final answer. Longer than this the
+# association is not held up: its peer asks again (PS3.4 J.3.3).
+_KNOWN_SECONDS: Final = 10.0
+_AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -62,11 +68,29 @@ class CommitmentDesk:
             self.unanswered.append(request)
         return 0x0000
 
+    def _failures(
+        self, request: CommitmentRequest, association: dul.Association
+    ) -> Mapping[str, int] | None:
+        """Return what is not committed; None if that is not known within some seconds."""
+        deadline = time.monotonic() + _KNOWN_SECONDS
+        while association.is_established:
+            try:
+                return self.handler.commitment_failures(request)
+            except OutOfResources as error:
+                if time.monotonic() > deadline:
+                    caller = self.association.calling_ae
+                    LOGGER.warning("commitment not known: %s (for %s)", error, caller)
+                    return None
+            time.sleep(_AGAIN_SECONDS)
+        return None
+
     def report(self, association: dul.Association) -> None:
         """Send what was promised on the association itself."""
         while self.unanswered and association.is_established:
+            failures = self._failures(self.unanswered[0], association)
+            if failures is None:
+                return  # still unanswered: tried again after the next request
             request = self.unanswered.pop(0)
-            failures = self.handler.commitment_failures(request)
             status = send_report(association, *make_report(request, failures))
             if status != 0x0000:
                 caller = self.association.calling_ae

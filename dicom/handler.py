@@ -50,7 +50,11 @@ class StorageHandler(Protocol):
         """
 
     def commitment_failures(self, request: CommitmentRequest) -> Mapping[str, int]:
-        """Return, by SOP Instance UID, why something is not committed (see `dicom.commitment`)."""
+        """Return, by SOP Instance UID, why something is not committed (see `dicom.commitment`).
+
+        Raises:
+            OutOfResources: That is not known now.
+        """
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
         """An association that was admitted is over."""

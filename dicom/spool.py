@@ -267,17 +267,33 @@ def content_digest(path: Path, *, like: str) -> str:
         path: The file.
         like: A digest by the algorithm that is wanted (`dicom.digest`).
     """
-    digest = hasher_like(like)
     try:
-        with path.open("rb") as file:
-            start = file.read(_META_START + 4)
-            if start[128:132] != b"DICM" or len(start) < _META_START + 4:
-                return ""
-            file.seek(_data_set_begins(start))
-            while piece := file.read(2**20):
-                digest.update(piece)
+        return _content_digest(path, like)
     except OSError:
         return ""
+
+
+def is_kept(path: Path, digest: str) -> bool:
+    """Return what `has_digest` returns, where the disk can be read.
+
+    Raises:
+        OSError: The file is there, as far as is known, and cannot be read now.
+    """
+    try:
+        return _content_digest(path, digest) == digest != ""
+    except FileNotFoundError:
+        return False
+
+
+def _content_digest(path: Path, like: str) -> str:
+    digest = hasher_like(like)
+    with path.open("rb") as file:
+        start = file.read(_META_START + 4)
+        if start[128:132] != b"DICM" or len(start) < _META_START + 4:
+            return ""
+        file.seek(_data_set_begins(start))
+        while piece := file.read(2**20):
+            digest.update(piece)
     return digest.hexdigest()
 
 

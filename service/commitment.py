@@ -22,11 +22,14 @@ from dicom.commitment import (
     make_report,
 )
 from dicom.durable import write_durably
-from dicom.errors import PROCESSING_FAILURE, DestinationError, OutOfResources
-from dicom.spool import has_digest
+from dicom.errors import DestinationError, OutOfResources
+from dicom.spool import is_kept
+from dicom.study import Instance
+from service.background import Task
 from service.config import Settings
 from service.errors import StoreError
 from service.log import get_logger
+from service.spool_walk import holds_folders
 from service.store import Store
 
 LOOK_EVERY: Final = 0.5
@@ -66,7 +69,13 @@ class Commitments:
         self._wake = threading.Event()
         self._stop = False
         self._stuck: dict[str, str | None] = {}
+        self._task = Task("report storage commitment")
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """A sentence while promises cannot be kept because of an error in this program, else ""."""
+        return self._task.fault
 
     def start(self) -> None:
         """Begin to report, first what was owed before."""
@@ -79,7 +88,11 @@ class Commitments:
         self._thread.join(10)
 
     def failures(self, request: CommitmentRequest) -> dict[str, int]:
-        """Return, by SOP Instance UID, why something is not committed: read from the disk now."""
+        """Return, by SOP Instance UID, why something is not committed: read from the disk now.
+
+        Raises:
+            OutOfResources: The database or the spool cannot be read now: the answer is not known.
+        """
         found = {each.sop_instance_uid: self._fault(each) for each in request.references}
         return {uid: fault for uid, fault in found.items() if fault}
 
@@ -87,15 +100,25 @@ class Commitments:
         """Return 0 for an instance that is recorded and whose file has the bytes that arrived."""
         try:
             films = self._store.films_of(reference.sop_instance_uid)
-        except StoreError:
-            return PROCESSING_FAILURE
+        except StoreError as error:
+            raise OutOfResources(f"the database cannot be read now: {error}") from None
         if not films:
             return NO_SUCH_INSTANCE
         if all(film.sop_class_uid != reference.sop_class_uid for film in films):
             return CLASS_INSTANCE_CONFLICT
         # Where the same UID came with other bytes all of them must be there: which one is meant?
-        whole = all(has_digest(film.path, film.digest) for film in films)
+        whole = all(self._is_kept(film) for film in films)
         return 0 if whole else NO_SUCH_INSTANCE
+
+    def _is_kept(self, film: Instance) -> bool:
+        try:
+            if is_kept(film.path, film.digest):
+                return True
+            if film.path.exists() or holds_folders(self._settings.spool_dir):
+                return False
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot be read now: {error.strerror}") from None
+        raise OutOfResources("the spool is empty: its disk may not be mounted")
 
     def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:
         """Owe a peer a report; durable when this returns.
@@ -118,16 +141,18 @@ class Commitments:
 
     def _run(self) -> None:
         while not self._stop:
-            for path in sorted(self._folder.glob("*.json")):
-                try:
-                    self._look_at(path)
-                except OSError as error:
-                    # A full disk, or one that is away: what is owed stays owed.
-                    self._tell(path.name, error.strerror)
-                else:
-                    self._stuck.pop(path.name, None)
+            self._task.attempt_each(self._try, sorted(self._folder.glob("*.json")))
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
+
+    def _try(self, path: Path) -> None:
+        try:
+            self._look_at(path)
+        except OSError as error:
+            # A full disk, or one that is away: what is owed stays owed.
+            self._tell(path.name, error.strerror)
+        else:
+            self._stuck.pop(path.name, None)
 
     def _tell(self, name: str, reason: str | None) -> None:
         """Log why a promise is stuck once, not at every look at it."""
@@ -162,7 +187,13 @@ class Commitments:
             calling=self._settings.receiver.ae_title,
         )
         try:
-            deliver_report(peer, *make_report(promise.request, self.failures(promise.request)))
+            failures = self.failures(promise.request)
+        except OutOfResources as error:
+            # A fault of ours, which passes: it must not become the peer's final answer.
+            log.warning("commitment_not_known", tries=promise.tries, reason=str(error))
+            return
+        try:
+            deliver_report(peer, *make_report(promise.request, failures))
         except DestinationError as error:
             log.warning("commitment_not_reported", tries=promise.tries, reason=str(error))
             if time.time() - promise.since < _GIVE_UP_AFTER:

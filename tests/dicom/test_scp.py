@@ -44,6 +44,7 @@ class Recorder:
         self.instances = []
         self.asked = []
         self.busy = None
+        self.unknown = 0
         self.ends = []
         self.wait = threading.Event()
         self.wait.set()
@@ -79,7 +80,10 @@ class Recorder:
         return False
 
     def commitment_failures(self, request):
-        """Nothing of what begins with 1.2.9 is here."""
+        """Nothing of what begins with 1.2.9 is here; now and then that is not known."""
+        if self.unknown:
+            self.unknown -= 1
+            raise OutOfResources("the database is away")
         uids = [each.sop_instance_uid for each in request.references]
         return {uid: 0x0112 for uid in uids if uid.startswith("1.2.9")}
 
@@ -820,6 +824,13 @@ def test_storage_commitment_is_reported_on_the_association_that_asked(scp, handl
     (failed,) = report.FailedSOPSequence
     assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("1.2.9.1", 0x0112)
     assert len(handler.asked) == 2
+
+
+def test_commitment_is_reported_once_the_answer_is_known(scp, handler):
+    """A database that is away for a moment is no failure for the peer."""
+    handler.unknown = 2
+    status, (kind, _) = ask_commitment(scp, commitment_of("1.2.3"))
+    assert (status, kind, handler.unknown) == (0x0000, 1, 0)
 
 
 def test_a_commitment_request_that_makes_no_sense_is_refused(scp):

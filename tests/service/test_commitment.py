@@ -9,6 +9,7 @@ from pynetdicom import AE, evt
 from structlog.testing import capture_logs
 
 from dicom.commitment import PUSH_MODEL, CommitmentRequest, Reference
+from dicom.errors import OutOfResources
 from dicom.header import Identity
 from dicom.incoming import Announced
 from dicom.keeping import IncomingAssociation
@@ -184,3 +185,42 @@ def test_a_clock_that_was_ahead_holds_up_no_report(settings, store, modality):
         assert heard.get(timeout=20) == 1
     finally:
         desk.stop()
+
+
+@pytest.mark.parametrize("fault", ["database", "spool", "file"])
+def test_a_fault_of_ours_that_passes_is_no_final_answer(
+    settings, store, modality, eventually, fault
+):
+    """The report stays owed while the answer is not known, and then says what is true."""
+    port, heard = modality
+    instance = keep(settings, store, "1.2.1", b"film")
+    place = {
+        "database": settings.data_dir / settings.database_url.rpartition("/")[2],
+        "spool": settings.spool_dir,
+        "file": instance.path,
+    }[fault]
+    store.close()
+    aside = place.rename(settings.data_dir / "aside")
+    if fault != "database":
+        place.mkdir()  # an unmounted disk; a file that cannot be read
+    desk = Commitments(settings, store)
+    with pytest.raises(OutOfResources):
+        desk.failures(asked("1.2.1"))
+    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
+    with capture_logs() as logs:
+        desk.start()
+        try:
+            eventually(
+                lambda: "commitment_not_known" in [entry["event"] for entry in logs],
+                seconds=10,
+                what="a try",
+            )
+            assert list((settings.data_dir / "commitments").glob("*.json"))
+            assert heard.empty()
+            store.close()
+            if fault != "database":
+                place.rmdir()
+            aside.replace(place)
+            assert heard.get(timeout=30) == 1  # all is committed
+        finally:
+            desk.stop()
