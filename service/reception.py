@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from dicom.association_request import BLANK_TITLE
 from dicom.commitment import CommitmentRequest
-from dicom.errors import DicomError, OutOfResources
+from dicom.edge import at_the_edge
+from dicom.errors import DicomError, InternalError, OutOfResources
 from dicom.handler import Outcome, Refusal
 from dicom.identifiers import check_ae_title
 from dicom.incoming import out_of_resources
@@ -113,21 +115,33 @@ class Reception:
         """Commit the rows of films that came at the same time, in one transaction if that can be.
 
         Returns:
-            For each film None, or OutOfResources when the database did not take it.
+            For each film None, OutOfResources when the database did not take it, or InternalError
+            where an error in this program prevented that.
         """
         if self._database_away:
             # They waited while others found that out: their senders have waited once already.
             return [OutOfResources(_AWAY) for _ in arrived]
+        unforeseen: DicomError | None = InternalError("an error in this program: see its log")
+        fault = at_the_edge(
+            partial(self._record, arrived),
+            unforeseen,
+            lambda: ", ".join(sorted({each.association.calling_ae for each in arrived})),
+        )
+        if fault is None:
+            return [None for _ in arrived]
+        if len(arrived) > 1 and not self._database_away:
+            # The fault may be of one of them only: each gets its own answer.
+            return [answer for each in arrived for answer in self.stored([each])]
+        return [fault for _ in arrived]
+
+    def _record(self, arrived: Sequence[Received]) -> DicomError | None:
         try:
             self._intake.instances_arrived(arrived)
         except StoreError as error:
-            if len(arrived) > 1 and not isinstance(error, StoreUnavailable):
-                # One of them is to blame: the others must not suffer for it.
-                return [fault for each in arrived for fault in self.stored([each])]
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
             self.database_answers(not isinstance(error, StoreUnavailable))
-            return [OutOfResources(_AWAY) for _ in arrived]
-        return [None for _ in arrived]
+            return OutOfResources(_AWAY)
+        return None
 
     def commitment_asked(
         self, request: CommitmentRequest, association: IncomingAssociation
