@@ -8,9 +8,6 @@ from weakref import WeakSet
 from dicom.edge import places
 from service.log import get_logger
 
-# What a process's heartbeat says while a task of it fails; the names of the tasks come after it.
-FAILING: Final = "a background task fails"
-
 T = TypeVar("T")
 
 log = get_logger(__name__)
@@ -22,10 +19,10 @@ _TURN: Final = threading.Lock()
 
 
 def failing() -> str:
-    """Return what a process says of its tasks that fail now, for its heartbeat, or ""."""
+    """Return the names of the tasks of this process that fail now, or ""."""
     with _TURN:
         names = sorted({task.name for task in _TASKS if task.fault})
-    return f"{FAILING}: {', '.join(names)}" if names else ""
+    return ", ".join(names)
 
 
 class Task:

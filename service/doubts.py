@@ -21,6 +21,7 @@ from dicom.errors import DicomError
 from dicom.image_copies import differences
 from dicom.pixels import PixelLimits
 from dicom.select import Looked
+from service.background import Task
 from service.config import Settings
 from service.errors import StoreError
 from service.log import get_logger
@@ -153,8 +154,9 @@ class _LazyDecoders:
 
 def keep_looking(doubts: Doubts, stop: threading.Event) -> None:
     """Look until `stop` is set, whatever is away meanwhile."""
+    task = Task("compare image copies", passed_on=(StoreError, OSError))
     while not stop.wait(_EVERY):
         try:
-            doubts.look()
+            task.attempt(doubts.look)
         except (StoreError, OSError) as error:
             log.warning("conflicts_not_compared", reason=type(error).__name__)

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from service.background import Task, failing
 from service.config import restarts
 from service.errors import StoreError
 from service.log import get_logger
@@ -18,6 +20,14 @@ from service.store import Store
 BEAT_SECONDS: Final = 5.0
 
 log = get_logger(__name__)
+
+
+def _with_failing_tasks(said: Said) -> Said:
+    """Return what is reported; a background task that fails is the status where no other is at fault."""
+    tasks = failing()
+    if tasks and said.status is ProcessStatus.WORKING:
+        return replace(said, status=ProcessStatus.FAILING, reason=tasks)
+    return said
 
 
 def _report(store: Store, name: str, role: str, *, started_at: datetime, said: Said) -> bool:
@@ -30,7 +40,7 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, said: S
             pid=os.getpid(),
             started_at=started_at,
             restarts=restarts(),
-            said=said,
+            said=_with_failing_tasks(said),
         )
     except StoreError as error:
         log.warning("heartbeat_failed", reason=str(error))
@@ -63,8 +73,9 @@ class Heartbeat:
             _report(self._store, name, role, started_at=self._started_at, said=self._said)
 
     def _run(self) -> None:
+        task = Task("heartbeat")
         while not self._stop.wait(BEAT_SECONDS):
-            self._beat()
+            task.attempt(self._beat)
 
     @contextmanager
     def beating(self) -> Iterator["Heartbeat"]:

@@ -6,8 +6,8 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Final
 
-from dicom.edge import at_the_edge
 from dicom.errors import DestinationError, DicomError
+from service.background import Task
 from service.callers import Callers
 from service.commitment import Commitments
 from service.config import Settings, config_path, load_settings
@@ -111,8 +111,9 @@ def serve(settings: Settings) -> None:
     ):
         threads = [_started(workbench, table, stop) for table in settings.reconcile]
         log.info("reconcile_started", archives=[each.name for each in settings.reconcile])
+        reload = Task("reload the callers")
         while not stop.wait(_LOOK_EVERY):
-            callers.look()
+            reload.attempt(callers.look)
         for thread in threads:
             thread.join(_STOP_SECONDS)
     log.info("reconcile_stopped")
@@ -121,10 +122,12 @@ def serve(settings: Settings) -> None:
 def _started(workbench: Workbench, table: Reconcile, stop: threading.Event) -> threading.Thread:
     reconciler = workbench.reconciler(table, fetches=table.fetch, is_stopping=stop.is_set)
 
+    task = Task(f"compare {table.name}")
+
     def run() -> None:
         while True:
             # A bug ends one look, not all to come.
-            at_the_edge(partial(_look, workbench, reconciler, table), None, lambda: table.name)
+            task.attempt(partial(_look, workbench, reconciler, table))
             if stop.wait(table.every_seconds):
                 return
 

@@ -20,6 +20,7 @@ class ProcessStatus(StrEnum):
     LOADING = "LOADING"  # a reading worker loads its model
     REFUSING = "REFUSING"  # a receiver takes no images
     HINDERED = "HINDERED"  # the sweeper cannot remove files
+    FAILING = "FAILING"  # a background task meets an error of this program
     CUT_OFF = "CUT_OFF"  # the broker delivers no message to a worker
     NOT_LOADED = "NOT_LOADED"  # a reading worker ended because of its model
 
@@ -34,6 +35,7 @@ _STATUS_WORDS: Final = {
     ProcessStatus.LOADING: "loading the model",
     ProcessStatus.REFUSING: "refuses films",
     ProcessStatus.HINDERED: "can remove no files",
+    ProcessStatus.FAILING: "a background task fails",
     ProcessStatus.CUT_OFF: "receives nothing from the message broker",
     ProcessStatus.NOT_LOADED: "the model could not be loaded",
 }

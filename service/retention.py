@@ -9,13 +9,16 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from dicom.errors import OutOfResources
 from dicom.spool import Spool
 from dicom.study import Instance
+from service.background import Task
 from service.config import Settings
+from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.spool_walk import holds_folders, is_own_folder
 from service.store import Store
@@ -24,6 +27,7 @@ log = get_logger(__name__)
 
 _AGAIN_AFTER: Final = timedelta(hours=1)
 _EARLY_AT_ONCE: Final = 20
+_EXPECTED: Final = (OSError, OutOfResources, StoreUnavailable)
 # What rmdir says of a folder in which something lies, depending on the file system.
 _NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -78,10 +82,7 @@ class Retention:
             return 0
         spool = Spool(self._settings.spool_dir)
         for study_uid in studies:
-            try:
-                self._remove(study_uid, why, spool)
-            except (OSError, OutOfResources) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
+            if reason := self._tried(study_uid, why, spool):
                 log.error("files_not_removed", study_uid=study_uid, reason=reason)
                 self._put_off[study_uid] = now + _AGAIN_AFTER
                 faults.append((study_uid, reason))
@@ -89,7 +90,18 @@ class Retention:
             self._report(faults)
         return len(studies) - len(faults)
 
-    def _report(self, faults: list[tuple[str, str | None]]) -> None:
+    def _tried(self, study_uid: str, why: "_Reason", spool: Spool) -> str:
+        """Remove the files of a study; return why that failed, or ""."""
+        task = Task("remove the files of a study", passed_on=_EXPECTED)
+        try:
+            done = task.attempt(partial(self._remove, study_uid, why, spool))
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        except OutOfResources as error:
+            return str(error)
+        return "" if done else "an error in this program, which is in the log"
+
+    def _report(self, faults: list[tuple[str, str]]) -> None:
         study_uid, reason = faults[0]
         others = f", nor those of {len(faults) - 1} other studies" if len(faults) > 1 else ""
         self._store.record_incident(

@@ -17,10 +17,13 @@ What needs the disk comes last: where it refuses, nothing else is held up.
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from service import kombu_private, psycopg_private
+from service.background import Task
 from service.callers import Callers, on_page, wanted_of
 from service.config import Settings, config_path, load_settings
 from service.destination_care import DestinationCare
@@ -48,6 +51,8 @@ log = get_logger(__name__)
 
 _SILENT_SECONDS: Final = 60.0
 _TIDY: Final = timedelta(seconds=60)
+# These end a look: without the database or the disk nothing that follows can be done.
+_AWAY: Final = (StoreUnavailable, OSError)
 
 
 class Sweeper:
@@ -84,6 +89,7 @@ class Sweeper:
         self._tokens = TokenCare(store)
         self._destinations = DestinationCare(store, settings)
         self._outages = Outages(settings.reading.lease_seconds)
+        self._tasks: dict[str, Task] = {}
         self._tidied_at: datetime | None = None
         self._removal_is_due = False
         self._missed: set[str] = set()
@@ -96,28 +102,46 @@ class Sweeper:
             OSError: The disk refuses; all that needs the database only was done.
         """
         now = self._store.now()
-        self._complete_quiet(now)
-        self._take_back(now)
-        if self._store.take_back_deliveries(now):
-            log.warning("deliveries_taken_back")
-        self._publish_due(now)
+        self._do("complete studies", self._complete_quiet, now)
+        self._do("take back jobs", self._take_back, now)
+        self._do("take back deliveries", self._take_back_deliveries, now)
+        self._do("publish", self._publish_due, now)
         # Before the last time: the clock was set back.
         tidies = self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY
         if tidies:
             self._tidied_at = now
-            self._forget_future(now)
-            self._forget_silent(now)
-            self._miss_workers(now)
-            self._tokens.look()
-            self._destinations.look()
-            self._removal_is_due = True
-        self._disk.look(now)
+            self._tidy(now)
+        self._do("watch the disk", self._disk.look, now)
         # As soon as the clock may be trusted, not at the next minute.
         if self._removal_is_due and self._steadiness.look(now):
             self._removal_is_due = False
-            self._retention.remove_old(now)
+            self._do("remove old files", self._retention.remove_old, now)
         if tidies:
-            self._outbox.look(now)
+            self._do("remove void claims", self._outbox.look, now)
+
+    @property
+    def failing(self) -> list[str]:
+        """Names of the steps that failed by an unforeseen error when they were done last."""
+        return [name for name, task in self._tasks.items() if task.fault]
+
+    def _do(self, name: str, step: Callable[[datetime], object], now: datetime) -> None:
+        """Do one step; an unforeseen error in it is logged and keeps no other step from being done."""
+        self._task(name).attempt(partial(step, now))
+
+    def _task(self, name: str) -> Task:
+        return self._tasks.setdefault(name, Task(name, passed_on=_AWAY))
+
+    def _tidy(self, now: datetime) -> None:
+        self._do("correct the clock", self._forget_future, now)
+        self._do("forget silent processes", self._forget_silent, now)
+        self._do("miss workers", self._miss_workers, now)
+        self._do("watch tokens", lambda _: self._tokens.look(), now)
+        self._do("watch destinations", lambda _: self._destinations.look(), now)
+        self._removal_is_due = True
+
+    def _take_back_deliveries(self, now: datetime) -> None:
+        if self._store.take_back_deliveries(now):
+            log.warning("deliveries_taken_back")
 
     def _forget_future(self, now: datetime) -> None:
         reading, delivery = self._settings.reading, self._settings.delivery
@@ -132,27 +156,29 @@ class Sweeper:
     def _complete_quiet(self, now: datetime) -> None:
         quiet = self._store.quiet_studies(now)
         senders = self._store.senders(quiet)
-        for study_uid in quiet:
-            sender = senders.get(study_uid, "")
-            wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
-            for job in self._store.schedule_all(
-                [wanted],
-                actor="sweeper",
-                reason="No further film came within the quiet time.",
-            ):
-                log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
-                tell(self._store, self._publish, job)
+        self._task("schedule studies").attempt_each(
+            lambda study_uid: self._complete_one(study_uid, senders.get(study_uid, "")), quiet
+        )
+
+    def _complete_one(self, study_uid: str, sender: str) -> None:
+        wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
+        for job in self._store.schedule_all(
+            [wanted], actor="sweeper", reason="No further film came within the quiet time."
+        ):
+            log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
+            tell(self._store, self._publish, job)
 
     def _take_back(self, now: datetime) -> None:
         lapsed = self._store.lapsed(now)
         self._outages.look(now)
         beats = self._store.processes() if lapsed else []
-        for job in lapsed:
+
+        def take_back(job: Job) -> None:
             # It may be alive after all, canceled meanwhile, or another sweeper's by now.
-            try:
+            with suppress(LeaseLost, NotFound):
                 self._take_back_one(job, self._outages.judge(job, beats, now), now)
-            except (LeaseLost, NotFound):
-                continue
+
+        self._task("take back lapsed jobs").attempt_each(take_back, lapsed)
 
     def _take_back_one(self, job: Job, verdict: Verdict, now: datetime) -> None:
         if verdict is Verdict.UNKNOWN:
@@ -298,8 +324,9 @@ def serve(settings: Settings) -> None:
                 name="doubts",
                 daemon=True,
             ).start()
+            reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):
-                callers.look()
+                reload.attempt(callers.look)
                 rounds.look()
     finally:
         queue.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from service.background import Task
 from service.errors import BrokerUnavailable
 from service.log import get_logger
 from service.records import ProcessStatus, Said
@@ -103,5 +104,6 @@ class BrokerWatch:
             thread.join(LOOK_SECONDS)
 
     def _run(self) -> None:
+        task = Task("watch the broker")
         while not self._stop.wait(LOOK_SECONDS):
-            self.look()
+            task.attempt(self.look)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from service.background import Task
 from service.errors import LeaseLost, StoreError
 from service.log import get_logger
 
@@ -94,8 +95,9 @@ class Lease:
         return True
 
     def _run(self) -> None:
-        while not self._done.wait(self.interval) and self.extend():
-            pass
+        task = Task("extend the lease")
+        while not self._done.wait(self.interval) and not self._lost.is_set():
+            task.attempt(self.extend)
 
 
 def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from service.background import Task
 from service.errors import StoreError
 from service.log import get_logger
 from service.records import Job
@@ -93,9 +94,10 @@ class Watch:
     def _run(self) -> None:
         # Not less than a minute: a database that is slow to say that it is away may hold up a look.
         alarm = max(_ALARM_SECONDS, self._hang_seconds)
+        task = Task("watch the jobs in hand")
         while not self._stop.wait(min(_LOOK_SECONDS, self._hang_seconds / 4)):
             faulthandler.dump_traceback_later(alarm, exit=True, file=_STDERR)
-            self.look()
+            task.attempt(self.look)
         faulthandler.cancel_dump_traceback_later()
 
     def _notice_canceled(self, followed: Sequence[tuple[Job, Lease]]) -> None:

@@ -6,6 +6,7 @@ Both are open, so that probes need no password.
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from service.web.readiness import PartHealth
 from service.web.wiring import wiring
 
 
@@ -16,13 +17,16 @@ async def healthz(_request: Request) -> JSONResponse:
 
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 with every part, or 503 that names what is at fault."""
-    report = await wiring(request).readiness.report()
-    faults = [each.name for each in report.parts if each.fault]
+    here = wiring(request)
+    report = await here.readiness.report()
+    live = PartHealth(name="live_updates", fault=here.hub.fault)
+    parts = (*report.parts, live)
+    faults = [each.name for each in parts if each.fault]
     body = {
         "status": "ready" if not faults else "not ready",
         "faults": faults,
         "disk": report.disk,
-        "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in report.parts},
+        "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
         "destinations": report.destinations,
     }
     return JSONResponse(body, status_code=503 if faults else 200)

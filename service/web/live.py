@@ -7,15 +7,17 @@ watched view is rendered once and every watcher is sent what it is missing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from service.background import Task
 from service.errors import StoreError
 from service.log import get_logger
 from service.web.render import NOTHING, Snapshot
@@ -26,6 +28,8 @@ MAX_STREAMS: Final = 64
 # A reader that takes no bytes for this long is gone; its stream is closed.
 _SEND_TIMEOUT: Final = 20.0
 _PING_SECONDS: Final = 15
+# After a look that failed.
+_PAUSE_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
 
@@ -34,6 +38,7 @@ log = get_logger(__name__)
 class _View:
     render: Callable[[], Snapshot]
     watchers: set["_Watcher"] = field(default_factory=set)
+    task: Task = field(default_factory=lambda: Task("live page", passed_on=(StoreError,)))
 
 
 @dataclass(eq=False)
@@ -62,6 +67,9 @@ class Hub:
         self._views: dict[str, _View] = {}
         self._watched = asyncio.Event()
         self._closed = False
+        self._task = Task("live updates", passed_on=(StoreError,))
+        self._seen: object = None
+        self._rendered = 0.0
 
     @property
     def streams(self) -> int:
@@ -86,28 +94,39 @@ class Hub:
             self._events(key, render), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
         )
 
+    @property
+    def fault(self) -> str:
+        """Why pages are not kept up to date, a sentence that names no study, or ""."""
+        tasks = [self._task, *(view.task for view in list(self._views.values()))]
+        return next((task.fault for task in tasks if task.fault), "")
+
     async def run(self) -> None:
-        """Look and render until closed."""
-        seen: object = None
-        rendered = 0.0
-        clock = asyncio.get_running_loop().time
+        """Look and render until closed; an error ends one look, never the task."""
         while not self._closed:
             await self._watched.wait()
             await asyncio.sleep(LOOK_EVERY)
             try:
-                version = await run_in_threadpool(self._version)
-                if version != seen or clock() - rendered >= RENDER_AT_LEAST_EVERY:
-                    seen, rendered = version, clock()
-                    await self._render_all()
+                goes_on = await self._task.attempt_async(self._look)
             except StoreError as error:
                 log.warning("live_update_failed", reason=str(error))
-                await asyncio.sleep(1)
+                goes_on = False
+            if not goes_on:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _look(self) -> None:
+        clock = asyncio.get_running_loop().time
+        version = await run_in_threadpool(self._version)
+        if version != self._seen or clock() - self._rendered >= RENDER_AT_LEAST_EVERY:
+            self._seen, self._rendered = version, clock()
+            await self._render_all()
 
     async def _render_all(self) -> None:
         for view in list(self._views.values()):
-            snapshot = await run_in_threadpool(view.render)
-            for watcher in view.watchers:
-                watcher.give(snapshot)
+            try:
+                await view.task.attempt_async(partial(_render, view, view.watchers))
+            except StoreError as error:
+                # Of this view only: its study may be gone. The others are rendered.
+                log.warning("live_update_failed", reason=str(error))
 
     async def _events(
         self, key: str, render: Callable[[], Snapshot]
@@ -116,8 +135,7 @@ class Hub:
         watcher = self._enter(key, render)
         known = NOTHING
         try:
-            with suppress(StoreError):
-                watcher.give(await run_in_threadpool(render))
+            await self._give_first(key, watcher)
             while True:
                 await watcher.woken.wait()
                 watcher.woken.clear()
@@ -130,6 +148,12 @@ class Hub:
                 known = snapshot
         finally:
             self._leave(key, watcher)
+
+    async def _give_first(self, key: str, watcher: _Watcher) -> None:
+        """Give a watcher its first snapshot at once; after an error it waits for the next look."""
+        view = self._views[key]
+        with suppress(StoreError):
+            await view.task.attempt_async(partial(_render, view, (watcher,)))
 
     def _enter(self, key: str, render: Callable[[], Snapshot]) -> _Watcher:
         watcher = _Watcher()
@@ -148,3 +172,9 @@ class Hub:
             del self._views[key]
         if not self._views and not self._closed:
             self._watched.clear()
+
+
+async def _render(view: _View, watchers: Collection[_Watcher]) -> None:
+    snapshot = await run_in_threadpool(view.render)
+    for watcher in tuple(watchers):
+        watcher.give(snapshot)

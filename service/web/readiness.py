@@ -134,6 +134,7 @@ class Readiness:
             PartHealth(name="broker", fault=broker or cut_off),
             PartHealth(name="spool", fault=spool.fault or _complaint(situation)),
             PartHealth(name="reading_worker", fault=_reader_fault(situation)),
+            PartHealth(name="background_tasks", fault=background_fault(situation)),
         )
         return ReadinessReport(parts, spool.disk, database.destinations)
 
@@ -256,6 +257,12 @@ def _complaint(situation: Situation | None) -> str:
         return f"A receiver {refusing[0].complaint}."
     hindered = situation.reporting(ProcessStatus.HINDERED)
     return f"The sweeper {hindered[0].complaint}." if hindered else ""
+
+
+def background_fault(situation: Situation | None) -> str:
+    """Return which processes report that a background task of theirs fails, or ""."""
+    failing = situation.reporting(ProcessStatus.FAILING) if situation else ()
+    return " ".join(f"{each.name}: {each.complaint}." for each in failing)
 
 
 def _reader_fault(situation: Situation | None) -> str:

@@ -51,7 +51,10 @@ log = get_logger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Door:
-    """What the requests share; `running` counts those whose body is being read."""
+    """What the requests share; `running` counts those whose body is being read.
+
+    `watch_fault` is a sentence while the task that looks after callers and database fails, else "".
+    """
 
     settings: Settings
     spool: Spool
@@ -60,6 +63,7 @@ class Door:
     bearers: Bearers
     refusals: Refusals
     running: int = 0
+    watch_fault: str = ""
     accepted: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from dicom.keeping import Keeper
 from dicom.tls import RenewedContext, TlsFiles
 from service import kombu_private, psycopg_private
+from service.background import Task
 from service.callers import Callers, on_page
 from service.checks.tls_files import tls_fault
 from service.commitment import Commitments
@@ -93,7 +95,9 @@ def make_app(door: Door, store: Store, callers: Callers) -> Starlette:
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 when films are taken now, else 503 with the reason."""
     door: Door = request.app.state.door
-    fault = await run_in_threadpool(lambda: door.refusal() or spool_fault(door.settings))
+    fault = await run_in_threadpool(
+        lambda: door.refusal() or door.watch_fault or spool_fault(door.settings)
+    )
     body = {"status": "not ready" if fault else "ready", "fault": fault}
     return JSONResponse(body, 503 if fault else 200)
 
@@ -110,11 +114,17 @@ async def _watch(door: Door, store: Store, callers: Callers) -> None:
     """Take changed callers, and know whether the database answers."""
     loop = asyncio.get_running_loop()
     due = 0.0
+    reload, ping = Task("reload the callers"), Task("watch the database")
+
+    async def answers() -> None:
+        door.reception.database_answers(await run_in_threadpool(_answers, store))
+
     while True:
-        await run_in_threadpool(callers.look)
+        await reload.attempt_async(partial(run_in_threadpool, callers.look))
         if loop.time() >= due or not door.reception.is_ready:
             due = loop.time() + _PING_EVERY
-            door.reception.database_answers(await run_in_threadpool(_answers, store))
+            await ping.attempt_async(answers)
+        door.watch_fault = reload.fault or ping.fault
         await asyncio.sleep(_LOOK_EVERY)
 
 

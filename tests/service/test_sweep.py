@@ -8,13 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.spool import Spool
 from dicom.study import Instance
 from service import outbox_care, schema
+from service.background import failing
 from service.config import as_environment, child_environment, load_settings
 from service.errors import BrokerUnavailable
+from service.heartbeat import Heartbeat
 from service.jobs import DeliveryState, JobState
 from service.outages import Verdict
 from service.queue import Queue
@@ -823,3 +826,46 @@ def arrive_in():
         return store
 
     return open_and_add
+
+
+def test_a_step_that_fails_keeps_no_other_from_being_done(store, settings, post, clock, arrive):
+    """A bug about one study is reported; other studies become jobs, and jobs are published."""
+    arrive(1, study="1.5.1")
+    arrive(1, study="1.5.2")
+    clock.move(60)
+
+    def callers(_sender):
+        # A bug that one study meets: its sender is asked for first.
+        if not asked:
+            asked.append(1)
+            raise TypeError("bug")
+
+    asked = []
+    sweeper = Sweeper(store, settings, post, callers=callers)
+    sweeper.tick()
+    assert len(store.jobs()) == 1
+    assert sweeper.failing == ["schedule studies"]
+    with Heartbeat(store, ["sweep"]).beating():
+        (beat,) = store.processes()
+        assert (beat.status, beat.reason) == (ProcessStatus.FAILING, "schedule studies")
+    sweeper.tick()
+    assert len(store.jobs()) == 2
+    assert (sweeper.failing, failing()) == ([], "")
+
+
+def test_an_unreadable_draft_does_not_stop_retention(store, settings, sweeper, clock, arrive):
+    """Files of every old study are removed, also where a draft cannot be read."""
+    paths = {}
+    for study in ("1.5.1", "1.5.2"):
+        paths[study] = arrive(1, study=study)
+        job = schedule(store, study)
+        drafted(store, settings, job)
+        delivery, _ = store.claim_delivery(job.id, "d", 60, {})
+        store.confirm_delivery(delivery.id, delivery.fence)
+    with store._engine.begin() as connection:  # as another version might have written it
+        spoiled = text("UPDATE jobs SET draft = :draft WHERE study_instance_uid = '1.5.1'")
+        connection.execute(spoiled, {"draft": '{"new": 1}'})
+    clock.move((settings.sweep.retention_days + 1) * 86400)
+    sweep_for(1200, sweeper, clock)
+    assert [path.exists() for path in paths.values()] == [False, False]
+    assert sweeper.failing == []

@@ -29,7 +29,7 @@ from dicom.study import Instance
 from service import schema
 from service.backlog import Trouble
 from service.config import Settings
-from service.records import Job, ResultObject, Said
+from service.records import NOTHING, Job, ResultObject, Said
 from service.store import Store
 from service.web.app import make_app, make_wiring
 from service.web.server import Server, address_of, listen
@@ -190,7 +190,7 @@ class Seeder:
         self.deliver(job)
         return self.store.job(job.id)
 
-    def beat(self, role: str, *, restarts: int = 0, detail: str = "") -> None:
+    def beat(self, role: str, *, restarts: int = 0, said: Said = NOTHING) -> None:
         """Let a process of this role report itself now."""
         self.store.beat(
             f"{role}@host",
@@ -199,7 +199,7 @@ class Seeder:
             pid=4711,
             started_at=datetime.now(UTC),
             restarts=restarts,
-            said=Said(detail),
+            said=said,
         )
 
 

@@ -133,3 +133,17 @@ def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_cla
     assert "wetread_broker_up 0.0" in text
     assert 'wetread_broker_fault{reason="oom"} 1.0' in text
     assert 'wetread_broker_fault{reason="away"} 0.0' in text
+
+
+def test_a_background_task_that_fails_in_any_process_shows(site, seeder):
+    """The process and its task are named as long as its heartbeat says so."""
+    assert site.get("/readyz").json()["parts"]["background_tasks"]["ok"]
+    seeder.beat("sweep", said=Said("", ProcessStatus.FAILING, "publish"))
+    answer = site.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["background_tasks"] == {
+        "ok": False,
+        "fault": "sweep@host: a background task fails: publish.",
+    }
+    seeder.beat("sweep")
+    assert site.get("/readyz").json()["parts"]["background_tasks"]["ok"]

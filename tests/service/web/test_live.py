@@ -1,9 +1,10 @@
 import json
+import threading
 import time
 
 import httpx
 
-from service.web.live import Hub
+from service.web.live import Hub, _View, _Watcher
 from service.web.render import NOTHING, Snapshot, part
 
 
@@ -112,6 +113,55 @@ def test_a_closed_hub_refuses_streams():
     hub = Hub(lambda: 0)
     hub.close()
     assert hub.stream("any", lambda: NOTHING).status_code == 503
+
+
+def test_a_view_that_fails_starves_no_other_and_shows_on_readyz(site, seeder, eventually):
+    """A bug in one view is logged and named; others go on, and so does this one after it."""
+    job = seeder.waiting(1)
+    broken = threading.Event()
+
+    def render():
+        if broken.is_set():
+            raise TypeError("bug")
+        return NOTHING
+
+    hub = site.here.hub
+    hub._views["broken"] = _View(render)
+    hub._views["broken"].watchers.add(_Watcher())
+    broken.set()
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        next(events)
+        eventually(lambda: hub.fault, seconds=20, what="the fault")
+        part = site.get("/readyz").json()["parts"]["live_updates"]
+        assert (part["ok"], "TypeError" in part["fault"]) == (False, True)
+        site.store.cancel(job.id, "test", "No longer needed.")
+        change = next(events)
+        while f"job-{job.id}" not in change["parts"]:
+            change = next(events)
+        broken.clear()
+        eventually(lambda: not hub.fault, seconds=20, what="the end of the fault")
+
+
+def test_a_look_that_fails_does_not_end_live_updates(site, seeder, eventually):
+    """An error that nobody foresaw ends one look; the next one reaches the page."""
+    hub, version = site.here.hub, site.here.hub._version
+    job = seeder.waiting(1)
+
+    def broken():
+        raise KeyError("bug")
+
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        next(events)
+        hub._version = broken
+        eventually(lambda: "KeyError" in hub.fault, seconds=20, what="the fault")
+        hub._version = version
+        site.store.cancel(job.id, "test", "No longer needed.")
+        change = next(events)
+        while f"job-{job.id}" not in change["parts"]:
+            change = next(events)
+        assert hub.fault == ""
 
 
 def test_only_what_differs_is_sent():
