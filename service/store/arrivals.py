@@ -242,6 +242,14 @@ class Arrivals(Moves):
             rows.received(row) for row in self._films([InstanceRow.study_instance_uid == study_uid])
         ]
 
+    def copies_of(self, sop_instance_uid: str) -> list[ReceivedInstance]:
+        """Return every kept copy with this SOP Instance UID, of any study, in order of arrival."""
+        chosen = [
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            InstanceRow.removed_at.is_(None),
+        ]
+        return [rows.received(row) for row in self._films(chosen)]
+
     def films_of(self, sop_instance_uid: str) -> list[Instance]:
         """Return every film in the spool with this SOP Instance UID; several are a conflict."""
         chosen = [

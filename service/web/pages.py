@@ -20,10 +20,11 @@ from service.web.acting import Details, act
 from service.web.again import FORM
 from service.web.auth import same_origin
 from service.web.destination_test import FORM as DESTINATION_FORM
+from service.web.identity import copies, identity
 from service.web.picture import THUMBNAIL_SIZE, Picture
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
-from service.web.study_view import identity, study_record, study_snapshot
+from service.web.study_view import study_record, study_snapshot
 from service.web.wiring import Wiring, wiring
 
 _STAMPS: Final = {
@@ -182,7 +183,8 @@ def _study_view(here: Wiring, uid: str, job_id: str | None) -> Callable[[], Snap
 
 
 def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
-    pairs, fault = identity(study_record(here.store, uid, job_id))
+    record = study_record(here.store, uid, job_id)
+    values, fault = identity(record.job, record.instances)
     asked = f"?{urlencode({'job': job_id})}" if job_id else ""
     return page(
         "study.html",
@@ -191,7 +193,8 @@ def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
         cautions=cautions(here.settings),
         snapshot=_study_view(here, uid, job_id)(),
         study_uid=uid,
-        identity=pairs,
+        identity=values,
+        copies=copies(here.store, record.job),
         identity_fault=fault,
         live_url=f"../live/studies/{uid}{asked}",
         poll_url=f"../live/studies/{uid}.json{asked}",

@@ -1,11 +1,9 @@
-"""What a study's page shows: a Snapshot without any patient attribute, and the identity beside it."""
+"""What a study's page shows without any patient attribute; for those see `service.web.identity`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dicom import wording
-from dicom.errors import DicomError
-from dicom.header import read_header
 from dicom.report import STATED, DraftReport, Finding, Presence
 from service.config import Settings
 from service.draft_alarms import alarm, withdrawal
@@ -17,16 +15,6 @@ from service.web.auth import FormTokens
 from service.web.render import Snapshot, part
 from service.web.words import Reason, Situation, delivery_reason, notice_reason, state_reason
 
-# Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
-_IDENTITY = (
-    ("PatientName", "Patient's name"),
-    ("PatientID", "Patient ID"),
-    ("PatientBirthDate", "Birth date"),
-    ("PatientSex", "Sex"),
-    ("AccessionNumber", "Accession number"),
-    ("StudyDate", "Study date"),
-    ("StudyDescription", "Study description"),
-)
 _PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 2}
 
 
@@ -169,41 +157,6 @@ def study_snapshot(
         "events": part("events", events=events),
     }
     return Snapshot(parts=parts)
-
-
-def identity(record: StudyRecord) -> tuple[list[tuple[str, str]], str]:
-    """Return (name, value) pairs read from a spooled film now, and a sentence when that fails.
-
-    The values go to the one page that asked and nowhere else: not stored, not logged.
-    """
-    readable = [each for each in record.instances if not each.conflict]
-    if not readable:
-        return [], "The film is not kept any more."
-    source = record.job.drafted_image if record.job else ""
-    chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
-    try:
-        header = read_header(chosen.path, strict=False)
-    except DicomError:
-        return [], "The film's header cannot be read."
-    pairs = [(name, _readable(keyword, header.get(keyword))) for keyword, name in _IDENTITY]
-    return [(name, value) for name, value in pairs if value], ""
-
-
-def _readable(keyword: str, value: object) -> str:
-    """Return a header value as people write it, cut to a bounded length."""
-    words = "" if value is None else str(value)[:200]
-    if keyword.endswith("Date") and len(words) == 8 and words.isdigit():
-        return f"{words[:4]}-{words[4:6]}-{words[6:]}"
-    if keyword == "PatientName":
-        # Component groups: alphabetic, ideographic, phonetic (PS3.5 6.2, VR PN).
-        return " = ".join(_name(group) for group in words.split("=") if group.strip("^ "))
-    return words
-
-
-def _name(group: str) -> str:
-    family, *others = (part.strip() for part in group.split("^"))
-    given = " ".join(part for part in others if part)
-    return f"{family}, {given}" if given else family
 
 
 def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_ActionForm]:

@@ -3,6 +3,7 @@
 import hashlib
 import html
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,7 @@ def doubtful(site, seeder):
     job = seeder.completed(1)
     (first,) = site.store.instances(job.study_instance_uid)
     other = dcmread(first.path)
-    other.PatientID = "ANOTHER"
+    other.PatientID, other.PatientName = "ANOTHER", "Other^<b>Person"
     path = first.path.with_name("second.dcm")
     other.save_as(path)
     given = {"calling_ae": "MODALITY", "association_id": "b", "eligible": True}
@@ -169,6 +170,8 @@ def test_a_draft_in_doubt_is_seen_first_and_may_be_read(site, doubtful):
     assert "It differs in Patient ID." in page
     row = text_of(site, "/").split(f'id="job-{doubtful.id}"')[1].split("</tr>")[0]
     assert 'title="IN_DOUBT"' in row
+    draft = page[page.index('id="draft"') : page.index('id="deliveries"')]
+    assert draft.index('<h2 class="doubtful">Draft in doubt') < draft.index("UNVERIFIED AI DRAFT")
     assert "1 draft is about an image of which a corrected or conflicting copy came" in text_of(
         site, "/"
     )
@@ -187,3 +190,51 @@ def test_a_text_that_is_not_coded_is_not_called_silent_on_the_page(site, seeder)
     page = text_of(site, f"/studies/{job.study_instance_uid}")
     assert "Findings are not coded for this draft: read the text." in page
     assert "Not mentioned" not in page
+
+
+def test_the_copies_of_an_image_in_doubt_stand_beside_each_other(site, doubtful, caplog):
+    """Each value of the first and of the later copy, those that differ first; none in the log."""
+    caplog.set_level("DEBUG")
+    page = site.get(f"/studies/{doubtful.study_instance_uid}").text
+    table = page[page.index('id="copies"') : page.index('id="actions"')]
+    (first,) = [
+        each for each in site.store.instances(doubtful.study_instance_uid) if not each.conflict
+    ]
+    header = dcmread(first.path)
+    rows = re.findall(r"<tr class=\"differs\"><th[^>]*>([^<]+) .*?</th>(.*?)</tr>", table)
+    values = {html.unescape(name): re.findall(r"<bdi>(.*?)</bdi>", cells) for name, cells in rows}
+    assert values["Patient ID"] == [header.PatientID, "ANOTHER"]
+    assert values["Patient's name"][1] == "Other, &lt;b&gt;Person"
+    assert len(values) == 2
+    assert '<th scope="row">Study Instance UID</th>' in table
+    assert "differs in Patient ID" in table
+    assert "ANOTHER" not in caplog.text
+    live = site.get(f"/live/studies/{doubtful.study_instance_uid}.json").text
+    assert "ANOTHER" not in live
+
+
+def test_a_draft_that_is_not_in_doubt_shows_no_copies(site, seeder):
+    """Neither does one whose image came once more with nothing that matters changed."""
+    job = seeder.completed(1)
+    assert 'id="copies"' not in site.get(f"/studies/{job.study_instance_uid}").text
+
+
+def test_a_later_copy_of_another_study_stands_beside_the_first(site, seeder):
+    """A copy with another Study Instance UID is found by the image's UID; one without file, too."""
+    job = seeder.completed(1)
+    (first,) = site.store.instances(job.study_instance_uid)
+    other = dcmread(first.path)
+    other.StudyInstanceUID = "1.2.3.4.5"
+    path = first.path.with_name("second.dcm")
+    other.save_as(path)
+    given = {"calling_ae": "CR_2", "association_id": "b", "eligible": True}
+    site.store.add_instance(describe(path), **given)
+    (conflict,) = site.store.conflicts_to_compare()
+    site.store.compared(conflict, "Study Instance UID")
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    table = page[page.index('id="copies"') : page.index('id="actions"')]
+    assert "1.2.3.4.5" in table
+    assert "from CR_2" in table
+    path.unlink()
+    page = site.get(f"/studies/{job.study_instance_uid}").text
+    assert "cannot be read" in page[page.index('id="copies"') : page.index('id="actions"')]

@@ -1,0 +1,144 @@
+"""Whose study a page shows, and in what two copies of its image differ, read from the files now.
+
+The values go to the one page that asked and nowhere else: not stored, not logged, not in its live parts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+
+from dicom.errors import DicomError
+from dicom.header import read_header
+from service.jobs import DraftStatus
+from service.records import Job, ReceivedInstance
+from service.store import Store
+
+# Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
+_IDENTITY: Final = {
+    "PatientName": "Patient's name",
+    "PatientID": "Patient ID",
+    "PatientBirthDate": "Birth date",
+    "PatientSex": "Sex",
+    "AccessionNumber": "Accession number",
+    "StudyDate": "Study date",
+    "StudyDescription": "Study description",
+}
+# What of two copies is compared beside it (`dicom.image_copies`).
+_COMPARED: Final = {
+    **_IDENTITY,
+    "IssuerOfPatientID": "Issuer of patient ID",
+    "StudyInstanceUID": "Study Instance UID",
+    "SeriesInstanceUID": "Series Instance UID",
+    "ViewPosition": "View position",
+    "ImageLaterality": "Image laterality",
+    "Laterality": "Laterality",
+    "PatientOrientation": "Patient orientation",
+    "BodyPartExamined": "Body part examined",
+    "Rows": "Rows",
+    "Columns": "Columns",
+}
+_TAGS: Final = frozenset(
+    tag for tag in map(tag_for_keyword, ("SpecificCharacterSet", *_COMPARED)) if tag is not None
+)
+_MOST_COPIES: Final = 3
+_LONGEST: Final = 200
+_UNREADABLE: Final = "cannot be read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRow:
+    """One attribute of all copies.
+
+    Attributes:
+        values: Its value in each copy, the copy that was read first; "" for none.
+        differs: Whether a later copy has another value than the first.
+    """
+
+    name: str
+    values: Sequence[str]
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """The copies of an image beside each other.
+
+    Attributes:
+        copies: The one that was read, then the later ones, the latest last.
+        rows: Attributes that a copy has; those that differ come first.
+    """
+
+    copies: Sequence[ReceivedInstance]
+    rows: Sequence[CopyRow]
+
+
+def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[dict[str, str], str]:
+    """Return names and values of a study's identity, and a sentence when they cannot be read.
+
+    Args:
+        job: The job that the page is about.
+        instances: The study's images, conflicts included.
+    """
+    readable = [each for each in instances if not each.conflict]
+    if not readable:
+        return {}, "The film is not kept any more."
+    source = job.draft.source.sop_instance_uid if job and job.draft else ""
+    chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
+    header = _header(chosen)
+    if header is None:
+        return {}, "The film's header cannot be read."
+    found = {name: _readable(header, keyword) for keyword, name in _IDENTITY.items()}
+    return {name: value for name, value in found.items() if value}, ""
+
+
+def copies(store: Store, job: Job | None) -> Copies | None:
+    """Return the copies of the image of a draft in doubt; None where the draft is not in doubt.
+
+    Raises:
+        StoreError: The database does not answer.
+    """
+    if job is None or job.draft is None or job.draft_status is not DraftStatus.IN_DOUBT:
+        return None
+    kept = store.copies_of(job.draft.source.sop_instance_uid)
+    first = [each for each in kept if not each.conflict]
+    later = [each for each in kept if each.conflict and each.differs]
+    shown = [*first, *later[-_MOST_COPIES:]]
+    if not first or not later:
+        return None
+    headers = [_header(each) for each in shown]
+    rows = [_row(keyword, name, headers) for keyword, name in _COMPARED.items()]
+    rows = [each for each in rows if any(each.values)]
+    return Copies(copies=shown, rows=sorted(rows, key=lambda row: not row.differs))
+
+
+def _row(keyword: str, name: str, headers: Sequence[Dataset | None]) -> CopyRow:
+    values = [_UNREADABLE if each is None else _readable(each, keyword) for each in headers]
+    return CopyRow(name=name, values=values, differs=len(set(values)) > 1)
+
+
+def _header(instance: ReceivedInstance) -> Dataset | None:
+    try:
+        return read_header(instance.path, only=_TAGS, strict=False)
+    except DicomError:
+        return None
+
+
+def _readable(header: Dataset, keyword: str) -> str:
+    """Return a header value as people write it, cut to a bounded length."""
+    value = header.get(keyword)
+    words = "" if value is None else str(value)[:_LONGEST]
+    if keyword.endswith("Date") and len(words) == 8 and words.isdigit():
+        return f"{words[:4]}-{words[4:6]}-{words[6:]}"
+    if keyword == "PatientName":
+        # Component groups: alphabetic, ideographic, phonetic (PS3.5 6.2, VR PN).
+        return " = ".join(_name(group) for group in words.split("=") if group.strip("^ "))
+    return words
+
+
+def _name(group: str) -> str:
+    family, *others = (part.strip() for part in group.split("^"))
+    given = " ".join(part for part in others if part)
+    return f"{family}, {given}" if given else family
