@@ -89,7 +89,7 @@ def read_codestream(
             f"the header says {rows} x {columns}"
         )
     if found.components != 1:
-        raise PixelError(f"the compressed image has {found.components} colour components")
+        raise PixelError(f"the compressed image has {found.components} color components")
     if not 2 <= found.bits <= bits_allocated:
         raise PixelError(f"the compressed image has {found.bits} bits in {bits_allocated}")
     return found

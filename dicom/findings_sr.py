@@ -118,7 +118,7 @@ def _analysed_region(
     draft: DraftReport, equipment: Equipment
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        _tracking(draft, equipment, "analysed region"),
+        _tracking(draft, equipment, "analyzed region"),
         referenced_region=_region(draft, whole_image(draft.source)),
         finding_type=concept(codes.SELECTED_REGION),
         algorithm_id=_algorithm(draft),

@@ -254,7 +254,7 @@ def _image_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _SC_TYPE_1, _SC_TYPE_2)
     samples = dataset.get("SamplesPerPixel")
     if samples == 3 and "PlanarConfiguration" not in dataset:
-        yield "pixels", "PlanarConfiguration is missing in a colour image"
+        yield "pixels", "PlanarConfiguration is missing in a color image"
     try:
         size = int(dataset.Rows) * int(dataset.Columns) * int(samples or 0)
         length = len(dataset.PixelData)

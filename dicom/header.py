@@ -118,7 +118,7 @@ def read_arriving_header(
     """Return what `read_header`, not strict, returns of a file while it is being received.
 
     Mostly without opening it. A value that cannot be decoded is no reason to refuse the Instance: its
-    study ends as not analysed, with the reason.
+    study ends as not analyzed, with the reason.
 
     Args:
         head: The first bytes of its data set; all of them, or enough for most headers.

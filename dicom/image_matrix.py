@@ -14,7 +14,7 @@ COLORS: Final = {"RGB": None, "YBR_FULL": 128}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageMatrix:
-    """The Image Pixel Module of one greyscale picture, checked (PS3.3 C.7.6.3).
+    """The Image Pixel Module of one grayscale picture, checked (PS3.3 C.7.6.3).
 
     Attributes:
         rows: 1 and more, as `columns`.
@@ -49,7 +49,7 @@ def photometric_interpretation(header: Dataset) -> str:
 
 def in_color(photometric: str) -> PixelError:
     """Return the refusal of a color image."""
-    return PixelError(f"the picture is in colour ({photometric[:16]!a}), not greyscale")
+    return PixelError(f"the picture is in color ({photometric[:16]!a}), not grayscale")
 
 
 def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tuple[str, ...]]:

@@ -36,9 +36,9 @@ from dicom.sr_document import (
     text,
 )
 
-_BANNER: Final = ("AI: NOT ANALYSED", "NO AI RESULT FOR THIS STUDY")
+_BANNER: Final = ("AI: NOT ANALYZED", "NO AI RESULT FOR THIS STUDY")
 _CONCLUSION: Final = (
-    "Not analysed: no AI result exists for the films that had been received. This is not a normal "
+    "Not analyzed: no AI result exists for the films that had been received. This is not a normal "
     "report. The radiologist reads the study without AI."
 )
 # A study of hundreds of images is named by its first ones and their number.
@@ -123,7 +123,7 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
         author=device_author(equipment),
         evidence=[_reference(study, film) for film in study.films[:_MOST_FILMS]],
-        description="Not analysed by AI; no finding was looked for",
+        description="Not analyzed by AI; no finding was looked for",
         is_complete=True,
     )
 
@@ -137,9 +137,9 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
     """
     header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed-page")
     result = capture(header, _page_image(study, header, equipment), equipment)
-    result.ImageComments = "Not analysed by AI. No finding was looked for."
+    result.ImageComments = "Not analyzed by AI. No finding was looked for."
     result.BurnedInAnnotation = "YES"
-    result.DerivationDescription = "Page of text: the study was not analysed by AI"
+    result.DerivationDescription = "Page of text: the study was not analyzed by AI"
     # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
     result.Laterality = ""
     return result
@@ -155,7 +155,7 @@ def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
         revision=study.revision,
         produced_at=study.produced_at,
         software=(equipment.words,),
-        statement="The study was not analysed by AI; no finding was looked for.",
+        statement="The study was not analyzed by AI; no finding was looked for.",
     )
 
 
@@ -168,14 +168,14 @@ def _opening(document: Dataset, equipment: Equipment) -> list[str]:
         f"Study Instance UID {document.StudyInstanceUID}",
     )
     opening = (
-        f"NOT ANALYSED - NO AI RESULT. {equipment.words} received this study and did not read it. "
+        f"NOT ANALYZED - NO AI RESULT. {equipment.words} received this study and did not read it. "
         "Not reviewed by a radiologist."
     )
     return [opening, f"Study {', '.join(part for part in parts if part)}."]
 
 
 def _why(study: UnreadStudy) -> str:
-    return f"Why the study was not analysed: {_sentence(study.reason)}"
+    return f"Why the study was not analyzed: {_sentence(study.reason)}"
 
 
 def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:

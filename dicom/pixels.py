@@ -56,7 +56,7 @@ class Frame:
 
 
 def load_frame(path: Path, limits: PixelLimits) -> Frame:
-    """Return the picture of a single-frame greyscale image of 8 to 16 bits.
+    """Return the picture of a single-frame grayscale image of 8 to 16 bits.
 
     Raises:
         InvalidDataset: The file is not a data set that can be read.

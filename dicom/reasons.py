@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a film, or a whole study, was not analysed."""
+    """Why a film, or a whole study, was not analyzed."""
 
     NO_IMAGE = "NO_IMAGE"
     OWN_RESULT = "OWN_RESULT"

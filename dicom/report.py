@@ -193,7 +193,7 @@ class DraftReport:
         impression_text: Sentences of the impression section; may be empty.
         findings: What the text says, coded.
         notes: Warnings for the reader (a VOI window that missed the pixels, a child read with the
-            paediatric prompt, text and scores that disagree), sentences.
+            pediatric prompt, text and scores that disagree), sentences.
         model: Who wrote it.
         predecessor: The draft that this one supersedes.
     """

@@ -32,7 +32,7 @@ from dicom.values import PYDICOM_ERRORS
 
 # Decoders raise these on bytes that are not what they say, besides what pydicom itself raises.
 _DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError, SyntaxError)
-_IN_COLOR: Final = "The film is written as a color image; all of its pixels are grey."
+_IN_COLOR: Final = "The film is written as a color image; all of its pixels are gray."
 _END_OF_IMAGE: Final = b"\xff\xd9"
 
 

@@ -135,7 +135,7 @@ def grey_levels(
             return levels, tuple(warnings)
         warnings.append("The film has no usable VOI window.")
     black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
-    warnings.append("Grey levels were set from the 0.5 and 99.5 percentiles of its pixels.")
+    warnings.append("Gray levels were set from the 0.5 and 99.5 percentiles of its pixels.")
     return _linear(histogram.values, black, white), tuple(warnings)
 
 

@@ -158,7 +158,7 @@ class Reading(Section):
     )
     minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
     read_children: bool = Field(
-        False, description="Read children with the paediatric prompt; the draft says so."
+        False, description="Read children with the pediatric prompt; the draft says so."
     )
     max_pixels: int = Field(
         64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."

@@ -122,7 +122,7 @@ class Job:
         revision: 1 for the first job of a study and model, then counting up; a later film or a
             person's wish makes a new revision that supersedes the one before.
         reason_code: Machine word for the state where it has one (`NOT_FRONTAL`, `LEASE_EXPIRED`).
-        reason: The same for a person, one sentence; why it waits, was not analysed or failed.
+        reason: The same for a person, one sentence; why it waits, was not analyzed or failed.
         not_before: Earliest next try, after an error that may pass.
         lease_until: While IN_PROGRESS: when the holder counts as lost.
         fence: Counts claims; a holder with an older number may write nothing.

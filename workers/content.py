@@ -18,7 +18,7 @@ from workers.scores import disagreements, scored
 from workers.sentences import clean, sections
 
 _CHILD_NOTE: Final = (
-    "The patient is a child: read with a paediatric prompt, whose accuracy nobody has measured."
+    "The patient is a child: read with a pediatric prompt, whose accuracy nobody has measured."
 )
 _TOLD_NOTE: Final = "The model was told why the film was ordered."
 
@@ -48,7 +48,7 @@ def content(
     Args:
         answer: Of the model.
         frame: float32 [rows, columns] in 0..1, 0 black, the film that it read.
-        child: It was asked with the paediatric prompt.
+        child: It was asked with the pediatric prompt.
         reason: The indication that the model was told, or "".
         meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
             as codes, nor be judged as a report.

@@ -262,7 +262,7 @@ class Deliveries(Moves):
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
         """Complete or fail the job when no delivery is open any more.
 
-        A job that was not analysed has ended already: where its notice stands only its deliveries say.
+        A job that was not analyzed has ended already: where its notice stands only its deliveries say.
         """
         if state is not JobState.DRAFTED:
             return state

@@ -76,7 +76,7 @@ class Repeats(Moves):
         """Return the job, its results on their way again; the sweeper publishes it.
 
         What is being sent at this moment goes on. A draft's job is DRAFTED until all is confirmed anew;
-        one that was not analysed stays so, and its notice is sent again.
+        one that was not analyzed stays so, and its notice is sent again.
 
         Args:
             job_id: The job.

@@ -85,7 +85,7 @@ def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[di
     readable = [each for each in instances if not each.conflict]
     if not readable:
         return {}, "The film is not kept any more."
-    source = job.draft.source.sop_instance_uid if job and job.draft else ""
+    source = job.drafted_image if job else ""
     chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
     header = _header(chosen)
     if header is None:

@@ -228,7 +228,7 @@ def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
 def test_a_film_without_a_window_that_would_be_dark_is_shown_by_its_percentiles(tmp_path, film):
     """12 bits of picture in 14 stored bits: a third of the brightness is noticed."""
     frame = frame_of(tmp_path, film, BitsStored=14)
-    assert frame.warnings[-1].startswith("Grey levels were set from the 0.5 and 99.5 percentiles")
+    assert frame.warnings[-1].startswith("Gray levels were set from the 0.5 and 99.5 percentiles")
     assert np.percentile(frame.pixels, 98) > 0.9
 
 

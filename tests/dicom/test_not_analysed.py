@@ -61,14 +61,14 @@ def sentences(document, content_items):
 def test_the_first_words_say_that_there_is_no_result(notice, content_items):
     """The first sentence says that nothing was analysed, by which software."""
     first, study, *_ = sentences(notice(), content_items)
-    assert first.startswith("NOT ANALYSED - NO AI RESULT. Wetread 0.1.0 received")
+    assert first.startswith("NOT ANALYZED - NO AI RESULT. Wetread 0.1.0 received")
     assert study.startswith("Study of 2026-03-04, accession number ACC0001, Study Instance UID ")
 
 
 def test_study_and_each_film_have_their_reason(notice, content_items):
     """One sentence for the study, one for each film, each ending as a sentence does."""
     assert sentences(notice(), content_items)[2:5] == [
-        "Why the study was not analysed: No film of the study is a frontal chest radiograph.",
+        "Why the study was not analyzed: No film of the study is a frontal chest radiograph.",
         "Film 1 of 2 was not read: It is a lateral view.",
         "Film 2 of 2 was not read: The patient is a child.",
     ]
@@ -109,7 +109,7 @@ def test_it_is_unverified_and_a_series_of_its_own(notice):
     """Flags and series say what it is; the words that tell most come first."""
     document = notice(revision=3)
     assert (document.PreliminaryFlag, document.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
-    assert document.SeriesDescription.startswith("AI: NOT ANALYSED")
+    assert document.SeriesDescription.startswith("AI: NOT ANALYZED")
     assert document.SeriesNumber == 9603
 
 

@@ -93,7 +93,7 @@ def test_of_several_windows_the_readable_one_is_used(written):
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 @pytest.mark.parametrize("value", [b"one ", b"1\0\x10\0", b"1.000,0 ", b"1,0,0 ", b"1_0 "])
 def test_an_unreadable_rescale_value_ends_as_unreadable(written, keyword, value):
-    """Grey levels without it would be a guess; the reason names the attribute."""
+    """Gray levels without it would be a guess; the reason names the attribute."""
     path = written(**{keyword: value})
     with pytest.raises(InvalidDataset, match=r"\(0028,105[23]\) cannot be read"):
         load_frame(path, LIMITS)

@@ -92,7 +92,7 @@ def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     assert refused["reason"]
     assert refused["files"] == [str(lateral)]
     (notice,) = refused["outputs"].values()
-    assert dcmread(notice).SeriesDescription.startswith("AI: NOT ANALYSED")
+    assert dcmread(notice).SeriesDescription.startswith("AI: NOT ANALYZED")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ READER_MIB = 800
 SECONDS_FOR_ONE = 30.0
 # Success; data set does not match SOP class, cannot understand (PS3.4 B.2.3).
 ANSWERS = frozenset({0x0000, 0xA900, 0xC000})
-# What becomes of each: drafted and delivered, not analysed for this reason, or refused so.
+# What becomes of each: drafted and delivered, not analyzed for this reason, or refused so.
 MALFORMED = {
     "all_black_pixels.dcm": "BLANK",
     "bitsstored16_highbit9.dcm": "COMPLETED",

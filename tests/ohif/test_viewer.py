@@ -372,17 +372,17 @@ def test_a_study_without_any_finding_opens(open_study, healthy):
     screen = browser.screenshot(SEEN / "negative-film.png")
     assert likeness(screen, healthy.pixels, canvas_of(browser), (0.25, 0.9)) > 0.95
     open_series(browser, "AI findings")
-    # The viewer's mark of a structured report; the analysed region, which has no number, is not drawn.
+    # The viewer's mark of a structured report; the analyzed region, which has no number, is not drawn.
     browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
     browser.screenshot(SEEN / "no-findings.png")
     assert_alive(browser)
 
 
 def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy):
-    """Its words are on the screen: not analysed, why, and that this is no normal report."""
+    """Its words are on the screen: not analyzed, why, and that this is no normal report."""
     browser = open_study(healthy, 5)
-    open_series(browser, "AI: NOT ANALYSED")
-    text = words_in(browser, "NOT ANALYSED - NO AI RESULT.")
+    open_series(browser, "AI: NOT ANALYZED")
+    text = words_in(browser, "NOT ANALYZED - NO AI RESULT.")
     browser.screenshot(SEEN / "not-analysed.png")
     assert "No film of the study is a frontal chest radiograph." in text
     assert "This is not a normal report." in text

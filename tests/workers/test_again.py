@@ -128,7 +128,7 @@ def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
 
 
 def test_the_notice_of_an_earlier_try_is_no_result(bench, store):
-    """A study that was not analysed, was tried again and failed has no draft: nothing is sent for it."""
+    """A study that was not analyzed, was tried again and failed has no draft: nothing is sent for it."""
     waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
     first = store.claim_reading(waiting.id, "reader", 60)
     notice = bench.drafts.result(bench.settings.outbox_dir, first)

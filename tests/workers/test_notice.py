@@ -92,10 +92,10 @@ def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
     (sent,) = (tmp_path / "told").rglob("*.dcm")
     assert not (tmp_path / "untold").exists()
     document = dcmread(sent)
-    assert document.SeriesDescription.startswith("AI: NOT ANALYSED")
+    assert document.SeriesDescription.startswith("AI: NOT ANALYZED")
     assert faults(document, dcmread(tmp_path / "film.dcm")) == ()
     texts = [str(element.value) for element in document.iterall() if element.keyword == "TextValue"]
-    assert "Why the study was not analysed: No film is a frontal view." in texts
+    assert "Why the study was not analyzed: No film is a frontal view." in texts
     assert "Film 1 of 1 was not read: It is a lateral view." in texts
     (delivery,) = store.deliveries(job.id)
     assert (delivery.destination, delivery.state) == ("told", DeliveryState.CONFIRMED)

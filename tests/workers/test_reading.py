@@ -158,7 +158,7 @@ def child_film(folder):
 
 
 def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatch, tmp_path):
-    """Without leave NOT_ANALYSED; with it the paediatric prompt is used and the draft says so."""
+    """Without leave NOT_ANALYSED; with it the pediatric prompt is used and the draft says so."""
     film, asked = child_film(tmp_path), []
     assert isinstance(read(reader, study(film)), NotAnalysed)
     model, original = reader._model, reader._model.answer

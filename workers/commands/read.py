@@ -48,7 +48,7 @@ def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     That is the draft's SR and SC, its JSON where the settings ask for it, and for a study that was
     not read a notice that says so.
 
-    Exit status: 0 when every study was drafted, 3 when something was not analysed, 1 on an error.
+    Exit status: 0 when every study was drafted, 3 when something was not analyzed, 1 on an error.
     The results are unverified AI drafts, never a diagnosis.
     """
     settings = load_settings()

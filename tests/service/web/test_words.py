@@ -129,7 +129,7 @@ def test_a_draft_waits_for_a_delivery_worker_when_none_is_alive(seeder):
 
 
 def test_every_ended_job_has_a_reason(seeder):
-    """Not analysed, failed, canceled and completed jobs all say something."""
+    """Not analyzed, failed, canceled and completed jobs all say something."""
     store = seeder.store
     lateral, broken, unwanted = seeder.reading(1), seeder.reading(2), seeder.waiting(3)
     ended = [
