@@ -15,6 +15,7 @@ from service.log import get_logger
 from service.reading_section import Reading
 from service.records import Wanted
 from service.sections import Caller
+from service.sentence import one_line
 from service.setting_rules import unknown_to
 from service.stopping import on_hangup
 from service.store import Store
@@ -50,7 +51,7 @@ class Callers:
         self._path = path
         self._load = load
         self._state = self._file_state()
-        self._asked = False
+        self._asked = self._unread = False
 
     def __call__(self, ae_title: str) -> Caller | None:
         """Return what is configured for a calling AE title, or None when it may not send."""
@@ -69,10 +70,11 @@ class Callers:
     def heed_hangup(self) -> None:
         """Have SIGHUP ask from now on; for the main thread only.
 
-        A signal that came while this process started was ignored, so the next look loads the file.
+        A signal that came while this process started was ignored, so the next look loads the file; that
+        is no reload to be logged unless the file has changed.
         """
         on_hangup(self.ask)
-        self.ask()
+        self._unread = True
 
     def ask(self) -> None:
         """Have the next look load the file again, changed or not."""
@@ -81,12 +83,13 @@ class Callers:
     def look(self) -> None:
         """Load the file again when it has changed, or when that was asked for; ignore a broken one."""
         state = self._file_state()
-        if state != self._state or self._asked:
-            self._state, self._asked = state, False
-            self._fault = self._load_again()
+        is_news = state != self._state or self._asked
+        if is_news or self._unread:
+            self._state, self._asked, self._unread = state, False, False
+            self._fault = self._load_again(is_news=is_news)
         self._tell()
 
-    def _load_again(self) -> str:
+    def _load_again(self, *, is_news: bool) -> str:
         """Take the callers of the file; return why they were not taken, or ""."""
         try:
             fresh = self._load()
@@ -97,7 +100,8 @@ class Callers:
         anew = {"callers": fresh.receiver.callers, "open": fresh.receiver.open}
         receiver = self._settings.receiver.model_copy(update=anew)
         self._settings = self._settings.model_copy(update={"receiver": receiver})
-        log.info("callers_reloaded", callers=len(fresh.receiver.callers))
+        if is_news:
+            log.info("callers_reloaded", callers=len(fresh.receiver.callers))
         return ""
 
     def _tell(self) -> None:
@@ -106,7 +110,7 @@ class Callers:
         if fault == self._reported:
             return
         if fault:
-            log.error(NOT_RELOADED, reason=fault)
+            log.error(NOT_RELOADED, reason=one_line(fault))
         try:
             if self._report is not None:
                 self._report(fault)

@@ -31,6 +31,18 @@ class JobState(StrEnum):
     CANCELED = "CANCELED"
 
 
+# The names of these states for people; those of other states are in `service.state_words`.
+JOB_NAMES: Final = {
+    JobState.SCHEDULED: "Waiting",
+    JobState.IN_PROGRESS: "Reading",
+    JobState.DRAFTED: "Delivering",
+    JobState.COMPLETED: "Delivered",
+    JobState.NOT_ANALYSED: "Not analyzed",
+    JobState.FAILED: "Failed",
+    JobState.CANCELED: "Canceled",
+}
+
+
 class DraftStatus(StrEnum):
     """What a person must know of a job's draft before reading it; the gravest of what holds."""
 
@@ -120,7 +132,8 @@ def next_state(state: JobState, action: Action) -> JobState:
     try:
         return TRANSITIONS[state, action]
     except KeyError:
-        raise IllegalTransition(f"a job that is {state} cannot {action}") from None
+        words = f"a job in the state {JOB_NAMES[state]!r} does not allow {action!s}"
+        raise IllegalTransition(words) from None
 
 
 def allowed(state: JobState) -> frozenset[Action]:

@@ -10,6 +10,7 @@ from service.commands.opened import actor
 from service.config import load_settings
 from service.jobs import JobState
 from service.repeating import Order, carried_out, chosen
+from service.state_words import state_word
 from service.store import Store
 from service.store.repeats import Selection
 
@@ -42,7 +43,7 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
     """Send results once more: of JOB_IDS, or of all jobs that match the conditions.
 
-    Without --state: COMPLETED and FAILED ones. Jobs whose draft was superseded are left out.
+    Without --state: delivered and failed ones. Jobs whose draft was superseded are left out.
     """
     _run("resend", said, to=to)
 
@@ -53,7 +54,7 @@ def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
 def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
     """Read studies once more, each as a new revision: of JOB_IDS, or of all jobs that match.
 
-    Without --state: COMPLETED, FAILED and NOT_ANALYSED ones. The images must be kept still.
+    Without --state: delivered, failed and not analyzed ones. The images must be kept still.
     """
     _run("reread", said, model=model)
 
@@ -89,7 +90,7 @@ def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: st
 
 
 def _done(action: str, job_id: str, state: str) -> str:
-    return state if action == "resend" else f"is read again as {job_id[:8]}"
+    return state_word(state) if action == "resend" else f"is read again as {job_id[:8]}"
 
 
 def _selection(said: dict[str, Any]) -> Selection:

@@ -19,6 +19,7 @@ from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
 from service.queue_names import reading_queues
 from service.records import Delivery, Job, JobEvent
+from service.state_words import state_word
 from service.store import Store
 from service.web.situation import waited_for
 from service.web.words import Situation, why
@@ -27,6 +28,7 @@ _STATES = [state.value for state in JobState]
 # Columns from which on the whole Study Instance UID fits beside the reason.
 _WIDE: Final = 150
 _UID_END: Final = 8
+_STATE_KEYS: Final = frozenset({"state", "draft_status", "to_state", "withdrawal"})
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -118,7 +120,7 @@ def retry(job_ids: tuple[str, ...]) -> None:
     with opened_store() as store:
 
         def one(job_id: str) -> str:
-            return store.retry(store.job(job_id).id, actor=actor()).state
+            return state_word(store.retry(store.job(job_id).id, actor=actor()).state)
 
         _for_each(job_ids, one)
 
@@ -131,7 +133,8 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
     with opened_store() as store:
 
         def one(job_id: str) -> str:
-            return store.cancel(store.job(job_id).id, actor=actor(), reason=reason).state
+            canceled = store.cancel(store.job(job_id).id, actor=actor(), reason=reason)
+            return state_word(canceled.state)
 
         _for_each(job_ids, one)
 
@@ -167,8 +170,7 @@ def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
 
 
 def _state(job: Job) -> str:
-    shown = job.shown_state.replace("_", " ")
-    return shown + (" urgent" if job.urgent else "")
+    return state_word(job.shown_state) + (" urgent" if job.urgent else "")
 
 
 def _in_full(store: Store, job: Job) -> dict[str, Any]:
@@ -273,11 +275,13 @@ def _page(detail: dict[str, Any]) -> Table:
             lines = ("  ".join(filter(None, map(_shown, item, item.values()))) for item in value)
             table.add_row(key, "\n".join(lines))
         elif value not in (None, ""):
-            table.add_row(key, str(value))
+            table.add_row(key, _shown(key, value))
     return table
 
 
 def _shown(key: str, value: object) -> str:
+    if key in _STATE_KEYS:
+        return state_word(str(value)) if value else ""
     if key != "read_back":
         return str(value)
     if value is None:

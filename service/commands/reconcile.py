@@ -85,7 +85,12 @@ def _to_json(result: Comparison | str) -> dict[str, Any]:
 
 
 def _show(results: dict[str, Comparison | str]) -> None:
-    table = Table("archive", Column("study", overflow="fold"), "lacks", "absent", "reason")
+    table = Table(
+        *(
+            Column(each, overflow="fold")
+            for each in ("archive", "study", "lacks", "absent", "reason")
+        )
+    )
     console = Console()
     for name, result in results.items():
         for each in result.lacking if isinstance(result, Comparison) else ():

@@ -2,7 +2,7 @@
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.advice import advice
 from service.config import config_path, load_settings
@@ -19,7 +19,11 @@ def settings(*, markdown: bool) -> None:
         click.echo(as_markdown(), nl=False)
         return
     in_use = load_settings()
-    table = Table("setting", "value", title=str(config_path() or "no wetread.toml; defaults"))
+    table = Table(
+        Column("setting", overflow="fold"),
+        Column("value", overflow="fold"),
+        title=str(config_path() or "no wetread.toml; defaults"),
+    )
     for name, value in in_force(in_use):
         table.add_row(name, value)
     Console().print(table)

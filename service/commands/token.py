@@ -1,14 +1,17 @@
 """`wetread token`: who may come in by HTTP."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
+from difflib import get_close_matches
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dicom.identifiers import check_ae_title
 from service.commands.opened import actor, opened_store
+from service.config import Settings, load_settings
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
 
 
@@ -47,7 +50,23 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
             expires_at=store.now() + lives if lives else None,
             actor=actor(),
         )
+    if ae_title and (words := _not_a_caller(load_settings(), ae_title)):
+        click.echo(f"warning: {words}", err=True)
     click.echo(value)
+
+
+def _not_a_caller(settings: Settings, ae_title: str) -> str:
+    """Return why what is stored in the name of `ae_title` will be refused, "" where it will not be."""
+    if settings.caller(ae_title) is not None:
+        return ""
+    known = {each.ae_title.upper(): each.ae_title for each in settings.receiver.callers}
+    near = get_close_matches(ae_title.upper(), known, n=1)
+    return (
+        f"{ae_title} is not among receiver.callers, so that all it stores is refused. Configured calling "
+        f"AE titles: {', '.join(known.values()) or 'none'}."
+        + (f" Did you mean {known[near[0]]}?" if near else "")
+        + " Add it to [[receiver.callers]], or revoke this token and add one for another title."
+    )
 
 
 @token.command("list")
@@ -59,11 +78,27 @@ def list_tokens(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_summary(each, now) for each in found], indent=1))
         return
-    table = Table("name", "state", "allows", "AE title", "made", "expires", "last used", "id")
+    Console(markup=False).print(_table(found, now) if found else "no tokens")
+
+
+def _table(found: Sequence[Token], now: datetime) -> Table:
+    """Return the list; what does not fit into its column is wrapped, never cut."""
+    names = ("name", "state", "allows", "AE title", "made", "expires", "last used", "id")
+    columns = (Column(name, overflow="fold") for name in names)
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0))
     for each in found:
-        row = _summary(each, now)
-        table.add_row(*(str(row[key] or "-") for key in row))
-    Console().print(table if found else "no tokens")
+        cells = {
+            **_summary(each, now),
+            "created_at": _local(each.created_at),
+            "expires_at": _local(each.expires_at),
+            "last_used_at": _local(each.last_used_at),
+        }
+        table.add_row(*(str(cell or "-") for cell in cells.values()))
+    return table
+
+
+def _local(at: datetime | None) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at else ""
 
 
 @token.command()

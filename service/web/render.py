@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydicom.uid import UID
 
-from service.web.words import STATE_WORDS
+from service.state_words import STATE_WORDS, state_word
 
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"
@@ -80,7 +80,7 @@ def _environment() -> Environment:
         sentence_case=_sentence_case,
         size=_size,
         action_word=_action_word,
-        state_word=lambda state: STATE_WORDS.get(state, str(state).capitalize()),
+        state_word=state_word,
         uid_name=_uid_name,
     )
     return environment

@@ -42,7 +42,8 @@ class _ActionForm:
 _RETRY = _ActionForm(
     name="retry",
     title="Retry",
-    effect="The study is read again, or a draft that stands is sent again.",
+    effect="Continues this job: a draft that was not delivered is sent; without a draft the study is "
+    "read again, in this revision.",
     confirm="Try again",
 )
 _URGENT = _ActionForm(
@@ -63,8 +64,8 @@ _RESEND = _ActionForm(
 _REREAD = _ActionForm(
     name="reread",
     title="Read again",
-    effect="The study is read once more, as a new revision. By the same model the new draft supersedes "
-    "the earlier one.",
+    effect="Starts a new job: the study is read as a new revision, and this job stays as it is. A new "
+    "draft by the same model supersedes an earlier one.",
     confirm="Read again",
     field="model",
     label="By the model",
@@ -166,7 +167,9 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
         forms.append(_RETRY)
     if job.state is JobState.SCHEDULED and not job.urgent:
         forms.append(_URGENT)
-    if Action.RESEND in possible and has_results and job.removed_at is None:
+    # The store refuses to send a withdrawn or a superseded draft again.
+    is_sendable = job.draft_status not in (DraftStatus.WITHDRAWN, DraftStatus.SUPERSEDED)
+    if Action.RESEND in possible and has_results and job.removed_at is None and is_sendable:
         forms.append(replace(_RESEND, choices=[each.name for each in settings.destinations]))
     if job.state is not JobState.SCHEDULED:
         models = settings.readings()

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from service.backlog import Backlog, DestinationState
-from service.draft_alarms import Withdrawal, alarm_sentence
+from service.backlog import Backlog
+from service.draft_alarms import alarm_sentence
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.records import Delivery, Job, ProcessBeat, ProcessStatus
 from service.sentence import ended
@@ -15,28 +15,6 @@ ALIVE_FOR = timedelta(seconds=15)
 READING_ROLE = "reading"
 DELIVERY_ROLE = "delivery"
 
-STATE_WORDS: dict[str, str] = {
-    JobState.SCHEDULED: "Waiting",
-    JobState.IN_PROGRESS: "Reading",
-    JobState.DRAFTED: "Delivering",
-    JobState.COMPLETED: "Delivered",
-    JobState.NOT_ANALYSED: "Not analyzed",
-    JobState.FAILED: "Failed",
-    JobState.CANCELED: "Canceled",
-    DraftStatus.WITHDRAWN: "Withdrawn",
-    DraftStatus.IN_DOUBT: "In doubt",
-    Withdrawal.PENDING: "Not yet withdrawn",
-    Withdrawal.FAILED: "Withdrawal failed",
-    Withdrawal.NEVER_SENT: "Not sent",
-    DestinationState.ANSWERING: "Answers",
-    DestinationState.SILENT: "Silent",
-    DestinationState.REFUSING: "Refuses",
-    DestinationState.CONFIGURATION: "Configuration fault",
-    DestinationState.UNUSED: "Not used yet",
-    DeliveryState.PENDING: "Waiting",
-    DeliveryState.SENDING: "Sending",
-    DeliveryState.CONFIRMED: "Confirmed",
-}
 # What is known of a confirmed delivery: read back or not, None where an earlier version noted neither.
 _CONFIRMED: Mapping[bool | None, str] = {
     True: "holds every object; read back.",

@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 
@@ -55,6 +56,29 @@ def test_without_a_change_the_file_is_read_only_when_asked(file):
     callers.ask()
     callers.look()
     assert callers("CR3") is not None
+
+
+def test_a_start_is_no_reload_in_the_log(file, capsys):
+    """Only a changed file and SIGHUP are logged as `callers_reloaded`; a start reads the file, too."""
+    callers = Callers(load_settings(file), file, lambda: load_settings(file))
+    callers.heed_hangup()
+    callers.look()
+    assert "callers_reloaded" not in capsys.readouterr().out
+    os.kill(os.getpid(), signal.SIGHUP)
+    callers.look()
+    assert "callers_reloaded" in capsys.readouterr().out
+
+
+def test_a_fault_of_several_lines_is_one_line_in_the_log(file, capsys):
+    """Each fault of the file stands in the line, without a line break as a backslash and a letter."""
+    callers = Callers(load_settings(file), file, lambda: load_settings(file))
+    file.write_text('no_such = 1\nnor_such = 2\n[[receiver.callers]]\nae_title = "CR1"\n')
+    callers.look()
+    said = capsys.readouterr().out
+    assert "callers_not_reloaded" in said
+    assert "no_such" in said
+    assert "nor_such" in said
+    assert "\\n" not in said
 
 
 TWO = """

@@ -116,7 +116,7 @@ def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
     with pytest.raises(NotFound, match="no destination is called C; configured are: A, B"):
         resend(store, bench.settings, job.id, to="C", actor="Ann")
     waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
-    with pytest.raises(IllegalTransition, match="SCHEDULED cannot resend"):
+    with pytest.raises(IllegalTransition, match="in the state 'Waiting' does not allow resend"):
         resend(store, bench.settings, waiting.id, actor="Ann")
     store.removed(job.id, "old")
     with pytest.raises(IllegalTransition, match="removed after their retention"):

@@ -47,7 +47,7 @@ def _warn(reader: Reader, settings: Settings) -> None:
     else:
         _say(
             "warning: no model for patients: this one reads synthetic images only, and a patient's "
-            "study ends NOT_ANALYSED (docs/models.md says how to get one)"
+            "study is not analyzed (docs/models.md says how to get one)"
         )
 
 

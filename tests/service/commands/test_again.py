@@ -99,7 +99,7 @@ def test_jobs_are_sent_again_by_name(store, delivered):
     """Each gets its line; a refused one is told with its reason and the status is 1."""
     first, second = delivered("1.2.3"), delivered("1.2.4")
     told = run("resend", first.id[:8], "ffffffff", second.id, "--reason", "restored", status=1)
-    assert f"{first.id[:8]} DRAFTED" in told
+    assert f"{first.id[:8]} Delivering" in told
     assert "ffffffff refused: there is no job ffffffff" in told
     assert store.job(second.id).state is JobState.DRAFTED
     event = store.events(first.id)[-1]

@@ -75,7 +75,7 @@ def test_the_list_has_the_newest_first_and_filters(store, wait):
         first.id
     ]
     assert len(json.loads(run("list", "--limit", "1", "--json"))) == 1
-    assert "CANCELED" in (table := run("list"))
+    assert "Canceled" in (table := run("list"))
     assert second.id[:8] in table
 
 
@@ -99,9 +99,9 @@ def test_show_takes_the_first_letters_of_an_id(wait):
 def test_cancel_and_retry_are_events_with_a_name(store, wait):
     """Who did it on the command line, and why, stays in the job's history."""
     job = wait("1.2.3")
-    assert run("cancel", job.id[:8], "--reason", "sent twice") == f"{job.id[:8]} CANCELED\n"
+    assert run("cancel", job.id[:8], "--reason", "sent twice") == f"{job.id[:8]} Canceled\n"
     assert store.job(job.id).reason == "sent twice"
-    assert run("retry", job.id) == f"{job.id[:8]} SCHEDULED\n"
+    assert run("retry", job.id) == f"{job.id[:8]} Waiting\n"
     actors = [event.actor for event in store.events(job.id)]
     assert actors[0] == "intake"
     assert all(actor.endswith("(command line)") for actor in actors[1:])
@@ -113,7 +113,7 @@ def test_urgent_overtakes(store, wait):
     job = wait("1.2.3")
     assert "urgent" in run("urgent", job.id)
     assert store.job(job.id).urgent
-    assert "SCHEDULED urgent" in run("list")
+    assert "Waiting urgent" in run("list")
 
 
 @pytest.mark.usefixtures("store")
@@ -142,7 +142,7 @@ def test_one_refusal_does_not_hold_up_the_others(store, wait, action):
         assert store.job(ended.id).urgent
         assert store.job(waiting.id).urgent
         return
-    word = {"retry": "SCHEDULED", "cancel": "CANCELED"}[action]
+    word = {"retry": "Waiting", "cancel": "Canceled"}[action]
     assert f"{ended.id[:8]} refused: a job that is {word} cannot {action}\n" in done.stderr
     assert done.stdout == f"{waiting.id[:8]} {word}\n"
     assert store.job(waiting.id).state == word
@@ -183,9 +183,9 @@ def test_a_withdrawn_draft_is_said_to_be_that_before_all_else(store, wait):
     assert "There is edema." in run("show", job.id)
     store.withdraw(job.id, "Ann", "Withdrawn: trial ended")
     listed = run("list")
-    assert "WITHDRAWN" in listed
+    assert "Withdrawn" in listed
     assert "Withdrawn: trial ended. Do not use this draft." in listed
-    assert "COMPLETED" not in listed
+    assert "Delivered" not in listed
     shown = run("show", job.id)
     assert shown.index("Withdrawn: trial ended. Do not use this draft.") < shown.index(job.id)
     assert "by Ann, " in shown
@@ -212,7 +212,7 @@ def test_a_draft_in_doubt_is_said_to_be_that(store, wait):
     store.add_instance(other, calling_ae="CR_1", association_id="b", eligible=True)
     (conflict,) = store.conflicts_to_compare()
     store.compared(conflict, "Patient ID")
-    assert "IN DOUBT" in run("list")
+    assert "In doubt" in run("list")
     shown = run("show", job.id)
     assert "In doubt: A later copy of its image differs in Patient ID. Verify" in shown
     assert "There is edema." in shown

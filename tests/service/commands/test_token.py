@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
         if isinstance(result.exception, WetreadError):
             raise result.exception
         assert result.exit_code == 0, result.output
-        return result.output
+        return result.stdout
 
     return invoke
 
@@ -98,3 +98,49 @@ def test_lifetimes_and_names():
     for bad in ("", "-x", "x" * 41, "a/b", "a\nb"):
         with pytest.raises(InvalidToken):
             check_name(bad)
+
+
+CALLERS = """
+[[receiver.callers]]
+ae_title = "CR_ROOM_1"
+[[receiver.callers]]
+ae_title = "PACS_MAIN"
+"""
+
+
+@pytest.mark.parametrize(
+    ("ae_title", "warned"),
+    [
+        ("PACS_MAIN", ""),
+        ("PACS_MIAN", "Did you mean PACS_MAIN?"),
+        ("pacs_main", "Did you mean PACS_MAIN?"),
+        ("OTHER", "Configured calling AE titles: CR_ROOM_1, PACS_MAIN."),
+    ],
+)
+def test_a_token_for_a_title_that_may_not_send_is_warned_of(
+    run, tmp_path, monkeypatch, ae_title, warned
+):
+    """The token is made all the same; the warning does not mix with its value."""
+    file = tmp_path / "wetread.toml"
+    file.write_text(CALLERS)
+    monkeypatch.setenv("WETREAD_CONFIG", str(file))
+    given = ["add", "router", "--scope", "stow", "--ae-title", ae_title]
+    result = CliRunner().invoke(token, given, catch_exceptions=False)
+    assert presented(result.stdout.strip())
+    assert warned in result.stderr
+    assert bool(result.stderr) is bool(warned)
+    assert ("Did you mean" in result.stderr) is ("mean" in warned)
+
+
+def test_the_list_of_tokens_cuts_nothing_at_80_columns(run, monkeypatch):
+    """Long names and ids are wrapped into several lines."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "router-of-the-emergency-department"
+    run("add", name, "--scope", "stow", "--scope", "read", "--ae-title", "SIXTEEN_LETTERS_")
+    shown = run("list")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    (made,) = json.loads(run("list", "--json"))
+    for value in (made["id"], name, "SIXTEEN_LETTERS_"):
+        rest = iter("".join(shown.split()))
+        assert all(letter in rest for letter in value)

@@ -77,6 +77,13 @@ def test_a_withdrawn_draft_is_seen_first_on_its_study_page(site, withdrawn):
     assert "COMPLETED" not in page[page.index('id="status"') : page.index('id="events"')]
 
 
+def test_a_withdrawn_draft_is_not_offered_for_sending(site, seeder, withdrawn):
+    """The store refuses that; one that stands is offered."""
+    other = seeder.completed(2)
+    assert 'id="do-resend"' not in text_of(site, f"/studies/{withdrawn.study_instance_uid}")
+    assert 'id="do-resend"' in text_of(site, f"/studies/{other.study_instance_uid}")
+
+
 def test_a_withdrawn_draft_is_withdrawn_in_the_queue_the_stream_and_the_api(site, withdrawn):
     """Row, live parts and JSON say it; the list of withdrawn drafts has it."""
     row = text_of(site, "/").split(f'id="job-{withdrawn.id}"')[1].split("</tr>")[0]

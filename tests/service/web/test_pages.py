@@ -132,7 +132,7 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
     assert '<th scope="col">Score for present</th>' in page
-    assert '<span class="narrow">score for present </span>' in page
+    assert '<span class="narrow">score for presence </span>' in page
 
 
 @pytest.mark.parametrize("patient_id", [b"PAGE-7\r\n", b"PAGE-7\0A", b"PAGE-\xfc7 "])
