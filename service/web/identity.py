@@ -9,6 +9,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from dicom.errors import DicomError
 from dicom.header import read_header
@@ -26,9 +27,8 @@ _IDENTITY: Final = {
     "StudyDate": "Study date",
     "StudyDescription": "Study description",
 }
-# What of two copies is compared beside it (`dicom.image_copies`).
+# What of two copies is shown beside it where they differ (`dicom.image_copies`).
 _COMPARED: Final = {
-    **_IDENTITY,
     "IssuerOfPatientID": "Issuer of patient ID",
     "StudyInstanceUID": "Study Instance UID",
     "SeriesInstanceUID": "Series Instance UID",
@@ -41,7 +41,9 @@ _COMPARED: Final = {
     "Columns": "Columns",
 }
 _TAGS: Final = frozenset(
-    tag for tag in map(tag_for_keyword, ("SpecificCharacterSet", *_COMPARED)) if tag is not None
+    tag
+    for tag in map(tag_for_keyword, ("SpecificCharacterSet", *_IDENTITY, *_COMPARED))
+    if tag is not None
 )
 _MOST_COPIES: Final = 3
 _LONGEST: Final = 200
@@ -68,7 +70,8 @@ class Copies:
 
     Attributes:
         copies: The one that was read, then the later ones, the latest last.
-        rows: Attributes that a copy has; those that differ come first.
+        rows: The identity as far as a copy has it, and other attributes that differ; what differs
+            comes first.
     """
 
     copies: Sequence[ReceivedInstance]
@@ -109,8 +112,10 @@ def copies(store: Store, job: Job | None) -> Copies | None:
     if not first or not later:
         return None
     headers = [_header(each) for each in shown]
-    rows = [_row(keyword, name, headers) for keyword, name in _COMPARED.items()]
-    rows = [each for each in rows if any(each.values)]
+    named = [_row(keyword, name, headers) for keyword, name in _IDENTITY.items()]
+    others = [_row(keyword, name, headers) for keyword, name in _COMPARED.items()]
+    rows = [each for each in named if any(each.values)]
+    rows += [each for each in others if each.differs]
     return Copies(copies=shown, rows=sorted(rows, key=lambda row: not row.differs))
 
 
@@ -129,7 +134,8 @@ def _header(instance: ReceivedInstance) -> Dataset | None:
 def _readable(header: Dataset, keyword: str) -> str:
     """Return a header value as people write it, cut to a bounded length."""
     value = header.get(keyword)
-    words = "" if value is None else str(value)[:_LONGEST]
+    several = "\\".join(map(str, value)) if isinstance(value, MultiValue) else value
+    words = "" if several is None else str(several)[:_LONGEST]
     if keyword.endswith("Date") and len(words) == 8 and words.isdigit():
         return f"{words[:4]}-{words[4:6]}-{words[6:]}"
     if keyword == "PatientName":
