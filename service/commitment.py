@@ -29,6 +29,7 @@ from service.background import Task
 from service.config import Settings
 from service.errors import StoreError
 from service.log import get_logger
+from service.sentence import ended
 from service.spool_walk import holds_folders
 from service.store import Store
 
@@ -209,7 +210,7 @@ class Commitments:
                 actor="receive",
                 kind="commitment",
                 subject=promise.called,
-                detail=f"A storage commitment report was given up: {reason}.",
+                detail=f"A storage commitment report was given up: {ended(reason)}",
             )
         except StoreError as error:
             log.warning("incident_not_recorded", reason=str(error))

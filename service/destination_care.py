@@ -5,6 +5,7 @@ from datetime import timedelta
 from service.backlog import Backlog, DestinationState
 from service.config import Settings
 from service.log import get_logger
+from service.sentence import ended
 from service.store import Store
 from service.store.backlogs import AWAY, BACK
 
@@ -46,7 +47,7 @@ class DestinationCare:
                 self._back(each)
 
     def _away(self, each: Backlog) -> None:
-        error = f" The latest error: {each.last_error}" if each.is_faulty else ""
+        error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
         detail = each.sentence() + error
         if self._store.note_outage(each.destination, away=True, actor="sweeper", detail=detail):
             log.error(AWAY, destination=each.destination, waiting=each.waiting, reason=detail)

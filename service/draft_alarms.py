@@ -8,6 +8,7 @@ from typing import Final
 
 from service.jobs import DraftStatus, Event
 from service.records import Delivery, Job, JobEvent
+from service.sentence import ended
 
 _DO_NOT_USE: Final = "Do not use this draft."
 _VERIFY: Final = "Verify patient, order and image before use."
@@ -80,10 +81,13 @@ def withdrawal(delivery: Delivery, events: Sequence[JobEvent]) -> tuple[Withdraw
         )
     words = said[-1].reason.removeprefix(head)
     if said[-1].action == Event.RECALL_FAILED or words.startswith(_FAILED_BEFORE):
-        return Withdrawal.FAILED, f"{name} may still show the draft without a notice: {words}."
+        return (
+            Withdrawal.FAILED,
+            f"{name} may still show the draft without a notice: {ended(words)}",
+        )
     if not delivery.fence:
-        return Withdrawal.NEVER_SENT, f"{name}: {words}."
-    return Withdrawal.DONE, f"{name}: {words}."
+        return Withdrawal.NEVER_SENT, f"{name}: {ended(words)}"
+    return Withdrawal.DONE, f"{name}: {ended(words)}"
 
 
 def _is_about(event: JobEvent, head: str) -> bool:

@@ -21,6 +21,7 @@ from dicom.errors import DicomError
 from dicom.spool import Spool, data_set_size, has_digest
 from service.config import Settings
 from service.jobs import FINAL, JobState
+from service.sentence import ended
 from service.spool_findings import Finding, Kind, MadeRow, SpooledRow, Tally
 from service.spool_walk import (
     SpooledFile,
@@ -242,7 +243,7 @@ class SpoolCheck:
             return self._repair(finding, row)
         except (OSError, DicomError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            words = f"It could not be repaired: {reason}."
+            words = f"It could not be repaired: {ended(str(reason))}"
             return replace(finding, detail=f"{finding.detail} {words}".strip())
 
 

@@ -1,6 +1,6 @@
 """The names of states for people: page, command line, notices and messages use this one table.
 
-The JSON of the API and of `--json`, the metrics and the filters keep the machine words, which are stable.
+JSON (the API, `--json`), metrics and filters keep the machine words, which are stable.
 """
 
 from collections.abc import Mapping

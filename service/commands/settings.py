@@ -19,11 +19,8 @@ def settings(*, markdown: bool) -> None:
         click.echo(as_markdown(), nl=False)
         return
     in_use = load_settings()
-    table = Table(
-        Column("setting", overflow="fold"),
-        Column("value", overflow="fold"),
-        title=str(config_path() or "no wetread.toml; defaults"),
-    )
+    columns = (Column(each, overflow="fold") for each in ("setting", "value"))
+    table = Table(*columns, title=str(config_path() or "no wetread.toml; defaults"))
     for name, value in in_force(in_use):
         table.add_row(name, value)
     Console().print(table)

@@ -62,8 +62,8 @@ def _not_a_caller(settings: Settings, ae_title: str) -> str:
     known = {each.ae_title.upper(): each.ae_title for each in settings.receiver.callers}
     near = get_close_matches(ae_title.upper(), known, n=1)
     return (
-        f"{ae_title} is not among receiver.callers, so that all it stores is refused. Configured calling "
-        f"AE titles: {', '.join(known.values()) or 'none'}."
+        f"{ae_title} is not among receiver.callers, so that all it stores is refused. Configured "
+        f"calling AE titles: {', '.join(known.values()) or 'none'}."
         + (f" Did you mean {known[near[0]]}?" if near else "")
         + " Add it to [[receiver.callers]], or revoke this token and add one for another title."
     )

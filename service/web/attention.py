@@ -43,7 +43,7 @@ def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
     for each in backlogs(store, settings):
         if each.is_overdue(now, limit):
             title = f"Results do not reach {each.destination}:"
-            error = f" The latest error: {each.last_error}" if each.is_faulty else ""
+            error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
             yield "bad", title, Reason(*each.pieces(), error)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from service.jobs import (
     FINAL,
+    JOB_NAMES,
     TRANSITIONS,
     Action,
     IllegalTransition,
@@ -85,7 +86,7 @@ def test_what_is_not_in_the_table_is_refused_in_words():
     """Each pair that the table lacks raises, naming state and action."""
     for state in JobState:
         for action in set(Action) - allowed(state):
-            with pytest.raises(IllegalTransition, match=f"{state}.*{action}"):
+            with pytest.raises(IllegalTransition, match=f"'{JOB_NAMES[state]}'.*{action}"):
                 next_state(state, action)
     assert all(next_state(*pair) is target for pair, target in TRANSITIONS.items())
 

@@ -15,6 +15,7 @@ from service.commands.jobs import jobs
 from service.config import load_settings
 from service.errors import NotFound
 from service.jobs import JobState
+from service.state_words import state_word
 from service.store import Store
 
 
@@ -143,9 +144,10 @@ def test_one_refusal_does_not_hold_up_the_others(store, wait, action):
         assert store.job(waiting.id).urgent
         return
     word = {"retry": "Waiting", "cancel": "Canceled"}[action]
-    assert f"{ended.id[:8]} refused: a job that is {word} cannot {action}\n" in done.stderr
+    refusal = f"a job in the state {word!r} does not allow {action}"
+    assert f"{ended.id[:8]} refused: {refusal}\n" in done.stderr
     assert done.stdout == f"{waiting.id[:8]} {word}\n"
-    assert store.job(waiting.id).state == word
+    assert state_word(store.job(waiting.id).state) == word
 
 
 def drafting(store, job):

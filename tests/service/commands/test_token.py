@@ -117,8 +117,9 @@ ae_title = "PACS_MAIN"
         ("OTHER", "Configured calling AE titles: CR_ROOM_1, PACS_MAIN."),
     ],
 )
+@pytest.mark.usefixtures("run")
 def test_a_token_for_a_title_that_may_not_send_is_warned_of(
-    run, tmp_path, monkeypatch, ae_title, warned
+    tmp_path, monkeypatch, ae_title, warned
 ):
     """The token is made all the same; the warning does not mix with its value."""
     file = tmp_path / "wetread.toml"
