@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 
 # The names of these states for people; those of other states are in `service.state_words`.
-JOB_NAMES: Final = {
+JOB_NAMES: Final[dict[str, str]] = {
     JobState.SCHEDULED: "Waiting",
     JobState.IN_PROGRESS: "Reading",
     JobState.DRAFTED: "Delivering",

@@ -150,7 +150,7 @@ def study_snapshot(
         "deliveries": part(
             "deliveries",
             deliveries=[_delivery(job, each, events, situation) for each in deliveries],
-            notices=[(each, notice_reason(each)) for each in notices],
+            notices=[(each, notice_reason(each, situation)) for each in notices],
             destinations=settings.destinations,
         ),
         "objects": part("objects", objects=objects),

@@ -261,22 +261,23 @@ def _next_try(words: str, at: datetime | None, now: datetime) -> tuple[str | Clo
     return (f"{words} as soon as a delivery worker is free.",)
 
 
-def notice_reason(notice: Delivery) -> str:
+def notice_reason(notice: Delivery, situation: Situation) -> Reason:
     """Return where the notice that a draft is in doubt stands at one destination, as a sentence."""
     name = notice.destination
     match notice.state:
         case DeliveryState.CONFIRMED:
-            return f"{name} holds the notice that the draft is in doubt."
+            return Reason(f"{name} holds the notice that the draft is in doubt.")
         case DeliveryState.FAILED:
-            return (
-                f"{name} did not take the notice that the draft is in doubt: {notice.last_error} "
-                "Mark the draft there by hand, or retry this job."
+            return Reason(
+                f"{name} did not take the notice that the draft is in doubt: "
+                f"{ended(notice.last_error)} Mark the draft there by hand, or retry this job."
             )
         case DeliveryState.CANCELED:
-            return f"No notice of doubt is sent to {name}: the draft is withdrawn or was not sent there."
+            return Reason(
+                f"No notice of doubt is sent to {name}: the draft is withdrawn or was not sent there."
+            )
         case _:
-            tail = f" {ended(notice.last_error)}" if notice.last_error else ""
-            return f"The notice that the draft is in doubt is being sent to {name}.{tail}"
+            return _why_open(notice, situation).led_by("The notice that the draft is in doubt: ")
 
 
 def _why_untried(delivery: Delivery, backlog: Backlog | None) -> Reason:

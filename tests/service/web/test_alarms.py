@@ -213,7 +213,7 @@ def test_the_copies_of_an_image_in_doubt_stand_beside_each_other(site, doubtful,
     assert values["Patient ID"] == [header.PatientID, "ANOTHER"]
     assert values["Patient's name"][1] == "Other, &lt;b&gt;Person"
     assert len(values) == 2
-    assert '<th scope="row">Study date</th>' in table
+    assert '<th scope="row">Birth date</th>' in table
     assert '<th scope="row">Study Instance UID</th>' not in table
     assert "differs in Patient ID" in table
     assert "ANOTHER" not in caplog.text

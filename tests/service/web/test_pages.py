@@ -131,7 +131,7 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
     """Beside "absent" a bare percentage would read as the chance of absence: both layouts name it."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
-    assert '<th scope="col">Score for present</th>' in page
+    assert '<th scope="col">Score for presence</th>' in page
     assert '<span class="narrow">score for presence </span>' in page
 
 

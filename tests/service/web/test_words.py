@@ -7,7 +7,7 @@ from service.backlog import Trouble
 from service.jobs import JobState
 from service.records import ProcessBeat, ProcessStatus
 from service.web.situation import waited_for
-from service.web.words import Situation, delivery_reason, why
+from service.web.words import Situation, delivery_reason, notice_reason, why
 
 NO_CARD = "cuda: this machine has 0 CUDA devices"
 
@@ -200,6 +200,19 @@ def test_a_next_try_whose_time_has_come_waits_for_a_worker(seeder):
     now = unreached(seeder, beat("delivery"), later=700)
     reason = why(job, seeder.store.deliveries(job.id), now).plain()
     assert "; next try as soon as a delivery worker is free. " in reason
+
+
+def test_a_notice_of_doubt_says_why_it_waits_as_a_draft_does(seeder):
+    """The destination is out of reach for the notice, too."""
+    job = seeder.drafted(1)
+    seeder.deliver(job, error=UNREACHED, trouble=Trouble.SILENT)
+    (delivery,) = seeder.store.deliveries(job.id)
+    notice = replace(delivery, notice="digest", last_error="", not_before=None)
+    reason = notice_reason(notice, unreached(seeder)).plain()
+    assert reason.startswith(
+        "The notice that the draft is in doubt: Waiting for orthanc, which cannot be reached since 20"
+    )
+    assert "; next try at 20" in reason
 
 
 def test_a_try_that_is_under_way_is_said_of_a_destination_out_of_reach(seeder):
