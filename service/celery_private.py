@@ -33,6 +33,8 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
         return app.Worker  # type: ignore[no-any-return]
 
     class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
+        _isatty: bool
+
         def install_platform_tweaks(self, worker: object) -> None:
             # Celery installs a handler of SIGHUP of its own only without a terminal. A signal that came
             # before ours replaces it would run `service/cli.py` as a script, whose imports fail.
