@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom.draft_json import decoded
 from dicom.errors import UnreadableDraft
 from dicom.report import DraftReport
-from service.jobs import DraftStatus
+from service.jobs import DraftStatus, JobState
 from service.records import WantedDrafts
 
 
@@ -120,3 +121,18 @@ def test_a_job_with_an_unreadable_draft_can_be_sent_again(site, seeder, spoil):
     sent = site.store.resend(job.id, "Ann")
     assert sent.drafted_image == job.draft.source.sop_instance_uid
     assert sent.drafted_by == f"demo {job.model_version}"
+
+
+def test_a_job_in_a_state_of_another_version_hides_no_other_job(site, seeder):
+    """It is left out of lists, and that is logged; the others are listed and counted."""
+    unknown, sound = seeder.completed(1), seeder.completed(2)
+    path = site.here.settings.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE jobs SET state = 'NEW_STATE' WHERE id = ?", [unknown.id])
+    with capture_logs() as logs:
+        assert [job["id"] for job in site.get("/api/jobs").json()["jobs"]] == [sound.id]
+    assert ("job_unreadable", unknown.id) in [
+        (entry["event"], entry.get("job_id")) for entry in logs
+    ]
+    assert site.get("/").status_code == 200
+    assert site.store.counts()[JobState.COMPLETED] == 1
