@@ -17,6 +17,7 @@ LOGGER: Final = logging.getLogger(__name__)
 
 # Result of a presentation context whose transfer syntaxes are not supported (PS3.8 table 9-18).
 _NO_SYNTAX: Final = 4
+_VERIFICATION: Final = "1.2.840.10008.1.1"
 
 
 class AssociationReports:
@@ -54,10 +55,11 @@ class AssociationReports:
         """Report each presentation context that was refused, and log one line for each cause.
 
         A sender that offers every SOP Class it knows has a hundred of them refused each time. As long
-        as another context is accepted this is how DICOM negotiates (PS3.8 7.1.1.14), so the line is at
-        level debug; where none is left, nothing can be sent.
+        as a context of another class than Verification is accepted this is how DICOM negotiates (PS3.8
+        7.1.1.14), so the line is at level debug; where none is left, nothing can be sent.
         """
-        level = logging.DEBUG if association.accepted_contexts else logging.WARNING
+        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        level = logging.DEBUG if accepted - {_VERIFICATION} else logging.WARNING
         refused: defaultdict[Cause, list[str]] = defaultdict(list)
         for context in association.rejected_contexts:
             cause = Cause.TRANSFER_SYNTAX if context.result == _NO_SYNTAX else Cause.SOP_CLASS

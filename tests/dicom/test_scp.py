@@ -699,11 +699,14 @@ def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
     assert send_file(scp, small_film).Status == 0
 
 
-@pytest.mark.parametrize(("usable", "level"), [([CR], "DEBUG"), ([], "WARNING")])
+@pytest.mark.parametrize(
+    ("usable", "level"),
+    [([CR], "DEBUG"), ([], "WARNING"), (["1.2.840.10008.1.1"], "WARNING")],
+)
 def test_many_refused_contexts_leave_one_line(scp, caplog, usable, level):
     """A sender that offers every SOP Class it knows does not fill the log with each association.
 
-    Where another context is accepted the line is for debugging only.
+    Where a context for objects is accepted the line is for debugging only.
     """
     caplog.set_level("DEBUG", "dicom")
     classes = [f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in range(70, 110)]
