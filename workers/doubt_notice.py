@@ -31,7 +31,7 @@ def notice_of(
         model=job.drafted_by,
         image_uid=job.drafted_image,
         copy_digest=delivery.notice,
-        reason=store.difference(job.draft.source.sop_instance_uid, delivery.notice),
+        reason=store.difference(job.drafted_image, delivery.notice),
         revision=job.revision,
         found_at=delivery.created_at.replace(microsecond=0),
     )
