@@ -10,7 +10,7 @@ from pydicom import dcmread
 from dicom.errors import DestinationUnavailable
 from dicom.files import describe
 from dicom.phantom import as_dataset, draw, write
-from dicom.sc import SECONDARY_CAPTURE
+from dicom.result_header import SECONDARY_CAPTURE
 from service import schema
 from service.callers import Callers
 from service.comparison import Lack

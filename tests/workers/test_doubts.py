@@ -15,7 +15,7 @@ from dicom.gate import faults
 from dicom.outputs import Equipment, build
 from dicom.phantom import as_dataset, draw, write
 from dicom.report import DraftReport, ModelIdentity, SourceImage
-from dicom.sc import SECONDARY_CAPTURE
+from dicom.result_header import SECONDARY_CAPTURE
 from dicom.sr import BASIC_TEXT_SR
 from service.config import load_settings
 from service.destinations import destinations
