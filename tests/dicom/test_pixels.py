@@ -319,8 +319,8 @@ def test_a_raw_film_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        ({"PhotometricInterpretation": "RGB"}, "colour"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"PhotometricInterpretation": "RGB"}, "color"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "color"),
         ({"PhotometricInterpretation": None}, "MONOCHROME1 or MONOCHROME2"),
         ({"NumberOfFrames": "2"}, "2 frames"),
         ({"Rows": None}, "no Rows"),
