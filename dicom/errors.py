@@ -14,7 +14,6 @@
     │   ├── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
     │   └── DecoderDied             0xC000  decoding it ended the decoders' process, more than once
     ├── InternalError               0x0110  an error in this program; the log says where
-    ├── UnreadableDraft             0xC000  a stored draft cannot be read by this version
     ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
@@ -125,10 +124,6 @@ class InternalError(DicomError):
     status = PROCESSING_FAILURE
 
 
-class UnreadableDraft(DicomError):
-    """A stored draft cannot be read: another version wrote it, or its record is damaged."""
-
-
 class InvalidOutput(DicomError):
     """A result that we made breaks a rule that must hold before it leaves; it is not sent."""
 
@@ -166,3 +161,10 @@ class ObjectsRefused(DestinationRejected):
         """Take the reasons as a sentence, and which objects were refused."""
         super().__init__(sentence)
         self.uids = uids
+
+
+class UnreadableDraft(ValueError):
+    """A stored draft cannot be read: another version wrote it, or its record is damaged.
+
+    No error of an exchange: it has no status.
+    """
