@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from service import kombu_private, psycopg_private
+from service import psycopg_private
 from service.config import Settings
 from service.heartbeat import Heartbeat
 from service.library_versions import report_untried
@@ -138,7 +138,7 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
-    report_untried(uvicorn_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untried(uvicorn_private.LIBRARY, psycopg_private.LIBRARY)
     with closing(listen(settings)) as listener:
         url = address_of(listener)
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)

@@ -349,9 +349,9 @@ def test_an_address_that_is_no_orthanc_is_told(orthanc, objects):
     """A path without an archive, wrong or not started yet, is tried again and told as both."""
     destination = OrthancDestination(name="pacs", url=f"{orthanc.url}/nothing", timeout=5)
     for call in (destination.probe, _send(destination, objects)):
-        with pytest.raises(DestinationUnavailable, match="is its url right"):
+        with pytest.raises(DestinationUnavailable, match="check that it has started, and its url"):
             call()
-    with pytest.raises(DestinationUnavailable, match="is its url right"):
+    with pytest.raises(DestinationUnavailable, match="check that it has started, and its url"):
         StowDestination(name="archive", url=f"{orthanc.url}/nothing", timeout=5).probe()
 
 

@@ -16,7 +16,7 @@ from dicom.outputs import Equipment, build
 from dicom.phantom import as_dataset, draw, write
 from dicom.report import DraftReport, ModelIdentity, SourceImage
 from dicom.result_header import SECONDARY_CAPTURE
-from dicom.sr import BASIC_TEXT_SR
+from dicom.result_header import BASIC_TEXT_SR
 from service.config import load_settings
 from service.destinations import destinations
 from service.doubts import Doubts
