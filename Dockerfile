@@ -21,7 +21,7 @@ ENV PATH=/opt/wetread/bin:$PATH \
 RUN groupadd --system --gid 10001 wetread \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin wetread
 RUN install --directory --owner 10001 --group 10001 --mode 0750 /var/lib/wetread
-# Lays out names in Arabic, Hebrew, Thai and Devanagari on the pictures (dicom/letters.py).
+# Lays out names in Arabic, Hebrew, Thai and Devanagari on the pictures (dicom/drawing/fonts.py).
 RUN apt-get update && apt-get install --yes --no-install-recommends libfribidi0 && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/wetread
 WORKDIR /usr/src/wetread

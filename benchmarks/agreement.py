@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dicom.content.report import CODED_OBSERVATIONS, Finding, Presence
 from dicom.phantom import draw, random_findings
-from dicom.report import SIX, Finding, Presence
-from workers.agreement import agreed
-from workers.findings import label
-from workers.model import registry
-from workers.model.engine import Engine
-from workers.model.place import place
+from workers.labeller.findings import label
+from workers.model.checkpoints import registry
+from workers.model.engine.engine import Engine
+from workers.model.placement import place
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding
+from workers.reading.agreement import agreed
 
 FIRST_SEED = 830_000_000  # neither trained on nor tested with
 DRAFT = Decoding(max_new_tokens=256)
@@ -58,7 +58,9 @@ def coded(answer: Answer) -> list[Finding]:
     """Return what a draft says of the six, with its agreement."""
     findings = agreed(label(answer.text), [label(text) for text in answer.samples])
     said = (Presence.PRESENT, Presence.ABSENT)
-    return [one for one in findings if one.observation in SIX and one.presence in said]
+    return [
+        one for one in findings if one.observation in CODED_OBSERVATIONS and one.presence in said
+    ]
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
     python benchmarks/demo_model.py [--films 1000] [--model FOLDER] [--size 1024] [--json FILE]
 
 Each film is drawn at its own size, bit depth, window and polarity, written as a DX object and read as
-the service reads: `dicom.pixels.load_frame`, the model's preprocessing, greedy text. The text is
-labelled by `workers.findings` and held against what was drawn. Then the six findings and normality are
-asked for, and the probability of "Yes" against "No" is compared with how often it is so.
+the service reads: `dicom.pixels.frame.load_frame`, the model's preprocessing, greedy text. The text is
+labelled by `workers.labeller.findings` and held against what was drawn. Then the six findings and
+normality are asked for, and the probability of "Yes" against "No" is compared with how often it is so.
 """
 
 import argparse
@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dicom.pixels import PixelLimits, load_frame
-from dicom.report import SIX, Observation, Presence
-from workers.findings import label
-from workers.model import cxr_llava, preprocess, prompts, shipped
-from workers.model.cxr_llava import CxrLlava
-from workers.model.multimodal import Passage
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence
+from dicom.pixels.frame import PixelLimits, load_frame
+from workers.labeller.findings import label
+from workers.model import preprocess, prompts
+from workers.model.checkpoints import cxr_llava, shipped
+from workers.model.checkpoints.cxr_llava import CxrLlava
+from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.vlm import Decoding
 from workers.training.films import Plan, phantom_of, plan, write_film
@@ -84,8 +85,8 @@ def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
     answer = model.answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=256))
     found = {finding.observation: finding for finding in label(answer.text)}
     truth = {finding.observation: finding for finding in one.findings}
-    tally.said.append([found[name].presence is Presence.PRESENT for name in SIX])
-    tally.true.append([name in truth for name in SIX])
+    tally.said.append([found[name].presence is Presence.PRESENT for name in CODED_OBSERVATIONS])
+    tally.true.append([name in truth for name in CODED_OBSERVATIONS])
     tally.sides.append(
         [
             found[name].side is truth[name].side
@@ -143,7 +144,7 @@ def results(tally: Tally) -> dict[str, dict[str, float]]:
     """Return a row for each finding, and one for normal films."""
     said, true, asked = np.array(tally.said), np.array(tally.true), np.array(tally.chances)
     rows = {}
-    for column, name in enumerate(SIX):
+    for column, name in enumerate(CODED_OBSERVATIONS):
         rows[name.value] = scores(said[:, column], true[:, column])
         rows[name.value]["asked f1"] = scores(asked[:, column] > 0.5, true[:, column])["f1"]
         if name in SIDED:
@@ -158,7 +159,7 @@ def results(tally: Tally) -> dict[str, dict[str, float]]:
 
 def calibration(tally: Tally) -> list[tuple[float, float, int]]:
     """Return mean probability, share that is so and count, for each tenth of the probability."""
-    chance = np.array(tally.chances)[:, : len(SIX)].ravel()
+    chance = np.array(tally.chances)[:, : len(CODED_OBSERVATIONS)].ravel()
     true = np.array(tally.true).ravel()
     place = np.clip(np.digitize(chance, BINS) - 1, 0, 9)
     return [
@@ -178,7 +179,9 @@ def table(tally: Tally, seconds: float) -> str:
             f"{name:18}{row['precision']:7.3f}{row['recall']:7.3f}{row['f1']:7.3f}{side}"
             f"{row['asked f1']:10.3f}{row['positives']:7}"
         )
-    lines.append(f"mean F1 of the six {np.mean([rows[name.value]['f1'] for name in SIX]):.3f}")
+    lines.append(
+        f"mean F1 of the six {np.mean([rows[name.value]['f1'] for name in CODED_OBSERVATIONS]):.3f}"
+    )
     known = [one for row in tally.sides for one in row if one is not None]
     lines.append(f"sides right {sum(known) / max(1, len(known)):.3f} of {len(known)}")
     bins = calibration(tally)

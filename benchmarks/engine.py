@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from workers.model.checkpoints.cxr_llava import CxrLlava, Network
+from workers.model.checkpoints.tiny import write_checkpoint
 from workers.model.config import LanguageConfig, ModelConfig, VisionConfig
-from workers.model.cxr_llava import CxrLlava, Network
-from workers.model.engine import Engine
+from workers.model.engine.engine import Engine
 from workers.model.prompts import Task
-from workers.model.tiny import write_checkpoint
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Checkpoint, Decoding
 

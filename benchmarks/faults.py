@@ -30,13 +30,13 @@ from typing import Final
 
 import psutil
 import redis
-from torment.account import Account, Watch, account, open_jobs, void_results
-from torment.apart import held_apart
-from torment.breaks import Absent, Felt
-from torment.kinds import Kind, kinds
-from torment.load import Films, Sender, SentStudy
-from torment.silent_cut import enter_own_network
-from torment.site import Plan, Site
+from fault_injection.apart import held_apart
+from fault_injection.catalogue import Kind, kinds
+from fault_injection.faults import Absent, Felt
+from fault_injection.load import Films, Sender, SentStudy
+from fault_injection.silent_cut import enter_own_network
+from fault_injection.site import Plan, Site
+from fault_injection.verification import Account, Watch, account, open_jobs, void_results
 
 # Whom a fault is meant for may just suffer another.
 _NOT_DONE: Final = (Absent, OSError, psutil.Error, redis.RedisError, sqlite3.Error)

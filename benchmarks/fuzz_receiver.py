@@ -43,10 +43,10 @@ import faulthandler, gc, logging, resource, signal, sys, warnings
 faulthandler.register(signal.SIGUSR1)
 warnings.simplefilter("ignore")  # pydicom's, as service.log does
 from pathlib import Path
-from dicom.offer import ScpSettings
-from dicom.scp import StorageSCP
-from dicom.spool import Spool
-from service.memory import prepare_memory
+from dicom.scp.presentation_contexts import ScpSettings
+from dicom.scp.storage_scp import StorageSCP
+from dicom.spool.spool import Spool
+from service.system.gc_tuning import prepare_memory
 class Handler:
     def admit(self, association): return None
     def not_now(self, association): return None

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of `workers.findings` against human labels of Indiana University reports.
+"""Precision, recall and F1 of `findings` against human labels of Indiana University reports.
 
     python benchmarks/labeler.py [--errors NAME] [FOLDER]
 
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from dicom.report import SIX, Observation, Presence
-from workers.findings import label
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence
+from workers.labeller.findings import label
 
 GOLD = {
     Observation.ATELECTASIS: "Atelectasis",
@@ -99,8 +99,8 @@ def main() -> None:
         for name, row in rows.items():
             p, r, f1 = score(row)
             print(f"{name:28}{p:6.3f}{r:6.3f}{f1:6.3f}{sum(true for _, true in row):8}")
-        low, high = spread([rows[name] for name in SIX])
-        mean = sum(score(rows[name])[2] for name in SIX) / 6
+        low, high = spread([rows[name] for name in CODED_OBSERVATIONS])
+        mean = sum(score(rows[name])[2] for name in CODED_OBSERVATIONS) / 6
         print(f"{'mean F1 of the six':40}{mean:6.3f}   {low:.3f} to {high:.3f} in draws of 770")
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from dicom.phantom import draw, random_findings
-from workers.findings import label
-from workers.model import registry
-from workers.model.engine import Engine
-from workers.model.place import QUANTISED, place
+from workers.labeller.findings import label
+from workers.model.checkpoints import registry
+from workers.model.engine.engine import Engine
+from workers.model.placement import QUANTISED, place
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
 

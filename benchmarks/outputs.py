@@ -24,12 +24,7 @@ import psutil
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom.findings_sr import findings_report
-from dicom.gate import check
-from dicom.outputs import Equipment, Output, as_file, build, encode
-from dicom.overlay import overlay_image
-from dicom.phantom import as_dataset, draw
-from dicom.report import (
+from dicom.content.report import (
     DraftReport,
     Finding,
     ModelIdentity,
@@ -38,8 +33,13 @@ from dicom.report import (
     Region,
     SourceImage,
 )
-from dicom.sc import overlay, report_page
-from dicom.sr import draft_report
+from dicom.phantom import as_dataset, draw
+from dicom.results.annotated_image import overlay_image
+from dicom.results.draft_sr import draft_report
+from dicom.results.findings_sr import findings_report
+from dicom.results.outputs import Equipment, Output, as_file, build, encode
+from dicom.results.secondary_capture import overlay, report_page
+from dicom.validation.result_object import check
 
 Pixels = NDArray[np.float32]
 # Of the memory, 67 MiB are highdicom's table of the Standard (docs/decisions.md).

@@ -20,9 +20,9 @@ from pathlib import Path
 import httpx
 from site_under_test import MODALITY, SiteUnderTest
 
-from dicom.association import Peer, associate
 from dicom.phantom import as_dataset, draw, write
-from dicom.scu import StoredFile
+from dicom.scu.association import Peer, associate
+from dicom.scu.store_scu import StoredFile
 from service.jobs import JobState
 from service.records import JobEvent
 

@@ -21,16 +21,16 @@ from pathlib import Path
 import structlog
 from fuzz_receiver import CR, EXPLICIT, command, item, pdu, pdv
 
-from dicom import keeping
-from dicom.incoming import Incoming
-from dicom.offer import ScpSettings
-from dicom.scp import StorageSCP
-from dicom.spool import Spool
-from service import schema
-from service.commitment import Commitments
-from service.config import Settings
-from service.intake import Intake
-from service.reception import Reception
+from dicom.scp.presentation_contexts import ScpSettings
+from dicom.scp.storage_scp import StorageSCP
+from dicom.spool import ingest
+from dicom.spool.incoming_file import Incoming
+from dicom.spool.spool import Spool
+from service.database import schema
+from service.receiver.commitment import Commitments
+from service.receiver.intake import Intake
+from service.receiver.storage_service import StorageService
+from service.settings.config import Settings
 from service.store import Store
 
 TIMES: dict[str, list[float]] = defaultdict(list)
@@ -109,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     timed(Incoming, "sync", "file to stable storage")
-    timed(keeping, "read_arriving_header", "header read and checked")
+    timed(ingest, "read_arriving_header", "header read and checked")
     timed(Spool, "place", "file synced and named")
     timed(Spool, "settle", "folder to stable storage")
     timed(Store, "add_instances", "row committed")
@@ -119,7 +119,7 @@ def main() -> None:
     schema.upgrade(settings.database_url)
     store = Store.open(settings)
     intake = Intake(store, settings, lambda _: None)
-    reception = Reception(settings, store, intake, Commitments(settings, store))
+    reception = StorageService(settings, store, intake, Commitments(settings, store))
     listening = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0)
     scp = StorageSCP(listening, Spool(settings.spool_dir), reception)
     scp.start()

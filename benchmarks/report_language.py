@@ -1,8 +1,9 @@
-"""The words and pairs by which `workers.report_language` knows a report, and what they are worth.
+"""The words and pairs by which `report_language` knows a report, and what they are worth.
 
-    python benchmarks/report_language.py write [FOLDER]     makes workers/report_language.txt anew
-    python benchmarks/report_language.py reports [FOLDER]   how many reports are taken for no language
-    python benchmarks/report_language.py models             how many damaged models are noticed
+    python benchmarks/report_language.py write [FOLDER]     makes
+    workers/labeller/report_language.txt anew python benchmarks/report_language.py reports [FOLDER]
+     how many reports are taken for no language python benchmarks/report_language.py models
+        how many damaged models are noticed
 
 FOLDER holds `openi_reports_dev.tgz` (default: ../shared/data/reports). Words and pairs come from these
 reports, from the sentences of tests/workers/goldens/report_sentences.txt and from the reports that the
@@ -30,11 +31,11 @@ from labeler import reports as archived
 from safetensors.torch import load_file, save_file
 
 from dicom.phantom import draw, random_findings
-from workers import report_language
-from workers.model import cxr_llava, shipped, tiny
+from workers.labeller import report_language
+from workers.labeller.report_language import WORDS_FILE, fault_of, tokenized
+from workers.model.checkpoints import cxr_llava, shipped, tiny
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
-from workers.report_language import WORDS_FILE, fault_of, tokenized
 from workers.training import grammar
 
 SENTENCES = Path(__file__).resolve().parents[1] / "tests/workers/goldens/report_sentences.txt"

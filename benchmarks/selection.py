@@ -1,4 +1,4 @@
-"""Compute the template of dicom/plausibility.py, or measure the gate: python benchmarks/selection.py.
+"""Compute the template of py, or measure the gate: python benchmarks/selection.py.
 
 selection.py template          print TEMPLATE_HALF, computed from phantoms alone (seeds 100..339)
 selection.py measure [FOLDER]  the gate on phantoms and on the real films in FOLDER (../shared/data)
@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter, rotate, zoom
 
 from dicom import phantom
 from dicom.errors import DicomError
-from dicom.pixels import Frame, PixelLimits, load_frame
-from dicom.plausibility import judge, ranked
+from dicom.pixels.frame import Frame, PixelLimits, load_frame
+from dicom.selection.plausibility import judge, ranked
 
 Picture = NDArray[np.float32]
 CELLS = 16

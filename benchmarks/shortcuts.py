@@ -7,7 +7,8 @@ is compared, not time: other load on the machine then matters little. Printed fo
 of the rounds and the part of the step that the shortcut saves (docs/performance.md).
 
 - jobs: the statements of `Store.schedule_all` compiled once, against SQLAlchemy's own cache (SQLite);
-- values: the short way of decoding plain values in `dicom/values.py`, against pydicom alone;
+- values: the short way of decoding plain values in `dicom/parsing/value_decoding.py`, against
+pydicom alone;
 - receive: the fast path of the receiver against the plain one, films of two sizes on loopback.
 """
 
@@ -28,17 +29,17 @@ import psutil
 from pydicom.filereader import read_file_meta_info
 from sqlalchemy import Connection, CursorResult, Executable, insert
 
-from dicom import header, values
-from dicom.keeping import ASKED_ON_ARRIVAL
+from dicom.parsing import header, value_decoding
 from dicom.phantom import as_dataset, draw, write
-from dicom.scu import send_files
+from dicom.scu.store_scu import send_files
+from dicom.spool.ingest import ASKED_ON_ARRIVAL
 from dicom.study import Instance
-from service import schema
-from service.models import EventRow, JobRow
+from service.database import schema
+from service.database.tables import EventRow, JobRow
 from service.records import Film, Wanted
 from service.store import Store
 from service.store import job_statements as jobs
-from service.store.prepared import Build, Prepared, Statements, Values
+from service.store.compiled_statements import Build, Prepared, Statements, Values
 
 _TABLES = {jobs.new_jobs: JobRow.__table__, jobs.new_events: EventRow.__table__}
 
@@ -152,21 +153,21 @@ def measure_values(folder: Path, rounds: int) -> None:
 
 
 def _reading(step: Callable[[], object], *, find: bool, decode: bool) -> Callable[[], float]:
-    found, simple = header.read_found, values._simple  # noqa: SLF001 - what is measured
+    found, simple = header.read_found, value_decoding._simple  # noqa: SLF001 - what is measured
 
     def nothing(*_: object, **__: object) -> None:
         """Leave it to pydicom."""
 
     def once() -> float:
         header.read_found = found if find else nothing
-        values._simple = simple if decode else nothing  # noqa: SLF001 - what is measured
+        value_decoding._simple = simple if decode else nothing  # noqa: SLF001 - what is measured
         try:
             begun = time.process_time()
             for _ in range(100):
                 step()
             return (time.process_time() - begun) / 100
         finally:
-            header.read_found, values._simple = found, simple  # noqa: SLF001 - as before
+            header.read_found, value_decoding._simple = found, simple  # noqa: SLF001 - as before
 
     return once
 
@@ -174,9 +175,9 @@ def _reading(step: Callable[[], object], *, find: bool, decode: bool) -> Callabl
 RECEIVER = """
 import sys
 from pathlib import Path
-from dicom.offer import ScpSettings
-from dicom.scp import StorageSCP
-from dicom.spool import Spool
+from dicom.scp.presentation_contexts import ScpSettings
+from dicom.scp.storage_scp import StorageSCP
+from dicom.spool.spool import Spool
 class Handler:
     def admit(self, association): return None
     def not_now(self, association): return None

@@ -25,7 +25,7 @@ from pydicom.uid import generate_uid
 from several_hosts import Hosts, why_not
 
 from dicom.phantom import as_dataset, draw, write
-from service import schema
+from service.database import schema
 from service.store import Store
 
 HOSTS = ("modality", "edge", "db", "broker", "work", "page", "pacs")

@@ -10,13 +10,13 @@ from typing import Self
 import httpx
 
 from dicom.errors import DicomError
-from dicom.scu import echo
-from service.config import as_environment, child_environment, load_settings
-from service.embedded import free_port, orthanc_part, orthanc_program
+from dicom.scu.store_scu import echo
 from service.jobs import JobState
 from service.records import Job
+from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
-from service.supervisor import Part, wetread_command
+from service.system.private_servers import free_port, orthanc_part, orthanc_program
+from service.system.supervisor import Part, wetread_command
 
 MODALITY = "BENCH"
 

@@ -24,20 +24,20 @@ import numpy as np
 import torch
 from scipy.spatial import ConvexHull, Delaunay
 
+from dicom.content.report import CODED_OBSERVATIONS, Presence, Region, Side
 from dicom.phantom import Truth, draw
-from dicom.pixels import PixelLimits, load_frame
-from dicom.report import SIX, Presence, Region, Side
-from workers.findings import label
-from workers.locating import central_square, locate
-from workers.model import cxr_llava, shipped
+from dicom.pixels.frame import PixelLimits, load_frame
+from workers.labeller.findings import label
+from workers.model.checkpoints import cxr_llava, shipped
+from workers.model.checkpoints.llava import Llava
 from workers.model.heat import HeatMap
-from workers.model.llava import Llava
 from workers.model.prompts import IS_THERE, Task
 from workers.model.vlm import Decoding
+from workers.reading.locating import central_square, locate
 from workers.training.films import phantom_of, plan, write_film
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
-QUESTIONS = tuple(IS_THERE[name.value] for name in SIX)
+QUESTIONS = tuple(IS_THERE[name.value] for name in CODED_OBSERVATIONS)
 COLUMNS = ("found", "region", "mask", "cell", "drawn", "on it", "wrong side")
 DRAWN, ON_IT = COLUMNS.index("drawn"), COLUMNS.index("on it")
 CHUNK = 25
@@ -127,7 +127,9 @@ def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
         heat = answer.heat.get(IS_THERE[truth.observation.value])
         if heat is None or said[truth.observation] is not Presence.PRESENT or not truth.mask.any():
             continue
-        seen.append(Seen(SIX.index(truth.observation), looked_at(heat, frame, truth)))
+        seen.append(
+            Seen(CODED_OBSERVATIONS.index(truth.observation), looked_at(heat, frame, truth))
+        )
     return seen
 
 
@@ -151,7 +153,7 @@ def table(seen: Iterable[Seen]) -> str:
     """Return a line for each finding."""
     lines = [f"{'':18}" + "".join(f"{name:>11}" for name in COLUMNS)]
     rows = list(seen)
-    for number, name in enumerate(SIX):
+    for number, name in enumerate(CODED_OBSERVATIONS):
         outcomes = np.array([one.outcome for one in rows if one.finding == number], bool)
         if not len(outcomes):
             continue

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-# Identifiers whose bytes `dicom.values` keeps beside the decoded value, at any depth.
+# Identifiers whose bytes `dicom.parsing.value_decoding` keeps beside the decoded value, at any depth.
 IDENTIFIERS: Final = frozenset(
     {"PatientID", "IssuerOfPatientID", "OtherPatientIDs", "AccessionNumber", "StudyID"}
     | {"RequestedProcedureID", "ScheduledProcedureStepID"}
@@ -140,7 +140,7 @@ def reading(source: Dataset, keyword: str) -> Reading:
     """Return the exact text of an identifier of `source`, or why there is none.
 
     Args:
-        source: A header from `dicom.header`, from pydicom, or built in memory.
+        source: A header from `dicom.parsing.header`, from pydicom, or built in memory.
         keyword: An attribute whose value is text.
     """
     written = _written(source, keyword)

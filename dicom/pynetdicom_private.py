@@ -1,8 +1,9 @@
 """Every internal part of pynetdicom that we use, under public names.
 
-The plain receive path (`dicom/acceptor.py`) and the SCU need few of them; `plain_path_gap` says which
-of these the installed version lacks. The fast path (`dicom/fast.py`) needs all of them as they are in a
-tried version: `LIBRARY.is_tried` decides whether it is used.
+The plain receive path (`dicom/scp/streaming.py`) and the SCU need few of them; `plain_path_gap`
+says which of these the installed version lacks. The fast path
+(`dicom/scp/fast_path/fast_association.py`) needs all of them as they are in a tried version:
+`LIBRARY.is_tried` decides whether it is used.
 """
 
 from enum import StrEnum

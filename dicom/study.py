@@ -12,7 +12,7 @@ class Instance:
     Attributes:
         path: The PS3.10 file, in the transfer syntax in which it was received.
         digest: Of the data set bytes as received (without preamble and file meta group), see
-            `dicom.digest`.
+            `dicom.spool.digest`.
         size: Length of those bytes.
     """
 

@@ -1,8 +1,8 @@
-"""Runs the migrations on the connection that `service.schema` opened, inside its transaction."""
+"""Runs the migrations on the connection that `schema` opened, inside its transaction."""
 
 from alembic import context
 
-from service.models import Base
+from service.database.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -10,10 +10,10 @@ from importlib.metadata import entry_points
 import click
 
 from dicom.errors import DicomError
-from service.commands import TABLES
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
-from service.stopping import end_quietly
+from service.settings.model_names import TABLES
+from service.system.signals import end_quietly
 
 # Name -> where the command is, and its line in the help, which must not import anything.
 _COMMANDS = {

@@ -14,19 +14,19 @@ from typing import Any
 import httpx
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicom.content.report import Observation, Side
 from dicom.errors import DicomError
-from dicom.files import describe
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
-from dicom.report import Observation, Side
-from dicom.scu import echo, send_files
-from service.config import CONFIG, Settings, as_environment, settings_of
-from service.embedded import free_port, orthanc_part, orthanc_program, private_folder
+from dicom.scu.store_scu import echo, send_files
+from dicom.selection.local_files import describe
+from service.all_in_one import AllInOne
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import FINAL
-from service.machine import Machine
 from service.records import Job
+from service.settings.config import CONFIG, Settings, as_environment, settings_of
 from service.store import Store
-from service.supervisor import Part
+from service.system.private_servers import free_port, orthanc_part, orthanc_program, private_folder
+from service.system.supervisor import Part
 
 CALLING_AE = "DEMO"
 # The small checkpoint takes seconds to make and the lock is held while the folder is cleared.
@@ -47,7 +47,7 @@ _SHOWN: tuple[tuple[PhantomFinding, ...] | None, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
+class DemoImage:
     """One file to send, and the study that it belongs to."""
 
     path: Path
@@ -125,7 +125,7 @@ def clear(folder: Path) -> None:
             entry.unlink()
 
 
-def draw_films(folder: Path) -> Iterator[Film]:
+def draw_films(folder: Path) -> Iterator[DemoImage]:
     """Draw the demo's synthetic films and yield each when it is written."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, findings in enumerate(_SHOWN, start=1):
@@ -137,10 +137,10 @@ def draw_films(folder: Path) -> Iterator[Film]:
         dataset = as_dataset(phantom)
         path = folder / f"study-{number}.dcm"
         write(dataset, path)
-        yield Film(path=path, study_instance_uid=str(dataset.StudyInstanceUID), shown=shown)
+        yield DemoImage(path=path, study_instance_uid=str(dataset.StudyInstanceUID), shown=shown)
 
 
-def own_films(files: Sequence[Path]) -> Iterator[Film]:
+def own_films(files: Sequence[Path]) -> Iterator[DemoImage]:
     """Yield the user's films.
 
     Raises:
@@ -151,7 +151,7 @@ def own_films(files: Sequence[Path]) -> Iterator[Film]:
             instance = describe(path)
         except DicomError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        yield Film(path=path, study_instance_uid=instance.study_instance_uid, shown=path.name)
+        yield DemoImage(path=path, study_instance_uid=instance.study_instance_uid, shown=path.name)
 
 
 class Demo:
@@ -163,7 +163,7 @@ class Demo:
         self.settings = settings
         self.log_path = settings.run_dir / "demo.log"
         self._output = self.log_path.open("wb")
-        self._machine = Machine(settings, members, output=self._output)
+        self._machine = AllInOne(settings, members, output=self._output)
         self._orthanc_url = orthanc_url
         self._store: Store | None = None
 
@@ -184,7 +184,7 @@ class Demo:
         if self._orthanc_url:
             self._wait(self._orthanc_answers, "Orthanc")
 
-    def send(self, films: Sequence[Film]) -> None:
+    def send(self, films: Sequence[DemoImage]) -> None:
         """Send one study over one association; in Orthanc its films lie beside the results.
 
         Raises:

@@ -32,7 +32,7 @@ class ConfigurationError(WetreadError):
     """The settings cannot be used; the message lists every fault with its key."""
 
 
-class ReceiverDeaf(WetreadError):
+class ReceiverNotListening(WetreadError):
     """The receiver listens no more; only a new process can."""
 
 

@@ -31,7 +31,7 @@ class JobState(StrEnum):
     CANCELED = "CANCELED"
 
 
-# The names of these states for people; those of other states are in `service.state_words`.
+# The names of these states for people; those of other states are in `service.monitoring.state_names`.
 JOB_NAMES: Final[dict[str, str]] = {
     JobState.SCHEDULED: "Waiting",
     JobState.IN_PROGRESS: "Reading",

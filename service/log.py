@@ -9,10 +9,10 @@ from typing import TextIO
 
 import structlog
 
-from dicom.edge import places
-from service.config import zone_variables
-from service.sections import Log
-from service.time_zone import zone_fault
+from dicom.error_boundary import places
+from service.settings.config import zone_variables
+from service.settings.sections import Log
+from service.system.time_zone import zone_fault
 
 
 def configure_logging(settings: Log, *, process: str) -> None:

@@ -7,8 +7,8 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Final
 
-from dicom.refusals import NotAccepted
-from dicom.report import DraftReport
+from dicom.content.report import DraftReport
+from dicom.scp.refusals import NotAccepted
 from dicom.study import Instance
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, JobState
 

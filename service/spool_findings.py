@@ -65,7 +65,7 @@ class MadeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class SpoolFinding:
     """One thing that is wrong.
 
     Attributes:
@@ -116,7 +116,7 @@ class Tally:
     found: dict[Kind, int] = field(default_factory=dict)
     repaired: int = 0
 
-    def count(self, finding: Finding) -> None:
+    def count(self, finding: SpoolFinding) -> None:
         """Take a finding into account."""
         self.found[finding.kind] = self.found.get(finding.kind, 0) + 1
         self.repaired += bool(finding.repaired)

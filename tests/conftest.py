@@ -29,9 +29,9 @@ import psutil
 import psycopg
 import pytest
 
+from dicom.content.report import Observation, Side
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, inverted, write
-from dicom.report import Observation, Side
-from service import schema
+from service.database import schema
 from service.store import Store
 
 REPOSITORY = Path(__file__).parents[1]

@@ -25,14 +25,14 @@ LIBRARY_PACKAGES = frozenset(
 )
 ADAPTERS = frozenset(
     {
-        "dicom/limited_httpx.py",
-        "dicom/limited_requests.py",
-        "dicom/orthanc_client.py",
+        "dicom/network/httpx_transport.py",
+        "dicom/network/requests_adapter.py",
+        "dicom/destinations/orthanc_client.py",
         "dicom/pynetdicom_private.py",
-        "service/celery_private.py",
-        "service/kombu_private.py",
-        "service/psycopg_private.py",
-        "service/web/uvicorn_private.py",
+        "service/queue/celery_private.py",
+        "service/queue/kombu_private.py",
+        "service/system/psycopg_private.py",
+        "service/system/uvicorn_private.py",
     }
 )
 # Public by name, documented nowhere: only an adapter imports them.
@@ -51,8 +51,8 @@ STATE_NAME = re.compile(r"(Sta|Evt)\d+|A[AERT]-\d+")
 # Of objects of ours, or of another library.
 OTHER_OWNERS = frozenset(
     {
-        ("workers/model/language.py", "_config"),
-        ("workers/model/stepping.py", "_dynamo"),
+        ("workers/model/networks/language.py", "_config"),
+        ("workers/model/networks/decode_step.py", "_dynamo"),
         ("workers/model/tokenizer.py", "_decoder"),
     }
 )

@@ -18,31 +18,32 @@ from typing import Any, Final
 from celery import Celery, signals
 
 from dicom.library import Library
-from service import celery_private, kombu_private, psycopg_private
-from service.advice import without_effect
-from service.callers import Callers, on_page
-from service.config import Settings, config_path, load_settings
-from service.destinations import DESTINATION_LIBRARIES, destinations
 from service.errors import LeaseLost, ReadingError, StoreError
-from service.heartbeat import Heartbeat
-from service.library_versions import report_untried
 from service.log import get_logger
-from service.model_start import note_failure, note_success
-from service.queue import Queue, celery_app
-from service.queue_names import DELIVERY, READING, reading_queues
+from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.library_versions import report_untried
+from service.monitoring.model_start import note_failure, note_success
+from service.queue import celery_private, kombu_private
+from service.queue.job_queue import Queue, celery_app
+from service.queue.names import DELIVERY, READING, reading_queues
+from service.receiver.calling_aes import CallingAEs, on_page
 from service.records import Job, ProcessStatus, Said
-from service.socket_limits import (
+from service.settings.advice import without_effect
+from service.settings.config import Settings, config_path, load_settings
+from service.settings.destination_factory import DESTINATION_LIBRARIES, destinations
+from service.store import Store
+from service.system import psycopg_private
+from service.system.signals import stop_event
+from service.system.socket_limits import (
     REDIS_WORKER_SECONDS,
     redis_transport_options,
 )
-from service.stopping import stop_event
-from service.store import Store
-from service.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
+from service.system.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
 from workers.broker_watch import READY, BrokerWatch
-from workers.delivering import Delivering
-from workers.delivery_pool import DeliveryPool, bulkheads
+from workers.delivery.delivering import Delivering
+from workers.delivery.pool import DeliveryPool, bulkheads
+from workers.reading.urgent_lane import UrgentLane
 from workers.tasks import register_deliver, register_read, work_on
-from workers.urgent import UrgentLane
 
 log = get_logger(__name__)
 
@@ -100,7 +101,7 @@ class _Worker:
         self._app = worker_app(settings)
         path = config_path()
         report = on_page(self._store, path, self._owner)
-        self._callers = Callers(settings, path, load_settings, report)
+        self._callers = CallingAEs(settings, path, load_settings, report)
 
     def run(self) -> None:
         report_untried(*self._libraries())
@@ -128,7 +129,7 @@ class _Worker:
         if not self._reads:
             return self._deliveries()
         # Imported here: these load torch, which a process that only delivers does without.
-        drafting = import_module("workers.drafting")
+        drafting = import_module("workers.reading.drafting")
         reader = self._reader()
         work = drafting.Drafting(
             self._store,
@@ -160,7 +161,7 @@ class _Worker:
         for sentence in without_effect(self._settings):
             log.warning("setting_without_effect", reason=sentence)
         try:
-            reader = import_module("workers.reading").Reader.from_settings(
+            reader = import_module("workers.reading.reader").Reader.from_settings(
                 self._settings, progress=lambda step: log.info("model_start", step=step)
             )
         except ReadingError as error:

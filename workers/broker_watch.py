@@ -1,6 +1,6 @@
 """Notices that a worker receives nothing from its broker, and has it replaced.
 
-Celery and its Redis library have time limits on their sockets (`service.socket_limits`), so a
+Celery and its Redis library have time limits on their sockets (`service.system.socket_limits`), so a
 connection that went silent is normally replaced within seconds. What they cannot see is looked at
 here, by a connection of its own: messages lie in the queue, a thread is free, and none arrives.
 """
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from service.background import Task
 from service.errors import BrokerUnavailable
 from service.log import get_logger
+from service.monitoring.background import Task
 from service.records import ProcessStatus, Said
 
 log = get_logger(__name__)

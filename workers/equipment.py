@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from dicom.identifiers import check_uid
-from dicom.outputs import Equipment, OutputOptions
-from service.config import Settings
+from dicom.results.outputs import Equipment, OutputOptions
+from service.settings.config import Settings
 
 _FILE: Final = "device-uid"
 

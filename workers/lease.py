@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from service.background import Task
 from service.errors import LeaseLost, StoreError
 from service.log import get_logger
+from service.monitoring.background import Task
 
 log = get_logger(__name__)
 

@@ -8,14 +8,14 @@ from itertools import repeat
 from pathlib import Path
 from typing import Final
 
-from dicom.durable import sync_folder
-from dicom.report import DraftReport
-from dicom.result_file import Output, encode
-from dicom.same_patient import check_result
-from dicom.sidecar import SIDECAR_NAME, sidecar
-from service import destination_sections as sections
-from service.config import Settings
+from dicom.content.report import DraftReport
+from dicom.results.json_sidecar import SIDECAR_NAME, sidecar
+from dicom.results.result_file import Output, encode
+from dicom.spool.durable import sync_folder
+from dicom.validation.same_patient import check_result
 from service.records import ResultObject
+from service.settings import destinations as sections
+from service.settings.config import Settings
 
 _UNFINISHED: Final = ".partial"
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from celery import Celery
 
 from service.log import get_logger
-from service.queue_names import DELIVER, READ
-from workers.delivery_pool import DeliveryPool
+from service.queue.names import DELIVER, READ
+from workers.delivery.pool import DeliveryPool
 
 if TYPE_CHECKING:  # a process that only delivers must not load torch
-    from workers.drafting import Drafting
+    from workers.reading.drafting import Drafting
 
 log = get_logger(__name__)
 

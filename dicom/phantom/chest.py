@@ -5,10 +5,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom.body import RIGHT, Body
 from dicom.phantom.canvas import Canvas, FloatField
 from dicom.phantom.lungs import Lung
-from dicom.report import SIX, Observation, Side
 
 Zone = Literal["upper", "middle", "lower"]
 ZONES: Final[tuple[Zone, ...]] = ("upper", "middle", "lower")
@@ -20,7 +20,7 @@ class PhantomFinding:
     """A finding to be drawn.
 
     Attributes:
-        observation: One of the six (`dicom.report.SIX`).
+        observation: One of the six (`dicom.content.report.CODED_OBSERVATIONS`).
         side: The patient's side; None leaves it to the seed (cardiomegaly has none, edema is
             bilateral whatever is said).
         extent: 0 (just visible) to 1 (gross).
@@ -38,7 +38,7 @@ class PhantomFinding:
         Raises:
             ValueError: The observation is none of the six or the extent is not in 0..1.
         """
-        if self.observation not in SIX:
+        if self.observation not in CODED_OBSERVATIONS:
             raise ValueError(f"a phantom cannot show {self.observation}")
         if not 0 <= self.extent <= 1:
             raise ValueError("the extent of a finding is 0 to 1")

@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom.body import LEFT, RIGHT, Body
 from dicom.phantom.canvas import BoolField
 from dicom.phantom.chest import LOBAR, Chest, PhantomFinding
 from dicom.phantom.lung_disease import atelectasis, consolidation, edema
 from dicom.phantom.pleural_disease import effusion, pneumothorax
-from dicom.report import SIX, Observation, Side
 
 Drawn = tuple[Observation, Side | None, str, BoolField]
 
@@ -46,7 +46,9 @@ def diseased(chest: Chest, findings: Sequence[PhantomFinding]) -> tuple[Drawn, .
 
 
 def _drawn(chest: Chest, finding: PhantomFinding, number: int) -> Drawn:
-    rng = np.random.default_rng([chest.body.seed, 20 + number, SIX.index(finding.observation)])
+    rng = np.random.default_rng(
+        [chest.body.seed, 20 + number, CODED_OBSERVATIONS.index(finding.observation)]
+    )
     if finding.observation is Observation.CARDIOMEGALY:
         return (finding.observation, None, "heart", _heart(chest))
     if finding.observation is Observation.EDEMA:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom.content.report import Observation, Side
 from dicom.phantom import detector
 from dicom.phantom.body import LEFT, RIGHT, Body, View, made_up
 from dicom.phantom.bones import skeleton
@@ -14,7 +15,6 @@ from dicom.phantom.canvas import BoolField, Canvas, FloatField, resized
 from dicom.phantom.chest import Chest, PhantomFinding
 from dicom.phantom.disease import afflicted, diseased
 from dicom.phantom.lungs import lung, soft_tissue, texture, vessels
-from dicom.report import Observation, Side
 
 _SMALLEST: Final = 64
 _LARGEST: Final = 8192

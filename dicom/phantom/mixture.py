@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from dicom.content.report import Observation, Side
 from dicom.phantom.chest import LOBAR, ZONES, PhantomFinding
-from dicom.report import Observation, Side
 
 # How often each is found on a film that is not normal; heart failure brings three at once.
 _FAILURE: Final = 0.22

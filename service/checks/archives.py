@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from dicom.archive import Window
+from dicom.archives.archive import Window
 from service.checks.check import Check, Outcome
-from service.config import Settings
-from service.destinations import archive
-from service.reconcile_section import Reconcile
+from service.settings.config import Settings
+from service.settings.destination_factory import archive
+from service.settings.reconcile import Reconcile
 
 
 def archive_checks(settings: Settings) -> Iterator[Check]:

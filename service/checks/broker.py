@@ -1,12 +1,12 @@
 """Checks of the broker."""
 
-from service.broker_health import look
 from service.checks.check import Grade, Outcome
 from service.checks.tls_files import tls_fault
-from service.config import Settings
-from service.embedded import redis_program
 from service.errors import BrokerUnavailable, ConfigurationError
-from service.queue import Memory, memory, ping
+from service.queue.broker_health import look
+from service.queue.job_queue import Memory, memory, ping
+from service.settings.config import Settings
+from service.system.private_servers import redis_program
 
 _MIB = 2**20
 _NEVER_EVICTS = "noeviction"

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from service.checks.check import Grade, Outcome
-from service.config import zone_variables
-from service.time_zone import zone_fault
+from service.settings.config import zone_variables
+from service.system.time_zone import zone_fault
 
 
 def time_zone() -> Outcome:

@@ -1,9 +1,9 @@
 """Checks of the database."""
 
-from service import schema
 from service.checks.check import Outcome
 from service.checks.first_start import unless_first_start
-from service.config import Settings
+from service.database import schema
+from service.settings.config import Settings
 from service.store import Store
 
 

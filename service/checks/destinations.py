@@ -5,12 +5,12 @@ from functools import partial
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from dicom.result_header import SECONDARY_CAPTURE, SOP_CLASSES, OutputKind
+from dicom.content.result_header import SECONDARY_CAPTURE, SOP_CLASSES, OutputKind
 from service.checks.check import Check, Grade, Outcome
-from service.config import Settings
-from service.destination_sections import ALL_OBJECTS, Destination, takes
-from service.destinations import destination
-from service.sections import Outputs
+from service.settings.config import Settings
+from service.settings.destination_factory import destination
+from service.settings.destinations import ALL_OBJECTS, Destination, takes
+from service.settings.sections import Outputs
 
 
 def destination_checks(settings: Settings) -> Iterator[Check]:

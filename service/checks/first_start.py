@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from service.checks.check import Grade, Outcome
-from service.config import Settings
 from service.errors import SchemaMismatch
+from service.settings.config import Settings
 
 
 def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: str) -> Outcome:

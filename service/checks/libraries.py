@@ -5,10 +5,10 @@ from functools import partial
 from typing import Final
 
 from dicom import pynetdicom_private
-from service import celery_private, kombu_private, psycopg_private
 from service.checks.check import Check, Grade, Outcome
-from service.destinations import DESTINATION_LIBRARIES
-from service.web import uvicorn_private
+from service.queue import celery_private, kombu_private
+from service.settings.destination_factory import DESTINATION_LIBRARIES
+from service.system import psycopg_private, uvicorn_private
 
 LIBRARIES: Final = (
     *DESTINATION_LIBRARIES,

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Final
 
 from service.checks.check import Check, Grade, Outcome
-from service.config import Settings
-from service.supervisor import wetread_command
+from service.settings.config import Settings
+from service.system.supervisor import wetread_command
 
 # How `wetread load-model` marks its lines.
 _WARNING: Final = "warning: "

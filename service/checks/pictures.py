@@ -1,6 +1,6 @@
 """Checks of what is needed to draw result images."""
 
-from dicom.letters import has_shaping
+from dicom.drawing.fonts import has_shaping
 from service.checks.check import Outcome
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from service.checks.check import Check, Grade, Outcome
-from service.config import Settings
-from service.endpoints import Endpoint, endpoints
-from service.listening import holders_of, refusal
+from service.settings.config import Settings
+from service.settings.endpoints import Endpoint, endpoints
+from service.system.listening import holders_of, refusal
 
 
 def port_checks(settings: Settings) -> Iterator[Check]:

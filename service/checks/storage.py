@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from service.checks.check import Check, Grade, Outcome
-from service.config import Settings
-from service.disk import free_bytes
+from service.settings.config import Settings
+from service.system.disk_space import free_bytes
 
 _MIB = 2**20
 _ADVICE = "Run this as the service's user, or change the folder's owner"

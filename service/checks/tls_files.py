@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from service.checks.check import Check, Grade, Outcome
 from service.checks.pem import Validity, validities
-from service.config import Settings
+from service.settings.config import Settings
 
 _CERTIFICATE: Final = "tls_certificate"
 _KEY: Final = "tls_key"

@@ -4,9 +4,9 @@ from contextlib import closing
 
 from service.checks.check import Grade, Outcome
 from service.checks.first_start import unless_first_start
-from service.config import Settings
+from service.monitoring.token_expiry import sentence, tokens_at_risk
+from service.settings.config import Settings
 from service.store import Store
-from service.token_care import sentence, tokens_at_risk
 from service.tokens import TokenState
 
 

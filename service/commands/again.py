@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 import click
 
 from service.commands.opened import actor
-from service.config import load_settings
 from service.jobs import JobState
-from service.repeating import Order, carried_out, chosen
-from service.state_words import state_word
+from service.maintenance.repeat_jobs import RepeatOrder, carried_out, chosen
+from service.monitoring.state_names import state_word
+from service.settings.config import load_settings
 from service.store import Store
 from service.store.repeats import Selection
 
@@ -60,7 +60,7 @@ def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
 
 
 def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: str) -> None:
-    order = Order(
+    order = RepeatOrder(
         action=action,
         job_ids=said["job_ids"],
         selection=_selection(said),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from service.backup import SETTINGS, Backup
-from service.config import config_path, load_settings
 from service.errors import ConfigurationError
-from service.restore import damaged_files, read_backup
-from service.restore import restore as restored
+from service.maintenance.backup import SETTINGS, Backup
+from service.maintenance.restore import damaged_files, read_backup
+from service.maintenance.restore import restore as restored
+from service.settings.config import config_path, load_settings
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -7,7 +7,6 @@ from itertools import chain
 
 import click
 
-from service.advice import advice
 from service.checks.archives import archive_checks
 from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
@@ -21,7 +20,8 @@ from service.checks.ports import port_checks
 from service.checks.storage import storage_checks
 from service.checks.tls_files import tls_file_checks
 from service.checks.tokens import tokens
-from service.config import Settings, load_settings
+from service.settings.advice import advice
+from service.settings.config import Settings, load_settings
 
 
 @click.command()

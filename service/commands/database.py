@@ -2,9 +2,9 @@
 
 import click
 
-from service import schema
-from service.config import load_settings
-from service.disk import make_folder
+from service.database import schema
+from service.settings.config import load_settings
+from service.system.disk_space import make_folder
 
 
 @click.group()

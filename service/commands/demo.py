@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dicom.content.report import STATED, Observation
 from dicom.reasons import Reason
-from dicom.report import STATED, Observation
-from service.config import Settings, load_settings
+from service.all_in_one import parts, sole_owner
 from service.demo import (
     Demo,
-    Film,
+    DemoImage,
     clear,
     demo_environment,
     demo_folder,
@@ -27,9 +27,9 @@ from service.demo import (
     settled,
 )
 from service.log import configure_logging
-from service.machine import parts, sole_owner
 from service.records import Job
-from service.sections import Log
+from service.settings.config import Settings, load_settings
+from service.settings.sections import Log
 
 _LOOK_EVERY = 0.2
 _ONLY_SYNTHETIC = (
@@ -80,7 +80,7 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def _run(base: Settings, films: list[Film], *, leave: bool, patients: bool) -> None:
+def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool) -> None:
     console, folder = Console(), demo_folder(base)
     settings, overrides, servers, orthanc_url = demo_settings(base, patients=patients)
     environment = demo_environment(folder, overrides)
@@ -104,15 +104,15 @@ def _run(base: Settings, films: list[Film], *, leave: bool, patients: bool) -> N
         running.stop()
 
 
-def _send(running: Demo, films: Sequence[Film]) -> None:
-    def key(film: Film) -> str:
+def _send(running: Demo, films: Sequence[DemoImage]) -> None:
+    def key(film: DemoImage) -> str:
         return film.study_instance_uid
 
     for _, members in groupby(sorted(films, key=key), key=key):
         running.send(list(members))
 
 
-def _follow(running: Demo, films: Sequence[Film], begun: float) -> None:
+def _follow(running: Demo, films: Sequence[DemoImage], begun: float) -> None:
     """Show the state of each study until all are settled."""
     with Live(console=Console(stderr=True), refresh_per_second=5, transient=True) as live:
         while True:
@@ -123,7 +123,7 @@ def _follow(running: Demo, films: Sequence[Film], begun: float) -> None:
             time.sleep(_LOOK_EVERY)
 
 
-def _progress(films: Sequence[Film], jobs: dict[str, Job], elapsed: float) -> Table:
+def _progress(films: Sequence[DemoImage], jobs: dict[str, Job], elapsed: float) -> Table:
     table = Table("film", "state", "", title=f"{elapsed:.0f} s")
     for film in films:
         job = jobs.get(film.study_instance_uid)
@@ -131,7 +131,7 @@ def _progress(films: Sequence[Film], jobs: dict[str, Job], elapsed: float) -> Ta
     return table
 
 
-def _print_results(console: Console, running: Demo, films: Sequence[Film]) -> None:
+def _print_results(console: Console, running: Demo, films: Sequence[DemoImage]) -> None:
     jobs = running.jobs()
     shown = {film.study_instance_uid: film.shown for film in films}
     for study, what in shown.items():

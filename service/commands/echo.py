@@ -5,10 +5,10 @@ import time
 import click
 
 from dicom.identifiers import check_ae_title
-from dicom.scu import echo as c_echo
-from service.config import Settings, load_settings
-from service.destination_sections import DimseDestination
+from dicom.scu.store_scu import echo as c_echo
 from service.errors import ConfigurationError
+from service.settings.config import Settings, load_settings
+from service.settings.destinations import DimseDestination
 
 
 @click.command()

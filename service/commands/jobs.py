@@ -10,19 +10,19 @@ from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.broker_health import look
 from service.commands.again import reread, resend
 from service.commands.opened import actor, opened_store
-from service.config import load_settings
-from service.draft_alarms import alarm, alarm_sentence, withdrawal
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
-from service.queue_names import reading_queues
+from service.monitoring.draft_warnings import alarm, alarm_sentence, withdrawal
+from service.monitoring.state_names import state_word
+from service.queue.broker_health import look
+from service.queue.names import reading_queues
 from service.records import Delivery, Job, JobEvent
-from service.state_words import state_word
+from service.settings.config import load_settings
 from service.store import Store
-from service.web.situation import waited_for
-from service.web.words import Situation, why
+from service.web.status.status_text import SystemStatus, why
+from service.web.status.system_status import waited_for
 
 _STATES = [state.value for state in JobState]
 # Columns from which on the whole Study Instance UID fits beside the reason.
@@ -86,7 +86,7 @@ def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
     waits = any(job.state is JobState.SCHEDULED for job in jobs)
     delivers = any(job.state is JobState.DRAFTED for job in jobs)
     names = [each.name for each in settings.destinations]
-    situation = Situation(
+    situation = SystemStatus(
         now=store.now(),
         broker_fault=look(settings).sentence if waits else "",
         processes=store.processes(),

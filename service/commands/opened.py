@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.config import load_settings
+from service.settings.config import load_settings
 from service.store import Store
 
 

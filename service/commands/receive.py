@@ -2,11 +2,11 @@
 
 import click
 
-from service.config import Settings, load_settings
 from service.log import configure_logging, get_logger
-from service.receive import serve
-from service.stopping import stop_event, survive_hangup
-from service.supervisor import Death, Part, Supervisor, wetread_command
+from service.receiver.receiver import serve
+from service.settings.config import Settings, load_settings
+from service.system.signals import stop_event, survive_hangup
+from service.system.supervisor import Death, Part, Supervisor, wetread_command
 
 log = get_logger(__name__)
 

@@ -2,10 +2,10 @@
 
 import click
 
-from service.config import load_settings
 from service.log import configure_logging
-from service.stopping import survive_hangup
-from service.web.stow_server import serve
+from service.settings.config import load_settings
+from service.stow.server import serve
+from service.system.signals import survive_hangup
 
 
 @click.command("receive-web")

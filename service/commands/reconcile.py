@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dicom.errors import DestinationError
-from service.comparison import Comparison
-from service.config import Settings, load_settings
 from service.errors import ConfigurationError
 from service.log import configure_logging
-from service.reconcile_section import Reconcile
-from service.reconcile_watch import Workbench, opened, serve
+from service.reconcile.comparison import Comparison
+from service.reconcile.schedule import ReconcileContext, opened, serve
+from service.settings.config import Settings, load_settings
+from service.settings.reconcile import Reconcile
 
 _SHOWN = 200
 
@@ -63,7 +63,7 @@ def _chosen(settings: Settings, archives: tuple[str, ...], hours: float | None) 
     return [tables[name].model_copy(update=changed) for name in archives or tables]
 
 
-def _compared(workbench: Workbench, table: Reconcile, *, fetch: bool) -> Comparison | str:
+def _compared(workbench: ReconcileContext, table: Reconcile, *, fetch: bool) -> Comparison | str:
     """Return what was found, or why the archive could not be compared."""
     try:
         return workbench.reconciler(table, fetches=fetch).look(complete=True, at_once=True)

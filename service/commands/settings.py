@@ -4,9 +4,9 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.advice import advice
-from service.config import config_path, load_settings
-from service.reference import as_markdown, in_force
+from service.settings.advice import advice
+from service.settings.config import config_path, load_settings
+from service.settings.reference import as_markdown, in_force
 
 
 @click.command()

@@ -8,14 +8,14 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.config import Settings, load_settings
 from service.errors import ConfigurationError
-from service.intake import Intake
 from service.log import configure_logging
+from service.maintenance.spool_check import Scope, SpoolCheck
+from service.maintenance.spool_repair import Repairs
+from service.receiver.intake import Intake
 from service.records import Job
-from service.spool_check import Scope, SpoolCheck
-from service.spool_findings import Finding, Kind, Tally
-from service.spool_repair import Repairs
+from service.settings.config import Settings, load_settings
+from service.spool_findings import Kind, SpoolFinding, Tally
 from service.store import Store
 
 _SHOWN = 200
@@ -64,7 +64,7 @@ def _tell_nobody(*_: Job) -> None:
     """The sweeper makes the job of a film that was adopted, and tells of it."""
 
 
-def _readable(check: SpoolCheck, settings: Settings) -> Iterator[Finding]:
+def _readable(check: SpoolCheck, settings: Settings) -> Iterator[SpoolFinding]:
     try:
         yield from check.findings()
     except OSError as error:
@@ -73,7 +73,7 @@ def _readable(check: SpoolCheck, settings: Settings) -> Iterator[Finding]:
         ) from None
 
 
-def _lines(findings: Iterator[Finding], tally: Tally) -> None:
+def _lines(findings: Iterator[SpoolFinding], tally: Tally) -> None:
     for finding in findings:
         click.echo(json.dumps(finding.to_json()))
     counts = {
@@ -88,7 +88,7 @@ def _lines(findings: Iterator[Finding], tally: Tally) -> None:
     click.echo(json.dumps(counts))
 
 
-def _table(findings: Iterator[Finding], tally: Tally) -> None:
+def _table(findings: Iterator[SpoolFinding], tally: Tally) -> None:
     table = Table("found", Column("file", overflow="fold"), Column("what follows", overflow="fold"))
     for finding in findings:
         if table.row_count < _SHOWN:

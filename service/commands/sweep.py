@@ -2,10 +2,10 @@
 
 import click
 
-from service.config import load_settings
 from service.log import configure_logging
-from service.stopping import survive_hangup
-from service.sweep import serve
+from service.settings.config import load_settings
+from service.sweeper.sweeper import serve
+from service.system.signals import survive_hangup
 
 
 @click.command()

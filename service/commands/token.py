@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from dicom.identifiers import check_ae_title
 from service.commands.opened import actor, opened_store
-from service.config import Settings, load_settings
+from service.settings.config import Settings, load_settings
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
 
 

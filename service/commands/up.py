@@ -2,10 +2,10 @@
 
 import click
 
-from service.config import as_environment, load_settings
+from service.all_in_one import AllInOne, parts, sole_owner
 from service.log import configure_logging, get_logger
-from service.machine import Machine, parts, sole_owner
-from service.stopping import stop_event, survive_hangup
+from service.settings.config import as_environment, load_settings
+from service.system.signals import stop_event, survive_hangup
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ def up() -> None:
     configure_logging(settings.log, process="up")
     stop = stop_event()
     with sole_owner(settings.run_dir):
-        machine = Machine(settings, parts(settings, as_environment({})))
+        machine = AllInOne(settings, parts(settings, as_environment({})))
         try:
             machine.start()
             log.info(

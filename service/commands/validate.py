@@ -8,9 +8,9 @@ import click
 from pydicom.dataset import Dataset
 
 from dicom.errors import DicomError
-from dicom.gate import Fault, faults
-from dicom.header import read_header, read_pixel_elements
-from dicom.values import PYDICOM_ERRORS
+from dicom.parsing.header import read_header, read_pixel_elements
+from dicom.parsing.value_decoding import PYDICOM_ERRORS
+from dicom.validation.result_object import ValidationFault, faults
 
 _MAX_BYTES = 512 * 2**20
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,24 +29,24 @@ def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> 
     sys.exit(1 if any(found.values()) else 0)
 
 
-def _faults(path: Path, film: Dataset | None) -> tuple[Fault, ...]:
+def _faults(path: Path, film: Dataset | None) -> tuple[ValidationFault, ...]:
     try:
         dataset = read_header(path)
         dataset.update(read_pixel_elements(path, _MAX_BYTES))
         return faults(dataset, film)
     except DicomError as error:
-        return (Fault("unreadable", str(error)),)
+        return (ValidationFault("unreadable", str(error)),)
     except PYDICOM_ERRORS:
         # Pixel elements are decoded when the gate touches them, and the file may hold anything.
-        return (Fault("unreadable", "a value cannot be decoded"),)
+        return (ValidationFault("unreadable", "a value cannot be decoded"),)
 
 
-def _words(path: Path, reasons: tuple[Fault, ...]) -> str:
+def _words(path: Path, reasons: tuple[ValidationFault, ...]) -> str:
     if not reasons:
         return f"{path}: passes"
     return "\n".join(f"{path}: {fault.rule}: {fault.reason}" for fault in reasons)
 
 
-def _line(path: Path, reasons: tuple[Fault, ...]) -> str:
+def _line(path: Path, reasons: tuple[ValidationFault, ...]) -> str:
     found = [{"rule": fault.rule, "reason": fault.reason} for fault in reasons]
     return json.dumps({"file": str(path), "passes": not found, "faults": found})

@@ -2,9 +2,9 @@
 
 import click
 
-from service.config import load_settings
 from service.log import configure_logging
-from service.stopping import survive_hangup
+from service.settings.config import load_settings
+from service.system.signals import survive_hangup
 from service.web.app import serve
 
 

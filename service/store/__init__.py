@@ -2,25 +2,25 @@
 
 from typing import Self
 
-from service.config import Settings
-from service.schema import check
-from service.socket_limits import POSTGRESQL_RECEIVER_SECONDS
+from service.database.schema import check
+from service.settings.config import Settings
 from service.store.arrivals import Arrivals
 from service.store.backlogs import Backlogs
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
-from service.store.holdings import Holdings
+from service.store.heartbeats_incidents import HeartbeatsAndIncidents
+from service.store.history import History
 from service.store.jobs import Jobs
-from service.store.ledger import Ledger
-from service.store.notes import Notes
+from service.store.operator_actions import OperatorActions
 from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
 from service.store.scheduling import Scheduling
+from service.store.spool_audit import SpoolAudit
+from service.store.sweeper_queries import SweeperQueries
 from service.store.tokens import Tokens
-from service.store.upkeep import Upkeep
-from service.store.wishes import Wishes
+from service.system.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 
 __all__ = ["Store"]
 
@@ -29,15 +29,15 @@ class Store(
     Arrivals,
     Scheduling,
     Jobs,
-    Wishes,
+    OperatorActions,
     Repeats,
     Deliveries,
     Doubts,
-    Upkeep,
+    SweeperQueries,
     Queries,
-    Notes,
-    Holdings,
-    Ledger,
+    History,
+    SpoolAudit,
+    HeartbeatsAndIncidents,
     RefusalCounts,
     Tokens,
     Reconciliations,

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from dicom.spool import has_digest, written_at
+from dicom.spool.spool import has_digest, written_at
 from dicom.study import Instance, Study
+from service.database.tables import IncidentRow, InstanceRow, StudyRow
 from service.errors import NotFound
-from service.models import IncidentRow, InstanceRow, StudyRow
 from service.records import Arrival, Film, ReceivedInstance
-from service.store import rows
-from service.store.film_statements import (
+from service.store import record_mapping
+from service.store.arrival_statements import (
     FILM_KEY,
     STUDY_KEY,
     completed_studies,
@@ -21,14 +21,14 @@ from service.store.film_statements import (
     new_studies,
     touched_study,
 )
-from service.store.known import KnownFilm, known_film, known_from_before
-from service.store.moves import Moves, changed_rows
-from service.store.prepared import choice_of, values_of
+from service.store.compiled_statements import choice_of, values_of
+from service.store.duplicate_lookup import KnownInstance, known_film, known_from_before
+from service.store.transitions import Transitions, changed_rows
 
 _STUDIES: Final = StudyRow.__table__
 
 
-class Arrivals(Moves):
+class Arrivals(Transitions):
     """The intake's part of the store."""
 
     def add_instance(
@@ -231,7 +231,7 @@ class Arrivals(Moves):
         chosen.append(InstanceRow.removed_at.is_(None))
         if through is not None:
             chosen.append(InstanceRow.id <= through)
-        films = tuple(rows.instance(row) for row in self._films(chosen))
+        films = tuple(record_mapping.instance(row) for row in self._films(chosen))
         if not films:
             raise NotFound(f"no film of study {study_uid} is here")
         return Study(study_instance_uid=study_uid, instances=films)
@@ -239,7 +239,8 @@ class Arrivals(Moves):
     def instances(self, study_uid: str) -> list[ReceivedInstance]:
         """Return every film received for a study, conflicts included, in order of arrival."""
         return [
-            rows.received(row) for row in self._films([InstanceRow.study_instance_uid == study_uid])
+            record_mapping.received(row)
+            for row in self._films([InstanceRow.study_instance_uid == study_uid])
         ]
 
     def copies_of(self, sop_instance_uid: str) -> list[ReceivedInstance]:
@@ -248,7 +249,7 @@ class Arrivals(Moves):
             InstanceRow.sop_instance_uid == sop_instance_uid,
             InstanceRow.removed_at.is_(None),
         ]
-        return [rows.received(row) for row in self._films(chosen)]
+        return [record_mapping.received(row) for row in self._films(chosen)]
 
     def films_of(self, sop_instance_uid: str) -> list[Instance]:
         """Return every film in the spool with this SOP Instance UID; several are a conflict."""
@@ -256,7 +257,7 @@ class Arrivals(Moves):
             InstanceRow.sop_instance_uid == sop_instance_uid,
             InstanceRow.removed_at.is_(None),
         ]
-        return [rows.instance(row) for row in self._films(chosen)]
+        return [record_mapping.instance(row) for row in self._films(chosen)]
 
     def _films(self, chosen: list[ColumnElement[bool]]) -> list[InstanceRow]:
         with self._reading() as session:
@@ -269,7 +270,7 @@ class Arrivals(Moves):
     def spooled(self, study_uid: str) -> list[Instance]:
         """Return every film of a study whose file is in the spool, conflicts included."""
         chosen = [InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)]
-        return [rows.instance(row) for row in self._films(chosen)]
+        return [record_mapping.instance(row) for row in self._films(chosen)]
 
     def film_removed(self, film: Instance) -> None:
         """Note that a film's file was removed from the spool."""
@@ -286,7 +287,7 @@ class Arrivals(Moves):
             )
 
 
-def _is_younger(film: Film, known: KnownFilm) -> bool:
+def _is_younger(film: Film, known: KnownInstance) -> bool:
     """Return whether the film's file was written after its row, which told of one that was not sound.
 
     By this arrival, or by one before it whose recording failed or was killed.
@@ -297,7 +298,7 @@ def _is_younger(film: Film, known: KnownFilm) -> bool:
     )
 
 
-def _lacks_file(known: KnownFilm, film: Film) -> bool:
+def _lacks_file(known: KnownInstance, film: Film) -> bool:
     """Return whether what a row calls its file was not sound before `film` came."""
     path = Path(known.path)
     if path == film.instance.path:

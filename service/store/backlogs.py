@@ -7,9 +7,9 @@ from typing import Final
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from service.backlog import Backlog, Trouble
+from service.database.tables import DeliveryRow, IncidentRow
+from service.destination_backlog import Backlog, Trouble
 from service.jobs import DeliveryState
-from service.models import DeliveryRow, IncidentRow
 from service.store.session import Transactions
 
 AWAY: Final = "destination_away"

@@ -8,13 +8,13 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Update, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from service.backlog import Trouble
+from service.database.tables import DeliveryRow, JobRow, ObjectRow
+from service.destination_backlog import Trouble
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState
-from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Delivery, ResultObject
-from service.store import rows
-from service.store.moves import IS_SENDABLE, NO_LEASE, Change, Moves, changed_rows
+from service.store import record_mapping
+from service.store.transitions import IS_SENDABLE, NO_LEASE, Change, Transitions, changed_rows
 
 # As often a sender may be lost in a row: a power cut or two are not the delivery's fault, and each
 # loss costs a lease (`delivery.lease_seconds`, two minutes) and takes its worker's other threads along.
@@ -32,7 +32,7 @@ _MOST_OVERDUE: Final = 200
 _CLAIMING = 0x57454C
 
 
-class Deliveries(Moves):
+class Deliveries(Transitions):
     """The deliverer's part of the store."""
 
     def claim_delivery(
@@ -66,7 +66,7 @@ class Deliveries(Moves):
             row.attempts += 1
             row.fence += 1
             session.flush()
-            return rows.delivery(row), self._objects(session, row.job_id)
+            return record_mapping.delivery(row), self._objects(session, row.job_id)
 
     def _full(self, session: Session, limits: Mapping[str, int]) -> list[str]:
         under_way = session.execute(
@@ -102,7 +102,7 @@ class Deliveries(Moves):
         found = session.scalars(
             select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
         )
-        return tuple(rows.result_object(row) for row in found)
+        return tuple(record_mapping.result_object(row) for row in found)
 
     def asked_for(self, job_id: str) -> frozenset[str]:
         """Return the destinations to which the job is due once more from the first try on.

@@ -6,18 +6,18 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.database.tables import DeliveryRow, IncidentRow, InstanceRow, JobRow
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, Event, JobState
-from service.models import DeliveryRow, IncidentRow, InstanceRow, JobRow
 from service.records import Conflict, Delivery, Job
-from service.store import rows
-from service.store.moves import Moves, changed_rows
+from service.store import record_mapping
+from service.store.transitions import Transitions, changed_rows
 
 _DIFFERS: Final = "A later copy of its image differs."
 _MOST_COPIES: Final = 4  # that a job's sentence names beside the first one
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
-class Doubts(Moves):
+class Doubts(Transitions):
     """Conflicts are compared once; what they put in doubt is noted, and its notices made due."""
 
     def conflicts_to_compare(self, *, after: int = 0, limit: int = 20) -> list[Conflict]:
@@ -51,7 +51,8 @@ class Doubts(Moves):
                 return []
             doubted = _drafts_of(session, conflict) if differs else []
             return [
-                rows.job(self._put_in_doubt(session, row, conflict, differs)) for row in doubted
+                record_mapping.job(self._put_in_doubt(session, row, conflict, differs))
+                for row in doubted
             ]
 
     def _put_in_doubt(
@@ -108,7 +109,7 @@ class Doubts(Moves):
                 .where(DeliveryRow.job_id == job_id, DeliveryRow.notice != "")
                 .order_by(DeliveryRow.id)
             )
-            return [rows.delivery(row) for row in found]
+            return [record_mapping.delivery(row) for row in found]
 
     def alarm_counts(self) -> dict[DraftStatus, int]:
         """Return how many drafts are withdrawn, and how many in doubt that no later one supersedes."""
@@ -189,8 +190,8 @@ def _conflict(row: InstanceRow, first: InstanceRow) -> Conflict:
         digest=row.digest,
         calling_ae=row.calling_ae,
         differs=row.differs,
-        first=None if first.removed_at else rows.instance(first),
-        second=None if row.removed_at else rows.instance(row),
+        first=None if first.removed_at else record_mapping.instance(first),
+        second=None if row.removed_at else record_mapping.instance(row),
     )
 
 
@@ -204,7 +205,7 @@ def _drafts_of(session: Session, conflict: Conflict) -> list[JobRow]:
     return [
         row
         for row in session.scalars(drafted.order_by(JobRow.created_at))
-        if rows.drafted_image(row) == conflict.sop_instance_uid
+        if record_mapping.drafted_image(row) == conflict.sop_instance_uid
     ]
 
 

@@ -4,8 +4,8 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Dialect, Insert, Select, Table, Update, case, func, insert, select, update
 
-from service.models import EventRow, InstanceRow, JobRow, StudyRow
-from service.store.prepared import any_of, rows_of
+from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
+from service.store.compiled_statements import any_of, rows_of
 
 _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)

@@ -8,17 +8,17 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from dicom.report import DraftReport
+from dicom.content.report import DraftReport
+from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState
-from service.models import DeliveryRow, JobRow, ObjectRow
 from service.records import Job, ResultObject
-from service.store import rows
+from service.store import record_mapping
 from service.store.doubts import compare_again
-from service.store.moves import UNDRAFTED, Change, Moves, changed_rows
+from service.store.transitions import UNDRAFTED, Change, Transitions, changed_rows
 
 
-class Jobs(Moves):
+class Jobs(Transitions):
     """The life of a job from its claim to its end."""
 
     def claim_reading(
@@ -47,7 +47,7 @@ class Jobs(Moves):
                 return None
             self._claim(session, row, owner, lease_seconds)
             session.refresh(row)
-            return rows.job(row)
+            return record_mapping.job(row)
 
     def _claimable(self, session: Session, row: JobRow) -> bool:
         now = self.now()
@@ -135,7 +135,7 @@ class Jobs(Moves):
                 self._supersede(session, before.id, job_id)
             if not destinations:
                 self._complete_undelivered(session, job_id)
-            return rows.job(self._row(session, job_id))
+            return record_mapping.job(self._row(session, job_id))
 
     def _supersede(self, session: Session, earlier: str, later: str) -> None:
         changed_rows(
@@ -196,7 +196,7 @@ class Jobs(Moves):
         with self._writing() as session:
             self._move_held(session, job_id, Action.NOT_ANALYSED, change)
             self._replace_results(session, job_id, notice, destinations)
-            return rows.job(self._row(session, job_id))
+            return record_mapping.job(self._row(session, job_id))
 
     def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
         """Return the job CANCELED by its own worker, because an earlier draft says the same.
@@ -230,7 +230,7 @@ class Jobs(Moves):
             if action is Action.FAIL:
                 change = replace(change, values=self._errors(session, job_id, change.reason))
             self._move_held(session, job_id, action, change)
-            return rows.job(self._row(session, job_id))
+            return record_mapping.job(self._row(session, job_id))
 
     def hand_back(
         self,
@@ -273,7 +273,7 @@ class Jobs(Moves):
                 values=values,
             )
             self._move_held(session, job_id, Action.HAND_BACK, change)
-            return rows.job(self._row(session, job_id))
+            return record_mapping.job(self._row(session, job_id))
 
     def _move_held(self, session: Session, job_id: str, action: Action, change: Change) -> None:
         """Move the job that a claim holds, in the name of its holder unless an actor is given."""
@@ -292,7 +292,7 @@ class Jobs(Moves):
         """
         with self._reading() as session:
             row = self._previous_draft_row(session, self._row(session, job_id))
-            return rows.job(row) if row else None
+            return record_mapping.job(row) if row else None
 
     def _previous_draft_row(self, session: Session, row: JobRow) -> JobRow | None:
         """Return the last revision before `row` whose draft is, or may be, in a PACS."""

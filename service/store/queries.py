@@ -5,10 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, or_, select, tuple_
 
-from dicom.report import Predecessor
-from service.errors import NotFound
-from service.jobs import DeliveryState, DraftStatus, JobState
-from service.models import (
+from dicom.content.report import Predecessor
+from service.database.tables import (
     DeliveryRow,
     EventRow,
     IncidentRow,
@@ -17,8 +15,10 @@ from service.models import (
     ObjectRow,
     StudyRow,
 )
+from service.errors import NotFound
+from service.jobs import DeliveryState, DraftStatus, JobState
 from service.records import ArrivingStudy, Delivery, Job, JobEvent, ResultObject
-from service.store import rows
+from service.store import record_mapping
 from service.store.doubts import alarmed
 from service.store.session import Transactions
 
@@ -44,7 +44,7 @@ class Queries(Transactions):
                 raise NotFound(f"there is no job {job_id}")
             if len(found) > 1:
                 raise NotFound(f"several jobs begin with {job_id}: give more of the id")
-            return rows.job(found[0])
+            return record_mapping.job(found[0])
 
     def jobs(
         self,
@@ -79,7 +79,7 @@ class Queries(Transactions):
                 if mark is None:
                     raise NotFound(f"there is no job {before[:32]!a}")
                 chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*mark))
-            return rows.jobs(session.scalars(chosen))
+            return record_mapping.jobs(session.scalars(chosen))
 
     def ahead(self, limit: int = 1000) -> dict[str, int]:
         """Return how many jobs of the same model are read before each that may be read now.
@@ -108,7 +108,7 @@ class Queries(Transactions):
             found = session.scalars(
                 select(EventRow).where(EventRow.job_id == job_id).order_by(EventRow.id)
             )
-            return [rows.event(row) for row in found]
+            return [record_mapping.event(row) for row in found]
 
     def deliveries(self, job_id: str) -> list[Delivery]:
         """Return where the job's results stand, one for each destination."""
@@ -118,7 +118,7 @@ class Queries(Transactions):
                 .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
                 .order_by(DeliveryRow.id)
             )
-            return [rows.delivery(row) for row in found]
+            return [record_mapping.delivery(row) for row in found]
 
     def deliveries_of(self, jobs: Iterable[Job]) -> dict[str, list[Delivery]]:
         """Return the same of several jobs, by their ids, with one statement."""
@@ -128,7 +128,7 @@ class Queries(Transactions):
         )
         with self._reading() as session:
             for row in session.scalars(chosen.order_by(DeliveryRow.id)):
-                found[row.job_id].append(rows.delivery(row))
+                found[row.job_id].append(record_mapping.delivery(row))
         return found
 
     def objects(self, job_id: str) -> list[ResultObject]:
@@ -137,7 +137,7 @@ class Queries(Transactions):
             found = session.scalars(
                 select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
             )
-            return [rows.result_object(row) for row in found]
+            return [record_mapping.result_object(row) for row in found]
 
     def predecessor(self, drafted: Job) -> Predecessor | None:
         """Return how a later draft names the draft report of `drafted`; None when it has none."""
@@ -201,7 +201,7 @@ class Queries(Transactions):
                 .order_by(JobRow.created_at)
                 .limit(1)
             )
-            return rows.job(row) if row else None
+            return record_mapping.job(row) if row else None
 
     def version(self) -> str:
         """Return a word that differs when anything that a page shows has changed; cheap to ask."""

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.models import InstanceRow, JobRow, ObjectRow, ReconcileRow, StudyRow
+from service.database.tables import InstanceRow, JobRow, ObjectRow, ReconcileRow, StudyRow
 from service.records import JobNeed, Reconciliation
 from service.store.session import Transactions
 

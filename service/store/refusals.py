@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dicom.refusals import Cause, NotAccepted
-from service.models import RefusalRow
+from dicom.scp.refusals import Cause, NotAccepted
+from service.database.tables import RefusalRow
 from service.records import RefusalCount
 from service.store.session import Transactions
 

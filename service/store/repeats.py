@@ -8,13 +8,13 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
 from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, JobState, next_state
-from service.models import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.records import Job
-from service.store import rows
+from service.store import record_mapping
 from service.store.doubts import compare_again
-from service.store.moves import Change, Moves, changed_rows, later_drafts
+from service.store.transitions import Change, Transitions, changed_rows, later_drafts
 
 _ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
 
@@ -45,7 +45,7 @@ class Selection:
         return self == Selection()
 
 
-class Repeats(Moves):
+class Repeats(Transitions):
     """The store's part in sending and reading again."""
 
     def matching(self, selection: Selection, *, limit: int) -> list[Job]:
@@ -70,7 +70,7 @@ class Repeats(Moves):
             conditions.append(sent.exists())
         chosen = select(JobRow).where(*conditions).order_by(JobRow.created_at, JobRow.id)
         with self._reading() as session:
-            return rows.jobs(session.scalars(chosen.limit(limit)))
+            return record_mapping.jobs(session.scalars(chosen.limit(limit)))
 
     def resend(self, job_id: str, actor: str, *, to: Sequence[str] = (), reason: str = "") -> Job:
         """Return the job, its results on their way again; the sweeper publishes it.
@@ -97,7 +97,7 @@ class Repeats(Moves):
             self._check_sendable(session, row)
             names = self._due_again(session, row, to)
             # A destination that gets the draft only now must get the notices of doubt, too.
-            compare_again(session, rows.drafted_image(row))
+            compare_again(session, record_mapping.drafted_image(row))
             words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
             if state is JobState.NOT_ANALYSED:
                 # Its reason says why nothing was read, and stays.
@@ -108,7 +108,7 @@ class Repeats(Moves):
                 values = {"last_error": "", "first_error": ""}
                 change = Change(actor=actor, reason=words, values=values)
                 self._move(session, job_id, state, Action.RESEND, change)
-            return rows.job(self._row(session, job_id))
+            return record_mapping.job(self._row(session, job_id))
 
     def _check_sendable(self, session: Session, row: JobRow) -> None:
         if row.removed_at is not None:

@@ -18,10 +18,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, Row, update
 
+from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
 from service.jobs import JobState
-from service.models import DeliveryRow, JobRow
 from service.records import Job, Wanted
+from service.store.compiled_statements import Build, choice_of
 from service.store.job_statements import (
     jobs_of_studies,
     locked_studies,
@@ -30,9 +31,8 @@ from service.store.job_statements import (
     newest_films,
     studies_wait_no_more,
 )
-from service.store.moves import Moves, changed_rows
-from service.store.prepared import Build, choice_of
 from service.store.session import new_job_id
+from service.store.transitions import Transitions, changed_rows
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})
 _NO_JOB: Final[dict[str, Any]] = dict.fromkeys(each.name for each in fields(Job)) | {"doubt": ""}
@@ -55,7 +55,7 @@ class _Known:
     newest_eligible: int
 
 
-class Scheduling(Moves):
+class Scheduling(Transitions):
     """Makes jobs."""
 
     def schedule(

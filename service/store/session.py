@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.engine import READING, WRITING, make_engine
-from service.faults import mapped_errors
-from service.models import Base
-from service.store.film_statements import insert_or_ignore
-from service.store.prepared import Statements
+from service.database.db_errors import mapped_errors
+from service.database.engine import READING, WRITING, make_engine
+from service.database.tables import Base
+from service.store.arrival_statements import insert_or_ignore
+from service.store.compiled_statements import Statements
 
 
 def utc_now() -> datetime:

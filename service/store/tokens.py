@@ -6,9 +6,9 @@ from typing import Final
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.models import IncidentRow, TokenRow
-from service.store.moves import changed_rows
+from service.database.tables import IncidentRow, TokenRow
 from service.store.session import Transactions
+from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
 
 # A use is written down at most so often: a busy sender must not keep the database writing.

@@ -8,14 +8,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from service.advice import cautions
 from service.log import get_logger
-from service.repeating import Order, Result, carried_out, chosen, selection_of
-from service.web.acting import Details, cleaned, person
+from service.maintenance.repeat_jobs import RepeatOrder, Result, carried_out, chosen, selection_of
+from service.settings.advice import cautions
+from service.web.access.auth import same_origin
 from service.web.api import body_of, details_of
-from service.web.auth import same_origin
+from service.web.app_context import AppContext, wiring
+from service.web.job_actions import Details, cleaned, person
 from service.web.render import page, root_of
-from service.web.wiring import Wiring, wiring
 
 Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
@@ -80,12 +80,12 @@ async def again_page(request: Request) -> Response:
     return HTMLResponse(html)
 
 
-def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str) -> Order:  # noqa: ANN401 - unparsed
+def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str) -> RepeatOrder:  # noqa: ANN401 - unparsed
     if not isinstance(jobs, list) or not all(isinstance(each, str) for each in jobs):
         raise HTTPException(400, '"jobs" is a list of job ids.')
     if not isinstance(select, dict):
         raise HTTPException(400, '"select" is an object.')
-    return Order(
+    return RepeatOrder(
         action=action,
         job_ids=tuple(jobs),
         selection=selection_of(select),
@@ -96,7 +96,7 @@ def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str)
     )
 
 
-def _carried_out(here: Wiring, order: Order) -> list[Result]:
+def _carried_out(here: AppContext, order: RepeatOrder) -> list[Result]:
     results = list(carried_out(here.store, here.settings, order, chosen(here.store, order)))
     log.info("person_acted_on_many", action=order.action, jobs=len(results))
     return results

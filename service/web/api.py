@@ -11,16 +11,16 @@ from starlette.responses import JSONResponse
 
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
-from service.draft_alarms import alarm, withdrawal
 from service.errors import NotFound
 from service.jobs import DraftStatus, JobState
+from service.monitoring.draft_warnings import alarm, withdrawal
 from service.records import Delivery, Job, JobEvent
 from service.store import Store
-from service.web.acting import Details, act
-from service.web.auth import same_origin
+from service.web.access.auth import same_origin
+from service.web.app_context import AppContext, wiring
+from service.web.job_actions import Details, act
+from service.web.status.status_text import SystemStatus, why
 from service.web.study_view import StudyRecord, study_record
-from service.web.wiring import Wiring, wiring
-from service.web.words import Situation, why
 
 _DEFAULT_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 1000
@@ -106,13 +106,15 @@ def details_of(body: Mapping[str, Any]) -> Details:
     return Details(**said)
 
 
-def jobs_json(store: Store, jobs: Sequence[Job], situation: Situation) -> list[dict[str, Any]]:
+def jobs_json(store: Store, jobs: Sequence[Job], situation: SystemStatus) -> list[dict[str, Any]]:
     """Return jobs as the API lists them, with a number of statements that does not grow with theirs."""
     deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
     return [_job_json(job, deliveries.get(job.id, ()), situation) for job in jobs]
 
 
-def _job_json(found: Job, deliveries: Sequence[Delivery], situation: Situation) -> dict[str, Any]:
+def _job_json(
+    found: Job, deliveries: Sequence[Delivery], situation: SystemStatus
+) -> dict[str, Any]:
     return {
         "id": found.id,
         "study_instance_uid": found.study_instance_uid,
@@ -136,7 +138,7 @@ def _job_json(found: Job, deliveries: Sequence[Delivery], situation: Situation) 
     }
 
 
-def _job_in_full(here: Wiring, job_id: str) -> dict[str, Any]:
+def _job_in_full(here: AppContext, job_id: str) -> dict[str, Any]:
     store = here.store
     found = store.job(job_id)
     events = store.events(found.id)
@@ -214,7 +216,7 @@ def _withdrawal_json(found: Job, delivery: Delivery, events: Sequence[JobEvent])
     return {"withdrawal": state.value, "withdrawal_why": sentence}
 
 
-def _study_json(store: Store, record: StudyRecord, situation: Situation) -> dict[str, Any]:
+def _study_json(store: Store, record: StudyRecord, situation: SystemStatus) -> dict[str, Any]:
     return {
         "study_instance_uid": record.uid,
         "jobs": jobs_json(store, record.jobs, situation),

@@ -11,29 +11,29 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from service import psycopg_private
-from service.config import Settings
-from service.heartbeat import Heartbeat
-from service.library_versions import report_untried
-from service.queue_names import reading_queues
+from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.library_versions import report_untried
+from service.queue.names import reading_queues
 from service.records import Said
+from service.settings.config import Settings
 from service.store import Store
-from service.web import again, api, destination_test, pages, uvicorn_private
-from service.web.acting import ACTIONS
-from service.web.auth import FormTokens, Guard
-from service.web.bearer import Bearers
+from service.system import psycopg_private, uvicorn_private
+from service.web import again, api, destination_test, pages
+from service.web.access.auth import FormTokens, Guard
+from service.web.access.bearer import Bearers
+from service.web.app_context import AppContext
 from service.web.body_limit import BodyLimit
-from service.web.failures import HANDLERS, Edge
-from service.web.film import FilmCache, artist
+from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
+from service.web.images.endpoint import FilmCache, artist
+from service.web.job_actions import ACTIONS
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
-from service.web.patience import Lingering
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.server import Server, address_of, announced, listen, run, stop_at_signals
-from service.web.situation import Observer
-from service.web.wiring import Wiring
+from service.web.status.system_status import StatusObserver
+from service.web.timeouts import LingeringClose
 
 # A page must not hang as long as a writer may wait for the database.
 _BUSY_SECONDS: Final = 5.0
@@ -45,12 +45,12 @@ def make_wiring(
     *,
     max_streams: int = MAX_STREAMS,
     fresh_seconds: float = FRESH_SECONDS,
-) -> Wiring:
+) -> AppContext:
     """Return the parts of the web process; nothing runs yet."""
-    return Wiring(
+    return AppContext(
         settings=settings,
         store=store,
-        observer=Observer(
+        observer=StatusObserver(
             store,
             lambda: broker_fault(settings),
             reading_queues(settings),
@@ -65,15 +65,15 @@ def make_wiring(
     )
 
 
-def make_app(here: Wiring) -> Starlette:
+def make_app(here: AppContext) -> Starlette:
     """Return the application: routes, errors as pages or JSON, the guard around all of it."""
     app = Starlette(
         routes=ROUTES,
         middleware=[
             # Outermost: an answer that comes before the body is read must reach the client.
-            Middleware(Lingering),
+            Middleware(LingeringClose),
             Middleware(Guard, settings=here.settings.web, bearers=Bearers(here.store)),
-            Middleware(Edge),
+            Middleware(ErrorMiddleware),
             Middleware(BodyLimit),
         ],
         exception_handlers=HANDLERS,
@@ -85,7 +85,7 @@ def make_app(here: Wiring) -> Starlette:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    here: Wiring = app.state.wiring
+    here: AppContext = app.state.wiring
     following = asyncio.create_task(here.hub.run())
     try:
         yield

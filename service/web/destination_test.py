@@ -9,16 +9,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from service.advice import cautions
 from service.checks.check import Check, Outcome, results
 from service.checks.destinations import destination_check
-from service.config import Settings
-from service.destination_sections import Destination
 from service.errors import NotFound
 from service.log import get_logger
-from service.web.auth import same_origin
+from service.settings.advice import cautions
+from service.settings.config import Settings
+from service.settings.destinations import Destination
+from service.web.access.auth import same_origin
+from service.web.app_context import wiring
 from service.web.render import page, root_of
-from service.web.wiring import wiring
 
 FORM: Final = "destinations-test"  # what the forms' token is issued for
 # Of each exchange: a person waits for the answer.

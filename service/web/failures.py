@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.advice import cautions
 from service.errors import NotFound, SelectionError, StoreError, StoreNotWritable
 from service.jobs import IllegalTransition
 from service.log import get_logger
+from service.settings.advice import cautions
+from service.web.app_context import wiring
 from service.web.render import page, root_of
-from service.web.wiring import wiring
 
 _TITLES: Final = {
     400: "That was not understood",
@@ -31,7 +31,7 @@ _TITLES: Final = {
 log = get_logger(__name__)
 
 
-class Edge:
+class ErrorMiddleware:
     """ASGI middleware: whatever nobody expected ends here, in a log line and an answer.
 
     The log gets the class and the place of the error, not its words: they may quote a value.

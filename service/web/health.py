@@ -6,8 +6,8 @@ Both are open, so that probes need no password.
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from service.web.app_context import wiring
 from service.web.readiness import PartHealth
-from service.web.wiring import wiring
 
 
 async def healthz(_request: Request) -> JSONResponse:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from dicom.errors import DicomError
-from dicom.header import read_header
+from dicom.parsing.header import read_header
 from service.jobs import DraftStatus
 from service.records import Job, ReceivedInstance
 from service.store import Store
@@ -27,7 +27,7 @@ _IDENTITY: Final = {
     "StudyDate": "Study date",
     "StudyDescription": "Study description",
 }
-# What of two copies is shown beside it where they differ (`dicom.image_copies`).
+# What of two copies is shown beside it where they differ (`dicom.selection.copy_comparison`).
 _COMPARED: Final = {
     "IssuerOfPatientID": "Issuer of patient ID",
     "StudyInstanceUID": "Study Instance UID",

@@ -17,9 +17,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from service.background import Task
 from service.errors import StoreError
 from service.log import get_logger
+from service.monitoring.background import Task
 from service.web.render import NOTHING, Snapshot
 
 LOOK_EVERY: Final = 0.3

@@ -12,18 +12,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.broker_health import BrokerFault, look
-from service.config import Settings
-from service.destination_care import backlogs
-from service.disk import Watermark, free_bytes
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
-from service.queue_names import reading_queues
+from service.monitoring.destination_incidents import backlogs
+from service.queue.broker_health import BrokerFault, look
+from service.queue.names import reading_queues
 from service.records import ProcessStatus
+from service.settings.config import Settings
 from service.store import Store
-from service.web.refusal_words import class_label
-from service.web.wiring import wiring
-from service.web.words import Situation
+from service.system.disk_space import Watermark, free_bytes
+from service.web.app_context import wiring
+from service.web.status.refusal_text import class_label
+from service.web.status.status_text import SystemStatus
 
 _RECENT_INCIDENTS: Final = 1000
 _RECENT_DRAFTS: Final = 100
@@ -157,7 +157,7 @@ class StoreCollector(Collector):
             "wetread_processes", "Processes by role, alive and silent.", labels=["role", "alive"]
         )
         processes = self._store.processes()
-        situation = Situation(now=self._store.now(), processes=processes)
+        situation = SystemStatus(now=self._store.now(), processes=processes)
         seen = Counter((each.role, situation.alive(each)) for each in processes)
         for role in sorted({role for role, _ in seen}):
             for alive in (True, False):
@@ -173,7 +173,7 @@ class StoreCollector(Collector):
             "1 where no worker of the model works because the model could not be loaded.",
             labels=["model"],
         )
-        situation = Situation(now=self._store.now(), processes=self._store.processes())
+        situation = SystemStatus(now=self._store.now(), processes=self._store.processes())
         for model, role in reading_queues(self._settings).items():
             family.add_metric([model], float(situation.load_failure(role) is not None))
         return family

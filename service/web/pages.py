@@ -12,20 +12,20 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
-from service.advice import cautions
 from service.errors import NotFound
 from service.jobs import ALARMS, DraftStatus, JobState
 from service.records import Job
-from service.web.acting import Details, act
+from service.settings.advice import cautions
+from service.web.access.auth import same_origin
 from service.web.again import FORM
-from service.web.auth import same_origin
+from service.web.app_context import AppContext, wiring
 from service.web.destination_test import FORM as DESTINATION_FORM
 from service.web.identity import copies, identity
-from service.web.picture import THUMBNAIL_SIZE, Picture
+from service.web.images.picture import THUMBNAIL_SIZE, Picture
+from service.web.job_actions import Details, act
 from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
-from service.web.wiring import Wiring, wiring
 
 _STAMPS: Final = {
     DraftStatus.WITHDRAWN: "WITHDRAWN - DO NOT USE",
@@ -138,7 +138,7 @@ def _state(word: str) -> JobState | DraftStatus:
     return DraftStatus(word) if word in ALARMS else JobState(word)
 
 
-def _queue_view(here: Wiring, choice: QueueChoice) -> Callable[[], Snapshot]:
+def _queue_view(here: AppContext, choice: QueueChoice) -> Callable[[], Snapshot]:
     def render() -> Snapshot:
         situation = here.observer.situation()
         csrf = here.tokens.issue(DESTINATION_FORM)
@@ -147,7 +147,7 @@ def _queue_view(here: Wiring, choice: QueueChoice) -> Callable[[], Snapshot]:
     return render
 
 
-def _queue_html(here: Wiring, choice: QueueChoice) -> str:
+def _queue_html(here: AppContext, choice: QueueChoice) -> str:
     snapshot = _queue_view(here, choice)()
     asked = {"state": choice.state.value if choice.state else "", "before": choice.before}
     asked = {key: value for key, value in asked.items() if value}
@@ -173,7 +173,7 @@ def _queue_html(here: Wiring, choice: QueueChoice) -> str:
     )
 
 
-def _study_view(here: Wiring, uid: str, job_id: str | None) -> Callable[[], Snapshot]:
+def _study_view(here: AppContext, uid: str, job_id: str | None) -> Callable[[], Snapshot]:
     def render() -> Snapshot:
         record = study_record(here.store, uid, job_id)
         situation = here.observer.situation()
@@ -182,7 +182,7 @@ def _study_view(here: Wiring, uid: str, job_id: str | None) -> Callable[[], Snap
     return render
 
 
-def _study_html(here: Wiring, uid: str, job_id: str | None) -> str:
+def _study_html(here: AppContext, uid: str, job_id: str | None) -> str:
     record = study_record(here.store, uid, job_id)
     values, fault = identity(record.job, record.instances)
     asked = f"?{urlencode({'job': job_id})}" if job_id else ""
@@ -214,7 +214,9 @@ def _to_study(request: Request, job: Job) -> Response:
     return RedirectResponse(f"{root_of(request.url.path)}{address}", status_code=303)
 
 
-def _job_picture(here: Wiring, job_id: str, *, only_source: bool, also_withdrawn: bool) -> Picture:
+def _job_picture(
+    here: AppContext, job_id: str, *, only_source: bool, also_withdrawn: bool
+) -> Picture:
     job = here.store.job(job_id)
     overlays = [each for each in here.store.objects(job.id) if each.kind == "overlay"]
     hidden = job.draft_status is DraftStatus.WITHDRAWN and not also_withdrawn
@@ -226,14 +228,14 @@ def _job_picture(here: Wiring, job_id: str, *, only_source: bool, also_withdrawn
     return Picture(path=_film_path(here, job.study_instance_uid, job.drafted_image))
 
 
-def _film_path(here: Wiring, study_uid: str, film_uid: str) -> Path:
+def _film_path(here: AppContext, study_uid: str, film_uid: str) -> Path:
     for instance in here.store.instances(study_uid):
         if instance.sop_instance_uid == film_uid and not instance.conflict:
             return instance.path
     raise NotFound("There is no such film.")
 
 
-async def _png(here: Wiring, picture: Picture) -> Response:
+async def _png(here: AppContext, picture: Picture) -> Response:
     try:
         return Response(await here.films.png(picture), media_type="image/png")
     except DicomError as error:

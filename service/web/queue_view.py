@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.backlog import Backlog
-from service.broker_health import TAKES_NONE
-from service.config import Settings
-from service.destination_care import alert_after, backlogs
+from service.destination_backlog import Backlog
 from service.jobs import DraftStatus, JobState
+from service.monitoring.destination_incidents import alert_after, backlogs
+from service.queue.broker_health import TAKES_NONE
 from service.records import ArrivingStudy, Job
+from service.settings.config import Settings
 from service.store import Store
 from service.store.refusals import MOST_ROWS
-from service.web.attention import attention
-from service.web.refusal_words import RefusalLine, refusal_lines
 from service.web.render import Snapshot, part
-from service.web.words import READING_ROLE, Reason, Situation, why
+from service.web.status.attention import attention
+from service.web.status.refusal_text import RefusalLine, refusal_lines
+from service.web.status.status_text import READING_ROLE, StatusReason, SystemStatus, why
 
 PAGE_LENGTH = 100
 _INCIDENTS = 20
@@ -42,7 +42,7 @@ class QueueChoice:
 class _Notice:
     weight: str
     title: str
-    reason: Reason
+    reason: StatusReason
 
 
 def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
@@ -57,7 +57,7 @@ def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
 def queue_snapshot(
     store: Store,
     settings: Settings,
-    situation: Situation,
+    situation: SystemStatus,
     choice: QueueChoice,
     *,
     csrf: str = "",
@@ -128,7 +128,7 @@ def _in_doubt(count: int) -> Sequence[_Notice]:
     if not count:
         return ()
     words = "1 draft is" if count == 1 else f"{count} drafts are"
-    reason = Reason(
+    reason = StatusReason(
         f"{words} about an image of which a corrected or conflicting copy came. Verify patient, order "
         "and image."
     )
@@ -140,10 +140,10 @@ def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:
     return () if choice.state or choice.before else store.arriving()
 
 
-def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
+def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
     notices = []
     if situation.database_fault:
-        reason = Reason(situation.database_fault)
+        reason = StatusReason(situation.database_fault)
         title = "Nothing can be recorded, and no film is accepted:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
@@ -155,12 +155,12 @@ def _notices(situation: Situation, waiting: int) -> Sequence[_Notice]:
             reason = absent.followed_by(stakes if first else "")
             notices.append(_Notice(weight="bad", title=title, reason=reason))
     if situation.broker_fault:
-        reason = Reason(situation.broker_fault)
+        reason = StatusReason(situation.broker_fault)
         takes_none = situation.broker_fault.startswith(TAKES_NONE)
         title = f"{'Jobs wait' if takes_none else 'The message broker is away'}:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     elif situation.cut_off_words:
-        reason = Reason(f"{situation.cut_off_words}{stakes}")
+        reason = StatusReason(f"{situation.cut_off_words}{stakes}")
         title = "A worker has no connection to the message broker:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     return notices

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from service import schema
-from service.backlog import Backlog
-from service.broker_health import look
-from service.config import Settings
-from service.destination_care import alert_after, backlogs
-from service.disk import Watermark, free_bytes
+from service.database import schema
+from service.destination_backlog import Backlog
 from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
-from service.queue_names import reading_queues
+from service.monitoring.destination_incidents import alert_after, backlogs
+from service.queue.broker_health import look
+from service.queue.names import reading_queues
 from service.records import ProcessStatus
+from service.settings.config import Settings
 from service.store import Store
-from service.web.words import Situation
+from service.system.disk_space import Watermark, free_bytes
+from service.web.status.status_text import SystemStatus
 
 FRESH_SECONDS: Final = 1.0
 # A probe of an orchestrator has an answer within 10 s, whatever is silent.
@@ -85,7 +85,7 @@ class DatabaseLook:
     """
 
     fault: str
-    situation: Situation | None
+    situation: SystemStatus | None
     destinations: dict[str, dict[str, Any]]
 
 
@@ -216,11 +216,11 @@ def _as_sentence(error: StoreError) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _situation(store: Store, settings: Settings) -> Situation | None:
+def _situation(store: Store, settings: Settings) -> SystemStatus | None:
     """Return what the processes report of themselves, or None when the database does not answer."""
     try:
         roles = reading_queues(settings)
-        return Situation(now=store.now(), processes=store.processes(), roles=roles)
+        return SystemStatus(now=store.now(), processes=store.processes(), roles=roles)
     except StoreError:
         return None
 
@@ -246,7 +246,7 @@ def spool_fault(settings: Settings) -> str:
     return ""
 
 
-def _complaint(situation: Situation | None) -> str:
+def _complaint(situation: SystemStatus | None) -> str:
     """Return what a receiver says that takes no films, or a sweeper that can remove none.
 
     A full disk is left later than it was entered, and the sweeper may see another disk than we do.
@@ -259,13 +259,13 @@ def _complaint(situation: Situation | None) -> str:
     return f"The sweeper {hindered[0].complaint}." if hindered else ""
 
 
-def background_fault(situation: Situation | None) -> str:
+def background_fault(situation: SystemStatus | None) -> str:
     """Return which processes report that a background task of theirs fails, or ""."""
     failing = situation.reporting(ProcessStatus.FAILING) if situation else ()
     return " ".join(f"{each.name}: {each.complaint}." for each in failing)
 
 
-def _reader_fault(situation: Situation | None) -> str:
+def _reader_fault(situation: SystemStatus | None) -> str:
     if situation is None:
         return "Not known: the database does not answer."
     absent = filter(None, map(situation.absent, situation.roles.values()))

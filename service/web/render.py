@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydicom.uid import UID
 
-from service.state_words import STATE_WORDS, state_word
+from service.monitoring.state_names import STATE_WORDS, state_word
 
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"

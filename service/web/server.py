@@ -13,15 +13,15 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
-from dicom.keepalive import keep_alive
-from service.config import Settings
-from service.embedded import private_folder
+from dicom.network.keepalive import keep_alive
 from service.errors import ConfigurationError
-from service.listening import refusal
 from service.log import get_logger
-from service.stopping import on_hangup
+from service.settings.config import Settings
+from service.system.listening import refusal
+from service.system.private_servers import private_folder
+from service.system.signals import on_hangup
+from service.system.uvicorn_private import running_requests
 from service.web.live import Hub
-from service.web.uvicorn_private import running_requests
 
 _STOP_SECONDS: Final = 1
 # What a request that a stop cuts short has to tidy up, and to answer.

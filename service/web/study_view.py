@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dicom import wording
-from dicom.report import STATED, DraftReport, Finding, Presence
-from service.config import Settings
-from service.draft_alarms import alarm, withdrawal
+from dicom.content import phrases
+from dicom.content.report import STATED, DraftReport, Finding, Presence
 from service.errors import NotFound
 from service.jobs import Action, DraftStatus, JobState, allowed
+from service.monitoring.draft_warnings import alarm, withdrawal
 from service.records import Delivery, Job, JobEvent, ReceivedInstance
+from service.settings.config import Settings
 from service.store import Store
-from service.web.auth import FormTokens
+from service.web.access.auth import FormTokens
 from service.web.render import Snapshot, part
-from service.web.words import Reason, Situation, delivery_reason, notice_reason, state_reason
+from service.web.status.status_text import (
+    StatusReason,
+    SystemStatus,
+    delivery_reason,
+    notice_reason,
+    state_reason,
+)
 
 _PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 2}
 
@@ -114,7 +120,11 @@ def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyReco
 
 
 def study_snapshot(
-    store: Store, settings: Settings, situation: Situation, record: StudyRecord, tokens: FormTokens
+    store: Store,
+    settings: Settings,
+    situation: SystemStatus,
+    record: StudyRecord,
+    tokens: FormTokens,
 ) -> Snapshot:
     """Return the replaceable parts of a study's page; they hold no patient attribute."""
     job = record.job
@@ -234,13 +244,13 @@ def _of_conflict(instance: ReceivedInstance) -> str:
 
 
 def _delivery(
-    job: Job | None, delivery: Delivery, events: Sequence[JobEvent], situation: Situation
-) -> tuple[Delivery, str, Reason]:
+    job: Job | None, delivery: Delivery, events: Sequence[JobEvent], situation: SystemStatus
+) -> tuple[Delivery, str, StatusReason]:
     """Return a delivery, the word for how it stands, and a sentence on it."""
     if job is None or job.draft_status is not DraftStatus.WITHDRAWN:
         return delivery, delivery.state, delivery_reason(delivery, situation)
     state, sentence = withdrawal(delivery, events)
-    return delivery, state, Reason(sentence)
+    return delivery, state, StatusReason(sentence)
 
 
 def _finding_values(draft: DraftReport | None) -> dict[str, object]:
@@ -248,11 +258,11 @@ def _finding_values(draft: DraftReport | None) -> dict[str, object]:
         return {"findings": (), "silent": ()}
     spoken = [each for each in draft.findings if each.presence in STATED]
     if not draft.is_coded:
-        spoken = wording.listed(draft)  # only what has a score
+        spoken = phrases.listed(draft)  # only what has a score
     return {
         "findings": sorted(spoken, key=_finding_rank),
-        "not_coded": wording.NOT_CODED,
-        "no_silence": wording.NO_SILENCE,
+        "not_coded": phrases.NOT_CODED,
+        "no_silence": phrases.NO_SILENCE,
         "sampled": any(each.agreement for each in draft.findings),
         "silent": [
             each.observation.value

@@ -13,9 +13,9 @@ import click
 import pytest
 import yaml
 
-from dicom.orthanc import OrthancDestination
+from dicom.destinations.orthanc import OrthancDestination
 from service.cli import wetread
-from service.config import Settings, load_settings
+from service.settings.config import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -198,7 +198,8 @@ def test_what_the_front_runs_starts_without_torch():
     """The delivery worker and the destinations load nothing that the front image has not."""
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'safetensors']));"
-        "import workers.commands.worker, workers.delivering, service.destinations"
+        "import workers.commands.worker, workers.delivery.delivering, "
+        "service.settings.destination_factory"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -14,13 +14,10 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from dicom import acceptor, codes, commitment, errors, handler, offer, scu
-from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom.in_doubt import Doubt, doubt_notice
-from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
-from dicom.outputs import Equipment, OutputOptions, build
-from dicom.patient_study import _ALWAYS, _WHEN_GIVEN
-from dicom.report import (
+from dicom import errors
+from dicom.content import codes
+from dicom.content.patient_study import _ALWAYS, _WHEN_GIVEN
+from dicom.content.report import (
     DraftReport,
     Finding,
     ModelIdentity,
@@ -30,7 +27,7 @@ from dicom.report import (
     Region,
     SourceImage,
 )
-from dicom.result_header import (
+from dicom.content.result_header import (
     BASIC_TEXT_SR,
     COMPREHENSIVE_3D_SR,
     COMPREHENSIVE_SR,
@@ -38,7 +35,13 @@ from dicom.result_header import (
     PRESENTATION_STATE,
     SECONDARY_CAPTURE,
 )
-from dicom.withdrawn import Withdrawal, withdrawal_notice
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.results.doubt_notice import Doubt, doubt_notice
+from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.outputs import Equipment, OutputOptions, build
+from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
+from dicom.scp import presentation_contexts, storage_handler, streaming
+from dicom.scu import commitment, store_scu
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 COPIED = (*_ALWAYS, *_WHEN_GIVEN, "StudyInstanceUID", "TimezoneOffsetFromUTC")
@@ -55,29 +58,35 @@ def tables():
             [
                 (named(uid), uid, "SCP")
                 for uid in (
-                    scu.VERIFICATION,
-                    *offer.STORAGE_CLASSES,
-                    *offer.DOCUMENT_CLASSES,
+                    store_scu.VERIFICATION,
+                    *presentation_contexts.STORAGE_CLASSES,
+                    *presentation_contexts.DOCUMENT_CLASSES,
                     commitment.PUSH_MODEL,
                 )
             ],
         ),
         "accepted syntaxes": table(
             ("preference", "Transfer Syntax", "UID"),
-            [(str(n), named(uid), uid) for n, uid in enumerate(offer.TRANSFER_SYNTAXES, 1)],
+            [
+                (str(n), named(uid), uid)
+                for n, uid in enumerate(presentation_contexts.TRANSFER_SYNTAXES, 1)
+            ],
         ),
         "statuses": table(("status", "error", "meaning"), statuses()),
         "refusals": table(
             ("reason", "result", "source", "reason code"),
-            [(r.name.replace("_", " ").lower(), *map(str, r.value)) for r in handler.Refusal],
+            [
+                (r.name.replace("_", " ").lower(), *map(str, r.value))
+                for r in storage_handler.Refusal
+            ],
         ),
         "proposed classes": table(
             ("SOP Class", "UID", "role"),
             [
                 (named(uid), uid, "SCU")
                 for uid in (
-                    scu.VERIFICATION,
-                    scu.FIND_MODEL,
+                    store_scu.VERIFICATION,
+                    store_scu.FIND_MODEL,
                     BASIC_TEXT_SR,
                     COMPREHENSIVE_SR,
                     SECONDARY_CAPTURE,
@@ -128,7 +137,7 @@ def identification():
         ("Implementation Class UID", IMPLEMENTATION_CLASS_UID),
         ("Implementation Version Name", IMPLEMENTATION_VERSION_NAME),
         ("Application Context Name", "1.2.840.10008.3.1.1.1"),
-        ("Maximum PDU that is received", f"{acceptor.MAXIMUM_PDU - 6} bytes"),
+        ("Maximum PDU that is received", f"{streaming.MAXIMUM_PDU - 6} bytes"),
     ]
 
 

@@ -10,15 +10,15 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from dicom.copy_notes import copy_notes
+from dicom.content.patient_study import copied_modules
 from dicom.errors import InvalidDataset
 from dicom.exact_text import Inexact, name_fault, reading
-from dicom.gate import FailedGate
-from dicom.gate_source import filing_faults
-from dicom.header import read_encoded_header
-from dicom.one_patient import are_one_patient
-from dicom.patient_study import copied_modules
-from dicom.same_patient import check_result, check_source
+from dicom.parsing.header import read_encoded_header
+from dicom.selection.copy_notes import copy_notes
+from dicom.selection.one_patient import are_one_patient
+from dicom.validation.result_object import ValidationFailed
+from dicom.validation.same_patient import check_result, check_source
+from dicom.validation.source_image import filing_faults
 
 CR = b"1.2.840.10008.5.1.4.1.1.1"
 EXPLICIT = b"1.2.840.10008.1.2.1"
@@ -304,12 +304,12 @@ def test_a_result_with_other_identifiers_than_its_image_does_not_leave(tmp_path)
         image("Mü-77".encode(), UTF_8, more=(element(0x00100021, "LO", b"SITE-A"),)),
         result.replace(b"1.2.3.4\0", b"1.2.3.9\0"),
     ):
-        with pytest.raises(FailedGate, match="is not that of the image"):
+        with pytest.raises(ValidationFailed, match="is not that of the image"):
             check_result(wrong, [path])
-    with pytest.raises(FailedGate, match="no image was named"):
+    with pytest.raises(ValidationFailed, match="no image was named"):
         check_result(result, [])
     path.write_bytes(image(b"12345\r\n"))
-    with pytest.raises(FailedGate, match="has no exact copy"):
+    with pytest.raises(ValidationFailed, match="has no exact copy"):
         check_result(image(b"12345"), [path])
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from dicom.content.patient_study import copied_modules
 from dicom.errors import InvalidDataset, PixelError
 from dicom.exact_text import Inexact, reading
-from dicom.files import describe
-from dicom.header import read_header
-from dicom.patient_study import copied_modules
-from dicom.pixels import PixelLimits, load_frame
-from dicom.select import Reason, Rules, choose
+from dicom.parsing.header import read_header
+from dicom.pixels.frame import PixelLimits, load_frame
+from dicom.selection.image_selection import Reason, Rules, choose
+from dicom.selection.local_files import describe
 from dicom.study import Study
 
 LIMITS = PixelLimits(max_pixels=2**22, max_bytes=2**26)

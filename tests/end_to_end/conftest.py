@@ -19,9 +19,9 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
-from service.config import load_settings
 from service.jobs import FINAL, JobState
 from service.records import Job
+from service.settings.config import load_settings
 from service.store import Store
 
 MODALITY = "MODALITY"
@@ -88,7 +88,7 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that make a `wetread` command speak of this site."""
-        from service.config import as_environment  # noqa: PLC0415 - reads best where it is used
+        from service.settings.config import as_environment  # noqa: PLC0415 - reads best where it is used
 
         return {**os.environ, **as_environment(self.overrides)}
 

@@ -270,7 +270,8 @@ def _processes_in(folder):
 
 
 @pytest.mark.parametrize(
-    "module", ["service.receive", "service.web.app", "service.sweep", "service.cli"]
+    "module",
+    ["service.receiver.receiver", "service.web.app", "service.sweeper.sweeper", "service.cli"],
 )
 def test_the_front_imports_no_torch_and_starts_fast(module):
     """Importing a front process loads no torch and takes under two seconds of processor time."""

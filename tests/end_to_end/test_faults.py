@@ -15,10 +15,10 @@ import pydicom
 import pytest
 from pynetdicom.sop_class import SecondaryCaptureImageStorage
 
-from dicom.association import Peer
+from dicom.destinations.dimse import DimseDestination, EncodedObject
 from dicom.errors import NotListed
-from dicom.pacs import DimseDestination, EncodedObject
 from dicom.phantom import as_dataset, draw, write
+from dicom.scu.association import Peer
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "faults.py"
 KINDS = 40
@@ -58,16 +58,16 @@ def test_a_silent_or_slow_destination_delays_no_other_and_copies_have_a_limit():
 
 
 @pytest.fixture
-def torment(monkeypatch):
+def fault_injection(monkeypatch):
     """What imports a module of the harness."""
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    return lambda name: importlib.import_module(f"torment.{name}")
+    return lambda name: importlib.import_module(f"fault_injection.{name}")
 
 
 @pytest.fixture
-def site_of_two(torment):
+def site_of_two(fault_injection):
     """Two studies that were acknowledged, and what should lie in the PACS of them."""
-    load, stored = torment("load"), torment("stored")
+    load, stored = fault_injection("load"), fault_injection("stored")
 
     def film(uid, view="PA"):
         path = Path(f"{uid}.dcm")
@@ -95,9 +95,9 @@ def site_of_two(torment):
 
 
 @pytest.fixture
-def judged(torment, site_of_two):
+def judged(fault_injection, site_of_two):
     """What tells what the account of the faults finds broken."""
-    return lambda stored: list(torment("account").misjudged(site_of_two[0], stored))
+    return lambda stored: list(fault_injection("verification").misjudged(site_of_two[0], stored))
 
 
 def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of_two):
@@ -129,9 +129,11 @@ def test_the_account_misses_a_draft_that_is_not_there(judged, site_of_two):
     assert judged(site_of_two[1][1:]) == ["study 1.1: acknowledged, and no draft in the PACS"]
 
 
-def test_the_account_names_what_an_archive_that_changes_uids_has_too_often(torment, site_of_two):
+def test_the_account_names_what_an_archive_that_changes_uids_has_too_often(
+    fault_injection, site_of_two
+):
     """As many copies as the limit are no fault, one more is."""
-    flooded, page = torment("second_account").flooded, site_of_two[1][3]
+    flooded, page = fault_injection("second_verification").flooded, site_of_two[1][3]
     assert list(flooded({"1": [page] * 3, "2": [page]}, 3)) == []
     assert list(flooded({"1": [page] * 4, "2": [page]}, 3)) == [
         "object 1: 4 copies in an archive that changes UIDs"
@@ -139,7 +141,7 @@ def test_the_account_names_what_an_archive_that_changes_uids_has_too_often(torme
 
 
 @pytest.fixture
-def forwarder(torment):
+def forwarder(fault_injection):
     """A forwarder before a server that sends back what it gets, and how to connect to it."""
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -149,7 +151,7 @@ def forwarder(torment):
                 threading.Thread(target=_echo, args=(server.accept()[0],), daemon=True).start()
 
     threading.Thread(target=echo, daemon=True).start()
-    made = torment("slow_peer").Forwarder(server.getsockname()[1])
+    made = fault_injection("slow_peer").Forwarder(server.getsockname()[1])
     connections = []
 
     def connect():
@@ -203,7 +205,7 @@ def test_a_slow_peer_passes_a_byte_a_second(forwarder, manner):
     assert _answer(connection, b"x", 5) != b""
 
 
-def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(torment, tmp_path):
+def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(fault_injection, tmp_path):
     """The object is there under no UID that anybody asks for; afterwards it is kept and listed."""
     path = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "object.dcm")
     dataset = pydicom.dcmread(path)
@@ -217,7 +219,7 @@ def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(torment, tm
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
-    archive = torment("second_pacs").SecondPacs()
+    archive = fault_injection("second_pacs").SecondPacs()
     peer = Peer(host="127.0.0.1", port=archive.link.port, called="SECOND", timeout=10)
     destination = DimseDestination(peer)
     try:
@@ -236,7 +238,7 @@ def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(torment, tm
 
 _CUT = """
 import random, socket, types
-from torment.silent_cut import cut, enter_own_network
+from fault_injection.silent_cut import cut, enter_own_network
 if not enter_own_network():
     raise SystemExit(77)
 server = socket.create_server(("127.0.0.1", 0))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from dicom.overlay_frame import Layout
+from dicom.results.annotated_image_layout import Layout
 from service.jobs import JobState
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]

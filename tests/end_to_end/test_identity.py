@@ -14,9 +14,9 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
 from pynetdicom.dimse_primitives import C_STORE
 
-from dicom.files import describe
 from dicom.identifiers import derived_uid
 from dicom.phantom import as_dataset, draw
+from dicom.selection.local_files import describe
 from service.jobs import JobState
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(300)]

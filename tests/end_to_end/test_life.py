@@ -5,8 +5,8 @@ import time
 import pytest
 from pydicom import dcmread
 
+from dicom.content.report import Observation, Side
 from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, draw_lateral, write
-from dicom.report import Observation, Side
 from service.jobs import JobState
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service import schema
-from service.config import load_settings
+from service.database import schema
+from service.settings.config import load_settings
 from service.store import Store
 
 SETTINGS = """

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dicom.phantom import as_dataset, draw, write
-from service import schema
-from service.config import as_environment
+from service.database import schema
+from service.settings.config import as_environment
 from service.store import Store
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "silent_cuts.py"

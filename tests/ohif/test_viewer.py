@@ -15,11 +15,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmwrite
 
-from dicom.files import describe
-from dicom.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
-from dicom.outputs import Equipment, build, encode
-from dicom.phantom import PhantomFinding, as_dataset, draw, write
-from dicom.report import (
+from dicom.content.report import (
     DraftReport,
     Finding,
     ModelIdentity,
@@ -29,10 +25,14 @@ from dicom.report import (
     Side,
     SourceImage,
 )
+from dicom.phantom import PhantomFinding, as_dataset, draw, write
+from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.outputs import Equipment, build, encode
+from dicom.selection.local_files import describe
 from dicom.study import Study
-from service.config import Settings
-from service.reading_section import Reading
-from workers.reading import Reader
+from service.settings.config import Settings
+from service.settings.reading import Reading
+from workers.reading.reader import Reader
 
 pytestmark = [pytest.mark.ohif, pytest.mark.browser, pytest.mark.slow]
 

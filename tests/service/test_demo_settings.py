@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from service.config import as_environment, child_environment, load_settings
+from service.all_in_one import parts
 from service.demo import demo_environment, demo_folder, demo_settings
-from service.machine import parts
+from service.settings.config import as_environment, child_environment, load_settings
 
 SITE = """
 site_name = "General Hospital"
@@ -105,7 +105,7 @@ def test_a_process_of_the_demo_has_no_setting_of_the_site(site):
     settings, overrides, _servers, _url = demo_settings(site)
     environment = demo_environment(demo_folder(site), overrides)
     program = (
-        "import sys; from service.config import load_settings; "
+        "import sys; from service.settings.config import load_settings; "
         "sys.stdout.write(load_settings().model_dump_json())"
     )
     told = subprocess.run(

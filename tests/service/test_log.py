@@ -7,13 +7,13 @@ import sys
 SPEAKS = """
 import logging, os, sys
 from service.log import configure_logging, get_logger
-from service.sections import Log
+from service.settings.sections import Log
 
 configure_logging(Log(level="info", format="json"), process="receive")
 log = get_logger("service.here")
 log.debug("too_small")
 log.info("ours", text="\\udce4\\n<b>", calling_ae="CR1")
-logging.getLogger("dicom.scp").warning("theirs %s", 1)
+logging.getLogger("dicom.scp.storage_scp").warning("theirs %s", 1)
 logging.getLogger("pynetdicom.acse").error("a value of somebody")
 name = "Some" + "body"
 try:

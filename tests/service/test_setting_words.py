@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from service.config import Settings, load_settings
 from service.errors import ConfigurationError
-from service.reference import keys
+from service.settings.config import Settings, load_settings
+from service.settings.reference import keys
 
 WEIRD = [
     *(None, 1, -1, 0, 1.5, float("nan"), 10**30, True),

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import BasicTextSRStorage, SecondaryCaptureImageStorage
 
+from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.identifiers import derived_uid
-from dicom.outputs import as_file
-from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.results.outputs import as_file
 from dicom.study import Instance
-from service.config import load_settings
-from service.destinations import destinations
 from service.records import ResultObject, Wanted
+from service.settings.config import load_settings
+from service.settings.destination_factory import destinations
 from workers.app import worker_app
-from workers.delivering import Delivering
-from workers.delivery_pool import DeliveryPool, bulkheads
+from workers.delivery.delivering import Delivering
+from workers.delivery.pool import DeliveryPool, bulkheads
 from workers.tasks import register_deliver, work_on
 
 REPOSITORY = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def shared_goldens() -> Path:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint; read-only."""
-    from workers.model.tiny import ensure_tiny  # noqa: PLC0415 - torch only where it is asked for
+    from workers.model.checkpoints.tiny import ensure_tiny  # noqa: PLC0415 - torch only where it is asked for
 
     return ensure_tiny(tmp_path_factory.mktemp("models") / "tiny")
 
@@ -53,7 +53,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(tiny_folder: Path) -> Any:
     """The tiny model, loaded once for a module."""
-    from workers.model import registry  # noqa: PLC0415 - torch only where it is asked for
+    from workers.model.checkpoints import registry  # noqa: PLC0415 - torch only where it is asked for
 
     return registry.load("tiny", tiny_folder)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service import schema
-from service.config import as_environment, child_environment, load_settings
+from service.database import schema
 from service.jobs import JobState
-from service.queue import Queue
-from service.queue_names import DELIVERY, READING
+from service.queue.job_queue import Queue
+from service.queue.names import DELIVERY, READING
+from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
 from workers.app import _Worker
 
@@ -162,7 +162,7 @@ HANGUP_WHILE_HANDLERS_ARE_SET = """
 import os, signal, sys
 import celery.apps.worker as worker
 from celery.worker import state
-from service.config import load_settings
+from service.settings.config import load_settings
 from workers.app import _process_class, worker_app
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the supervisor starts it

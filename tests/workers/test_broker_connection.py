@@ -8,8 +8,8 @@ import pytest
 from kombu import Consumer, Producer, Queue
 from redis.exceptions import RedisError
 
-from service.broker_connection import Transport
-from service.config import load_settings
+from service.settings.config import load_settings
+from service.system.broker_connection import Transport
 from workers.app import worker_app
 
 MESSAGES = 3

@@ -11,13 +11,13 @@ import pytest
 import redis
 
 from dicom.study import Instance
-from service import schema
-from service.config import as_environment, load_settings
+from service.database import schema
 from service.errors import BrokerUnavailable
-from service.queue import Queue
+from service.queue.job_queue import Queue
 from service.records import ProcessStatus, Said
+from service.settings.config import as_environment, load_settings
 from service.store import Store
-from service.supervisor import REPLACE_ME
+from service.system.supervisor import REPLACE_ME
 from service.web.metrics import StoreCollector
 from service.web.readiness import Readiness
 from workers.broker_watch import READY, SILENT_SECONDS, BrokerWatch

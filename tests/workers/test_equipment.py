@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from dicom.errors import InvalidIdentifier
-from service.config import Settings
+from service.settings.config import Settings
 from workers.equipment import device_uid, this_equipment
 
 

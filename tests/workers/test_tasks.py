@@ -10,10 +10,9 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
+from dicom.content.report import NotRead
 from dicom.errors import PixelError
-from dicom.outputs import Output
-from dicom.report import NotRead
-from service.config import load_settings
+from dicom.results.outputs import Output
 from service.errors import (
     BrokerUnavailable,
     PermanentReadingError,
@@ -22,10 +21,11 @@ from service.errors import (
     TransientReadingError,
 )
 from service.jobs import JobState
+from service.settings.config import load_settings
 from service.store import Store
 from workers.app import worker_app
-from workers.drafting import Drafting
-from workers.reading import Drafted, NotAnalysed, Unchanged
+from workers.reading.drafting import Drafting
+from workers.reading.reader import Drafted, NotAnalysed, Unchanged
 from workers.tasks import register_read
 
 STUDY = "1.2.3"

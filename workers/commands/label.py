@@ -5,9 +5,9 @@ from typing import Any, TextIO
 
 import click
 
-from dicom.report import Finding
+from dicom.content.report import Finding
 from service.errors import ConfigurationError
-from workers.findings import label as label_text
+from workers.labeller.findings import label as label_text
 
 
 @click.command()

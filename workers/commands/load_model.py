@@ -4,10 +4,10 @@ import time
 
 import click
 
-from service.advice import without_effect
-from service.config import Settings, load_settings
-from workers.reading import Reader
-from workers.self_test import memory_in_use, read_phantom
+from service.settings.advice import without_effect
+from service.settings.config import Settings, load_settings
+from workers.reading.reader import Reader
+from workers.reading.self_test import memory_in_use, read_phantom
 
 
 @click.command("load-model")

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from service.errors import PermanentReadingError
-from workers.model import snapshot
 from workers.model.errors import CheckpointError
+from workers.model.files import snapshot
 
 
 @click.command("pin-model")

@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
+from dicom.content.report import STATED
 from dicom.errors import DicomError
-from dicom.files import describe
 from dicom.reasons import Reason
-from dicom.report import STATED
-from dicom.result_file import Output
+from dicom.results.result_file import Output
+from dicom.selection.local_files import describe
 from dicom.study import Instance, Study, group_by_study
-from service.config import Settings, load_settings
 from service.errors import ReadingError
 from service.log import configure_logging
-from workers.notice import is_told, notice
+from service.settings.config import Settings, load_settings
 from workers.outbox import wants_sidecar, write_outputs, write_sidecar
-from workers.reading import Drafted, NotAnalysed, Reader
+from workers.reading.not_analysed_notice import is_told, notice
+from workers.reading.reader import Drafted, NotAnalysed, Reader
 
 _EXIT_ERROR = 1
 _EXIT_NOT_ANALYSED = 3

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from service.config import Settings, load_settings
-from service.destinations import destinations
 from service.log import configure_logging
-from service.recall import Order, Recall, Step, plan, wanted_drafts
+from service.maintenance.recall import Recall, RecallOrder, RecallStep, plan, wanted_drafts
+from service.settings.config import Settings, load_settings
+from service.settings.destination_factory import destinations
 from service.store import Store
 from workers.equipment import this_equipment
 
@@ -53,7 +53,7 @@ def recall(
         raise click.UsageError("--apply needs a --reason")
     settings = load_settings()
     configure_logging(settings.log, process="recall")
-    order = Order(
+    order = RecallOrder(
         model=model,
         since=since.astimezone() if since else None,
         version=version,
@@ -68,7 +68,7 @@ def recall(
         store.close()
 
 
-def _run(store: Store, settings: Settings, order: Order, *, really: bool) -> int:
+def _run(store: Store, settings: Settings, order: RecallOrder, *, really: bool) -> int:
     """Do it or show it; return the exit status."""
     if not store.drafts_since(wanted_drafts(settings, order)):
         click.echo(_nothing_matches(store, settings, order))
@@ -82,7 +82,7 @@ def _run(store: Store, settings: Settings, order: Order, *, really: bool) -> int
     return 1 if any(step.failed for step in steps) else 0
 
 
-def _nothing_matches(store: Store, settings: Settings, order: Order) -> str:
+def _nothing_matches(store: Store, settings: Settings, order: RecallOrder) -> str:
     """Return which drafts there are instead, by model and version."""
     asked = [
         f"of the model {order.model!r}" if order.model else "",
@@ -111,7 +111,7 @@ def _nothing_matches(store: Store, settings: Settings, order: Order) -> str:
     )
 
 
-def _show(steps: list[Step], *, really: bool) -> None:
+def _show(steps: list[RecallStep], *, really: bool) -> None:
     if not steps:
         click.echo("Nothing is left to do: these drafts are withdrawn.")
         return

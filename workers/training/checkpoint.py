@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workers.model.checkpoints.cxr_llava import Network
 from workers.model.config import ModelConfig
-from workers.model.cxr_llava import Network
 from workers.training.films import EDGE
 
 CAVEAT: Final = (

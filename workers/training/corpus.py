@@ -10,8 +10,8 @@ import numpy as np
 import sentencepiece
 import torch
 
+from dicom.content.report import CODED_OBSERVATIONS
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX
 from workers.model import prompts
 from workers.model.prompts import IMAGE_SENTINEL, Task
 from workers.model.tokenizer import EOS, Tokenizer
@@ -72,8 +72,8 @@ def _language() -> Iterator[str]:
 def texts(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Iterator[Text]:
     """Yield what is learnt of one film: a report, some questions, now and then a differential."""
     yield report_text(findings, rng)
-    asked = rng.permutation(len(SIX))[:_ASKED]
-    exchanges = [questions.is_there(findings, SIX[int(i)], rng) for i in asked]
+    asked = rng.permutation(len(CODED_OBSERVATIONS))[:_ASKED]
+    exchanges = [questions.is_there(findings, CODED_OBSERVATIONS[int(i)], rng) for i in asked]
     other = questions.which_side if rng.random() < 0.5 else questions.is_normal
     for one in (*exchanges, other(findings, rng)):
         decides = one.answer.startswith((questions.YES, questions.NO))

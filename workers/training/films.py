@@ -1,7 +1,8 @@
 """Synthetic films as the service shows them to the model, with what is true of each.
 
-A film takes the real path: phantom, DX object, file, `dicom.pixels.load_frame`, 8 bits, LANCZOS. So
-bit depth, window, MONOCHROME1, size and aspect act on training exactly as they do on reading.
+A film takes the real path: phantom, DX object, file, `dicom.pixels.frame.load_frame`, 8 bits,
+LANCZOS. So bit depth, window, MONOCHROME1, size and aspect act on training exactly as they do on
+reading.
 """
 
 import multiprocessing
@@ -16,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import Phantom, PhantomFinding, as_dataset, draw, random_findings, write
 from dicom.phantom.chest import ZONES
 from dicom.phantom.mixture import visible
-from dicom.pixels import PixelLimits, load_frame
-from dicom.report import SIX, Observation, Side
+from dicom.pixels.frame import PixelLimits, load_frame
 from workers.model.preprocess import centre_square, grey_image
 
 EDGE: Final = 160  # pixels of the model's image
@@ -130,7 +131,7 @@ def plan(seed: int) -> Plan:
 def _any_findings(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:
     """Return findings that come independently of each other, some on both sides."""
     found = []
-    for observation in SIX:
+    for observation in CODED_OBSERVATIONS:
         if rng.random() > 0.3:
             continue
         sides = rng.choice([Side.RIGHT, Side.LEFT, Side.BILATERAL], p=[0.44, 0.44, 0.12])
@@ -203,10 +204,10 @@ def _memory() -> Path | None:
 
 
 def _masks(phantom: Phantom) -> NDArray[np.uint8]:
-    masks = np.zeros((len(SIX), MASK_EDGE, MASK_EDGE), np.uint8)
+    masks = np.zeros((len(CODED_OBSERVATIONS), MASK_EDGE, MASK_EDGE), np.uint8)
     for truth in phantom.truths:
         image = Image.fromarray(truth.mask.astype(np.uint8) * 255)
-        masks[SIX.index(truth.observation)] = np.asarray(
+        masks[CODED_OBSERVATIONS.index(truth.observation)] = np.asarray(
             centre_square(image, MASK_EDGE, Image.Resampling.BOX)
         )
     return masks

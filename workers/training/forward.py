@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from workers.model import language, vision
-from workers.model.cxr_llava import Network
-from workers.model.language import LlamaDecoder, rotary, rotate
-from workers.model.vision import VisionTower
+from workers.model.checkpoints.cxr_llava import Network
+from workers.model.networks import language, vision
+from workers.model.networks.language import LlamaDecoder, rotary, rotate
+from workers.model.networks.vision import VisionTower
 from workers.training.packed import Packed
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Reports on phantoms in varied words: each sentence is true of the film and labelled as it is meant.
 
-`workers.findings` must read the truth back from every report; a test holds it to that.
+`workers.labeller.findings` must read the truth back from every report; a test holds it to that.
 """
 
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
 from dicom.phantom.chest import LOBAR
-from dicom.report import SIX, Observation, Side
 
 Findings = Sequence[PhantomFinding]
 
@@ -208,7 +208,7 @@ def _one_breath(names: Sequence[Observation]) -> str:
 
 
 def _in_order(findings: Findings) -> list[PhantomFinding]:
-    return sorted(findings, key=lambda finding: SIX.index(finding.observation))
+    return sorted(findings, key=lambda finding: CODED_OBSERVATIONS.index(finding.observation))
 
 
 def _many(finding: PhantomFinding) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from dicom.report import SIX, Side
+from dicom.content.report import CODED_OBSERVATIONS, Side
 from workers.training.films import Plan
 
 _SIDES: Final = (Side.RIGHT, Side.LEFT)
@@ -42,12 +42,12 @@ class Labels:
 
 def labels(plans: Sequence[Plan]) -> Labels:
     """Return the labels of planned films."""
-    present = np.zeros((len(plans), len(SIX)), np.float32)
-    sides = np.zeros((len(plans), len(SIX), 2), np.float32)
-    extent = np.zeros((len(plans), len(SIX)), np.float32)
+    present = np.zeros((len(plans), len(CODED_OBSERVATIONS)), np.float32)
+    sides = np.zeros((len(plans), len(CODED_OBSERVATIONS), 2), np.float32)
+    extent = np.zeros((len(plans), len(CODED_OBSERVATIONS)), np.float32)
     for row, plan in enumerate(plans):
         for finding in plan.findings:
-            column = SIX.index(finding.observation)
+            column = CODED_OBSERVATIONS.index(finding.observation)
             present[row, column] = 1
             extent[row, column] = finding.extent
             sides[row, column] = [finding.side in (side, Side.BILATERAL) for side in _SIDES]
@@ -59,13 +59,15 @@ class Heads(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.cover = nn.Linear(width, len(SIX))
-        self.whole = nn.Linear(2 * width, 4 * len(SIX))  # present, right, left, extent
+        self.cover = nn.Linear(width, len(CODED_OBSERVATIONS))
+        self.whole = nn.Linear(
+            2 * width, 4 * len(CODED_OBSERVATIONS)
+        )  # present, right, left, extent
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits [B, P, 6] and [B, 4, 6] of tokens [B, P, W]."""
         pooled = torch.cat([tokens.mean(1), tokens.amax(1)], dim=1)
-        return self.cover(tokens), self.whole(pooled).unflatten(1, (4, len(SIX)))
+        return self.cover(tokens), self.whole(pooled).unflatten(1, (4, len(CODED_OBSERVATIONS)))
 
 
 def loss(heads: Heads, tokens: Tensor, truth: Labels, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Stage 4: asked whether a finding is there, the model learns to look where it is before it says yes.
 
 Without it the answers are as good, but come from other signs too: an atelectasis from the dome that it
-raises. What is learnt is where the attention goes, so that `workers.model.where` shows a place.
+raises. What is learnt is where the attention goes, so that
+`workers.model.attribution.attention_attribution` shows a place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
+from dicom.content.report import CODED_OBSERVATIONS
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX
 from workers.model.prompts import Task
 from workers.training import questions
 from workers.training.corpus import DECISION, Text, report_text
@@ -45,10 +46,10 @@ def texts(
 ) -> Iterator[tuple[Text, int | None]]:
     """Yield what is said of one film, each with the finding whose place its answer has."""
     yield report_text(findings, rng), None
-    there = [SIX.index(one.observation) for one in findings]
-    others = [int(i) for i in rng.permutation(len(SIX)) if i not in there]
+    there = [CODED_OBSERVATIONS.index(one.observation) for one in findings]
+    others = [int(i) for i in rng.permutation(len(CODED_OBSERVATIONS)) if i not in there]
     for number in (*there[: _ASKED - 1], *others)[:_ASKED]:
-        one = questions.is_there(findings, SIX[number], rng)
+        one = questions.is_there(findings, CODED_OBSERVATIONS[number], rng)
         text = Text(Task.QUESTION, one.question, one.answer, DECISION)
         yield text, number if number in there else None
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX, Observation, Side
 from workers.model.prompts import IS_NORMAL, IS_THERE
 from workers.training import grammar
 
@@ -22,7 +22,7 @@ _OTHER_WORDS: Final = (
 )
 _NORMAL_OTHERWISE: Final = ("Is this a normal film?", "Is the chest radiograph normal?")
 _SIDED: Final = tuple(
-    name for name in SIX if name not in {Observation.CARDIOMEGALY, Observation.EDEMA}
+    name for name in CODED_OBSERVATIONS if name not in {Observation.CARDIOMEGALY, Observation.EDEMA}
 )
 _WHERE: Final = {
     Side.RIGHT: "It is on the right.",

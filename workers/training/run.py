@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 
-from workers.model.cxr_llava import Network
+from workers.model.checkpoints.cxr_llava import Network
 from workers.model.tokenizer import Tokenizer
 from workers.training import checkpoint, corpus
 from workers.training.corpus import Corpus

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workers.model.checkpoints.cxr_llava import Network
 from workers.model.config import ModelConfig
-from workers.model.cxr_llava import Network
 from workers.training import corpus, forward, labels, pointing
 from workers.training.augment import varied
 from workers.training.corpus import Corpus

@@ -5,8 +5,8 @@ import redis
 
 from service.checks.broker import broker
 from service.checks.check import Grade
-from service.config import load_settings
 from service.errors import BrokerUnavailable
+from service.settings.config import load_settings
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pynetdicom import AE, evt
 
 from service.checks.check import Grade, results
 from service.checks.destinations import destination_checks
-from service.config import Settings
+from service.settings.config import Settings
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 VERIFICATION = "1.2.840.10008.1.1"

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from service import schema
 from service.checks.check import Grade
 from service.checks.ports import port_checks
-from service.config import as_environment, child_environment, load_settings
+from service.database import schema
+from service.settings.config import as_environment, child_environment, load_settings
 
 
 def outcome(key, **settings):

@@ -6,7 +6,7 @@ import pytest
 
 from service.checks.check import Grade, results
 from service.checks.storage import storage_checks
-from service.config import load_settings
+from service.settings.config import load_settings
 
 ROOMY = {"receiver": {"min_free_bytes": 0}, "sweep": {"warn_free_bytes": 0, "early_free_bytes": 0}}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from service import schema
 from service.checks.check import Grade
 from service.checks.pem import validities
 from service.checks.tls_files import tls_file_checks
-from service.config import as_environment, child_environment, load_settings
+from service.database import schema
+from service.settings.config import as_environment, child_environment, load_settings
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
-from service import schema
 from service.commands.jobs import jobs
-from service.config import load_settings
+from service.database import schema
 from service.jobs import JobState
 from service.records import ResultObject
+from service.settings.config import load_settings
 from service.store import Store
 
 SETTINGS = """

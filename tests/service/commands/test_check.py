@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 
-from service import schema
 from service.commands.check import check
-from service.config import load_settings
+from service.database import schema
+from service.settings.config import load_settings
 from service.store import Store
 from service.tokens import Scope, mint
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dicom.report import DraftReport, ModelIdentity, SourceImage
+from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
-from service import schema
 from service.commands.jobs import jobs
-from service.config import load_settings
+from service.database import schema
 from service.errors import NotFound
 from service.jobs import JobState
-from service.state_words import state_word
+from service.monitoring.state_names import state_word
+from service.settings.config import load_settings
 from service.store import Store
 
 

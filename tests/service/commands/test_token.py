@@ -4,10 +4,10 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from service import schema
 from service.commands.token import token
-from service.config import load_settings
+from service.database import schema
 from service.errors import WetreadError
+from service.settings.config import load_settings
 from service.store import Store
 from service.tokens import InvalidToken, Scope, check_name, lifetime, mint, presented
 

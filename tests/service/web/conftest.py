@@ -14,8 +14,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from dicom.identifiers import derived_uid
-from dicom.report import (
+from dicom.content.report import (
     DraftReport,
     Finding,
     ModelIdentity,
@@ -25,15 +24,16 @@ from dicom.report import (
     Side,
     SourceImage,
 )
+from dicom.identifiers import derived_uid
 from dicom.study import Instance
-from service import schema
-from service.backlog import Trouble
-from service.config import Settings
+from service.database import schema
+from service.destination_backlog import Trouble
 from service.records import NOTHING, Job, ResultObject, Said
+from service.settings.config import Settings
 from service.store import Store
 from service.web.app import make_app, make_wiring
+from service.web.app_context import AppContext
 from service.web.server import Server, address_of, listen
-from service.web.wiring import Wiring
 
 MODEL = ModelIdentity(
     name="Tiny",
@@ -49,7 +49,7 @@ class Site:
     """The application as a browser meets it."""
 
     url: str
-    here: Wiring
+    here: AppContext
     server: Server
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from dicom.files import describe
+from dicom.selection.local_files import describe
 from service.jobs import DeliveryState, DraftStatus, Event
 from service.records import Arrival
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from sqlalchemy import event
 
 from service.jobs import JobState
+from service.stow.server import ROUTES as STOW_ROUTES
 from service.web.app import ROUTES
-from service.web.stow_server import ROUTES as STOW_ROUTES
 
 API_MD = Path(__file__).parents[3] / "docs" / "api.md"
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.backlog import Trouble
+from service.destination_backlog import Trouble
 from service.store import Store
 
 ERROR = "pacs (Orthanc at http://10.0.0.5:8042) gave no answer within 30 s"

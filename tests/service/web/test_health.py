@@ -1,9 +1,9 @@
 import redis
 
-from service import schema
-from service.config import load_settings
-from service.model_start import note_failure
+from service.database import schema
+from service.monitoring.model_start import note_failure
 from service.records import ProcessStatus, Said
+from service.settings.config import load_settings
 from service.web.readiness import database_fault
 
 CANNOT_REMOVE = "The sweeper can remove no files"

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from dicom.refusals import Cause, NotAccepted
+from dicom.scp.refusals import Cause, NotAccepted
 from service.tokens import Scope, mint
 
 

@@ -10,12 +10,12 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from dicom.content.report import Agreement, Finding, Observation, Presence
 from dicom.errors import InvalidDataset
-from dicom.header import read_header
-from dicom.report import Agreement, Finding, Observation, Presence
-from dicom.same_patient import check_source
+from dicom.parsing.header import read_header
+from dicom.validation.same_patient import check_source
 from service.jobs import JobState
-from service.reading_section import Model
+from service.settings.reading import Model
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from service import schema
+from service.database import schema
 from service.web.readiness import ANSWER_SECONDS, SharedLook
 
 # What an orchestrator's probe may be set to wait.

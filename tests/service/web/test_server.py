@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import schema
+from service.database import schema
 from service.store import Store
 
 REPOSITORY = Path(__file__).parents[3]

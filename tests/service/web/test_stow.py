@@ -22,16 +22,17 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from service import schema
-from service.callers import Callers
-from service.config import Settings, load_settings
-from service.disk import Watermark
-from service.queue import Queue
+from service.database import schema
+from service.queue.job_queue import Queue
+from service.receiver.calling_aes import CallingAEs
+from service.settings.config import Settings, load_settings
 from service.store import Store
+from service.stow import upload
+from service.stow.server import StowServer, make_app, make_door
+from service.system.disk_space import Watermark
 from service.tokens import Scope, mint
-from service.web import patience, upload
+from service.web import timeouts
 from service.web.server import address_of, bind
-from service.web.stow_server import StowServer, make_app, make_door
 
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=frontier'
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -107,7 +108,7 @@ def make_door_at(tmp_path, empty_database):
         settings.spool_dir.mkdir(parents=True)
         shutil.copy(empty_database, settings.data_dir)
         store, queue = Store.open(settings), Queue(settings)
-        callers = Callers(settings, None, load_settings)
+        callers = CallingAEs(settings, None, load_settings)
         door = make_door(settings, store, queue, callers)
         server = StowServer(make_app(door, store, callers), settings)
         listener = bind("127.0.0.1", 0, section="stow")
@@ -517,7 +518,7 @@ def test_a_sender_that_is_too_slow_is_told_so(door, monkeypatch):
 
 def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch):
     """Three hundred of them, some with half a head: the next sender is served, then all are closed."""
-    monkeypatch.setattr(patience, "_REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(timeouts, "_REQUEST_SECONDS", 1.0)
     host, port = door.url.split("/")[2].split(":")
     silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
     for each in silent[::3]:
@@ -537,7 +538,7 @@ def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch)
 
 def test_of_too_many_silent_connections_the_oldest_end(door, monkeypatch):
     """However patient the door is, it holds no more than so many; the newest stay."""
-    monkeypatch.setattr(patience, "_MOST_SILENT", 10)
+    monkeypatch.setattr(timeouts, "_MOST_SILENT", 10)
     host, port = door.url.split("/")[2].split(":")
     silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(40)]
     for each in silent[:30]:
@@ -552,7 +553,7 @@ def test_of_too_many_silent_connections_the_oldest_end(door, monkeypatch):
 
 def test_one_connection_too_many_is_closed(door, monkeypatch, eventually):
     """However the others keep theirs open: refused, silent, or slow."""
-    monkeypatch.setattr(patience, "_MOST_OPEN", 10)
+    monkeypatch.setattr(timeouts, "_MOST_OPEN", 10)
     host, port = door.url.split("/")[2].split(":")
     held = [socket.create_connection((host, int(port)), timeout=20) for _ in range(10)]
     for each in held:

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom.phantom import as_dataset, draw, write
-from dicom.spool import film_named, has_digest
-from service import schema
+from dicom.spool.spool import film_named, has_digest
+from service.database import schema
 from service.store import Store
 from service.tokens import Scope, mint
 

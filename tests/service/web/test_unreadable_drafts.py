@@ -9,9 +9,9 @@ from datetime import datetime
 import pytest
 from structlog.testing import capture_logs
 
-from dicom.draft_json import decoded
+from dicom.content.draft_json import decoded
+from dicom.content.report import DraftReport
 from dicom.errors import UnreadableDraft
-from dicom.report import DraftReport
 from service.jobs import DraftStatus, JobState
 from service.records import WantedDrafts
 

@@ -5,11 +5,11 @@ import contextlib
 import threading
 import time
 
+from dicom.dicomweb.stow_request import Part
 from dicom.errors import PROCESSING_FAILURE
-from dicom.incoming import Announced, Incoming
-from dicom.stow import Part
-from service.web import upload as module
-from service.web.upload import Upload
+from dicom.spool.incoming_file import Announced, Incoming
+from service.stow import upload as module
+from service.stow.upload import Upload
 
 ANNOUNCED = Announced(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.1",

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX, Observation, Side
 from workers.training.films import MASK_EDGE, Films, film, plan
 
 BIG_LEFT = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.9)
@@ -36,7 +36,9 @@ def test_a_seed_is_a_plan():
     assert len({one.bits_stored for one in plans}) == 5
     assert any(one.rows != one.columns for one in plans)
     assert any(one.window is None for one in plans)
-    assert {finding.observation for one in plans for finding in one.findings} == set(SIX)
+    assert {finding.observation for one in plans for finding in one.findings} == set(
+        CODED_OBSERVATIONS
+    )
     assert {len(one.findings) for one in plans} >= {0, 1, 2, 3}
 
 
@@ -58,7 +60,7 @@ def test_a_large_film_looks_like_a_small_one(square):
 def test_masks_lie_where_the_finding_is(square):
     """An effusion of the patient's left lies in the image's lower right, others are empty."""
     _, masks = film(square)
-    column = SIX.index(Observation.PLEURAL_EFFUSION)
+    column = CODED_OBSERVATIONS.index(Observation.PLEURAL_EFFUSION)
     rows, columns = np.nonzero(masks[column] > 127)
     assert rows.mean() > MASK_EDGE / 2
     assert columns.mean() > MASK_EDGE / 2

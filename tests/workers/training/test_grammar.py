@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence, Side
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX, Observation, Presence, Side
-from workers.findings import label
+from workers.labeller.findings import label
 from workers.model.prompts import IS_NORMAL, IS_THERE
 from workers.training import grammar, questions
 from workers.training.films import plan
@@ -29,7 +29,7 @@ def test_reports_are_labelled_as_they_are_meant(written):
     for findings, text in written:
         truth = {finding.observation for finding in findings}
         said = {one.observation: one.presence for one in label(text)}
-        for name in SIX:
+        for name in CODED_OBSERVATIONS:
             assert said[name] is (Presence.PRESENT if name in truth else Presence.ABSENT), text
 
 
@@ -46,7 +46,11 @@ def test_nothing_else_is_claimed(written):
     """No device, fracture or mass is invented."""
     for _, text in written:
         for one in label(text):
-            if one.observation not in (*SIX, Observation.NO_FINDING, Observation.LUNG_OPACITY):
+            if one.observation not in (
+                *CODED_OBSERVATIONS,
+                Observation.NO_FINDING,
+                Observation.LUNG_OPACITY,
+            ):
                 assert one.presence is Presence.NOT_MENTIONED, text
 
 
@@ -74,7 +78,7 @@ def test_a_normal_film_has_no_differential():
 def test_answers_begin_with_yes_or_no_as_it_is():
     """The first word decides, for each of the six and for a normal film."""
     rng = np.random.default_rng(0)
-    for name in SIX:
+    for name in CODED_OBSERVATIONS:
         expected = "Yes" if name is Observation.PLEURAL_EFFUSION else "No"
         assert questions.is_there((EFFUSION,), name, rng).answer.split(",")[0] == expected
     assert questions.is_normal((EFFUSION,), rng).answer.startswith("No")

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
-from dicom.report import SIX, Observation, Side
 from workers.model.tokenizer import Tokenizer
 from workers.training import checkpoint, corpus, pointing
 from workers.training.corpus import Corpus
 
 AIR = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.5)
-NUMBER = SIX.index(Observation.PNEUMOTHORAX)
+NUMBER = CODED_OBSERVATIONS.index(Observation.PNEUMOTHORAX)
 GRID = 10
 
 
@@ -47,7 +47,7 @@ def test_what_is_there_is_asked_for_first():
 def test_looking_at_the_finding_costs_nothing_and_elsewhere_much(packed):
     """The loss is 0 where the attention has the mask's shape, and high where it is beside it."""
     texts, asked = packed
-    masks = torch.zeros(1, len(SIX), 40, 40)
+    masks = torch.zeros(1, len(CODED_OBSERVATIONS), 40, 40)
     masks[0, NUMBER, 4:16, 20:30] = 1
     cover = F.adaptive_avg_pool2d(masks[0, NUMBER][None], GRID).flatten()
     exact = pointing.loss(watching(texts, cover), texts, masks, [asked])
@@ -61,6 +61,6 @@ def test_a_finding_outside_the_square_is_not_looked_for(packed):
     """Without a mask, or without a question, there is nothing to learn."""
     texts, asked = packed
     layers = watching(texts, torch.ones(GRID * GRID))
-    nothing = torch.zeros(1, len(SIX), 40, 40)
+    nothing = torch.zeros(1, len(CODED_OBSERVATIONS), 40, 40)
     assert pointing.loss(layers, texts, nothing, [asked]) == 0
     assert pointing.loss(layers, texts, nothing, []) == 0

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from workers.commands.train_demo import train_demo
-from workers.model import cxr_llava
+from workers.model.checkpoints import cxr_llava
 from workers.training.run import Plan, train
 from workers.training.stages import Recipe
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from dicom.content.report import Observation, Side
 from dicom.phantom import PhantomFinding
-from dicom.report import Observation, Side
-from workers.model import cxr_llava, prompts
-from workers.model.multimodal import Passage
+from workers.model import prompts
+from workers.model.checkpoints import cxr_llava
+from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.training import checkpoint, corpus, forward, labels

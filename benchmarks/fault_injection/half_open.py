@@ -1,0 +1,92 @@
+"""Connections that say nothing, or stop in the middle of a request or of a film."""
+
+import contextlib
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from fuzz_receiver import association
+
+from fault_injection.faults import Absent, Felt, Question, soon
+from fault_injection.site import CALLING, Site
+
+_FEW: Final = 10
+_ONE_FILM: Final = 6  # PDUs: the request, C-ECHO, C-STORE and its data set in three fragments
+_MORE_THAN_IT_TAKES: Final = 44
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """What a peer would say at one of the doors.
+
+    Attributes:
+        port: The door's.
+        stream: All that it would say; it never comes to the last byte.
+        greeting: Length of the part at its beginning that is answered before a film is sent.
+    """
+
+    port: int
+    stream: bytes
+    greeting: int
+
+
+def modality(site: Site) -> Peer:
+    """Return one at the DICOM port, with an AE title that may send, that means to send one film."""
+    pdus = association()[:_ONE_FILM]
+    stream, greeting = b"".join(pdus), len(pdus[0])
+    known = stream[:greeting].replace(b"FUZZ".ljust(16), CALLING[0].encode().ljust(16))
+    return Peer(port=site.port, stream=known + stream[greeting:], greeting=greeting)
+
+
+def web_client(site: Site) -> Peer:
+    """Return one at the STOW-RS door, with a token."""
+    lines = [
+        "POST /dicom-web/studies HTTP/1.1",
+        f"Host: 127.0.0.1:{site.stow_port}",
+        f"Authorization: Bearer {site.tokens[CALLING[0]]}",
+        'Content-Type: multipart/related; type="application/dicom"; boundary=X',
+        "Content-Length: 200000",
+    ]
+    head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    film = b"--X\r\nContent-Type: application/dicom\r\n\r\n" + bytes(128) + b"DICM" + bytes(2**16)
+    return Peer(port=site.stow_port, stream=head + film, greeting=len(head))
+
+
+@contextmanager
+def half_open(
+    site: Site, dice: random.Random, *, whose: Callable[[Site], Peer]
+) -> Iterator[Question]:
+    """Connect a few times, or more often than the receiver takes at a time, and let it wait."""
+    peer = whose(site)
+    if not soon(lambda: _answers(peer)):
+        raise Absent
+    many = site.settings.receiver.max_associations + _MORE_THAN_IT_TAKES
+    with contextlib.ExitStack() as connections:
+        held = 0
+        for _ in range(dice.choice([_FEW, many])):
+            # Whom it is too much may cut us off.
+            with contextlib.suppress(OSError):
+                connections.enter_context(_connected(peer, dice))
+                held += 1
+        yield lambda: Felt(held >= _FEW)
+
+
+def _answers(peer: Peer) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", peer.port), 1).close()
+        return True
+    return False
+
+
+def _connected(peer: Peer, dice: random.Random) -> "contextlib.closing[socket.socket]":
+    said = [0, dice.randrange(peer.greeting), dice.randrange(peer.greeting, len(peer.stream))]
+    connection = socket.create_connection(("127.0.0.1", peer.port), 1)
+    try:
+        connection.sendall(peer.stream[: dice.choice(said)])
+    except OSError:
+        connection.close()
+        raise
+    return contextlib.closing(connection)

@@ -1,0 +1,16 @@
+"""What lies in the PACS in the end, read from the bytes that it keeps."""
+
+from collections.abc import Iterator
+
+import httpx
+
+from fault_injection.site import Site
+from fault_injection.stored import Stored, of_file
+
+
+def stored_in(site: Site) -> Iterator[Stored]:
+    """Yield every object in the PACS."""
+    with httpx.Client(base_url=site.orthanc_url, timeout=60) as client:
+        for identifier in client.get("/instances").raise_for_status().json():
+            file = client.get(f"/instances/{identifier}/file").raise_for_status().content
+            yield of_file(file)

@@ -1,0 +1,241 @@
+"""The account in the end: for every film that a sender saw acknowledged, what lies in the PACS."""
+
+import contextlib
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fault_injection.load import Film, Sender, SentStudy
+from fault_injection.pacs import stored_in
+from fault_injection.second_verification import differences, flooded
+from fault_injection.site import Site
+from fault_injection.stored import Draft, Stored, content_digest
+from service.errors import StoreError
+from service.jobs import FINAL, JobState
+from service.records import Job
+from workers.delivery.delivering import MOST_SENDS
+
+# A later film that changes nothing ends its job so; a job that a later one made needless, too.
+_GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
+_ALL: Final = 100_000
+_LOOK_EVERY: Final = 2.0  # seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What was found.
+
+    Attributes:
+        broken: A sentence for each thing that is not as it was promised; none is what should be.
+        objects: How many objects are in the PACS.
+        drafts: How many of them are draft reports.
+        removed: How many films retention has removed early.
+        unseen: How many of these `Watch` had not seen before.
+        texts: How many different texts were drafted, and of how many different pictures.
+        copies: How many objects the second PACS stored under a new UID.
+    """
+
+    broken: list[str] = field(default_factory=list)
+    objects: int = 0
+    drafts: int = 0
+    removed: int = 0
+    unseen: int = 0
+    texts: tuple[int, int] = (0, 0)
+    copies: int = 0
+
+
+def open_jobs(site: Site, sent: Sequence[SentStudy]) -> int:
+    """Return how many studies and jobs have not reached their end."""
+    jobs = site.store.jobs(limit=_ALL)
+    known = {job.study_instance_uid for job in jobs if job.state in FINAL}
+    waiting = len({study.study_instance_uid for study in sent} - known)
+    return waiting + sum(job.state not in FINAL for job in jobs) + len(site.store.arriving(_ALL))
+
+
+def void_results(site: Site) -> list[Path]:
+    """Return the files in the outbox that are of no result of any job."""
+    jobs = site.store.jobs(limit=_ALL)
+    made = {each.path for job in jobs for each in site.store.objects(job.id)}
+    return [
+        path for path in site.settings.outbox_dir.rglob("*") if path.is_file() and path not in made
+    ]
+
+
+def account(site: Site, sent: Sequence[SentStudy]) -> Account:
+    """Return what is there in the end, and what of it is not as it was promised."""
+    stored = list(stored_in(site))
+    drafts = [each for each in stored if isinstance(each, Draft)]
+    jobs = site.store.jobs(limit=_ALL)
+    found = Account(objects=len(stored), drafts=len(drafts), texts=_texts(sent, drafts))
+    found.broken += _not_kept(site, sent, found)
+    found.broken += misjudged(sent, stored)
+    found.broken += _wrong_ends(jobs)
+    found.broken += _not_one_for_one(site, jobs, stored)
+    kept = dict(site.second.kept)
+    found.broken += [f"second PACS: {words}" for words in misjudged(sent, list(kept.values()))]
+    found.broken += differences(site, jobs, stored, kept)
+    found.broken += flooded(site.second.copies, MOST_SENDS)
+    found.copies = site.second.renamed
+    found.broken += _leftovers(site)
+    return found
+
+
+def misjudged(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
+    """Yield what of the objects in the PACS is not as what was sent and acknowledged asks for."""
+    drafts = [each for each in stored if isinstance(each, Draft)]
+    of_study: dict[str, list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        of_study[draft.study_instance_uid].append(draft)
+    yield from _of_others(sent, stored)
+    for study in sent:
+        yield from _faults_of(study, of_study[study.study_instance_uid])
+    yield from _mixed_up(sent, drafts)
+
+
+def _not_kept(site: Site, sent: Sequence[SentStudy], found: Account) -> Iterator[str]:
+    """Compare each acknowledged film with its file by its hash, unless retention noted its removal.
+
+    On a full disk retention removes early the films whose drafts are confirmed; their rows stay.
+    """
+    for film in (film for study in sent for film in study.films if film.acknowledged):
+        if is_kept(site, film):
+            continue
+        rows = site.store.films_named([(film.sop_instance_uid, _digest(film.path))])
+        if any(row.is_removed for row in rows.values()):
+            found.removed += 1
+            found.unseen += not film.was_seen
+            continue
+        yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
+
+
+def is_kept(site: Site, film: Film) -> bool:
+    """Return whether a film lies in the spool once, as it was sent.
+
+    Raises:
+        StoreError: The database cannot say.
+    """
+    kept = site.store.films_of(film.sop_instance_uid)
+    return [_digest(each.path) for each in kept] == [_digest(film.path)]
+
+
+class Watch(threading.Thread):
+    """Looks while the faults are done whether films are kept, before retention may remove them."""
+
+    def __init__(self, site: Site, senders: Sequence[Sender]) -> None:
+        """Take whose films."""
+        super().__init__(name="watch", daemon=True)
+        self._site = site
+        self._senders = senders
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Note of each acknowledged film that it was there."""
+        while not self._ended.wait(_LOOK_EVERY):
+            studies = [study for sender in self._senders for study in list(sender.studies)]
+            for film in (film for study in studies for film in study.films):
+                if film.acknowledged and not film.was_seen:
+                    with contextlib.suppress(StoreError):
+                        film.was_seen = is_kept(self._site, film)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self.join()
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file's data set; "" if it is not there."""
+    try:
+        return content_digest(path.read_bytes())
+    except OSError:
+        return ""
+
+
+def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
+    """Hold the patient of every object against that of the study that was sent."""
+    patients = {study.study_instance_uid: study.patient for study in sent}
+    for each in stored:
+        patient = patients.get(each.study_instance_uid)
+        if patient is None:
+            yield f"object {each.sop_instance_uid}: of a study that nobody sent"
+        elif each.patient != patient:
+            yield f"object {each.sop_instance_uid}: under another patient than its study"
+
+
+def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
+    name = f"study {study.study_instance_uid}"
+    if not drafts:
+        yield f"{name}: acknowledged, and no draft in the PACS"
+        return
+    for revision, count in Counter(draft.revision for draft in drafts).items():
+        if count > 1:
+            yield f"{name}: {count} drafts of revision {revision}"
+    for draft in drafts:
+        if draft.film not in {film.sop_instance_uid for film in study.films}:
+            yield f"{name}: its draft is about a film of another study"
+    last = max(drafts, key=lambda draft: draft.revision)
+    if last.film != study.expected():
+        yield f"{name}: its last draft, revision {last.revision}, is not about the film to be read"
+
+
+def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[str]:
+    """Hold the words of drafts against each other: films that show the same are told of alike.
+
+    The model is the same throughout, so what differs was read from another film.
+    """
+    for (picture, view), texts in _said(sent, drafts).items():
+        if len(texts) > 1:
+            yield f"picture {picture} {view}: {len(texts)} different texts about it: {texts}"
+
+
+def _texts(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> tuple[int, int]:
+    said = _said(sent, drafts)
+    return len(set().union(*said.values())), len(said)
+
+
+def _said(
+    sent: Sequence[SentStudy], drafts: Sequence[Draft]
+) -> dict[tuple[int, str], set[tuple[str, ...]]]:
+    """Return all texts about each picture and view."""
+    films = {film.sop_instance_uid: film for study in sent for film in study.films}
+    said: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
+    for draft in drafts:
+        if film := films.get(draft.film):
+            said[film.picture, film.view].add(draft.findings)
+    return said
+
+
+def _wrong_ends(jobs: Sequence[Job]) -> Iterator[str]:
+    for job in jobs:
+        if job.state not in _GOOD_ENDS:
+            yield f"job {job.id}: {job.state} after {job.attempts} attempts: {job.reason}"
+
+
+def _not_one_for_one(site: Site, jobs: Sequence[Job], stored: Sequence[Stored]) -> Iterator[str]:
+    """Compare the PACS with what the service believes: every object there as made, and no other."""
+    made = {
+        each.sop_instance_uid: (job, each) for job in jobs for each in site.store.objects(job.id)
+    }
+    there = Counter(each.sop_instance_uid for each in stored)
+    for uid, (job, _) in made.items():
+        if job.state is JobState.COMPLETED and there[uid] != 1:
+            yield f"job {job.id}: COMPLETED, and {there[uid]} of its object {uid} in the PACS"
+    for each in stored:
+        if each.sop_instance_uid not in made:
+            yield f"object {each.sop_instance_uid}: in the PACS, and of no job"
+        elif each.sha256 != made[each.sop_instance_uid][1].sha256:
+            yield f"object {each.sop_instance_uid}: not in the PACS as it was made"
+
+
+def _leftovers(site: Site) -> Iterator[str]:
+    """Tell what is left of what broke off, on the disk and among the processes."""
+    for path in (site.settings.spool_dir / "tmp").iterdir():
+        yield f"left over in the spool: {path.name}"
+    for process in site.strays():
+        yield f"left over: process {process.pid}"
+    look = site.run("spool", "verify", "--hash", "--json", "--young-minutes", "0")
+    if look.returncode:
+        yield f"`wetread spool verify` has findings: {look.stdout} {look.stderr[-2000:]}"

@@ -1,0 +1,1 @@
+"""What an archive holds, listed and fetched: DIMSE, Orthanc, DICOMweb."""

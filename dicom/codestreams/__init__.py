@@ -1,0 +1,1 @@
+"""Compressed pixel data, checked without decoding it: JPEG, JPEG 2000 and RLE."""

@@ -1,0 +1,1 @@
+"""What results say: the draft, codes, phrases, regions, copied attributes."""

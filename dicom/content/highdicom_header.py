@@ -1,0 +1,69 @@
+"""How an object that highdicom builds gets the header that `result_header` makes.
+
+highdicom copies patient and study from the image as they stand, writes the time of the computer, names
+itself as contributing equipment and quotes unusual person names in warnings. Our header is checked
+first and the same for the same draft. An object is therefore built for a reference without patient or
+study, and the header is put over what highdicom wrote.
+"""
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from dicom.content.report import DraftReport
+
+
+class OwnHeader:
+    """Base of highdicom's classes that copies nothing from the referenced image."""
+
+    def copy_patient_and_study_information(self, dataset: Dataset) -> None:
+        """Copy nothing: `result_header.new_object` did, and left out what is not valid."""
+
+    def copy_specimen_information(self, dataset: Dataset) -> None:
+        """Copy nothing: a radiograph shows no specimen."""
+
+
+def reference(
+    study_instance_uid: str, series_instance_uid: str, *, sop_class_uid: str, sop_instance_uid: str
+) -> Dataset:
+    """Return an object to refer to, as highdicom takes it: its UIDs, and no value of the patient."""
+    referenced = Dataset()
+    referenced.StudyInstanceUID = study_instance_uid
+    referenced.SeriesInstanceUID = series_instance_uid
+    referenced.SOPClassUID = sop_class_uid
+    referenced.SOPInstanceUID = sop_instance_uid
+    for keyword in (
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "AccessionNumber",
+        "StudyID",
+        "StudyDate",
+        "StudyTime",
+    ):
+        setattr(referenced, keyword, "")
+    return referenced
+
+
+def read_image(draft: DraftReport) -> Dataset:
+    """Return the image that was read, to refer to."""
+    image = draft.source
+    return reference(
+        draft.study_instance_uid,
+        image.series_instance_uid,
+        sop_class_uid=image.sop_class_uid,
+        sop_instance_uid=image.sop_instance_uid,
+    )
+
+
+def identity(header: Dataset) -> dict[str, Any]:
+    """Return the arguments that every class of highdicom takes, from a header of `new_object`."""
+    return {
+        "series_instance_uid": header.SeriesInstanceUID,
+        "series_number": int(header.SeriesNumber),
+        "sop_instance_uid": header.SOPInstanceUID,
+        "instance_number": int(header.InstanceNumber),
+        "manufacturer": header.Manufacturer,
+        "specific_character_set": header.SpecificCharacterSet,
+    }

@@ -1,0 +1,192 @@
+"""The sentences that every result says in the same words: the warning, the film, each finding."""
+
+from dataclasses import replace
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.content.patient_study import clean_text, value_of
+from dicom.content.report import (
+    CODED_OBSERVATIONS,
+    STATED,
+    DraftReport,
+    Finding,
+    Observation,
+    Presence,
+)
+from dicom.content.result_header import Equipment, model_words
+
+FOOTER: Final = "AI draft. Requires verification by a radiologist."
+NO_FINDINGS_TEXT: Final = (
+    "The model wrote no findings. This is not a normal report: nothing was described."
+)
+NOT_CODED: Final = "Findings are not coded for this draft: read the text."
+NO_SILENCE: Final = "Silence does not mean absence."
+_STATES: Final = {
+    Presence.PRESENT: "present",
+    Presence.ABSENT: "absent",
+    Presence.UNCERTAIN: "uncertain",
+    Presence.NOT_MENTIONED: "not mentioned",
+    Presence.NOT_CODED: "not coded",
+}
+_VIEWS: Final = {
+    "PA": "posteroanterior (PA) view",
+    "AP": "anteroposterior (AP) view",
+}
+
+
+def warning(draft: DraftReport, equipment: Equipment) -> str:
+    """Return the first text that a reader meets: what this is, who wrote it, and its caveat."""
+    text = (
+        "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS. Written by software "
+        f"({equipment.words}; {model_words(draft)}), revision {draft.revision}. "
+        "Not reviewed by a radiologist."
+    )
+    return f"{text} {caveat(draft)}".strip()
+
+
+def caveat(draft: DraftReport) -> str:
+    """Return the model's caveat as a sentence, or an empty text."""
+    words = _sentence(draft.model.caveat)
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def procedure(source: Dataset) -> str:
+    """Return which film was read, as far as it says itself."""
+    view = _VIEWS.get(value_of(source, "ViewPosition") or "")
+    return f"Chest radiograph, {view or 'frontal view; the film does not state PA or AP'}."
+
+
+def label(finding: Finding) -> str:
+    """Return the finding's name, capitalised."""
+    return finding.observation.value.capitalize()
+
+
+def state(finding: Finding) -> str:
+    """Return what the draft says of the finding, in one or two words."""
+    return _STATES[finding.presence]
+
+
+def place(finding: Finding) -> str:
+    """Return side and site ("left, lower lobe"), or an empty text."""
+    parts = [finding.side.value if finding.side else "", clean_text(finding.site or "")]
+    return ", ".join(part for part in parts if part)
+
+
+def certainty(finding: Finding) -> str:
+    """Return the model's own score as a whole percentage, or an empty text."""
+    return "" if finding.score is None else f"{percent(finding.score)} %"
+
+
+def agreement(finding: Finding) -> str:
+    """Return how many sampled reports say the same ("3 of 8"), or an empty text."""
+    found = finding.agreement
+    return "" if found is None else f"{found.same} of {found.samples}"
+
+
+def percent(score: float) -> int:
+    """Return a score of 0..1 as a whole percentage, held in 1..99: no score is a certainty."""
+    return min(max(round(100 * score), 1), 99)
+
+
+def statement(finding: Finding) -> str:
+    """Return the coded finding as a sentence that stands alone."""
+    if finding.observation is Observation.NO_FINDING:
+        return "The draft describes no abnormal finding."
+    where = f" ({place(finding)})" if place(finding) else ""
+    score = ""
+    if finding.score is not None:
+        score = f"; model score {certainty(finding)}, not calibrated"
+    return f"{label(finding)}{where}: {state(finding)}{score}."
+
+
+def uncoded(draft: DraftReport) -> str:
+    """Return why a draft holds no coded finding at all, or an empty text where it holds one."""
+    if draft.is_coded:
+        return ""
+    why = caveat(draft) or "The text names none of those that are coded."
+    return f"No finding is coded, neither present nor absent. {why}"
+
+
+def outline_label(finding: Finding, *, one_side: bool) -> str:
+    """Return what stands beside a finding's outline: name, doubt, score, and how much it shows.
+
+    Args:
+        finding: The finding.
+        one_side: It is bilateral and its outline lies in one half of the image only.
+    """
+    doubt = "?" if finding.presence is Presence.UNCERTAIN else ""
+    words = f"{label(finding)}{doubt} {certainty(finding)}".rstrip()
+    return f"{words}, BILATERAL: one side outlined" if one_side else words
+
+
+def is_positive(finding: Finding) -> bool:
+    """Whether the draft says or suspects that the finding is there."""
+    found = finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+    return found and finding.observation is not Observation.NO_FINDING
+
+
+def silence(draft: DraftReport) -> str:
+    """Return which of the six findings the draft does not mention, or an empty text.
+
+    Without it a reader could take silence for absence. Of a draft without any coded finding it says
+    that instead: its text may mention each of them.
+    """
+    if not draft.is_coded:
+        return NOT_CODED
+    spoken = {finding.observation for finding in draft.findings if finding.presence in STATED}
+    missing = [observation.value for observation in CODED_OBSERVATIONS if observation not in spoken]
+    if not missing:
+        return ""
+    return f"Not mentioned by this draft, neither present nor absent: {', '.join(missing)}."
+
+
+def listed(draft: DraftReport) -> list[Finding]:
+    """Return the draft's findings and, as not mentioned, those of the six that it leaves out.
+
+    Of a draft without any coded finding only those are left that have a score, as not coded.
+    """
+    if not draft.is_coded:
+        scored = [each for each in draft.findings if each.score is not None]
+        return [
+            replace(each, presence=Presence.NOT_CODED)
+            for each in scored
+            if each.observation is not Observation.NO_FINDING
+        ]
+    spoken = {finding.observation for finding in draft.findings}
+    silent = [
+        Finding(observation=observation, presence=Presence.NOT_MENTIONED)
+        for observation in CODED_OBSERVATIONS
+        if observation not in spoken
+    ]
+    order = list(Presence)
+    found = [f for f in draft.findings if f.observation is not Observation.NO_FINDING]
+    return sorted([*found, *silent], key=lambda finding: _rank(finding, order))
+
+
+def _rank(finding: Finding, order: list[Presence]) -> int:
+    """Return what stands first: present, uncertain, absent, not mentioned."""
+    first = (Presence.PRESENT, Presence.UNCERTAIN)
+    if finding.presence in first:
+        return first.index(finding.presence)
+    return 2 + order.index(finding.presence)
+
+
+def is_silent(finding: Finding) -> bool:
+    """Return whether neither text nor score says anything of the finding."""
+    return finding.presence is Presence.NOT_MENTIONED and finding.score is None
+
+
+def remarks(draft: DraftReport) -> list[str]:
+    """Return the notes for the reader and which films were not read, as sentences."""
+    lines = [f"Note: {_sentence(note)}" for note in draft.notes if clean_text(note)]
+    lines.extend(
+        f"Another film of this study was not read: {_sentence(film.reason)}"
+        for film in draft.not_read
+    )
+    return lines
+
+
+def _sentence(text: str) -> str:
+    words = clean_text(text)
+    return f"{words}." if words and words[-1] not in ".!?" else words

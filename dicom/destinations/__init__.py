@@ -1,0 +1,1 @@
+"""Where results go: DIMSE, Orthanc, DICOMweb, a folder; comparison with what was sent."""

@@ -1,0 +1,402 @@
+"""Where results go: the Destination interface, and any PACS by C-STORE.
+
+The others are dicom/destinations/orthanc.py, dicom/destinations/dicomweb.py and
+dicom/destinations/folder.py. Each destination is told the same things and raises the same two kinds
+of errors:
+
+    DestinationUnavailable   refused, timed out, 5xx, 0xA7xx, disk full: try again later
+        DestinationSilent    no connection, or no complete answer in time
+        NotListed            acknowledged objects are not there
+    DestinationRejected      4xx, 0xA9xx, 0xCxxx, no presentation context: a person must act
+        ObjectsRefused       some of the objects only; the others were sent
+
+A message names the destination, what it answered and what to do; never a patient attribute.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from pydicom.uid import UID, ImplicitVRLittleEndian
+
+from dicom.destinations.archive_comparison import first_difference
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    InvalidDataset,
+    NotListed,
+    ObjectsRefused,
+    is_passing,
+)
+from dicom.identifiers import check_uid
+from dicom.scu.association import Peer, associate
+from dicom.scu.store_scu import (
+    FIND_MODEL,
+    StoredFile,
+    contexts_of,
+    echo_peer,
+    find_instance,
+    is_stored,
+    store,
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedObject:
+    """One SOP Instance that was made here, as a PS3.10 file.
+
+    Attributes:
+        sha256: Hex digest of the whole file.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    path: Path
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Refuse UIDs that could not safely be part of a path or an address."""
+        for uid in (self.sop_instance_uid, self.series_instance_uid, self.study_instance_uid):
+            check_uid(uid)
+
+    def read(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            DestinationRejected: The file is gone, or is not what it was when it was made.
+            DestinationUnavailable: It cannot be read at this moment.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DestinationRejected(
+                f"{self.path}: the result was changed after it was made; read the study again"
+            )
+        return content
+
+    @property
+    def copy_limit(self) -> int:
+        """The most bytes that a destination's copy may have: twice ours and a MiB.
+
+        Raises:
+            DestinationRejected: The file is gone.
+            DestinationUnavailable: It cannot be read at this moment.
+        """
+        try:
+            return 2 * self.path.stat().st_size + 2**20
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DestinationError:
+        sentence = f"{self.path}: the result cannot be read ({error.strerror})"
+        if isinstance(error, FileNotFoundError):
+            return DestinationRejected(f"{sentence}; read the study again")
+        # Too many open files, a disk that is away for a moment: it says nothing of the result.
+        return DestinationUnavailable(sentence)
+
+    def difference(self, copy: bytes) -> str | None:
+        """Return what differs first in a destination's copy, or None when it is this object.
+
+        Raises:
+            DestinationRejected: The copy is not the same file, and ours cannot be read to compare.
+        """
+        if hashlib.sha256(copy).hexdigest() == self.sha256:
+            return None
+        return first_difference(self.read(), copy)
+
+
+class Destination(Protocol):
+    """A place that results are sent to; safe to use from several threads.
+
+    Attributes:
+        name: As in the settings, in events and on pages.
+        reads_back: Whether `verify` looks for the objects there; otherwise the acknowledgement decides.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether `verify` looks for the objects there."""
+        ...
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Return once the destination has acknowledged, or holds, each object.
+
+        An object that it refuses does not keep the others from being sent.
+
+        Raises:
+            DestinationUnavailable: Some may have arrived; send all again later.
+            ObjectsRefused: It will not take some of them; the others were sent.
+            DestinationRejected: It will not take them.
+        """
+        ...
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects that the destination is seen to hold.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
+        """
+        ...
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Return once each object was seen at the destination.
+
+        Raises:
+            DestinationUnavailable: It does not answer, or acknowledged an object that it has not.
+            DestinationRejected: It holds something else under one of the UIDs.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Return when the destination can be reached and lets us in; nothing is changed there.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
+            DestinationRejected: It refuses us.
+        """
+        ...
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Return whether it was seen that results may be stored; no object is left there.
+
+        Args:
+            contexts: (SOP Class UID, transfer syntax UID) pairs of the results that it will get.
+
+        Returns:
+            False where its answer shows neither.
+
+        Raises:
+            DestinationUnavailable: It does not answer.
+            DestinationRejected: It lets us store nothing, or not all of them.
+        """
+        ...
+
+
+class Refusals:
+    """What a destination did not take of the objects of one delivery."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, str] = {}
+        self._passing: dict[str, DestinationUnavailable] = {}
+
+    def add(self, item: EncodedObject, error: DestinationError) -> None:
+        """Note why `item` was not taken."""
+        uid = item.sop_instance_uid
+        if isinstance(error, DestinationUnavailable):
+            self._passing[uid] = error
+        else:
+            self._refused[uid] = f"{item.path.name}: {error}"
+
+    def __contains__(self, item: EncodedObject) -> bool:
+        """Return whether `item` was not taken."""
+        return item.sop_instance_uid in self._refused or item.sop_instance_uid in self._passing
+
+    def drop(self, uids: frozenset[str]) -> None:
+        """Forget the objects that the destination holds all the same."""
+        for uid in uids:
+            self._refused.pop(uid, None)
+            self._passing.pop(uid, None)
+
+    def raise_any(self) -> None:
+        """Return when every object was taken.
+
+        Raises:
+            DestinationUnavailable: Another try may succeed for at least one of them.
+            ObjectsRefused: The others only were taken.
+        """
+        for error in self._passing.values():
+            raise error
+        if self._refused:
+            raise ObjectsRefused("; ".join(self._refused.values()), frozenset(self._refused))
+
+
+def held_by(
+    verify: Callable[[EncodedObject], None], objects: Sequence[EncodedObject]
+) -> frozenset[str]:
+    """Return the SOP Instance UIDs of the objects for which `verify` raises nothing.
+
+    Raises:
+        DestinationUnavailable: The destination does not answer.
+    """
+    return frozenset(item.sop_instance_uid for item in objects if _is_held(verify, item))
+
+
+def _is_held(verify: Callable[[EncodedObject], None], item: EncodedObject) -> bool:
+    try:
+        verify(item)
+    except (NotListed, DestinationRejected):
+        return False
+    return True
+
+
+class DimseDestination:
+    """Any PACS, by C-STORE; read back by C-FIND.
+
+    C-FIND shows that the PACS lists the instance, not that it kept the same bytes: over DIMSE there is
+    no way to see that which every PACS allows.
+    """
+
+    def __init__(self, peer: Peer, *, verify: bool = True) -> None:
+        self._peer = peer
+        self._verify = verify
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._peer.name
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether objects are found again by C-FIND."""
+        return self._verify
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Store each object; one that is refused although the PACS lists it counts as stored.
+
+        All go over one association. A PACS that ends it at one object gets the others over another.
+        """
+        for item in objects:
+            item.read()
+        refusals = Refusals()
+        remaining = list(zip((_stored_file(item) for item in objects), objects, strict=True))
+        while remaining:
+            remaining = remaining[self._send_some(remaining, refusals) :]
+        self._look_for(objects, refusals)
+        refusals.raise_any()
+
+    def _send_some(
+        self, pairs: Sequence[tuple[StoredFile, EncodedObject]], refusals: Refusals
+    ) -> int:
+        """Send objects over one association; return how many it got an answer or its end for.
+
+        Raises:
+            DestinationSilent: There was no association, or no answer in time.
+        """
+        with associate(self._peer, contexts_of(file for file, _ in pairs)) as association:
+            for number, (file, item) in enumerate(pairs, 1):
+                begun = time.monotonic()
+                try:
+                    self._judge(store(association, self._peer, file), item)
+                except DestinationSilent as error:
+                    if time.monotonic() - begun >= self._peer.timeout / 2:
+                        raise
+                    # The PACS ended the association at this object: the others may be welcome.
+                    refusals.add(item, DestinationUnavailable(str(error)))
+                    return number
+                except DestinationError as error:
+                    refusals.add(item, error)
+        return len(pairs)
+
+    def _look_for(self, objects: Sequence[EncodedObject], refusals: Refusals) -> None:
+        """Let an object that was not taken pass where the PACS lists it: it takes none twice."""
+        failed = [item for item in objects if item in refusals]
+        if not failed:
+            return
+        try:
+            refusals.drop(self.held(failed))
+        except DestinationError as error:
+            _log.info("not_looked_for", destination=self.name, reason=str(error))
+
+    def _judge(self, status: int, item: EncodedObject) -> None:
+        if is_stored(status):
+            if status:
+                _log.warning(
+                    "stored_with_warning",
+                    destination=self.name,
+                    status=f"0x{status:04X}",
+                    sop_instance_uid=item.sop_instance_uid,
+                )
+            return
+        answer = f"{self._peer} answered {item.path.name} with status 0x{status:04X}"
+        if is_passing(status):
+            raise DestinationUnavailable(f"{answer} (it cannot store it now)")
+        raise DestinationRejected(f"{answer}: see its log for why it refuses the object")
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Find each object by C-FIND at the IMAGE level, unless that is switched off."""
+        if not self._verify:
+            return
+        found = self._found(objects)
+        missing = [item.sop_instance_uid for item in objects if item.sop_instance_uid not in found]
+        if missing:
+            raise NotListed(
+                f"{self._peer} acknowledged {missing[0]} but does not list it "
+                f"({len(missing)} of {len(objects)} objects missing)"
+            )
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return the SOP Instance UIDs of the objects that the PACS lists; none without C-FIND."""
+        try:
+            return self._found(objects)
+        except DestinationRejected as error:
+            _log.info("not_looked_for", destination=self.name, reason=str(error))
+            return frozenset()
+
+    def _found(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        return frozenset(self._find(objects)) if objects else frozenset()
+
+    def _find(self, objects: Sequence[EncodedObject]) -> Iterator[str]:
+        with associate(self._peer, [(FIND_MODEL, ImplicitVRLittleEndian)]) as association:
+            if not association.accepted_contexts:
+                raise self._no_find()
+            for item in objects:
+                if find_instance(
+                    association,
+                    self._peer,
+                    study=item.study_instance_uid,
+                    series=item.series_instance_uid,
+                    sop=item.sop_instance_uid,
+                ):
+                    yield item.sop_instance_uid
+
+    def probe(self) -> None:
+        """Ask by C-ECHO."""
+        echo_peer(self._peer)
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Negotiate an association for the results, and for C-FIND where they are read back."""
+        find = [(FIND_MODEL, ImplicitVRLittleEndian)] if self._verify else []
+        if not contexts and not find:
+            return True
+        with associate(self._peer, [*contexts, *find]) as association:
+            accepted = {each.abstract_syntax for each in association.accepted_contexts}
+        classes = dict.fromkeys(sop_class for sop_class, _ in contexts)
+        refused = [sop_class.name for sop_class in classes if sop_class not in accepted]
+        if refused:
+            raise DestinationRejected(
+                f"{self._peer} does not accept from {self._peer.calling}: {', '.join(refused)}. Allow "
+                "them there, or name only the others in `objects` of this destination"
+            )
+        if self._verify and FIND_MODEL not in accepted:
+            raise self._no_find()
+        return True
+
+    def _no_find(self) -> DestinationRejected:
+        return DestinationRejected(
+            f"{self._peer} does not accept C-FIND from {self._peer.calling}: allow it there, "
+            "or set verify = false for this destination"
+        )
+
+
+def _stored_file(item: EncodedObject) -> StoredFile:
+    try:
+        return StoredFile.read(item.path)
+    except InvalidDataset as error:
+        raise DestinationRejected(str(error)) from error

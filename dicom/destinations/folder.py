@@ -1,0 +1,154 @@
+"""A plain folder as a Destination: for the demo, for collectors, for sites without a PACS at hand."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from pydicom.uid import UID
+
+from dicom.destinations.dimse import EncodedObject, Refusals
+from dicom.errors import DestinationRejected, DestinationUnavailable, NotListed
+from dicom.results.json_sidecar import SIDECAR_NAME
+from dicom.spool.durable import sync_folder
+
+# What a person has to change; anything else (full, stale, away) may pass.
+_FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class FolderDestination:
+    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there.
+
+    By option also the draft as JSON, named as the first object: `<its SOP instance UID>.json`.
+    """
+
+    def __init__(self, *, name: str, path: Path, sidecar: bool = False) -> None:
+        self._name = name
+        self._path = path
+        self._sidecar = sidecar
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def reads_back(self) -> bool:
+        """Always: each file is compared."""
+        return True
+
+    def place(self, item: EncodedObject) -> Path:
+        """Return where `item` lies or will lie."""
+        return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
+
+    def send(self, objects: Sequence[EncodedObject]) -> None:
+        """Write each object durably under its own name."""
+        refusals = Refusals()
+        for item in objects:
+            content = item.read()
+            with self._told():
+                try:
+                    self._write(self.place(item), content)
+                except DestinationRejected as error:
+                    refusals.add(item, error)
+        with self._told():
+            for target, content in self._beside(objects):
+                self._write(target, content)
+        refusals.raise_any()
+
+    def _beside(self, objects: Sequence[EncodedObject]) -> Iterator[tuple[Path, bytes]]:
+        """Yield where the draft's JSON goes and what it says, where it is wanted and was made."""
+        if self._sidecar and objects:
+            content = _or_none(objects[0].path.with_name(SIDECAR_NAME).read_bytes)
+            if content is not None:
+                yield self.place(objects[0]).with_suffix(".json"), content
+
+    def _write(self, target: Path, content: bytes) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if target.read_bytes() == content:
+                # Whoever wrote it may have died before its name was durable.
+                self._sync(target.parent)
+                return
+            raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes it private; whoever collects it reads it as one of the group.
+            Path(temporary).chmod(0o640)
+            Path(temporary).replace(target)
+        finally:
+            # In its place it has no temporary name any more; what failed leaves nothing behind.
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        self._sync(target.parent)
+
+    def _sync(self, study: Path) -> None:
+        """Make the names in a study's folder, and its own, survive a power cut."""
+        for folder in (study, self._path):
+            sync_folder(folder)
+
+    def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
+        """Return all SOP Instance UIDs when each file, and the draft's JSON, is as sent; else none.
+
+        Writing again what is there changes nothing, so parts are not told apart.
+        """
+        try:
+            self.verify(objects)
+        except (NotListed, DestinationRejected):
+            return frozenset()
+        return frozenset(item.sop_instance_uid for item in objects)
+
+    def verify(self, objects: Sequence[EncodedObject]) -> None:
+        """Read each file back and compare its digest."""
+        for item in objects:
+            target = self.place(item)
+            with self._told():
+                content = _or_none(target.read_bytes)
+            if content is None:
+                raise NotListed(f"{self.name}: {target} is not there any more")
+            if hashlib.sha256(content).hexdigest() != item.sha256:
+                raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
+        with self._told():
+            for target, content in self._beside(objects):
+                if _or_none(target.read_bytes) != content:
+                    raise NotListed(f"{self.name}: {target} is not what was sent")
+
+    def probe(self) -> None:
+        """Make a file in the folder and remove it."""
+        with self._told():
+            self._path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._path) as file:
+                file.write(b"\0")
+
+    def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
+        """Make a file in the folder and remove it."""
+        del contexts
+        self.probe()
+        return True
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            sentence = f"{self.name}: the folder {self._path} cannot be used: {error.strerror}"
+            if error.errno in _FORBIDDEN:
+                raise DestinationRejected(
+                    f"{sentence}: give this user the right to write"
+                ) from error
+            raise DestinationUnavailable(sentence) from error
+
+
+def _or_none(read: Callable[[], bytes]) -> bytes | None:
+    try:
+        return read()
+    except FileNotFoundError:
+        return None

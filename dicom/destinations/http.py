@@ -1,0 +1,150 @@
+"""What destinations over HTTP have in common: their words for what went wrong, and bounded reading."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+from dicom.destinations.dimse import EncodedObject
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    NotListed,
+    lacks_thread,
+)
+from dicom.network.client_tls import ClientContext, PeerTls, tls_failure
+from dicom.network.deadline import Deadline, allowance
+from dicom.network.failure import network_failure
+
+# Compressing megabytes of pixels costs more than sending them.
+PLAIN: Final = {"Accept-Encoding": "identity"}
+# 404 is also what an application server or a proxy says before the archive behind it has started.
+_MAY_PASS: Final = frozenset({404, 408, 425, 429})
+# What an archive says of one object, not of this client or of all that it is sent.
+OF_AN_OBJECT: Final = frozenset({400, 406, 409, 413, 415, 422})
+
+
+# Answers to an upload that tell that this user, or this address, stores nothing.
+_FORBIDS: Final = frozenset({401, 403, 404, 405, 501})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRoute:
+    """How an HTTP server is reached; the environment's proxies and authorities do not count.
+
+    Attributes:
+        tls: How its certificate is judged, for https.
+        proxy: URL of the proxy to use; None connects directly.
+    """
+
+    tls: PeerTls = field(default_factory=PeerTls)
+    proxy: str | None = None
+
+    def context(self) -> ClientContext:
+        """Return a TLS context; raises OSError when a file of `tls` cannot be used."""
+        return self.tls.context()
+
+
+class HttpDestination:
+    """A Destination over HTTP.
+
+    Attributes:
+        also_may_pass: Status codes after which another try makes sense, beside those of any server.
+    """
+
+    also_may_pass: frozenset[int] = frozenset()
+
+    def __init__(self, *, name: str, kind: str, url: str, timeout: float) -> None:
+        """Take its name, what it is in words, where it is, and seconds until an exchange failed."""
+        self._name = name
+        self._where = f"{name} ({kind} at {url})"
+        self._timeout = timeout
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def reads_back(self) -> bool:
+        """Always: each object is retrieved or searched for."""
+        return True
+
+    @contextmanager
+    def _limited(self, size: int) -> Iterator[None]:
+        """Limit the block, one exchange of about `size` bytes, to the timeout and what they take.
+
+        Raises:
+            DestinationSilent: It was not complete by then.
+        """
+        seconds = allowance(self._timeout, size)
+        deadline = Deadline(seconds)
+        late = DestinationSilent(f"{self._where} gave no complete answer within {seconds:.0f} s")
+        try:
+            with deadline:
+                yield
+        except DestinationSilent as error:
+            raise (late if deadline.expired else error) from error
+        except RuntimeError as error:
+            if not lacks_thread(error):
+                raise
+            raise DestinationUnavailable("this machine starts no thread now") from error
+        if deadline.expired:
+            raise late
+
+    def _silent(self) -> DestinationSilent:
+        return DestinationSilent(
+            f"{self._where} cannot be reached: it gave no answer within {self._timeout:g} s"
+        )
+
+    def _unreachable(self, error: Exception) -> DestinationSilent:
+        if reason := tls_failure(error):
+            return DestinationSilent(f"{self._where}: {reason}")
+        return DestinationSilent(f"{self._where} cannot be reached: {network_failure(error)}")
+
+    def _status_error(self, code: int) -> DestinationError:
+        """Return what an answer with this HTTP status means for the delivery."""
+        sentence = f"{self._where} answered with HTTP status {code}"
+        if code == HTTPStatus.NOT_FOUND:
+            return DestinationUnavailable(f"{sentence}; check that it has started, and its url")
+        if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _MAY_PASS | self.also_may_pass:
+            return DestinationUnavailable(sentence)
+        if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return DestinationRejected(
+                f"{sentence}: the results are larger than it, or a proxy before it, takes; raise the "
+                "limit of the body there (nginx: client_max_body_size)"
+            )
+        if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return DestinationRejected(f"{sentence}: check user name and password, or the token")
+        return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
+
+    def _no_writing(self, error: DestinationError, status: int | None) -> DestinationError:
+        """Return what the answer to an upload without an object means: `error` if not a refusal."""
+        if status not in _FORBIDS:
+            return error
+        return DestinationRejected(
+            f"{self._where} answers, but does not let us store (HTTP status {status}): check what this "
+            "user may do there"
+        )
+
+    def _missing(self, item: EncodedObject) -> NotListed:
+        return NotListed(f"{self._where} acknowledged {item.sop_instance_uid} but does not have it")
+
+    def _other_bytes(self, item: EncodedObject, difference: str) -> DestinationRejected:
+        return DestinationRejected(
+            f"{self._where} holds other bytes under the same UID {item.sop_instance_uid} "
+            f"(first difference: {difference}); delete that instance there, then redeliver"
+        )
+
+
+def bounded(pieces: Iterable[bytes], limit: int) -> bytes:
+    """Return what `pieces` are together, cut off behind `limit` bytes: more cannot be our object."""
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > limit:
+            break
+    return bytes(content)

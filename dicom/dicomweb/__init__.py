@@ -1,0 +1,1 @@
+"""STOW-RS requests: multipart bodies, their parts, the response module."""

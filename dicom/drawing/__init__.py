@@ -1,0 +1,1 @@
+"""Fonts, text layout and pages of text."""

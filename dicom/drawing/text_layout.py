@@ -1,0 +1,138 @@
+"""Text on images: one size of the shipped fonts, wrapping by width, names as people read them."""
+
+from functools import lru_cache
+
+from PIL import ImageDraw, ImageFont
+
+from dicom.drawing.fonts import MAIN, MAIN_BOLD, drawable, is_han, load, runs
+
+
+class Face:
+    """One size of our fonts, which draws each letter in the first of them that has it."""
+
+    def __init__(self, size: int, *, bold: bool = False) -> None:
+        self.size = size
+        self._bold = bold
+        self._main = load(MAIN_BOLD if bold else MAIN, size, shaped=False)
+
+    def getlength(self, text: str) -> float:
+        """Return the width of `text` in pixels."""
+        return sum(_width(run, face) for run, face in self._runs(text))
+
+    def draw(
+        self,
+        pen: ImageDraw.ImageDraw,
+        at: tuple[float, float],
+        text: str,
+        fill: int | tuple[int, int, int],
+        anchor: str = "la",
+    ) -> None:
+        """Draw `text` on one line, from left to right as a whole.
+
+        Args:
+            pen: What draws on the picture.
+            at: The point that `anchor` says, in pixels.
+            text: Letters that no font has are named in words.
+            fill: Colour, or level of grey.
+            anchor: "la" the left end at the ascender, "lm" the left end, "mm" the middle.
+        """
+        pieces = self._runs(drawable(text))
+        x, y = at
+        if anchor[0] == "m":
+            x -= sum(_width(run, face) for run, face in pieces) / 2
+        ascent, descent = self._main.getmetrics()
+        baseline = y + ascent - (0 if anchor[1] == "a" else (ascent + descent) / 2)
+        for run, face in pieces:
+            direction = _direction(face)
+            pen.text((x, baseline), run, font=face, fill=fill, anchor="ls", direction=direction)
+            x += _width(run, face)
+
+    def _runs(self, text: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+        return [(run, self._font(name, shaped=shaped)) for run, name, shaped in runs(text)]
+
+    def _font(self, name: str, *, shaped: bool) -> ImageFont.FreeTypeFont:
+        if name == MAIN and not shaped:
+            return self._main
+        return load(MAIN_BOLD if self._bold and name == MAIN else name, self.size, shaped=shaped)
+
+
+def _direction(face: ImageFont.FreeTypeFont) -> str | None:
+    """Return that of the whole line, where the font's layout knows one."""
+    return "ltr" if face.layout_engine == ImageFont.Layout.RAQM else None
+
+
+def _width(run: str, face: ImageFont.FreeTypeFont) -> float:
+    return face.getlength(run, direction=_direction(face))
+
+
+@lru_cache(maxsize=64)
+def font(size: int, *, bold: bool = False) -> Face:
+    """Return the shipped fonts in `size` pixels, laid out the same on every machine."""
+    return Face(size, bold=bold)
+
+
+def readable_name(name: str) -> str:
+    """Return a person's name for people: the alphabetic group, the ideographic one in brackets.
+
+    Args:
+        name: A PN value: groups (alphabetic, ideographic, phonetic) divided by "=", components by
+            "^" (PS3.5 6.2.1).
+    """
+    groups = [_group(group) for group in name.split("=")[:2] if group.strip("^ ")]
+    if not groups:
+        groups = [_group(group) for group in name.split("=")[2:] if group.strip("^ ")]
+    first, *others = groups or [""]
+    return drawable(f"{first} ({others[0]})" if others else first)
+
+
+def _group(group: str) -> str:
+    family, *others = group.split("^")
+    given = " ".join(part for part in others if part)
+    between = " " if any(map(is_han, family)) else ", "
+    return between.join(part for part in (family, given) if part)
+
+
+def wrap(text: str, face: Face, width: int, limit: int = 1000) -> list[str]:
+    """Return `text` in lines of at most `width` pixels, at most `limit` of them.
+
+    Words longer than a line are broken. Where `limit` cuts, the last line ends with an ellipsis.
+    """
+    lines: list[str] = []
+    for word in drawable(text).split():
+        for piece in _pieces(word, face, width):
+            joined = f"{lines[-1]} {piece}" if lines else piece
+            if lines and face.getlength(joined) <= width:
+                lines[-1] = joined
+            else:
+                lines.append(piece)
+        if len(lines) > limit:
+            return [*lines[: limit - 1], shorten(f"{lines[limit - 1]} …", face, width)]
+    return lines
+
+
+def shorten(text: str, face: Face, width: int) -> str:
+    """Return `text` on one line of at most `width` pixels, an ellipsis where it was cut."""
+    line = drawable(text)
+    if face.getlength(line) <= width:
+        return line
+    while line and face.getlength(f"{line}…") > width:
+        line = line[:-1]
+    return f"{line.rstrip()}…"
+
+
+def fit_size(lines: tuple[str, ...], width: int, largest: int, *, bold: bool = False) -> int:
+    """Return the largest font size, at most `largest`, at which each of `lines` fits `width`."""
+    longest = max(font(100, bold=bold).getlength(line) for line in lines)
+    return max(8, min(largest, int(100 * width / max(longest, 1.0))))
+
+
+def _pieces(word: str, face: Face, width: int) -> list[str]:
+    if face.getlength(word) <= width:
+        return [word]
+    pieces = [""]
+    for letter in word:
+        if pieces[-1] and face.getlength(pieces[-1] + letter) > width:
+            pieces.append(letter)
+        else:
+            pieces[-1] += letter
+    return pieces

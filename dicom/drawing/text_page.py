@@ -1,0 +1,153 @@
+"""A page of text that grows: banner, patient, headings, paragraphs, a table, a foot."""
+
+from typing import Final
+
+from PIL import Image, ImageDraw
+from pydicom.dataset import Dataset
+
+from dicom.drawing.fonts import drawable
+from dicom.drawing.text_layout import Face, fit_size, font, readable_name, shorten, wrap
+
+WIDTH: Final = 1240  # A4 at 150 dots an inch
+_LEAST_HEIGHT: Final = 1754
+# Longer texts are cut here, and the page says so; the SR has the whole text.
+_MOST_HEIGHT: Final = 5 * _LEAST_HEIGHT
+_MARGIN: Final = 84
+_BANNER: Final = 190
+_SIZE: Final = 25
+# By their number, left edge and width of the cells: finding, state, place, score, and agreement.
+_COLUMNS: Final = {
+    4: ((0, 412), (428, 212), (650, 330), (996, 76)),
+    5: ((0, 412), (424, 196), (630, 226), (866, 76), (957, 115)),
+}
+_BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
+
+
+def day(value: str) -> str:
+    """Return a DA value for people, or that there is none."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 else "not stated"
+
+
+class Page:
+    """Writes down a page that grows; nothing is lost but what passes the greatest height."""
+
+    def __init__(self) -> None:
+        self._image = Image.new("L", (WIDTH, _LEAST_HEIGHT), _PAPER)
+        self._draw = ImageDraw.Draw(self._image)
+        self._y = 0
+        self._cut = False
+
+    def banner(self, words: tuple[str, str]) -> None:
+        """Write two lines across the head of the page, as large as they fit."""
+        self._draw.rectangle((0, 0, WIDTH, _BANNER), fill=_BLACK)
+        face = font(fit_size(words, WIDTH - 120, 74, bold=True), bold=True)
+        for line, y in zip(words, (0.28, 0.73), strict=True):
+            centre = (WIDTH / 2, _BANNER * y)
+            face.draw(self._draw, centre, line, _PAPER, "mm")
+        self._y = _BANNER + 40
+
+    def patient(self, header: Dataset) -> None:
+        """Write whose page it is, as the header of the result says."""
+        self.field("Patient", readable_name(str(header.PatientName)) or "not stated")
+        self.field("Patient ID", header.PatientID or "not stated")
+        self.fields(
+            (("Born", day(header.PatientBirthDate)), ("Sex", header.PatientSex or "not stated")),
+            (("Study", day(header.StudyDate)), ("Accession", header.AccessionNumber or "none")),
+        )
+
+    def field(self, name: str, value: str) -> None:
+        """Write what identifies the patient: smaller when it is long, but never cut."""
+        room = WIDTH - 2 * _MARGIN - 140
+        text = drawable(value)
+        face = font(fit_size((text,), room, _SIZE, bold=True), bold=True)
+        font(_SIZE - 4).draw(self._draw, (_MARGIN, self._y), name, _QUIET)
+        face.draw(self._draw, (_MARGIN + 140, self._y - 3), text, _INK)
+        self._y += round(_SIZE * 1.6)
+
+    def fields(self, *rows: tuple[tuple[str, str], tuple[str, str]]) -> None:
+        """Write rows of two fields beside each other."""
+        for row in rows:
+            for column, (name, value) in enumerate(row):
+                x = _MARGIN + column * (WIDTH - 2 * _MARGIN) // 2
+                font(_SIZE - 4).draw(self._draw, (x, self._y), name, _QUIET)
+                room = (WIDTH - 2 * _MARGIN) // 2 - 160
+                face = font(_SIZE, bold=True)
+                face.draw(self._draw, (x + 140, self._y - 3), shorten(value, face, room), _INK)
+            self._y += round(_SIZE * 1.6)
+        self._y += _SIZE
+
+    def heading(self, words: str) -> None:
+        """Begin a section."""
+        if not self._room(3 * _SIZE):
+            return
+        face = font(_SIZE - 4, bold=True)
+        self._y += _SIZE // 2
+        face.draw(self._draw, (_MARGIN, self._y), words.upper(), _QUIET)
+        self._y += round(_SIZE * 1.25)
+        self._draw.line((_MARGIN, self._y, WIDTH - _MARGIN, self._y), fill=_RULE, width=2)
+        self._y += _SIZE // 2
+
+    def table_head(self, cells: tuple[str, ...]) -> None:
+        """Write the names of the columns."""
+        self._cells(cells, font(_SIZE - 6), _QUIET)
+
+    def row(self, cells: tuple[str, ...], *, strong: bool = False) -> None:
+        """Write one row of the table."""
+        if not self._room(2 * _SIZE):
+            return
+        if strong:
+            box = (_MARGIN - 12, self._y - 5, WIDTH - _MARGIN + 12, self._y + _SIZE + 9)
+            self._draw.rectangle(box, fill=_SHADE)
+        self._cells(cells, font(_SIZE, bold=strong), _INK if strong else _QUIET)
+
+    def _cells(self, cells: tuple[str, ...], face: Face, ink: int) -> None:
+        for text, (x, width) in zip(cells, _COLUMNS[len(cells)], strict=True):
+            line = shorten(text, face, width)
+            face.draw(self._draw, (_MARGIN + x, self._y), line, ink)
+        self._y += round(_SIZE * 1.6)
+
+    def paragraph(self, words: str, *, boxed: bool = False) -> None:
+        """Write text over the whole width, in a frame when `boxed`."""
+        face = font(_SIZE, bold=boxed)
+        inset = 20 if boxed else 0
+        lines = wrap(words, face, WIDTH - 2 * _MARGIN - 2 * inset)
+        step = round(_SIZE * 1.5)
+        if boxed and self._room(step * len(lines) + 2 * inset):
+            bottom = self._y + step * len(lines) + inset
+            self._draw.rectangle(
+                (_MARGIN, self._y - inset // 2, WIDTH - _MARGIN, bottom), outline=_INK, width=3
+            )
+            self._y += inset // 2
+        for line in lines:
+            if not self._room(step):
+                return
+            face.draw(self._draw, (_MARGIN + inset, self._y), line, _INK)
+            self._y += step
+        self._y += _SIZE // 2 + inset
+
+    def gap(self) -> None:
+        """Leave half a line free."""
+        self._y += _SIZE // 2
+
+    def finished(self, foot: str) -> Image.Image:
+        """Return the page, cut to what was written, with `foot` as its last line."""
+        if self._cut:
+            foot = f"CUT: the whole text is in the draft report (SR).  {foot}"
+        y = self._image.height - 60
+        self._draw.line((_MARGIN, y - 16, WIDTH - _MARGIN, y - 16), fill=_RULE, width=2)
+        line = shorten(drawable(foot), font(_SIZE - 6), WIDTH - 2 * _MARGIN)
+        font(_SIZE - 6).draw(self._draw, (_MARGIN, y), line, _QUIET)
+        return self._image
+
+    def _room(self, height: int) -> bool:
+        """Make room for `height` more pixels above the foot; False when the page may grow no more."""
+        needed = self._y + height + 90
+        if needed <= self._image.height:
+            return not self._cut
+        if self._cut or needed > _MOST_HEIGHT:
+            self._cut = True
+            return False
+        taller = Image.new("L", (WIDTH, min(_MOST_HEIGHT, needed + _LEAST_HEIGHT // 4)), _PAPER)
+        taller.paste(self._image)
+        self._image, self._draw = taller, ImageDraw.Draw(taller)
+        return True

@@ -1,0 +1,1 @@
+"""Sockets to peers: total time limits, keepalive, TLS of connections that we open."""

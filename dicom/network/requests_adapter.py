@@ -1,0 +1,72 @@
+"""An adapter for `requests` whose connections obey the Deadline of the thread that uses them."""
+
+import socket
+from typing import Any, Final
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
+
+from dicom.library import Library
+from dicom.network.deadline import follow_connection
+
+LIBRARY: Final = Library(
+    name="urllib3",
+    tried=("2.8.0",),
+    otherwise="the limit of an exchange with Orthanc may begin only after its TLS handshake",
+)
+
+
+class _Followed:
+    """Gives the socket of a connection to the current Deadline: a new one at once, an old one at use."""
+
+    sock: socket.socket | None
+
+    def _new_conn(self) -> socket.socket:
+        # Before the TLS handshake, which a peer can draw out as well.
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        follow_connection(made)
+        return made
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        follow_connection(self.sock)
+
+    def request(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's
+        follow_connection(self.sock)
+        super().request(*arguments, **options)  # type: ignore[misc]
+
+
+class _Connection(_Followed, HTTPConnection):
+    """An HTTP connection that is followed."""
+
+
+class _SecureConnection(_Followed, HTTPSConnection):
+    """An HTTPS connection that is followed."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS: Final = {"http": _Pool, "https": _SecurePool}
+
+
+class LimitedAdapter(HTTPAdapter):
+    """Sends requests over connections that a Deadline can shut down."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests'
+        """Make the pools of our connections."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> ProxyManager:  # noqa: ANN401 - requests'
+        """Make the pools of our connections through a proxy."""
+        manager: ProxyManager = super().proxy_manager_for(*arguments, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

@@ -1,0 +1,1 @@
+"""A bounded parser of DICOM headers that are not trusted."""

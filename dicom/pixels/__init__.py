@@ -1,0 +1,1 @@
+"""From stored values to a Frame: Modality LUT, VOI LUT, image matrix."""

@@ -1,0 +1,194 @@
+"""The Frame of an instance: its one picture as it is meant to be seen, or why there is none.
+
+What the header declares is checked before the pixels are read, and what the compressed picture
+declares before it is decoded; a file is refused before anything is allocated for it. Then, in the
+order of PS3.3 C.11.1 and C.11.2: decode → Modality LUT or rescale → VOI LUT or window → polarity
+(Photometric Interpretation, Presentation LUT Shape) → padding to black.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from dicom.attributes import is_for_processing
+from dicom.errors import LimitExceeded, PixelError
+from dicom.parsing.header import read_header, read_pixel_data
+from dicom.pixels.image_matrix import ImageMatrix, declared_matrix, whole_number
+from dicom.pixels.stored_values import stored_values
+from dicom.pixels.used_bits import Stored
+from dicom.pixels.voi import Histogram, grey_levels, modality_values
+
+_BLOCK: Final = 2**20
+# A padding range of more than this part of all stored values, or of the pixels, is not meant so.
+_WIDEST_PADDING: Final = 0.25
+_MOST_PADDING: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelLimits:
+    """What a picture may ask of us.
+
+    Attributes:
+        max_pixels: Rows x columns.
+        max_bytes: The whole data set; inflated if deflated.
+    """
+
+    max_pixels: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """A film's picture as displayed.
+
+    Attributes:
+        pixels: float32 [H, W], 0 black to 1 white. Air is dark and bone bright, unless the file says
+            otherwise of itself: nothing is inverted on suspicion.
+        warnings: What the reader should know about how it is shown, sentences.
+    """
+
+    pixels: NDArray[np.float32]
+    warnings: tuple[str, ...] = ()
+
+
+def load_frame(path: Path, limits: PixelLimits) -> Frame:
+    """Return the picture of a single-frame grayscale image of 8 to 16 bits.
+
+    Raises:
+        InvalidDataset: The file is not a data set that can be read.
+        LimitExceeded: It declares more than `limits`; nothing was allocated for it.
+        PixelError: It has no such picture, or one that cannot be decoded.
+    """
+    try:
+        header = read_header(path)
+        matrix, warnings = declared_matrix(header, limits.max_pixels)
+        image = stored_values(header, read_pixel_data(path, limits.max_bytes), matrix)
+        frame = _displayed(header, image.values, image.matrix)
+    except MemoryError:
+        raise LimitExceeded("there is not enough memory for the picture") from None
+    return Frame(pixels=frame.pixels, warnings=(*warnings, *image.notes, *frame.warnings))
+
+
+def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
+    """Return the stored values as displayed, black where they are padding."""
+    lowest, counts = _counted(stored)
+    values = np.arange(lowest, lowest + len(counts), dtype=np.float64)
+    padding, padding_warnings = _padding(header, values, counts, matrix)
+    modality, warnings = modality_values(header, values, signed=matrix.signed)
+    histogram = Histogram(values=modality, counts=np.where(padding, 0, counts))
+    negative, polarity_warnings = _polarity(header, matrix)
+    levels, voi_warnings = grey_levels(
+        header, histogram, _full_range(header, matrix), negative=negative
+    )
+    if negative:
+        levels = 1.0 - levels
+    levels[padding] = 0.0
+    pixels = _looked_up(stored, lowest, levels.astype(np.float32))
+    said = (
+        *_intent_warnings(header),
+        *padding_warnings,
+        *warnings,
+        *voi_warnings,
+        *polarity_warnings,
+    )
+    return Frame(pixels=pixels, warnings=said)
+
+
+def _counted(stored: Stored) -> tuple[int, NDArray[np.int64]]:
+    """Return the smallest stored value, and how often it and each one above it occur."""
+    lowest, highest = int(stored.min()), int(stored.max())
+    counts = np.zeros(highest - lowest + 1, np.int64)
+    flat = stored.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):  # bincount makes eight bytes of each pixel
+        block = flat[start : start + _BLOCK].astype(np.int64) - lowest
+        counts += np.bincount(block, minlength=len(counts))
+    return lowest, counts
+
+
+def _looked_up(stored: Stored, lowest: int, table: NDArray[np.float32]) -> NDArray[np.float32]:
+    pixels = np.empty(stored.shape, np.float32)
+    flat, out = stored.reshape(-1), pixels.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK].astype(np.int64) - lowest
+        np.take(table, block, out=out[start : start + _BLOCK], mode="clip")
+    return pixels
+
+
+def _full_range(header: Dataset, matrix: ImageMatrix) -> tuple[float, float]:
+    half = 2 ** (matrix.bits_stored - 1)
+    stored = (-half, half - 1) if matrix.signed else (0, 2 * half - 1)
+    ends = modality_values(header, np.asarray(stored, np.float64), signed=matrix.signed)[0]
+    return float(ends.min()), float(ends.max())
+
+
+def _padding(
+    header: Dataset, values: NDArray[np.float64], counts: NDArray[np.int64], matrix: ImageMatrix
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Return which stored values are padding, and warnings (PS3.3 C.7.5.1.1.2).
+
+    Padding is one value, or a range with both ends. What cannot be meant is ignored: no image is
+    unreadable because of an attribute that only darkens its background.
+
+    Args:
+        header: With Pixel Padding Value and Pixel Padding Range Limit where present.
+        values: Every stored value.
+        counts: How often each occurs.
+        matrix: Of the image.
+    """
+    nothing = np.zeros(len(values), bool)
+    try:
+        first, last = _padding_range(header, matrix)
+    except PixelError as error:
+        return nothing, (f"The padding of the film was ignored: {error}.",)
+    if first is None or last is None:
+        return nothing, ()
+    padding: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))
+    wide = abs(first - last) + 1 > _WIDEST_PADDING * 2**matrix.bits_stored
+    most = first != last and counts[padding].sum() > _MOST_PADDING * counts.sum()
+    if wide or most:
+        words = f"its range {min(first, last)} to {max(first, last)} covers most of the picture"
+        return nothing, (f"The padding of the film was ignored: {words}.",)
+    return padding, ()
+
+
+def _padding_range(header: Dataset, matrix: ImageMatrix) -> tuple[int | None, int | None]:
+    if header.get("PixelPaddingValue") in (None, ""):
+        return None, None
+    first = _stored_value(header, "PixelPaddingValue", matrix)
+    if header.get("PixelPaddingRangeLimit") in (None, ""):
+        return first, first
+    return first, _stored_value(header, "PixelPaddingRangeLimit", matrix)
+
+
+def _stored_value(header: Dataset, keyword: str, matrix: ImageMatrix) -> int:
+    # Its VR is US or SS by Pixel Representation, but many writers give the wrong one of the two.
+    if isinstance(header.get(keyword), bytes):
+        raise PixelError(f"{keyword} of the film is not one number")
+    value = whole_number(header, keyword) & 0xFFFF
+    return value - 2**16 if matrix.signed and value >= 2**15 else value
+
+
+def _polarity(header: Dataset, matrix: ImageMatrix) -> tuple[bool, tuple[str, ...]]:
+    """Return whether the grey levels are to be inverted, once, and warnings.
+
+    MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing twice in a DX image
+    (PS3.3 C.8.11.3.1.2). Where they disagree, Photometric Interpretation is believed: it is the one
+    that every modality writes and every viewer follows.
+    """
+    negative = matrix.photometric == "MONOCHROME1"
+    shape = str(header.get("PresentationLUTShape") or "").strip().upper()
+    if shape in {"INVERSE", "IDENTITY"} and (shape == "INVERSE") != negative:
+        return negative, (
+            f"Presentation LUT Shape {shape} contradicts {matrix.photometric}; the latter was believed.",
+        )
+    return negative, ()
+
+
+def _intent_warnings(header: Dataset) -> tuple[str, ...]:
+    if is_for_processing(header):
+        return ("The film is a raw one (FOR PROCESSING), not prepared for reading.",)
+    return ()

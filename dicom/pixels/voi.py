@@ -1,0 +1,269 @@
+"""From stored values to grey levels: Modality LUT, VOI LUT or window, polarity, padding.
+
+The steps and their order are those of PS3.3 C.11.1 and C.11.2. A radiograph has at most 65,536 stored
+values, so each step acts on a table of them and on how often each occurs; the picture itself is
+looked up once, at the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from dicom.errors import PixelError
+from dicom.pixels.lookup_table import FloatTable, LookupTable, read_lookup_table
+from dicom.pixels.rescale import decimals, rescale_of
+
+Counts = NDArray[np.int64]
+
+LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
+VOI_FUNCTIONS: Final = (LINEAR, LINEAR_EXACT, SIGMOID)
+
+# A VOI transformation misses the pixels when it clips more of them than this (a child on a large
+# detector leaves most of it to air, and rightly clipped) ...
+_MOST: Final = 0.8
+# ... or when what lies between the 5th and the 95th percentile is shown with less contrast than this.
+_FLAT: Final = 0.25
+# Where no VOI is given nobody chose that contrast, so more is asked before the full range is kept.
+_FLAT_UNCHOSEN: Final = 0.3
+# The brightness of a chest radiograph has limits, too. docs/selection.md has the figures of the real
+# films: their 98th percentile is 0.57 and more, their 25th 0.65 and less, 0.4 % of their pixels white.
+_DARK_98TH: Final = 0.45
+_BRIGHT_25TH: Final = 0.75
+_MOST_WHITE: Final = 0.45
+_FALLBACK_PERCENTILES: Final = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Histogram:
+    """How often each modality value occurs among the pixels that are not padding.
+
+    Attributes:
+        values: float64 [N], one for each stored value, in the order of the stored values.
+        counts: int64 [N].
+    """
+
+    values: FloatTable
+    counts: Counts
+
+    def percentile(self, percent: float) -> float:
+        """Return the modality value below which `percent` of the pixels lie."""
+        order = np.argsort(self.values, kind="stable")
+        running = np.cumsum(self.counts[order])
+        place = int(np.searchsorted(running, percent / 100 * running[-1]))
+        return float(self.values[order[min(place, len(order) - 1)]])
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest modality value that occurs."""
+        present = self.values[self.counts > 0]
+        return float(present.min()), float(present.max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Voi:
+    """One way that the file offers to show its values.
+
+    Attributes:
+        name: In words, for a warning ("window 2").
+        show: From modality values to 0..1.
+        note: What the reader should know when it is used, a sentence, or "".
+    """
+
+    name: str
+    show: Callable[[FloatTable], FloatTable]
+    note: str = ""
+
+
+def modality_values(
+    header: Dataset, stored: FloatTable, *, signed: bool
+) -> tuple[FloatTable, tuple[str, ...]]:
+    """Return the modality value of each stored value, and warnings (PS3.3 C.11.1).
+
+    Args:
+        header: With Modality LUT Sequence, Rescale Slope and Rescale Intercept where present.
+        stored: Any stored values.
+        signed: Whether stored values may be negative (Pixel Representation).
+
+    Raises:
+        PixelError: The Modality LUT or the rescale cannot be used.
+    """
+    tables = _items(header, "ModalityLUTSequence")
+    if tables:
+        return _table(tables[0], header, signed=signed).look_up(stored), ()
+    rescale = rescale_of(header)
+    return stored * rescale.slope + rescale.intercept, rescale.notes
+
+
+def grey_levels(
+    header: Dataset,
+    histogram: Histogram,
+    full_range: tuple[float, float],
+    *,
+    negative: bool = False,
+) -> tuple[FloatTable, tuple[str, ...]]:
+    """Return the grey level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
+
+    VOI LUTs come before windows, and each before the ones after it; the first that does not miss the
+    pixels, nor shows them implausibly dark or bright, is taken. Where none is left, the 0.5 and 99.5
+    percentiles of the pixels become black and white.
+
+    Args:
+        header: With VOI LUT Sequence, Window Center and Window Width where present.
+        histogram: Of the pixels that are not padding.
+        full_range: The modality values that the bit depth can hold: shown when there is no VOI.
+        negative: Whether the grey levels are inverted for display afterwards (MONOCHROME1).
+    """
+    if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
+        return _linear(histogram.values, *full_range), ()
+    offered, warnings = _offered(header, signed=full_range[0] < 0)
+    for number, voi in enumerate(offered):
+        levels = voi.show(histogram.values)
+        if fault := _fault(histogram, levels, _FLAT, negative=negative):
+            warnings.append(f"The {voi.name} {fault} and was not used.")
+            continue
+        if number or warnings:
+            warnings.append(f"Shown with the {voi.name}.")
+        return levels, (*warnings, *filter(None, [voi.note]))
+    if not offered:
+        levels = _linear(histogram.values, *full_range)
+        if not _fault(histogram, levels, _FLAT_UNCHOSEN, negative=negative):
+            return levels, tuple(warnings)
+        warnings.append("The film has no usable VOI window.")
+    black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
+    warnings.append("Gray levels were set from the 0.5 and 99.5 percentiles of its pixels.")
+    return _linear(histogram.values, black, white), tuple(warnings)
+
+
+def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: bool) -> str:
+    """Return what is wrong with `levels` as a view of a chest radiograph, a predicate, or ""."""
+    if _misses(histogram, levels, flat):
+        return "misses most of the picture"
+    shown = 1.0 - levels if negative else levels
+    if Histogram(values=shown, counts=histogram.counts).percentile(98) < _DARK_98TH:
+        return "shows the picture implausibly dark"
+    white = _inner(histogram) & (shown >= 1.0)
+    if (
+        Histogram(values=shown, counts=histogram.counts).percentile(25) > _BRIGHT_25TH
+        or histogram.counts[white].sum() > _MOST_WHITE * histogram.counts.sum()
+    ):
+        return "shows the picture implausibly bright"
+    return ""
+
+
+def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
+    """Say whether `levels` clip most pixels or leave them without contrast."""
+    clipped = _inner(histogram) & ((levels <= 0.0) | (levels >= 1.0))
+    if histogram.counts[clipped].sum() > _MOST * histogram.counts.sum():
+        return True
+    shown = Histogram(values=levels, counts=histogram.counts)
+    return shown.percentile(95) - shown.percentile(5) < flat
+
+
+def _inner(histogram: Histogram) -> NDArray[np.bool_]:
+    """Return the values that lie within the data: those at its ends were cut off when recorded."""
+    lowest, highest = histogram.extremes
+    return (histogram.values > lowest) & (histogram.values < highest)
+
+
+def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
+    offered: list[Voi] = []
+    warnings: list[str] = []
+    for number, item in enumerate(_items(header, "VOILUTSequence"), 1):
+        try:
+            table = _table(item, header, signed=signed)
+        except PixelError:
+            warnings.append(f"VOI LUT {number} is damaged and was not used.")
+            continue
+        offered.append(_lut_voi(f"VOI LUT {number}", table))
+    function, note = _function(header)
+    windows, unpaired = _windows(header)
+    warnings += unpaired
+    for number, (centre, width) in enumerate(windows, 1):
+        if not (np.isfinite(centre) and np.isfinite(width)):
+            warnings.append(f"Window {number} is not given in numbers and was not used.")
+            continue
+        if width < _narrowest(function):
+            warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
+            continue
+        show = _window_shower(function, centre, width)
+        offered.append(Voi(name=f"window {number}", show=show, note=note))
+    return offered, warnings
+
+
+def _function(header: Dataset) -> tuple[str, str]:
+    """Return VOI LUT Function, LINEAR where it is absent or unknown, and a note on the latter."""
+    written = header.get("VOILUTFunction")
+    function = str(written or LINEAR).strip().upper()
+    if function in VOI_FUNCTIONS:
+        return function, ""
+    return LINEAR, f"VOI LUT Function {function[:16]!a} is unknown; {LINEAR} was used."
+
+
+def _narrowest(function: str) -> float:
+    """Return the least width for which the function is defined (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    return 1.0 if function == LINEAR else float(np.nextafter(0.0, 1.0))
+
+
+def _windows(header: Dataset) -> tuple[list[tuple[float, float]], list[str]]:
+    """Return center and width of each window, and a note where one has no partner."""
+    centers, widths = decimals(header, "WindowCenter"), decimals(header, "WindowWidth")
+    unpaired = []
+    if len(centers) != len(widths):
+        unpaired.append(
+            f"Window Center has {len(centers)} values and Window Width {len(widths)}; those without "
+            "a partner were not used."
+        )
+    return list(zip(centers, widths, strict=False)), unpaired
+
+
+def _window_shower(
+    function: str, centre: float, width: float
+) -> Callable[[FloatTable], FloatTable]:
+    """Return the window as a function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    if function == SIGMOID:
+        return lambda values: _sigmoid(values, centre, width)
+    if function == LINEAR_EXACT:
+        return lambda values: _linear(values, centre - width / 2, centre + width / 2)
+    middle, half = centre - 0.5, (width - 1) / 2
+    return lambda values: _linear(values, middle - half, middle + half)
+
+
+def _sigmoid(values: FloatTable, centre: float, width: float) -> FloatTable:
+    exponent = np.clip(-4 * (values - centre) / width, -700, 700)
+    levels: FloatTable = 1 / (1 + np.exp(exponent))
+    return levels
+
+
+def _linear(values: FloatTable, black: float, white: float) -> FloatTable:
+    if white <= black:  # a LINEAR window of width 1 is a threshold
+        return (values > black).astype(np.float64)
+    return np.clip((values - black) / (white - black), 0.0, 1.0)
+
+
+def _lut_voi(name: str, table: LookupTable) -> Voi:
+    def show(values: FloatTable) -> FloatTable:
+        levels: FloatTable = np.clip(table.look_up(values) / (2**table.bits - 1), 0.0, 1.0)
+        return levels
+
+    note = ""
+    if table.bits != table.declared_bits:
+        note = (
+            f"The {name} declares {table.declared_bits} bits for each entry and its entries have "
+            f"{table.bits}; the latter was used."
+        )
+    return Voi(name=name, show=show, note=note)
+
+
+def _table(item: Dataset, header: Dataset, *, signed: bool) -> LookupTable:
+    little_endian = header.original_encoding[1] is not False
+    return read_lookup_table(item, signed=signed, little_endian=little_endian)
+
+
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    value = header.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []

@@ -1,0 +1,1 @@
+"""Result objects: draft SR, findings SR, SC, GSPS, PDF, notices, verified SR."""

@@ -1,0 +1,222 @@
+"""The frame of the annotated film: where everything lies, the warning above, the findings beside it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+
+from PIL import ImageDraw
+
+from dicom.content import phrases
+from dicom.content.regions import Points
+from dicom.content.report import DraftReport, Finding, Presence
+from dicom.content.result_header import BANNER, Equipment, model_words
+from dicom.drawing.text_layout import fit_size, font, shorten, wrap
+
+Colour = tuple[int, int, int]
+
+BACKGROUND: Final[Colour] = (13, 15, 18)
+_PANEL: Final[Colour] = (22, 25, 30)
+_RULE: Final[Colour] = (52, 58, 66)
+_TEXT: Final[Colour] = (232, 235, 239)
+_QUIET: Final[Colour] = (150, 158, 168)
+_WARNING: Final[Colour] = (255, 193, 7)
+# Dark: a bright field of this size would blind eyes that are adapted to a reading room.
+_UNDER_WARNING: Final[Colour] = (46, 33, 0)
+# Told apart in brightness too, for readers who do not see the hues; words say the same.
+STATE_COLOURS: Final = {
+    Presence.PRESENT: (255, 138, 76),
+    Presence.UNCERTAIN: (255, 221, 120),
+    Presence.ABSENT: (122, 170, 150),
+    Presence.NOT_MENTIONED: (110, 117, 126),
+    Presence.NOT_CODED: (110, 117, 126),
+}
+_MARKS: Final = {
+    Presence.PRESENT: "●",
+    Presence.UNCERTAIN: "◐",
+    Presence.ABSENT: "○",
+    Presence.NOT_MENTIONED: "–",
+    Presence.NOT_CODED: "–",
+}
+_MOST_NOTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where everything lies on the canvas, in pixels; all sizes follow the canvas' width.
+
+    Attributes:
+        film: Left, top, width, height of the film.
+    """
+
+    width: int
+    height: int
+    banner: int
+    footer: int
+    panel: int
+    film: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, rows: int, columns: int, long_edge: int) -> Self:
+        """Return the layout for a film of `rows` x `columns` on a canvas at most `long_edge` wide."""
+        banner, footer = round(long_edge * 0.132), round(long_edge * 0.030)
+        panel = round(long_edge * 0.285)
+        room = (long_edge - panel, long_edge - banner - footer)
+        scale = min(room[0] / columns, room[1] / rows)
+        size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+        # A very wide film leaves the panel the height that its text needs.
+        body = max(size[1], round(long_edge * 0.55))
+        left, top = (room[0] - size[0]) // 2, banner + (body - size[1]) // 2
+        return cls(
+            width=long_edge,
+            height=banner + body + footer,
+            banner=banner,
+            footer=footer,
+            panel=panel,
+            film=(left, top, *size),
+        )
+
+    def on_canvas(self, points: Points, rows: int, columns: int) -> Points:
+        """Return points of the source matrix where they lie on the canvas, sub-pixel."""
+        left, top, width, height = self.film
+        return tuple((left + x * width / columns, top + y * height / rows) for x, y in points)
+
+
+def draw_banner(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
+    """Write the warning across the head of the canvas."""
+    draw.rectangle((0, 0, layout.width - 1, layout.banner - 1), fill=_UNDER_WARNING)
+    rule = max(2, layout.width // 320)
+    draw.rectangle((0, layout.banner - rule, layout.width - 1, layout.banner - 1), fill=_WARNING)
+    size = fit_size(BANNER, round(layout.width * 0.94), round(layout.banner * 0.46), bold=True)
+    face = font(size, bold=True)
+    for line, height in zip(BANNER, (0.27, 0.71), strict=True):
+        centre = (layout.width / 2, layout.banner * height)
+        face.draw(draw, centre, line, _WARNING, "mm")
+
+
+def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) -> None:
+    """Write findings, notes and text of the draft at the right of the film."""
+    left, bottom = layout.width - layout.panel, layout.height - layout.footer
+    draw.rectangle((left, layout.banner, layout.width, bottom), fill=_PANEL)
+    pen = _Column(draw, layout, left + layout.width // 64, bottom)
+    if draft.model.caveat:
+        pen.paragraph(phrases.caveat(draft), _WARNING, bold=True)
+        pen.gap()
+    findings = phrases.listed(draft)
+    scored = any(finding.score is not None for finding in findings)
+    pen.heading("Findings (AI), score not calibrated" if scored else "Findings (AI)")
+    if not draft.is_coded:
+        pen.paragraph(phrases.NOT_CODED, _TEXT, bold=True)
+    silent = [each for each in findings if phrases.is_silent(each)]
+    for finding in findings:
+        if finding not in silent:
+            pen.finding(finding)
+    if silent:
+        names = ", ".join(each.observation.value for each in silent)
+        pen.paragraph(f"Not mentioned: {names}. {phrases.NO_SILENCE}", _QUIET)
+    remarks = phrases.remarks(draft)[:_MOST_NOTES]
+    if remarks:
+        pen.gap()
+        pen.heading("Notes")
+        for remark in remarks:
+            pen.paragraph(remark.removeprefix("Note: "), _TEXT)
+    pen.gap()
+    pen.heading("Draft text (AI)")
+    for sentence in _text_beside(draft):
+        pen.paragraph(sentence, _TEXT)
+    pen.finish()
+
+
+def _text_beside(draft: DraftReport) -> tuple[str, ...]:
+    """Return the sentences that stand beside the film: all of them where no finding is coded."""
+    if not draft.is_coded:
+        return (*draft.findings_text, *draft.impression_text) or (phrases.NO_FINDINGS_TEXT,)
+    return draft.impression_text or draft.findings_text or (phrases.NO_FINDINGS_TEXT,)
+
+
+class _Column:
+    """Writes down the panel until it is full."""
+
+    def __init__(self, draw: ImageDraw.ImageDraw, layout: Layout, left: int, bottom: int) -> None:
+        self._draw = draw
+        self._unit = max(11, layout.width // 72)
+        self._left = left
+        self._width = layout.width - left - layout.width // 64
+        self._y = layout.banner + self._unit
+        # The last line is kept for saying that there was more.
+        self._bottom = bottom - 2 * self._unit
+        self._full = False
+
+    def gap(self) -> None:
+        self._y += self._unit
+
+    def heading(self, words: str) -> None:
+        # A heading stands with two lines below it or not at all.
+        self._full = self._full or self._y + 4 * self._unit > self._bottom
+        self._line(words.upper(), round(self._unit * 0.85), _QUIET, bold=True)
+        if self._full:
+            return
+        y = self._y - self._unit // 4
+        self._draw.line((self._left, y, self._left + self._width, y), fill=_RULE)
+        self._y += self._unit // 3
+
+    def paragraph(self, words: str, colour: Colour, *, bold: bool = False) -> None:
+        size = round(self._unit * 0.92)
+        lines = wrap(words, font(size, bold=bold), self._width)
+        for line in lines:
+            self._line(line, size, colour, bold=bold)
+        self._y += self._unit // 3
+
+    def finding(self, finding: Finding) -> None:
+        colour = STATE_COLOURS[finding.presence]
+        positive = phrases.is_positive(finding)
+        indent = round(self._unit * 1.4)
+        mark = _MARKS[finding.presence]
+        self._text(mark, self._left, self._unit, colour, bold=True)
+        name_colour = _TEXT if positive else _QUIET
+        self._line(phrases.label(finding), self._unit, name_colour, bold=positive, indent=indent)
+        score = f"score {phrases.certainty(finding)}" if finding.score is not None else ""
+        detail = (phrases.state(finding), phrases.place(finding), score)
+        words = " · ".join(part for part in detail if part)
+        self._line(words, round(self._unit * 0.88), colour, indent=indent)
+        self._y += self._unit // 3
+
+    def finish(self) -> None:
+        """Say that there was more, when there was."""
+        if self._full:
+            y = self._bottom + self._unit // 2
+            face = font(round(self._unit * 0.85), bold=True)
+            face.draw(self._draw, (self._left, y), "… more on the report page", _QUIET)
+
+    def _line(
+        self, words: str, size: int, colour: Colour, *, bold: bool = False, indent: int = 0
+    ) -> None:
+        self._full = self._full or self._y + size > self._bottom
+        if self._full:
+            return
+        line = shorten(words, font(size, bold=bold), self._width - indent)
+        self._text(line, self._left + indent, size, colour, bold=bold)
+        self._y += round(size * 1.4)
+
+    def _text(self, words: str, x: int, size: int, colour: Colour, *, bold: bool) -> None:
+        if not self._full and self._y + size <= self._bottom:
+            font(size, bold=bold).draw(self._draw, (x, self._y), words, colour)
+
+
+def draw_footer(
+    draw: ImageDraw.ImageDraw,
+    layout: Layout,
+    draft: DraftReport,
+    equipment: Equipment,
+    moment: datetime,
+) -> None:
+    """Write below the film who made this and when."""
+    words = (
+        f"{model_words(draft)}  ·  {equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
+        f"revision {draft.revision}  ·  resampled, not for measurement"
+    )
+    margin = layout.width // 64
+    room = layout.width - 2 * margin
+    face = font(max(10, fit_size((words,), room, layout.footer // 2)))
+    line = shorten(words, face, room)
+    y = layout.height - layout.footer / 2
+    face.draw(draw, (margin, y), line, _QUIET, "lm")

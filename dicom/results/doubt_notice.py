@@ -1,0 +1,80 @@
+"""The notice that a draft is in doubt: another content of its image came after it was read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.content.patient_study import clean_text
+from dicom.content.report import Predecessor
+from dicom.content.result_header import Equipment
+from dicom.results.draft_notice import DraftNotice, draft_notice
+from dicom.results.notice_form import NoticeForm
+from dicom.results.result_file import Output
+
+_BANNER: Final = ("AI DRAFT IN DOUBT", "VERIFY PATIENT")
+_VERIFY: Final = "AI DRAFT IN DOUBT - VERIFY PATIENT."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Which draft is in doubt, and why.
+
+    Attributes:
+        draft: The draft's SR, as it was delivered.
+        model: Name and version of the model that wrote it.
+        image_uid: SOP Instance UID of the image that came twice.
+        copy_digest: Digest of the later copy.
+        reason: A sentence that says in what the copies differ, without any value.
+        revision: That of the draft.
+        found_at: When that was found, an aware time.
+    """
+
+    study_instance_uid: str
+    draft: Predecessor
+    model: str
+    image_uid: str
+    copy_digest: str
+    reason: str
+    revision: int
+    found_at: datetime
+
+
+def doubt_notice(
+    doubt: Doubt,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object that puts a draft in doubt; the same for the same arguments.
+
+    Args:
+        doubt: Which draft, and why.
+        source: Header of the draft: the notice is to be found where the draft is.
+        equipment: This installation.
+        form: Which object.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: The notice does not pass the gate.
+    """
+    notice = DraftNotice(
+        kind="in-doubt",
+        study_instance_uid=doubt.study_instance_uid,
+        draft=doubt.draft,
+        key=(doubt.image_uid, doubt.copy_digest),
+        model=doubt.model,
+        revision=doubt.revision,
+        decided_at=doubt.found_at,
+        title="AI draft in doubt; patient, order and image must be verified",
+        banner=_BANNER,
+        opening=f"{_VERIFY} A corrected or conflicting copy of the image arrived. It was not read. The "
+        f"AI draft of this study, revision {doubt.revision} by {doubt.model}, was made from the "
+        "copy that arrived first.",
+        why=f"{clean_text(doubt.reason)} Image: SOP Instance UID {doubt.image_uid}.",
+        conclusion=f"{_VERIFY} Do not use the draft before patient, order and image are verified.",
+    )
+    return draft_notice(notice, source, equipment, form=form)

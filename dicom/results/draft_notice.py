@@ -1,0 +1,160 @@
+"""A notice about a draft that an archive holds: that it is withdrawn, or in doubt.
+
+A stored document is never changed. The notice is a new one beside it, in a series whose name says so,
+that names the draft among its predecessors (PS3.3 C.17.2). A destination that gets images only gets the
+same text as a page.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from dicom.content import codes
+from dicom.content.report import Predecessor
+from dicom.content.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
+from dicom.content.sr_document import (
+    device_author,
+    device_observer,
+    diagnostic_report,
+    report_document,
+    section,
+)
+from dicom.drawing.text_page import Page
+from dicom.results.notice_form import NoticeForm
+from dicom.results.result_file import Output, as_file
+from dicom.results.secondary_capture import capture
+from dicom.validation.result_object import check
+
+NoticeKind = Literal["withdrawn", "in-doubt"]
+
+
+_PAGES: Final[dict[NoticeKind, OutputKind]] = {
+    "withdrawn": "withdrawn-page",
+    "in-doubt": "in-doubt-page",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftNotice:
+    """What a notice says, and of which draft.
+
+    Attributes:
+        kind: Which notice it is.
+        draft: The draft's SR, as it was delivered.
+        key: What tells this notice from another one about the same draft.
+        model: Name and version of the model that wrote the draft.
+        revision: That of the draft.
+        decided_at: When it was found or decided, an aware time.
+        title: What the notice is in a few words, for Completion Flag Description.
+        banner: The two lines across the head of the page.
+        opening: The first sentence that a reader meets.
+        why: The reason.
+        conclusion: What to do.
+    """
+
+    kind: NoticeKind
+    study_instance_uid: str
+    draft: Predecessor
+    key: tuple[str, ...]
+    model: str
+    revision: int
+    decided_at: datetime
+    title: str
+    banner: tuple[str, str]
+    opening: str
+    why: str
+    conclusion: str
+
+
+def draft_notice(
+    notice: DraftNotice,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object of a notice; the same for the same arguments.
+
+    Args:
+        notice: What it says, and of which draft.
+        source: Header of any object of the study, the draft itself for one.
+        equipment: This installation.
+        form: Which object.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: The notice does not pass the gate.
+    """
+    is_page = form is NoticeForm.PAGE
+    kind: OutputKind = _PAGES[notice.kind] if is_page else notice.kind
+    header = new_object(_origin(notice, equipment), source, equipment, kind=kind)
+    make = _page if is_page else _document
+    made = make(notice, header, source, equipment)
+    check(made, source)
+    return Output(kind=kind, dataset=as_file(made))
+
+
+def _document(
+    notice: DraftNotice, header: Dataset, source: Dataset, equipment: Equipment
+) -> Dataset:
+    """Return the Basic Text SR."""
+    described = [notice.opening]
+    sections = [
+        section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described),
+        section(codes.FINDINGS, codes.FINDING, [notice.why]),
+        section(codes.IMPRESSIONS, codes.IMPRESSION, [notice.conclusion]),
+    ]
+    return report_document(
+        header,
+        source,
+        diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
+        author=device_author(equipment),
+        evidence=(),
+        predecessor=notice.draft,
+        description=notice.title,
+        is_complete=True,
+    )
+
+
+def _page(notice: DraftNotice, header: Dataset, _source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the page of text, a MONOCHROME2 Secondary Capture."""
+    result = capture(header, _page_image(notice, header, equipment), equipment)
+    result.ImageComments = f"{notice.title}."
+    result.BurnedInAnnotation = "YES"
+    result.DerivationDescription = f"Page of text: {notice.title}"
+    # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
+    result.Laterality = ""
+    return result
+
+
+def _page_image(notice: DraftNotice, header: Dataset, equipment: Equipment) -> Image.Image:
+    page = Page()
+    page.banner(notice.banner)
+    page.patient(header)
+    page.paragraph(notice.conclusion, boxed=True)
+    page.heading("What this is about")
+    page.paragraph(notice.opening)
+    page.heading("Why")
+    page.paragraph(notice.why)
+    moment = clock_of_film(notice.decided_at, header)
+    return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
+
+
+def _origin(notice: DraftNotice, equipment: Equipment) -> Origin:
+    return Origin(
+        study_instance_uid=notice.study_instance_uid,
+        key=(
+            notice.draft.sop_instance_uid,
+            *notice.key,
+            notice.decided_at.isoformat(),
+            equipment.device_uid,
+        ),
+        revision=notice.revision,
+        produced_at=notice.decided_at,
+        software=(equipment.words,),
+        statement=f"{notice.title}. Model {notice.model}.",
+    )

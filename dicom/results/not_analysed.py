@@ -1,0 +1,228 @@
+"""What tells a reader that a study was not read, so that silence never looks like "normal".
+
+    build_not_analysed(study, source, equipment)
+     ├── not-analysed       Basic Text SR, TID 2000   which study was not read, and why; each film
+     └── not-analysed-page  Secondary Capture, grey   the same for viewers without SR, by option
+
+No code says that anything is absent: nothing was looked for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from highdicom import sr
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from dicom.content import codes
+from dicom.content.highdicom_header import reference
+from dicom.content.patient_study import clean_text
+from dicom.content.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
+from dicom.content.sr_document import (
+    Relationship,
+    container,
+    device_author,
+    device_observer,
+    diagnostic_report,
+    image,
+    report_document,
+    section,
+    text,
+)
+from dicom.drawing.text_page import Page
+from dicom.results.result_file import Output, as_file
+from dicom.results.secondary_capture import capture
+from dicom.validation.result_object import check
+
+_BANNER: Final = ("AI: NOT ANALYZED", "NO AI RESULT FOR THIS STUDY")
+_CONCLUSION: Final = (
+    "Not analyzed: no AI result exists for the films that had been received. This is not a normal "
+    "report. The radiologist reads the study without AI."
+)
+# A study of hundreds of images is named by its first ones and their number.
+_MOST_FILMS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadFilm:
+    """One film of the study, as the document refers to it, and why it was not read."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadStudy:
+    """A study that holds nothing that may be read.
+
+    Attributes:
+        films: All of its films, in order of arrival.
+        reason: Why the study was not read, for a person.
+        revision: 1 for the first notice of the study, then counting up.
+        produced_at: When that was found, an aware time.
+    """
+
+    study_instance_uid: str
+    films: tuple[UnreadFilm, ...]
+    reason: str
+    revision: int
+    produced_at: datetime
+
+
+def build_not_analysed(
+    study: UnreadStudy, source: Dataset, equipment: Equipment, *, page: bool = False
+) -> tuple[Output, ...]:
+    """Return the notice that `study` was not read; the same for the same arguments.
+
+    Args:
+        study: Which study, which films, and why.
+        source: Header of any film of the study: patient and study are copied from it.
+        equipment: This installation.
+        page: Make a page of text too, for viewers that show images but no SR.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        MissingAttribute: It has no Study Instance UID.
+        InvalidDataset: Its Patient ID or Study Instance UID cannot be written.
+        InvalidOutput: The notice does not pass the gate.
+    """
+    made: list[tuple[OutputKind, Dataset]] = [
+        ("not-analysed", not_analysed_report(study, source, equipment))
+    ]
+    if page:
+        made.append(("not-analysed-page", not_analysed_page(study, source, equipment)))
+    for _, dataset in made:
+        check(dataset, source)
+    return tuple(Output(kind=kind, dataset=as_file(dataset)) for kind, dataset in made)
+
+
+def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the Basic Text SR that says that `study` was not read.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: It lacks what a result needs.
+    """
+    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed")
+    findings = [text(codes.FINDING, _why(study)), *_films(study)]
+    if more := _more(study):
+        findings.append(text(codes.FINDING, more))
+    described = _opening(header, equipment)
+    sections = [
+        section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described),
+        container(codes.FINDINGS, findings),
+        section(codes.IMPRESSIONS, codes.IMPRESSION, [_CONCLUSION]),
+    ]
+    return report_document(
+        header,
+        source,
+        diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
+        author=device_author(equipment),
+        evidence=[_reference(study, film) for film in study.films[:_MOST_FILMS]],
+        description="Not analyzed by AI; no finding was looked for",
+        is_complete=True,
+    )
+
+
+def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the same as a page of text, a MONOCHROME2 Secondary Capture.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: It lacks what a result needs.
+    """
+    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed-page")
+    result = capture(header, _page_image(study, header, equipment), equipment)
+    result.ImageComments = "Not analyzed by AI. No finding was looked for."
+    result.BurnedInAnnotation = "YES"
+    result.DerivationDescription = "Page of text: the study was not analyzed by AI"
+    # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
+    result.Laterality = ""
+    return result
+
+
+def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
+    films = sorted(film.sop_instance_uid for film in study.films)
+    # A study that is looked at again keeps its revision: the later notice is another object.
+    when = study.produced_at.isoformat()
+    return Origin(
+        study_instance_uid=study.study_instance_uid,
+        key=(study.study_instance_uid, *films, _why(study), when, equipment.device_uid),
+        revision=study.revision,
+        produced_at=study.produced_at,
+        software=(equipment.words,),
+        statement="The study was not analyzed by AI; no finding was looked for.",
+    )
+
+
+def _opening(document: Dataset, equipment: Equipment) -> list[str]:
+    """Return what this is and which study it is about, as far as the films say."""
+    when = f"{document.StudyDate[:4]}-{document.StudyDate[4:6]}-{document.StudyDate[6:]}"
+    parts = (
+        f"of {when}" if document.StudyDate else "",
+        f"accession number {document.AccessionNumber}" if document.AccessionNumber else "",
+        f"Study Instance UID {document.StudyInstanceUID}",
+    )
+    opening = (
+        f"NOT ANALYZED - NO AI RESULT. {equipment.words} received this study and did not read it. "
+        "Not reviewed by a radiologist."
+    )
+    return [opening, f"Study {', '.join(part for part in parts if part)}."]
+
+
+def _why(study: UnreadStudy) -> str:
+    return f"Why the study was not analyzed: {_sentence(study.reason)}"
+
+
+def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:
+    """Yield a sentence for each image, with the reference to it."""
+    for film, sentence in zip(study.films, _sentences(study), strict=False):
+        referenced = _reference(study, film)
+        shown = image(codes.BEST_ILLUSTRATION, referenced, Relationship.INFERRED_FROM)
+        yield text(codes.FINDING, sentence, children=[shown])
+
+
+def _sentences(study: UnreadStudy) -> list[str]:
+    """Return why each of the first images was not read."""
+    total = len(study.films)
+    return [
+        f"Film {number} of {total} was not read: {_sentence(film.reason)}"
+        for number, film in enumerate(study.films[:_MOST_FILMS], start=1)
+    ]
+
+
+def _more(study: UnreadStudy) -> str:
+    more = len(study.films) - _MOST_FILMS
+    return f"{more} more images of the study were not read either." if more > 0 else ""
+
+
+def _reference(study: UnreadStudy, film: UnreadFilm) -> Dataset:
+    return reference(
+        study.study_instance_uid,
+        film.series_instance_uid,
+        sop_class_uid=film.sop_class_uid,
+        sop_instance_uid=film.sop_instance_uid,
+    )
+
+
+def _page_image(study: UnreadStudy, header: Dataset, equipment: Equipment) -> Image.Image:
+    page = Page()
+    page.banner(_BANNER)
+    page.patient(header)
+    page.paragraph(_CONCLUSION, boxed=True)
+    page.heading("Why")
+    page.paragraph(_sentence(study.reason))
+    page.heading("Films")
+    for sentence in filter(None, (*_sentences(study), _more(study))):
+        page.paragraph(sentence)
+    moment = clock_of_film(study.produced_at, header)
+    return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
+
+
+def _sentence(words: str) -> str:
+    line = clean_text(words) or "no reason was recorded"
+    return f"{line[0].upper()}{line[1:]}" if line[-1] in ".!?" else f"{line[0].upper()}{line[1:]}."

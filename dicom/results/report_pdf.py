@@ -1,0 +1,52 @@
+"""The report page as an Encapsulated PDF, for readers that show documents and neither SR nor SC."""
+
+from io import BytesIO
+from typing import Final
+
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from dicom.content.report import DraftReport
+from dicom.content.result_header import Equipment, clock_of_film, new_result, source_reference
+from dicom.results.report_page import page_image
+
+_DOTS_AN_INCH: Final = 150
+
+
+def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the report page of `draft` as a PDF document in DICOM (PS3.3 A.45.1).
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+    """
+    result = new_result(draft, source, equipment, kind="report-pdf")
+    result.Modality = "DOC"
+    result.ConversionType = "WSD"
+    result.AcquisitionDateTime = ""
+    result.BurnedInAnnotation = "YES"
+    result.DocumentTitle = "AI DRAFT report - NOT VERIFIED"
+    result.ConceptNameCodeSequence = []
+    result.VerificationFlag = "UNVERIFIED"
+    result.SourceInstanceSequence = [source_reference(draft)]
+    result.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    content = _pdf(page_image(draft, source, result, equipment), draft, result)
+    result.EncapsulatedDocumentLength = len(content)
+    result.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    return result
+
+
+def _pdf(page: Image.Image, draft: DraftReport, header: Dataset) -> bytes:
+    """Return `page` as a PDF; its times are the draft's, so that the bytes are the same each time."""
+    moment = clock_of_film(draft.produced_at, header).timetuple()
+    buffer = BytesIO()
+    page.save(
+        buffer,
+        "PDF",
+        resolution=_DOTS_AN_INCH,
+        quality=90,
+        title="AI DRAFT report - NOT VERIFIED",
+        creationDate=moment,
+        modDate=moment,
+    )
+    return buffer.getvalue()

@@ -1,0 +1,139 @@
+"""Secondary Captures: the annotated film and the report page, as DICOM images of highdicom.
+
+Single frames, uncompressed: the one object that every viewer shows (PS3.3 A.8.1). They carry no pixel
+spacing and no window, so that nobody measures on a resampled copy.
+"""
+
+from typing import Final
+
+import numpy as np
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from dicom.content.highdicom_header import identity
+from dicom.content.patient_study import lo, value_of
+from dicom.content.report import DraftReport
+from dicom.content.result_header import (
+    Equipment,
+    clock_of_film,
+    model_words,
+    new_result,
+    source_image_item,
+)
+from dicom.results.annotated_image import overlay_image
+from dicom.results.report_page import page_image
+
+_COMMENT: Final = "AI generated. Not reviewed by a radiologist."
+_ORIENTATION: Final = frozenset("ALRPHF")
+
+
+def overlay(
+    draft: DraftReport,
+    source: Dataset,
+    pixels: NDArray[np.float32],
+    equipment: Equipment,
+    *,
+    long_edge: int = 1280,
+) -> Dataset:
+    """Return the film with the draft's findings as an RGB Secondary Capture.
+
+    Args:
+        draft: The findings and notes that are drawn.
+        source: Header of the film that was read.
+        pixels: float32 [rows, columns] 0..1, as it is to be shown (0 black).
+        equipment: This installation, named in the footer.
+        long_edge: Width of the image in pixels.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: A region has a coordinate that is not a number.
+    """
+    header = new_result(draft, source, equipment, kind="overlay")
+    moment = clock_of_film(draft.produced_at, header)
+    picture = overlay_image(draft, pixels, equipment, moment, long_edge=long_edge)
+    result = capture(header, picture, equipment)
+    _write_draft(result, draft)
+    result.PatientOrientation = _orientation(source)
+    # Whether the film itself shows a name only the film can say; where it is silent we say nothing.
+    burned_in = value_of(source, "BurnedInAnnotation")
+    if burned_in in ("YES", "NO"):
+        result.BurnedInAnnotation = burned_in
+    result.LossyImageCompression = _lossy(source)
+    result.DerivationDescription = (
+        f"Film resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
+    )[:1024]
+    return result
+
+
+def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
+    """Return the draft as a page of text, a MONOCHROME2 Secondary Capture.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+    """
+    header = new_result(draft, source, equipment, kind="report-page")
+    result = capture(header, page_image(draft, source, header, equipment), equipment)
+    _write_draft(result, draft)
+    result.BurnedInAnnotation = "YES"
+    result.DerivationDescription = "Page of text: AI draft report, not verified"
+    return result
+
+
+def _write_draft(result: Dataset, draft: DraftReport) -> None:
+    result.BodyPartExamined = "CHEST"
+    result.ImageComments = _COMMENT
+    result.SourceImageSequence = [source_image_item(draft)]
+
+
+def capture(header: Dataset, picture: Image.Image, equipment: Equipment) -> Dataset:
+    """Return a picture, 8-bit gray or RGB, as an uncompressed Secondary Capture made by a workstation.
+
+    Args:
+        header: From `result_header.new_object`.
+        picture: What is shown; its patient orientation is unknown until the caller states one.
+        equipment: This installation.
+    """
+    result: Dataset = SCImage(
+        np.asarray(picture),
+        "RGB" if picture.mode == "RGB" else "MONOCHROME2",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        study_instance_uid=header.StudyInstanceUID,
+        # highdicom wants one of its values; the attribute is type 2C and written below.
+        patient_orientation=("L", "F"),
+        **identity(header),
+    )
+    result.update(header)
+    result.PatientOrientation = ""
+    if len(result.PixelData) % 2:  # highdicom leaves an odd number of bytes as it is
+        result.PixelData += b"\0"
+    result["PixelData"].VR = "OB"
+    result.LossyImageCompression = "00"
+    result.ConversionType = "WSD"
+    result.ImageType = ["DERIVED", "SECONDARY", "", "AI"]
+    result.RecognizableVisualFeatures = "NO"
+    result.DateOfSecondaryCapture = result.ContentDate
+    result.TimeOfSecondaryCapture = result.ContentTime
+    result.SecondaryCaptureDeviceManufacturer = lo(equipment.manufacturer)
+    result.SecondaryCaptureDeviceManufacturerModelName = lo(equipment.model_name)
+    result.SecondaryCaptureDeviceSoftwareVersions = result.SoftwareVersions
+    return result
+
+
+def _orientation(source: Dataset) -> list[str] | str:
+    """Return the film's Patient Orientation, or empty when it has none that is valid."""
+    value = source.get("PatientOrientation")
+    if not isinstance(value, list | tuple) and not hasattr(value, "append"):
+        return ""
+    parts = [str(part) for part in value or ()]
+    valid = all(part and set(part) <= _ORIENTATION and len(part) <= 3 for part in parts)
+    return parts if len(parts) == 2 and valid else ""
+
+
+def _lossy(source: Dataset) -> str:
+    """Return 01 when the film was ever compressed with loss: its copy stays so (PS3.3 C.7.6.1.1.5)."""
+    return "01" if value_of(source, "LossyImageCompression") == "01" else "00"

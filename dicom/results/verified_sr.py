@@ -1,0 +1,178 @@
+"""The verified report: what a radiologist made of a draft and answers for.
+
+FINAL, COMPLETE and VERIFIED, by a person who is named. Only that person's authenticated act may make
+one: nothing of the service or the workers imports this module, and `result_file.encode` refuses what
+it makes. The draft stays as it is; the verified report is a new document in a new series that names the
+draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+
+from highdicom import sr
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset
+
+from dicom.content import codes, phrases
+from dicom.content.highdicom_header import read_image
+from dicom.content.patient_study import clean_text, lo
+from dicom.content.report import DraftReport, Predecessor
+from dicom.content.result_header import (
+    Equipment,
+    Origin,
+    clock_of_film,
+    code_item,
+    model_words,
+    new_object,
+)
+from dicom.content.sr_document import diagnostic_report, person_observer, report_document, section
+from dicom.errors import DatasetMismatch, InvalidOutput
+from dicom.results.result_file import as_file
+from dicom.validation.result_object import check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """The accountable person.
+
+    Attributes:
+        name: A PN value, "Family^Given".
+        organization: Where the person is accountable.
+        identifier: The person's code there, when there is one.
+    """
+
+    name: str
+    organization: str
+    identifier: codes.Code | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a person without a name or an organization: both are type 1 in the document."""
+        if not self.name.strip("^= ") or not self.organization.strip():
+            raise InvalidOutput("a verified report names its verifier and the organization")
+        if len(self.name) > 64:
+            raise InvalidOutput("the verifier's name is longer than 64 characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReport:
+    """What the radiologist signed.
+
+    Attributes:
+        draft: The draft whose text was the start.
+        preliminary: The draft's SR, as it was delivered.
+        verified_at: When the person signed, an aware time.
+        findings_text: Sentences of the findings, as signed.
+        impression_text: Sentences of the impression, as signed.
+        revision: 1 for the first signed report of the draft, then counting up.
+    """
+
+    draft: DraftReport
+    preliminary: Predecessor
+    verifier: Verifier
+    verified_at: datetime
+    findings_text: tuple[str, ...]
+    impression_text: tuple[str, ...]
+    revision: int = 1
+
+
+def verified_report(report: VerifiedReport, source: Dataset, equipment: Equipment) -> bytes:
+    """Return the signed report as a PS3.10 file, Explicit VR Little Endian.
+
+    Args:
+        report: What was signed, by whom and when.
+        source: Header of the film that the draft is about.
+        equipment: The installation at which the person signed.
+
+    Raises:
+        DatasetMismatch: `source` is not the film of the draft.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: Nothing was signed, or the document does not pass the gate.
+    """
+    document = _document(report, source, equipment)
+    check(document, source)
+    buffer = BytesIO()
+    dcmwrite(buffer, as_file(document), enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> Dataset:
+    draft = report.draft
+    if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
+        raise DatasetMismatch("the film is not the one that the report is about")
+    header = new_object(_origin(report, equipment), source, equipment, kind="verified-report")
+    verifier = report.verifier
+    observer = person_observer(verifier.name, verifier.organization)
+    document = report_document(
+        header,
+        source,
+        diagnostic_report(codes.CHEST_RADIOGRAPH, observer, _sections(report, source)),
+        author=_person(verifier),
+        evidence=[read_image(draft)],
+        predecessor=report.preliminary,
+        is_complete=True,
+        is_final=True,
+        is_verified=True,
+        verifying_observer_name=verifier.name,
+        verifying_organization=lo(verifier.organization),
+    )
+    verification = document.VerifyingObserverSequence[0]
+    moment = clock_of_film(report.verified_at, document)
+    verification.VerificationDateTime = f"{moment:%Y%m%d%H%M%S}"
+    verification.VerifyingObserverIdentificationCodeSequence = _identifier(verifier)
+    return document
+
+
+def _origin(report: VerifiedReport, equipment: Equipment) -> Origin:
+    draft, words = report.draft, model_words(report.draft)
+    key = (
+        draft.study_instance_uid,
+        report.preliminary.sop_instance_uid,
+        report.verifier.name,
+        report.verifier.organization,
+        report.verified_at.isoformat(),
+        "\n".join(report.findings_text),
+        "\n".join(report.impression_text),
+        equipment.device_uid,
+    )
+    return Origin(
+        study_instance_uid=draft.study_instance_uid,
+        key=key,
+        revision=report.revision,
+        produced_at=report.verified_at,
+        software=(equipment.words, words),
+        statement=f"The preliminary report was an AI draft. Model {words}.",
+    )
+
+
+def _sections(report: VerifiedReport, source: Dataset) -> Iterator[sr.ContentItem]:
+    findings = [line for line in map(clean_text, report.findings_text) if line]
+    impressions = [line for line in map(clean_text, report.impression_text) if line]
+    if not findings + impressions:
+        raise InvalidOutput("a report without any text cannot be signed")
+    described = [
+        phrases.procedure(source),
+        f"An AI draft ({model_words(report.draft)}) was the preliminary report.",
+    ]
+    yield section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described)
+    if findings:
+        yield section(codes.FINDINGS, codes.FINDING, findings)
+    if impressions:
+        numbered = [f"{number}. {line}" for number, line in enumerate(impressions, start=1)]
+        yield section(codes.IMPRESSIONS, codes.IMPRESSION, numbered)
+
+
+def _person(verifier: Verifier) -> Dataset:
+    """Return the verifier as an item of Author Observer Sequence."""
+    item = Dataset()
+    item.ObserverType = "PSN"
+    item.PersonName = verifier.name
+    item.PersonIdentificationCodeSequence = _identifier(verifier)
+    item.InstitutionName = lo(verifier.organization)
+    item.InstitutionCodeSequence = []
+    return item
+
+
+def _identifier(verifier: Verifier) -> list[Dataset]:
+    return [code_item(verifier.identifier)] if verifier.identifier else []

@@ -1,0 +1,77 @@
+"""The notice that a draft is withdrawn, for archives from which nothing may be removed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.content.patient_study import clean_text
+from dicom.content.report import Predecessor
+from dicom.content.result_header import Equipment
+from dicom.results.draft_notice import DraftNotice, draft_notice
+from dicom.results.notice_form import NoticeForm
+from dicom.results.result_file import Output
+
+_BANNER: Final = ("AI DRAFT WITHDRAWN", "DO NOT USE")
+_DO_NOT_USE: Final = "WITHDRAWN - DO NOT USE."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """Which draft is withdrawn, and why.
+
+    Attributes:
+        draft: The draft's SR, as it was delivered.
+        model: Name and version of the model that wrote it.
+        reason: Why, for a person.
+        revision: That of the draft.
+        withdrawn_at: When that was decided, an aware time.
+    """
+
+    study_instance_uid: str
+    draft: Predecessor
+    model: str
+    reason: str
+    revision: int
+    withdrawn_at: datetime
+
+
+def withdrawal_notice(
+    withdrawal: Withdrawal,
+    source: Dataset,
+    equipment: Equipment,
+    *,
+    form: NoticeForm = NoticeForm.DOCUMENT,
+) -> Output:
+    """Return the object that withdraws a draft; the same for the same arguments.
+
+    Args:
+        withdrawal: Which draft, and why.
+        source: Header of any object of the study, the draft itself for one.
+        equipment: This installation.
+        form: Which object.
+
+    Raises:
+        DatasetMismatch: `source` is of another study.
+        InvalidDataset: It lacks what a result needs.
+        InvalidOutput: The notice does not pass the gate.
+    """
+    reason = clean_text(withdrawal.reason).rstrip(".") or "no reason was recorded"
+    notice = DraftNotice(
+        kind="withdrawn",
+        study_instance_uid=withdrawal.study_instance_uid,
+        draft=withdrawal.draft,
+        key=(withdrawal.reason,),
+        model=withdrawal.model,
+        revision=withdrawal.revision,
+        decided_at=withdrawal.withdrawn_at,
+        title="AI draft withdrawn",
+        banner=_BANNER,
+        opening=f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "
+        f"{withdrawal.model}, is withdrawn with its findings and images.",
+        why=f"Why the draft is withdrawn: {reason}.",
+        conclusion=f"{_DO_NOT_USE} This says nothing of the patient: the study must be read "
+        "without that draft.",
+    )
+    return draft_notice(notice, source, equipment, form=form)

@@ -1,0 +1,1 @@
+"""The storage SCP: listener, negotiation, storage commitment, TLS."""

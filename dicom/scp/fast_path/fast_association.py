@@ -1,0 +1,152 @@
+"""The short way of a data set from the socket to the spool, inside pynetdicom.
+
+One thread for each association instead of two that wake every millisecond. Between the first and the
+last byte of a C-STORE request nothing is decoded: the command is read by its few elements, data set
+fragments go from one buffer to the file, the response is written as bytes. Whatever is not an ordinary
+C-STORE request - all other services, odd commands, release, abort - goes to pynetdicom's own decoding
+and state machine, and from there the plain path of `dicom/scp/streaming.py`.
+
+This depends on internal parts of pynetdicom (`dicom/pynetdicom_private.py`): only with tried versions.
+"""
+
+import threading
+from typing import Final
+
+from pynetdicom import evt
+
+from dicom.error_boundary import error_boundary
+from dicom.parsing.value_decoding import PYDICOM_ERRORS
+from dicom.pynetdicom_private import AdaptedAssociation, ProviderEvent, ProviderState
+from dicom.scp.fast_path.buffered_socket import BufferedSocket
+from dicom.scp.fast_path.upper_layer import InlineDIMSE, InlineDUL
+from dicom.scp.hooks import Hooks
+from dicom.scp.pdu_codec import UnexpectedFragment
+from dicom.scp.refusals import Cause
+from dicom.scp.streaming import IncomingConnection, abort_for, run_to_the_end
+
+# A response must fit into one PDU of the peer to be sent in one.
+_SMALLEST_PEER: Final = 1024
+
+
+class FastAssociation(AdaptedAssociation):
+    """An association that is one thread."""
+
+    dul: InlineDUL
+
+    def __init__(self, connection: "FastConnection", hooks: Hooks) -> None:
+        super().__init__(connection.ae, "acceptor")
+        self._hooks = hooks
+        self._negotiated = False
+        self.dul = InlineDUL(self, hooks)
+        self.dimse = InlineDIMSE(self, hooks)
+        # They set the timers of the upper layer that has just been exchanged.
+        self.acse_timeout = connection.ae.acse_timeout
+        self.network_timeout = connection.ae.network_timeout
+
+    def run(self) -> None:
+        """Negotiate and serve until it is over."""
+        self.dul.thread_number = threading.get_ident()
+        try:
+            error_boundary(self._negotiate_and_serve, None, lambda: self.requestor.ae_title)
+        finally:
+            self.dul.wire.close()
+
+    def _negotiate_and_serve(self) -> None:
+        try:
+            self.run_reactor()
+        except PYDICOM_ERRORS as error:
+            if self._negotiated:
+                raise
+            abort_for(error, self, self._hooks)
+            self.dul.wire.say_goodbye()
+
+    def serve_requests(self) -> None:
+        """Serve C-STORE requests by the short way and all else by pynetdicom, to the end."""
+        self._negotiated = True
+        self.dul.wire.set_patience(self._hooks.idle_seconds)
+        while not self.is_killed:
+            try:
+                if self._serve_next_store():
+                    continue
+            except UnexpectedFragment:
+                self._hooks.aborted(self, Cause.OUT_OF_TURN, "fragments out of turn")
+                self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
+            except OSError:
+                if self.dul.to_provider_queue.empty():
+                    self.dul.event_queue.put(ProviderEvent.CONNECTION_CLOSED)
+            self.dul.step(0)
+            self._serve_queued()
+            if self._is_over():
+                self.kill()
+
+    def _serve_next_store(self) -> bool:
+        dul = self.dul
+        if dul.is_awaited():
+            return False
+        if not dul.wire.wait(self._hooks.idle_seconds):
+            words = f"nothing for {self._hooks.idle_seconds:g} s"
+            self._hooks.aborted(self, Cause.SILENT, words)
+            self.abort(block=False)
+            return False
+        if self.dimse.message is not None or dul.wire.has_begun:
+            return False
+        peer_takes = self.requestor.maximum_length or _SMALLEST_PEER
+        if (
+            dul.state_machine.current_state != ProviderState.ESTABLISHED
+            or peer_takes < _SMALLEST_PEER
+        ):
+            return False
+        return dul.serve_store()
+
+    def _serve_queued(self) -> None:
+        context_id, message = self.dimse.get_msg()
+        if message is not None and context_id is not None:
+            self.serve_request(message, context_id)
+            # No other thread takes a message: whoever sends a request here need not wait for that.
+            self.allow_requests()
+            if self.is_established:
+                self._hooks.served(self)
+
+    def _is_over(self) -> bool:
+        """Tell the peer and the handlers of the end, as pynetdicom's own loop does."""
+        if self.is_established and self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released = True
+            self.is_established = False
+            evt.trigger(self, evt.EVT_RELEASED, {})
+            return True
+        if self.acse.is_aborted():
+            self.dul.receive_pdu()
+            self.is_aborted = True
+            self.is_established = False
+            evt.trigger(self, evt.EVT_ABORTED, {})
+            return True
+        return not self.dul.is_alive()
+
+
+class FastConnection(IncomingConnection):
+    """Makes an accepted connection an association of one thread: the one that it is called in."""
+
+    def handle(self) -> None:
+        """Run the association to its end."""
+        association = self.make_association()
+        run_to_the_end(association.run, association, self._hooks)
+
+    def make_association(self) -> FastAssociation:
+        """Return an association of one thread; it does not run yet."""
+        association = FastAssociation(self, self._hooks)
+        wire = BufferedSocket(association, client_socket=self.request)
+        wire.set_patience(self._hooks.request_seconds)
+        association.set_socket(wire)
+        acceptor = association.acceptor
+        acceptor.maximum_length = self.ae.maximum_pdu_size
+        acceptor.ae_title = self.server.ae_title
+        acceptor.address_info = self.local
+        acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        acceptor.implementation_version_name = self.ae.implementation_version_name
+        # Negotiation only reads them; pynetdicom copies them all for each association.
+        acceptor.supported_contexts = self.server.contexts
+        association.requestor.address_info = self.remote
+        # The server's table holds pynetdicom's own handlers and ours, as its associations' do.
+        self.share_server(association)
+        return association

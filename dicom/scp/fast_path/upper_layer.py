@@ -1,0 +1,165 @@
+"""pynetdicom's upper layer and DIMSE provider, driven by the thread of their association."""
+
+import threading
+import time
+from typing import Any, cast
+
+from pynetdicom.association import Association
+
+from dicom.parsing.value_decoding import PYDICOM_ERRORS
+from dicom.pynetdicom_private import AdaptedAssociation, InvalidEventError, ProviderState
+from dicom.scp.fast_path.buffered_socket import BufferedSocket
+from dicom.scp.fast_path.dataset_transfer import DatasetTransfer
+from dicom.scp.hooks import Hooks
+from dicom.scp.pdu_codec import (
+    P_DATA_TF,
+    PDU,
+    PDV,
+    SMALLEST_COMMAND,
+    StoreCommand,
+    read_command,
+    response,
+)
+from dicom.scp.streaming import MAXIMUM_COMMAND, MAXIMUM_PDU, StreamingDIMSE, abort_for
+from dicom.scp.upper_layer import ReportingDUL
+from dicom.spool.incoming_file import Announced
+
+
+class InlineDUL(ReportingDUL):
+    """pynetdicom's upper layer without a thread of its own: the association's thread drives it."""
+
+    def __init__(self, association: Association, hooks: Hooks) -> None:
+        super().__init__(association, hooks)
+        self._running = False
+        # The thread that runs the association.
+        self.thread_number = 0
+
+    @property
+    def wire(self) -> BufferedSocket:
+        """The socket, which is always one of ours."""
+        return cast("BufferedSocket", self.socket)
+
+    def start(self) -> None:
+        """Let the association begin; pynetdicom would start a thread."""
+        self._running = True
+        self.note_ready()
+
+    def is_alive(self) -> bool:
+        """Return whether it still works."""
+        return self._running and not self.is_ended
+
+    def is_awaited(self) -> bool:
+        """Return whether there is something to do before the peer says more."""
+        return not (self.event_queue.empty() and self.to_provider_queue.empty())
+
+    def stop_dul(self) -> bool:
+        """Return True once the state machine is idle; until then let it come to its end."""
+        if self.state_machine.current_state not in {ProviderState.IDLE, ProviderState.AWAITS_CLOSE}:
+            self.wire.close()
+        self.step(0)
+        if self.state_machine.current_state != ProviderState.IDLE:
+            return False
+        self.end()
+        return True
+
+    def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401 - pynetdicom's own
+        """Send it before returning; when another thread asks, wake the association's to do so."""
+        super().send_pdu(primitive)
+        if threading.get_ident() == self.thread_number:
+            self.step(0)
+        else:
+            self.wire.stop_reading()
+
+    def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:  # noqa: ANN401 - pynetdicom's own
+        """Return the next primitive for the user, working until there is one or `timeout` is over."""
+        if wait:
+            end = time.monotonic() + (timeout or self._hooks.request_seconds)
+            while self.to_user_queue.empty() and self.is_alive() and time.monotonic() < end:
+                self.step(end - time.monotonic())
+        return super().receive_pdu()
+
+    def step(self, seconds: float) -> None:
+        """Do what there is to do, waiting up to `seconds` for the peer when there is nothing."""
+        if self.state_machine.current_state == ProviderState.AWAITS_CLOSE:
+            self.wire.say_goodbye()
+        elif not self.event_queue.empty() or self.take_primitive():
+            pass
+        elif self.wire.wait(seconds):
+            self.read_pdu()
+        while not self.event_queue.empty() and not self.is_ended:
+            try:
+                self.state_machine.do_action(self.event_queue.get(block=False))
+            except (InvalidEventError, *PYDICOM_ERRORS) as error:
+                abort_for(error, self.assoc, self._hooks)
+                self.wire.say_goodbye()
+                self.end()
+
+    def serve_store(self) -> bool:
+        """Serve one C-STORE request if one comes next; return False when something else does.
+
+        Raises:
+            OSError: The connection ended, or was silent for too long.
+            OutOfTurn: The fragments are not those of one message.
+        """
+        wire = self.wire
+        found = self._next_store()
+        if found is None:
+            return False
+        context, command, pdu_left = found
+        syntax = str(context.transfer_syntax[0])
+        incoming = self._hooks.announced(
+            self.assoc,
+            Announced(
+                sop_class_uid=command.class_uid,
+                sop_instance_uid=command.instance_uid,
+                transfer_syntax_uid=syntax,
+                source_ae=self.assoc.requestor.ae_title,
+            ),
+        )
+        transfer = DatasetTransfer(wire, incoming, pdu_left)
+        if not transfer.run(context.context_id):
+            return False  # whatever it is, it ends the association; the state machine says how
+        if transfer.pdu_left:
+            wire.put_back(PDU.pack(P_DATA_TF, transfer.pdu_left))
+        status, comment = self._hooks.stored(self.assoc, incoming, command.class_uid)
+        wire.send(response(context.context_id, command, status, comment))
+        return True
+
+    def _next_store(self) -> tuple[Any, StoreCommand, int] | None:
+        """Take an ordinary C-STORE command off the buffer; anything else is left there.
+
+        Returns:
+            Its presentation context, what it says, and how many bytes of its PDU follow.
+        """
+        wire = self.wire
+        wire.need(PDU.size)
+        kind, pdu_left = PDU.unpack_from(wire.view, wire.low)
+        if kind != P_DATA_TF or not SMALLEST_COMMAND < pdu_left <= MAXIMUM_PDU:
+            return None
+        wire.need(PDU.size + PDV.size)
+        length, context_id, control = PDV.unpack_from(wire.view, wire.low + PDU.size)
+        if control & 3 != 3 or not 2 <= length <= min(pdu_left - 4, MAXIMUM_COMMAND):
+            return None
+        size = PDU.size + 4 + length
+        wire.need(size)
+        start = wire.low + PDU.size + PDV.size
+        command = read_command(bytes(wire.view[start : wire.low + size]))
+        context = cast("AdaptedAssociation", self.assoc).accepted_context(context_id)
+        if command is None or context is None or command.class_uid != context.abstract_syntax:
+            return None
+        wire.low += size
+        return context, command, pdu_left - length - 4
+
+
+class InlineDIMSE(StreamingDIMSE):
+    """Waits for a message by working, for no other thread would bring it."""
+
+    def get_msg(self, block: bool = False) -> Any:  # noqa: ANN401 - pynetdicom's own
+        """Return the next message, with `block` after at most the DIMSE timeout."""
+        dul = cast("InlineDUL", self.dul)
+        end = time.monotonic() + (self.dimse_timeout or 0)
+        while block and self.msg_queue.empty() and time.monotonic() < end:
+            if not dul.is_alive() or dul.state_machine.current_state != ProviderState.ESTABLISHED:
+                break
+            dul.step(end - time.monotonic())
+        return super().get_msg(block=False)

@@ -1,0 +1,59 @@
+"""What the storage SCP did not accept: associations, connections and presentation contexts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dicom.scp.storage_handler import Refusal
+
+
+class Cause(StrEnum):
+    """Why something was not accepted or ended before its release; a bounded set for metrics."""
+
+    CALLING_AE = "calling AE title not accepted"
+    CALLED_AE = "called AE title not ours"
+    APPLICATION_CONTEXT = "application context not supported"
+    PROTOCOL_VERSION = "protocol version not supported"
+    LOCAL_LIMIT = "too many associations"
+    INTERNAL_ERROR = "internal error"
+    SOP_CLASS = "SOP Class not accepted"
+    TRANSFER_SYNTAX = "transfer syntax not accepted"
+    INVALID_PDU = "invalid PDU"
+    OUT_OF_TURN = "PDU or fragment out of turn"
+    INVALID_COMMAND = "invalid command"
+    SILENT = "silent for too long"
+    NO_REQUEST = "no association request"
+    PEER_ABORTED = "aborted by the peer"
+    CONNECTION_BROKEN = "connection broken"
+    STOPPED = "aborted because the receiver stops"
+    CONNECTION_LIMIT = "too many connections"
+    NOT_TLS = "no TLS at the TLS port"
+    NO_CERTIFICATE = "no client certificate"
+    UNKNOWN_AUTHORITY = "certificate of an unknown authority"
+    TLS_FAILED = "TLS handshake failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAccepted:
+    """One thing that was not accepted.
+
+    Attributes:
+        calling_ae: "" where no association was requested.
+        sop_class_uid: Of a presentation context; else "".
+    """
+
+    cause: Cause
+    calling_ae: str
+    address: str
+    sop_class_uid: str = ""
+
+
+Report = Callable[[NotAccepted], None]
+
+CAUSES = {
+    Refusal.CALLING_AE_NOT_RECOGNIZED: Cause.CALLING_AE,
+    Refusal.CALLED_AE_NOT_RECOGNIZED: Cause.CALLED_AE,
+    Refusal.APPLICATION_CONTEXT_NOT_SUPPORTED: Cause.APPLICATION_CONTEXT,
+    Refusal.NO_REASON_GIVEN: Cause.INTERNAL_ERROR,
+    Refusal.LOCAL_LIMIT_EXCEEDED: Cause.LOCAL_LIMIT,
+}

@@ -1,0 +1,346 @@
+"""The storage SCP: C-ECHO and C-STORE in, files in the spool, one status for each object out.
+
+What arrives goes from the socket to the spool undecoded. A StorageHandler decides who may associate and
+records each durable Instance; only when it has returned does the sender hear 0x0000. Nothing here knows
+of a database; what reaches into pynetdicom is in `dicom/scp/streaming.py`.
+"""
+
+import logging
+import re
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import association as dul
+from pynetdicom import evt
+from pynetdicom.pdu_primitives import A_ABORT
+
+from dicom.error_boundary import error_boundary
+from dicom.errors import (
+    PROCESSING_FAILURE,
+    DatasetMismatch,
+    DicomError,
+    InvalidDataset,
+    OutOfResources,
+)
+from dicom.scp.association_reports import AssociationReports
+from dicom.scp.commitment_scp import CommitmentService
+from dicom.scp.fast_path import fast_association
+from dicom.scp.listener import Listener, ListenerSettings
+from dicom.scp.presentation_contexts import ScpSettings, offering_entity
+from dicom.scp.refusals import CAUSES, Cause, Report
+from dicom.scp.server_tls import RenewedContext
+from dicom.scp.storage_handler import Outcome, Refusal, StorageHandler
+from dicom.scp.streaming import DatasetStream, IncomingConnection
+from dicom.spool.incoming_file import Announced, Incoming
+from dicom.spool.ingest import IncomingAssociation, Ingest
+from dicom.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+LOGGER: Final = logging.getLogger(__name__)
+
+APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
+
+
+@dataclass(slots=True)
+class _Session:
+    """One association from its request to its end."""
+
+    association: IncomingAssociation
+    commitments: CommitmentService
+    established: bool = False
+    peer_aborted: bool = False
+    ended: bool = False
+    incoming: set[Incoming] = field(default_factory=set)
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class StorageSCP:
+    """Listens for modalities; every object that it acknowledges is in the spool and recorded."""
+
+    def __init__(
+        self,
+        settings: ScpSettings,
+        spool: Spool,
+        handler: StorageHandler,
+        *,
+        report: Report = lambda _: None,
+    ) -> None:
+        """Take the settings, where objects are stored, who answers, and what counts refusals."""
+        self._report = report
+        self._reports = AssociationReports(report)
+        self.idle_seconds = settings.idle_seconds
+        self.request_seconds = settings.request_seconds
+        self._settings = settings
+        self._spool = spool
+        self._handler = handler
+        self._sessions: dict[dul.Association, _Session] = {}
+        self._server: Listener | None = None
+        self._tls_server: Listener | None = None
+        self._keeper = Ingest(spool, handler.stored)
+
+    @property
+    def port(self) -> int:
+        """The TCP port for plain DICOM in force, known once started; 0 when there is none."""
+        if self._server is None:
+            return self._settings.port or 0
+        port: int = self._server.server_address[1]
+        return port
+
+    @property
+    def tls_port(self) -> int:
+        """The secured TCP port in force; 0 when there is none."""
+        port: int = self._tls_server.server_address[1] if self._tls_server else 0
+        return port
+
+    @property
+    def is_deaf(self) -> bool:
+        """True when a port that `start` opened is closed by a fault of ours; a new start is needed."""
+        servers = filter(None, (self._server, self._tls_server))
+        return any(server.has_ended for server in servers)
+
+    def start(self) -> None:
+        """Listen, in threads of its own.
+
+        Raises:
+            OSError: An address cannot be bound, or the TLS files cannot be used.
+        """
+        settings = self._settings
+        secured = RenewedContext(settings.tls) if settings.tls else None
+        if settings.port is not None:
+            self._server = self._listener(settings.port)
+        if secured:
+            try:
+                self._tls_server = self._listener(settings.tls_port, secured)
+            except OSError:
+                if self._server is not None:
+                    self._server.server_close()
+                raise
+        for server in filter(None, (self._server, self._tls_server)):
+            threading.Thread(
+                target=server.serve_forever, args=(0.5,), name="listener", daemon=True
+            ).start()
+
+    def _listener(self, port: int, tls: RenewedContext | None = None) -> Listener:
+        settings = self._settings
+        connection = fast_association.FastConnection if settings.is_fast else IncomingConnection
+        door = ListenerSettings(
+            address=(settings.host, port),
+            shared=settings.shared_port,
+            silent_seconds=settings.request_seconds,
+            max_silent=4 * settings.max_associations,
+            max_open=4 * settings.max_associations,
+        )
+        return Listener(
+            offering_entity(settings),
+            door,
+            self._report,
+            request_handler=partial(connection, hooks=self, tls=tls),
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_ESTABLISHED, self._on_established),
+                (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_ACTION, self._on_action),
+                (evt.EVT_ACSE_RECV, self._on_acse),
+                (evt.EVT_RELEASED, self._on_released),
+            ],
+        )
+
+    def stop(self, timeout: float) -> None:
+        """Take no new association, let running ones finish for `timeout` seconds, abort the rest."""
+        if self._server is None and self._tls_server is None:
+            return
+        deadline = time.monotonic() + timeout
+        for server in filter(None, (self._server, self._tls_server)):
+            server.shutdown()
+        running = dict(self._sessions)
+        for session in running.values():
+            session.over.wait(max(0.0, deadline - time.monotonic()))
+        left = [
+            association for association, session in running.items() if not session.over.is_set()
+        ]
+        for association in left:
+            self.aborted(association, Cause.STOPPED, "nothing more in time: the receiver stops")
+            association.abort(block=False)
+        for association in left:
+            running[association].over.wait(1.5)
+        self._server = self._tls_server = None
+
+    def announced(self, association: dul.Association, announced: Announced) -> Incoming:
+        """Return where the data set goes that a C-STORE command announces (see acceptor.Hooks)."""
+        session = self._sessions[association]
+        incoming = self._spool.receive(announced, refused=self._not_now(session.association))
+        session.incoming.add(incoming)
+        return incoming
+
+    def _not_now(self, association: IncomingAssociation) -> DicomError | None:
+        unforeseen: DicomError | None = OutOfResources("internal error")
+        return error_boundary(
+            lambda: self._handler.not_now(association), unforeseen, lambda: association.calling_ae
+        )
+
+    def ended(self, association: dul.Association) -> None:
+        """Tidy up after an association, however it ended (see acceptor.Hooks)."""
+        session = self._sessions.pop(association, None)
+        self._reports.ended(association, _end_cause(session))
+        if session is None:
+            return
+        for incoming in session.incoming:
+            incoming.discard()
+        self._end(session, "aborted" if session.peer_aborted else "broken")
+        session.over.set()
+
+    def aborted(self, association: dul.Association, cause: Cause, words: str) -> None:
+        """Log and report an abort or rejection (see acceptor.Hooks)."""
+        self._reports.aborted(association, cause, words)
+
+    def _on_requested(self, event: evt.Event) -> None:
+        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
+        association = IncomingAssociation(
+            id=uuid.uuid4().hex,
+            calling_ae=request.calling_ae_title.strip(),
+            called_ae=request.called_ae_title.strip(),
+            address=event.assoc.requestor.address,
+        )
+        session = _Session(association, CommitmentService(self._handler, association))
+        refusal = self._admit(association, str(request.application_context_name or ""))
+        if refusal is None:
+            self._sessions[event.assoc] = session
+            return
+        event.assoc.requestor.ae_title = association.calling_ae
+        self._reports.rejected(event.assoc, CAUSES[refusal])
+        event.assoc.acse.send_reject(*refusal.value)
+        event.assoc.kill()  # returns once the rejection is sent
+
+    def _admit(self, association: IncomingAssociation, application_context: str) -> Refusal | None:
+        if application_context != APPLICATION_CONTEXT:
+            LOGGER.warning(
+                "association refused: %s at %s: another application context than that of DICOM",
+                association.calling_ae,
+                association.address,
+            )
+            return Refusal.APPLICATION_CONTEXT_NOT_SUPPORTED
+        unforeseen: Refusal | None = Refusal.NO_REASON_GIVEN
+        refusal = error_boundary(
+            lambda: self._handler.admit(association), unforeseen, lambda: association.calling_ae
+        )
+        limit = self._settings.max_associations
+        if refusal is None and len(self._sessions) >= limit:
+            LOGGER.warning(
+                "association refused: %s: more than %d at once", association.calling_ae, limit
+            )
+            return Refusal.LOCAL_LIMIT_EXCEEDED
+        return refusal
+
+    def _on_established(self, event: evt.Event) -> None:
+        self._sessions[event.assoc].established = True
+        self._reports.contexts(event.assoc)
+
+    def _on_acse(self, event: evt.Event) -> None:
+        session = self._sessions.get(event.assoc)
+        if session and isinstance(getattr(event, "primitive", None), A_ABORT):
+            session.peer_aborted = True
+
+    def _on_released(self, event: evt.Event) -> None:
+        self._end(self._sessions[event.assoc], "released")
+
+    def _end(self, session: _Session, outcome: Outcome) -> None:
+        if session.ended or not session.established:
+            return
+        session.ended = True
+        association = session.association
+        error_boundary(
+            lambda: self._handler.association_ended(association, outcome),
+            None,
+            lambda: association.calling_ae,
+        )
+
+    def _on_action(self, event: evt.Event) -> tuple[int, None]:
+        commitments = self._sessions[event.assoc].commitments
+        status = commitments.ask(event)
+        if commitments.unanswered and not self._settings.is_fast:
+            # There another thread may send, after the response.
+            threading.Timer(0.1, self.served, [event.assoc]).start()
+        return status, None
+
+    def served(self, association: dul.Association) -> None:
+        """Send what was promised on the same association (see acceptor.Hooks)."""
+        session = self._sessions.get(association)
+        if session:
+            session.commitments.report(association)
+
+    def _on_store(self, event: evt.Event) -> Dataset:
+        stream = getattr(event.request, "DataSet", None)
+        incoming = stream.incoming if isinstance(stream, DatasetStream) else None
+        return _status(*self.stored(event.assoc, incoming, event.context.abstract_syntax))
+
+    def stored(
+        self, association: dul.Association, incoming: Incoming | None, context_class: str
+    ) -> tuple[int, str]:
+        """Return the response's status and comment; the one place where a C-STORE may fail in any way.
+
+        Args:
+            association: On which it came.
+            incoming: Its data set; None when there was none.
+            context_class: SOP Class of the presentation context.
+        """
+        session = self._sessions[association]
+        try:
+            return error_boundary(
+                lambda: self._answer(incoming, context_class, session.association),
+                (PROCESSING_FAILURE, "internal error"),
+                lambda: session.association.calling_ae,
+            )
+        finally:
+            if incoming is not None:
+                incoming.discard()
+                session.incoming.discard(incoming)
+
+    def _answer(
+        self, incoming: Incoming | None, context_class: str, association: IncomingAssociation
+    ) -> tuple[int, str]:
+        try:
+            self._store(incoming, context_class, association)
+        except DicomError as error:
+            LOGGER.warning(
+                "object refused: 0x%04X %s (from %s)", error.status, error, association.calling_ae
+            )
+            return error.status, _comment(str(error))
+        return 0x0000, ""
+
+    def _store(
+        self, incoming: Incoming | None, context_class: str, association: IncomingAssociation
+    ) -> None:
+        if incoming is None:
+            raise InvalidDataset("the C-STORE request brought no data set")
+        if not incoming.fault and incoming.announced.sop_class_uid != context_class:
+            raise DatasetMismatch("SOP Class differs between command and presentation context")
+        self._keeper.keep(incoming, association)
+
+
+def _end_cause(session: _Session | None) -> Cause | None:
+    """Return why an association that ends was not released, or None when it was."""
+    if session is None:
+        return Cause.NO_REQUEST
+    if session.ended:
+        return None
+    return Cause.PEER_ABORTED if session.peer_aborted else Cause.CONNECTION_BROKEN
+
+
+def _comment(sentence: str) -> str:
+    """Return `sentence` as LO: 64 characters of the default repertoire, no backslash (PS3.5 6.2)."""
+    return re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", sentence)[:64]
+
+
+def _status(code: int, comment: str) -> Dataset:
+    status = Dataset()
+    status.Status = code
+    if comment:
+        status.ErrorComment = comment
+    return status

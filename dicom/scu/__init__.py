@@ -1,0 +1,1 @@
+"""Associations that we request: C-ECHO, C-STORE, storage commitment."""

@@ -1,0 +1,223 @@
+"""An association that we request: who is called, how it is bounded in time, why it failed.
+
+An association is used by one thread, and never again after anything went wrong on it.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.uid import UID
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext
+
+from dicom.errors import (
+    DestinationError,
+    DestinationRejected,
+    DestinationSilent,
+    DestinationUnavailable,
+    lacks_thread,
+)
+from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom.network.client_tls import ClientContext, PeerTls, tls_failure
+from dicom.network.deadline import Deadline
+from dicom.network.keepalive import keep_alive
+from dicom.pynetdicom_private import set_poll
+
+# Seconds between two looks of pynetdicom's thread at a connection: in an exchange, and while its peer is
+# silent, when hundreds of such threads must leave the processor to others.
+_POLL: Final = 0.001
+_SLOW_POLL: Final = 0.05
+# Seconds by which a connection outlives pynetdicom's own timeouts, which end it in order.
+_GRACE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The application entity that is called, and as whom.
+
+    Attributes:
+        timeout: Seconds for the negotiation, and for each request with its complete answer.
+        tls: How to speak TLS with it; None speaks plain DICOM.
+        name: What a person calls it; part of each error's sentence.
+    """
+
+    host: str
+    port: int
+    called: str
+    calling: str = "WETREAD"
+    timeout: float = 30.0
+    tls: PeerTls | None = None
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return how an error's sentence names it."""
+        address = f"{self.called} at {self.host}:{self.port}"
+        return f"{self.name} ({address})" if self.name else address
+
+
+@contextmanager
+def associate(
+    peer: Peer,
+    contexts: Sequence[tuple[UID, UID]],
+    negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[Association]:
+    """Give an established association; released at the end, aborted after an error.
+
+    Args:
+        peer: Who is called.
+        contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
+        negotiate: Roles other than that of the SCU.
+        handlers: What answers requests of the peer, as C-STORE within C-GET.
+
+    Yields:
+        The association. Where the peer accepted none of the contexts it is over already and its
+            `accepted_contexts` are empty: the caller knows what that means.
+
+    Raises:
+        DestinationUnavailable: No connection, no answer in time, or a transient rejection.
+        DestinationRejected: A permanent rejection (PS3.8 9.3.4).
+    """
+    proposed = [build_context(abstract, [transfer]) for abstract, transfer in contexts]
+    context = _tls_context(peer)
+    association = _request(peer, proposed, negotiate, handlers, context)
+    try:
+        if not association.is_established and not association.rejected_contexts:
+            raise _refusal(association, peer, context)
+        yield association
+        with _limited(association, peer.timeout + _GRACE):
+            association.release()
+    finally:
+        if association.is_established:
+            with _limited(association, _GRACE):
+                association.abort()
+
+
+@contextmanager
+def established(association: Association, peer: Peer) -> Iterator[None]:
+    """Let the block make one request on an association that may end at any moment.
+
+    Raises:
+        DestinationSilent: It has ended, or the answer was not complete within the peer's timeout.
+    """
+    sentence = f"{peer} ended the association before all was exchanged"
+    if not association.is_established:
+        raise DestinationSilent(sentence)
+    with _limited(association, peer.timeout + _GRACE) as deadline:
+        try:
+            yield
+        except RuntimeError as error:
+            # So pynetdicom calls it; while the association stands the error is another one.
+            if association.is_established:
+                raise
+            raise DestinationSilent(sentence) from error
+    if deadline.expired:
+        raise DestinationSilent(f"{peer} gave no complete answer within {peer.timeout:g} s")
+
+
+def _limited(association: Association, seconds: float) -> Deadline:
+    """Return a deadline that ends what pynetdicom's threads read or write on the connection."""
+    set_poll(association, _POLL)
+    deadline = Deadline(seconds, lambda: set_poll(association, _SLOW_POLL))
+    connection = association.dul.socket
+    if connection is not None and connection.socket is not None:
+        deadline.follow(connection.socket)
+    return deadline
+
+
+def _request(
+    peer: Peer,
+    contexts: list[PresentationContext],
+    negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[evt.EventHandlerType],
+    context: ClientContext | None,
+) -> Association:
+    entity = AE(ae_title=peer.calling)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.connection_timeout = entity.acse_timeout = peer.timeout
+    entity.dimse_timeout = entity.network_timeout = peer.timeout
+
+    begun: list[Association] = []
+
+    def slow() -> None:
+        for each in begun:
+            set_poll(each, _SLOW_POLL)
+
+    deadline = Deadline(peer.timeout + _GRACE, slow)
+
+    def bound(event: evt.Event) -> None:
+        begun.append(event.assoc)
+        _bound_socket(event.assoc, peer.timeout, deadline)
+
+    if context is not None:
+        context.on_handshake = deadline.follow
+    try:
+        with deadline:
+            return entity.associate(
+                peer.host,
+                peer.port,
+                contexts=contexts,
+                ext_neg=list(negotiate) or None,
+                ae_title=peer.called,
+                evt_handlers=[(evt.EVT_CONN_OPEN, bound), *handlers],
+                tls_args=(context, peer.host) if context is not None else None,
+            )
+    except OSError as error:  # the host's name cannot be resolved
+        raise DestinationSilent(f"{peer}: {error.strerror}: check its host name") from error
+    except RuntimeError as error:
+        if not lacks_thread(error):
+            raise
+        raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
+
+
+def _bound_socket(association: Association, seconds: float, deadline: Deadline) -> None:
+    """Send small PDUs at once, and limit each read and write, and the negotiation as a whole.
+
+    Without TCP_NODELAY a small object waits some 40 ms for the peer's delayed acknowledgement.
+    pynetdicom reads and writes without a time limit: a peer that stops in the middle of a PDU would
+    hold the thread. One that goes on byte by byte is ended by the deadline.
+    """
+    connection = association.dul.socket
+    if connection is None or connection.socket is None:
+        return
+    deadline.follow(connection.socket)
+    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    keep_alive(connection.socket)
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
+def _tls_context(peer: Peer) -> ClientContext | None:
+    if peer.tls is None:
+        return None
+    try:
+        return peer.tls.context()
+    except OSError as error:
+        reason = tls_failure(error) or error.strerror
+        raise DestinationSilent(f"{peer}: its TLS files cannot be used: {reason}") from error
+
+
+def _refusal(
+    association: Association, peer: Peer, context: ClientContext | None
+) -> DestinationError:
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        sentence = f"{peer} rejected the association: {answer.reason_str}"
+        if answer.result == 0x01:
+            advice = f"check both AE titles there (calling is {peer.calling})"
+            return DestinationRejected(f"{sentence}; {advice}")
+        return DestinationUnavailable(sentence)
+    if context is not None and context.failure is not None:
+        return DestinationSilent(f"{peer}: {tls_failure(context.failure)}")
+    return DestinationSilent(
+        f"{peer} cannot be reached: it did not accept an association within {peer.timeout:g} s; "
+        "check that it runs, its host and its port"
+    )

@@ -1,0 +1,330 @@
+"""Which film of a study is read, and why the others are not.
+
+The tags exclude what is certainly not a frontal chest film (`triage`). The rest is put in order, best
+first (`precedence`); the first film whose picture can be decoded and looks like an upright frontal
+chest film (`judge`) is read. docs/selection.md has the rule in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dicom.content.report import NotRead
+from dicom.errors import DicomError, LimitExceeded
+from dicom.exact_text import reading
+from dicom.parsing.header import read_header
+from dicom.phantom import is_phantom
+from dicom.pixels.frame import Frame, PixelLimits, load_frame
+from dicom.reasons import Reason
+from dicom.selection.age import age_in_years, is_age_contradicted
+from dicom.selection.body_part_and_view import is_mirrored
+from dicom.selection.copy_notes import copy_notes
+from dicom.selection.one_patient import are_one_patient
+from dicom.selection.plausibility import Plausibility, judge
+from dicom.selection.precedence import Precedence, precedence
+from dicom.selection.triage import Eligibility, Triage, triage
+from dicom.study import Instance, Study
+
+__all__ = [
+    "Eligibility",
+    "Looked",
+    "Reason",
+    "Rules",
+    "Selection",
+    "Triage",
+    "choose",
+    "look",
+    "triage",
+]
+
+# Where nothing can be read, the study's reason is the one of the film that came nearest to it.
+_NEAREST_FIRST: Final = (
+    Reason.NOT_STATED,
+    Reason.NOT_FRONTAL,
+    Reason.NOT_CHEST,
+    Reason.NOT_HUMAN,
+    Reason.UNREADABLE,
+    Reason.TOO_LARGE,
+    Reason.NOT_RADIOGRAPH,
+    Reason.OWN_RESULT,
+    Reason.NO_IMAGE,
+)
+
+# An image that would be read but for such a reason decides for its study: no other is read instead.
+_FINAL: Final = frozenset({Reason.CHILD, Reason.NO_MODEL_FOR_PATIENTS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a site has decided.
+
+    Attributes:
+        minimum_age_years: Younger patients are children.
+        read_children: Whether their films are read.
+        stated_only: Films whose tags leave open whether they are frontal chest films are not read.
+        synthetic_only: Only synthetic images are read: no image of the study may be one that
+            `dicom.phantom` did not make.
+    """
+
+    minimum_age_years: int
+    read_children: bool
+    stated_only: bool = False
+    synthetic_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The film to read, or why there is none; then instance, frame and header are None.
+
+    Attributes:
+        header: The film's tags, for the results to copy from.
+        view: "PA", "AP", or "" where the tags do not say.
+        child: The patient is younger than the rules' age.
+        notes: What the reader of a draft should know about the film, sentences.
+        not_read: Every other object of the study, in order of arrival, and why.
+        reason: Why nothing is read, of the film that came nearest to it; None when a film is.
+        sentence: The same for a person; "" when a film is read.
+    """
+
+    not_read: tuple[NotRead, ...]
+    instance: Instance | None = None
+    frame: Frame | None = None
+    header: Dataset | None = None
+    view: str = ""
+    child: bool = False
+    notes: tuple[str, ...] = ()
+    reason: Reason | None = None
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Looked:
+    """A film's picture, and whether it looks like an upright frontal chest film."""
+
+    frame: Frame
+    verdict: Plausibility
+
+
+Look = Callable[[Path, PixelLimits], Looked]
+
+
+def look(path: Path, limits: PixelLimits) -> Looked:
+    """Return the picture of a film and the verdict on it.
+
+    Raises:
+        InvalidDataset, LimitExceeded, PixelError: As `dicom.pixels.frame.load_frame`.
+    """
+    frame = load_frame(path, limits)
+    return Looked(frame=frame, verdict=judge(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    reason: Reason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    instance: Instance
+    header: Dataset
+    triage: Triage
+
+    def precedence(self) -> Precedence:
+        return precedence(self.header, self.triage, self.instance.sop_instance_uid)
+
+
+def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -> Selection:
+    """Return the film of `study` to be read, decoded, or why none is.
+
+    Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
+
+    Args:
+        study: The films.
+        rules: What the site has decided.
+        limits: What a picture may ask of us.
+        look: How a film is looked at: here, or in a process of its own (`dicom.decoding.pool`).
+
+    Raises:
+        DicomError: A transient one: the film may be looked at later.
+    """
+    refused: dict[str, _Refusal] = {}
+    films = _films(study, refused)
+    if not are_one_patient([film.header for film in films]):
+        return _nobodys(study)
+    eligible = _with_exact_id(_candidates(films, refused, rules), refused)
+    candidates = sorted(eligible, key=_Candidate.precedence)
+    synthetic = all(is_phantom(film.header) for film in films)
+    for candidate in candidates:
+        found = _examined(candidate, rules, limits, look)
+        if isinstance(found, Frame) and rules.synthetic_only and not synthetic:
+            found = _Refusal(Reason.NO_MODEL_FOR_PATIENTS, Reason.NO_MODEL_FOR_PATIENTS.sentence)
+        if isinstance(found, Frame):
+            return _chosen(study, candidate, found, refused, rules)
+        refused[candidate.instance.sop_instance_uid] = found
+        if found.reason in _FINAL:
+            break
+    return _nothing(study, candidates, refused)
+
+
+def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return what a modality made, with its tags' verdict; put what cannot be read into `refused`."""
+    films = []
+    for instance in study.instances:
+        try:
+            header = read_header(instance.path)
+        except DicomError as error:
+            refused[instance.sop_instance_uid] = _unreadable(error)
+            continue
+        verdict = triage(header)
+        if verdict.reason is Reason.OWN_RESULT:
+            refused[instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
+            continue
+        films.append(_Candidate(instance, header, verdict))
+    return films
+
+
+def _candidates(
+    films: list[_Candidate], refused: dict[str, _Refusal], rules: Rules
+) -> list[_Candidate]:
+    """Return the films that the tags do not exclude; put the others into `refused`."""
+    candidates = []
+    for film in films:
+        verdict = film.triage
+        reason, sentence = verdict.reason, verdict.sentence
+        if reason is None and rules.stated_only and verdict.eligibility is Eligibility.POSSIBLE:
+            reason, sentence = Reason.NOT_STATED, Reason.NOT_STATED.sentence
+        if reason is None:
+            candidates.append(film)
+        else:
+            refused[film.instance.sop_instance_uid] = _Refusal(reason, sentence)
+    return candidates
+
+
+def _with_exact_id(candidates: list[_Candidate], refused: dict[str, _Refusal]) -> list[_Candidate]:
+    """Return those whose Patient ID results can carry, and put the others into `refused`.
+
+    Where none has such an ID all are returned: what is made of the study says why it has no results.
+    An image that was sent again with its Patient ID corrected is read so.
+    """
+    exact = [each for each in candidates if reading(each.header, "PatientID").fault is None]
+    for each in candidates if exact else []:
+        fault = reading(each.header, "PatientID").fault
+        if fault is not None:
+            sentence = f"The Patient ID (0010,0020) of the image cannot be copied exactly: {fault}."
+            refused[each.instance.sop_instance_uid] = _Refusal(Reason.UNREADABLE, sentence)
+    return exact or candidates
+
+
+def _unreadable(error: DicomError) -> _Refusal:
+    reason = Reason.TOO_LARGE if isinstance(error, LimitExceeded) else Reason.UNREADABLE
+    text = str(error)
+    return _Refusal(reason, f"{reason.sentence.rstrip('.')}: {text}.")
+
+
+def _examined(
+    candidate: _Candidate, rules: Rules, limits: PixelLimits, look: Look
+) -> Frame | _Refusal:
+    """Return the frame of a film that is to be read, or why it is not."""
+    child = _is_child(candidate.header, rules)
+    try:
+        looked = look(candidate.instance.path, limits)
+    except DicomError as error:
+        if error.transient:
+            raise
+        return _unreadable(error)
+    verdict = looked.verdict
+    if verdict.reason is not None:
+        also = " The patient is a child; the measures are made for adults." if child else ""
+        return _Refusal(verdict.reason, verdict.sentence + also)
+    if child and not rules.read_children:
+        return _Refusal(Reason.CHILD, Reason.CHILD.sentence)
+    return looked.frame
+
+
+def _is_child(header: Dataset, rules: Rules) -> bool:
+    age = age_in_years(header)
+    return age is not None and age < rules.minimum_age_years
+
+
+def _chosen(
+    study: Study,
+    candidate: _Candidate,
+    frame: Frame,
+    refused: dict[str, _Refusal],
+    rules: Rules,
+) -> Selection:
+    header = candidate.header
+    return Selection(
+        instance=candidate.instance,
+        frame=frame,
+        header=header,
+        view=candidate.triage.view,
+        child=_is_child(header, rules),
+        notes=(*candidate.triage.notes, *_patient_notes(header), *frame.warnings),
+        not_read=_not_read(study, refused, Reason.ANOTHER_CHOSEN, candidate.instance),
+    )
+
+
+def _patient_notes(header: Dataset) -> tuple[str, ...]:
+    notes = []
+    if age_in_years(header) is None:
+        notes.append("The patient's age is not stated; the film was read as an adult's.")
+    if is_age_contradicted(header):
+        notes.append(
+            "Patient's Age (0010,1010) says 0, the birth date says otherwise: the birth date was used."
+        )
+    if is_mirrored(header):
+        notes.append(
+            "Patient Orientation says that the patient's right is at the right of the picture: "
+            "the sides in this draft may be exchanged."
+        )
+    return (*notes, *copy_notes(header))
+
+
+def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:
+    """Return why nothing is read: the reason of the film that came nearest to be read."""
+    final = [refusal for refusal in refused.values() if refusal.reason in _FINAL]
+    if final:
+        nearest = final[0]
+    elif candidates:
+        nearest = refused[candidates[0].instance.sop_instance_uid]
+    else:
+        none = _Refusal(Reason.NO_IMAGE, "The study holds no picture.")
+        nearest = min(refused.values(), key=_distance, default=none)
+    return Selection(
+        reason=nearest.reason,
+        sentence=nearest.sentence,
+        not_read=_not_read(study, refused, nearest.reason, None),
+    )
+
+
+def _nobodys(study: Study) -> Selection:
+    """Return why nothing is read of a study whose films name different patients."""
+    reason = Reason.TWO_PATIENTS
+    return Selection(
+        reason=reason,
+        sentence=reason.sentence,
+        not_read=_not_read(study, {}, reason, None),
+    )
+
+
+def _distance(refusal: _Refusal) -> int:
+    return _NEAREST_FIRST.index(refusal.reason)
+
+
+def _not_read(
+    study: Study, refused: dict[str, _Refusal], otherwise: Reason, chosen: Instance | None
+) -> tuple[NotRead, ...]:
+    default = _Refusal(otherwise, otherwise.sentence)
+    return tuple(
+        NotRead(
+            sop_instance_uid=instance.sop_instance_uid,
+            reason=refused.get(instance.sop_instance_uid, default).sentence,
+        )
+        for instance in study.instances
+        if instance is not chosen
+    )

@@ -1,0 +1,38 @@
+"""DICOM files that did not come through the receiver, as Instances: `wetread read`, the demo."""
+
+from pathlib import Path
+
+from dicom.errors import InvalidDataset
+from dicom.parsing.header import check_identity, read_header
+from dicom.spool.digest import film_digest
+from dicom.study import Instance
+
+_BLOCK = 2**20
+
+
+def describe(path: Path) -> Instance:
+    """Return the Instance that a PS3.10 or headless file holds; its digest is of the whole file.
+
+    Raises:
+        DicomError: The file cannot be read as a composite instance; says why.
+    """
+    try:
+        size = path.stat().st_size
+        header = read_header(path, strict=False)
+        digest = film_digest()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise InvalidDataset(f"the file cannot be read: {error.strerror}") from error
+    identity = check_identity(header)
+    return Instance(
+        sop_instance_uid=identity.sop_instance_uid,
+        sop_class_uid=identity.sop_class_uid,
+        series_instance_uid=identity.series_instance_uid,
+        study_instance_uid=identity.study_instance_uid,
+        transfer_syntax_uid=str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", "")),
+        path=path,
+        digest=digest.hexdigest(),
+        size=size,
+    )

@@ -1,0 +1,1 @@
+"""Rules that every result object must meet before it leaves."""

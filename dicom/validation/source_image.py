@@ -1,0 +1,49 @@
+"""Whether an archive files a result where it files the image: identifiers compared by their bytes."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.datadict import dictionary_description
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from dicom.exact_text import Reading, reading, readings
+from dicom.validation.codes import Pair
+
+# Either as in the image or empty; the archive may file by them or show them.
+_SAME_OR_EMPTY: Final = (
+    "IssuerOfPatientID",
+    "AccessionNumber",
+    "StudyID",
+)
+_EMPTY: Final = Reading("")
+
+
+def filing_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
+    """Yield each identifier of a result that an archive would read otherwise than the image's.
+
+    Args:
+        dataset: The result.
+        source: Header of its image, from `dicom.parsing.header`: the identifiers still have their bytes.
+    """
+    if _study(dataset) != _study(source):
+        yield "source", "StudyInstanceUID is not that of the image"
+    patient = reading(source, "PatientID")
+    if patient.fault is not None:
+        yield "source", f"{_name('PatientID')} of the image has no exact copy: {patient.fault}"
+    elif reading(dataset, "PatientID") != patient:
+        yield "source", f"{_name('PatientID')} is not that of the image"
+    for keyword in _SAME_OR_EMPTY:
+        if reading(dataset, keyword) not in (_EMPTY, reading(source, keyword)):
+            yield "source", f"{_name(keyword)} is not that of the image"
+    others = set(readings(source, "OtherPatientIDs"))
+    if not set(readings(dataset, "OtherPatientIDs")) <= others | {_EMPTY}:
+        yield "source", f"{_name('OtherPatientIDs')} has a value that the image has not"
+
+
+def _study(dataset: Dataset) -> str:
+    return str(dataset.get("StudyInstanceUID") or "").strip(" \0")
+
+
+def _name(keyword: str) -> str:
+    return f"{dictionary_description(keyword)} {Tag(keyword)}"

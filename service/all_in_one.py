@@ -1,0 +1,147 @@
+"""The whole service on one machine: which parts, in which order, and what is noted when one dies."""
+
+import fcntl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from service.database import schema
+from service.errors import ConfigurationError, StoreError
+from service.log import get_logger
+from service.settings.config import Settings
+from service.store import Store
+from service.system.disk_space import make_folder
+from service.system.private_servers import private_folder, redis_part
+from service.system.signals import on_hangup
+from service.system.supervisor import Death, Part, Supervisor, wetread_command
+
+_LOOK_EVERY = 0.1
+
+log = get_logger(__name__)
+
+
+def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
+    """Return the parts of `wetread up` under `environment`; a private Redis when none is configured."""
+    infrastructure = []
+    if settings.broker.url is None:
+        redis, url = redis_part(settings.run_dir)
+        infrastructure.append(redis)
+        environment = {**environment, "WETREAD_BROKER__URL": url}
+    commands = {
+        # Stopped in this order of stages, the highest first: nothing new comes in while what has
+        # come in is finished, and the page is there until the end.
+        "receive": (("receive",), 3),
+        "sweep": (("sweep",), 2),
+        "worker-reading": (("worker", "--queues", "reading"), 2),
+        "worker-delivery": (("worker", "--queues", "delivery"), 2),
+        "web": (("web",), 1),
+    }
+    for name in (each.name for each in settings.models):
+        commands[f"worker-{name}"] = (("worker", "--queues", "reading", "--model", name), 2)
+    if settings.stow.port is not None:
+        commands["receive-web"] = (("receive-web",), 3)
+    if settings.reconcile:
+        commands["reconcile"] = (("reconcile", "--watch"), 3)
+    return infrastructure + [
+        Part(
+            name=name,
+            command=wetread_command(*arguments),
+            environment=environment,
+            stage=stage,
+        )
+        for name, (arguments, stage) in commands.items()
+    ]
+
+
+@contextmanager
+def sole_owner(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one supervisor at a time.
+
+    Raises:
+        ConfigurationError: Another process has it.
+    """
+    private_folder(folder)
+    with (folder / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"another `wetread up` or `wetread demo` is running in {folder.parent}: "
+                "stop it, or set another data_dir"
+            ) from None
+        yield
+
+
+class AllInOne:
+    """A supervised Wetread: brings the database up to date, runs the parts, records who died."""
+
+    def __init__(
+        self, settings: Settings, members: Sequence[Part], *, output: IO[bytes] | None = None
+    ) -> None:
+        """Take the parts and where they write (this process's streams when None)."""
+        self._settings = settings
+        self._store: Store | None = None
+        self._supervisor = Supervisor(
+            members,
+            on_death=self._record,
+            output=output,
+            stop_seconds=settings.receiver.stop_seconds + 10,
+        )
+
+    def start(self) -> None:
+        """Bring the database to the current revision, then start every part.
+
+        Raises:
+            ConfigurationError: A folder cannot be made.
+            StoreError: The database cannot be reached or upgraded.
+        """
+        make_folder(self._settings.spool_dir, "data_dir")
+        make_folder(self._settings.outbox_dir, "data_dir")
+        schema.upgrade(self._settings.database_url)
+        self._store = Store.open(self._settings)
+        self._supervisor.start()
+
+    def run(self, until: threading.Event) -> None:
+        """Tend the parts until the event is set; SIGHUP has them load their settings again."""
+        on_hangup(self._reload, until)
+        while not until.wait(_LOOK_EVERY):
+            self._supervisor.tend()
+
+    def _reload(self) -> None:
+        log.info("reload_forwarded", parts=sorted(self._supervisor.pids()))
+        self._supervisor.reload()
+
+    def tend(self) -> None:
+        """Look at the parts once."""
+        self._supervisor.tend()
+
+    def stop(self) -> None:
+        """Stop every part in order; nothing is left running."""
+        self._supervisor.stop()
+        if self._store is not None:
+            self._store.close()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each part that runs now."""
+        return self._supervisor.pids()
+
+    def _record(self, death: Death) -> None:
+        detail = f"{death.words}; started again in {death.wait:.1f} s"
+        event = "part_not_started" if death.not_started else "part_died"
+        log.error(
+            event,
+            part=death.part.name,
+            ended_by=death.ended_by,
+            reason=death.not_started,
+            restarts=death.restarts,
+        )
+        if self._store is None:
+            return
+        try:
+            self._store.record_incident(
+                actor="supervisor", kind="process_died", subject=death.part.name, detail=detail
+            )
+        except StoreError as error:  # the database may be what died
+            log.warning("incident_not_recorded", part=death.part.name, reason=str(error))

@@ -1,0 +1,1 @@
+"""The database below the store: connection, mapped tables, revision, copy, errors."""

@@ -1,0 +1,153 @@
+"""The database's revision: what it is, what it must be, and the way there, without an ini file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, make_url, text
+
+from service.database.db_errors import mapped_errors
+from service.database.engine import READING, make_engine
+from service.errors import SchemaMismatch
+from service.system.disk_space import make_folder
+
+# Number of the advisory lock that lets one process at a time migrate a PostgreSQL database.
+_MIGRATING = 0x57454D
+# The revision is one row that only a migration locks.
+_BUSY_SECONDS = 5.0
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database up to `revision`, in one transaction; an SQLite file is made when missing.
+
+    Raises:
+        ConfigurationError: The folder of the SQLite file cannot be made.
+        StoreUnavailable: The database does not answer or cannot be written.
+        SchemaMismatch: It was made by a newer version.
+    """
+    _make_folder(url)
+    _refuse_newer(current(url))
+    with _migrating(url) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database back to `revision`; "base" empties it.
+
+    Raises:
+        StoreUnavailable: The database does not answer or cannot be written.
+    """
+    with _migrating(url) as config:
+        command.downgrade(config, revision)
+
+
+def current(url: str) -> str | None:
+    """Return the revision that the database is at; None when it is empty or not there yet.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+    """
+    file = _sqlite_file(url)
+    if file is not None and not file.exists():
+        return None
+    engine = make_engine(url, busy_seconds=_BUSY_SECONDS).execution_options(begin=READING)
+    try:
+        with mapped_errors(), engine.begin() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+@cache
+def head() -> str:
+    """Return the revision that this code needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise SchemaMismatch("this installation has no migrations")
+    return revision
+
+
+@cache
+def revisions() -> frozenset[str]:
+    """Return every revision that this code can bring up to date."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(str(script.revision) for script in scripts)
+
+
+def check(url: str) -> None:
+    """Return when the database is at the revision that this code needs; nothing is made.
+
+    Raises:
+        ConfigurationError: The folder of the SQLite file is missing and cannot be made.
+        StoreUnavailable: It does not answer.
+        SchemaMismatch: It is at another revision, or empty.
+    """
+    _check_folder(url)
+    at = current(url)
+    _refuse_newer(at)
+    if at != head():
+        raise SchemaMismatch(
+            f"the database is at revision {at or 'none'}, needed is {head()}: run `wetread db upgrade`",
+            is_empty=at is None,
+        )
+
+
+def _refuse_newer(at: str | None) -> None:
+    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if at is not None and at not in known:
+        raise SchemaMismatch(
+            f"the database is at revision {at}, which this version does not know: a newer version made "
+            f"it. Install that version again, or restore a backup of before (needed is {head()})"
+        )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _migrating(url: str) -> Iterator[Config]:
+    engine = make_engine(url, busy_seconds=None)
+    try:
+        with mapped_errors(), engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
+            yield _config(connection)
+    finally:
+        engine.dispose()
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _make_folder(url: str) -> None:
+    file = _sqlite_file(url)
+    if file is not None:
+        make_folder(file.parent, "data_dir or database.url")
+
+
+def _check_folder(url: str) -> None:
+    """Return when the folder is there, or can be made by `upgrade`."""
+    file = _sqlite_file(url)
+    if file is None:
+        return
+    missing = [each for each in (file.parent, *file.parent.parents) if not each.exists()]
+    if missing:
+        _make_folder(url)
+        # What stayed here would belong to the user of a command, who need not be the service's.
+        with suppress(OSError):
+            for each in missing:
+                each.rmdir()

@@ -1,0 +1,1 @@
+"""Retention, recall, backup, repeated jobs, and the comparison of spool and database."""

@@ -1,0 +1,257 @@
+"""Every draft of one model version is withdrawn wherever it went: removed, or marked.
+
+    plan(...)  -> what would be done, one line for each draft and destination; changes nothing
+    Recall.run -> does it, line by line; doing it again does what is left
+
+An archive of ours (`may_remove`) loses the draft's objects and the notices that it is in doubt; any
+other destination gets a notice that the draft is withdrawn. What still waits to be sent is not sent any
+more. A destination to which a draft was ever sent may have it, whatever it said.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from dicom.content.result_header import Equipment
+from dicom.destinations.dimse import Destination, EncodedObject
+from dicom.destinations.orthanc import OrthancDestination
+from dicom.errors import DestinationRejected, DicomError
+from dicom.results.notice_form import NoticeForm
+from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
+from service.jobs import RECALLED, Event
+from service.maintenance.notice_files import (
+    doubt_uids,
+    draft_report,
+    stored_notice,
+    withdrawal_path,
+)
+from service.records import Delivery, Job, UnderWay, WantedDrafts
+from service.settings.config import Settings
+from service.settings.destinations import OrthancDestination as OrthancSettings
+from service.settings.destinations import notice_form
+from service.store import Store
+
+_JUST_NOW: Final = (
+    "it was being sent at this moment: it will not be confirmed; run it again in some minutes, for "
+    "what has arrived"
+)
+_NOTICE_JUST_NOW: Final = (
+    "a notice that it is in doubt was being sent at this moment; run it again in some minutes, to "
+    "remove what has arrived"
+)
+_NOTICE_LEFT: Final = (
+    "the notice that it was in doubt is no longer kept here and stays: remove it there by hand"
+)
+
+
+class Way(StrEnum):
+    """How a draft is withdrawn from one destination."""
+
+    REMOVE = "remove"
+    MARK = "mark"
+    CANCEL = "cancel"  # it has not arrived yet: it will not be sent
+    # The destination is gone from the settings or takes no notice, or our copy is gone from the disk.
+    BY_HAND = "by hand"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallStep:
+    """One draft at one destination.
+
+    Attributes:
+        done: What was done, or why not, a sentence; empty in a plan.
+        failed: It was tried and did not work.
+    """
+
+    job: Job
+    destination: str
+    way: Way
+    done: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallOrder:
+    """What is to be withdrawn.
+
+    Attributes:
+        model: As configured, as its drafts give it, or as `model` of a configured table; any when None.
+        since: Of the drafts' own time, aware; any when None.
+        version: Only of this version of the model; of any when None.
+        reason: For the history and for the notices.
+        actor: Who withdraws it.
+        study: Only of this Study Instance UID; of any when None.
+    """
+
+    model: str | None
+    since: datetime | None
+    version: str | None
+    reason: str
+    actor: str
+    study: str | None = None
+
+
+def wanted_drafts(settings: Settings, order: RecallOrder) -> WantedDrafts:
+    """Return which drafts an order speaks of.
+
+    A model has up to three names: that of its table, that in its drafts, and the kind of checkpoint
+    (`model = "cxr-llava-v2"`), which several tables may share.
+    """
+    names = set()
+    if order.model is not None:
+        tables = settings.readings().items()
+        names = {order.model, *(name for name, each in tables if each.model == order.model)}
+    return WantedDrafts(
+        models=frozenset(names), version=order.version, since=order.since, study=order.study
+    )
+
+
+def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallStep]:
+    """Return what withdrawing would do, the oldest draft first; changes nothing.
+
+    Raises:
+        StoreError: The database is away.
+    """
+    return [
+        RecallStep(job=job, destination=delivery.destination, way=way)
+        for job in store.drafts_since(wanted_drafts(settings, order))
+        for delivery in store.deliveries(job.id)
+        if (way := _way(store, settings, job, delivery)) is not None
+    ]
+
+
+def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way | None:
+    """Return how the draft is withdrawn from one destination; None where it is not and cannot get."""
+    if not delivery.fence:
+        # Nobody ever began to send it.
+        return None if job.reason_code == RECALLED else Way.CANCEL
+    configured = {each.name: each for each in settings.destinations}
+    target = configured.get(delivery.destination)
+    if target is None:
+        return Way.BY_HAND
+    if isinstance(target, OrthancSettings) and target.may_remove:
+        return Way.REMOVE
+    report = draft_report(store, delivery.job_id)
+    can_be_made = report is not None and report.path.exists()
+    return Way.MARK if can_be_made and notice_form(target.objects) else Way.BY_HAND
+
+
+class Recall:
+    """Carries out a plan."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        destinations: Mapping[str, Destination],
+        equipment: Callable[[], Equipment],
+        order: RecallOrder,
+    ) -> None:
+        """Take the store, the settings, where results go, this installation, and what is wanted."""
+        self._store = store
+        self._settings = settings
+        self._destinations = destinations
+        self._equipment = equipment
+        self._order = order
+
+    def run(self, steps: list[RecallStep]) -> Iterator[RecallStep]:
+        """Yield each step with what came of it; a step that fails does not stop the others.
+
+        Raises:
+            StoreError: The database is away; run it again.
+        """
+        sending: dict[str, UnderWay] = {}
+        for step in steps:
+            if step.job.id not in sending:
+                # First of all: from here on nothing of it is sent, nor by a retry.
+                words = f"Withdrawn: {self._order.reason}"
+                sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
+            under_way = sending[step.job.id]
+            if step.destination in under_way.results:
+                done = replace(step, way=Way.CANCEL, done=_JUST_NOW, failed=True)
+            else:
+                done = self._carried_out(self._as_it_stands(step))
+            if done.way is Way.REMOVE and step.destination in under_way.notices:
+                done = replace(done, done=f"{done.done}; {_NOTICE_JUST_NOW}", failed=True)
+            line = f"{step.destination}: {done.done}"
+            event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
+            self._store.note(step.job.id, event, self._order.actor, line)
+            yield done
+
+    def _as_it_stands(self, step: RecallStep) -> RecallStep:
+        """Return the step as it is to be taken now: since the plan it may have been sent."""
+        for delivery in self._store.deliveries(step.job.id):
+            if delivery.destination == step.destination:
+                way = _way(self._store, self._settings, step.job, delivery)
+                return replace(step, way=way or Way.CANCEL)
+        return step
+
+    def _carried_out(self, step: RecallStep) -> RecallStep:
+        try:
+            words = self._do(step)
+        except (DicomError, OSError) as error:
+            return replace(step, done=f"failed: {error}", failed=True)
+        return replace(step, done=words, failed=step.way is Way.BY_HAND)
+
+    def _do(self, step: RecallStep) -> str:
+        match step.way:
+            case Way.REMOVE:
+                return self._remove(step)
+            case Way.MARK:
+                return self._mark(step)
+            case Way.CANCEL:
+                return "not sent any more"
+            case Way.BY_HAND:
+                uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
+                return f"a person must withdraw {', '.join(uids) or 'it'} there"
+
+    def _remove(self, step: RecallStep) -> str:
+        archive = self._destinations[step.destination]
+        if not isinstance(archive, OrthancDestination):
+            return "nothing can be removed there"
+        uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
+        notices = doubt_uids(self._settings.outbox_dir, step.job.id)
+        removed = f"{archive.remove([*uids, *notices])} object(s) removed"
+        had_notice = any(
+            each.fence and each.destination == step.destination
+            for each in self._store.notices(step.job.id)
+        )
+        return f"{removed}; {_NOTICE_LEFT}" if had_notice and not notices else removed
+
+    def _mark(self, step: RecallStep) -> str:
+        form = self._form(step.destination)
+        if form is None:
+            raise DestinationRejected("`objects` there names neither reports nor images")
+        notice = self._notice(step.job, form)
+        destination = self._destinations[step.destination]
+        destination.send([notice])
+        destination.verify([notice])
+        seen = (
+            "is there, read back" if destination.reads_back else "was acknowledged, not read back"
+        )
+        return f"notice {notice.sop_instance_uid} {seen}"
+
+    def _form(self, name: str) -> NoticeForm | None:
+        (words,) = (each.objects for each in self._settings.destinations if each.name == name)
+        return notice_form(words)
+
+    def _notice(self, job: Job, form: NoticeForm) -> EncodedObject:
+        """Return the notice of a job's draft, the same bytes for every destination of this form."""
+        report, predecessor = draft_report(self._store, job.id), self._store.predecessor(job)
+        if report is None or predecessor is None:
+            raise FileNotFoundError("the job has no draft report")
+        withdrawal = Withdrawal(
+            study_instance_uid=job.study_instance_uid,
+            draft=predecessor,
+            model=job.drafted_by,
+            reason=self._order.reason,
+            revision=job.revision,
+            withdrawn_at=self._store.now().replace(microsecond=0),
+        )
+        return stored_notice(
+            withdrawal_path(self._settings.outbox_dir, job.id, form),
+            report.path,
+            lambda header: withdrawal_notice(withdrawal, header, self._equipment(), form=form),
+        )

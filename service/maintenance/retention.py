@@ -1,0 +1,180 @@
+"""Old films and results leave the disk; their rows and history stay.
+
+Where the disk fills up they leave it before their age, but never before every destination has confirmed
+what was made of them.
+"""
+
+import errno
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from dicom.errors import OutOfResources
+from dicom.spool.spool import Spool
+from dicom.study import Instance
+from service.errors import StoreUnavailable
+from service.log import get_logger
+from service.monitoring.background import Task
+from service.settings.config import Settings
+from service.store import Store
+from service.system.spool_walk import holds_folders, is_own_folder
+
+log = get_logger(__name__)
+
+_AGAIN_AFTER: Final = timedelta(hours=1)
+_EARLY_AT_ONCE: Final = 20
+_EXPECTED: Final = (OSError, OutOfResources, StoreUnavailable)
+# What rmdir says of a folder in which something lies, depending on the file system.
+_NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+
+
+class Retention:
+    """Removes the files of studies that are old; several processes may do so at once.
+
+    A file goes first and its row is marked then: whoever is killed between the two is repeated.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._put_off: dict[str, datetime] = {}
+
+    def remove_old(self, now: datetime) -> int:
+        """Remove the files of studies that ended `sweep.retention_days` ago; return how many.
+
+        A study with a job that waits, or whose results wait for a destination, keeps everything. One
+        whose files cannot be removed is an incident and left alone for an hour; the others go on.
+
+        Raises:
+            StoreUnavailable: The database is away; what was removed is noted the next time.
+            OSError: The spool cannot be used at all; nothing was removed.
+        """
+        days = self._settings.sweep.retention_days
+        words = f"Ended more than {days:g} days ago: its files were removed."
+        return self._remove_all(now, _Reason(before=now - timedelta(days=days), words=words))
+
+    def remove_early(self, now: datetime) -> int:
+        """Remove the files of the oldest studies that every destination has; return how many.
+
+        At most 20 studies go at once; whoever needs more room asks again.
+
+        Raises:
+            StoreUnavailable: The database is away; what was removed is noted the next time.
+            OSError: The spool cannot be used at all; nothing was removed.
+        """
+        words = (
+            "The disk is nearly full and every destination has its results: its files were removed."
+        )
+        reason = _Reason(before=now, words=words, early=True)
+        return self._remove_all(now, reason, at_once=_EARLY_AT_ONCE)
+
+    def _remove_all(self, now: datetime, why: "_Reason", at_once: int = 100) -> int:
+        self._put_off = {study: until for study, until in self._put_off.items() if until > now}
+        faults = []
+        studies = self._store.removable(
+            why.before, but_not=list(self._put_off), limit=at_once, confirmed=why.early
+        )
+        if not studies:
+            return 0
+        spool = Spool(self._settings.spool_dir)
+        for study_uid in studies:
+            if reason := self._tried(study_uid, why, spool):
+                log.error("files_not_removed", study_uid=study_uid, reason=reason)
+                self._put_off[study_uid] = now + _AGAIN_AFTER
+                faults.append((study_uid, reason))
+        if faults:
+            self._report(faults)
+        return len(studies) - len(faults)
+
+    def _tried(self, study_uid: str, why: "_Reason", spool: Spool) -> str:
+        """Remove the files of a study; return why that failed, or ""."""
+        task = Task("remove the files of a study", passed_on=_EXPECTED)
+        try:
+            done = task.attempt(partial(self._remove, study_uid, why, spool))
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        except OutOfResources as error:
+            return str(error)
+        return "" if done else "an error in this program, which is in the log"
+
+    def _report(self, faults: list[tuple[str, str]]) -> None:
+        study_uid, reason = faults[0]
+        others = f", nor those of {len(faults) - 1} other studies" if len(faults) > 1 else ""
+        self._store.record_incident(
+            actor="sweeper",
+            kind="files_not_removed",
+            subject=study_uid,
+            detail=f"Its old files could not be removed ({reason}){others}. "
+            "The sweeper tries again in an hour.",
+        )
+
+    def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
+        for film in self._store.spooled(study_uid):
+            # A sender holds this from the file to its row: what it sends again now stays.
+            with spool.exclusive(film.sop_instance_uid):
+                if not self._is_removable(study_uid, why):
+                    return
+                self._check_mounted(study_uid, film, spool.root)
+                _remove_film(film.path, spool.root.resolve())
+                self._store.film_removed(film)
+        for job in self._store.jobs(study=study_uid, limit=10_000):
+            if job.removed_at is None and self._is_removable(study_uid, why):
+                remove_tree(self._settings.outbox_dir / job.id)
+                self._store.removed(job.id, why.words)
+        log.info("files_removed", study_uid=study_uid, early=why.early)
+
+    def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:
+        """Raise when a film is not there, nor any other: noted as removed, it would stay for good."""
+        if film.path.exists() or holds_folders(root):
+            return
+        if film in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
+            raise FileNotFoundError(errno.ENOENT, "no film is there: is the spool's disk mounted?")
+
+    def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
+        return self._store.is_removable(study_uid, why.before, confirmed=why.early)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reason:
+    """Why files are removed: they ended `before`, and if `early` every destination has the results."""
+
+    before: datetime
+    words: str
+    early: bool = False
+
+
+def _remove_film(path: Path, root: Path) -> None:
+    path = path.resolve()
+    # A row's path is ours, but only what lies in the spool may be removed.
+    if path.is_relative_to(root):
+        path.unlink(missing_ok=True)
+        _remove_if_empty(path.parent, root)
+
+
+def _remove_if_empty(folder: Path, root: Path) -> None:
+    """Remove an odd folder; those of the spool's own stay, for films would make them again."""
+    while folder != root and not is_own_folder(folder, root):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # another sweeper's work, or ours before we were killed
+        except OSError as error:
+            if error.errno in _NOT_EMPTY:
+                return
+            raise
+        folder = folder.parent
+
+
+def remove_tree(folder: Path) -> None:
+    """Leave nothing of a folder, though another sweeper may be at it, too.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)

@@ -1,0 +1,277 @@
+"""Spool and outbox held against the database, both ways, while the service runs.
+
+    file ──its name: SOP Instance UID and hash──▶ row        no row: unknown, unsound, a stray copy
+    row  ──its path──────────────────────────────▶ file       no file: lost; other bytes: damaged
+
+Both sides are walked in pieces: memory does not grow with their number. A receiver gives a file its
+name before it commits its row, so what changed a moment ago is passed over, and whatever looks wrong
+is looked at again under the film's lock, which a receiver holds from the file to the row, and retention
+from the file to its mark.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from dicom.errors import DicomError
+from dicom.spool.spool import Spool, data_set_size, has_digest
+from service.jobs import FINAL, JobState
+from service.sentence import ended
+from service.settings.config import Settings
+from service.spool_findings import Kind, MadeRow, SpooledRow, SpoolFinding, Tally
+from service.store import Store
+from service.system.spool_walk import (
+    SpooledFile,
+    files_called,
+    held_locks,
+    leftovers,
+    outbox_folders,
+    spooled_files,
+)
+
+_PIECE: Final = 500
+_LOCK_SECONDS: Final = 2.0
+_JOBS_NAMED: Final = 3
+
+_Item = TypeVar("_Item")
+
+
+class Repair(Protocol):
+    """What puts a finding right (`service.maintenance.spool_repair.Repairs`)."""
+
+    def __call__(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Return the finding with what was done about it; called under the film's lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """How closely it is looked.
+
+    Attributes:
+        hashes: Read every film and compare its hash, not only its length.
+        young_seconds: What changed this lately is passed over: its row may be on its way.
+    """
+
+    hashes: bool = False
+    young_seconds: float = 600.0
+
+
+class SpoolCheck:
+    """One look at everything; `tally` is complete when `findings` has ended."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        scope: Scope,
+        repair: Repair | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take what is compared, and what puts right what is found; nothing does when None."""
+        self.tally = Tally()
+        self._store = store
+        self._outbox = settings.outbox_dir
+        self._spool = Spool(settings.spool_dir)
+        self._scope = scope
+        self._repair = repair
+        self._before = clock() - scope.young_seconds
+        self._misplaced: set[int] = set()
+
+    def findings(self) -> Iterator[SpoolFinding]:
+        """Yield everything that is wrong, as it is found.
+
+        Raises:
+            StoreUnavailable: The database is away.
+            OSError: The disk cannot be read.
+            OutOfResources: The disk refused a lock.
+        """
+        steps = (self._files(), self._rows(), self._temporary(), self._locks(), self._results())
+        for step in steps:
+            for finding in step:
+                self.tally.count(finding)
+                yield finding
+
+    def _files(self) -> Iterator[SpoolFinding]:
+        for piece in _pieces(spooled_files(self._spool.root)):
+            names = {each.name for each in piece if each.name is not None}
+            rows = self._store.films_named(names) if names else {}
+            for file in piece:
+                self.tally.files += 1
+                self.tally.film_bytes += file.size
+                row = rows.get(file.name) if file.name else None
+                if row is None or row.is_removed or self._is_wrong(file, row):
+                    finding = self._look_again(file)
+                    if finding is not None:
+                        yield finding
+
+    def _is_wrong(self, file: SpooledFile, row: SpooledRow) -> bool:
+        return file.path != row.path or not self._is_whole(file.path, row)
+
+    def _is_whole(self, path: Path, row: SpooledRow) -> bool:
+        if self._scope.hashes:
+            return has_digest(path, row.digest)
+        try:
+            return data_set_size(path) == row.size
+        except FileNotFoundError:  # retention took it meanwhile, or it never was there
+            return False
+
+    def _look_again(self, file: SpooledFile) -> SpoolFinding | None:
+        """Return what is wrong with a file while nobody can change it; None when nothing is."""
+        if file.changed > self._before:
+            self.tally.young += 1
+            return None
+        with self._spool.exclusive(file.name[0] if file.name else ""):
+            if not file.path.exists():
+                return None  # retention took it meanwhile
+            row = self._row_of(file)
+            kind = self._kind(file, row)
+            if kind is None:
+                return None
+            if kind is Kind.MISPLACED_FILM and row is not None:
+                self._misplaced.add(row.id)
+            return self._mended(self._finding(kind, file.path, row), row)
+
+    def _row_of(self, file: SpooledFile) -> SpooledRow | None:
+        if file.name is None:
+            return self._store.film_at(file.path)
+        named = self._store.films_named([file.name]).get(file.name)
+        return named or self._row_of_other_algorithm(file.path, *file.name)
+
+    def _row_of_other_algorithm(self, path: Path, uid: str, digest: str) -> SpooledRow | None:
+        """Return a film's row whose digest is not of the algorithm that the file is named after."""
+        rows = self._store.films_unlike(uid, digest)
+        return next((row for row in rows if has_digest(path, row.digest)), None)
+
+    def _kind(self, file: SpooledFile, row: SpooledRow | None) -> Kind | None:
+        """Return what is wrong with a file, or None after all."""
+        if row is None or row.is_removed:
+            is_film = file.name is not None and has_digest(file.path, file.name[1])
+            return Kind.UNKNOWN_FILM if is_film else Kind.UNSOUND_FILE
+        if _is_one_file(file.path, row.path):
+            return self._own_file(row)
+        whole = has_digest(file.path, row.digest)
+        if not row.path.exists():
+            return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
+        damaged = whole and not has_digest(row.path, row.digest)
+        return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
+
+    def _own_file(self, row: SpooledRow) -> Kind | None:
+        """Return what is wrong with the file that a row names; a whole copy of it speaks for itself."""
+        if self._is_whole(row.path, row):
+            return None
+        others = (
+            path
+            for path in files_called(self._spool.root, row.path.name)
+            if not _is_one_file(path, row.path)
+        )
+        copied = any(has_digest(path, row.digest) for path in others)
+        return None if copied else Kind.DAMAGED_FILM
+
+    def _rows(self) -> Iterator[SpoolFinding]:
+        last = 0
+        while piece := self._store.films_after(last, limit=_PIECE):
+            last = piece[-1].id
+            self.tally.rows += len(piece)
+            for row in piece:
+                if row.id not in self._misplaced and not row.path.exists():
+                    finding = self._look_for(row)
+                    if finding is not None:
+                        yield finding
+
+    def _look_for(self, row: SpooledRow) -> SpoolFinding | None:
+        """Return that a film is lost, unless it was removed or came again meanwhile."""
+        with self._spool.exclusive(row.sop_instance_uid):
+            name = (row.sop_instance_uid, row.digest)
+            now = self._store.films_named([name]).get(name)
+            if now is None or now.is_removed or now.path.exists():
+                return None
+            return self._mended(self._finding(Kind.LOST_FILM, now.path, now), now)
+
+    def _temporary(self) -> Iterator[SpoolFinding]:
+        for path in leftovers(self._spool.root, self._before):
+            yield self._mended(SpoolFinding(kind=Kind.LEFTOVER, path=path))
+
+    def _locks(self) -> Iterator[SpoolFinding]:
+        for path in held_locks(self._spool.root, _LOCK_SECONDS):
+            yield SpoolFinding(kind=Kind.HELD_LOCK, path=path, detail="Restart the receivers.")
+
+    def _results(self) -> Iterator[SpoolFinding]:
+        for piece in _pieces(outbox_folders(self._outbox)):
+            known = self._store.known_jobs([path.name for path in piece])
+            for path in piece:
+                if path.name not in known:
+                    yield self._mended(SpoolFinding(kind=Kind.UNKNOWN_RESULT, path=path))
+        last = 0
+        while made := self._store.unsent_after(last, limit=_PIECE):
+            last = made[-1].id
+            for result in made:
+                if not self._is_as_made(result):
+                    words = f"Job {result.job_id[:8]} cannot be delivered: cancel it and retry it."
+                    yield SpoolFinding(kind=Kind.LOST_RESULT, path=result.path, detail=words)
+
+    def _is_as_made(self, result: MadeRow) -> bool:
+        if not self._scope.hashes:
+            return result.path.exists()
+        try:
+            content = result.path.read_bytes()
+        except FileNotFoundError:
+            return False
+        return hashlib.sha256(content).hexdigest() == result.sha256
+
+    def _finding(self, kind: Kind, path: Path, row: SpooledRow | None) -> SpoolFinding:
+        if row is None:
+            return SpoolFinding(kind=kind, path=path)
+        detail = ""
+        if kind in {Kind.LOST_FILM, Kind.DAMAGED_FILM}:
+            detail = _consequence(self._store.job_states(row.study_instance_uid))
+        return SpoolFinding(
+            kind=kind,
+            path=path,
+            study_uid=row.study_instance_uid,
+            sop_uid=row.sop_instance_uid,
+            detail=detail,
+        )
+
+    def _mended(self, finding: SpoolFinding, row: SpooledRow | None = None) -> SpoolFinding:
+        if self._repair is None:
+            return finding
+        try:
+            return self._repair(finding, row)
+        except (OSError, DicomError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            words = f"It could not be repaired: {ended(str(reason))}"
+            return replace(finding, detail=f"{finding.detail} {words}".strip())
+
+
+def _is_one_file(path: Path, known: Path) -> bool:
+    """Return whether both name one file: a spool that was moved may be linked to from its old place."""
+    return path == known or (known.exists() and known.samefile(path))
+
+
+def _consequence(jobs: list[tuple[str, JobState]]) -> str:
+    """Return what becomes of the jobs of a study that lacks a film."""
+    if not jobs:
+        return "No job was made for it. Have its sender send it again."
+    waiting = [job_id for job_id, state in jobs if state not in FINAL]
+    unread = [job_id for job_id in waiting if dict(jobs)[job_id] is not JobState.DRAFTED]
+    if unread:
+        return f"It cannot be read by {_named(unread)}. Have its sender send it again."
+    if waiting:
+        return f"The draft of {_named(waiting)} is made and will be delivered."
+    return f"What became of {_named([job_id for job_id, _ in jobs])} stands."
+
+
+def _named(job_ids: list[str]) -> str:
+    names = ", ".join(job_id[:8] for job_id in job_ids[:_JOBS_NAMED])
+    more = f" and {len(job_ids) - _JOBS_NAMED} more" if len(job_ids) > _JOBS_NAMED else ""
+    return f"job {names}{more}"
+
+
+def _pieces(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while piece := list(islice(iterator, _PIECE)):
+        yield piece

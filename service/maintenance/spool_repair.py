@@ -1,0 +1,164 @@
+"""What is put right in spool and outbox, under the lock of its film; only leftovers are deleted."""
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydicom.dataset import FileMetaDataset
+
+from dicom.errors import DatasetMismatch, DicomError
+from dicom.parsing.header import Identity, check_identity, read_header
+from dicom.spool.spool import Spool, data_set_size, film_named
+from dicom.study import Instance
+from service.log import get_logger
+from service.receiver.intake import Intake
+from service.settings.config import Settings
+from service.spool_findings import Kind, SpooledRow, SpoolFinding
+from service.store import Store
+from service.system.spool_walk import QUARANTINE, holds_folders
+
+_ACTOR: Final = "spool verify"
+
+log = get_logger(__name__)
+
+
+class Repairs:
+    """Puts findings right: a `service.maintenance.spool_check.Repair`."""
+
+    def __init__(self, store: Store, settings: Settings, intake: Intake) -> None:
+        """Take where films are recorded; `intake` takes a film that nobody knows."""
+        self._store = store
+        self._settings = settings
+        self._intake = intake
+        self._spool = Spool(settings.spool_dir)
+        self._ways = {
+            Kind.UNKNOWN_FILM: self._adopt,
+            Kind.UNSOUND_FILE: self._set_aside,
+            Kind.STRAY_COPY: self._set_aside,
+            Kind.MISPLACED_FILM: self._relink,
+            Kind.LOST_FILM: self._give_up,
+            Kind.DAMAGED_FILM: self._give_up,
+            Kind.SOUND_COPY: self._restore,
+            Kind.LEFTOVER: self._discard,
+            Kind.UNKNOWN_RESULT: self._set_aside,
+        }
+
+    def __call__(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Return the finding with what was done about it.
+
+        Raises:
+            StoreUnavailable: The database is away.
+            OSError: The disk refused; what is wrong stays as it was.
+        """
+        way = self._ways.get(finding.kind)
+        done = way(finding, row) if way else finding
+        if done.repaired:
+            log.warning("spool_repaired", kind=finding.kind.value, repaired=done.repaired)
+        return done
+
+    def _adopt(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Take a whole film for one that has just come: its sender will send it again, or has."""
+        path = _path(finding)
+        try:
+            header = read_header(path, strict=False)
+            instance = self._in_place(path, check_identity(header), header.file_meta)
+        except DicomError:
+            return self._set_aside(finding, row)
+        calling = str(header.file_meta.get("SourceApplicationEntityTitle", "")).strip()
+        arrival = self._intake.instance_arrived(
+            instance, header, calling_ae=calling, association_id=f"verify-{uuid.uuid4().hex}"
+        )
+        return replace(
+            finding,
+            study_uid=instance.study_instance_uid,
+            sop_uid=instance.sop_instance_uid,
+            repaired=f"Adopted as a film from {calling or 'nobody'} ({arrival.value}).",
+        )
+
+    def _in_place(self, path: Path, identity: Identity, meta: FileMetaDataset) -> Instance:
+        """Return a film, moved to where films of its name belong.
+
+        Raises:
+            DatasetMismatch: The name says another film.
+        """
+        uid, digest = film_named(path.name) or ("", "")
+        if identity.sop_instance_uid != uid:
+            raise DatasetMismatch("the name of the file is that of another film")
+        target = self._moved(path, self._spool.path_of(identity, digest))
+        return Instance(
+            sop_instance_uid=uid,
+            sop_class_uid=identity.sop_class_uid,
+            series_instance_uid=identity.series_instance_uid,
+            study_instance_uid=identity.study_instance_uid,
+            transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
+            path=target,
+            digest=digest,
+            size=data_set_size(target),
+        )
+
+    def _moved(self, path: Path, target: Path) -> Path:
+        if path != target:
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+            self._spool.settle([target, path])
+        return target
+
+    def _relink(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Have row and file meet where films of this name belong."""
+        path = _path(finding)
+        if row is not None:
+            instance = self._in_place(
+                path, check_identity(header := read_header(path, strict=False)), header.file_meta
+            )
+            self._store.film_moved(row, instance.path)
+        return replace(finding, repaired="File and database agree again on where it lies.")
+
+    def _restore(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Have the row's file be a copy that is whole; the damaged one is set aside, not deleted."""
+        if row is None:
+            return finding
+        aside = self._aside(row.path)
+        self._relink(finding, row)
+        done = f"It is the film's file now; the damaged one is {aside.name} in {aside.parent}."
+        return replace(finding, repaired=done)
+
+    def _give_up(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        """Have nobody take the film for being there: sent again, it comes as a new one."""
+        if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
+            absent = "There is no folder of films at all: is the spool's disk there? Not given up."
+            return replace(finding, detail=f"{finding.detail} {absent}")
+        words = f"{finding.kind.sentence} {finding.detail}"
+        done = "An incident; sent again, it is taken as a new film."
+        if finding.kind is Kind.DAMAGED_FILM:
+            words += f" It lies in {self._aside(_path(finding)).parent}."
+            done = f"Set aside. {done}"
+        if row is not None:
+            self._store.film_given_up(row, _ACTOR, finding.kind.value, words)
+        return replace(finding, repaired=done)
+
+    def _set_aside(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        del row
+        aside = self._aside(_path(finding))
+        return replace(finding, repaired=f"Set aside as {aside.name} in {aside.parent}.")
+
+    def _aside(self, path: Path) -> Path:
+        """Return where `path` lies now: in the quarantine of its own disk, under a name of its own."""
+        outbox = self._settings.outbox_dir.absolute()
+        root = outbox if path.absolute().is_relative_to(outbox) else self._settings.spool_dir
+        folder = root.absolute() / QUARANTINE
+        folder.mkdir(exist_ok=True)
+        target = folder / f"{uuid.uuid4().hex[:8]}.{path.name[-200:]}"
+        path.rename(target)
+        return target
+
+    def _discard(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
+        del row
+        _path(finding).unlink(missing_ok=True)
+        return replace(finding, repaired="Removed.")
+
+
+def _path(finding: SpoolFinding) -> Path:
+    if finding.path is None:
+        raise FileNotFoundError(2, "the finding has no file")
+    return finding.path

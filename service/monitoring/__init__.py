@@ -1,0 +1,1 @@
+"""What processes, destinations and tokens report of their state."""

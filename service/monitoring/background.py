@@ -1,0 +1,87 @@
+"""Tasks in the background: an error that nobody foresaw is logged and shown, and the task goes on."""
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeVar
+from weakref import WeakSet
+
+from dicom.error_boundary import places
+from service.log import get_logger
+
+T = TypeVar("T")
+
+log = get_logger(__name__)
+
+
+# Of this process; a task that is over leaves by itself.
+_TASKS: Final[WeakSet["Task"]] = WeakSet()
+_TURN: Final = threading.Lock()
+
+
+def failing() -> str:
+    """Return the names of the tasks of this process that fail now, or ""."""
+    with _TURN:
+        names = sorted({task.name for task in _TASKS if task.fault})
+    return ", ".join(names)
+
+
+class Task:
+    """One task that is repeated; it fails from an unforeseen error until it is done without one."""
+
+    def __init__(self, name: str, *, passed_on: tuple[type[Exception], ...] = ()) -> None:
+        """Take the task's name and the errors that its caller handles.
+
+        Args:
+            name: For the log and the page; it names no study and no patient.
+            passed_on: These leave `attempt`; they say nothing of the task.
+        """
+        self.name = name
+        self._passed_on = passed_on
+        self._error = ""
+        with _TURN:
+            _TASKS.add(self)
+
+    @property
+    def fault(self) -> str:
+        """A sentence while the task fails, else ""."""
+        if not self._error:
+            return ""
+        return f'The task "{self.name}" fails ({self._error}) and is tried again: see the log.'
+
+    def attempt(self, work: Callable[[], object]) -> bool:
+        """Do `work`; return whether it ended without an unforeseen error."""
+        return self.attempt_each(lambda _: work(), (None,))
+
+    def attempt_each(self, work: Callable[[T], object], items: Iterable[T]) -> bool:
+        """Do `work` for each item, also after one that failed; return whether none did."""
+        errors = []
+        for item in items:
+            try:
+                work(item)
+            except self._passed_on:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge: a task goes on after a bug
+                errors.append(error)
+        return self._ended(errors)
+
+    async def attempt_async(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Do the same for a coroutine; a cancellation ends it."""
+        try:
+            await work()
+        except self._passed_on:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: a task goes on after a bug
+            return self._ended([error])
+        return self._ended([])
+
+    def _ended(self, errors: Sequence[Exception]) -> bool:
+        name = type(errors[0]).__name__ if errors else ""
+        if name == self._error:
+            return not errors  # the same error again is not logged again
+        self._error = name
+        if errors:
+            # Without the error's own words, which may quote a value.
+            log.error("task_failed", task=self.name, reason=name, places=places(errors[0]))
+        else:
+            log.info("task_recovered", task=self.name)
+        return not errors

@@ -1,0 +1,58 @@
+"""A destination that does not take results for long is recorded once, and once more when it is back."""
+
+from datetime import timedelta
+
+from service.destination_backlog import Backlog, DestinationState
+from service.log import get_logger
+from service.sentence import ended
+from service.settings.config import Settings
+from service.store import Store
+from service.store.backlogs import AWAY, BACK
+
+log = get_logger(__name__)
+
+
+def backlogs(store: Store, settings: Settings) -> list[Backlog]:
+    """Return the state of each configured destination, and of others that results wait for.
+
+    Raises:
+        StoreUnavailable: The database is away.
+    """
+    return store.backlogs(each.name for each in settings.destinations)
+
+
+def alert_after(settings: Settings) -> timedelta:
+    """Return how old the oldest undelivered result may be."""
+    return timedelta(minutes=settings.delivery.alert_minutes)
+
+
+class DestinationIncidents:
+    """Records an incident for each outage of a destination, and one for its end."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def look(self) -> None:
+        """Record what is not recorded yet.
+
+        Raises:
+            StoreUnavailable: The database is away.
+        """
+        now, limit = self._store.now(), alert_after(self._settings)
+        for each in backlogs(self._store, self._settings):
+            if each.is_overdue(now, limit):
+                self._away(each)
+            elif each.state is DestinationState.ANSWERING:
+                self._back(each)
+
+    def _away(self, each: Backlog) -> None:
+        error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
+        detail = each.sentence() + error
+        if self._store.note_outage(each.destination, away=True, actor="sweeper", detail=detail):
+            log.error(AWAY, destination=each.destination, waiting=each.waiting, reason=detail)
+
+    def _back(self, each: Backlog) -> None:
+        detail = "It takes results again."
+        if self._store.note_outage(each.destination, away=False, actor="sweeper", detail=detail):
+            log.info(BACK, destination=each.destination, waiting=each.waiting)

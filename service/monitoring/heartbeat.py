@@ -1,0 +1,125 @@
+"""A process reports that it is alive, so that pages can say who is not."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from service.errors import StoreError
+from service.log import get_logger
+from service.monitoring.background import Task, failing
+from service.records import NOTHING, ProcessStatus, Said
+from service.settings.config import restarts
+from service.store import Store
+
+BEAT_SECONDS: Final = 5.0
+
+log = get_logger(__name__)
+
+
+def _with_failing_tasks(said: Said) -> Said:
+    """Return what is reported; a background task that fails is the status where no other is at fault."""
+    tasks = failing()
+    if tasks and said.status is ProcessStatus.WORKING:
+        return replace(said, status=ProcessStatus.FAILING, reason=tasks)
+    return said
+
+
+def _report(store: Store, name: str, role: str, *, started_at: datetime, said: Said) -> bool:
+    """Report this process; return whether the database took it."""
+    try:
+        store.beat(
+            name,
+            role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=started_at,
+            restarts=restarts(),
+            said=_with_failing_tasks(said),
+        )
+    except StoreError as error:
+        log.warning("heartbeat_failed", reason=str(error))
+        return False
+    return True
+
+
+class Heartbeat:
+    """Reports one process in each of its roles."""
+
+    def __init__(self, store: Store, roles: Sequence[str], said: Said = NOTHING) -> None:
+        """Take the store, the roles ("sweep"; "reading" and "delivery") and what it does now."""
+        self._store = store
+        self._roles = tuple(roles)
+        self._said = said
+        self._started_at = store.now()
+        self._stop = threading.Event()
+
+    def names(self) -> dict[str, str]:
+        """Return for each role the name under which it is reported."""
+        return {role: f"{role}@{socket.gethostname()}:{os.getpid()}" for role in self._roles}
+
+    def report(self, said: Said) -> None:
+        """Report what it does now, at once."""
+        self._said = said
+        self._beat()
+
+    def _beat(self) -> None:
+        for role, name in self.names().items():
+            _report(self._store, name, role, started_at=self._started_at, said=self._said)
+
+    def _run(self) -> None:
+        task = Task("heartbeat")
+        while not self._stop.wait(BEAT_SECONDS):
+            task.attempt(self._beat)
+
+    @contextmanager
+    def beating(self) -> Iterator["Heartbeat"]:
+        """Beat in a thread for the length of the block, then sign off."""
+        self._beat()
+        thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+            with suppress(StoreError):
+                for name in self.names().values():
+                    self._store.sign_off(name)
+
+
+class Probe:
+    """Reports a receiver when it is asked to, and so learns whether the database answers."""
+
+    def __init__(self, store: Store, name: str, port: int) -> None:
+        """Take the store, the name of the receiver and the port on which it listens."""
+        self._store = store
+        self._name = name
+        self._port = port
+        self._started_at = store.now()
+        self._due = 0.0
+        self._answered = True
+        self._refusal = ""
+
+    def answers(self, *, doubt: bool, refusal: str = "") -> bool:
+        """Return whether the database answers, asked when it is time or when there is a doubt.
+
+        Args:
+            doubt: Whether to ask now.
+            refusal: Why no films are taken now, for the page; told as soon as it changes.
+        """
+        if time.monotonic() < self._due and not doubt and refusal == self._refusal:
+            return self._answered
+        self._refusal = refusal
+        self._due = time.monotonic() + BEAT_SECONDS
+        status = ProcessStatus.REFUSING if refusal else ProcessStatus.WORKING
+        said = Said(f"listening on port {self._port}", status, refusal)
+        self._answered = _report(
+            self._store, self._name, "receive", started_at=self._started_at, said=said
+        )
+        return self._answered

@@ -1,0 +1,55 @@
+"""Whether a reading worker could load its model, kept in the database until one could.
+
+A worker whose model does not load ends, and its heartbeat with it. Why it ended stays as a row of its
+own among the processes, one for each role and machine, for the page, `/readyz` and `/metrics`.
+"""
+
+import os
+import socket
+from contextlib import suppress
+
+from service.errors import StoreError
+from service.log import get_logger
+from service.records import ProcessStatus, Said
+from service.settings.config import restarts
+from service.store import Store
+
+log = get_logger(__name__)
+
+
+def note_failure(store: Store, role: str, model: str, reason: str) -> None:
+    """Keep why the model could not be loaded; an incident too when the reason is a new one.
+
+    Args:
+        store: The store; when it does not answer, the log alone has the reason.
+        role: As the worker reports itself ("reading").
+        model: The model's name as configured.
+        reason: A sentence without patient attributes.
+    """
+    log.error("model_not_loaded", model=model, reason=reason)
+    name = _name(role)
+    try:
+        known = {beat.name: beat.load_failure for beat in store.processes()}.get(name)
+        store.beat(
+            name,
+            role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=store.now(),
+            restarts=restarts(),
+            said=Said("", ProcessStatus.NOT_LOADED, reason),
+        )
+        if known != reason:
+            store.record_incident(actor=name, kind="model_not_loaded", subject=model, detail=reason)
+    except StoreError as error:
+        log.warning("incident_not_recorded", model=model, reason=str(error))
+
+
+def note_success(store: Store, role: str) -> None:
+    """Forget why this machine could not load the model before."""
+    with suppress(StoreError):
+        store.sign_off(_name(role))
+
+
+def _name(role: str) -> str:
+    return f"{role}@{socket.gethostname()}:start"

@@ -1,0 +1,51 @@
+"""Tokens that expire soon, and those that have expired, are reported before a sender is refused."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from service.log import get_logger
+from service.store import Store
+from service.tokens import Token, TokenState
+
+EXPIRES_SOON: Final = "token_expires_soon"
+EXPIRED: Final = "token_expired"
+_RENEW: Final = "Make another by `wetread token add` under a new name, then revoke this one."
+
+log = get_logger(__name__)
+
+
+def tokens_at_risk(store: Store) -> Iterator[tuple[Token, TokenState]]:
+    """Yield each token that is not revoked and expires soon or has expired."""
+    now = store.now()
+    for token in store.tokens():
+        state = token.state(now)
+        if state in {TokenState.EXPIRING, TokenState.EXPIRED}:
+            yield token, state
+
+
+def sentence(token: Token, state: TokenState) -> str:
+    """Return what a person should know of a token at risk."""
+    at = f"{token.expires_at:%Y-%m-%d %H:%M} UTC"
+    if state is TokenState.EXPIRED:
+        return f"It expired at {at}: {token.consequence()}. {_RENEW}"
+    return f"It expires at {at}; from then on {token.consequence()}. {_RENEW}"
+
+
+class TokenExpiry:
+    """Records an incident of each token at risk, once for each state."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def look(self) -> None:
+        """Record what is not recorded yet.
+
+        Raises:
+            StoreUnavailable: The database is away.
+        """
+        for token, state in tokens_at_risk(self._store):
+            kind = EXPIRED if state is TokenState.EXPIRED else EXPIRES_SOON
+            detail = sentence(token, state)
+            since = token.created_at
+            if self._store.note_token(token, kind, actor="sweeper", detail=detail, since=since):
+                log.warning(kind, token=token.name, expires_at=str(token.expires_at))

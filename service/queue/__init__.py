@@ -1,0 +1,1 @@
+"""Job ids to the broker."""

@@ -1,0 +1,62 @@
+"""Internal parts of Celery's worker that we use: reserved requests, set-up at SIGHUP, connection."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import Celery, signals
+from celery.worker import state
+from kombu.connection import Connection
+
+from dicom.library import Library
+from service.system.signals import on_hangup
+from service.system.socket_limits import REDIS_RETRY_SECONDS
+
+LIBRARY: Final = Library(
+    name="celery",
+    tried=("5.7.0",),
+    otherwise=(
+        "a worker that no message reaches is not replaced by itself, and connects again to Redis at "
+        "Celery's own intervals"
+    ),
+)
+
+
+def is_full(threads: int) -> bool:
+    """Return whether Celery's worker holds `threads` requests; True where that is not known."""
+    return not LIBRARY.is_tried or len(state.reserved_requests) >= threads
+
+
+def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
+    """Return Celery's worker class with `reload` at SIGHUP, at which Celery starts its program again."""
+    if not LIBRARY.is_tried:
+        signals.worker_ready.connect(lambda **_: on_hangup(reload), weak=False)
+        return app.Worker  # type: ignore[no-any-return]
+
+    class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
+        _isatty: bool
+
+        def install_platform_tweaks(self, worker: object) -> None:
+            # Celery installs a handler of SIGHUP of its own only without a terminal. A signal that came
+            # before ours replaces it would run `service/cli.py` as a script, whose imports fail.
+            is_terminal, self._isatty = self._isatty, True
+            super().install_platform_tweaks(worker)
+            self._isatty = is_terminal
+            on_hangup(reload)
+
+    return Process
+
+
+def connect_again_soon(app: Celery) -> None:
+    """Let the application try a lost connection every few seconds, however long the broker is away."""
+    if LIBRARY.is_tried:
+        app.amqp.Connection = _PromptConnection
+
+
+class _PromptConnection(Connection):
+    """A connection that is tried again every few seconds."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Connection:  # noqa: ANN401 - kombu's own
+        """Return itself once it is connected."""
+        waits = {"interval_max": REDIS_RETRY_SECONDS}
+        super().ensure_connection(*arguments, **waits, **options)  # type: ignore[no-untyped-call]
+        return self

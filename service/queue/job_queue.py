@@ -1,0 +1,225 @@
+"""Job ids to Redis, for whoever works on them: two queues, urgent first, no waiting for a broker.
+
+A message is a hint. The database is the truth: a message that is lost is sent again by the sweeper,
+one that comes twice finds nothing to claim. So a Redis that does not answer costs its caller few
+seconds: only connections that were open before are tried again, once and anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+from kombu.messaging import Producer
+
+from service.errors import BrokerUnavailable
+from service.jobs import JobState
+from service.log import get_logger
+from service.queue.kombu_private import (
+    LIBRARY,
+    ROUTINE,
+    TRANSPORT_OPTIONS,
+    URGENT,
+    batch,
+    count_by_kombu,
+    job_ids,
+    lists_of,
+)
+from service.queue.names import DELIVER, DELIVERY, READ, READING, queue_of
+from service.queue.redis_errors import redis_reason
+from service.records import Job
+from service.settings.config import Settings
+from service.system.broker_connection import TRANSPORT
+from service.system.socket_limits import (
+    REDIS_SENDER_SECONDS,
+    redis_client,
+    redis_tls_options,
+    redis_transport_options,
+)
+
+_HEAD: Final = 5000
+_FAILURES: Final = (KombuError, redis.RedisError, OSError)
+
+log = get_logger(__name__)
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application with what producers and workers must agree on; it is not connected.
+
+    Raises:
+        ConfigurationError: No Redis is configured, and no private one is running.
+    """
+    app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        broker_transport=TRANSPORT,
+        # Without it Celery would go on with a certificate that nobody has judged.
+        broker_use_ssl=redis_tls_options(settings) or None,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_eager_result=False,
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        enable_utc=True,
+        task_create_missing_queues=True,
+        task_default_queue=READING,
+        broker_transport_options={
+            **TRANSPORT_OPTIONS,
+            **redis_transport_options(REDIS_SENDER_SECONDS),
+        },
+    )
+    return app
+
+
+class Queue:
+    """The sending end; safe to share among threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._app = celery_app(settings)
+        self._app.conf.broker_transport_options |= {"max_retries": 0}
+        self._app.conf.broker_pool_limit = 8
+        self._client = redis_client(settings)
+
+    def publish(self, *jobs: Job) -> None:
+        """Tell workers of jobs, all in one go: of each to read it, or to deliver what was made for it.
+
+        Raises:
+            BrokerUnavailable: Redis did not take the messages, or not all of them.
+        """
+        try:
+            with self._app.producer_pool.acquire() as producer:
+                self._send_all(producer, jobs)
+        except _FAILURES as first:
+            log.info("broker_connection_replaced", reason=redis_reason(first))
+            try:
+                with self._app.connection_for_write() as fresh:
+                    self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), jobs)
+            except _FAILURES as error:
+                raise BrokerUnavailable(
+                    f"Redis did not take a message: {redis_reason(error)}"
+                ) from error
+
+    def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:
+        with batch(producer):
+            for job in jobs:
+                self._send(producer, job)
+
+    def _send(self, producer: Producer, job: Job) -> None:
+        # Of a job that is over, the notice that its draft is in doubt may be due.
+        made = job.state not in (JobState.SCHEDULED, JobState.IN_PROGRESS)
+        waits = queue_of(self._settings, job.model_name)
+        task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
+        self._app.send_task(
+            task,
+            args=[job.id],
+            # Nobody reads them; Celery otherwise makes them, at an eighth of a message's cost.
+            argsrepr="",
+            kwargsrepr="",
+            queue=queue,
+            priority=URGENT if job.urgent else ROUTINE,
+            retry=False,
+            ignore_result=True,
+            producer=producer,
+        )
+
+    def in_sight(self, queue: str) -> frozenset[str]:
+        """Return the ids of jobs for which a message lies in `queue`, of its first thousands.
+
+        None with a version of kombu that was not tried.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        if not LIBRARY.is_tried:
+            return frozenset()
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in lists_of(queue):
+                    pipe.lrange(name, -_HEAD, -1)
+                lists = pipe.execute()
+        except (redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
+        return frozenset(job_ids(message for messages in lists for message in messages))
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages lie in `queue`.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        try:
+            if not LIBRARY.is_tried:
+                return count_by_kombu(self._app, queue)
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in lists_of(queue):
+                    pipe.llen(name)
+                return sum(pipe.execute())
+        except _FAILURES as error:
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
+
+    def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises:
+            BrokerUnavailable: It does not.
+        """
+        try:
+            self._client.ping()
+        except (redis.RedisError, OSError) as error:
+            raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._app.close()
+
+
+def ping(settings: Settings) -> str:
+    """Return a word on the broker that answers.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        ConfigurationError: None is configured.
+    """
+    client = redis_client(settings)
+    try:
+        return f"Redis {client.info('server')['redis_version']}"
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
+    finally:
+        client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What Redis says of its memory.
+
+    Attributes:
+        used: Bytes in use.
+        limit: `maxmemory` in bytes; 0: none.
+        policy: What it does at the limit (`maxmemory-policy`).
+    """
+
+    used: int
+    limit: int
+    policy: str
+
+
+def memory(settings: Settings) -> Memory:
+    """Return how much memory Redis uses, and what it does when that is full.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        ConfigurationError: None is configured.
+    """
+    client = redis_client(settings)
+    try:
+        told = client.info("memory")
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
+    finally:
+        client.close()
+    return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))

@@ -1,0 +1,1 @@
+"""The receiver: calling AEs, admission, intake, jobs of released associations."""

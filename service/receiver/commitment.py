@@ -1,0 +1,229 @@
+"""Storage commitment: answered from the disk, by hash, and reported until the peer has heard it.
+
+A promise to report over an association of our own is a small file in the data folder, written and synced
+before the peer hears that it was accepted; it is removed when the report was taken or given up.
+"""
+
+import json
+import threading
+import time
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from dicom.errors import DestinationError, OutOfResources
+from dicom.scu.association import Peer
+from dicom.scu.commitment import (
+    CLASS_INSTANCE_CONFLICT,
+    NO_SUCH_INSTANCE,
+    CommitmentRequest,
+    Reference,
+    deliver_report,
+    make_report,
+)
+from dicom.spool.durable import write_durably
+from dicom.spool.spool import is_kept
+from dicom.study import Instance
+from service.errors import StoreError
+from service.log import get_logger
+from service.monitoring.background import Task
+from service.sentence import ended
+from service.settings.config import Settings
+from service.store import Store
+from service.system.spool_walk import holds_folders
+
+LOOK_EVERY: Final = 0.5
+_FIRST_WAIT: Final = 2.0
+_LONGEST_WAIT: Final = 300.0
+_GIVE_UP_AFTER: Final = 24 * 3600.0
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Promise:
+    """A report that is owed: to whom, about what, and when it is tried next (seconds since 1970)."""
+
+    request: CommitmentRequest
+    host: str
+    port: int
+    called: str
+    since: float
+    tries: int = 0
+    due: float = 0.0
+
+
+class Commitments:
+    """Checks what is asked, and keeps its promises in a thread of its own."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Take the settings and where instances are recorded.
+
+        Raises:
+            OSError: The folder of the promises cannot be made.
+        """
+        self._settings = settings
+        self._store = store
+        self._folder = settings.data_dir / "commitments"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._wake = threading.Event()
+        self._stop = False
+        self._stuck: dict[str, str | None] = {}
+        self._task = Task("report storage commitment")
+        self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """A sentence while promises cannot be kept because of an error in this program, else ""."""
+        return self._task.fault
+
+    def start(self) -> None:
+        """Begin to report, first what was owed before."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is owed is taken up at the next start."""
+        self._stop = True
+        self._wake.set()
+        self._thread.join(10)
+
+    def failures(self, request: CommitmentRequest) -> dict[str, int]:
+        """Return, by SOP Instance UID, why something is not committed: read from the disk now.
+
+        Raises:
+            OutOfResources: The database or the spool cannot be read now: the answer is not known.
+        """
+        found = {each.sop_instance_uid: self._fault(each) for each in request.references}
+        return {uid: fault for uid, fault in found.items() if fault}
+
+    def _fault(self, reference: Reference) -> int:
+        """Return 0 for an instance that is recorded and whose file has the bytes that arrived."""
+        try:
+            films = self._store.films_of(reference.sop_instance_uid)
+        except StoreError as error:
+            raise OutOfResources(f"the database cannot be read now: {error}") from None
+        if not films:
+            return NO_SUCH_INSTANCE
+        if all(film.sop_class_uid != reference.sop_class_uid for film in films):
+            return CLASS_INSTANCE_CONFLICT
+        # Where the same UID came with other bytes all of them must be there: which one is meant?
+        whole = all(self._is_kept(film) for film in films)
+        return 0 if whole else NO_SUCH_INSTANCE
+
+    def _is_kept(self, film: Instance) -> bool:
+        try:
+            if is_kept(film.path, film.digest):
+                return True
+            if film.path.exists() or holds_folders(self._settings.spool_dir):
+                return False
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot be read now: {error.strerror}") from None
+        raise OutOfResources("the spool is empty: its disk may not be mounted")
+
+    def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:
+        """Owe a peer a report; durable when this returns.
+
+        Raises:
+            OutOfResources: It cannot be written down.
+        """
+        promise = _Promise(request=request, host=host, port=port, called=called, since=time.time())
+        try:
+            self._write(promise)
+        except OSError:
+            raise OutOfResources("the promise of a report cannot be written") from None
+        self._wake.set()
+
+    def _path(self, request: CommitmentRequest) -> Path:
+        return self._folder / f"{sha256(request.transaction_uid.encode()).hexdigest()[:32]}.json"
+
+    def _write(self, promise: _Promise) -> None:
+        write_durably(self._path(promise.request), json.dumps(asdict(promise)).encode())
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._task.attempt_each(self._try, sorted(self._folder.glob("*.json")))
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
+
+    def _try(self, path: Path) -> None:
+        try:
+            self._look_at(path)
+        except OSError as error:
+            # A full disk, or one that is away: what is owed stays owed.
+            self._tell(path.name, error.strerror)
+        else:
+            self._stuck.pop(path.name, None)
+
+    def _tell(self, name: str, reason: str | None) -> None:
+        """Log why a promise is stuck once, not at every look at it."""
+        if self._stuck.get(name, "") != reason:
+            self._stuck[name] = reason
+            log.warning("promise_not_kept", file=name, reason=reason)
+
+    def _look_at(self, path: Path) -> None:
+        try:
+            promise = _read(path)
+        except FileNotFoundError:
+            return  # another receiver process has kept it
+        except (ValueError, TypeError, KeyError) as error:
+            log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
+            path.rename(path.with_suffix(".unreadable"))
+            return
+        wait = promise.due - time.time()
+        # Longer than any pause: the clock was ahead when it was written, and is right again.
+        if 0 < wait <= _LONGEST_WAIT or self._stop:
+            return
+        promise.tries += 1
+        promise.due = time.time() + min(_FIRST_WAIT * 2**promise.tries, _LONGEST_WAIT)
+        # Written before the try: another receiver process does not try at the same time.
+        self._write(promise)
+        self._keep(promise, path)
+
+    def _keep(self, promise: _Promise, path: Path) -> None:
+        peer = Peer(
+            host=promise.host,
+            port=promise.port,
+            called=promise.called,
+            calling=self._settings.receiver.ae_title,
+        )
+        try:
+            failures = self.failures(promise.request)
+        except OutOfResources as error:
+            # A fault of ours, which passes: it must not become the peer's final answer.
+            log.warning("commitment_not_known", tries=promise.tries, reason=str(error))
+            return
+        try:
+            deliver_report(peer, *make_report(promise.request, failures))
+        except DestinationError as error:
+            log.warning("commitment_not_reported", tries=promise.tries, reason=str(error))
+            if time.time() - promise.since < _GIVE_UP_AFTER:
+                return
+            self._note(promise, str(error))
+        else:
+            log.info("commitment_reported", to=promise.called, tries=promise.tries)
+        path.unlink(missing_ok=True)
+
+    def _note(self, promise: _Promise, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor="receive",
+                kind="commitment",
+                subject=promise.called,
+                detail=f"A storage commitment report was given up: {ended(reason)}",
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))
+
+
+def _read(path: Path) -> _Promise:
+    values = json.loads(path.read_text())
+    request = values.pop("request")
+    references = request["references"]
+    if not isinstance(references, list):
+        raise TypeError("references")
+    asked = CommitmentRequest(
+        transaction_uid=str(request["transaction_uid"]),
+        references=tuple(Reference(**each) for each in references),
+    )
+    return _Promise(request=asked, **values)

@@ -1,0 +1,55 @@
+"""What the receiver did not accept, counted in memory and written to the database now and then."""
+
+import threading
+from collections import Counter
+from dataclasses import replace
+from typing import Final
+
+from dicom.scp.refusals import NotAccepted
+from service.errors import StoreError
+from service.log import get_logger
+from service.store import Store
+from service.store.refusals import OTHERS
+
+# Different things that are kept between two writes, for instance while the database is away.
+_MOST: Final = 1000
+
+log = get_logger(__name__)
+
+
+class Refusals:
+    """Counts; safe to call from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        """Take where the counts are written."""
+        self._store = store
+        self._turn = threading.Lock()
+        self._counts: Counter[NotAccepted] = Counter()
+        self._is_failing = False
+
+    def add(self, refused: NotAccepted) -> None:
+        """Count one."""
+        with self._turn:
+            self._count(refused, 1)
+
+    def write(self) -> None:
+        """Write what was counted since the last time; what the database does not take is kept."""
+        with self._turn:
+            counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        try:
+            self._store.add_refusals(counts)
+            self._is_failing = False
+        except StoreError as error:
+            if not self._is_failing:
+                log.warning("refusals_not_counted_yet", reason=str(error))
+            self._is_failing = True
+            with self._turn:
+                for refused, count in counts.items():
+                    self._count(refused, count)
+
+    def _count(self, refused: NotAccepted, count: int) -> None:
+        if refused not in self._counts and len(self._counts) >= _MOST:
+            refused = replace(refused, calling_ae=OTHERS, address="", sop_class_uid="")
+        self._counts[refused] += count

@@ -1,0 +1,223 @@
+"""Who may send, and what happens with a film that is durable in the spool."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from dicom.error_boundary import error_boundary
+from dicom.errors import DicomError, InternalError, OutOfResources
+from dicom.identifiers import check_ae_title
+from dicom.scp.association_request import BLANK_TITLE
+from dicom.scp.storage_handler import Outcome, Refusal
+from dicom.scu.commitment import CommitmentRequest
+from dicom.spool.incoming_file import out_of_resources
+from dicom.spool.ingest import IncomingAssociation, Received
+from service.errors import StoreError, StoreUnavailable
+from service.log import get_logger
+from service.receiver.commitment import Commitments
+from service.receiver.intake import Intake
+from service.receiver.rate_limits import RateLimits
+from service.receiver.release_queue import ReleaseQueue
+from service.settings.config import Settings
+from service.settings.sections import Caller
+from service.store import Store
+from service.system.disk_space import DiskLevel, Watermark
+
+# A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
+_INCIDENT_EVERY: Final = 3600.0
+_REMEMBERED: Final = 1000
+_AWAY: Final = "the database cannot take it now"
+
+log = get_logger(__name__)
+
+
+class StorageService:
+    """Answers the SCP for the service; its methods are called from many threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        intake: Intake,
+        commitments: Commitments,
+        *,
+        callers: Callable[[str], Caller | None] | None = None,
+    ) -> None:
+        """Take the settings, where refusals and films are recorded, and who answers for them.
+
+        Without `callers` those of the settings stay in force.
+        """
+        self._caller = callers or settings.caller
+        self._commitments = commitments
+        self._limits = RateLimits(settings.run_dir / "rates")
+        self._database_away = False
+        self._disk = Watermark(settings)
+        self._settings = settings
+        self._store = store
+        self._intake = intake
+        self._releases = ReleaseQueue(intake)
+        self._reported: dict[tuple[str, str, str], float] = {}
+        self._turn = threading.Lock()
+
+    def admit(self, association: IncomingAssociation) -> Refusal | None:
+        """Return why a peer may not associate, logged with the reason in words, or None."""
+        verdict = self._judge(association)
+        if verdict is None:
+            return None
+        refusal, reason = verdict
+        log.warning(
+            "association_refused",
+            calling_ae=association.calling_ae,
+            called_ae=association.called_ae,
+            address=association.address,
+            reason=reason,
+        )
+        if self._is_news(association, reason):
+            self._report(association, reason)
+        return refusal
+
+    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+        """Return why no film can be taken from it now: database, disk, or it sends too many."""
+        if refusal := self.refusal:
+            return OutOfResources(refusal)
+        caller = self._caller(association.calling_ae)
+        limit = caller.films_per_minute if caller else None
+        return self._too_many(association.calling_ae, limit) if limit else None
+
+    def _too_many(self, calling_ae: str, limit: int) -> OutOfResources | None:
+        try:
+            within = self._limits.takes(calling_ae, limit)
+        except OSError as error:
+            return out_of_resources(error)
+        return None if within else OutOfResources(f"more than {limit} films in a minute")
+
+    @property
+    def refusal(self) -> str:
+        """Why nobody's films are taken now, in words, or ""; cheap to ask."""
+        if self._database_away:
+            return _AWAY
+        return "the spool's disk is nearly full" if self._disk.look() is DiskLevel.FULL else ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the database takes films."""
+        return not self._database_away
+
+    def database_answers(self, answers: bool) -> None:
+        """Take films, or refuse them before they are written."""
+        if answers == self._database_away:
+            log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
+        self._database_away = not answers
+
+    def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
+        """Commit the rows of films that came at the same time, in one transaction if that can be.
+
+        Returns:
+            For each film None, OutOfResources when the database did not take it, or InternalError
+            where an error in this program prevented that.
+        """
+        if self._database_away:
+            # They waited while others found that out: their senders have waited once already.
+            return [OutOfResources(_AWAY) for _ in arrived]
+        unforeseen: DicomError | None = InternalError("an error in this program: see its log")
+        fault = error_boundary(
+            partial(self._record, arrived),
+            unforeseen,
+            lambda: ", ".join(sorted({each.association.calling_ae for each in arrived})),
+        )
+        if fault is None:
+            return [None for _ in arrived]
+        if len(arrived) > 1 and not self._database_away:
+            # The fault may be of one of them only: each gets its own answer.
+            return [answer for each in arrived for answer in self.stored([each])]
+        return [fault for _ in arrived]
+
+    def _record(self, arrived: Sequence[Received]) -> DicomError | None:
+        try:
+            self._intake.instances_arrived(arrived)
+        except StoreError as error:
+            log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            self.database_answers(not isinstance(error, StoreUnavailable))
+            return OutOfResources(_AWAY)
+        return None
+
+    def commitment_asked(
+        self, request: CommitmentRequest, association: IncomingAssociation
+    ) -> bool:
+        """Promise a report where the caller's settings say where to.
+
+        Raises:
+            OutOfResources: The promise cannot be written down.
+        """
+        caller = self._caller(association.calling_ae)
+        if caller is None or caller.commitment_port is None:
+            return False
+        self._commitments.promise(
+            request,
+            host=caller.host or association.address,
+            port=caller.commitment_port,
+            called=association.calling_ae,
+        )
+        return True
+
+    def commitment_failures(self, request: CommitmentRequest) -> dict[str, int]:
+        """Return what is not committed, read from the disk now."""
+        return self._commitments.failures(request)
+
+    def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
+        """Let the studies that are complete now become jobs, soon and in another thread.
+
+        After an abort the quiet time decides, because the sender will probably try again.
+        """
+        if outcome == "released":
+            self._releases.add(association.id)
+
+    def close(self) -> None:
+        """Return once the jobs of all released associations are made."""
+        self._releases.close()
+
+    def _judge(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
+        ours = self._settings.receiver.ae_title
+        if association.called_ae != ours:
+            return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
+        try:
+            caller = self._caller(check_ae_title(association.calling_ae))
+        except DicomError:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
+        if caller is None and association.calling_ae == BLANK_TITLE:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is blank"
+        if caller is None:
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
+        if not caller.may_come_from(association.address):
+            # The Standard has no reason for an address (PS3.8 table 9-21).
+            reason = f"receiver.callers has it at the address {' or '.join(caller.address or ())}"
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
+        return None
+
+    def _is_news(self, association: IncomingAssociation, reason: str) -> bool:
+        key = (association.calling_ae, association.address, reason)
+        now = time.monotonic()
+        with self._turn:
+            last = self._reported.get(key)
+            if last is not None and now - last < _INCIDENT_EVERY:
+                return False
+            if len(self._reported) >= _REMEMBERED:
+                # Somebody tries many names: what is written down then says no more than the log.
+                self._reported = {k: at for k, at in self._reported.items() if now - at < 60}
+                if len(self._reported) >= _REMEMBERED:
+                    return False
+            self._reported[key] = now
+            return True
+
+    def _report(self, association: IncomingAssociation, reason: str) -> None:
+        try:
+            self._store.record_incident(
+                actor="receive",
+                kind="refused",
+                subject=f"{association.calling_ae} at {association.address}",
+                detail=f"An association was refused: {reason}.",
+            )
+        except StoreError as error:
+            log.warning("incident_not_recorded", reason=str(error))

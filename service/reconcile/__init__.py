@@ -1,0 +1,1 @@
+"""Which studies of an archive are not here: compared, fetched, on a schedule."""

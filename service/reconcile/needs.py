@@ -1,0 +1,47 @@
+"""Whether a received Study of an archive lacks a job, or needs none."""
+
+from collections.abc import Collection
+
+from dicom.errors import DicomError
+from dicom.parsing.header import read_header
+from dicom.reasons import Reason
+from dicom.selection.triage import triage
+from service.records import JobNeed, ReceivedInstance
+from service.store import Store
+
+
+def job_needs(
+    store: Store, study_instance_uids: Collection[str], documents: Collection[str]
+) -> dict[str, JobNeed]:
+    """Return the need of those Studies among these of which anything was received.
+
+    A Study without a job that holds nothing that begins one (see `Intake`) has the need NO_IMAGE.
+
+    Args:
+        store: The database.
+        study_instance_uids: The Studies.
+        documents: SOP Class UIDs that begin no job.
+
+    Raises:
+        StoreError: The database is away.
+    """
+    needs = store.received_studies(study_instance_uids)
+    for uid in [uid for uid, need in needs.items() if need is JobNeed.OVERDUE]:
+        films = (each for each in store.instances(uid) if not each.conflict)
+        if not any(_begins_job(each, documents) for each in films):
+            needs[uid] = JobNeed.NO_IMAGE
+    return needs
+
+
+def _begins_job(film: ReceivedInstance, documents: Collection[str]) -> bool:
+    """Return whether a received Instance is an image that a job would read.
+
+    One whose file was removed after its retention cannot be read, and one whose file is damaged counts
+    as an image: a job says what is wrong with it.
+    """
+    if film.sop_class_uid in documents or not film.path.exists():
+        return False
+    try:
+        return triage(read_header(film.path)).reason is not Reason.OWN_RESULT
+    except (DicomError, OSError):
+        return True

@@ -1,0 +1,53 @@
+"""What valid settings do that their author may not expect, a sentence each. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from service.settings.config import Settings
+from service.settings.reading import Model, Reading
+
+_INSISTED: Final = (
+    "demo_reads_patients is set for the model {}: a demonstration model, or one with random weights, "
+    "reads patients' images here. What it writes is meaningless."
+)
+
+
+def advice(settings: Settings) -> tuple[str, ...]:
+    """Return a sentence for each setting that has no effect, or one that must not go unnoticed."""
+    return (*cautions(settings), *without_effect(settings))
+
+
+def cautions(settings: Settings) -> tuple[str, ...]:
+    """Return what each page must say of the settings.
+
+    That is said of the setting alone: which weights a worker has loaded, only that worker knows.
+    """
+    names = [name for name, each in settings.readings().items() if each.demo_reads_patients]
+    return (_INSISTED.format(", ".join(names)),) if names else ()
+
+
+def without_effect(settings: Settings) -> tuple[str, ...]:
+    """Return a sentence for each setting of a model that has no effect."""
+    return tuple(
+        f"{_table(each)}: {sentence}"
+        for each in settings.readings().values()
+        for sentence in _unused(each)
+    )
+
+
+def _table(reading: Reading) -> str:
+    return f"models {reading.name}" if isinstance(reading, Model) else "reading"
+
+
+def _unused(reading: Reading) -> Iterator[str]:
+    if reading.where == "on" and reading.scores == "off":
+        yield 'where = "on" has no effect while scores = "off": only findings with scores are outlined'
+    if reading.where == "on" and reading.scores == "auto" and reading.model != "demo":
+        yield (
+            'where = "on" has no effect while scores = "auto": this model\'s scores have not been '
+            'measured, so it is asked for none; set scores = "on"'
+        )
+    if reading.model == "tiny" and "on" in {reading.where, reading.scores}:
+        yield "scores and where have no effect: random weights are asked for no scores"
+    if reading.model == "demo" and reading.model_dir is not None:
+        yield f"model_dir has no effect: the model {reading.model} is part of Wetread"

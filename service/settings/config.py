@@ -1,0 +1,229 @@
+"""The settings: one TOML file, every key overridable by environment, all faults reported at once.
+
+This is the only file that reads the environment. A key `port` in `[receiver]` is overridden by
+`WETREAD_RECEIVER__PORT`; lists and tables are given as JSON. `WETREAD_CONFIG` names the file, otherwise
+`wetread.toml` in the working folder is read when it exists. docs/configuration.md describes each key.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from pydantic import Field, ValidationError
+
+from service.errors import ConfigurationError
+from service.settings.base import Section
+from service.settings.destinations import Destination
+from service.settings.error_messages import sentences
+from service.settings.reading import Model, Reading
+from service.settings.reconcile import Reconcile
+from service.settings.rules import LENIENT, Rule, conflicts
+from service.settings.sections import (
+    Broker,
+    Caller,
+    Database,
+    Delivery,
+    Log,
+    Outputs,
+    Receiver,
+    Sweep,
+    Web,
+)
+from service.settings.setting_rules import RULES
+from service.settings.sources import PREFIX, Sources, read_variables
+from service.settings.stow import Stow
+from service.settings.toml_file import read_toml
+
+CONFIG: Final = "WETREAD_CONFIG"
+# Variables with the prefix that are no settings.
+_OF_PROCESS: Final = {CONFIG, "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
+
+
+class Settings(Section):
+    """Everything that can be set; frozen, read once at the start of each process."""
+
+    rules: ClassVar[tuple[Rule, ...]] = RULES
+
+    data_dir: Path = Field(
+        Path("wetread-data"), description="Folder for spool, results and SQLite."
+    )
+    site_name: str = Field("", max_length=64, description="Institution name shown on the page.")
+    receiver: Receiver = Receiver()
+    reading: Reading = Reading()
+    models: tuple[Model, ...] = Field(
+        (), description="Further models, for callers that name one; each has workers of its own."
+    )
+    outputs: Outputs = Outputs()
+    delivery: Delivery = Delivery()
+    destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
+    reconcile: tuple[Reconcile, ...] = Field(
+        (), description="Archives whose studies must all be here; compared on a schedule."
+    )
+    database: Database = Database()
+    broker: Broker = Broker()
+    web: Web = Web()
+    stow: Stow = Stow()
+    sweep: Sweep = Sweep()
+    log: Log = Log()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the received films."""
+        return self.data_dir / "spool"
+
+    @property
+    def outbox_dir(self) -> Path:
+        """Folder of the objects made from them."""
+        return self.data_dir / "outbox"
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL in force."""
+        if self.database.url is not None:
+            return self.database.url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'wetread.db'}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of what the running processes tell each other: addresses, locks."""
+        return self.data_dir / "run"
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis URL in force: the configured one, or that of the private Redis that is running.
+
+        Raises:
+            ConfigurationError: None is configured and no private one has been started.
+        """
+        if self.broker.url is not None:
+            return self.broker.url.get_secret_value()
+        try:
+            return (self.run_dir / "broker.url").read_text().strip()
+        except OSError:
+            raise ConfigurationError(
+                "broker.url is not set and no private Redis is running for "
+                f"{self.data_dir}: set it, or start everything with `wetread up`"
+            ) from None
+
+    def caller(self, ae_title: str) -> Caller | None:
+        """Return what is configured for a calling AE title, or None when it may not send."""
+        for caller in self.receiver.callers:
+            if caller.ae_title == ae_title:
+                return caller
+        return Caller(ae_title=ae_title) if self.receiver.open else None
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that `[reading]` speaks of: after `for_model` that of a further one."""
+        return self.reading.name if isinstance(self.reading, Model) else self.reading.model
+
+    def readings(self) -> dict[str, Reading]:
+        """Return each configured model's table by its name, that of `[reading]` first."""
+        return {self.model_name: self.reading} | {each.name: each for each in self.models}
+
+    def for_model(self, name: str) -> Self:
+        """Return the settings with `[reading]` as a worker of this model needs it.
+
+        Raises:
+            ConfigurationError: No model is called so.
+        """
+        found = self.readings().get(name)
+        if found is None:
+            known = ", ".join(self.readings())
+            raise ConfigurationError(f"no model is called {name!r}; configured are: {known}")
+        return self.model_copy(update={"reading": found})
+
+
+def config_path() -> Path | None:
+    """Return the TOML file in force, or None when there is none."""
+    named = os.environ.get(CONFIG)
+    if named:
+        return Path(named)
+    default = Path("wetread.toml")
+    return default if default.exists() else None
+
+
+def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - any key
+    """Return the settings of `path` (or of `config_path()`) under the environment and `overrides`.
+
+    Raises:
+        ConfigurationError: The file is missing or not TOML, or any value is wrong; the message has a
+            line for each fault and never a secret.
+    """
+    path = path or config_path()
+    if path is not None and not path.exists():
+        raise ConfigurationError(f"{path}: no such configuration file")
+    file = read_toml(path) if path is not None else None
+    variables, faults = read_variables(_setting_variables(), Settings)
+    return _settings(Sources(file, variables, overrides), faults)
+
+
+def settings_of(overrides: Mapping[str, Any]) -> Settings:
+    """Return the defaults under `overrides`; neither a file nor the environment has a part in them.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+    return _settings(Sources(arguments=overrides), [])
+
+
+def _settings(sources: Sources, faults: Sequence[str]) -> Settings:
+    """Return the settings that the sources give, unless there are faults.
+
+    Raises:
+        ConfigurationError: Names these faults, and those of every value and between them.
+    """
+    values = sources.values()
+    try:
+        settings = Settings.model_validate(values)
+        found = []
+    except ValidationError as error:
+        known = Settings.model_validate(values, context=LENIENT)
+        found = sentences(
+            error.errors(include_url=False), conflicts(known), model=Settings, sources=sources
+        )
+    if faults or found:
+        source = str(sources.file.path) if sources.file else "the environment"
+        lines = [f"  {fault}" for fault in (*faults, *found)]
+        raise ConfigurationError("\n".join([f"{source}: the settings cannot be used:", *lines]))
+    return settings
+
+
+def _setting_variables() -> dict[str, str]:
+    """Return the environment's variables that give a setting."""
+    names = (name for name in os.environ if name.startswith(PREFIX) and name not in _OF_PROCESS)
+    return {name: os.environ[name] for name in names}
+
+
+def zone_variables() -> tuple[str, str]:
+    """Return the variables TZ and TZDIR of the environment, "" where one is not set."""
+    return os.environ.get("TZ", ""), os.environ.get("TZDIR", "")
+
+
+def restarts() -> int:
+    """Return how often the supervisor had to start this process again."""
+    return int(os.environ.get("WETREAD_RESTARTS", "0"))
+
+
+def as_environment(overrides: dict[str, Any]) -> dict[str, str]:
+    """Return `overrides` (as for `load_settings`) as the variables that give a child the same."""
+    variables = {}
+    for section, value in overrides.items():
+        keys = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, item in keys:
+            name = f"WETREAD_{section}" if key is None else f"WETREAD_{section}__{key}"
+            plain = isinstance(item, str | int | float | Path) and not isinstance(item, bool)
+            variables[name.upper()] = str(item) if plain else json.dumps(item)
+    return variables
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment with `extra`, for a part that is started as its own process.
+
+    A part that is given a WETREAD_CONFIG of its own gets no setting from this environment.
+    """
+    own = _setting_variables() if CONFIG in extra else {}
+    inherited = {name: value for name, value in os.environ.items() if name not in own}
+    return {**inherited, **extra}

@@ -1,0 +1,183 @@
+"""What may stand in a table `[[destinations]]` of the settings, by its kind."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
+
+from pydantic import Discriminator, Field, SecretStr, Tag
+
+from dicom.results.notice_form import NoticeForm
+from service.settings.base import (
+    AETitle,
+    Digest,
+    Host,
+    HttpRoot,
+    PeerPort,
+    Section,
+    matching,
+    tls_pair,
+)
+from service.settings.rules import Conflict, Rule, conflict
+
+Name = Annotated[
+    str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
+]
+
+ObjectKind = Literal[
+    "report", "findings", "images", "overlay", "report-page", "presentation-state", "report-pdf"
+]
+# Which results each word stands for; a notice that a study was not read goes with the reports.
+_KINDS: Final[dict[str, frozenset[str]]] = {
+    "report": frozenset({"draft-report", "not-analysed"}),
+    "findings": frozenset({"findings", "findings-3d"}),
+    "images": frozenset({"overlay", "report-page", "not-analysed-page"}),
+    "overlay": frozenset({"overlay"}),
+    "report-page": frozenset({"report-page", "not-analysed-page"}),
+    "presentation-state": frozenset({"presentation-state"}),
+    "report-pdf": frozenset({"report-pdf"}),
+}
+
+
+ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
+
+
+def takes(words: Sequence[ObjectKind], kind: str) -> bool:
+    """Return whether a destination with `objects = words` gets results of this kind."""
+    return any(kind in _KINDS[word] for word in words)
+
+
+def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
+    """Return as what a destination with these `objects` gets notices about drafts; None: as nothing."""
+    if words is None or takes(words, "draft-report"):
+        return NoticeForm.DOCUMENT
+    if takes(words, "overlay") or takes(words, "report-page"):
+        return NoticeForm.PAGE
+    return None
+
+
+class _Destination(Section):
+    name: Name = Field(description="Its name in pages and events.")
+    max_in_flight: int = Field(4, ge=1, description="Deliveries to it at the same time.")
+    timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds until an exchange counts as failed, however slowly its bytes come; by HTTP "
+        "a second more for each 128 KiB of it.",
+    )
+    objects: tuple[ObjectKind, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Which results it gets: `report`, `findings`, `images` (or one of them: `overlay`, "
+        "`report-page`), `presentation-state`, `report-pdf`; all of them when absent.",
+    )
+    not_analysed: bool = Field(
+        False, description="Send a notice when a study was not read, and why: silence is no result."
+    )
+
+
+class _TlsDestination(_Destination):
+    """What every destination over a network may say of TLS."""
+
+    tls_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that its certificate must come from; absent: those of "
+        "the system.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_sha256: Digest | None = Field(
+        None,
+        description="SHA-256 of its certificate (DER): no other is accepted. Without `tls_ca` this "
+        "alone decides, e.g. for a self-signed certificate.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)
+
+
+class _HttpDestination(_TlsDestination):
+    """What every destination over HTTP may say."""
+
+    proxy: HttpRoot | None = Field(
+        None,
+        description="HTTP proxy to reach it by, e.g. http://proxy:3128; proxies that the environment "
+        "names are not used.",
+    )
+
+
+class OrthancDestination(_HttpDestination):
+    """An Orthanc, by its REST API."""
+
+    kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
+    may_remove: bool = Field(
+        False,
+        description="It is ours: superseded results are removed from it once the new ones are "
+        "confirmed, withdrawn ones by `wetread recall`.",
+    )
+    url: HttpRoot = Field(description="Root of its REST API.")
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+
+
+def _tls_is_used(dimse: "DimseDestination") -> Iterator[Conflict]:
+    keys = ("tls_ca", "tls_certificate", "tls_sha256")
+    given = [key for key in keys if getattr(dimse, key) is not None]
+    if given and not dimse.tls:
+        yield conflict("", "tls_ca, tls_certificate and tls_sha256 need tls = true", *given, "tls")
+
+
+class DimseDestination(_TlsDestination):
+    """Any PACS, by C-STORE."""
+
+    kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
+    host: Host = Field(description="Host name or address.")
+    port: PeerPort = Field(description="DICOM port.")
+    ae_title: AETitle = Field(description="Its AE title (called).")
+    tls: bool = Field(
+        False, description="Speak DICOM over TLS (1.2 or later) with it; see `tls_ca`."
+    )
+    verify: bool = Field(
+        True,
+        description="Read the result back by C-FIND before it counts as confirmed. Otherwise its "
+        "Success decides, and the page says `acknowledged, not read back`.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
+
+
+class StowDestination(_HttpDestination):
+    """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
+
+    kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
+    url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Password for it.")
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token, instead of user and password."
+    )
+
+
+class FolderDestination(_Destination):
+    """A folder: one sub-folder a study, one file an object."""
+
+    kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
+    path: Path = Field(description="The folder; made when missing.")
+    json_sidecar: bool = Field(
+        False, description="Also the draft as JSON, named as the draft report: `<its UID>.json`."
+    )
+
+
+def kind_of(given: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
+    """Return the word by which the kind of a destination is chosen."""
+    kind = given.get("kind") if isinstance(given, Mapping) else getattr(given, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
+Destination = Annotated[
+    Annotated[OrthancDestination, Tag("orthanc")]
+    | Annotated[DimseDestination, Tag("dimse")]
+    | Annotated[StowDestination, Tag("stow")]
+    | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(kind_of),
+]

@@ -1,0 +1,203 @@
+"""What may stand in the table [reading] of the settings, and in each of `[[models]]`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+from pydantic.functional_validators import AfterValidator
+
+from service.settings.base import Digest, Section, matching
+from service.settings.model_names import model_names
+from service.settings.nearest_name import choice
+from service.settings.rules import Conflict, Rule, conflict
+
+# Models that are part of Wetread; every other one has files in `model_dir`.
+MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
+_ADAPTER: Final = "llava-rad"
+_MODEL_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
+_DEVICE: Final = re.compile(r"cpu|cuda(:\d{1,3})?")
+_DEVICES: Final = ("cpu", "cuda", "cuda:N (N: number of the card, from 0)")
+_MEANT_DEVICES: Final = {"gpu": "cuda", "nvidia": "cuda", "cuda": "cuda", "cpu": "cpu"}
+
+Version = Annotated[str, matching(r"[\x21-\x7e]{1,32}", "1 to 32 ASCII characters without a space")]
+_TableName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9][a-z0-9._-]{0,22}",
+        "1 to 23 lower-case letters, digits, dots, hyphens and underscores, the first of them a "
+        "letter or digit",
+    ),
+]
+
+
+def _model_name(value: str) -> str:
+    """Refuse a name that is none, and one that the compute does not know where that can be told."""
+    if not _MODEL_NAME.fullmatch(value):
+        raise ValueError("allowed are 1 to 32 lower-case letters, digits and hyphens")
+    known = model_names()
+    if known and value not in known:
+        raise ValueError(f"not allowed{choice(value, known)}")
+    return value
+
+
+def _device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        meant = _MEANT_DEVICES.get(value.lower()) or _numbered(value)
+        raise ValueError(f"not allowed{choice(value, _DEVICES, meant)}")
+    return value
+
+
+def _numbered(value: str) -> str | None:
+    """Return `cuda:N` for a card that is written in another way."""
+    found = re.fullmatch(r"(?:cuda|gpu)[ :_\-]*(\d{1,3})", value.lower())
+    return f"cuda:{found[1]}" if found else None
+
+
+def _model_has_files(reading: "Reading") -> Iterator[Conflict]:
+    if reading.model not in MODELS_WITHOUT_FILES and reading.model_dir is None:
+        words = f"is needed for model = {reading.model!r}: the folder with the checkpoint's files"
+        yield conflict("model_dir", words, "model")
+
+
+def _base_model_has_files(reading: "Reading") -> Iterator[Conflict]:
+    if reading.model == _ADAPTER and reading.base_model_dir is None:
+        words = f"is needed for model = {_ADAPTER!r}: the folder with the files of vicuna-7b-v1.5"
+        yield conflict("base_model_dir", words, "model")
+    if reading.model != _ADAPTER and reading.base_model_dir is not None:
+        words = f"is for model = {_ADAPTER!r} only, and model is {reading.model!r}: remove it"
+        yield conflict("base_model_dir", words, "model")
+
+
+def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
+    if reading.hang_seconds <= reading.decode_seconds:
+        words = (
+            f"{reading.hang_seconds:g} must be more than decode_seconds ({reading.decode_seconds:g}): "
+            "decoding one film is one step"
+        )
+        yield conflict("hang_seconds", words, "decode_seconds")
+
+
+class Reading(Section):
+    """What is read, by which model."""
+
+    model: Annotated[str, AfterValidator(_model_name)] = Field(
+        "demo",
+        description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
+        "shipped, trained on synthetic films only; `tiny`: random weights. The last two read "
+        "synthetic films only: a patient's film ends NOT_ANALYSED (NO_MODEL_FOR_PATIENTS).",
+    )
+    demo_reads_patients: bool = Field(
+        False,
+        description="Let a model that knows synthetic films only, or has random weights, read patients' "
+        "films too. The text is meaningless; every page and every result says so. For tests only.",
+    )
+    model_version: Version = Field(
+        "1",
+        description="Release of the weights in use; a new one makes later drafts a new version.",
+    )
+    model_dir: Path | None = Field(
+        None, description="Folder with the published checkpoint's files."
+    )
+    base_model_dir: Path | None = Field(
+        None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
+    )
+    model_sha256: Digest | None = Field(
+        None,
+        description="Digest of the list of the files in `model_dir`, as `wetread pin-model` prints it; "
+        "other files are not loaded.",
+    )
+    base_model_sha256: Digest | None = Field(None, description="The same for `base_model_dir`.")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "cpu", description="`cpu`, `cuda` or `cuda:N`."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Number format of the weights in memory. `auto`: `float32` on the CPU, `bfloat16` "
+        "on a card that has it, otherwise `float16`.",
+    )
+    quantisation: Literal["none", "int8", "int4"] = Field(
+        "none", description="The decoder's weights in 8 or 4 bits; needs `wetread[quantised]`."
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the step that writes a token before the first study is read: minutes at "
+        "the start, for less time a token on a GPU. Needs a C++ compiler.",
+    )
+    max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, le=5, description="0: the likeliest token each time. Above: sampling."
+    )
+    top_p: float = Field(
+        0.8, gt=0, le=1, description="Sampling keeps the likeliest tokens up to this probability."
+    )
+    top_k: int = Field(50, ge=0, description="Sampling keeps so many tokens at most; 0: all.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Of the sampling; the same film gives the same text."
+    )
+    scores: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Ask the model for each finding too and show the probability it gives to yes. "
+        "`auto`: where it has been measured what that is worth.",
+    )
+    samples: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Sampled reports of each film that the draft is compared with: how many of them say "
+        "the same, finding by finding. 0: none. Each takes the memory of a further answer.",
+    )
+    sample_temperature: float = Field(
+        1.0, ge=0.05, le=5, description="Of these; `top_p` and `top_k` are those of the draft."
+    )
+    where: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Outline on the film where the model looked for what it answers yes to; needs "
+        "`scores`. `auto`: where that has been measured.",
+    )
+    minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
+    read_children: bool = Field(
+        False, description="Read children with the pediatric prompt; the draft says so."
+    )
+    max_pixels: int = Field(
+        64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
+    )
+    decode_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="A film that takes longer to decode is given up, and tried again later.",
+    )
+    hang_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
+        "is replaced. More than `decode_seconds`.",
+    )
+    concurrency: int = Field(
+        2,
+        ge=1,
+        description="Studies that one reading worker has in its model at once; half as many more are "
+        "decoded or written meanwhile.",
+    )
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A job whose worker is silent this long is taken back."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Readings that may be tried before the job fails."
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _model_has_files,
+        _base_model_has_files,
+        _decoding_is_no_hang,
+    )
+
+
+class Model(Reading):
+    """A further model: a table `[[models]]` with a name and what may stand in `[reading]`."""
+
+    name: _TableName = Field(
+        description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
+        "stand in `[reading]` may stand here, with the same defaults.",
+    )

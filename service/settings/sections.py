@@ -1,0 +1,312 @@
+"""What may stand in each table of the settings: names, types, limits, defaults and meanings."""
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from service.settings.base import (
+    Addresses,
+    AETitle,
+    DatabaseUrl,
+    Host,
+    OptionalPort,
+    PeerPort,
+    Port,
+    Priority,
+    RedisUrl,
+    Seconds,
+    Section,
+    tls_pair,
+)
+from service.settings.rules import Conflict, Rule, conflict
+
+
+class Caller(Section):
+    """A modality or PACS that may send, and what differs for it."""
+
+    ae_title: AETitle = Field(description="Its AE title (calling).")
+    address: Addresses | None = Field(
+        None,
+        description="Only from this IP address or network (10.0.0.0/24), or a list of them; any when "
+        "absent.",
+    )
+    quiet_time: Seconds | None = Field(
+        None, description="Overrides receiver.quiet_time, in seconds."
+    )
+    priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    model: str | None = Field(
+        None,
+        description="Its studies are read by this one of `[[models]]`; by `reading.model` when absent.",
+    )
+    destinations: tuple[str, ...] | None = Field(
+        None,
+        description="Names of the destinations of its results; all of them when absent, none for `[]`.",
+    )
+    minimum_age_years: int | None = Field(
+        None, ge=0, description="Overrides reading.minimum_age_years."
+    )
+    read_children: bool | None = Field(None, description="Overrides reading.read_children.")
+    stated_only: bool = Field(
+        False,
+        description="Of its films only those are read whose tags say radiograph, chest and frontal.",
+    )
+    films_per_minute: int | None = Field(
+        None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
+    )
+    commitment_port: PeerPort | None = Field(
+        None,
+        description="Storage commitment is reported over a new association to this port, again until "
+        "it is taken; absent: once, on the association that asked.",
+    )
+
+    @property
+    def host(self) -> str | None:
+        """The one host that it may come from; None when it may come from several or any."""
+        if self.address is None or len(self.address) != 1 or "/" in self.address[0]:
+            return None
+        return self.address[0]
+
+    def may_come_from(self, address: str) -> bool:
+        """Return whether the caller may associate from a peer's IP address."""
+        if self.address is None:
+            return True
+        peer = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+            peer = peer.ipv4_mapped
+        return any(peer in ipaddress.ip_network(each) for each in self.address)
+
+
+def _has_a_port(receiver: "Receiver") -> Iterator[Conflict]:
+    if receiver.port is None and receiver.tls_port is None:
+        words = (
+            "neither port nor tls_port is set: give port = 11112 for plain DICOM, or tls_port with "
+            "tls_certificate and tls_key for DICOM TLS only"
+        )
+        yield conflict("", words, "port", "tls_port")
+
+
+def _tls_port_has_files(receiver: "Receiver") -> Iterator[Conflict]:
+    if receiver.tls_port is None:
+        return
+    for key in ("tls_certificate", "tls_key"):
+        if getattr(receiver, key) is None:
+            words = f"is needed when tls_port is set (tls_port = {receiver.tls_port})"
+            yield conflict(key, words, "tls_port")
+
+
+def _shared_port_is_fixed(receiver: "Receiver") -> Iterator[Conflict]:
+    for key in ("port", "tls_port"):
+        if receiver.processes > 1 and getattr(receiver, key) == 0:
+            words = "several receiver.processes share it, so that it cannot be 0 (any free port)"
+            yield conflict(key, words, "processes")
+
+
+class Receiver(Section):
+    """The storage SCP."""
+
+    ae_title: AETitle = Field(
+        "WETREAD", description="Our AE title; a called AE title must equal it."
+    )
+    host: Host = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
+    port: OptionalPort = Field(
+        11112,
+        description='Port for plain DICOM; 0 takes a free one, `"none"` opens none: then `tls_port` is '
+        "needed.",
+    )
+    open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
+    callers: tuple[Caller, ...] = Field(
+        (),
+        description="The calling AE titles that may send; taken anew when the file changes.",
+    )
+    storage_classes: tuple[str, ...] = Field(
+        (),
+        description="SOP Class UIDs accepted besides CR, DX, Secondary Capture and the documents of a "
+        "radiograph's study.",
+    )
+    quiet_time: Seconds = Field(
+        2.0, description="Seconds without a new film until a study counts as complete."
+    )
+    fast: bool = Field(
+        True,
+        description="Receive by the short way from socket to file, where it is known to fit the "
+        "installed pynetdicom; off: by pynetdicom's own way, slower.",
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
+    )
+    tls_port: OptionalPort = Field(
+        None, description="Port for DICOM TLS (1.2 or later), beside `port`; absent: none."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of its certificate and chain; a new one is taken at once."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that peers' certificates must come from; absent: "
+        "peers need none.",
+    )
+    max_associations: int = Field(
+        256, ge=1, description="Associations at the same time, in each process."
+    )
+    max_object_bytes: int = Field(512 * 2**20, ge=2**20, description="A larger object is refused.")
+    min_free_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Below this free space on the spool's disk nothing is accepted (0xA700).",
+    )
+    stop_seconds: Seconds = Field(
+        30.0, description="How long running associations may finish after a stop signal."
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (_has_a_port, _tls_port_has_files, _shared_port_is_fixed)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The configured ports, the plain one first."""
+        return tuple(port for port in (self.port, self.tls_port) if port is not None)
+
+
+class Outputs(Section):
+    """What is made from a draft."""
+
+    completion: Literal["PARTIAL", "COMPLETE"] = Field(
+        "PARTIAL",
+        description="Completion Flag of the draft report; `COMPLETE` where a PACS hides PARTIAL ones.",
+    )
+    overlay_width: int = Field(
+        1280, ge=512, le=4096, description="Width of the annotated film in pixels."
+    )
+    compression: Literal["none", "jpeg-ls"] = Field(
+        "none",
+        description="Of the pictures: `jpeg-ls`, without loss, where every destination takes it.",
+    )
+    comprehensive_3d: bool = Field(
+        False,
+        description="Findings as Comprehensive 3D SR (IHE AI Results) instead of Comprehensive.",
+    )
+    extras: tuple[Literal["presentation-state", "report-pdf"], ...] = Field(
+        (), description="Also made: `presentation-state` (GSPS with the regions), `report-pdf`."
+    )
+    json_sidecar: bool = Field(
+        False, description="Also a JSON file beside the results in `data_dir/outbox`."
+    )
+    not_analysed_page: bool = Field(
+        False, description="The notice of an unread study also as a picture of a page."
+    )
+
+
+class Delivery(Section):
+    """How results are sent."""
+
+    concurrency: int = Field(
+        8,
+        ge=1,
+        description="Deliveries at once in one delivery worker, besides one of each destination's own.",
+    )
+    lease_seconds: float = Field(
+        120.0, gt=0, description="A delivery whose worker is silent this long is taken back."
+    )
+    retry_seconds: float = Field(
+        2.0, gt=0, description="Wait before the second try; doubles each time."
+    )
+    retry_max_seconds: float = Field(60.0, gt=0, description="Longest wait between two tries.")
+    give_up_hours: float = Field(
+        72.0, gt=0, description="A destination away this long fails the job."
+    )
+    alert_minutes: float = Field(
+        15.0,
+        gt=0,
+        description="A result that waits longer for its destination is a notice on the page and an "
+        "incident.",
+    )
+
+
+class Database(Section):
+    """Where jobs are kept."""
+
+    url: DatabaseUrl | None = Field(
+        None,
+        description="SQLAlchemy URL (postgresql+psycopg://user:password@host/name); "
+        "SQLite in data_dir when absent.",
+    )
+    busy_seconds: Seconds = Field(20.0, description="How long a writer waits for another (SQLite).")
+
+
+def _tls_is_used(broker: "Broker") -> Iterator[Conflict]:
+    if broker.url is not None and broker.url.get_secret_value().startswith("rediss:"):
+        return
+    for key in ("tls_ca", "tls_certificate"):
+        if getattr(broker, key) is not None:
+            yield conflict(key, "needs a url that begins with rediss://", "url")
+
+
+class Broker(Section):
+    """Redis, between the database and the workers; it holds job ids only."""
+
+    url: RedisUrl | None = Field(
+        None,
+        description="Redis URL (redis://:password@host:6379/0). When absent, `wetread up` starts a "
+        "private Redis of its own.",
+    )
+    tls_ca: Path | None = Field(
+        None,
+        description="For rediss://: PEM file of the authorities that its certificate must come from; "
+        "absent: those of the system.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
+
+
+class Web(Section):
+    """The pages, the JSON API, health and metrics."""
+
+    host: Host = Field("127.0.0.1", description="Interface to listen on.")
+    port: Port = Field(8100, description="Port to listen on.")
+    username: str = Field("admin", description="User name, when a password is set.")
+    password: SecretStr = Field(
+        SecretStr(""), description="Needed when the page is not on the loopback interface only."
+    )
+
+
+class Sweep(Section):
+    """The sweeper: completes quiet studies, takes back what a dead process held, tidies."""
+
+    interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
+    republish_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="A job that waits this long without a message in sight is published again.",
+    )
+    retention_days: float = Field(
+        30.0,
+        gt=0,
+        description="Films and results of finished jobs are removed from the spool after this.",
+    )
+    warn_free_bytes: int = Field(
+        5 * 2**30,
+        ge=0,
+        description="Below this free space on the spool's disk there is an incident.",
+    )
+    early_free_bytes: int = Field(
+        2 * 2**30,
+        ge=0,
+        description="Below this, films and results that every destination has confirmed are removed "
+        "before `retention_days`, the oldest first, until there is room again; 0: never.",
+    )
+
+
+class Log(Section):
+    """What is written about what happens; never a patient attribute."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level shown."
+    )
+    format: Literal["console", "json"] = Field("console", description="For people or for machines.")

@@ -1,0 +1,158 @@
+"""The rules between tables of the settings: names used twice or unknown, ports, the password."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from service.settings.endpoints import port_conflicts
+from service.settings.nearest_name import suggestion
+from service.settings.rules import Conflict, Location, NotKnown, Rule
+
+if TYPE_CHECKING:
+    from service.settings.config import Settings
+    from service.settings.sections import Caller
+
+
+def unknown_to(settings: "Settings", callers: "Sequence[Caller]") -> list[str]:
+    """Return a sentence for each model or destination that callers name and `settings` lacks."""
+    found = (*_unknown_models(settings, callers), *_unknown_destinations(settings, callers))
+    return [f"receiver.callers {callers[_number(each)].ae_title}: {each.words}" for each in found]
+
+
+def _number(found: Conflict) -> int:
+    *_, number, _key = found.subject
+    return int(number)
+
+
+def _caller_models(settings: "Settings") -> Iterator[Conflict]:
+    yield from _unknown_models(settings, settings.receiver.callers)
+
+
+def _caller_destinations(settings: "Settings") -> Iterator[Conflict]:
+    yield from _unknown_destinations(settings, settings.receiver.callers)
+
+
+def _unknown_models(settings: "Settings", callers: "Sequence[Caller]") -> Iterator[Conflict]:
+    known = set(settings.readings())
+    for number, model in _known_values(callers, "model"):
+        if model is not None and model not in known:
+            words = f"no model is called {model}{suggestion(model, sorted(known))}"
+            yield _of_caller(number, "model", words)
+
+
+def _unknown_destinations(settings: "Settings", callers: "Sequence[Caller]") -> Iterator[Conflict]:
+    known = {destination.name for destination in settings.destinations}
+    for number, names in _known_values(callers, "destinations"):
+        for name in sorted(set(names or ()) - known):
+            words = f"no destination is called {name}{suggestion(name, sorted(known))}"
+            yield _of_caller(number, "destinations", words)
+
+
+def _known_values(callers: "Sequence[Caller]", key: str) -> Iterator[tuple[int, Any]]:
+    """Yield the number of each caller with its value of a key, but for one that is wrong itself."""
+    for number, caller in enumerate(callers):
+        try:
+            value = getattr(caller, key)
+            bool(value)
+        except NotKnown:
+            continue
+        yield number, value
+
+
+def _of_caller(number: int, key: str, words: str) -> Conflict:
+    at: Location = ("receiver", "callers", number, key)
+    return Conflict(subject=at, words=words, keys=(at,))
+
+
+def _model_names(settings: "Settings") -> Iterator[Conflict]:
+    names: list[tuple[str, Location]] = [(settings.model_name, ("reading", "model"))]
+    names += [(each.name, ("models", n, "name")) for n, each in enumerate(settings.models)]
+    words = "name used twice: {}; each needs another, and not that of reading.model"
+    yield from _doubled(("models",), names, words)
+
+
+def _caller_names(settings: "Settings") -> Iterator[Conflict]:
+    at = ("receiver", "callers")
+    callers = settings.receiver.callers
+    titles = [(each.ae_title, (*at, n, "ae_title")) for n, each in enumerate(callers)]
+    words = (
+        "ae_title used twice: {}; write one entry for each AE title, with a list where it has several "
+        'addresses: address = ["10.0.0.5", "10.0.0.6"]'
+    )
+    yield from _doubled(at, titles, words)
+
+
+def _destination_names(settings: "Settings") -> Iterator[Conflict]:
+    each_name = enumerate(settings.destinations)
+    names = [(each.name, ("destinations", n, "name")) for n, each in each_name]
+    yield from _doubled(("destinations",), names, "name used twice: {}; give each another")
+
+
+def _doubled(
+    subject: Location, names: "Sequence[tuple[str, Location]]", words: str
+) -> Iterator[Conflict]:
+    counts = Counter(name for name, _ in names)
+    for doubled in sorted(name for name, count in counts.items() if count > 1):
+        keys = tuple(at for name, at in names if name == doubled)
+        yield Conflict(subject=subject, words=words.replace("{}", doubled), keys=keys)
+
+
+def _page_has_a_password(settings: "Settings") -> Iterator[Conflict]:
+    if not is_loopback(settings.web.host) and not settings.web.password.get_secret_value():
+        words = "needed when web.host is not a loopback address"
+        keys = (("web", "host"), ("web", "password"))
+        yield Conflict(subject=("web", "password"), words=words, keys=keys)
+
+
+def _reconcile_names(settings: "Settings") -> Iterator[Conflict]:
+    names = [
+        (each.name, ("reconcile", number, "destination" if each.destination else "archive"))
+        for number, each in enumerate(settings.reconcile)
+    ]
+    yield from _doubled(("reconcile",), names, "{} is named twice: give each archive one table")
+
+
+def _reconcile_destinations(settings: "Settings") -> Iterator[Conflict]:
+    known = {each.name: each for each in settings.destinations}
+    for number, each in enumerate(settings.reconcile):
+        at: Location = ("reconcile", number, "destination")
+        if each.destination is None:
+            continue
+        if each.destination not in known:
+            near = suggestion(each.destination, sorted(known))
+            words = f"no destination is called {each.destination}{near}"
+            yield Conflict(subject=at, words=words, keys=(at,))
+        elif known[each.destination].kind == "folder":
+            words = f"{each.destination} is a folder, which cannot be searched"
+            yield Conflict(subject=at, words=words, keys=(at,))
+
+
+def _reconcile_callers(settings: "Settings") -> Iterator[Conflict]:
+    for number, each in enumerate(settings.reconcile):
+        if settings.caller(each.calling_ae) is None:
+            at: Location = ("reconcile", number, "calling_ae")
+            words = f"calling_ae {each.calling_ae} is not among receiver.callers: add it there"
+            yield Conflict(subject=at, words=words, keys=(at,))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an interface is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    port_conflicts,
+    _page_has_a_password,
+    _model_names,
+    _caller_names,
+    _destination_names,
+    _caller_models,
+    _caller_destinations,
+    _reconcile_names,
+    _reconcile_destinations,
+    _reconcile_callers,
+)

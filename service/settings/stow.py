@@ -1,0 +1,35 @@
+"""What may stand in the table [stow] of the settings: the door for films that come by HTTP."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from service.settings.base import Host, Port, Section, tls_pair
+from service.settings.rules import Rule
+
+
+class Stow(Section):
+    """STOW-RS: a second door for films, with bearer tokens."""
+
+    host: Host = Field(
+        "127.0.0.1", description="Interface to listen on; another one should have TLS."
+    )
+    port: Port | None = Field(
+        None, description="Port to listen on; 0 takes a free one; absent: no such door."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of its certificate and chain; a new one is taken at once."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    max_requests: int = Field(
+        64, ge=1, description="Requests at the same time; one more is answered 503."
+    )
+    max_request_bytes: int = Field(
+        4 * 2**30,
+        ge=2**20,
+        description="A longer request is refused; parts of it that were whole before stay stored.",
+    )
+    max_parts: int = Field(1000, ge=1, description="Objects in one request.")
+
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)

@@ -1,0 +1,68 @@
+"""What is asked of the database for each film that arrives."""
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from sqlalchemy import Dialect, Insert, Select, Table, Update, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.database.tables import InstanceRow, StudyRow
+from service.store.compiled_statements import any_of, rows_of
+
+STUDY_KEY: Final = ("study_instance_uid",)
+FILM_KEY: Final = ("sop_instance_uid", "digest")
+_STUDIES: Final = cast("Table", StudyRow.__table__)
+_FILMS: Final = cast("Table", InstanceRow.__table__)
+# The number counts by itself; retention and the comparison of conflicts come later.
+_LATER: Final = frozenset({"id", "removed_at", "compared_at", "differs"})
+_OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in _LATER]
+
+
+def new_studies(dialect: Dialect, count: int) -> Insert:
+    """Insert the studies that are not here; of several return the UIDs of those."""
+    insertion = insert_or_ignore(dialect, _STUDIES).values(rows_of(list(_STUDIES.c), count))
+    return _telling(insertion, STUDY_KEY, count)
+
+
+def new_films(dialect: Dialect, count: int) -> Insert:
+    """Insert the films that are not here; of several return the UIDs and digests of those."""
+    insertion = insert_or_ignore(dialect, _FILMS).values(rows_of(_OF_NEW_FILM, count))
+    return _telling(insertion, FILM_KEY, count)
+
+
+def _telling(insertion: Insert, key: Sequence[str], count: int) -> Insert:
+    if count == 1:
+        return insertion.inline()
+    return insertion.returning(*(insertion.table.c[name] for name in key))
+
+
+def touched_study(_dialect: Dialect, _count: int) -> Update:
+    """Have a study tell of its last film; once urgent, it remains so."""
+    (row,) = rows_of(list(_STUDIES.c), 1)
+    changed = {name: row[name] for name in ("calling_ae", "last_arrival", "quiet_at")}
+    return (
+        update(_STUDIES)
+        .where(_STUDIES.c.study_instance_uid == row["study_instance_uid"])
+        .values(urgent=or_(_STUDIES.c.urgent, row["urgent"]), **changed)
+    )
+
+
+def completed_studies(_dialect: Dialect, count: int) -> Select[Any]:
+    """Select the waiting studies, and who sent them last, to which associations brought a film."""
+    return (
+        select(_STUDIES.c.study_instance_uid, _STUDIES.c.calling_ae)
+        .join(_FILMS, _STUDIES.c.study_instance_uid == _FILMS.c.study_instance_uid)
+        .where(
+            any_of(_FILMS.c.association_id, count),
+            _FILMS.c.eligible,
+            ~_FILMS.c.conflict,
+            _STUDIES.c.quiet_at.is_not(None),
+        )
+        .distinct()
+    )
+
+
+def insert_or_ignore(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that does nothing where a unique constraint already has the row."""
+    maker = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    return maker(table).on_conflict_do_nothing()

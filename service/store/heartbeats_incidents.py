@@ -1,0 +1,120 @@
+"""What the processes report of themselves, and what a person should know."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.orm import Session
+
+from service.database.tables import IncidentRow, ProcessRow
+from service.records import NOTHING, Incident, ProcessBeat, ProcessStatus, Said
+from service.store import record_mapping
+from service.store.session import Transactions
+
+_FAILURE_KEPT: Final = timedelta(days=7)
+
+
+class HeartbeatsAndIncidents(Transactions):
+    """Heartbeats and incidents."""
+
+    def beat(
+        self,
+        name: str,
+        role: str,
+        *,
+        host: str,
+        pid: int,
+        started_at: datetime,
+        restarts: int = 0,
+        said: Said = NOTHING,
+    ) -> None:
+        """Note that the process `name` is alive now."""
+        values = {
+            "role": role,
+            "host": host,
+            "pid": pid,
+            "started_at": started_at,
+            "seen_at": self.now(),
+            "restarts": restarts,
+            "detail": said.detail,
+            "status": said.status.value,
+            "reason": said.reason,
+        }
+        with self._writing() as session:
+            if self._insert_new(session, ProcessRow, name=name, **values):
+                return
+            row = session.get_one(ProcessRow, name)
+            for column, value in values.items():
+                setattr(row, column, value)
+
+    def check_writable(self) -> None:
+        """Return once a transaction that wrote was committed; it leaves nothing behind.
+
+        Raises:
+            StoreNotWritable: The database answers and takes nothing.
+            StoreUnavailable: It does not answer.
+        """
+        now, name = self.now(), f"probe:{uuid.uuid4().hex}"
+        row = {"role": "probe", "host": "", "pid": 0, "restarts": 0, "detail": ""}
+        with self._writing() as session:
+            session.execute(
+                insert(ProcessRow).values(name=name, started_at=now, seen_at=now, **row)
+            )
+            session.execute(delete(ProcessRow).where(ProcessRow.name == name))
+
+    def processes(self) -> list[ProcessBeat]:
+        """Return every process that has not signed off, by name."""
+        with self._reading() as session:
+            found = session.scalars(select(ProcessRow).order_by(ProcessRow.name))
+            return [record_mapping.beat(row) for row in found]
+
+    def sign_off(self, name: str) -> None:
+        """Forget a process that ends in order."""
+        with self._writing() as session:
+            session.execute(delete(ProcessRow).where(ProcessRow.name == name))
+
+    def drop_silent(self, before: datetime) -> list[ProcessBeat]:
+        """Forget the processes that were last seen before this time; return those it forgot.
+
+        Why a model could not be loaded is kept longer: no process is left that would say it again.
+        """
+        failed = ProcessRow.status == ProcessStatus.NOT_LOADED.value
+        old = select(ProcessRow).where(
+            ProcessRow.seen_at < before,
+            or_(~failed, ProcessRow.seen_at < before - _FAILURE_KEPT),
+        )
+        with self._writing() as session:
+            dropped = []
+            for row in session.scalars(old.with_for_update(skip_locked=True)):
+                dropped.append(record_mapping.beat(row))
+                session.delete(row)
+            return dropped
+
+    def record_incident(self, *, actor: str, kind: str, subject: str, detail: str) -> None:
+        """Keep what a person should know; `detail` is a sentence without patient attributes."""
+        with self._writing() as session:
+            self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
+
+    def end_incident(self, *, kind: str, subject: str) -> None:
+        """Remove the incidents of this kind about `subject`: what they say is true no more."""
+        rows_of = (IncidentRow.kind == kind) & (IncidentRow.subject == subject)
+        with self._writing() as session:
+            session.execute(delete(IncidentRow).where(rows_of))
+
+    def _incident(
+        self, session: Session, *, actor: str, kind: str, subject: str, detail: str
+    ) -> None:
+        session.execute(
+            insert(IncidentRow).values(
+                at=self.now(), actor=actor, kind=kind, subject=subject, detail=detail
+            )
+        )
+
+    def incidents(self, limit: int = 50) -> list[Incident]:
+        """Return the latest incidents, the newest first."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(IncidentRow).order_by(IncidentRow.id.desc()).limit(limit)
+            )
+            return [record_mapping.incident(row) for row in found]

@@ -1,0 +1,202 @@
+"""Rows become records: what leaves the store is frozen and knows no session."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dicom.content.report import DraftReport
+from dicom.errors import UnreadableDraft
+from dicom.study import Instance
+from service.database.tables import (
+    DeliveryRow,
+    EventRow,
+    IncidentRow,
+    InstanceRow,
+    JobRow,
+    ObjectRow,
+    ProcessRow,
+)
+from service.jobs import DeliveryState, JobState
+from service.log import get_logger
+from service.records import (
+    Delivery,
+    Incident,
+    Job,
+    JobEvent,
+    ProcessBeat,
+    ProcessStatus,
+    ReceivedInstance,
+    ResultObject,
+)
+
+log = get_logger(__name__)
+
+
+def job(row: JobRow) -> Job:
+    """Return the record of a job; a draft that cannot be read leaves its fault instead."""
+    draft, fault = _draft(row)
+    return Job(
+        id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        calling_ae=row.calling_ae,
+        model_name=row.model_name,
+        model_version=row.model_version,
+        revision=row.revision,
+        state=JobState(row.state),
+        urgent=row.urgent,
+        reason_code=row.reason_code,
+        reason=row.reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        not_before=row.not_before,
+        attempts=row.attempts,
+        first_error=row.first_error,
+        last_error=row.last_error,
+        lease_owner=row.lease_owner,
+        lease_until=row.lease_until,
+        fence=row.fence,
+        supersedes=row.supersedes,
+        superseded_by=row.superseded_by,
+        draft=draft,
+        draft_fault=fault,
+        drafted_image=drafted_image(row) or "",
+        forced=row.forced,
+        destinations=_destinations(row),
+        produced_at=row.produced_at,
+        published_at=row.published_at,
+        read_through=row.read_through,
+        removed_at=row.removed_at,
+        doubt=row.doubt,
+        doubted_at=row.doubted_at,
+    )
+
+
+def jobs(found: Iterable[JobRow]) -> list[Job]:
+    """Return the records of jobs; one that cannot be read is logged and hides no other."""
+    made = []
+    for row in found:
+        try:
+            made.append(job(row))
+        except (ValueError, TypeError) as error:
+            log.error("job_unreadable", job_id=row.id, reason=type(error).__name__)
+    return made
+
+
+def drafted_image(row: JobRow) -> str | None:
+    """Return the SOP Instance UID of the image that a job's draft is about; None if not known."""
+    draft = row.draft
+    source = draft.get("source") if isinstance(draft, dict) else None
+    uid = source.get("sop_instance_uid") if isinstance(source, dict) else None
+    return uid if isinstance(uid, str) else None
+
+
+def _draft(row: JobRow) -> tuple[DraftReport | None, str]:
+    if row.draft is None:
+        return None, ""
+    try:
+        return DraftReport.from_json(row.draft), ""
+    except UnreadableDraft as error:
+        return None, f"The stored draft cannot be read by this version of Wetread: {error}."
+
+
+def _destinations(row: JobRow) -> tuple[str, ...] | None:
+    """Return the names that were fixed; what is no list counts as not kept, as in old jobs."""
+    return tuple(row.destinations) if isinstance(row.destinations, list) else None
+
+
+def event(row: EventRow) -> JobEvent:
+    """Return the record of one line of history."""
+    return JobEvent(
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        from_state=JobState(row.from_state) if row.from_state else None,
+        to_state=JobState(row.to_state),
+        reason=row.reason,
+    )
+
+
+def result_object(row: ObjectRow) -> ResultObject:
+    """Return the record of one object in the outbox."""
+    return ResultObject(
+        kind=row.kind,
+        sop_class_uid=row.sop_class_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        path=Path(row.path),
+        sha256=row.sha256,
+    )
+
+
+def delivery(row: DeliveryRow) -> Delivery:
+    """Return the record of one job at one destination."""
+    return Delivery(
+        id=row.id,
+        job_id=row.job_id,
+        destination=row.destination,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        not_before=row.not_before,
+        first_error=row.first_error,
+        last_error=row.last_error,
+        confirmed_at=row.confirmed_at,
+        created_at=row.created_at,
+        fence=row.fence,
+        notice=row.notice,
+        unlisted=row.unlisted,
+        read_back=row.read_back,
+    )
+
+
+def received(row: InstanceRow) -> ReceivedInstance:
+    """Return the record of one film for the study's page."""
+    return ReceivedInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        calling_ae=row.calling_ae,
+        received_at=row.received_at,
+        size=row.size,
+        conflict=row.conflict,
+        path=Path(row.path),
+        compared=row.compared_at is not None,
+        differs=row.differs,
+    )
+
+
+def instance(row: InstanceRow) -> Instance:
+    """Return a film as `dicom` reads it."""
+    return Instance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        path=Path(row.path),
+        digest=row.digest,
+        size=row.size,
+    )
+
+
+def beat(row: ProcessRow) -> ProcessBeat:
+    """Return the record of a process."""
+    return ProcessBeat(
+        name=row.name,
+        role=row.role,
+        host=row.host,
+        pid=row.pid,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        restarts=row.restarts,
+        detail=row.detail,
+        status=ProcessStatus(row.status),
+        reason=row.reason,
+    )
+
+
+def incident(row: IncidentRow) -> Incident:
+    """Return the record of an incident."""
+    return Incident(
+        at=row.at, actor=row.actor, kind=row.kind, subject=row.subject, detail=row.detail
+    )

@@ -1,0 +1,341 @@
+"""What the sweeper asks: what is due, what was lost, what is old."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from service.database.tables import (
+    DeliveryRow,
+    InstanceRow,
+    JobRow,
+    ObjectRow,
+    ProcessRow,
+    StudyRow,
+)
+from service.jobs import FINAL, DeliveryState, JobState
+from service.records import Job, PastClaims
+from service.store import record_mapping
+from service.store.transitions import (
+    IS_SENDABLE,
+    UNDRAFTED,
+    Transitions,
+    changed_rows,
+    later_drafts,
+)
+
+# Clocks of the machines that share a database may differ by so much.
+SKEW: Final = timedelta(seconds=60)
+_OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+# A job may end so although its only claim has written files.
+_UNFINISHED: Final = (JobState.FAILED.value, JobState.CANCELED.value)
+
+
+class SweeperQueries(Transitions):
+    """The sweeper's part of the store."""
+
+    def lapsed(self, now: datetime, *, limit: int = 100) -> list[Job]:
+        """Return the jobs whose lease has ended while they were being read."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow)
+                .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until <= now)
+                .limit(limit)
+            )
+            return record_mapping.jobs(found)
+
+    def held_by(self, owner: str) -> list[Job]:
+        """Return the jobs on which `owner` has the lease."""
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow).where(
+                    JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_owner == owner
+                )
+            )
+            return record_mapping.jobs(found)
+
+    def next_urgent(self, model: str) -> str | None:
+        """Return the id of the urgent job of `model` that has waited longest and may be read now."""
+        now = self.now()
+        chosen = (
+            select(JobRow.id)
+            .where(
+                JobRow.state == JobState.SCHEDULED.value,
+                JobRow.urgent,
+                JobRow.model_name == model,
+                or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
+            )
+            .order_by(JobRow.created_at, JobRow.id)
+            .limit(1)
+        )
+        with self._reading() as session:
+            return session.scalar(chosen)
+
+    def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
+        """Return the SCHEDULED jobs that could be read now and of which nobody was told lately.
+
+        Args:
+            now: Jobs that wait for a later time are left out.
+            told_before: Jobs published after this are left out.
+            limit: At most so many; urgent ones first, then the oldest.
+        """
+        with self._reading() as session:
+            found = session.scalars(
+                select(JobRow)
+                .where(
+                    JobRow.state == JobState.SCHEDULED.value,
+                    or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
+                    or_(JobRow.published_at.is_(None), JobRow.published_at <= told_before),
+                )
+                .order_by(JobRow.urgent.desc(), JobRow.created_at)
+                .limit(limit)
+            )
+            return record_mapping.jobs(found)
+
+    def due_deliveries(
+        self, now: datetime, told_before: datetime, *, limit: int = 1000
+    ) -> list[tuple[int, Job, datetime | None]]:
+        """Return the PENDING deliveries that could be sent now and of which nobody was told lately.
+
+        Returns:
+            For each its id, its job, and when a message was last sent for it.
+        """
+        with self._reading() as session:
+            found = session.execute(
+                select(DeliveryRow.id, JobRow, DeliveryRow.published_at)
+                .join(JobRow, JobRow.id == DeliveryRow.job_id)
+                .where(
+                    DeliveryRow.state == DeliveryState.PENDING.value,
+                    IS_SENDABLE,
+                    or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
+                    or_(
+                        DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before
+                    ),
+                )
+                .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
+                .limit(limit)
+            )
+            due = found.all()
+            jobs = {job.id: job for job in record_mapping.jobs(row for _, row, _ in due)}
+            return [(number, jobs[row.id], told) for number, row, told in due if row.id in jobs]
+
+    def waiting_models(self, since: datetime) -> list[str]:
+        """Return the models for which jobs wait since before this time, by name."""
+        waiting = select(JobRow.model_name).where(
+            JobRow.state == JobState.SCHEDULED.value,
+            JobRow.updated_at < since,
+            or_(JobRow.not_before.is_(None), JobRow.not_before < since),
+        )
+        with self._reading() as session:
+            return sorted(session.scalars(waiting.distinct()))
+
+    def senders(self, studies: Sequence[str]) -> dict[str, str]:
+        """Return who sent the last film of each of these studies."""
+        chosen = select(StudyRow.study_instance_uid, StudyRow.calling_ae).where(
+            StudyRow.study_instance_uid.in_(studies)
+        )
+        with self._reading() as session:
+            return {row.study_instance_uid: row.calling_ae for row in session.execute(chosen)}
+
+    def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
+        """Note that messages for these are on their way since `at`."""
+        with self._writing() as session:
+            if job_ids:
+                changed_rows(
+                    session,
+                    update(JobRow).where(JobRow.id.in_(job_ids)).values(published_at=at),
+                )
+            if delivery_ids:
+                changed_rows(
+                    session,
+                    update(DeliveryRow)
+                    .where(DeliveryRow.id.in_(delivery_ids))
+                    .values(published_at=at),
+                )
+
+    def forget_future(self, now: datetime, *, lease: timedelta, wait: timedelta) -> int:
+        """Make due by the clock of now what was put off by a clock that was ahead and is right again.
+
+        Without it a job that was handed back at four o'clock would wait until then, though it is three.
+
+        Args:
+            now: By the store's clock; what lies less than `SKEW` too far ahead is left alone.
+            lease: The longest lease of a reading or a delivery.
+            wait: The longest pause between two tries of either.
+
+        Returns:
+            How many studies, jobs and deliveries that were.
+        """
+        ahead = now + SKEW
+        told = {"published_at": None}
+        due = told | {"not_before": None}
+        open_job = JobRow.state == JobState.SCHEDULED.value
+        pending = DeliveryRow.state == DeliveryState.PENDING.value
+        changes = [
+            update(StudyRow)
+            .where(StudyRow.last_arrival > ahead, StudyRow.quiet_at > ahead)
+            .values(quiet_at=now, last_arrival=now),
+            update(JobRow).where(open_job, JobRow.published_at > ahead).values(told),
+            update(JobRow).where(open_job, JobRow.not_before > ahead + wait).values(due),
+            update(JobRow)
+            .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until > ahead + lease)
+            .values(lease_until=now + lease),
+            update(DeliveryRow).where(pending, DeliveryRow.published_at > ahead).values(told),
+            update(DeliveryRow).where(pending, DeliveryRow.not_before > ahead + wait).values(due),
+            update(DeliveryRow)
+            .where(
+                DeliveryRow.state == DeliveryState.SENDING.value,
+                DeliveryRow.lease_until > ahead + lease,
+            )
+            .values(lease_until=now + lease),
+        ]
+        with self._writing() as session:
+            found = sum(changed_rows(session, change) for change in changes)
+            seen = update(ProcessRow).where(ProcessRow.seen_at > ahead)
+            changed_rows(session, seen.values(seen_at=now))
+        return found
+
+    def removable(
+        self,
+        older_than: datetime,
+        *,
+        but_not: Sequence[str] = (),
+        limit: int = 100,
+        confirmed: bool = False,
+    ) -> list[str]:
+        """Return the studies whose last film came, and whose every job ended, before `older_than`.
+
+        Studies whose files are gone already are left out, and those in `but_not`; with `confirmed` also
+        those of which not every draft is confirmed by every destination.
+        """
+        more = _is_confirmed() if confirmed else []
+        chosen = (
+            select(StudyRow.study_instance_uid)
+            .where(*_is_old(older_than), *more, StudyRow.study_instance_uid.not_in(but_not))
+            .order_by(StudyRow.last_arrival)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return list(session.scalars(chosen))
+
+    def is_removable(
+        self, study_uid: str, older_than: datetime, *, confirmed: bool = False
+    ) -> bool:
+        """Return whether `removable` would name the study now."""
+        more = _is_confirmed() if confirmed else []
+        chosen = select(StudyRow.study_instance_uid).where(
+            StudyRow.study_instance_uid == study_uid, *_is_old(older_than), *more
+        )
+        with self._reading() as session:
+            return session.scalar(chosen) is not None
+
+    def past_claims(
+        self, after: PastClaims | None, before: datetime, *, limit: int
+    ) -> list[PastClaims]:
+        """Return jobs that nobody reads or will, as far as one of their claims may have become void.
+
+        Args:
+            after: Those last changed after this one; from the first when None.
+            before: Those last changed before this time.
+            limit: At most so many, in the order of their last change.
+        """
+        chosen = (
+            select(JobRow.id, JobRow.updated_at, JobRow.fence)
+            .where(
+                JobRow.updated_at <= before,
+                JobRow.removed_at.is_(None),
+                JobRow.state.not_in(UNDRAFTED),
+                or_(JobRow.fence > 1, and_(JobRow.fence == 1, JobRow.state.in_(_UNFINISHED))),
+            )
+            .order_by(JobRow.updated_at, JobRow.id)
+            .limit(limit)
+        )
+        if after is not None:
+            same_time = and_(JobRow.updated_at == after.updated_at, JobRow.id > after.job_id)
+            chosen = chosen.where(or_(JobRow.updated_at > after.updated_at, same_time))
+        with self._reading() as session:
+            found = session.execute(chosen).all()
+            made = select(ObjectRow.job_id, ObjectRow.path)
+            made = made.where(ObjectRow.job_id.in_([row.id for row in found]))
+            folders: dict[str, set[str]] = {row.id: set() for row in found}
+            for job_id, path in session.execute(made):
+                folders[job_id].add(Path(path).parent.name)
+        return [
+            PastClaims(
+                job_id=row.id,
+                updated_at=row.updated_at,
+                fence=row.fence,
+                kept=frozenset(folders[row.id]),
+            )
+            for row in found
+        ]
+
+    def removed(self, job_id: str, reason: str) -> None:
+        """Note that retention removed the job's files, with a line in its history, once."""
+        with self._writing() as session:
+            first = (
+                update(JobRow)
+                .where(JobRow.id == job_id, JobRow.removed_at.is_(None))
+                .values(removed_at=self.now())
+            )
+            if changed_rows(session, first):
+                state = JobState(self._row(session, job_id).state)
+                self._event(session, job_id, "remove_files", "sweeper", (state, state), reason)
+
+
+def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
+    """Return what holds of a study that nobody needs any more and of which there are files."""
+    jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
+    final = [state.value for state in FINAL]
+    still_needed = jobs.where(or_(JobRow.state.not_in(final), JobRow.updated_at > older_than))
+    # A draft that a destination refused is owed there until a later one stands or its job is canceled.
+    refused = and_(
+        DeliveryRow.state == DeliveryState.FAILED.value,
+        JobRow.state == JobState.FAILED.value,
+        JobRow.removed_at.is_(None),
+        JobRow.superseded_by.is_(None),
+        ~later_drafts(JobRow).exists(),
+    )
+    unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
+        or_(DeliveryRow.state.in_(_OPEN), refused)
+    )
+    films = select(InstanceRow.id).where(
+        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
+        InstanceRow.removed_at.is_(None),
+    )
+    # A film that came again after its removal is as young as that.
+    recent = films.where(InstanceRow.received_at > older_than)
+    return [
+        StudyRow.quiet_at.is_(None),
+        StudyRow.last_arrival <= older_than,
+        ~still_needed.exists(),
+        ~unsent.exists(),
+        ~recent.exists(),
+        or_(jobs.where(JobRow.removed_at.is_(None)).exists(), films.exists()),
+    ]
+
+
+def _is_confirmed() -> list[ColumnElement[bool]]:
+    """Return what holds of a study of which every draft that stands is where it should be.
+
+    A study that was not read, failed, or has no destination may be wanted again: its films stay. So do
+    those of one with a conflict, for nothing was made of the film that was kept apart.
+    """
+    jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
+    ended_well = (JobState.COMPLETED.value, JobState.CANCELED.value)
+    completed = jobs.where(JobRow.state == JobState.COMPLETED.value)
+    sent = select(DeliveryRow.id).where(DeliveryRow.job_id == JobRow.id)
+    unconfirmed = sent.where(DeliveryRow.state != DeliveryState.CONFIRMED.value)
+    apart = select(InstanceRow.id).where(
+        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
+        InstanceRow.conflict,
+        InstanceRow.removed_at.is_(None),
+    )
+    return [
+        ~apart.exists(),
+        completed.exists(),
+        ~jobs.where(JobRow.state.not_in(ended_well)).exists(),
+        ~completed.where(or_(~sent.exists(), unconfirmed.exists())).exists(),
+    ]

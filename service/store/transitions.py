@@ -1,0 +1,161 @@
+"""Every change of a job's state: one conditional UPDATE and its event, in one transaction."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection, CursorResult, Select, Update, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, StudyRow
+from service.errors import LeaseLost, NotFound
+from service.jobs import RECALLED, Action, IllegalTransition, JobState, next_state
+from service.store.session import Transactions
+
+UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
+# In these states what was made for the job may be sent: a draft, or the notice that there is none.
+DELIVERABLE: Final = (JobState.DRAFTED.value, JobState.NOT_ANALYSED.value)
+# The notice that a draft is in doubt is sent whatever becomes of its job.
+IS_SENDABLE: Final = or_(JobRow.state.in_(DELIVERABLE), DeliveryRow.notice != "")
+NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a transition is to do besides changing the state.
+
+    Attributes:
+        actor: Who does it, for the history.
+        code: Machine word for the new state.
+        reason: The same for a person.
+        fence: The claim in whose name it happens; after a later claim it does not.
+        lapsed_at: Only if the lease ended before this time.
+        values: Other columns to set.
+    """
+
+    actor: str
+    code: str = ""
+    reason: str = ""
+    fence: int | None = None
+    lapsed_at: datetime | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def later_drafts(row: JobRow | type[JobRow]) -> Select[str]:
+    """Return the query for later revisions that stand: a draft of `row` would come after them unnamed.
+
+    Args:
+        row: A job, or `JobRow` itself within a query for jobs.
+    """
+    later = aliased(JobRow)
+    return select(later.id).where(
+        later.study_instance_uid == row.study_instance_uid,
+        later.model_name == row.model_name,
+        later.revision > row.revision,
+        later.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),
+        later.reason_code != RECALLED,
+    )
+
+
+def changed_rows(session: Session, statement: Update) -> int:
+    """Execute `statement`; return how many rows it changed."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", result).rowcount
+
+
+class Transitions(Transactions):
+    """Applies the transition table to rows."""
+
+    def _move(
+        self, session: Session, job_id: str, state: JobState, action: Action, change: Change
+    ) -> JobState:
+        """Apply `action` to the job if it is still in `state`; return its new state.
+
+        Raises:
+            LeaseLost: The change is fenced, and that claim no longer holds the job.
+            IllegalTransition: The table has no such way, or somebody else moved the job first.
+        """
+        target = next_state(state, action)
+        columns = {
+            "state": target.value,
+            "updated_at": self.now(),
+            "reason_code": change.code,
+            "reason": change.reason,
+            **(NO_LEASE if state is JobState.IN_PROGRESS else {}),
+            **change.values,
+        }
+        if not changed_rows(session, _still(job_id, state, change).values(**columns)):
+            if change.fence is not None:
+                raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} holds it no longer")
+            raise IllegalTransition(f"a job that is no longer {state} cannot {action}")
+        self._event(session, job_id, action, change.actor, (state, target), change.reason)
+        if state.value in UNDRAFTED and target.value not in UNDRAFTED:
+            self._wake_later_revisions(session, job_id)
+        return target
+
+    def _event(
+        self,
+        session: Session | Connection,
+        job_id: str,
+        action: str,
+        actor: str,
+        states: tuple[JobState | None, JobState],
+        reason: str,
+    ) -> None:
+        before, after = states
+        session.execute(
+            insert(EventRow).values(
+                job_id=job_id,
+                at=self.now(),
+                actor=actor,
+                action=str(action),
+                from_state=before.value if before else None,
+                to_state=after.value,
+                reason=reason,
+            )
+        )
+
+    def _wake_later_revisions(self, session: Session, job_id: str) -> None:
+        """Let the sweeper publish at once what waited for this revision to be read."""
+        row = self._row(session, job_id)
+        changed_rows(
+            session,
+            update(JobRow)
+            .where(
+                JobRow.study_instance_uid == row.study_instance_uid,
+                JobRow.model_name == row.model_name,
+                JobRow.revision > row.revision,
+                JobRow.state == JobState.SCHEDULED.value,
+            )
+            .values(published_at=None),
+        )
+
+    def _row(self, session: Session, job_id: str) -> JobRow:
+        row = session.get(JobRow, job_id, populate_existing=True)
+        if row is None:
+            raise NotFound(f"there is no job {job_id[:8]}")
+        return row
+
+    def _lock_study(self, session: Session, study_uid: str) -> StudyRow:
+        """Return the study's row; nobody else schedules or claims for it until the transaction ends."""
+        row = session.get(StudyRow, study_uid, with_for_update=True, populate_existing=True)
+        if row is None:
+            raise NotFound(f"there is no study {study_uid}")
+        return row
+
+    def _newest_film(self, session: Session, study_uid: str) -> int | None:
+        newest: int | None = session.scalar(
+            select(func.max(InstanceRow.id)).where(
+                InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict
+            )
+        )
+        return newest
+
+
+def _still(job_id: str, state: JobState, change: Change) -> Update:
+    wanted = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
+    if change.fence is not None:
+        wanted = wanted.where(JobRow.fence == change.fence)
+    if change.lapsed_at is not None:
+        wanted = wanted.where(JobRow.lease_until <= change.lapsed_at)
+    return wanted

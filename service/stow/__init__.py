@@ -1,0 +1,1 @@
+"""The STOW-RS receiver: requests, uploads, and its server."""

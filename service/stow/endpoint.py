@@ -1,0 +1,225 @@
+"""STOW-RS (PS3.18 10.5): films come in by HTTP, as durable when acknowledged as those of a C-STORE.
+
+    token ─▶ caller ─▶ ready? ─▶ body, piece by piece ─▶ parts ─▶ kept, some at a time ─▶ answer
+
+A request counts as an association: its studies are complete when it is answered. The body is not read
+before all that can be judged without it has been; what is read goes to the spool as it comes.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from dicom.dicomweb.multipart import (
+    InvalidMultipart,
+    MultipartLimits,
+    MultipartReader,
+    check_boundary,
+    media_type,
+)
+from dicom.dicomweb.store_response import JSON, XML, Outcome, encode, make_response
+from dicom.dicomweb.stow_request import MEDIA_TYPE, PartStream
+from dicom.errors import DicomError, InvalidIdentifier, UnsupportedSOPClass
+from dicom.errors import UnsupportedTransferSyntax as UnsupportedSyntax
+from dicom.identifiers import check_uid
+from dicom.scp.presentation_contexts import DOCUMENT_CLASSES, STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom.scp.refusals import Cause, NotAccepted
+from dicom.spool.incoming_file import Announced, Incoming
+from dicom.spool.ingest import IncomingAssociation, Ingest
+from dicom.spool.spool import Spool
+from service.log import get_logger
+from service.receiver.refusals import Refusals
+from service.receiver.storage_service import StorageService
+from service.settings.config import Settings
+from service.settings.stow import Stow
+from service.stow.upload import Upload
+from service.tokens import Scope, Token
+from service.web.access.bearer import Bearers
+
+RETRY_AFTER: Final = "10"
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class StowContext:
+    """What the requests share; `running` counts those whose body is being read.
+
+    `watch_fault` is a sentence while the task that looks after callers and database fails, else "".
+    """
+
+    settings: Settings
+    spool: Spool
+    keeper: Ingest
+    reception: StorageService
+    bearers: Bearers
+    refusals: Refusals
+    running: int = 0
+    watch_fault: str = ""
+    accepted: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the SOP Classes that are taken."""
+        configured = self.settings.receiver.storage_classes
+        self.accepted = frozenset({*STORAGE_CLASSES, *DOCUMENT_CLASSES, *configured})
+
+    def refusal(self) -> str:
+        """Return why nobody's films are taken now, a sentence, or "": the rule of the C-STORE door."""
+        refusal = self.reception.refusal
+        return f"{refusal[0].upper()}{refusal[1:]}." if refusal else ""
+
+    def announced(self, association: IncomingAssociation, announced: Announced) -> Incoming:
+        """Return where a data set goes, refused before it is written where that can be told."""
+        refused: DicomError | None = None
+        if announced.sop_class_uid not in self.accepted:
+            self._count(association, announced, Cause.SOP_CLASS)
+            refused = UnsupportedSOPClass("the SOP Class is not accepted here")
+        elif announced.transfer_syntax_uid not in TRANSFER_SYNTAXES:
+            self._count(association, announced, Cause.TRANSFER_SYNTAX)
+            refused = UnsupportedSyntax("the transfer syntax is not accepted here")
+        else:
+            refused = self.reception.not_now(association)
+        return self.spool.receive(announced, refused=refused)
+
+    def _count(self, association: IncomingAssociation, announced: Announced, cause: Cause) -> None:
+        self.refusals.add(
+            NotAccepted(
+                cause=cause,
+                calling_ae=association.calling_ae,
+                address=association.address,
+                sop_class_uid=announced.sop_class_uid,
+            )
+        )
+
+
+async def store_instances(request: Request) -> Response:
+    """Answer with a Store Instances Response; in the address may stand the only study that is taken."""
+    door: StowContext = request.app.state.door
+    token = await door.bearers.judge(request.scope, Scope.STOW)
+    if isinstance(token, Response):
+        return token
+    try:
+        return await _store(request, door, token)
+    except HTTPException as error:
+        log.warning(
+            "request_refused", token=token.name, status=error.status_code, reason=error.detail
+        )
+        raise
+    except ClientDisconnect:
+        log.warning("request_broken_off", token=token.name)
+        return Response(status_code=400)  # which nobody reads
+
+
+async def _store(request: Request, door: StowContext, token: Token) -> Response:
+    study = _study(request)
+    association = await _admitted(door, request, token)
+    boundary = _boundary(request.headers)
+    _check_length(request.headers, door.settings.stow)
+    await run_in_threadpool(_check_ready, door)
+    if door.running >= door.settings.stow.max_requests:
+        raise _busy("Too many requests at the same time.")
+    door.running += 1
+    try:
+        outcomes = await _upload(door, association, boundary, study).run(request)
+        await run_in_threadpool(door.refusals.write)
+    finally:
+        door.running -= 1
+    return _answer(request, door, association, outcomes)
+
+
+def _upload(
+    door: StowContext, association: IncomingAssociation, boundary: str, study: str
+) -> Upload:
+    stow = door.settings.stow
+    reader = MultipartReader(boundary, MultipartLimits(max_parts=stow.max_parts))
+    return Upload(
+        PartStream(reader, partial(door.announced, association), association.calling_ae),
+        keep=partial(door.keeper.keep, association=association, study_instance_uid=study),
+        interrupted=partial(door.reception.association_ended, association, "aborted"),
+        max_bytes=stow.max_request_bytes,
+    )
+
+
+def _study(request: Request) -> str:
+    uid = request.path_params.get("study_uid", "")
+    try:
+        return check_uid(uid, "Study Instance UID") if uid else ""
+    except InvalidIdentifier:
+        raise HTTPException(400, "The address has no valid Study Instance UID.") from None
+
+
+async def _admitted(door: StowContext, request: Request, token: Token) -> IncomingAssociation:
+    """Return the request as an association of its token's AE title, if that may send."""
+    association = IncomingAssociation(
+        id=uuid.uuid4().hex,
+        calling_ae=token.ae_title,
+        called_ae=door.settings.receiver.ae_title,
+        address=request.client.host if request.client else "",
+    )
+    if await run_in_threadpool(door.reception.admit, association) is not None:
+        raise HTTPException(403, "The token's AE title may not send from here; the log says why.")
+    return association
+
+
+def _boundary(headers: Mapping[str, str]) -> str:
+    """Return the boundary of a multipart/related body of PS3.10 files (PS3.18 8.7.1, 10.5.1)."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "Send the body without a content encoding.")
+    try:
+        kind, parameters = media_type(headers.get("content-type", ""))
+        parts_are = media_type(parameters.get("type", ""))[0]
+    except InvalidMultipart:
+        kind, parts_are, parameters = "", "", {}
+    if kind != "multipart/related" or parts_are != MEDIA_TYPE:
+        raise HTTPException(415, f'Send multipart/related; type="{MEDIA_TYPE}".')
+    try:
+        return check_boundary(parameters.get("boundary", ""))
+    except InvalidMultipart as error:
+        raise HTTPException(400, f"{error}.") from None
+
+
+def _check_length(headers: Mapping[str, str], stow: Stow) -> None:
+    if int(headers.get("content-length", "0")) > stow.max_request_bytes:
+        raise HTTPException(413, f"Send at most {stow.max_request_bytes} bytes in one request.")
+
+
+def _check_ready(door: StowContext) -> None:
+    if refusal := door.refusal():
+        raise _busy(refusal)
+
+
+def _busy(words: str) -> HTTPException:
+    return HTTPException(503, words, headers={"Retry-After": RETRY_AFTER})
+
+
+def _answer(
+    request: Request, door: StowContext, association: IncomingAssociation, outcomes: list[Outcome]
+) -> Response:
+    """Return the answer, after which the studies that are complete now become jobs."""
+    wanted = XML if XML in request.headers.get("accept", "") else JSON
+    status = _status(outcomes)
+    return Response(
+        encode(make_response(outcomes), wanted),
+        status,
+        headers={"Retry-After": RETRY_AFTER} if status == 503 else None,
+        media_type=wanted,
+        background=BackgroundTask(door.reception.association_ended, association, "released"),
+    )
+
+
+def _status(outcomes: list[Outcome]) -> int:
+    """Return the status of PS3.18 table 10.5.3-1; 503 where all may be stored another time."""
+    failed = [each for each in outcomes if each.failure_reason]
+    if not failed:
+        return 200
+    if len(failed) < len(outcomes):
+        return 202
+    return 503 if all(each.transient for each in failed) else 409

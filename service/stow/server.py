@@ -1,0 +1,220 @@
+"""`wetread receive-web`: the STOW-RS door as a process of its own.
+
+It is no part of the page's process: a slow upload, or a hundred, must not hold up the page, and the
+two are reached by different people from different networks.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from dicom.scp.server_tls import RenewedContext, TlsFiles
+from dicom.spool.ingest import Ingest
+from service.checks.tls_files import tls_fault
+from service.errors import ConfigurationError, StoreError
+from service.log import get_logger
+from service.monitoring.background import Task
+from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.library_versions import report_untried
+from service.queue import kombu_private
+from service.queue.job_queue import Queue
+from service.receiver.calling_aes import CallingAEs, on_page
+from service.receiver.commitment import Commitments
+from service.receiver.intake import Intake
+from service.receiver.receiver import allow_many_connections, open_spool
+from service.receiver.refusals import Refusals
+from service.receiver.storage_service import StorageService
+from service.records import Said
+from service.settings.config import Settings, config_path, load_settings
+from service.settings.setting_rules import is_loopback
+from service.store import Store
+from service.stow.endpoint import StowContext, store_instances
+from service.system import psycopg_private, uvicorn_private
+from service.system.gc_tuning import prepare_memory
+from service.web.access.bearer import Bearers
+from service.web.failures import HANDLERS, ErrorMiddleware
+from service.web.health import healthz
+from service.web.readiness import spool_fault
+from service.web.server import QuietServer, address_of, announced, bind, run, stop_at_signals
+from service.web.timeouts import HTTP_PROTOCOL, LingeringClose
+
+ROLE: Final = "receive-web"
+_LOOK_EVERY: Final = 0.5
+_PING_EVERY: Final = 5.0
+
+log = get_logger(__name__)
+
+
+def make_door(settings: Settings, store: Store, queue: Queue, callers: CallingAEs) -> StowContext:
+    """Return what the requests share; nothing runs yet."""
+    spool = open_spool(settings)
+    intake = Intake(store, settings, queue.publish, callers)
+    reception = StorageService(
+        settings, store, intake, Commitments(settings, store), callers=callers
+    )
+    return StowContext(
+        settings=settings,
+        spool=spool,
+        keeper=Ingest(spool, reception.stored),
+        reception=reception,
+        bearers=Bearers(store),
+        refusals=Refusals(store),
+    )
+
+
+def make_app(door: StowContext, store: Store, callers: CallingAEs) -> Starlette:
+    """Return the application; while it runs it looks after its callers and its database."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(_watch(door, store, callers))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    app = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(LingeringClose), Middleware(ErrorMiddleware)],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.door = door
+    return app
+
+
+async def readyz(request: Request) -> JSONResponse:
+    """Answer 200 when films are taken now, else 503 with the reason."""
+    door: StowContext = request.app.state.door
+    fault = await run_in_threadpool(
+        lambda: door.refusal() or door.watch_fault or spool_fault(door.settings)
+    )
+    body = {"status": "not ready" if fault else "ready", "fault": fault}
+    return JSONResponse(body, 503 if fault else 200)
+
+
+ROUTES: Final = [
+    Route("/dicom-web/studies", store_instances, methods=["POST"]),
+    Route("/dicom-web/studies/{study_uid}", store_instances, methods=["POST"]),
+    Route("/healthz", healthz),
+    Route("/readyz", readyz),
+]
+
+
+async def _watch(door: StowContext, store: Store, callers: CallingAEs) -> None:
+    """Take changed callers, and know whether the database answers."""
+    loop = asyncio.get_running_loop()
+    due = 0.0
+    reload, ping = Task("reload the callers"), Task("watch the database")
+
+    async def answers() -> None:
+        door.reception.database_answers(await run_in_threadpool(_answers, store))
+
+    while True:
+        await reload.attempt_async(partial(run_in_threadpool, callers.look))
+        if loop.time() >= due or not door.reception.is_ready:
+            due = loop.time() + _PING_EVERY
+            await ping.attempt_async(answers)
+        door.watch_fault = reload.fault or ping.fault
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _answers(store: Store) -> bool:
+    try:
+        store.ping()
+    except StoreError:
+        return False
+    return True
+
+
+class StowServer(QuietServer):
+    """Lets running requests finish when it is stopped, as associations may."""
+
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        """Take the application.
+
+        Raises:
+            ConfigurationError: The TLS files cannot be used.
+        """
+        tls = _tls_context(settings)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HTTP_PROTOCOL,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                forwarded_allow_ips=["127.0.0.1", "::1"],
+                timeout_keep_alive=15,
+                timeout_graceful_shutdown=int(settings.receiver.stop_seconds),
+                ssl_context_factory=(lambda *_: tls) if tls else None,
+            )
+        )
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the context with the certificate of the settings as it is at each connection."""
+    certificate, key = settings.stow.tls_certificate, settings.stow.tls_key
+    if certificate is None or key is None:
+        return None
+    try:
+        renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
+    except OSError as error:
+        words = f"stow.tls_certificate, stow.tls_key: cannot be used: {error.strerror or error}"
+        raise ConfigurationError(tls_fault(settings, "stow.") or words) from None
+    context = renewed()
+
+    def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = renewed()
+
+    context.sni_callback = take_newest
+    return context
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; the address in force is written to `run/receive-web.json`.
+
+    Raises:
+        StoreError: The database cannot be used at the start.
+        ConfigurationError: The settings name no port, or one that cannot be had.
+    """
+    stow = settings.stow
+    if stow.port is None:
+        raise ConfigurationError("stow.port: is not set, so there is no door to open")
+    report_untried(uvicorn_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    allow_many_connections()
+    scheme = "https" if stow.tls_certificate else "http"
+    if scheme == "http" and not is_loopback(stow.host):
+        log.warning(
+            "tokens_in_clear", reason="stow.host is no loopback address, and there is no TLS"
+        )
+    with (
+        closing(bind(stow.host, stow.port, section="stow")) as listener,
+        closing(Store.open(settings, receives=True)) as store,
+        closing(Queue(settings)) as queue,
+    ):
+        callers = CallingAEs(
+            settings, config_path(), load_settings, on_page(store, config_path(), ROLE)
+        )
+        callers.heed_hangup()
+        door = make_door(settings, store, queue, callers)
+        server = StowServer(make_app(door, store, callers), settings)
+        url = address_of(listener, scheme)
+        beats = Heartbeat(store, (ROLE,), Said(url))
+        prepare_memory()
+        stop_at_signals(server)
+        with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):
+            run(server, listener)

@@ -1,0 +1,1 @@
+"""What time alone must do: the sweeper process and its parts."""

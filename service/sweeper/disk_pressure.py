@@ -1,0 +1,69 @@
+"""The sweeper's part in a disk that fills up: it tells of it once, and makes room where it may."""
+
+from datetime import datetime
+
+from service.log import get_logger
+from service.maintenance.retention import Retention
+from service.settings.config import Settings
+from service.store import Store
+from service.system.disk_space import DiskLevel, Watermark
+
+log = get_logger(__name__)
+
+
+class DiskPressure:
+    """One look is cheap: it is taken at each tick."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        retention: Retention,
+        watermark: Watermark | None = None,
+    ) -> None:
+        """Take what tells how full the disk is (one of these settings when None) and what makes room."""
+        self._store = store
+        self._settings = settings
+        self._retention = retention
+        self._watermark = watermark or Watermark(settings)
+        self._told = DiskLevel.ROOMY
+        self._is_stuck = False
+
+    def look(self, now: datetime) -> DiskLevel:
+        """Tell of a step that was reached, make room if it is time to, and return the step.
+
+        Raises:
+            StoreUnavailable: The database is away; the next look goes on from there.
+        """
+        step = self._watermark.look()
+        if step > self._told:
+            self._tell(step)
+        elif step < self._told:
+            log.info("disk_has_room_again", step=step.name)
+        self._told = step
+        if step >= DiskLevel.EARLY and self._settings.sweep.early_free_bytes:
+            self._make_room(now)
+        else:
+            self._is_stuck = False
+        return step
+
+    def _tell(self, step: DiskLevel) -> None:
+        log.warning("disk_fills_up", step=step.name, free_below=self._watermark.limit(step))
+        limit = self._watermark.limit(step) // 2**20
+        words = f"{step.sentence} Less than {limit} MiB are free."
+        self._incident(f"disk_{step.name.lower()}", words)
+
+    def _make_room(self, now: datetime) -> None:
+        if self._retention.remove_early(now):
+            self._is_stuck = False
+            return
+        if not self._is_stuck:
+            self._is_stuck = True
+            self._incident(
+                "disk_no_room_to_make",
+                "No study may be removed to make room: of none has every destination confirmed all "
+                "drafts. Have the destinations take them, or give the spool more room.",
+            )
+
+    def _incident(self, kind: str, words: str) -> None:
+        self._store.record_incident(actor="sweeper", kind=kind, subject="spool", detail=words)

@@ -1,0 +1,335 @@
+"""The sweeper: what time alone must do, and what a dead process, Redis or sender left undone.
+
+Each look at the database does these, in this order; any number of sweepers may do them at once,
+because each is a conditional change that only one of them can make:
+
+1. studies whose quiet time is over become jobs;
+2. a job whose worker is silent is taken back, or fails when that happened too often;
+3. a delivery likewise;
+4. a job or delivery that waits, and of which no worker can know, is published (again);
+5. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
+   processes that are silent are forgotten;
+6. a disk that fills up is told of, and relieved of what every destination has;
+7. now and then: old films and results are removed, and what void claims left.
+
+What needs the disk comes last: where it refuses, nothing else is held up.
+"""
+
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
+from service.jobs import LONGEST_WAIT
+from service.log import get_logger
+from service.maintenance.retention import Retention
+from service.monitoring.background import Task
+from service.monitoring.destination_incidents import DestinationIncidents
+from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.library_versions import report_untried
+from service.monitoring.token_expiry import TokenExpiry
+from service.queue import kombu_private
+from service.queue.job_queue import Queue
+from service.queue.names import DELIVERY, queue_of
+from service.queue.publishing import publish_jobs
+from service.receiver.calling_aes import CallingAEs, on_page, wanted_of
+from service.records import Job, ProcessStatus, Said
+from service.settings.config import Settings, config_path, load_settings
+from service.settings.sections import Caller
+from service.store import Store
+from service.sweeper.clock_guard import ClockGuard, since_boot
+from service.sweeper.disk_pressure import DiskPressure
+from service.sweeper.doubts import Doubts, keep_looking
+from service.sweeper.outages import LeaseVerdict, Outages
+from service.sweeper.outbox_cleanup import OutboxCleanup
+from service.system import psycopg_private
+from service.system.signals import stop_event
+
+log = get_logger(__name__)
+
+_SILENT_SECONDS: Final = 60.0
+_TIDY: Final = timedelta(seconds=60)
+# These end a look: without the database or the disk nothing that follows can be done.
+_AWAY: Final = (StoreUnavailable, OSError)
+
+
+class Sweeper:
+    """One look at the database is one `tick`."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        publish: Callable[[Job], None],
+        in_sight: Callable[[str], Collection[str]] = lambda _: (),
+        callers: Callable[[str], Caller | None] | None = None,
+        passed: Callable[[], float] = since_boot,
+    ) -> None:
+        """Take the store, the settings, what sends a job's id, and what tells which ids are sent.
+
+        Args:
+            store: The store.
+            settings: The settings.
+            publish: Sends a job's id to the workers; raises BrokerUnavailable.
+            in_sight: Returns the ids that lie in a queue unread; raises BrokerUnavailable.
+            callers: What is configured for a calling AE title; as in `settings` when None.
+            passed: Returns seconds that have passed, by a clock that nobody sets.
+        """
+        self._callers = callers or settings.caller
+        self._store = store
+        self._settings = settings
+        self._publish = publish
+        self._in_sight = in_sight
+        self._retention = Retention(store, settings)
+        self._disk = DiskPressure(store, settings, self._retention)
+        self._outbox = OutboxCleanup(store, settings)
+        self._steadiness = ClockGuard(store, settings, passed)
+        self._tokens = TokenExpiry(store)
+        self._destinations = DestinationIncidents(store, settings)
+        self._outages = Outages(settings.reading.lease_seconds)
+        self._tasks: dict[str, Task] = {}
+        self._tidied_at: datetime | None = None
+        self._removal_is_due = False
+        self._missed: set[str] = set()
+
+    def tick(self) -> None:
+        """Do once what is due now, by the store's clock.
+
+        Raises:
+            StoreUnavailable: The database is away; the next tick goes on from there.
+            OSError: The disk refuses; all that needs the database only was done.
+        """
+        now = self._store.now()
+        self._do("complete studies", self._complete_quiet, now)
+        self._do("take back jobs", self._take_back, now)
+        self._do("take back deliveries", self._take_back_deliveries, now)
+        self._do("publish", self._publish_due, now)
+        # Before the last time: the clock was set back.
+        tidies = self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY
+        if tidies:
+            self._tidied_at = now
+            self._tidy(now)
+        self._do("watch the disk", self._disk.look, now)
+        # As soon as the clock may be trusted, not at the next minute.
+        if self._removal_is_due and self._steadiness.look(now):
+            self._removal_is_due = False
+            self._do("remove old files", self._retention.remove_old, now)
+        if tidies:
+            self._do("remove void claims", self._outbox.look, now)
+
+    @property
+    def failing(self) -> list[str]:
+        """Names of the steps that failed by an unforeseen error when they were done last."""
+        return [name for name, task in self._tasks.items() if task.fault]
+
+    def _do(self, name: str, step: Callable[[datetime], object], now: datetime) -> None:
+        """Do one step; an unforeseen error in it is logged and keeps no other step from being done."""
+        self._task(name).attempt(partial(step, now))
+
+    def _task(self, name: str) -> Task:
+        return self._tasks.setdefault(name, Task(name, passed_on=_AWAY))
+
+    def _tidy(self, now: datetime) -> None:
+        self._do("correct the clock", self._forget_future, now)
+        self._do("forget silent processes", self._forget_silent, now)
+        self._do("miss workers", self._miss_workers, now)
+        self._do("watch tokens", lambda _: self._tokens.look(), now)
+        self._do("watch destinations", lambda _: self._destinations.look(), now)
+        self._removal_is_due = True
+
+    def _take_back_deliveries(self, now: datetime) -> None:
+        if self._store.take_back_deliveries(now):
+            log.warning("deliveries_taken_back")
+
+    def _forget_future(self, now: datetime) -> None:
+        reading, delivery = self._settings.reading, self._settings.delivery
+        count = self._store.forget_future(
+            now,
+            lease=timedelta(seconds=max(reading.lease_seconds, delivery.lease_seconds)),
+            wait=timedelta(seconds=max(LONGEST_WAIT, delivery.retry_max_seconds)),
+        )
+        if count:
+            log.warning("clock_was_ahead", made_due=count)
+
+    def _complete_quiet(self, now: datetime) -> None:
+        quiet = self._store.quiet_studies(now)
+        senders = self._store.senders(quiet)
+        self._task("schedule studies").attempt_each(
+            lambda study_uid: self._complete_one(study_uid, senders.get(study_uid, "")), quiet
+        )
+
+    def _complete_one(self, study_uid: str, sender: str) -> None:
+        wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
+        for job in self._store.schedule_all(
+            [wanted], actor="sweeper", reason="No further film came within the quiet time."
+        ):
+            log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
+            publish_jobs(self._store, self._publish, job)
+
+    def _take_back(self, now: datetime) -> None:
+        lapsed = self._store.lapsed(now)
+        self._outages.look(now)
+        beats = self._store.processes() if lapsed else []
+
+        def take_back(job: Job) -> None:
+            # It may be alive after all, canceled meanwhile, or another sweeper's by now.
+            with suppress(LeaseLost, NotFound):
+                self._take_back_one(job, self._outages.judge(job, beats, now), now)
+
+        self._task("take back lapsed jobs").attempt_each(take_back, lapsed)
+
+    def _take_back_one(self, job: Job, verdict: LeaseVerdict, now: datetime) -> None:
+        if verdict is LeaseVerdict.UNKNOWN:
+            return
+        if verdict is LeaseVerdict.LIVES:
+            words = "The database was away for longer than its worker's lease."
+            self._store.hand_back(
+                job.id, job.fence, "LEASE_EXPIRED", words, counted=False, lapsed_at=now
+            )
+            log.info("lease_outlived", job_id=job.id, owner=job.lease_owner)
+            return
+        log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
+        if job.attempts >= self._settings.reading.max_attempts:
+            words = f"Its worker was lost {job.attempts} times; the study may be what ends it."
+            self._store.give_up(job.id, job.fence, "WORKER_LOST", words, now)
+            return
+        words = f"Its worker {job.lease_owner} was lost."
+        self._store.hand_back(job.id, job.fence, "LEASE_EXPIRED", words, lapsed_at=now)
+
+    def _publish_due(self, now: datetime) -> None:
+        told_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
+        readings = self._store.due_readings(now, told_before)
+        deliveries = self._store.due_deliveries(now, told_before)
+        if not readings and not deliveries:
+            return
+        untold = [job for job in readings if job.published_at is None]
+        stale = [job for job in readings if job.published_at is not None]
+        again = [job for _, job, told in deliveries if told is not None]
+        try:
+            unseen = _without(self._in_sight, self._queue_of, stale)
+            unseen += _without(self._in_sight, lambda _: DELIVERY, again)
+        except BrokerUnavailable as error:
+            log.warning("broker_unavailable", reason=str(error), waiting=len(readings))
+            return
+        untold += [job for _, job, told in deliveries if told is None]
+        self._store.mark_told(
+            [job.id for job in readings], [number for number, _, _ in deliveries], now
+        )
+        # Marked first: a worker that hands a job back at once wins over this look.
+        self._send_all(untold + unseen)
+
+    def _queue_of(self, job: Job) -> str:
+        return queue_of(self._settings, job.model_name)
+
+    def _send_all(self, jobs: list[Job]) -> None:
+        for number, job in enumerate(jobs):
+            if not publish_jobs(self._store, self._publish, job):
+                for later in jobs[number + 1 :]:
+                    self._store.unpublished(later.id)
+                return
+
+    def _miss_workers(self, now: datetime) -> None:
+        """Tell once of each model for which jobs wait while no worker of it lives."""
+        alive = {beat.role for beat in self._store.processes() if not beat.load_failure}
+        waiting = self._store.waiting_models(now - _TIDY)
+        missing = {model for model in waiting if queue_of(self._settings, model) not in alive}
+        for model in sorted(missing - self._missed):
+            log.warning("no_worker", model=model)
+            self._store.record_incident(
+                actor="sweeper",
+                kind="no_worker",
+                subject=model,
+                detail=f"Jobs wait for the model {model} and no worker of it is alive.",
+            )
+        self._missed = missing
+
+    def _forget_silent(self, now: datetime) -> None:
+        before = now - timedelta(seconds=_SILENT_SECONDS)
+        for beat in self._store.drop_silent(before):
+            log.warning("process_silent", name=beat.name, seen_at=beat.seen_at.isoformat())
+            self._store.record_incident(
+                actor="sweeper",
+                kind="process_silent",
+                subject=beat.name,
+                detail=f"It was last seen at {beat.seen_at:%H:%M:%S} UTC and has not signed off.",
+            )
+
+
+def _without(
+    in_sight: Callable[[str], Collection[str]], queue: Callable[[Job], str], jobs: list[Job]
+) -> list[Job]:
+    """Return those of `jobs` for which no message lies in their `queue`."""
+    seen = {name: in_sight(name) for name in {queue(job) for job in jobs}}
+    return [job for job in jobs if job.id not in seen[queue(job)]]
+
+
+class Rounds:
+    """Ticks again and again, whatever is away meanwhile."""
+
+    def __init__(self, sweeper: Sweeper, report: Callable[[Said], None]) -> None:
+        """Take the sweeper, and what reports a word on what hinders it, or "" once nothing does."""
+        self._sweeper = sweeper
+        self._report = report
+        self._hindrance = ""
+
+    def look(self) -> None:
+        """Tick once; what is away now is looked at again the next time."""
+        try:
+            self._sweeper.tick()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", reason=str(error))
+        except OSError as error:
+            self._told(error.strerror or type(error).__name__)
+        else:
+            self._told("")
+
+    def _told(self, hindrance: str) -> None:
+        if hindrance == self._hindrance:
+            return
+        self._hindrance = hindrance
+        if hindrance:
+            log.error("sweeper_hindered", reason=hindrance)
+        else:
+            log.info("sweeper_goes_on")
+        status = ProcessStatus.HINDERED if hindrance else ProcessStatus.WORKING
+        self._report(Said(status=status, reason=hindrance))
+
+
+def serve(settings: Settings) -> None:
+    """Sweep until SIGTERM or SIGINT.
+
+    Raises:
+        StoreUnavailable: The database does not answer at the start.
+        SchemaMismatch: It is not at the revision that this code needs.
+        ConfigurationError: There is no broker.
+    """
+    report_untried(kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    store, queue = Store.open(settings), Queue(settings)
+    callers = CallingAEs(
+        settings, config_path(), load_settings, on_page(store, config_path(), "sweep")
+    )
+    sweeper = Sweeper(store, settings, queue.publish, queue.in_sight, callers)
+    callers.heed_hangup()
+    stop = stop_event()
+    try:
+        with Heartbeat(store, ["sweep"]).beating() as beat:
+            rounds = Rounds(sweeper, beat.report)
+            log.info("sweeper_started")
+            # Pictures may take a while to decode: in a thread of its own.
+            threading.Thread(
+                target=keep_looking,
+                args=(Doubts(store, settings), stop),
+                name="doubts",
+                daemon=True,
+            ).start()
+            reload = Task("reload the callers")
+            while not stop.wait(settings.sweep.interval):
+                reload.attempt(callers.look)
+                rounds.look()
+    finally:
+        queue.close()
+        store.close()
+        log.info("sweeper_stopped")

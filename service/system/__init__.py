@@ -1,0 +1,1 @@
+"""The operating system: child processes, signals, disk, memory, time zone."""

@@ -1,0 +1,137 @@
+"""What lies in spool and outbox, named one after the other."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dicom.spool.spool import LOCKS, TEMPORARY, film_named
+
+QUARANTINE: Final = "quarantine"
+_OTHER_FOLDERS: Final = frozenset({TEMPORARY, LOCKS, QUARANTINE})
+_FOLDER: Final = re.compile(r"[0-9a-f]{2}")
+_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledFile:
+    """A file in the spool; its name says which film it is, or nothing when it is an odd one.
+
+    Attributes:
+        name: SOP Instance UID and hash; None when the name is none of ours.
+        size: In bytes.
+        changed: When it was last written or renamed, seconds since 1970.
+    """
+
+    path: Path
+    name: tuple[str, str] | None
+    size: int
+    changed: float
+
+
+def spooled_files(root: Path) -> Iterator[SpooledFile]:
+    """Yield each file of the spool that is neither temporary, nor a lock, nor in quarantine."""
+    for entry in _entries(root):
+        if entry.name in _OTHER_FOLDERS:
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            yield from _described(entry, None)
+        elif _FOLDER.fullmatch(entry.name):
+            for inner in _entries(Path(entry.path)):
+                yield from _described(inner, film_named(inner.name))
+        else:
+            for inner_path in Path(entry.path).rglob("*"):
+                if not inner_path.is_dir():
+                    yield _file(inner_path, film_named(inner_path.name), inner_path.lstat())
+
+
+def files_called(root: Path, name: str) -> Iterator[Path]:
+    """Yield each file of the spool that has the name of a film, wherever somebody put it."""
+    for entry in _entries(root):
+        if entry.name in _OTHER_FOLDERS or not entry.is_dir(follow_symlinks=False):
+            continue
+        if not _FOLDER.fullmatch(entry.name):
+            yield from Path(entry.path).rglob(name)
+        elif (path := Path(entry.path) / name).exists():
+            yield path
+
+
+def holds_folders(root: Path) -> bool:
+    """Return whether there is one folder for films: none is on a disk that was not mounted."""
+    return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))
+
+
+def is_own_folder(folder: Path, root: Path) -> bool:
+    """Return whether it is one of the folders that the spool has for films."""
+    return folder.parent == root and _FOLDER.fullmatch(folder.name) is not None
+
+
+def _described(entry: os.DirEntry[str], name: tuple[str, str] | None) -> Iterator[SpooledFile]:
+    try:
+        yield _file(Path(entry.path), name, entry.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return  # retention was there in between
+
+
+def _file(path: Path, name: tuple[str, str] | None, status: os.stat_result) -> SpooledFile:
+    # A rename leaves the time of writing as it was and sets that of the change.
+    return SpooledFile(
+        path=path, name=name, size=status.st_size, changed=max(status.st_mtime, status.st_ctime)
+    )
+
+
+def leftovers(root: Path, before: float) -> Iterator[Path]:
+    """Yield what interrupted receptions left: temporary files that nobody writes any more.
+
+    Args:
+        root: The spool.
+        before: Only those last written before this time, seconds since 1970.
+    """
+    for entry in _entries(root / TEMPORARY):
+        path = Path(entry.path)
+        try:
+            if path.lstat().st_mtime < before and not _is_held(path):
+                yield path
+        except FileNotFoundError:
+            continue
+
+
+def held_locks(root: Path, seconds: float) -> Iterator[Path]:
+    """Yield the locks that somebody keeps from us for this long; each takes a store a moment only."""
+    for entry in _entries(root / LOCKS):
+        path, deadline = Path(entry.path), time.monotonic() + seconds
+        while _is_held(path):
+            if time.monotonic() >= deadline:
+                yield path
+                break
+            time.sleep(_LOOK_SECONDS)
+
+
+def outbox_folders(root: Path) -> Iterator[Path]:
+    """Yield each entry of the outbox: a folder for each job, by its id."""
+    for entry in _entries(root):
+        if entry.name != QUARANTINE:
+            yield Path(entry.path)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from found
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

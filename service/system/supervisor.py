@@ -1,0 +1,251 @@
+"""Keeps the parts of a one-machine Wetread alive: a process that dies is started again.
+
+Written here rather than taken from a library because what is needed is small and particular: honcho
+stops everything when one process dies, circus and supervisord bring a control protocol and a
+configuration language of their own.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from service.settings.config import child_environment
+from service.system.signals import on_hangup
+
+REPLACE_ME = 75  # exit status of a part that cannot go on (EX_TEMPFAIL of sysexits.h)
+
+_PR_SET_PDEATHSIG = 1
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_SETTLED_AFTER = 60.0
+_LOOK_EVERY = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One process of the service.
+
+    Attributes:
+        name: Its name in pages and events.
+        command: Program and arguments.
+        environment: Variables besides those of the supervisor.
+        stage: Parts start by rising stage and stop by falling stage; equal stages together.
+        reloads: SIGHUP is forwarded to it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    stage: int = 1
+    reloads: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A part does not run though it should; it is started again after `wait` seconds.
+
+    Attributes:
+        part: The part.
+        ended_by: How it ended; "" where it had ended before and could not be started again.
+        not_started: Why it could not be started again, else "".
+        restarts: How often it was started again, the next time included.
+        wait: Seconds until then.
+    """
+
+    part: Part
+    restarts: int
+    wait: float
+    ended_by: str = ""
+    not_started: str = ""
+
+    @property
+    def words(self) -> str:
+        """What happened, without subject."""
+        if self.not_started:
+            return f"could not be started again: {self.not_started}"
+        return f"ended by {self.ended_by}"
+
+
+@dataclass(slots=True)
+class _Child:
+    part: Part
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    due: float = 0.0
+    restarts: int = 0
+    wait: float = _FIRST_WAIT
+
+
+def wetread_command(*arguments: str) -> tuple[str, ...]:
+    """Return the command line that runs `wetread ARGUMENTS` in this environment."""
+    return (sys.executable, "-m", "service.cli", *arguments)
+
+
+class Supervisor:
+    """Starts parts, starts them again when they die, and stops them in order."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        on_death: Callable[[Death], None],
+        output: IO[bytes] | None = None,
+        stop_seconds: float = 40.0,
+    ) -> None:
+        """Take the parts; nothing is started yet.
+
+        Args:
+            parts: What to run.
+            on_death: Called for each part that ended by itself or could not be started again.
+            output: Where the parts write; this process's own streams when None.
+            stop_seconds: How long one stage may take to stop until it is killed.
+        """
+        self._children = [_Child(part) for part in sorted(parts, key=lambda part: part.stage)]
+        self._on_death = on_death
+        self._output = output
+        self._stop_seconds = stop_seconds
+
+    def start(self) -> None:
+        """Start every part.
+
+        Raises:
+            OSError: A program does not exist.
+        """
+        for child in self._children:
+            self._launch(child)
+
+    def run(self, until: threading.Event) -> None:
+        """Start every part and keep it alive until the event is set, then stop all in order.
+
+        For the main thread: SIGHUP is forwarded.
+        """
+        try:
+            self.start()
+            on_hangup(self.reload, until)
+            while not until.wait(_LOOK_EVERY):
+                self.tend()
+        finally:
+            self.stop()
+
+    def tend(self) -> None:
+        """Look at every part once: note who died, start again who is due."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._note_death(child, now)
+            elif child.process is None and now >= child.due:
+                self._launch_again(child, now)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each part that runs now."""
+        return {
+            child.part.name: child.process.pid
+            for child in self._children
+            if child.process is not None and child.process.poll() is None
+        }
+
+    def reload(self) -> None:
+        """Forward SIGHUP to every part that loads its settings again at it; for the main thread."""
+        for child in self._children:
+            if child.part.reloads and child.process is not None and child.process.poll() is None:
+                # Not to its group: what it started itself has no settings.
+                child.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> None:
+        """Ask every part to stop, the last stage first, and kill what does not within the limit."""
+        for stage in sorted({child.part.stage for child in self._children}, reverse=True):
+            running = [
+                child.process
+                for child in self._children
+                if child.part.stage == stage and child.process is not None
+            ]
+            for process in running:
+                _signal_group(process, signal.SIGTERM)
+            self._await_end(running)
+
+    def _await_end(self, running: Sequence[subprocess.Popen[bytes]]) -> None:
+        deadline = time.monotonic() + self._stop_seconds
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+
+    def _launch(self, child: _Child) -> None:
+        child.process = subprocess.Popen(  # noqa: S603 - our own parts, no shell
+            child.part.command,
+            env=child_environment(**child.part.environment, WETREAD_RESTARTS=str(child.restarts)),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            # A terminal's Ctrl-C must reach the supervisor alone, which then stops in order.
+            start_new_session=True,
+            preexec_fn=_prepare_child,  # noqa: PLW1509 - two calls, made before any thread exists
+        )
+        child.started = time.monotonic()
+
+    def _launch_again(self, child: _Child, now: float) -> None:
+        """Start a part that died; a machine that starts no process now is asked again later."""
+        child.restarts += 1
+        try:
+            self._launch(child)
+        except (OSError, subprocess.SubprocessError) as error:
+            # EAGAIN and ENOMEM pass; a program that is missing may be back after an update.
+            child.restarts -= 1
+            strerror = error.strerror if isinstance(error, OSError) else None
+            reason = strerror or type(error).__name__
+            self._put_off(child, now, not_started=reason)
+
+    def _note_death(self, child: _Child, now: float) -> None:
+        if child.process is None:
+            return
+        if now - child.started > _SETTLED_AFTER:
+            child.wait = _FIRST_WAIT
+        ended_by = _ending(child.process.returncode)
+        child.process = None
+        self._put_off(child, now, ended_by=ended_by)
+
+    def _put_off(
+        self, child: _Child, now: float, *, ended_by: str = "", not_started: str = ""
+    ) -> None:
+        """Have a part started again after its wait, which grows, and report why it does not run."""
+        child.due = now + child.wait
+        death = Death(
+            part=child.part,
+            restarts=child.restarts + 1,
+            wait=child.wait,
+            ended_by=ended_by,
+            not_started=not_started,
+        )
+        child.wait = min(child.wait * 2, _LONGEST_WAIT)
+        self._on_death(death)
+
+
+def _ending(returncode: int) -> str:
+    if returncode < 0:
+        return f"signal {signal.Signals(-returncode).name}"
+    meaning = " (it asked to be replaced)" if returncode == REPLACE_ME else ""
+    return f"exit status {returncode}{meaning}"
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is not None:
+        return
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _prepare_child() -> None:
+    """Have the kernel end this process with the supervisor, and SIGHUP not before it is ready for it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,34 @@
+"""What the handlers share: made once when the process starts."""
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+from starlette.requests import HTTPConnection
+
+from service.settings.config import Settings
+from service.store import Store
+from service.web.access.auth import FormTokens
+from service.web.images.endpoint import FilmCache
+from service.web.live import Hub
+from service.web.readiness import Readiness
+from service.web.status.system_status import StatusObserver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppContext:
+    """The parts of the web process."""
+
+    settings: Settings
+    store: Store
+    observer: StatusObserver
+    hub: Hub
+    films: FilmCache
+    tokens: FormTokens
+    registry: CollectorRegistry
+    readiness: Readiness
+
+
+def wiring(request: HTTPConnection) -> AppContext:
+    """Return the parts that belong to the application that was asked."""
+    parts: AppContext = request.app.state.wiring
+    return parts

@@ -1,0 +1,1 @@
+"""Images as PNG for a browser."""

@@ -1,0 +1,116 @@
+"""Films as PNG for a browser: decoded in child processes under limits, made small, kept a while."""
+
+import asyncio
+import importlib
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from dicom.errors import DicomError, OutOfResources
+from dicom.spool.spool import film_named
+from service.errors import NotFound
+from service.settings.config import Settings
+from service.web.images.failed_renders import FailedRenderCache
+from service.web.images.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.web.images.png import PngRenderer
+
+_THREADS: Final = 2
+_WAITING: Final = 16
+_CACHE_BYTES: Final = 48 * 2**20
+
+
+def artist(settings: Settings) -> "PngRenderer":
+    """Return what draws under the limits of the settings; its processes are started.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    drawing = importlib.import_module("service.web.images.png")
+    made: PngRenderer = drawing.Artist(
+        max_pixels=settings.reading.max_pixels,
+        max_bytes=settings.receiver.max_object_bytes,
+        at_once=_THREADS,
+        seconds=settings.reading.decode_seconds,
+    )
+    return made
+
+
+class FilmCache:
+    """Makes PNGs, the newest few of which it keeps in memory; `close` ends what it started."""
+
+    def __init__(self, make_artist: "Callable[[], PngRenderer]") -> None:
+        """Take what draws, which is made when the first picture is asked for."""
+        self._make_artist = make_artist
+        self._artist: PngRenderer | None = None
+        self._closed = False
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="film")
+        self._queued = 0
+        self._kept: OrderedDict[tuple[Picture, int], bytes] = OrderedDict()
+        self._undrawable = FailedRenderCache()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Begin nothing more; films that are being decoded are given up."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._closed = True
+            if self._artist:
+                self._artist.close()
+
+    async def png(self, picture: Picture) -> bytes:
+        """Return the picture as PNG.
+
+        Raises:
+            NotFound: The file is not kept any more.
+            DicomError: It cannot be decoded under the limits, now or a short while ago, or too many wait
+                to be decoded.
+        """
+        if self._queued >= _WAITING:
+            raise OutOfResources("too many films are being drawn: try again in a moment")
+        self._queued += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._png, picture)
+        finally:
+            self._queued -= 1
+
+    def _png(self, picture: Picture) -> bytes:
+        try:
+            changed = picture.path.stat().st_mtime_ns
+        except OSError:
+            raise NotFound("The film is not kept any more.") from None
+        key = (picture, changed)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        png = self._drawn(picture, changed)
+        with self._lock:
+            self._kept[key] = png
+            while sum(map(len, self._kept.values())) > _CACHE_BYTES and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return png
+
+    def _drawn(self, picture: Picture, changed: int) -> bytes:
+        # A film in the spool has its hash in its name: it is remembered whatever its size on the page.
+        film = (film_named(picture.path.name) or picture.path, picture.sha256, changed)
+        self._undrawable.check(film)
+        try:
+            return self._drawing().draw(picture)
+        except DicomError as error:
+            self._undrawable.note(film, error)
+            raise
+
+    def _drawing(self) -> "PngRenderer":
+        """Return what draws, made once."""
+        with self._lock:
+            if self._closed:
+                raise OutOfResources("the page is being stopped")
+            if self._artist is None:
+                self._artist = self._make_artist()
+            return self._artist

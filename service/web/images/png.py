@@ -1,0 +1,104 @@
+"""Films as PNG. Imported when the first film is asked for: decoders make the start slow."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydicom import dcmread
+
+from dicom.decoding.pool import PROGRAM, Decoders
+from dicom.drawing.text_layout import fit_size, font
+from dicom.errors import InvalidDataset, LimitExceeded
+from dicom.pixels.frame import PixelLimits
+from service.web.images.picture import Picture
+
+_STAMP: Final = (160, 20, 16)
+
+
+class PngRenderer:
+    """Draws pictures, films decoded in child processes; safe for several threads."""
+
+    def __init__(
+        self,
+        *,
+        max_pixels: int,
+        max_bytes: int,
+        at_once: int,
+        seconds: float,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """Start the processes.
+
+        Args:
+            max_pixels: Rows times columns that may be decoded.
+            max_bytes: Decoded bytes that a film may take.
+            at_once: Films that are decoded at the same time.
+            seconds: How long decoding one film may take.
+            program: What runs `dicom.decoding.child.main`.
+
+        Raises:
+            OSError: No process can be started.
+        """
+        self._limits = PixelLimits(max_pixels=max_pixels, max_bytes=max_bytes)
+        self._decoders = Decoders(
+            at_once=at_once, seconds=seconds, max_pixels=max_pixels, program=program
+        )
+
+    def draw(self, picture: Picture) -> bytes:
+        """Return the picture as an 8-bit PNG, its longer side at most `picture.size` pixels.
+
+        Raises:
+            DicomError: It cannot be decoded under the limits.
+            OSError: The file cannot be read.
+        """
+        if picture.sha256:
+            own = _own_pixels(picture, self._limits.max_pixels)
+            return _encode(_stamped(own, picture.stamp), picture.size)
+        looked = self._decoders.look(picture.path, self._limits)
+        grey = looked.frame.pixels * 255 + 0.5
+        return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
+
+    def close(self) -> None:
+        """End the processes; a film that one of them is at is not drawn."""
+        self._decoders.close()
+
+
+def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
+    """Return uint8 [H, W] or [H, W, 3] of an object that this service made, as it is.
+
+    It is decoded here: its bytes are those that our own encoder wrote, or it is refused.
+    """
+    content = picture.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise InvalidDataset("the file is not as it was written")
+    capture: Any = dcmread(io.BytesIO(content))
+    if int(capture.Rows) * int(capture.Columns) > max_pixels:
+        raise LimitExceeded("the picture is larger than the configured limits")
+    pixels: NDArray[np.uint8] = capture.pixel_array.astype(np.uint8)
+    return pixels
+
+
+def _stamped(pixels: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
+    """Return the picture with words on a red band above it, which covers nothing of it."""
+    if not words:
+        return pixels
+    picture = Image.fromarray(pixels).convert("RGB")
+    height = max(24, picture.width // 10)
+    image = Image.new("RGB", (picture.width, picture.height + height), _STAMP)
+    image.paste(picture, (0, height))
+    pen = ImageDraw.Draw(image)
+    size = fit_size((words,), round(image.width * 0.94), round(height * 0.7), bold=True)
+    font(size, bold=True).draw(pen, (image.width / 2, height / 2), words, (255, 255, 255), "mm")
+    return np.asarray(image)
+
+
+def _encode(pixels: NDArray[np.uint8], size: int) -> bytes:
+    image = Image.fromarray(pixels)
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=3)
+    return out.getvalue()

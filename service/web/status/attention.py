@@ -1,0 +1,69 @@
+"""What needs a person soon: results not delivered, tokens that expire, studies that did not come."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from service.monitoring.destination_incidents import alert_after, backlogs
+from service.monitoring.token_expiry import tokens_at_risk
+from service.records import Reconciliation
+from service.sentence import ended
+from service.settings.config import Settings
+from service.store import Store
+from service.tokens import Token, TokenState
+from service.web.status.status_text import StatusReason
+
+# Weight (a class of the style sheet), title and sentence of a notice.
+Notice = tuple[str, str, StatusReason]
+
+_MANY_PERIODS = 3
+
+
+def attention(store: Store, settings: Settings) -> Iterator[Notice]:
+    """Yield the notices: of destinations, of archives, then of tokens."""
+    yield from _destinations(store, settings)
+    rows, now = store.reconciliations(), store.now()
+    for row in rows:
+        yield from _reconciliation(row)
+    compared = {row.archive: row.compared_at for row in rows}
+    for table in settings.reconcile:
+        if table.name not in compared:
+            words = "does `wetread reconcile --watch` run?"
+            yield "mild", f"{table.name} has not been compared so far:", StatusReason(words)
+        period = timedelta(seconds=max(60.0, _MANY_PERIODS * table.every_seconds))
+        at = compared.get(table.name)
+        if at is not None and now - at > period:
+            title = f"{table.name} is not compared now:"
+            yield "bad", title, StatusReason("it was last compared ", at, ".")
+    for token, state in tokens_at_risk(store):
+        yield _token(token, state)
+
+
+def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
+    now, limit = store.now(), alert_after(settings)
+    for each in backlogs(store, settings):
+        if each.is_overdue(now, limit):
+            title = f"Results do not reach {each.destination}:"
+            error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
+            yield "bad", title, StatusReason(*each.pieces(), error)
+
+
+def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
+    if row.missing:
+        count = "1 study" if row.missing == 1 else f"{row.missing} studies"
+        title = f"{count} of {row.archive} not whole here:"
+        yield (
+            "bad",
+            title,
+            StatusReason("`wetread reconcile` lists them, with --fetch it fetches them."),
+        )
+    if row.fault:
+        yield "mild", f"{row.archive} was not compared completely:", StatusReason(ended(row.fault))
+
+
+def _token(token: Token, state: TokenState) -> Notice:
+    at = token.expires_at or token.created_at
+    if state is TokenState.EXPIRED:
+        words = f": {token.consequence()}."
+        return "bad", f"The token {token.name} has expired", StatusReason(at, words)
+    words = f"; from then on {token.consequence()}."
+    return "mild", f"The token {token.name} expires", StatusReason(at, words)

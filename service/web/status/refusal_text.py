@@ -1,0 +1,135 @@
+"""What was not accepted, and what to do about it, in words for a page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydicom.uid import UID
+
+from dicom.scp.refusals import Cause
+from service.records import RefusalCount
+
+_ADVICE: Final = {
+    Cause.CALLING_AE: "Add it to receiver.callers, with this address, if it may send.",
+    Cause.CALLED_AE: "Set the called AE title at the sender to receiver.ae_title.",
+    Cause.APPLICATION_CONTEXT: "The sender does not speak DICOM as the Standard defines it.",
+    Cause.PROTOCOL_VERSION: "The sender does not speak DICOM as the Standard defines it.",
+    Cause.LOCAL_LIMIT: "Raise receiver.max_associations, or have fewer senders at the same time.",
+    Cause.INTERNAL_ERROR: "See the log of the receiver.",
+    Cause.SOP_CLASS: "If such objects are to be stored, add the UID to receiver.storage_classes; "
+    "else exclude them at the sender.",
+    Cause.TRANSFER_SYNTAX: "Let the sender propose Explicit VR Little Endian as well.",
+    Cause.INVALID_PDU: "See the log of the receiver, and the sender's configuration.",
+    Cause.OUT_OF_TURN: "See the log of the receiver, and the sender's configuration.",
+    Cause.INVALID_COMMAND: "See the log of the receiver, and the sender's configuration.",
+    Cause.SILENT: "The sender kept an association open without using it; see its log and network.",
+    Cause.NO_REQUEST: "Something connected and requested nothing, for example a port check.",
+    Cause.PEER_ABORTED: "The sender's log says why it aborted.",
+    Cause.CONNECTION_BROKEN: "The sender closed the connection without a release, or the network did.",
+    Cause.STOPPED: "The sender sends again what was not acknowledged.",
+    Cause.CONNECTION_LIMIT: "Raise receiver.max_associations, or have fewer senders at the same time.",
+    Cause.NOT_TLS: "Enable TLS at the sender, or let it use receiver.port.",
+    Cause.NO_CERTIFICATE: "Configure a client certificate at the sender.",
+    Cause.UNKNOWN_AUTHORITY: "Compare the sender's certificates with receiver.tls_certificate and "
+    "receiver.tls_client_ca.",
+    Cause.TLS_FAILED: "See the log of the receiver; TLS 1.2 or later is needed.",
+}
+
+
+_NAMELESS: Final = "A peer without AE title"
+_OF_A_CONTEXT: Final = frozenset({Cause.SOP_CLASS, Cause.TRANSFER_SYNTAX})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalLine:
+    """What a page shows of refusals that belong together.
+
+    Attributes:
+        key: Identifies the line on its page.
+        sentence: What happened.
+        advice: What can be done about it, as sentences.
+        last_at: When it happened last.
+        parts: A sentence for each presentation context, where there are several.
+    """
+
+    key: str
+    sentence: str
+    advice: Sequence[str]
+    last_at: datetime
+    parts: Sequence[str] = ()
+
+
+def refusal_lines(counts: Sequence[RefusalCount]) -> list[RefusalLine]:
+    """Return one line for the presentation contexts of each calling AE, and one for all else.
+
+    A sender that offers every SOP Class it knows has dozens of them refused at each association.
+
+    Args:
+        counts: Those last added to first.
+    """
+    return list(_lines(counts))
+
+
+def _lines(counts: Sequence[RefusalCount]) -> Iterator[RefusalLine]:
+    folded: set[str] = set()
+    for each in counts:
+        name = each.refused.calling_ae
+        if each.refused.cause not in _OF_A_CONTEXT:
+            yield _line((each,))
+        elif name not in folded:
+            folded.add(name)
+            yield _line(
+                [
+                    other
+                    for other in counts
+                    if other.refused.calling_ae == name and other.refused.cause in _OF_A_CONTEXT
+                ]
+            )
+
+
+def _line(counts: Sequence[RefusalCount]) -> RefusalLine:
+    first = counts[0].refused
+    advice = dict.fromkeys(refusal_advice(each) for each in counts)
+    classes = {each.refused.sop_class_uid for each in counts}
+    sentence = refusal_sentence(counts[0])
+    if len(counts) > 1:
+        offered = "1 SOP Class" if len(classes) == 1 else f"{len(classes)} SOP Classes"
+        peer = first.calling_ae or _NAMELESS
+        sentence = f"{peer} offered presentation contexts of {offered} that are not accepted."
+    return RefusalLine(
+        key=f"{first.calling_ae}-{first.cause.name}",
+        sentence=sentence,
+        advice=tuple(advice),
+        last_at=max(each.last_at for each in counts),
+        parts=tuple(refusal_sentence(each) for each in counts) if len(counts) > 1 else (),
+    )
+
+
+def refusal_sentence(each: RefusalCount) -> str:
+    """Return what happened, for instance "CR_1 at 10.0.0.7 offered CT Image Storage 12 times: ..."."""
+    refused = each.refused
+    peer = refused.calling_ae or _NAMELESS
+    at = f" at {refused.address}" if refused.address else ""
+    times = "once" if each.count == 1 else f"{each.count} times"
+    if refused.sop_class_uid:
+        offered = f"offered {class_name(refused.sop_class_uid)} {times}"
+        return f"{peer}{at} {offered}: {refused.cause.value}."
+    return f"{peer}{at}, {times}: {refused.cause.value}."
+
+
+def refusal_advice(each: RefusalCount) -> str:
+    """Return what can be done about it, a sentence."""
+    return _ADVICE[each.refused.cause]
+
+
+def class_name(uid: str) -> str:
+    """Return the name of a SOP Class and its UID; the UID alone where it has no name."""
+    name = UID(uid).name
+    return uid if name == uid else f"{name} ({uid})"
+
+
+def class_label(uid: str) -> str:
+    """Return a SOP Class for a metric: a name of the Standard's, "other" or ""."""
+    name = UID(uid).name if uid else ""
+    return "other" if uid and name == uid else name

@@ -1,0 +1,301 @@
+"""Why a job stands where it stands, in words for the person who looks at the queue. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from service.destination_backlog import Backlog
+from service.jobs import DeliveryState, DraftStatus, JobState
+from service.monitoring.draft_warnings import alarm_sentence
+from service.records import Delivery, Job, ProcessBeat, ProcessStatus
+from service.sentence import ended
+
+# A process reports itself every few seconds; one that is silent this long counts as dead.
+ALIVE_FOR = timedelta(seconds=15)
+READING_ROLE = "reading"
+DELIVERY_ROLE = "delivery"
+
+# What is known of a confirmed delivery: read back or not, None where an earlier version noted neither.
+_CONFIRMED: Mapping[bool | None, str] = {
+    True: "holds every object; read back.",
+    False: "acknowledged every object; not read back.",
+    None: "has confirmed what was sent.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTime:
+    """A moment that a page shows as a time of day, not as a distance from now."""
+
+    at: datetime
+
+
+class StatusReason:
+    """One sentence, with moments in it that a page shows as distances from now, or as clock times."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, *pieces: str | datetime | ClockTime) -> None:
+        """Take the words and the moments between them, in order."""
+        self.pieces = pieces
+
+    def plain(self) -> str:
+        """Return the sentence as text, each moment in ISO 8601."""
+        return "".join(_plain(each) for each in self.pieces)
+
+    def led_by(self, words: str) -> "StatusReason":
+        """Return the sentence with words before it."""
+        return StatusReason(words, *self.pieces)
+
+    def followed_by(self, words: str) -> "StatusReason":
+        """Return the sentence with words after it."""
+        return StatusReason(*self.pieces, words)
+
+
+def _plain(piece: str | datetime | ClockTime) -> str:
+    if isinstance(piece, str):
+        return piece
+    at = piece.at if isinstance(piece, ClockTime) else piece
+    return at.isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemStatus:
+    """What the whole service looks like at one moment, as far as a waiting job cares.
+
+    Attributes:
+        broker_fault: Sentence when the message broker does not answer, else "".
+        database_fault: Sentence when the database cannot be written, else "".
+        processes: As they last reported themselves, alive or not.
+        roles: What the workers of each configured model report themselves as, by the model's name;
+            where none is given every job is any reading worker's.
+        ahead: How many are read before a waiting job, by its id, as far as is known.
+        backlogs: What waits for each destination, and how it answers, by its name.
+    """
+
+    now: datetime
+    broker_fault: str = ""
+    database_fault: str = ""
+    processes: Sequence[ProcessBeat] = field(default=())
+    roles: Mapping[str, str] = field(default_factory=dict)
+    ahead: Mapping[str, int] = field(default_factory=dict)
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
+
+    def alive(self, process: ProcessBeat) -> bool:
+        """Return whether the process reported itself lately, and not as one that ended."""
+        return not process.load_failure and self.now - process.seen_at <= ALIVE_FOR
+
+    def load_failure(self, role: str) -> ProcessBeat | None:
+        """Return the latest worker of `role` that could not load its model, or None.
+
+        None too while another worker of the role works: then the studies are read.
+        """
+        members = [process for process in self.processes if process.role == role]
+        if any(self.alive(each) and each.status is not ProcessStatus.LOADING for each in members):
+            return None
+        failed = [each for each in members if each.load_failure]
+        return max(failed, key=lambda each: each.seen_at, default=None)
+
+    def reporting(self, status: ProcessStatus) -> Sequence[ProcessBeat]:
+        """Return the processes that are alive and report `status`."""
+        return [each for each in self.processes if each.status is status and self.alive(each)]
+
+    @property
+    def cut_off_words(self) -> str:
+        """What workers say that receive nothing from the broker, or ""."""
+        cut_off = self.reporting(ProcessStatus.CUT_OFF)
+        return " ".join(f"{each.name} {each.complaint}." for each in cut_off)
+
+    def absent(self, role: str) -> StatusReason | None:
+        """Return the sentence that no process of `role` is alive, or None when one is."""
+        failed = self.load_failure(role)
+        members = [process for process in self.processes if process.role == role]
+        if failed is None and any(self.alive(process) for process in members):
+            return None
+        kind, _, model = role.partition(".")
+        who = f"no {kind} worker {f'of the model {model} ' if model else ''}is alive"
+        if failed is not None:
+            cause = failed.complaint.rstrip(".")
+            return StatusReason(f"{who}: {cause}. The last try was ", failed.seen_at, ".")
+        if not members:
+            return StatusReason(f"{who}, and none has reported itself so far.")
+        last = max(process.seen_at for process in members)
+        return StatusReason(f"{who}; the last was seen ", last, ".")
+
+
+def why(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
+    """Return why `job` waits, failed or was not analyzed, or what is done with it now.
+
+    What must be known of its draft stands first.
+    """
+    if job.draft_status is DraftStatus.WITHDRAWN:
+        return StatusReason(alarm_sentence(job))
+    found = state_reason(job, deliveries, situation)
+    return found.led_by(f"{alarm_sentence(job)} ") if alarm_sentence(job) else found
+
+
+def state_reason(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
+    """Return the same without what must be known of the draft, where that stands elsewhere."""
+    match job.state:
+        case JobState.SCHEDULED:
+            return _why_scheduled(job, situation)
+        case JobState.IN_PROGRESS:
+            return _why_in_progress(job, situation)
+        case JobState.DRAFTED:
+            return _why_drafted(deliveries, situation)
+        case JobState.COMPLETED:
+            return _why_completed(job, deliveries)
+        case _:
+            return StatusReason(job.reason or job.last_error or "No reason was recorded.")
+
+
+def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
+    if job.not_before is not None and job.not_before > situation.now:
+        cause = job.last_error or job.reason
+        tail = f", after: {cause}" if cause else "."
+        return StatusReason("Next try ", job.not_before, tail)
+    if situation.roles and job.model_name not in situation.roles:
+        return StatusReason(
+            f"Nobody reads it: no model is called {job.model_name} in the settings. Name it again in "
+            "[[models]] and start a worker for it, or cancel this job."
+        )
+    absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
+    if absent is not None:
+        return absent.led_by("Waiting for a worker: ")
+    if broker := situation.broker_fault or situation.cut_off_words:
+        return StatusReason(f"Waiting for the message broker: {broker}")
+    return StatusReason(f"{_turn(situation.ahead.get(job.id))} {job.reason or ''}".rstrip())
+
+
+def _turn(ahead: int | None) -> str:
+    if ahead is None:
+        return "Waiting for its turn."
+    if ahead == 0:
+        return "Waiting for its turn: it is the next."
+    return f"Waiting for its turn: {ahead} {'is' if ahead == 1 else 'are'} before it."
+
+
+def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:
+    holder = job.lease_owner or "a worker"
+    if job.lease_until is not None and job.lease_until < situation.now:
+        return StatusReason(f"{holder} has fallen silent; its lease ended ", job.lease_until, ".")
+    attempt = f", attempt {job.attempts}" if job.attempts > 1 else ""
+    return StatusReason(f"Being read by {holder}{attempt}.")
+
+
+def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
+    still = [one for one in deliveries if one.state is not DeliveryState.CONFIRMED]
+    if not still:
+        return StatusReason("The draft is made; its delivery begins.")
+    failed = [one for one in still if one.state is DeliveryState.FAILED]
+    troubled = failed or [one for one in still if one.last_error]
+    if troubled:
+        return delivery_reason(troubled[0], situation)
+    absent = situation.absent(DELIVERY_ROLE)
+    if absent is not None:
+        return absent.led_by("Waiting to be sent: ")
+    sending = [one for one in still if one.state is DeliveryState.SENDING]
+    if sending:
+        return StatusReason(f"Being sent to {_names(sending)}.")
+    return delivery_reason(still[0], situation) if len(still) == 1 else _why_waiting(still)
+
+
+def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> StatusReason:
+    if job.reason or not deliveries:
+        return StatusReason(job.reason or "Every destination has confirmed the results.")
+    # A job of an earlier version, which did not keep what the confirmation was.
+    held = [one for one in deliveries if one.state is DeliveryState.CONFIRMED]
+    return StatusReason(f"Confirmed by {_names(held)}." if held else "Nothing was sent.")
+
+
+def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason:
+    """Return where one delivery stands, as a sentence."""
+    name = delivery.destination
+    match delivery.state:
+        case DeliveryState.CONFIRMED:
+            return StatusReason(f"{name} {_CONFIRMED[delivery.read_back]}")
+        case DeliveryState.FAILED:
+            return StatusReason(f"{name} did not take it: {delivery.last_error}")
+        case DeliveryState.CANCELED:
+            return StatusReason(f"Nothing more is sent to {name}.")
+        case _:
+            return _why_open(delivery, situation)
+
+
+def _why_open(delivery: Delivery, situation: SystemStatus) -> StatusReason:
+    """Return why a delivery that is due is not confirmed yet."""
+    backlog = situation.backlogs.get(delivery.destination)
+    if backlog is not None and backlog.unreached_since is not None:
+        return _why_unreached(delivery, backlog, backlog.unreached_since, situation.now)
+    if not delivery.last_error:
+        return _why_untried(delivery, backlog)
+    tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
+    begun = f"{delivery.destination} did not accept it ({tries}, the first "
+    cause = f"): {ended(delivery.last_error)} "
+    if delivery.state is DeliveryState.SENDING:
+        return StatusReason(begun, delivery.created_at, cause, "It is being sent again.")
+    next_try = _next_try("Next try", delivery.not_before, situation.now)
+    return StatusReason(begun, delivery.created_at, cause, *next_try)
+
+
+def _why_unreached(
+    delivery: Delivery, backlog: Backlog, since: datetime, now: datetime
+) -> StatusReason:
+    """Return why a delivery waits for a destination that cannot be reached.
+
+    One result at a time is tried there, whichever is due; all others wait for that try.
+    """
+    begun = (
+        f"Waiting for {delivery.destination}, which cannot be reached since ",
+        ClockTime(since),
+    )
+    cause = f" {ended(backlog.last_error)}"
+    if delivery.state is DeliveryState.SENDING:
+        return StatusReason(*begun, "; a try is under way.", cause)
+    known = [each for each in (delivery.not_before, backlog.next_try_at) if each is not None]
+    return StatusReason(*begun, "; ", *_next_try("next try", max(known, default=None), now), cause)
+
+
+def _next_try(words: str, at: datetime | None, now: datetime) -> tuple[str | ClockTime, ...]:
+    """Return when the next try is; one whose time has come waits for a free delivery worker."""
+    if at is not None and at > now:
+        return f"{words} at ", ClockTime(at), "."
+    return (f"{words} as soon as a delivery worker is free.",)
+
+
+def notice_reason(notice: Delivery, situation: SystemStatus) -> StatusReason:
+    """Return where the notice that a draft is in doubt stands at one destination, as a sentence."""
+    name = notice.destination
+    match notice.state:
+        case DeliveryState.CONFIRMED:
+            return StatusReason(f"{name} holds the notice that the draft is in doubt.")
+        case DeliveryState.FAILED:
+            return StatusReason(
+                f"{name} did not take the notice that the draft is in doubt: "
+                f"{ended(notice.last_error)} Mark the draft there by hand, or retry this job."
+            )
+        case DeliveryState.CANCELED:
+            return StatusReason(
+                f"No notice of doubt is sent to {name}: the draft is withdrawn or was not sent there."
+            )
+        case _:
+            return _why_open(notice, situation).led_by("The notice that the draft is in doubt: ")
+
+
+def _why_untried(delivery: Delivery, backlog: Backlog | None) -> StatusReason:
+    name = delivery.destination
+    if delivery.state is DeliveryState.SENDING:
+        return StatusReason(f"Being sent to {name}.")
+    if backlog is not None and backlog.is_faulty:
+        words = f"Waiting to be sent to {name}, which did not accept the latest result: "
+        return StatusReason(f"{words}{ended(backlog.last_error)}")
+    return _why_waiting([delivery])
+
+
+def _why_waiting(deliveries: Sequence[Delivery]) -> StatusReason:
+    return StatusReason(f"Waiting to be sent to {_names(deliveries)}.")
+
+
+def _names(deliveries: Sequence[Delivery]) -> str:
+    names = sorted({one.destination for one in deliveries})
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

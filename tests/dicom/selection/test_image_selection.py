@@ -1,0 +1,535 @@
+"""What is read of a study and why not the rest: tags, order, ages, and the pictures' own word."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+)
+
+from dicom import phantom
+from dicom.parsing.header import read_header
+from dicom.pixels.frame import PixelLimits
+from dicom.selection.age import age_in_years
+from dicom.selection.image_selection import Eligibility, Reason, Rules, choose, triage
+from dicom.selection.one_patient import are_one_patient
+from dicom.study import Instance, Study
+
+LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=256 * 2**20)
+ADULTS = Rules(minimum_age_years=18, read_children=False)
+EVERYBODY = Rules(minimum_age_years=18, read_children=True)
+
+
+def tags(**attributes):
+    """Return a header of a chest radiograph with other tags put over it."""
+    header = Dataset()
+    header.SOPClassUID = DigitalXRayImageStorageForPresentation
+    header.Modality = "DX"
+    header.Rows = header.Columns = 2000
+    header.PhotometricInterpretation = "MONOCHROME2"
+    for keyword, value in attributes.items():
+        setattr(header, keyword, value)
+    return header
+
+
+def code(value, meaning=""):
+    """Return a sequence with one code item."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
+    return [item]
+
+
+def study_of(*paths):
+    """Return a study of the films at `paths`."""
+    instances = tuple(
+        Instance(
+            sop_instance_uid=f"1.2.{number}",
+            sop_class_uid=DigitalXRayImageStorageForPresentation,
+            series_instance_uid="1.3",
+            study_instance_uid="1.1",
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=Path(path),
+            digest="",
+            size=0,
+        )
+        for number, path in enumerate(paths)
+    )
+    return Study(study_instance_uid="1.1", instances=instances)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A function that writes a synthetic film with tags put over its own, and returns its path."""
+    number = 0
+
+    def write(*, view="PA", change=None, wrap=None, **attributes):
+        nonlocal number
+        number += 1
+        if view == "LL":
+            drawn = phantom.draw_lateral(1, rows=256, columns=256)
+        else:
+            drawn = phantom.draw(1, rows=256, columns=256, view=view)
+        dataset = phantom.as_dataset(change(drawn) if change else drawn, **(wrap or {}))
+        for keyword, value in attributes.items():
+            if value is None:
+                dataset.pop(keyword, None)
+            else:
+                setattr(dataset, keyword, value)
+        return phantom.write(dataset, tmp_path / f"{number}.dcm")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("attributes", "eligibility", "reason"),
+    [
+        ({"BodyPartExamined": "CHEST", "ViewPosition": "PA"}, "LIKELY", None),
+        ({"BodyPartExamined": "THORAX", "ViewPosition": "AP"}, "LIKELY", None),
+        ({"BodyPartExamined": "TÓRAX", "ViewPosition": "PA"}, "LIKELY", None),
+        ({"SeriesDescription": "Thorax p.a. stehend"}, "LIKELY", None),
+        ({"SeriesDescription": "W Chest PA"}, "LIKELY", None),
+        ({"SeriesDescription": "胸部 正面"}, "LIKELY", None),
+        ({"AnatomicRegionSequence": code("51185008"), "ViewPosition": "AP"}, "LIKELY", None),
+        ({"BodyPartExamined": "CHEST", "ViewCodeSequence": code("272479007")}, "LIKELY", None),
+        ({"BodyPartExamined": "CHEST", "PatientOrientation": ["L", "F"]}, "LIKELY", None),
+        ({}, "POSSIBLE", None),
+        ({"BodyPartExamined": "CHEST"}, "POSSIBLE", None),
+        ({"BodyPartExamined": "UNKNOWN", "ViewPosition": ""}, "POSSIBLE", None),
+        ({"BodyPartExamined": "RIBCAGE"}, "POSSIBLE", None),
+        (
+            {"BodyPartExamined": "CHEST", "SeriesDescription": "Chest PA and lateral"},
+            "POSSIBLE",
+            None,
+        ),
+        ({"BodyPartExamined": "ABDOMEN", "SeriesDescription": "CHEST PA"}, "POSSIBLE", None),
+        (
+            {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "PatientOrientation": ["A", "F"]},
+            "POSSIBLE",
+            None,
+        ),
+        ({"BodyPartExamined": "HIP"}, "EXCLUDED", "NOT_CHEST"),
+        ({"BodyPartExamined": "TSPINE"}, "EXCLUDED", "NOT_CHEST"),
+        ({"SeriesDescription": "Thoracic spine AP"}, "EXCLUDED", "NOT_CHEST"),
+        ({"SeriesDescription": "KNIE LINKS"}, "EXCLUDED", "NOT_CHEST"),
+        ({"BodyPartExamined": "CHEST", "ViewPosition": "LL"}, "EXCLUDED", "NOT_FRONTAL"),
+        ({"BodyPartExamined": "CHEST", "ViewPosition": "LATERAL"}, "EXCLUDED", "NOT_FRONTAL"),
+        ({"BodyPartExamined": "CHEST", "ViewPosition": "LLD"}, "EXCLUDED", "NOT_FRONTAL"),
+        ({"SeriesDescription": "Chest AP lordotic"}, "EXCLUDED", "NOT_FRONTAL"),
+        ({"SeriesDescription": "Thorax seitlich"}, "EXCLUDED", "NOT_FRONTAL"),
+        (
+            {"BodyPartExamined": "CHEST", "PatientOrientation": ["P", "F"]},
+            "EXCLUDED",
+            "NOT_FRONTAL",
+        ),
+        (
+            {"BodyPartExamined": "CHEST", "ViewCodeSequence": code("399173006")},
+            "EXCLUDED",
+            "NOT_FRONTAL",
+        ),
+        ({"SOPClassUID": CTImageStorage, "Modality": "CT"}, "EXCLUDED", "NOT_RADIOGRAPH"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "EXCLUDED", "NOT_RADIOGRAPH"),
+        (
+            {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "US"},
+            "EXCLUDED",
+            "NOT_RADIOGRAPH",
+        ),
+        ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "EXCLUDED", "NOT_HUMAN"),
+        ({"PatientSpeciesDescription": "Homo sapiens"}, "POSSIBLE", None),
+        ({"ImageType": ["DERIVED", "SECONDARY", "", "AI"]}, "EXCLUDED", "OWN_RESULT"),
+        ({"Manufacturer": "Wetread"}, "EXCLUDED", "OWN_RESULT"),
+    ],
+)
+def test_triage_by_tags(attributes, eligibility, reason):
+    """Stated frontal chests are likely, silence is possible, what is stated otherwise is excluded."""
+    found = triage(tags(**attributes))
+    assert (found.eligibility.value, found.reason and found.reason.value) == (eligibility, reason)
+    assert bool(found.sentence) == (found.eligibility is Eligibility.EXCLUDED)
+
+
+def test_an_object_without_a_picture_is_excluded():
+    """A structured report holds nothing to read."""
+    header = Dataset()
+    header.SOPClassUID, header.Modality = "1.2.840.10008.5.1.4.1.1.88.11", "SR"
+    assert triage(header).reason is Reason.NO_IMAGE
+
+
+def test_a_converted_film_with_a_wrong_modality_is_left_to_the_picture():
+    """Secondary Capture with Modality CT and body part CHEST is possible, and the note says why."""
+    found = triage(
+        tags(SOPClassUID=SecondaryCaptureImageStorage, Modality="CT", BodyPartExamined="CHEST")
+    )
+    assert found.eligibility is Eligibility.POSSIBLE
+    assert "Modality CT" in found.notes[0]
+
+
+def test_every_reason_has_a_sentence():
+    """No reason is shown to a person as its code."""
+    assert all(reason.sentence.endswith(".") for reason in Reason)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "years"),
+    [
+        ({"PatientAge": "034Y"}, 34),
+        ({"PatientAge": "018M"}, 1.5),
+        ({"PatientAge": "058"}, 58),
+        ({"PatientBirthDate": "20100301", "StudyDate": "20200301"}, 10),
+        ({"PatientAge": "", "PatientBirthDate": "19400305", "StudyDate": "20040826"}, 64.5),
+        ({"PatientBirthDate": "20300101", "StudyDate": "20200301"}, None),
+        ({"PatientBirthDate": "", "StudyDate": "20200301"}, None),
+        ({"PatientBirthDate": "2019", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "201912", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "2019-12-31", "StudyDate": "20240301"}, 4.2),
+        ({"PatientBirthDate": "2024", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "040Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
+        ({"PatientAge": "004Y", "PatientBirthDate": "19500301", "StudyDate": "20240301"}, 4),
+        ({"PatientAge": "000Y", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "000D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "0", "PatientBirthDate": "1941", "StudyDate": "20240301"}, 82.2),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
+        ({"PatientAge": "000D", "PatientBirthDate": "20240301", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20240901", "StudyDate": "20240301"}, 0),
+        ({"PatientAge": "000Y", "PatientBirthDate": ""}, 0),
+        ({"PatientAge": "001D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 0),
+        ({"PatientBirthDate": "20191399", "StudyDate": "20240301"}, None),
+        ({"PatientAge": "old"}, None),
+        ({}, None),
+    ],
+)
+def test_age_is_the_least_that_the_tags_allow(attributes, years):
+    """Patient's Age or birth date against study date, the younger of both; else unknown.
+
+    An age of 0 is what modalities write for an unknown one: a birth date decides then.
+    """
+    found = age_in_years(tags(**attributes))
+    assert found == (None if years is None else pytest.approx(years, abs=0.1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "barre_CR-MONO1-10_pa_headless-nometa.dcm",
+        "barre_cxr_deflated.dcm",
+        "canon_dx_pa_mono1_12bit_j2k-lossless.dcm",
+        "nema_RG1_pa_mono1_15bit_j2k-lossy.dcm",
+        "nih_gcp_nofinding_patient-covid0000_implicitLE.dcm",
+        "nih_google_00000001_000_cardiomegaly_implicitLE.dcm",
+        "rsna_pa_mono2_jpegbaseline8.dcm",
+        "udacity_nih_test2.dcm",
+        "udacity_nih_test3.dcm",
+        "udacity_nih_test4.dcm",
+        "udacity_nih_test5.dcm",
+    ],
+)
+def test_each_real_chest_film_is_read(shared_data, name):
+    """Films whose tags are silent or wrong (RIBCAGE, CT) are read because of their picture."""
+    selection = choose(study_of(shared_data / "cxr-dicom" / name), ADULTS, LIMITS)
+    assert selection.reason is None
+    assert selection.frame is not None
+    assert selection.header is not None
+    assert selection.not_read == ()
+    assert selection.view == ("PA" if "_pa_" in name or "barre" in name else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("not-chest/nema_RG2_hip_mono2_10bit_j2k.dcm", Reason.NOT_CHEST),
+        ("not-chest/highdicom_dog-thorax_dx_mono1.dcm", Reason.NOT_PLAUSIBLE),
+        ("not-chest/dcm4che_test16signed_chest-tag.dcm", Reason.NOT_PLAUSIBLE),
+        ("cxr-dicom/rsna_pa_header-only-mono1_jpegbaseline8.dcm", Reason.INVERTED),
+        ("edge-cases/cxr-malformed/all_black_pixels.dcm", Reason.BLANK),
+        ("edge-cases/cxr-malformed/wrong_photometric_mono2.dcm", Reason.INVERTED),
+        ("edge-cases/cxr-malformed/rows_cols_65535_bomb.dcm", Reason.TOO_LARGE),
+        ("edge-cases/cxr-malformed/truncated_half_file.dcm", Reason.UNREADABLE),
+        ("edge-cases/cxr-malformed/zero_bytes.dcm", Reason.UNREADABLE),
+        ("edge-cases/pydicom/test_files/CT_small.dcm", Reason.NOT_RADIOGRAPH),
+        ("edge-cases/pydicom/test_files/test-SR.dcm", Reason.NO_IMAGE),
+    ],
+)
+def test_each_other_real_file_has_its_reason(shared_data, name, reason):
+    """What must not be read is refused, with a sentence for the film too."""
+    selection = choose(study_of(shared_data / name), ADULTS, LIMITS)
+    assert (selection.reason, selection.frame) == (reason, None)
+    assert selection.sentence.endswith(".")
+    assert len(selection.not_read) == 1
+
+
+def test_the_dog_is_refused_where_children_are_read(shared_data):
+    """The picture refuses the dog, not its age of five."""
+    dog = shared_data / "not-chest" / "highdicom_dog-thorax_dx_mono1.dcm"
+    assert choose(study_of(dog), EVERYBODY, LIMITS).reason is Reason.NOT_PLAUSIBLE
+
+
+def test_where_the_tags_must_say_it_silence_is_a_reason(film):
+    """With the rule `stated_only` only films are read that are marked as frontal chest films."""
+    strict = Rules(minimum_age_years=18, read_children=False, stated_only=True)
+    silent, stated = film(view=""), film(view="AP")
+    selection = choose(study_of(silent), strict, LIMITS)
+    assert (selection.reason, selection.frame) == (Reason.NOT_STATED, None)
+    assert choose(study_of(silent), ADULTS, LIMITS).reason is None
+    both = study_of(silent, stated)
+    selection = choose(both, strict, LIMITS)
+    assert selection.instance is both.instances[1]
+    assert selection.not_read[0].reason == Reason.NOT_STATED.sentence
+
+
+def test_pa_is_preferred_to_ap_and_a_lateral_is_named(film):
+    """Of PA, AP and lateral the PA film is read; the others are listed in order of arrival."""
+    study = study_of(film(view="LL"), film(view="AP"), film(view="PA"))
+    selection = choose(study, ADULTS, LIMITS)
+    assert selection.instance is study.instances[2]
+    assert selection.view == "PA"
+    assert [entry.sop_instance_uid for entry in selection.not_read] == ["1.2.0", "1.2.1"]
+    assert selection.not_read[0].reason == Reason.NOT_FRONTAL.sentence
+    assert selection.not_read[1].reason == Reason.ANOTHER_CHOSEN.sentence
+
+
+def test_for_presentation_is_preferred_to_its_raw_twin(film):
+    """The film made for reading is read, although the raw one came first."""
+    study = study_of(film(wrap={"for_presentation": False}), film())
+    assert choose(study, ADULTS, LIMITS).instance is study.instances[1]
+
+
+def test_a_raw_film_alone_is_read_with_a_warning(film):
+    """FOR PROCESSING is no reason for silence."""
+    selection = choose(study_of(film(wrap={"for_presentation": False})), ADULTS, LIMITS)
+    assert selection.reason is None
+    assert any("FOR PROCESSING" in note for note in selection.notes)
+
+
+def test_the_later_of_two_equal_films_is_read(film):
+    """A repeat was taken because the first was not good enough; order of arrival does not matter."""
+    early = film(AcquisitionDate="20240101", AcquisitionTime="080000")
+    late = film(AcquisitionDate="20240101", AcquisitionTime="080500.123")
+    for paths in ((early, late), (late, early)):
+        selection = choose(study_of(*paths), ADULTS, LIMITS)
+        assert selection.instance is not None
+        assert selection.instance.path == late
+
+
+def test_a_bone_suppressed_twin_is_not_preferred(film):
+    """A picture computed from the film is read only where the film itself is not there."""
+    study = study_of(film(SeriesDescription="Chest PA bone suppressed"), film())
+    assert choose(study, ADULTS, LIMITS).instance is study.instances[1]
+
+
+def test_an_implausible_first_choice_gives_way_to_the_next(film):
+    """The PA film is a negative, so the AP one is read and the reason is listed."""
+    study = study_of(film(change=phantom.inverted), film(view="AP"))
+    selection = choose(study, ADULTS, LIMITS)
+    assert selection.instance is study.instances[1]
+    assert selection.not_read[0].reason == Reason.INVERTED.sentence
+
+
+def test_an_unreadable_first_choice_gives_way_to_the_next(film):
+    """A cut-off PA file does not keep the AP one from being read."""
+    broken = film()
+    broken.write_bytes(broken.read_bytes()[:-5000])
+    study = study_of(broken, film(view="AP"))
+    selection = choose(study, ADULTS, LIMITS)
+    assert selection.instance is study.instances[1]
+    assert selection.not_read[0].reason.startswith("The film cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (phantom.inverted, Reason.INVERTED),
+        (lambda drawn: phantom.turned(drawn, 1), Reason.ROTATED),
+        (lambda drawn: phantom.turned(drawn, 2), Reason.ROTATED),
+    ],
+)
+def test_a_film_shown_wrongly_is_refused_whatever_its_tags_say(film, change, reason):
+    """PA in the tags does not make a negative or a turned film readable."""
+    assert choose(study_of(film(change=change)), ADULTS, LIMITS).reason is reason
+
+
+def test_a_mirrored_phantom_is_read(film):
+    """Sides cannot be told from the picture."""
+    assert choose(study_of(film(change=phantom.mirrored)), ADULTS, LIMITS).reason is None
+
+
+def test_a_lateral_alone_ends_with_its_reason(film):
+    """By its tags, and by its picture where the tags are silent."""
+    stated = film(view="LL")
+    silent = film(view="LL", wrap={"view_position": ""})
+    assert triage(read_header(silent)).eligibility is Eligibility.POSSIBLE
+    for path in (stated, silent):
+        assert choose(study_of(path), ADULTS, LIMITS).reason is Reason.NOT_FRONTAL
+
+
+def test_silent_tags_are_read_with_notes(film):
+    """What the tags leave unsaid is told to the reader of the draft."""
+    path = film(
+        wrap={"view_position": "", "body_part": ""},
+        PatientAge=None,
+        PatientBirthDate="",
+        StudyDescription="",
+        AnatomicRegionSequence=None,
+        SeriesDescription="",
+        ProtocolName="",
+    )
+    selection = choose(study_of(path), ADULTS, LIMITS)
+    assert selection.view == ""
+    assert "The view position is not stated" in " ".join(selection.notes)
+    assert "The body part is not stated" in " ".join(selection.notes)
+    assert "age is not stated" in " ".join(selection.notes)
+
+
+PATIENT = {"PatientID": "P1", "PatientName": "DOE^JANE", "PatientBirthDate": "19600101"}
+
+
+@pytest.mark.parametrize(
+    ("other", "one"),
+    [
+        ({}, True),
+        ({"PatientID": "P2"}, False),
+        ({"PatientID": "P2", "PatientName": "DOE^JANE"}, False),
+        ({"PatientName": "Doe^Jane^M"}, True),
+        ({"PatientID": ""}, True),
+        ({"PatientID": "", "PatientName": "ROE^RICHARD"}, False),
+        ({"PatientID": "", "PatientBirthDate": "19600102"}, False),
+        ({"PatientID": "", "PatientName": "", "PatientBirthDate": ""}, True),
+        ({"IssuerOfPatientID": "B"}, False),
+    ],
+)
+def test_films_are_of_one_patient_unless_they_say_otherwise(other, one):
+    """Patient ID and issuer decide; without an ID name and birth date do."""
+    first = tags(**PATIENT, IssuerOfPatientID="A")
+    second = tags(**{**PATIENT, **other})
+    assert are_one_patient([first, second]) is one
+
+
+@pytest.mark.parametrize("view", ["PA", "LL"])
+def test_nothing_is_read_of_a_study_with_two_patients(film, view):
+    """Also when only the lateral bears the other name: somebody must put that right first."""
+    selection = choose(study_of(film(), film(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
+    assert selection.instance is None
+    assert selection.reason is Reason.TWO_PATIENTS
+    assert [item.reason for item in selection.not_read] == [Reason.TWO_PATIENTS.sentence] * 2
+
+
+def test_a_child_is_not_read_unless_the_site_allows_it(film):
+    """Twelve years is a child under 18: CHILD, or read and marked as one."""
+    study = study_of(film(PatientAge="012Y"))
+    refused = choose(study, ADULTS, LIMITS)
+    assert (refused.reason, refused.child) == (Reason.CHILD, False)
+    allowed = choose(study, EVERYBODY, LIMITS)
+    assert allowed.reason is None
+    assert allowed.child is True
+
+
+def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(film):
+    """Modalities write 000Y for unknown; the draft says which of the two was believed."""
+    selection = choose(
+        study_of(film(PatientAge="000Y", PatientBirthDate="19411231")), ADULTS, LIMITS
+    )
+    assert (selection.reason, selection.child) == (None, False)
+    assert any("the birth date was used" in note for note in selection.notes)
+    newborn = film(PatientAge="000D", PatientBirthDate="20240301", StudyDate="20240301")
+    assert choose(study_of(newborn), ADULTS, LIMITS).reason is Reason.CHILD
+
+
+def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(film):
+    """The first one stays in the study and does not hold up the second, whichever comes first."""
+    dirty, clean = film(PatientID="12345\r\n"), film(PatientID="12345")
+    for paths in ((dirty, clean), (clean, dirty)):
+        selection = choose(study_of(*paths), ADULTS, LIMITS)
+        assert selection.instance is not None
+        assert selection.instance.path == Path(clean)
+        (other,) = selection.not_read
+        assert "Patient ID (0010,0020)" in other.reason
+    alone = choose(study_of(dirty), ADULTS, LIMITS)
+    assert alone.instance is not None
+
+
+def test_an_identifier_that_is_left_out_is_noted(film):
+    """The radiologist learns which one, and why."""
+    selection = choose(study_of(film(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
+    assert any("Accession Number (0008,0050)" in note for note in selection.notes)
+
+
+def test_the_age_limit_is_the_site_s(film):
+    """Twelve years is no child where the limit is ten."""
+    selection = choose(
+        study_of(film(PatientAge="012Y")), Rules(minimum_age_years=10, read_children=False), LIMITS
+    )
+    assert (selection.reason, selection.child) == (None, False)
+
+
+def test_patient_orientation_to_the_right_warns_of_exchanged_sides(film):
+    """Rows that run to the patient's right mean that the film is stored mirrored."""
+    selection = choose(study_of(film(PatientOrientation=["R", "F"])), ADULTS, LIMITS)
+    assert any("exchanged" in note for note in selection.notes)
+
+
+def test_a_study_of_nothing_has_no_image():
+    """No instance at all is a reason too."""
+    selection = choose(study_of(), ADULTS, LIMITS)
+    assert (selection.reason, selection.not_read) == (Reason.NO_IMAGE, ())
+
+
+def test_the_nearest_reason_speaks_for_the_study(film, tmp_path):
+    """Of a lateral, a hip and a broken file the lateral's reason is the study's."""
+    hip = film(BodyPartExamined="HIP", AnatomicRegionSequence=None, SeriesDescription="HIP")
+    nothing = tmp_path / "nothing.dcm"
+    nothing.write_bytes(b"")
+    selection = choose(study_of(nothing, hip, film(view="LL")), ADULTS, LIMITS)
+    assert selection.reason is Reason.NOT_FRONTAL
+    assert len(selection.not_read) == 3
+
+
+def test_damaged_headers_never_escape(shared_data, tmp_path):
+    """A hundred films with flipped header bytes end in a selection."""
+    whole = (shared_data / "cxr-dicom" / "barre_CR-MONO1-10_pa_explicitLE.dcm").read_bytes()
+    rng = np.random.default_rng(11)
+    path = tmp_path / "damaged.dcm"
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for at in rng.integers(132, 1200, 8):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        selection = choose(study_of(path), ADULTS, LIMITS)
+        assert (selection.frame is None) == (selection.reason is not None)
+
+
+def test_a_computed_radiograph_is_a_radiograph_whatever_modality_says():
+    """The SOP Class decides where it is specific."""
+    header = tags(SOPClassUID=ComputedRadiographyImageStorage, Modality="CT")
+    assert triage(header).eligibility is Eligibility.POSSIBLE
+
+
+SYNTHETIC_ONLY = Rules(minimum_age_years=18, read_children=False, synthetic_only=True)
+
+
+def test_a_phantom_is_read_where_only_synthetic_images_are(film):
+    """The marks of a phantom are all that is asked."""
+    assert choose(study_of(film()), SYNTHETIC_ONLY, LIMITS).instance is not None
+
+
+def test_a_patients_image_is_not_read_where_only_synthetic_images_are(film):
+    """One of the two marks is not enough; the study's reason is that one."""
+    patient = film(QualityControlSubject="NO")
+    selection = choose(study_of(patient), SYNTHETIC_ONLY, LIMITS)
+    assert (selection.instance, selection.reason) == (None, Reason.NO_MODEL_FOR_PATIENTS)
+    assert selection.not_read[0].reason == Reason.NO_MODEL_FOR_PATIENTS.sentence
+
+
+def test_a_phantom_beside_a_patients_image_is_not_read_instead(film):
+    """Its draft would lie in the patient's study."""
+    both = study_of(film(), film(QualityControlSubject="NO"))
+    assert choose(both, SYNTHETIC_ONLY, LIMITS).reason is Reason.NO_MODEL_FOR_PATIENTS
+
+
+def test_what_no_model_reads_keeps_its_own_reason(film):
+    """A lateral, a child: that nobody reads them is the nearer reason."""
+    child = study_of(film(PatientAge="012Y", QualityControlSubject="NO"))
+    assert choose(child, SYNTHETIC_ONLY, LIMITS).reason is Reason.CHILD
+    lateral = study_of(film(view="LL", QualityControlSubject="NO"))
+    assert choose(lateral, SYNTHETIC_ONLY, LIMITS).reason is Reason.NOT_FRONTAL

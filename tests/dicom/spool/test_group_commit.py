@@ -1,0 +1,72 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dicom.spool.group_commit import GroupCommit
+
+LONG = 120  # seconds, no measure of anything: twenty threads start slowly on a loaded machine
+
+
+def test_what_comes_while_one_works_is_done_at_once():
+    """Of 20 items that come during the first one's turn, all are done in one call."""
+    begun, go_on = threading.Event(), threading.Event()
+    batches = []
+
+    def square(items):
+        batches.append(len(items))
+        begun.set()
+        assert go_on.wait(LONG)
+        return [item * item for item in items]
+
+    together = GroupCommit(square)
+    with ThreadPoolExecutor(21) as threads:
+        first = threads.submit(together.do, 3)
+        assert begun.wait(LONG)
+        others = [threads.submit(together.do, number) for number in range(20)]
+        while len(together._waiting) < 20:
+            time.sleep(0.005)
+        go_on.set()
+        assert first.result(LONG) == 9
+        assert [other.result(LONG) for other in others] == [number**2 for number in range(20)]
+    assert batches == [1, 20]
+
+
+def test_an_error_reaches_all_of_its_batch_and_nobody_after():
+    """Who asks after a failure is served."""
+    together = GroupCommit(lambda items: [1 / item for item in items])
+    with pytest.raises(ZeroDivisionError):
+        together.do(0)
+    assert together.do(4) == 0.25
+
+
+def test_who_waited_for_a_failure_hears_of_it():
+    """Of a batch that fails one thread has the error, the others know that theirs was not done."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def invert(items):
+        begun.set()
+        assert go_on.wait(LONG)
+        return [1 / item for item in items]
+
+    together = GroupCommit(invert)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(together.do, 1)
+        assert begun.wait(LONG)
+        others = [threads.submit(together.do, number) for number in (2, 0, 4)]
+        while len(together._waiting) < 3:
+            time.sleep(0.005)
+        go_on.set()
+        assert first.result(LONG) == 1
+        errors = [type(other.exception(LONG)) for other in others]
+    assert sorted(error.__name__ for error in errors) == ["BatchFailed"] * 2 + ["ZeroDivisionError"]
+
+
+def test_many_threads_each_get_their_own_result():
+    """No result is mixed up or lost when 64 threads ask again and again."""
+    together = GroupCommit(lambda items: [-item for item in items])
+    with ThreadPoolExecutor(64) as threads:
+        assert list(threads.map(together.do, range(1, 5000))) == [-n for n in range(1, 5000)]
+    assert together._waiting == []
+    assert not together._working

@@ -1,0 +1,233 @@
+"""Films received when digests were still SHA-256: found, checked and recognised after the upgrade."""
+
+import hashlib
+
+import pytest
+from sqlalchemy import text
+
+from dicom.parsing.header import check_identity, read_header
+from dicom.scu.commitment import CommitmentRequest, Reference
+from dicom.spool.incoming_file import Announced
+from dicom.spool.ingest import IncomingAssociation, Ingest
+from dicom.spool.spool import Spool
+from service.database import schema
+from service.database.engine import make_engine
+from service.errors import StoreError
+from service.maintenance.spool_check import Scope, SpoolCheck
+from service.maintenance.spool_repair import Repairs
+from service.receiver.commitment import Commitments
+from service.receiver.intake import Intake
+from service.records import Arrival
+from service.settings.config import load_settings
+from service.spool_findings import Kind
+from service.store import Store
+
+_BEFORE = "0004"
+_ROWS = (
+    """INSERT INTO studies (study_instance_uid, calling_ae, urgent, first_arrival, last_arrival)
+    VALUES (:study, 'CR1', false, '2026-03-01 09:00:00', '2026-03-01 09:00:00')""",
+    """INSERT INTO instances (id, study_instance_uid, sop_instance_uid, sop_class_uid,
+    series_instance_uid, transfer_syntax_uid, sha256, size, path, calling_ae, association_id,
+    eligible, conflict, received_at) VALUES (1, :study, :uid, :sop_class, '1.2', '1.2.5', :sha256,
+    :size, :path, 'CR1', 'A', true, false, '2026-03-01 09:00:00')""",
+)
+
+
+class Site:
+    """A spool and a database with one film that the version before received, then upgraded.
+
+    Attributes:
+        before: The film's file.
+        arrivals: What the store said of each film that came since.
+    """
+
+    def __init__(self, tmp_path, url, film):
+        self.settings = load_settings(data_dir=tmp_path / "data")
+        self.spool = Spool(self.settings.spool_dir)
+        self.arrivals = []
+        header = read_header(film)
+        self.identity = check_identity(header)
+        content = film.read_bytes()
+        self.content = content[144 + int.from_bytes(content[140:144], "little") :]
+        new = self.spool.keep(self._incoming(self.content), self.identity).instance
+        self.digest = hashlib.sha256(self.content).hexdigest()
+        self.before = new.path.rename(
+            new.path.with_name(new.path.name.replace(new.digest, self.digest))
+        )
+        schema.upgrade(url, _BEFORE)
+        self._record(url)
+        schema.upgrade(url)
+        self.store = Store(url)
+        self.intake = Intake(self.store, self.settings, lambda *_: None)
+
+    def _record(self, url):
+        values = {
+            "study": self.identity.study_instance_uid,
+            "uid": self.identity.sop_instance_uid,
+            "sop_class": self.identity.sop_class_uid,
+            "sha256": self.digest,
+            "size": len(self.content),
+            "path": str(self.before),
+        }
+        engine = make_engine(url)
+        with engine.begin() as connection:
+            for row in _ROWS:
+                used = {name: each for name, each in values.items() if f":{name}" in row}
+                connection.execute(text(row), used)
+        engine.dispose()
+
+    def _incoming(self, content):
+        incoming = self.spool.receive(
+            Announced(
+                sop_class_uid=self.identity.sop_class_uid,
+                sop_instance_uid=self.identity.sop_instance_uid,
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+                source_ae="CR1",
+            )
+        )
+        incoming.write(content)
+        return incoming
+
+    def send(self, content):
+        """Let a data set come by the receiver's way; return the instance."""
+        association = IncomingAssociation(
+            id="B", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1"
+        )
+        return Ingest(self.spool, self._arrived).keep(self._incoming(content), association)
+
+    def _arrived(self, films):
+        self.arrivals += self.intake.instances_arrived(films)
+        return [None] * len(films)
+
+    def place_a_copy(self):
+        """Leave what kill -9 leaves of a film that was sent again: its new file, not yet removed."""
+        return self.spool.keep(self._incoming(self.content), self.identity).instance.path
+
+    def files(self):
+        """Return the films' files."""
+        return sorted(self.spool.root.glob("??/*.dcm"))
+
+    def films(self):
+        """Return the films whose files should be there."""
+        return self.store.films_of(self.identity.sop_instance_uid)
+
+    def verify(self, *, repair=False):
+        """Return the kinds of what reading every film finds."""
+        repairs = Repairs(self.store, self.settings, self.intake) if repair else None
+        scope = Scope(hashes=True, young_seconds=0)
+        found = SpoolCheck(self.store, self.settings, scope, repairs).findings()
+        return [each.kind for each in found]
+
+
+@pytest.fixture
+def database_url(request, tmp_path):
+    """An empty SQLite file; or PostgreSQL, where a test asks for it."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{tmp_path / 'wetread.db'}"
+
+
+@pytest.fixture
+def site(tmp_path, database_url, phantom_films):
+    """A site as the version before left it, upgraded."""
+    made = Site(tmp_path, database_url, phantom_films["normal"])
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_the_same_film_sent_again_is_the_film_and_another_is_a_conflict(site):
+    """The acknowledged file and its row stay as they are; what came with other bytes lies beside."""
+    (known,) = site.films()
+    site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+    assert (site.films(), site.files()) == ([known], [site.before])
+    assert (known.digest, known.path) == (site.digest, site.before)
+    site.send(site.content + b"\xfc\xff\xfc\xff\x00\x00")
+    assert site.arrivals == [Arrival.SAME, Arrival.CONFLICT]
+    assert len(site.films()) == len(site.files()) == 2
+    assert [each.kind for each in site.store.incidents()] == ["conflict"]
+    assert site.verify() == []
+
+
+@pytest.mark.parametrize("spoil", ["unlink", "cut", "rot"])
+def test_a_film_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
+    """It is the same film, under the digest of today."""
+    if spoil == "unlink":
+        site.before.unlink()
+    elif spoil == "cut":
+        site.before.write_bytes(site.before.read_bytes()[:-2])
+    else:
+        site.before.write_bytes(site.before.read_bytes()[:-1] + b"\x55")
+    instance = site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+    (film,) = site.films()
+    assert (film.path, film.digest) == (instance.path, instance.digest)
+    assert len(film.digest) == 56
+    assert film.path in site.files()
+
+
+def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site, monkeypatch):
+    """The disk fails while the old digest is made anew: the sender hears so, and may try again."""
+    monkeypatch.setattr("service.store.duplicate_lookup.content_digest", lambda *_, **__: "")
+    with pytest.raises(StoreError, match="cannot be read back"):
+        site.send(site.content)
+    monkeypatch.undo()
+    assert site.files() == [site.before]
+    site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+
+
+def test_a_film_that_lost_its_copy_too_is_read_again(site):
+    """Its row was given the copy under today's name, which is lost as well when it is sent again."""
+    copy = site.place_a_copy()
+    site.before.unlink()
+    site.verify(repair=True)
+    copy.unlink()
+    instance = site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+    assert [film.path for film in site.films()] == [instance.path]
+    assert [study for study, _ in site.store.completed_by(["B"])] == [
+        site.identity.study_instance_uid
+    ]
+
+
+def test_a_film_that_retention_removed_comes_back(site):
+    """Its row gets the new file, and it is read again, as one that never had another digest."""
+    (known,) = site.films()
+    site.store.film_removed(known)
+    site.before.unlink()
+    instance = site.send(site.content)
+    assert site.arrivals == [Arrival.SAME]
+    assert [film.path for film in site.films()] == site.files() == [instance.path]
+    assert site.verify() == []
+
+
+def test_what_is_committed_is_read_by_the_algorithm_of_its_digest(site):
+    """A film from before is committed while its bytes are those that came."""
+    reference = Reference(
+        sop_class_uid=site.identity.sop_class_uid, sop_instance_uid=site.identity.sop_instance_uid
+    )
+    request = CommitmentRequest(transaction_uid="1.2.3.4", references=(reference,))
+    commitments = Commitments(site.settings, site.store)
+    assert commitments.failures(request) == {}
+    site.before.write_bytes(site.before.read_bytes()[:-1] + b"\x55")
+    assert list(commitments.failures(request)) == [site.identity.sop_instance_uid]
+
+
+def test_verify_takes_a_second_copy_for_what_it_is(site):
+    """The film's own file stays; a copy under today's name is set aside, not adopted."""
+    assert site.verify() == []
+    copy = site.place_a_copy()
+    assert site.verify(repair=True) == [Kind.STRAY_COPY]
+    assert (site.files(), site.verify()) == ([site.before], [])
+    assert not copy.exists()
+
+
+def test_verify_gives_a_lost_film_the_copy(site):
+    """Where the film's own file is gone, the row finds the one under today's name."""
+    copy = site.place_a_copy()
+    site.before.unlink()
+    assert site.verify(repair=True) == [Kind.MISPLACED_FILM]
+    assert [film.path for film in site.films()] == [copy]
+    assert site.verify() == []

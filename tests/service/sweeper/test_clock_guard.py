@@ -1,0 +1,85 @@
+"""A clock that leaps ahead makes films old at once; they are not removed for it."""
+
+import pytest
+
+from service.settings.config import load_settings
+from service.sweeper.clock_guard import ClockGuard, since_boot
+
+HOUR = 3600
+
+
+class Passing:
+    """Time that passes, whatever the clock says."""
+
+    def __init__(self):
+        self.seconds = 5000.0
+
+    def __call__(self):
+        """Return the seconds so far."""
+        return self.seconds
+
+
+@pytest.fixture
+def passed():
+    """The time since the machine was started."""
+    return Passing()
+
+
+@pytest.fixture
+def steadiness_of(store, tmp_path, passed):
+    """A function that returns the steadiness of a site that keeps films for so many days."""
+
+    def make(days=30):
+        settings = load_settings(data_dir=tmp_path, sweep={"retention_days": days})
+        return ClockGuard(store, settings, passed)
+
+    return make
+
+
+def test_a_clock_is_trusted_an_hour_after_the_start(steadiness_of, clock, passed):
+    """By then a machine has asked others for the time."""
+    steadiness = steadiness_of()
+    assert not steadiness.look(clock())
+    passed.seconds += HOUR - 1
+    assert not steadiness.look(clock.move(HOUR - 1))
+    passed.seconds += 1
+    assert steadiness.look(clock.move(1))
+
+
+@pytest.mark.parametrize("leap", [2 * HOUR, 31 * 24 * HOUR])
+def test_a_clock_that_leapt_is_not_trusted_for_a_day(steadiness_of, store, clock, passed, leap):
+    """It is an incident, once; so is a leap that comes while nobody looks."""
+    steadiness = steadiness_of()
+    passed.seconds += HOUR
+    assert steadiness.look(clock.move(HOUR))
+    passed.seconds += 60
+    assert not steadiness.look(clock.move(60 + leap))
+    (incident,) = store.incidents()
+    assert incident.kind == "clock_leapt"
+    assert f"{leap / HOUR:.1f} h ahead" in incident.detail
+    passed.seconds += 24 * HOUR - 1
+    assert not steadiness.look(clock.move(24 * HOUR - 1))
+    passed.seconds += 1
+    assert steadiness.look(clock.move(1))
+    assert len(store.incidents()) == 1
+
+
+def test_a_clock_that_is_set_right_or_sleeps_is_no_leap(steadiness_of, store, clock, passed):
+    """Neither a minute's correction, nor one back, nor a night in which the machine slept."""
+    steadiness = steadiness_of()
+    for seconds, ahead in ((HOUR, 60), (60, -5 * HOUR), (12 * HOUR, 0)):
+        passed.seconds += seconds
+        assert steadiness.look(clock.move(seconds + ahead))
+    assert store.incidents() == []
+
+
+def test_who_keeps_films_for_less_waits_no_longer(steadiness_of, clock, passed):
+    """With a retention of a minute they go after a minute."""
+    steadiness = steadiness_of(days=60 / 86400)
+    passed.seconds += 60
+    assert steadiness.look(clock.move(60))
+
+
+def test_the_time_since_the_start_goes_on():
+    """It is the kernel's, in seconds."""
+    assert 0 < since_boot() <= since_boot()

@@ -1,0 +1,182 @@
+"""A disk that fills up: told of, relieved of what is delivered, refused on, and roomy again."""
+
+from dataclasses import replace
+
+import pytest
+
+from dicom.content.report import DraftReport, ModelIdentity, SourceImage
+from dicom.errors import OutOfResources
+from dicom.spool.ingest import IncomingAssociation
+from dicom.spool.spool import Spool
+from dicom.study import Instance
+from service.jobs import JobState
+from service.maintenance.retention import Retention
+from service.receiver.commitment import Commitments
+from service.receiver.intake import Intake
+from service.receiver.storage_service import StorageService
+from service.records import ResultObject
+from service.settings.config import load_settings
+from service.sweeper.disk_pressure import DiskPressure
+from service.system.disk_space import DiskLevel, Watermark
+
+KIB = 1024
+LIMITS = {
+    "sweep": {"warn_free_bytes": 1600 * KIB, "early_free_bytes": 1000 * KIB},
+    "receiver": {"min_free_bytes": 300 * KIB, "callers": [{"ae_title": "CR1"}]},
+}
+PEER = IncomingAssociation(id="1", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings with limits in KiB."""
+    return load_settings(data_dir=tmp_path / "data", **LIMITS)
+
+
+def test_a_step_is_left_later_than_it_was_entered(settings):
+    """At the limit nothing goes back and forth; a tenth more room ends the step."""
+    free = [0]
+    mark = Watermark(settings, lambda _: free[0] * KIB)
+    steps = []
+    for now in (2000, 1599, 1700, 1759, 1761, 999, 1050, 1101, 299, 320, 331, 2000):
+        free[0] = now
+        steps.append(mark.look().name)
+    assert steps == [
+        *("ROOMY", "WARN", "WARN", "WARN", "ROOMY", "EARLY", "EARLY", "WARN"),
+        *("FULL", "FULL", "EARLY", "ROOMY"),
+    ]
+
+
+def test_a_disk_that_does_not_answer_counts_as_full(settings):
+    """And where nothing was received yet there is room."""
+
+    def broken(_folder):
+        raise OSError(5, "Input/output error")
+
+    assert Watermark(settings, broken).look() is DiskLevel.FULL
+    assert Watermark(settings).look() is DiskLevel.ROOMY
+
+
+@pytest.fixture
+def ended(store, settings):
+    """A function: study, what its job ends as, how many deliveries are confirmed -> its film's path."""
+
+    def end(study, state, *, confirmed=2, size=150 * KIB):
+        path = settings.spool_dir / study / "film.dcm"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(size))
+        film = Instance(
+            sop_instance_uid=f"{study}.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+            series_instance_uid=f"{study}.2",
+            study_instance_uid=study,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            path=path,
+            digest="a" * 64,
+            size=size,
+        )
+        store.add_instance(film, calling_ae="CR1", association_id=study, eligible=True)
+        job = store.schedule(study, model="demo", version="1", actor="t", reason="Released.")
+        held = store.claim_reading(job.id, "reader", 60)
+        if state is JobState.NOT_ANALYSED:
+            store.not_analysed(job.id, held.fence, "NOT_FRONTAL", "A lateral film.")
+            return path
+        source = SourceImage(
+            sop_instance_uid=film.sop_instance_uid,
+            sop_class_uid=film.sop_class_uid,
+            series_instance_uid=film.series_instance_uid,
+            rows=1,
+            columns=1,
+        )
+        draft = DraftReport(
+            study_instance_uid=study,
+            source=source,
+            revision=1,
+            produced_at=held.produced_at,
+            findings_text=("Clear.",),
+            model=ModelIdentity(name="demo", version="1", weights_sha256="0" * 64),
+        )
+        made = ResultObject(
+            kind="draft-report",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
+            sop_instance_uid=f"{study}.9",
+            series_instance_uid=f"{study}.8",
+            study_instance_uid=study,
+            path=settings.outbox_dir / job.id / "1" / "draft-report.dcm",
+            sha256="b" * 64,
+        )
+        store.draft(job.id, held.fence, draft, [made], ["A", "B"] if confirmed is not None else [])
+        for _ in range(confirmed or 0):
+            delivery, _objects = store.claim_delivery(job.id, "sender", 60, {})
+            store.confirm_delivery(delivery.id, delivery.fence)
+        return path
+
+    return end
+
+
+def test_only_what_every_destination_has_goes_early(store, settings, ended, clock):
+    """Not what was not read, is half delivered, or has no destination; whatever the disk says."""
+    kept = [
+        ended("1.1", JobState.NOT_ANALYSED),
+        ended("1.2", JobState.COMPLETED, confirmed=1),
+        ended("1.3", JobState.COMPLETED, confirmed=None),
+    ]
+    gone = [ended("1.4", JobState.COMPLETED), ended("1.5", JobState.COMPLETED)]
+    clock.move(1)
+    care = DiskPressure(
+        store, settings, Retention(store, settings), Watermark(settings, lambda _: 0)
+    )
+    assert care.look(clock.now) is DiskLevel.FULL
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in gone)
+    (job,) = store.jobs(study="1.4")
+    assert job.removed_at is not None
+    assert "disk is nearly full" in store.events(job.id)[-1].reason
+    care.look(clock.now)
+    care.look(clock.now)
+    assert [each.kind for each in store.incidents()] == ["disk_no_room_to_make", "disk_full"]
+
+
+def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, clock):
+    """Its study is read and delivered, but nothing was made of the film that conflicts."""
+    path = ended("1.6", JobState.COMPLETED)
+    (film,) = store.spooled("1.6")
+    other = path.with_name("other.dcm")
+    other.write_bytes(bytes(KIB))
+    conflict = replace(film, digest="c" * 64, path=other)
+    store.add_instance(conflict, calling_ae="CR1", association_id="B", eligible=True)
+    clock.move(1)
+    care = DiskPressure(
+        store, settings, Retention(store, settings), Watermark(settings, lambda _: 0)
+    )
+    care.look(clock.now)
+    assert path.exists()
+    assert other.exists()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, settings):
+    """On a file system of 2 MiB: told of, films go oldest first until there is room, refused, roomy."""
+    settings.data_dir.mkdir(exist_ok=True)
+    settings.spool_dir.symlink_to(small_disk)
+    Spool(settings.spool_dir)
+    care = DiskPressure(store, settings, Retention(store, settings))
+    reception = StorageService(
+        settings, store, Intake(store, settings, lambda *_: None), Commitments(settings, store)
+    )
+    assert care.look(clock.move(1)) is DiskLevel.ROOMY
+    paths = [ended(f"1.{n}", JobState.COMPLETED) for n in (1, 2)]
+    waiting = ended("1.3", JobState.COMPLETED, confirmed=1, size=400 * KIB)
+    assert care.look(clock.move(1)) is DiskLevel.WARN
+    assert [each.kind for each in store.incidents()] == ["disk_warn"]
+    assert reception.not_now(PEER) is None
+    (small_disk / "filling").write_bytes(bytes(1050 * KIB))
+    refused = reception.not_now(PEER)
+    assert isinstance(refused, OutOfResources)
+    assert "nearly full" in str(refused)
+    assert care.look(clock.move(1)) is DiskLevel.FULL
+    assert [path.exists() for path in [*paths, waiting]] == [False, False, True]
+    assert reception.not_now(PEER) is None  # what was removed was room enough for the next film
+    (small_disk / "filling").unlink()
+    assert care.look(clock.move(1)) is DiskLevel.WARN
+    reception.close()

@@ -1,0 +1,132 @@
+"""A film that cannot be drawn costs a decoder once, not at every view, and the page says why."""
+
+import asyncio
+import sys
+
+import pytest
+
+from dicom.errors import DecoderDied, DecodersBusy, DecoderSlow, InvalidDataset, OutOfResources
+from dicom.phantom import as_dataset, draw, write
+from service.web.images.endpoint import FilmCache
+from service.web.images.failed_renders import FORGET_SECONDS, FailedRenderCache
+from service.web.images.picture import THUMBNAIL_SIZE, Picture
+from service.web.images.png import PngRenderer
+
+# The real program, which notes each film that it takes up, and hangs or crashes on small ones.
+PROGRAM = """
+import ctypes
+import sys
+import time
+from pathlib import Path
+
+from dicom.decoding import child as decoder
+
+really_look = decoder.look
+
+
+def look(path, limits):
+    with Path(__file__).with_name("taken").open("a") as taken:
+        taken.write(path.name + "\\n")
+    looked = really_look(path, limits)
+    while looked.frame.pixels.shape == (96, 80):
+        time.sleep(1)
+    if looked.frame.pixels.shape == (96, 81):
+        ctypes.string_at(0)
+    return looked
+
+
+decoder.look = look
+decoder.main()
+"""
+
+
+@pytest.fixture
+def films(tmp_path):
+    """The films of a page, drawn by the damaged decoders; each may take a second."""
+    script = tmp_path / "decoders.py"
+    script.write_text(PROGRAM)
+    (tmp_path / "taken").touch()
+
+    def artist():
+        return PngRenderer(
+            max_pixels=2**20,
+            max_bytes=2**26,
+            at_once=2,
+            seconds=1,
+            program=(sys.executable, str(script)),
+        )
+
+    made = FilmCache(artist)
+    made._drawing()._decoders.wait_until_ready()
+    (tmp_path / "taken").write_text("")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "tries"),
+    [(80, DecoderSlow, 1), (81, DecoderDied, 2)],
+    ids=["hang", "crash"],
+)
+def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
+    films, tmp_path, columns, error, tries
+):
+    """Neither whole nor as a thumbnail: the reason is told again; another film is drawn."""
+    path = write(as_dataset(draw(3, rows=96, columns=columns)), tmp_path / "bad.dcm")
+    said = []
+    for picture in (
+        Picture(path=path),
+        Picture(path=path),
+        Picture(path=path, size=THUMBNAIL_SIZE),
+    ):
+        with pytest.raises(error) as caught:
+            asyncio.run(films.png(picture))
+        said.append(str(caught.value))
+    assert said == said[:1] * 3
+    assert (tmp_path / "taken").read_text().splitlines() == ["bad.dcm"] * tries
+    good = write(as_dataset(draw(4, rows=120, columns=100)), tmp_path / "good.dcm")
+    assert asyncio.run(films.png(Picture(path=good))).startswith(b"\x89PNG")
+
+
+def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder):
+    """422 and the words; the page puts them where the picture would be."""
+    film = seeder.film(1)
+    film.path.write_bytes(film.path.read_bytes()[:-5000])
+    url = f"/studies/{film.study_instance_uid}/films/{film.sop_instance_uid}.png"
+    answers = [site.get(url), site.get(url, headers={"Accept": "application/json"})]
+    assert [each.status_code for each in answers] == [422, 422]
+    words = answers[1].json()["error"]
+    assert words.startswith("This film cannot be shown: ")
+    assert words.split(":")[0] in answers[0].text
+
+
+def test_what_is_known_of_a_film_is_forgotten_after_a_while():
+    """A decoder that was slow because the machine was busy gets another chance."""
+    now = [5.0]
+    known = FailedRenderCache(lambda: now[0])
+    known.note("film", DecoderSlow("too slow"))
+    now[0] += FORGET_SECONDS - 1
+    with pytest.raises(DecoderSlow, match="too slow"):
+        known.check("film")
+    known.check("another")
+    now[0] += 1
+    known.check("film")
+
+
+@pytest.mark.parametrize("error", [DecodersBusy("busy"), OutOfResources("killed")])
+def test_what_may_be_gone_in_a_moment_is_not_remembered(error):
+    """The next view tries again."""
+    known = FailedRenderCache()
+    known.note("film", error)
+    known.check("film")
+
+
+def test_no_more_than_the_newest_few_are_remembered():
+    """Memory does not grow with what is sent."""
+    known = FailedRenderCache()
+    for number in range(1000):
+        known.note(number, InvalidDataset("no"))
+    assert len(known._refused) == 256
+    known.check(0)
+    with pytest.raises(InvalidDataset):
+        known.check(999)

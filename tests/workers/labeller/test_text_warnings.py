@@ -1,0 +1,78 @@
+"""What a reader is warned of in a text."""
+
+import pytest
+
+from workers.labeller.sentences import sentences
+from workers.labeller.text_warnings import contradictions, warnings
+
+
+def warned(text, **rest):
+    """The warnings of a text."""
+    return warnings(sentences(text), **rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Small left pleural effusion. No pleural effusion.", "pleural effusion"),
+        ("There is a right pneumothorax. No pneumothorax is seen.", "pneumothorax"),
+        ("Bilateral effusions. No left effusion.", "pleural effusion"),
+        ("The heart is enlarged. Heart size is normal.", "cardiomegaly"),
+        ("Left basilar opacity. The lungs are clear.", "lung opacity"),
+    ],
+)
+def test_a_contradiction_is_named(text, name):
+    """The same finding present and absent in one place is told with its name."""
+    assert [one.value for one in contradictions(sentences(text))] == [name]
+    assert any(name in note and "contradicts" in note for note in warned(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Small left pleural effusion. No right pleural effusion.",
+        "Left effusion. No large effusion.",
+        "Right lower lobe atelectasis. No atelectasis in the upper lobe.",
+        "Possible left effusion. No effusion.",
+        "No pneumothorax. No effusion. Heart size is normal.",
+        "Left basilar opacity. The lungs are otherwise clear.",
+        "",
+    ],
+)
+def test_what_is_no_contradiction_is_left_alone(text):
+    """Other sides, other places, other sizes and doubt do not contradict."""
+    assert contradictions(sentences(text)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A 1.5 cm nodule.", "measurement"),
+        ("Effusion of 3 x 4 cm.", "measurement"),
+        ("Discussed with Dr. Smith.", "people"),
+        ("Findings were telephoned to the ward.", "people"),
+        ("Film of 03/04/2011.", "date"),
+        ("Seen at 10:45 pm.", "date"),
+        ("Compared to ___.", "blanks"),
+        ("Xxxx opacity.", "blanks"),
+        ("A 55-year-old man.", "age or history"),
+        ("Effusion is unchanged.", "earlier film"),
+        ("Normal chest. Large right pneumothorax.", "calls the film normal"),
+    ],
+)
+def test_what_a_model_cannot_know_is_marked(text, words):
+    """Measurements, people, times, blanks, the patient's history, earlier films: one sentence each."""
+    assert any(words in note for note in warned(text))
+
+
+def test_an_ordinary_text_has_no_warning():
+    """Nothing is said of a text that keeps to the film."""
+    text = (
+        "The heart is enlarged. Small left effusion in the lower zone. No pneumothorax. Two leads."
+    )
+    assert warned(text) == ()
+
+
+def test_a_model_that_was_told_may_repeat_it():
+    """The history is no invention of a model that was told the indication."""
+    assert warned("A 55-year-old man with a history of cancer.", told_indication=True) == ()

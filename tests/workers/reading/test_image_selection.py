@@ -1,0 +1,94 @@
+"""The choice of a film while others are being decoded."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dicom.decoding.pool import Decoders
+from dicom.phantom import as_dataset, draw, write
+from dicom.pixels.frame import PixelLimits
+from dicom.selection.local_files import describe
+from dicom.study import Study
+from service.settings.config import load_settings
+from workers.lease import Lease
+from workers.model.errors import Cancelled
+from workers.reading.image_selection import ImageSelector
+
+LIMITS = PixelLimits(max_pixels=2**20, max_bytes=2**26)
+
+# The real program; a film called "held" is being decoded until it is removed.
+PROGRAM = """
+import time
+
+from dicom.decoding import child as decoder
+
+really_look = decoder.look
+
+
+def look(path, limits):
+    while path.stem == "held" and path.exists():
+        time.sleep(0.02)
+    return really_look(path, limits)
+
+
+decoder.look = look
+decoder.main()
+"""
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """The only decoder, and the film that it is at."""
+    script = tmp_path / "decoders.py"
+    script.write_text(PROGRAM)
+    held = write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "held.dcm")
+    program = (sys.executable, str(script))
+    with Decoders(at_once=1, seconds=60, max_pixels=2**20, program=program) as running:
+        running.wait_until_ready()
+        with ThreadPoolExecutor(1) as callers:
+            first = callers.submit(running.look, held, LIMITS)
+            while running._free._value:
+                assert not first.done()
+            yield running, held
+            held.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of one synthetic film."""
+    film = describe(write(as_dataset(draw(4, rows=420, columns=400)), tmp_path / "film.dcm"))
+    return Study(study_instance_uid=film.study_instance_uid, instances=(film,))
+
+
+def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
+    """Its lease hears again and again that it goes on, and in its turn its film is chosen."""
+    decoders, held = busy
+    lease, asked = Lease(lambda: None, 60), []
+
+    def cancelled():
+        lease.moved()
+        asked.append(lease.stalled)
+        if len(asked) == 3:
+            held.unlink()
+        return False
+
+    selection = ImageSelector(load_settings(), decoders.look).selected(study, None, cancelled)
+    assert selection.instance is study.instances[0]
+    assert len(asked) >= 3
+
+
+def test_a_job_that_waits_for_a_decoder_is_given_up_when_it_is_canceled(busy, study):
+    """It need not have its turn for that."""
+    decoders, held = busy
+    canceled = threading.Event()
+
+    def cancelled():
+        was = canceled.is_set()
+        canceled.set()
+        return was
+
+    with pytest.raises(Cancelled):
+        ImageSelector(load_settings(), decoders.look).selected(study, None, cancelled)
+    assert held.exists()

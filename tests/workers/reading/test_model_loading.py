@@ -1,0 +1,68 @@
+"""The settings decide which model reads and how it chooses its words."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from service.settings.config import Settings
+from service.settings.reading import Reading
+from workers.model.engine.engine import Engine
+from workers.model.prompts import Task
+from workers.reading.model_loading import decoding, opened
+from workers.reading.reader import Reader
+
+
+def settings(tmp_path, **reading):
+    """Settings for the tiny model."""
+    return Settings(data_dir=tmp_path, reading=Reading(model="tiny", **reading))
+
+
+def test_greedy_is_the_default(tmp_path):
+    """Without a word in the settings the likeliest token is taken, in float32 on the CPU."""
+    chosen = decoding(settings(tmp_path), None)
+    assert chosen.greedy
+    assert chosen.describe() == "greedy, 512 new tokens"
+    assert decoding(settings(tmp_path), 40).max_new_tokens == 40
+    checkpoint = opened(settings(tmp_path)).checkpoint
+    assert (checkpoint.device, checkpoint.dtype) == ("cpu", "float32")
+
+
+def test_sampling_is_recorded_in_full(tmp_path):
+    """Temperature, top_p, top_k and seed reach the record of every draft, with format and libraries."""
+    chosen = settings(
+        tmp_path, temperature=0.7, top_p=0.9, top_k=20, seed=11, max_new_tokens=30,
+        dtype="bfloat16",
+    )  # fmt: skip
+    told = Reader.from_settings(chosen).identity.decoding
+    assert told.startswith("temperature 0.7, top_p 0.9, top_k 20, seed 11, 30 new tokens, bfloat16")
+    assert " on cpu, wetread " in told
+    assert ", torch " in told
+
+
+def test_a_seed_gives_the_same_text_whoever_else_is_there(tmp_path):
+    """Sampled alone, and among five others of other seeds: the same ids; another seed, others."""
+    chosen = settings(tmp_path, temperature=1.0, seed=3, max_new_tokens=20)
+    film = np.random.default_rng(1).random((80, 80), dtype=np.float32)
+    engine = Engine(opened(chosen), rows=6)
+
+    def ask(seed):
+        how = decoding(settings(tmp_path, temperature=1.0, seed=seed, max_new_tokens=20), None)
+        return engine.answer(film, Task.REPORT, decoding=how).token_ids
+
+    alone = ask(3)
+    with ThreadPoolExecutor(6) as callers:
+        together = list(callers.map(ask, (1, 2, 3, 4, 5, 3)))
+    engine.close()
+    assert together[2] == together[5] == alone
+    assert len(set(together)) == 5
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("temperature", -1), ("top_p", 0), ("top_p", 1.5), ("top_k", -1), ("seed", -1),
+    ("model_sha256", "abc"), ("quantisation", "int3"),
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused(key, value):
+    """A setting out of its range is named."""
+    with pytest.raises(ValueError, match=key):
+        Reading(**{key: value})

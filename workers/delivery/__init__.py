@@ -1,0 +1,1 @@
+"""Results to their destinations: claim, send, read back, confirm."""

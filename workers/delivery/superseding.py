@@ -1,0 +1,76 @@
+"""When a new draft is confirmed, the one that it supersedes may go from an archive of ours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dicom.destinations.dimse import Destination
+from dicom.destinations.orthanc import OrthancDestination
+from dicom.errors import DicomError
+from service.jobs import DeliveryState
+from service.log import get_logger
+from service.maintenance.notice_files import doubt_uids
+from service.records import Delivery
+from service.settings import destinations as sections
+from service.settings.config import Settings
+from service.store import Store
+
+log = get_logger(__name__)
+
+
+def removers(
+    settings: Settings, destinations: Mapping[str, Destination]
+) -> dict[str, OrthancDestination]:
+    """Return the destinations from which we may remove results of ours, by name."""
+    allowed = {
+        each.name
+        for each in settings.destinations
+        if isinstance(each, sections.OrthancDestination) and each.may_remove
+    }
+    return {
+        name: each
+        for name, each in destinations.items()
+        if name in allowed and isinstance(each, OrthancDestination)
+    }
+
+
+def remove_superseded(
+    store: Store, settings: Settings, archive: OrthancDestination, delivery: Delivery
+) -> None:
+    """Remove from `archive` what is superseded there now that a delivery is confirmed, and note it.
+
+    That is the draft that the delivered one supersedes; or the delivered one itself, when it or the
+    notice that it is in doubt was held up and the later one came first.
+
+    What cannot be removed stays, and the history says so: the new draft names the old one, and both
+    say which revision they are.
+
+    Raises:
+        StoreError: The database is away; nothing, or only the note, is missing.
+    """
+    job = store.job(delivery.job_id)
+    outbox = settings.outbox_dir
+    if job.supersedes is not None and not delivery.notice:
+        _remove(store, outbox, archive, earlier=job.supersedes, later=job.id)
+    if job.superseded_by is not None and _is_there(store, archive.name, job.superseded_by):
+        _remove(store, outbox, archive, earlier=job.id, later=job.superseded_by)
+
+
+def _is_there(store: Store, destination: str, job_id: str) -> bool:
+    return any(
+        each.destination == destination and each.state is DeliveryState.CONFIRMED
+        for each in store.deliveries(job_id)
+    )
+
+
+def _remove(
+    store: Store, outbox: Path, archive: OrthancDestination, *, earlier: str, later: str
+) -> None:
+    uids = [item.sop_instance_uid for item in store.objects(earlier)]
+    try:
+        count = archive.remove([*uids, *doubt_uids(outbox, earlier)])
+        words = f"{archive.name}: {count} object(s) removed, superseded by job {later[:8]}."
+        log.info("superseded_removed", job_id=earlier, destination=archive.name, count=count)
+    except (DicomError, OSError) as error:
+        words = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
+        log.warning("superseded_not_removed", job_id=earlier, reason=str(error))
+    store.note(earlier, "remove_superseded", "service", words)

@@ -1,0 +1,1 @@
+"""Report text to coded findings, and whether it is report language."""

@@ -1,0 +1,127 @@
+"""What a reader should be warned of in a model's text: it is shown as written, with notes. Pure.
+
+A model knows one film. Where its text speaks of earlier films, gives measurements, names people or
+times, or says that one thing is there and not there, that comes from its training texts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence, Side
+from workers.labeller.findings import Mention, mentions, side_of, site_of
+from workers.labeller.sentences import compares_with_prior
+
+_PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
+_MEASURED = re.compile(
+    r"\b\d+(?:[.,]\d+)?(?:\s*(?:x|by|-|to)\s*\d+(?:[.,]\d+)?)*\s*-?"
+    r"(?:mm|cm|ml|cc|(?:milli|centi)met(?:er|re)s?|millilit(?:er|re)s?|inch(?:es)?|french|fr)\b",
+    re.IGNORECASE,
+)
+_PERSON = re.compile(
+    r"\b(?i:dr|drs|mr|mrs|ms|prof|doctor|nurse|physician)\b\.?\s+[A-Z][a-z]+"
+    r"|\b(?i:(?:was|were|are|is|findings|results)\s+(?:discussed|communicated|telephoned|relayed|reported"
+    r"|conveyed|paged)|by\s+(?:tele)?phone|dictated|electronically\s+signed|attending|resident)\b"
+)
+_TIME = re.compile(
+    r"\b\d{1,2}:\d{2}(?:\s*[ap]\.?m)?|\b\d{1,4}[/-]\d{1,2}[/-]\d{1,4}\b|\b(?:19|20)\d{2}\b"
+    r"|\b\d{1,2}(?:st|nd|rd|th)?\s+(?:of\s+)?(?:january|february|march|april|may|june|july|august"
+    r"|september|october|november|december)\b|\b(?:january|february|march|april|june|july|august|september"
+    r"|october|november|december)\s+\d{1,2}\b",
+    re.IGNORECASE,
+)
+_PATIENT = re.compile(
+    r"\b(?:\d{1,3}|[a-z]+)[- ]years?[- ]old\b|\bhistory\s+of\b|\bstatus\s+post\b|\bs/p\b|\bknown\s+\w+",
+    re.IGNORECASE,
+)
+_BLANK = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*|\*\*\]", re.IGNORECASE)
+_UNKNOWABLE: Final = (
+    (_MEASURED, "The text gives a measurement; the model does not know the film's scale."),
+    (_PERSON, "The text names people or conversations; the model knows of none."),
+    (_TIME, "The text gives a date or a time; the model was told none."),
+    (_BLANK, "The text has blanks where names stood in the texts that the model learnt from."),
+)
+_PATIENT_NOTE: Final = (
+    "The text speaks of the patient's age or history; the model was told neither."
+)
+
+_WATCHED: Final = (
+    *CODED_OBSERVATIONS,
+    Observation.PNEUMONIA,
+    Observation.LUNG_OPACITY,
+    Observation.ENLARGED_CARDIOMEDIASTINUM,
+)
+# "No large effusion" leaves room for a small one, "no other opacity" for one.
+_QUALIFIED = re.compile(
+    r"\b(?:no|without|not|free\s+of)\s+(?:\w+\s+){0,2}?(?:large|big|gross|significant|sizable|massive|tension|acute|new"
+    r"|other|additional|further|residual|second|overt|frank|definite|obvious|convincing|evidence\s+of\s+active"
+    r"|active|diffuse|focal|lobar|confluent|alveolar|interstitial|increas\w+|worsening|change)\b"
+    r"|\b(?:otherwise|elsewhere|remain\w*|rest)\b",
+    re.IGNORECASE,
+)
+_ALL_NORMAL = re.compile(
+    r"\b(?:normal\s+(?:chest|radiograph|study|film|exam\w*)|no\s+(?:radiographic\s+)?abnormalit(?:y|ies)\b)",
+    re.IGNORECASE,
+)
+
+
+def warnings(lines: Sequence[str], *, told_indication: bool = False) -> tuple[str, ...]:
+    """Return a sentence for each thing that a reader should be warned of in the sentences `lines`.
+
+    Args:
+        lines: The text, a sentence each.
+        told_indication: The model was told why the film was ordered, so it may repeat it.
+    """
+    notes = [_PRIOR_NOTE] if compares_with_prior(lines) else []
+    notes += [note for words, note in _UNKNOWABLE if _any(words, lines)]
+    if not told_indication and _any(_PATIENT, lines):
+        notes.append(_PATIENT_NOTE)
+    notes += [
+        f"The text contradicts itself on {one.value}: it calls it present and absent."
+        for one in contradictions(lines)
+    ]
+    if _normal_and_not(lines):
+        notes.append("The text calls the film normal and describes a finding.")
+    return tuple(notes)
+
+
+def contradictions(lines: Iterable[str]) -> tuple[Observation, ...]:
+    """Return the observations that one text calls both present and absent, of one side and place."""
+    said: dict[Observation, list[Mention]] = {one: [] for one in _WATCHED}
+    for line in lines:
+        for mention in mentions(line):
+            if mention.observation in said:
+                said[mention.observation].append(mention)
+    return tuple(one for one, about in said.items() if any(_clashes(about)))
+
+
+def _clashes(about: Sequence[Mention]) -> Iterator[bool]:
+    for denied in about:
+        if denied.presence is Presence.ABSENT and not _QUALIFIED.search(denied.clause):
+            for found in about:
+                # In one clause the cues of either would be taken for the other's.
+                if found.presence is Presence.PRESENT and found.clause != denied.clause:
+                    yield _same_place(denied, found)
+
+
+def _same_place(denied: Mention, found: Mention) -> bool:
+    # What is denied of one place is denied neither of another nor of the whole.
+    side, other = side_of(denied.clause), side_of(found.clause)
+    if side is not None and side is not other and Side.BILATERAL not in {side, other}:
+        return False
+    site = site_of(denied.clause)
+    return site is None or site == site_of(found.clause)
+
+
+def _normal_and_not(lines: Sequence[str]) -> bool:
+    found = any(
+        mention.presence is Presence.PRESENT and mention.observation in CODED_OBSERVATIONS
+        for line in lines
+        for mention in mentions(line)
+    )
+    return found and _any(_ALL_NORMAL, lines)
+
+
+def _any(words: re.Pattern[str], lines: Iterable[str]) -> bool:
+    # Over the joined text: "Dr. Smith" has been taken for two sentences.
+    return words.search(" ".join(lines)) is not None

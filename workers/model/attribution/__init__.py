@@ -1,0 +1,1 @@
+"""Yes-or-no questions, and which part of an image answers them."""

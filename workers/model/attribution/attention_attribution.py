@@ -1,0 +1,85 @@
+"""Where on its film a model saw what it says yes to: a heat map of its own attention and gradients.
+
+Asked a question, the model answers from the film's tokens that it keeps in every layer. How much each
+head took of each of them, weighted by how much that moved "Yes" against "No", is the gradient of their
+difference by the kept values, times those values (attention times its gradient, in the manner of
+Chefer and others, https://arxiv.org/abs/2103.15679). Film and prompt are not read again: only the
+question is, once forwards and once backwards.
+
+Letters in shape comments: N layers, Q rows, K key-value heads, L tokens kept, T new tokens, D channels
+of a head, P film tokens, G edge of their grid.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.model.attribution.yes_no import Row, advantage
+from workers.model.networks.language import KVCache
+from workers.model.networks.multimodal import Behind, Multimodal, read_behind
+
+# Fewer cells say nothing of a place: the first CXR-LLaVA has one token for the whole film.
+_FEWEST: Final = 4
+NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
+
+
+def grid_edge(tokens: int) -> int:
+    """Return the edge of the grid of a film's tokens, 0 where they are none or too few for a place."""
+    edge = math.isqrt(tokens)
+    return edge if edge * edge == tokens and edge >= _FEWEST else 0
+
+
+def heat_maps(
+    network: Multimodal, cache: KVCache, lead: int, questions: Sequence[tuple[Row, ...]]
+) -> list[NDArray[np.float32] | None]:
+    """Return where the model looked for its yes to each question, or None where memory is short.
+
+    Args:
+        network: The model.
+        cache: Row 0 begins with `lead` tokens and the film's.
+        lead: Tokens before the film.
+        questions: The rows that ask and answer each, see `asking.rows`.
+
+    Returns:
+        float32 [G, G], 0 or more, for each question; None too where the film's tokens have no grid.
+    """
+    edge = grid_edge(network.film_tokens)
+    if not edge or not questions:
+        return [None] * len(questions)
+    try:
+        heat = _heat(network, cache, lead, questions)
+    except NO_MEMORY:
+        if len(questions) == 1:
+            return [None]
+        middle = len(questions) // 2
+        return [
+            *heat_maps(network, cache, lead, questions[:middle]),
+            *heat_maps(network, cache, lead, questions[middle:]),
+        ]
+    return [one.reshape(edge, edge) for one in heat]
+
+
+def _heat(
+    network: Multimodal, cache: KVCache, lead: int, questions: Sequence[tuple[Row, ...]]
+) -> NDArray[np.float32]:
+    """Return float32 [questions, P]."""
+    rows = [row for question in questions for row in question]
+    film = slice(lead, lead + network.film_tokens)
+    # What was computed without a tape can only be copied onto one.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        keys = cache.keys[:, :1, :, : film.stop].clone()  # [N, 1, K, L, D]
+        values = cache.values[:, :1, :, : film.stop].expand(-1, len(rows), -1, -1, -1)
+        kept = values.clone().requires_grad_()  # [N, Q, K, L, D]
+        seen = Behind(list(zip(keys, kept, strict=True)))
+        behind = read_behind(network, seen, film.stop, [row.ids[:-1] for row in rows])
+        (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), kept)
+        taken = (slope * kept)[:, :, :, film].detach().float().sum(-1)  # [N, Q, K, P]
+    answers = len(rows) // len(questions)
+    heat = taken.view(taken.shape[0], -1, answers, *taken.shape[2:]).sum(2).clamp(min=0).sum((0, 2))
+    # No number, no place.
+    found: NDArray[np.float32] = heat.nan_to_num(0.0, 0.0, 0.0).cpu().numpy()
+    return found

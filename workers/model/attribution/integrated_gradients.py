@@ -1,0 +1,124 @@
+"""Which pixels spoke for a yes, where a film's tokens are too coarse to say where that was.
+
+Half-way between the film and the film blurred, until what is thinner than a patch is gone, it is asked
+how fast each pixel moves "Yes" against "No"; times what the pixel gained by being sharp, that is its
+share in the answer: integrated gradients (Sundararajan and others, https://arxiv.org/abs/1703.01365) in
+one step. Since patches see what lies on their borders badly, the film is laid under their grid in nine
+places that lie a third of a patch apart, and the mean is taken.
+
+Letters in shape comments: V nine places, S edge of the pixels, C hidden size, L tokens to the film's
+end, Q rows, K key-value heads, T new tokens, D channels of a head.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from workers.model.attribution.attention_attribution import NO_MEMORY, grid_edge
+from workers.model.attribution.yes_no import Row, advantage
+from workers.model.networks.language import KVCache
+from workers.model.networks.multimodal import Behind, Multimodal, read_behind
+
+# A cell of a grid of so many, across a chest, is as wide as a finger.
+_FINE_ENOUGH: Final = 16
+_BLUR: Final = 0.25  # of a patch's edge, the standard deviation
+_MOVED: Final = 0.3  # of a patch's edge
+
+
+def details(
+    network: Multimodal,
+    pixels: NDArray[np.float32],
+    read: Sequence[int],
+    questions: Sequence[tuple[Row, ...]],
+) -> list[NDArray[np.float32] | None]:
+    """Return which pixels spoke for the yes to each question, where the film's tokens are coarse.
+
+    Film and prompt are read once for all questions, each question once forwards and once backwards.
+
+    Args:
+        network: The model.
+        pixels: float32 [1, channels, S, S], normalised.
+        read: Ids of a prompt up to the film's sentinel and with it.
+        questions: The rows that ask and answer each, see `asking.rows`.
+
+    Returns:
+        float32 [S, S] for each question; None where tokens are fine enough or have no places, or
+        memory is short.
+    """
+    grid = grid_edge(network.film_tokens)
+    if not 0 < grid < _FINE_ENOUGH or not questions:
+        return [None] * len(questions)
+    try:
+        return list(_details(network, pixels, read, questions, grid))
+    except NO_MEMORY:
+        return [None] * len(questions)
+
+
+def _details(
+    network: Multimodal,
+    pixels: NDArray[np.float32],
+    read: Sequence[int],
+    questions: Sequence[tuple[Row, ...]],
+    grid: int,
+) -> Iterator[NDArray[np.float32]]:
+    patch = pixels.shape[-1] / grid
+    width = _BLUR * patch
+    blurred = ndimage.gaussian_filter(pixels, (0, 0, width, width))  # type: ignore[attr-defined] # untyped
+    gained = (pixels - blurred)[0]
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        halfway = torch.from_numpy(blurred + (pixels - blurred) / 2)
+        halfway = halfway.to(network.lm_head.weight.device).requires_grad_()
+        films = network.image_tokens(_moved(halfway, round(_MOVED * patch)))
+        embeds = torch.stack([network.splice(read, film[None]) for film in films])  # [V, L, C]
+        seen = _Recorded()
+        positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
+        network.llama(embeds, positions, seen, embeds.shape[1])
+        slopes = [_slope(network, halfway, seen, rows) for rows in questions]
+    for slope in slopes:
+        yield (gained * slope).sum(0)
+
+
+def _moved(film: Tensor, by: int) -> Tensor:
+    """Return a film [1, channels, S, S] in nine places, [V, channels, S, S]; its border repeats."""
+    size = film.shape[-1]
+    places = [(torch.arange(size) + way).clamp(0, size - 1) for way in (-by, 0, by)]
+    return torch.cat([film[:, :, rows][:, :, :, columns] for rows in places for columns in places])
+
+
+def _slope(
+    network: Multimodal, film: Tensor, seen: "_Recorded", rows: Sequence[Row]
+) -> NDArray[np.float32]:
+    """Return how fast each pixel moves the answer, [channels, S, S]: the mean of all places."""
+    count, length = seen.layers[0][0].shape[0], seen.layers[0][0].shape[2]
+    # The answers of one place stand `count` apart.
+    repeated = [row for row in rows for _ in range(count)]
+    behind = read_behind(network, Behind(seen.layers), length, [row.ids[:-1] for row in repeated])
+    gains = [advantage(behind[place::count], rows).sum() for place in range(count)]
+    (slope,) = torch.autograd.grad(torch.stack(gains).mean(), film, retain_graph=True)
+    # No number, no place.
+    found: NDArray[np.float32] = slope[0].nan_to_num(0.0, 0.0, 0.0).float().cpu().numpy()
+    return found
+
+
+class _Recorded(KVCache):
+    """Keys and values of a sequence that is read at once, with the tape on which they were computed.
+
+    Attributes:
+        layers: Of each layer keys and values [V, K, L, D].
+    """
+
+    def __init__(self) -> None:
+        self.layers: list[tuple[Tensor, Tensor]] = []
+
+    def update(
+        self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
+    ) -> tuple[Tensor, Tensor]:
+        """Keep what comes and return it."""
+        del layer, positions, in_sight  # layers come in their order, once each
+        self.layers.append((key.transpose(1, 2), value.transpose(1, 2)))
+        return self.layers[-1]

@@ -1,0 +1,103 @@
+"""CXR-LLaVA v2: a vision transformer for grey films, a linear projector and a LLaMA decoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from workers.model import preprocess, prompts
+from workers.model.checkpoints.llava import Limits, Llava
+from workers.model.checkpoints.loading import filled
+from workers.model.config import ModelConfig
+from workers.model.files.weights import WeightFiles
+from workers.model.networks.multimodal import Multimodal
+from workers.model.networks.vision import VisionTower
+from workers.model.placement import HERE, Place
+from workers.model.prompts import Task, Turn
+from workers.model.tokenizer import Tokenizer
+from workers.model.vlm import Checkpoint
+
+NAME: Final = "CXR-LLaVA v2"
+# The CLIP head is in the published files and without effect; old files hold rotary tables.
+_IGNORED: Final = ("vision_tower.proj", "*.rotary_emb.inv_freq")
+
+
+class Network(Multimodal):
+    """The weights: attribute names are the checkpoint's tensor names."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.language)
+        self._film_tokens = config.vision.tokens
+        self.vision_tower = VisionTower(config.vision)
+        self.mm_projector = nn.Linear(config.vision.width, config.language.hidden_size)
+
+    @property
+    def film_tokens(self) -> int:
+        """How many tokens the decoder is shown of a film."""
+        return self._film_tokens
+
+    def image_tokens(self, pixels: Tensor) -> Tensor:
+        """Return [B, P, C], what the decoder is shown of films [B, 1, S, S]."""
+        tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
+        return tokens
+
+
+class CxrLlava(Llava):
+    """A loaded CXR-LLaVA v2."""
+
+    def __init__(
+        self, network: Network, tokenizer: Tokenizer, config: ModelConfig, checkpoint: Checkpoint
+    ) -> None:
+        super().__init__(network, tokenizer, _limits(config), checkpoint)
+        self.network: Network = network
+        self.config = config
+
+    def pixel_values(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return float32 [1, 1, S, S]; see `preprocess.pixel_values`."""
+        return preprocess.pixel_values(image, self.config.vision)
+
+    def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
+        """Return the turns that ask `task`; this model was not trained to be told an indication."""
+        del indication
+        return prompts.chat(task, question)
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        """Return a chat in the LLaMA-2 layout."""
+        return prompts.render(turns)
+
+
+def load(folder: Path, place: Place = HERE) -> CxrLlava:
+    """Return the model of the published files in `folder`.
+
+    Raises:
+        CheckpointError: Files are missing or do not fit together; the message names what differs.
+        DeviceError: The device has not the memory; the message says what would fit.
+    """
+    config = ModelConfig.from_folder(folder)
+    tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)
+    checkpoint = Checkpoint(
+        name=NAME,
+        caveat=config.caveat,
+        max_new_tokens=config.max_new_tokens,
+        synthetic_caveat=config.synthetic_caveat,
+        mark=config.mark,
+        scores_measured=config.scores_measured,
+        meaningless=config.meaningless,
+    )
+    files = WeightFiles.find(folder)
+    network, checkpoint = filled(
+        lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
+    )
+    return CxrLlava(network, tokenizer, config, checkpoint)
+
+
+def _limits(config: ModelConfig) -> Limits:
+    return Limits(
+        token_budget=config.token_budget,
+        positions=config.language.max_positions,
+        new_tokens=config.max_new_tokens,
+    )

@@ -1,0 +1,253 @@
+"""What the models do alike: a film and a chat go in, the next turn comes out, greedy or sampled.
+
+A model's own file adds its files, its preprocessing and the layout of its chat.
+"""
+
+import dataclasses
+import itertools
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from workers.model import preprocess, prompts
+from workers.model.attribution import attention_attribution, yes_no
+from workers.model.attribution.integrated_gradients import details
+from workers.model.errors import GenerationError
+from workers.model.heat import HeatMap
+from workers.model.networks import generate
+from workers.model.networks.generate import Writing
+from workers.model.networks.language import KVCache
+from workers.model.networks.multimodal import Multimodal, Passage
+from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
+from workers.model.tokenizer import Tokenizer
+from workers.model.vlm import Answer, Checkpoint, Decoding, Heat, never
+
+_EVEN: Final = 0.5  # from here on the answer is yes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a chat may become.
+
+    Attributes:
+        token_budget: Ids of prompt and answer together, a film counting as one.
+        positions: Of the rotary range, a film counting as its tokens.
+        new_tokens: The checkpoint's own bound on an answer, or None.
+    """
+
+    token_budget: int
+    positions: int
+    new_tokens: int | None
+
+
+class Llava(ABC):
+    """A loaded model; answers one caller at a time.
+
+    Attributes:
+        located: Questions whose yes is located, for `Answer.heat`.
+    """
+
+    def __init__(
+        self, network: Multimodal, tokenizer: Tokenizer, limits: Limits, checkpoint: Checkpoint
+    ) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self.limits = limits
+        self.checkpoint = checkpoint
+        self.located: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def pixel_values(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return float32 [1, channels, S, S], the film as the tower was trained on it."""
+
+    @abstractmethod
+    def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
+        """Return the turns that ask `task` of one film."""
+
+    @abstractmethod
+    def render(self, turns: Sequence[Turn]) -> str:
+        """Return a chat in the layout that the model was trained on."""
+
+    def ends(self, ids: list[int]) -> bool:
+        """Return whether an answer is over."""
+        return generate.ends(ids, self.tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.lm_head.weight.device
+
+    def answer(
+        self,
+        frame: NDArray[np.float32],
+        task: Task,
+        *,
+        question: str = "",
+        indication: str = "",
+        questions: Sequence[str] = (),
+        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        cancelled: Callable[[], bool] = never,
+    ) -> Answer:
+        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`."""
+        start = time.perf_counter()
+        pixels = self.pixel_values(preprocess.grey_image(frame))
+        spent = (time.perf_counter() - start) * 1000
+        turns = self.chat(task, question, indication)
+        said = self.converse(pixels, turns, decoding, cancelled, questions)
+        return dataclasses.replace(said, timings_ms={"preprocess": spent, **said.timings_ms})
+
+    @torch.inference_mode()
+    def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
+        """Return the probability of "Yes" against "No" for each question about one film."""
+        pixels = self.pixel_values(preprocess.grey_image(frame))
+        films = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
+        ids = self.prompt_ids(self.chat(Task.REPORT))
+        lead = self.network.splice(ids[: ids.index(IMAGE_SENTINEL) + 1], films)
+        passage = Passage(self.network, slots=len(lead))
+        passage.read(lead)
+        return self.chances_behind(passage.branch, ids, questions)
+
+    @torch.inference_mode()
+    def converse(
+        self,
+        pixels: NDArray[np.float32],
+        turns: Sequence[Turn],
+        decoding: Decoding,
+        cancelled: Callable[[], bool] = never,
+        questions: Sequence[str] = (),
+    ) -> Answer:
+        """Return the assistant's next turn of a chat about one or more films.
+
+        Args:
+            pixels: float32 [B, channels, S, S] normalised, one for each `<image>` in the chat.
+            turns: The chat so far.
+            decoding: How tokens are chosen.
+            cancelled: Asked before every token.
+            questions: To be answered by yes or no, about the only film.
+
+        Raises:
+            GenerationError: The chat does not fit the films or the decoder's length, or the logits
+                are not finite.
+            Cancelled: The caller withdrew.
+        """
+        marks = [time.perf_counter()]
+        ids = self.prompt_ids(turns)
+        films = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
+        marks.append(time.perf_counter())
+        embeds = self.network.splice(ids, films)
+        writing = Writing(self.bounded(decoding, ids, len(embeds)), self.ends)
+        passage = Passage(self.network, slots=len(embeds) + writing.decoding.max_new_tokens)
+        first = passage.read(embeds)[-1]
+        marks.append(time.perf_counter())
+        chances = self.chances_behind(passage.branch, ids, questions)
+        heat = self.looked(pixels, passage.cache, ids, questions, chances)
+        marks.append(time.perf_counter())
+        generate.generate(first, passage.step, writing, cancelled)
+        marks.append(time.perf_counter())
+        spent = [(after - before) * 1000 for before, after in itertools.pairwise(marks)]
+        return dataclasses.replace(
+            self.finished(writing, turns, films),
+            chances=chances,
+            heat=heat,
+            timings_ms=dict(zip(("vision", "prefill", "questions", "decode"), spent, strict=True)),
+        )
+
+    def finished(self, writing: Writing, turns: Sequence[Turn], films: Tensor) -> Answer:
+        """Return what was written as an answer, without timings."""
+        return Answer(
+            text=self.tokenizer.decode(writing.ids),
+            token_ids=tuple(writing.ids),
+            token_scores=tuple(writing.scores),
+            prompt=self.render(turns),
+            ended=self.ends(writing.ids),
+            image_tokens=films.flatten(0, 1).float().cpu().numpy(),
+        )
+
+    def prompt_ids(self, turns: Sequence[Turn], beginning: str = "") -> list[int]:
+        """Return the ids of a chat and of how its answer begins, a sentinel for each film."""
+        return prompts.prompt_ids(self.tokenizer, self.render(turns) + beginning)
+
+    def bounded(self, decoding: Decoding, ids: Sequence[int], length: int) -> Decoding:
+        """Return `decoding` with no more new tokens than there is room for.
+
+        Args:
+            decoding: As asked for.
+            ids: Of the prompt.
+            length: Of the spliced prompt, in tokens.
+
+        Raises:
+            GenerationError: There is room for none.
+        """
+        # The published budget counts a film as one token; the rotary range counts all of them.
+        room = min(
+            decoding.max_new_tokens,
+            self.limits.token_budget - len(ids) - 1,
+            self.limits.positions - length,
+            self.limits.new_tokens or decoding.max_new_tokens,
+        )
+        if room < 1:
+            raise GenerationError(f"the prompt of {length} tokens leaves no room for an answer")
+        return dataclasses.replace(decoding, max_new_tokens=room)
+
+    def chances_behind(
+        self,
+        branch: Callable[[int, Sequence[Sequence[int]]], list[Tensor]],
+        read: Sequence[int],
+        questions: Sequence[str],
+    ) -> tuple[float, ...]:
+        """Return the chances of yes for questions about a film that has been read.
+
+        Args:
+            branch: `Passage.branch` of a sequence that begins with the ids `read`.
+            read: The film's sentinel and all before it, at least.
+            questions: To be answered by yes or no.
+
+        Raises:
+            GenerationError: A question cannot be used, or the logits are not finite.
+        """
+        if not questions:
+            return ()
+        rows = [row for question in questions for row in yes_no.rows(self, read, question)]
+        length = read.index(IMAGE_SENTINEL) + self.network.film_tokens
+        behind = branch(length, [row.ids[:-1] for row in rows])
+        weights = yes_no.weights(behind, rows)
+        if not torch.isfinite(weights).all():
+            raise GenerationError("the model computed logits that are not finite")
+        return tuple(weights.softmax(-1)[:, 0].tolist())
+
+    def looked(
+        self,
+        pixels: NDArray[np.float32],
+        cache: KVCache,
+        read: Sequence[int],
+        questions: Sequence[str],
+        chances: Sequence[float],
+    ) -> Heat:
+        """Return where the model looked for each of the questions that it says yes to and is to locate.
+
+        Args:
+            pixels: float32 [1, channels, S, S] normalised, of the film that was read.
+            cache: Row 0 is a sequence that begins with the ids `read`.
+            read: The film's sentinel and all before it, at least.
+            questions: That were asked.
+            chances: Of yes, for each.
+        """
+        asked = zip(questions, chances, strict=True)
+        wanted = [one for one, chance in asked if one in self.located and chance >= _EVEN]
+        rows = [yes_no.rows(self, read, question) for question in wanted]
+        lead = read.index(IMAGE_SENTINEL)
+        cells = attention_attribution.heat_maps(self.network, cache, lead, rows)
+        finer = details(self.network, pixels, read[: lead + 1], rows)
+        maps = [
+            None if one is None else HeatMap(one, detail)
+            for one, detail in zip(cells, finer, strict=True)
+        ]
+        return dict(zip(wanted, maps, strict=True))

@@ -1,0 +1,86 @@
+"""From files to a network that is ready: what every model's `load` does alike."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import torch
+
+from workers.model.checkpoints.llava import Llava
+from workers.model.files import weights
+from workers.model.files.weights import Source
+from workers.model.networks import memory, quantise
+from workers.model.networks.multimodal import Multimodal
+from workers.model.placement import HERE, Place
+from workers.model.vlm import Checkpoint
+
+N = TypeVar("N", bound=Multimodal)
+# Those that decide what is computed, from the film's pixels to the text.
+_LIBRARIES: Final = ("wetread", "torch", "numpy", "pillow", "sentencepiece")
+
+
+class Loader(Protocol):
+    """Loads one kind of model; each model's file has one.
+
+    A model whose files come without their language model takes its folder too, as `base`.
+    """
+
+    def __call__(self, folder: Path, place: Place = HERE, **apart: Path) -> Llava:
+        """Return the model of the checkpoint in `folder`, ready to answer."""
+        ...
+
+
+def filled(
+    build: Callable[[], N],
+    files: Source,
+    place: Place,
+    checkpoint: Checkpoint,
+    *,
+    ignored: tuple[str, ...] = (),
+) -> tuple[N, Checkpoint]:
+    """Return the network with the weights of `files`, and what is to be recorded of them.
+
+    Args:
+        build: Makes the empty network; called on the meta device, so that nothing is allocated twice.
+        files: Where its tensors are.
+        place: Where it runs and as what.
+        checkpoint: What the model says of itself.
+        ignored: Patterns of names that a checkpoint may hold in vain.
+
+    Raises:
+        CheckpointError: The files do not fit the network; the message names what differs.
+        DeviceError: The device has not the memory, and what would fit; or the library for quantised
+            weights is not installed.
+    """
+    with torch.device("meta"):
+        network = build().eval().requires_grad_(requires_grad=False)
+    memory.check(network, place)
+    whole = place.quantisation == "none"
+    # Quantised on the CPU's copy, so that the device never has to hold the larger one.
+    first = place.device if whole else torch.device("cpu")
+    weights.fill(network, files, device=first, dtype=place.dtype, ignored=ignored)
+    if not whole:
+        quantise.shrink(network.llama.layers, place)
+        network.to(place.device)
+    digest = files.sha256()
+    return network, dataclasses.replace(
+        checkpoint,
+        revision=_revision(files.folder, digest),
+        weights_sha256=digest,
+        device=str(place.device),
+        dtype=place.format,
+        libraries=_libraries(() if whole else (quantise.LIBRARY,)),
+    )
+
+
+def _revision(folder: Path, digest: str) -> str:
+    """Return the commit of a snapshot folder of the Hub, which is named by it, or the digest's start."""
+    name = folder.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:16]}"
+
+
+def _libraries(more: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {version(name)}" for name in (*_LIBRARIES, *more))

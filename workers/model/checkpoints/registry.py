@@ -1,0 +1,35 @@
+"""The models that can be loaded, by the name that the settings use."""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from workers.model.checkpoints.llava import Llava
+from workers.model.errors import CheckpointError
+from workers.model.files import snapshot
+from workers.model.names import MODELS
+from workers.model.placement import HERE, Place
+
+if TYPE_CHECKING:
+    from workers.model.checkpoints.loading import Loader
+
+
+def load(name: str, folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llava:
+    """Return the model called `name`, loaded from `folder` and ready to answer.
+
+    Args:
+        name: A key of `MODELS`.
+        folder: The checkpoint's files, or a folder of the Hub's cache; for "tiny" the place where they
+            are, or are made; "demo" has its own.
+        place: Where it runs and as what.
+        base: Folder of the language model, for a checkpoint that comes without.
+
+    Raises:
+        CheckpointError: No such model, or its files do not fit or are not those that were pinned.
+        DeviceError: The device has not the memory, or lacks what the place asks for.
+    """
+    if name not in MODELS:
+        raise CheckpointError(f"no model {name!r}; there are {', '.join(MODELS)}")
+    loader = cast("Loader", importlib.import_module(MODELS[name]).load)
+    apart = {} if base is None else {"base": snapshot.located(base)}
+    return loader(snapshot.located(folder), place, **apart)

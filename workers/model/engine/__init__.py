@@ -1,0 +1,1 @@
+"""One thread that owns the model and answers many callers at once."""

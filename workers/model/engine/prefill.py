@@ -1,0 +1,112 @@
+"""Where films and prompts of new orders are read, a piece at a time.
+
+The next token of the answers under way waits for one piece only. What has been read then takes its rows
+beside them.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from workers.model.checkpoints.llava import Llava
+from workers.model.engine.request import AnswerRequest, mark
+from workers.model.errors import ModelError
+from workers.model.networks.language import KVCache
+from workers.model.networks.multimodal import Passage, branched
+from workers.model.prompts import IMAGE_SENTINEL, Task
+
+PIECE: Final = 1024  # tokens of all orders together
+
+# Each piece ends with a yield; at the end come the cache of the orders and their logits [B, V].
+Pieces: TypeAlias = Generator[None, None, tuple[KVCache, Tensor]]
+
+
+class Prefill:
+    """Reads new orders with a model."""
+
+    def __init__(self, model: Llava) -> None:
+        self._model = model
+        self._lead: tuple[list[int], Passage] | None = None
+
+    def read(self, orders: Sequence[AnswerRequest]) -> Pieces:
+        """Read orders together; a generator, so that the caller decides when to go on.
+
+        Each order knows its film's tokens, its length and its chances afterwards. Returns a cache with
+        a row for each of them, and the logits [B, V] behind each.
+        """
+        network = self._model.network
+        for order in orders:
+            del order.marks[1:]  # of a try for which memory was short
+        mark(orders)
+        films = network.image_tokens(
+            torch.cat([order.pixels for order in orders]).to(self._model.device)
+        )
+        mark(orders)
+        yield
+        embeds = [
+            network.splice(order.ids, film[None]) for order, film in zip(orders, films, strict=True)
+        ]
+        for order, film, one in zip(orders, films, embeds, strict=True):
+            order.film, order.length = film, len(one)
+        rows = network.cache(rows=len(orders), slots=max(order.length for order in orders))
+        hidden = yield from self._through(orders, embeds, rows)
+        logits = network.lm_head(hidden).float()
+        mark(orders)
+        for row, order in enumerate(orders):
+            if order.questions:
+                yield
+            self._ask(order, rows.some(row, row + 1))
+        mark(orders)
+        return rows, logits
+
+    def _through(
+        self, orders: Sequence[AnswerRequest], embeds: Sequence[Tensor], rows: KVCache
+    ) -> Generator[None, None, Tensor]:
+        """Read embeddings [N, C] of each row; return the hidden states [B, C] behind their last."""
+        shared = self._share(orders, rows)
+        # What fills up a row stands behind its end, where nothing of it looks.
+        padded = pad_sequence([one[shared:] for one in embeds], batch_first=True)  # [B, T, C]
+        ends = torch.tensor([order.length for order in orders], device=padded.device) - shared - 1
+        last = torch.zeros_like(padded[:, 0])  # [B, C]
+        width = max(1, PIECE // len(orders))
+        for start in range(0, padded.shape[1], width):
+            if start:
+                yield
+            piece = padded[:, start : start + width]
+            first, stop = shared + start, shared + start + piece.shape[1]
+            positions = torch.arange(first, stop, device=padded.device).expand(len(orders), -1)
+            hidden = self._model.network.llama(piece, positions, rows, stop)
+            here = (ends >= start) & (ends < start + width)
+            last[here] = hidden[here, ends[here] - start]
+        return last
+
+    def _share(self, orders: Sequence[AnswerRequest], rows: KVCache) -> int:
+        """Give each row what stands before the film in every prompt; return how many tokens that is."""
+        if self._lead is None:
+            ids = self._model.prompt_ids(self._model.chat(Task.REPORT))
+            ids = ids[: ids.index(IMAGE_SENTINEL)]
+            lead = Passage(self._model.network, slots=len(ids))
+            lead.read(self._model.network.embed(ids))
+            self._lead = (ids, lead)
+        ids, lead = self._lead
+        if any(order.ids[: len(ids)] != ids for order in orders):
+            return 0
+        rows.begin(lead.cache, len(ids))
+        return len(ids)
+
+    def _ask(self, order: AnswerRequest, row: KVCache) -> None:
+        """Note the chances of yes, and where the model looked for it."""
+
+        def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
+            return branched(self._model.network, row, length, suffixes)
+
+        try:
+            order.chances = self._model.chances_behind(branch, order.ids, order.questions)
+            order.heat = self._model.looked(
+                order.pixels.numpy(), row, order.ids, order.questions, order.chances
+            )
+        except ModelError as error:
+            order.fail(error)  # the others' questions are their own

@@ -1,0 +1,120 @@
+"""LLaVA-Rad's weights from its published files: base, low-rank adapter, projector and image tower.
+
+Nothing is unpacked to disk and no text encoder is needed: the tensors are renamed, merged and handed
+on one at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from workers.model.config import CONFIG_FAULTS, read_json, refuse, unusable
+from workers.model.errors import CheckpointError
+from workers.model.files.weights import WeightFiles
+
+ADAPTER: Final = "adapter_model.bin"
+ADAPTER_CONFIG: Final = "adapter_config.json"
+PROJECTOR: Final = "non_lora_trainables.bin"
+_TRUNK: Final = "module.visual.trunk."
+_ADAPTED: Final = "base_model.model."
+_PARTS: Final = (".lora_A.weight", ".lora_B.weight")
+_FIXED: Final[dict[str, Any]] = {
+    "peft_type": "LORA",
+    "bias": "none",
+    "fan_in_fan_out": False,
+    "modules_to_save": None,
+    "use_rslora": False,
+    "use_dora": False,
+    "rank_pattern": None,
+    "alpha_pattern": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedFiles:
+    """The weight files of an adapted model, all but its image tower in the tensors' order.
+
+    Attributes:
+        base: The language model's.
+        folder: The adapter's.
+        tower: The image tower's training checkpoint, of which a part is taken.
+    """
+
+    base: WeightFiles
+    folder: Path
+    tower: Path
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each tensor that the network needs under the network's name, on the CPU.
+
+        Raises:
+            CheckpointError: A file is missing, cut short or not what its name says, or the adapter
+                does not fit the base.
+        """
+        yield from self._language()
+        for name, tensor in _read(self.folder / PROJECTOR):
+            yield name.removeprefix(_ADAPTED).removeprefix("model."), tensor
+        for name, tensor in _read(self.tower):
+            if name.startswith(_TRUNK):
+                yield f"vision_tower.{name.removeprefix(_TRUNK)}", tensor
+
+    def sha256(self) -> str:
+        """Return the digest over all files; see `WeightFiles.sha256`."""
+        own = (self.folder / ADAPTER, self.folder / PROJECTOR, self.tower)
+        return WeightFiles((*self.base.paths, *own)).sha256()
+
+    def _language(self) -> Iterator[tuple[str, Tensor]]:
+        pairs, scale = self._pairs(), _scale(self.folder)
+        for name, tensor in self.base.tensors():
+            pair = pairs.pop(name, None)
+            yield _decoder_name(name), tensor if pair is None else _merged(tensor, pair, scale)
+        if pairs:
+            first = next(iter(pairs))
+            raise CheckpointError(
+                f"{self.folder / ADAPTER}: adapts {first} and {len(pairs) - 1} more, "
+                "which the base does not have"
+            )
+
+    def _pairs(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return the two factors for each adapted tensor of the base."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in _read(self.folder / ADAPTER):
+            part = next((end for end in _PARTS if name.endswith(end)), None)
+            if part is None or not name.startswith(_ADAPTED):
+                raise CheckpointError(f"{self.folder / ADAPTER}: {name} is no part of an adapter")
+            target = name.removeprefix(_ADAPTED).removesuffix(part) + ".weight"
+            found.setdefault(target, {})[part] = tensor
+        for target, parts in found.items():
+            if len(parts) != len(_PARTS):
+                raise CheckpointError(f"{self.folder / ADAPTER}: {target} has one factor only")
+        return {target: (parts[_PARTS[0]], parts[_PARTS[1]]) for target, parts in found.items()}
+
+
+def _read(path: Path) -> Iterator[tuple[str, Tensor]]:
+    return WeightFiles((path,)).tensors()
+
+
+def _decoder_name(name: str) -> str:
+    return f"llama.{name.removeprefix('model.')}" if name.startswith("model.") else name
+
+
+def _scale(folder: Path) -> float:
+    path = folder / ADAPTER_CONFIG
+    settings = read_json(path)
+    try:
+        refuse("adapter", settings, _FIXED)
+        return float(settings["lora_alpha"]) / int(settings["r"])
+    except CONFIG_FAULTS as error:
+        raise unusable(path, error) from None
+
+
+def _merged(weight: Tensor, pair: tuple[Tensor, Tensor], scale: float) -> Tensor:
+    """Return weight [out, in] + scale x B [out, r] A [r, in], in float32 whatever the files hold."""
+    narrow, wide = (factor.float() for factor in pair)
+    if wide.shape[0] != weight.shape[0] or narrow.shape[1:] != weight.shape[1:]:
+        raise CheckpointError(f"an adapter of shape {tuple(weight.shape)} was expected")
+    merged: Tensor = weight.float() + (wide @ narrow) * scale
+    return merged

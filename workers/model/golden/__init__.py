@@ -1,0 +1,1 @@
+"""Checkpoints compared with the values of the original code."""

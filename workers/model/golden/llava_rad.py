@@ -1,0 +1,106 @@
+"""The golden folder of LLaVA-Rad: base and adapter in folders of their own, records, arrays, texts."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from workers.model.checkpoints import llava_rad
+from workers.model.checkpoints.llava_rad import LlavaRad
+from workers.model.errors import CheckpointError
+from workers.model.files.adapter import ADAPTER_CONFIG
+from workers.model.golden.comparison import (
+    VISION,
+    Array,
+    Comparison,
+    chat,
+    held,
+    in_float64,
+    near,
+    preprocessing,
+    same,
+)
+from workers.model.prompts import Task
+from workers.model.vlm import Decoding
+
+PIXELS: Final = 0.0
+MERGED: Final = 1e-6
+_MERGED_WEIGHTS: Final = {
+    "merged_layer0_q_proj": "llama.layers.0.self_attn.q_proj.weight",
+    "merged_layer1_down_proj": "llama.layers.1.mlp.down_proj.weight",
+}
+
+
+def compare(folder: Path) -> Iterator[Comparison]:
+    """Yield a comparison for each golden in `folder`.
+
+    Raises:
+        ModelError: The checkpoint cannot be loaded or run.
+        OSError: A golden file is missing.
+    """
+    golden: dict[str, Array] = dict(np.load(folder / "golden.npz"))
+    notes = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    records = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
+    adapter, base = parts(folder)
+    model = llava_rad.load(adapter, base=base)
+    exact = in_float64(model)
+    for name, weight in _MERGED_WEIGHTS.items():
+        merged = model.network.state_dict()[weight]
+        yield held(name, merged.numpy(), golden, MERGED)
+    yield from preprocessing(model.pixel_values, folder, PIXELS)
+    pixels = {name: _pixels(model, folder / name) for name in set(notes["loader_images"].values())}
+    yield held("pixel_values", pixels["input.png"], golden, PIXELS)
+    yield held("g_pixel_values", pixels["input2.png"], golden, PIXELS)
+    stages, wanted = (vision_stages(each, pixels["input.png"]) for each in (model, exact))
+    for name, array in stages.items():
+        yield from near(name, array, wanted[name], golden, VISION)
+    whole = {one["id"]: one["prediction"] for one in notes["reference_eval_script_predictions"]}
+    for record in records:
+        if (name := record["id"]) in whole:
+            film = pixels[notes["loader_images"][name]]
+            turns = model.chat(Task.REPORT, indication=record["reason"] or "")
+            yield from chat((model, exact), film, turns, name, golden, notes)
+            said = model.converse(film, turns, Decoding())
+            yield same(f"{name} greedy text, whole", said.text.strip(), whole[name])
+
+
+def parts(folder: Path) -> tuple[Path, Path]:
+    """Return the adapter's and the base's folder within a golden folder.
+
+    Raises:
+        CheckpointError: There is not one of each.
+    """
+    inner = sorted(one.parent for one in folder.glob("*/config.json"))
+    adapters = [one for one in inner if (one / ADAPTER_CONFIG).is_file()]
+    bases = [one for one in inner if one not in adapters]
+    if len(adapters) != 1 or len(bases) != 1:
+        raise CheckpointError(f"{folder}: no checkpoint, and no adapter with its base")
+    return adapters[0], bases[0]
+
+
+@torch.inference_mode()
+def vision_stages(model: LlavaRad, pixels: NDArray[np.float32]) -> dict[str, Array]:
+    """Return what the vision tower holds at each named stage for `pixels` [B, 3, S, S]."""
+    tower = model.network.vision_tower
+    film = torch.from_numpy(pixels).to(model.network.lm_head.weight)
+    states: list[Any] = [tower.embedded(film)]
+    for block in tower.blocks:
+        states.append(block(states[-1]))
+    stages = {
+        "vision_after_pos_embed": states[0],
+        "vision_selected_hidden_with_cls": states[model.config.tower.select],
+        "vision_last_block": states[-1],
+        "vision_projector_input": tower(film),
+        "vision_tokens": model.network.image_tokens(film),
+    }
+    return {name: state.numpy() for name, state in stages.items()}
+
+
+def _pixels(model: LlavaRad, path: Path) -> NDArray[np.float32]:
+    with Image.open(path) as image:
+        return model.pixel_values(image)

@@ -1,0 +1,1 @@
+"""Networks: language decoder, vision towers, cache, decoding step."""

@@ -1,0 +1,123 @@
+"""Whether a model fits, asked before anything is allocated."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import psutil
+import torch
+from torch import nn
+
+from workers.model.errors import DeviceError
+from workers.model.networks.multimodal import BRANCHES, Multimodal
+from workers.model.placement import QUANTISED, Place
+
+TOGETHER: Final = 4  # films that are read at once
+_PROMPT: Final = 256  # tokens of words around a film, indication and question included
+_SLOTS: Final = 64  # tokens
+_QUESTIONS: Final = 16  # asked at once, yes and no apart
+_FLOOR: Final = 64 * 2**20  # the library itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Bytes on the device.
+
+    Attributes:
+        weights: As they are kept.
+        cache: Keys and values of all answers that grow together.
+        working: What one pass holds for a while: an estimate.
+    """
+
+    weights: int
+    cache: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.working
+
+
+def slots(network: Multimodal, new_tokens: int) -> int:
+    """Return how many tokens a row is given: a film, its words and an answer."""
+    wanted = network.film_tokens + _PROMPT + new_tokens
+    longest = network.llama.config.max_positions
+    return rounded(min(wanted, longest))
+
+
+def rounded(tokens: int) -> int:
+    """Return how many slots a cache has for so many tokens: it grows by `_SLOTS`."""
+    return -(-tokens // _SLOTS) * _SLOTS
+
+
+def need(network: Multimodal, place: Place) -> Need:
+    """Return what `network`, whose weights need not be there yet, takes in `place`."""
+    language, item = network.llama.config, place.dtype.itemsize
+    length = slots(network, place.new_tokens)
+    kept = 2 * language.layers * language.kv_heads * language.head_dim * item  # bytes of a token
+    read = min(place.rows, TOGETHER) * (network.film_tokens + _PROMPT)
+    # Gate, up and their product; the residual, its norm in float32, queries, keys, values and a sum.
+    pass_ = read * item * (3 * language.intermediate_size + 10 * language.hidden_size)
+    logits = 3 * place.rows * language.vocab_size * torch.float32.itemsize
+    branches = min(BRANCHES, _QUESTIONS * kept * length)
+    return Need(
+        weights=_weights(network, place),
+        cache=place.rows * length * kept,
+        working=_FLOOR + pass_ + read * kept + logits + branches,
+    )
+
+
+def free(device: torch.device) -> int:
+    """Return the bytes that can be allocated on `device` now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)  # type: ignore[no-untyped-call]
+
+
+def check(network: Multimodal, place: Place) -> None:
+    """Return when `network` will fit.
+
+    Raises:
+        DeviceError: It will not; the sentence says how much is needed and free, and what would fit.
+    """
+    wanted, available = need(network, place), free(place.device)
+    if wanted.total <= available:
+        return
+    fitting = (one for one in _smaller(place) if need(network, one).total <= available)
+    advice = next(map(_told, fitting), "it fits in no supported number format")
+    raise DeviceError(
+        f"{place.device}: the model needs {_gb(wanted.total)} as {place.format} "
+        f"({_gb(wanted.weights)} of weights, {_gb(wanted.cache)} for {place.rows} answers at once, "
+        f"{_gb(wanted.working)} to work with), {_gb(available)} are free; {advice}"
+    )
+
+
+def _weights(network: Multimodal, place: Place) -> int:
+    every = sum(weight.numel() for weight in network.parameters())
+    if place.quantisation == "none":
+        return every * place.dtype.itemsize
+    packed = sum(
+        layer.weight.numel()
+        for layer in network.llama.layers.modules()
+        if isinstance(layer, nn.Linear)
+    )
+    return int(packed * QUANTISED[place.quantisation]) + (every - packed) * place.dtype.itemsize
+
+
+def _smaller(place: Place) -> Iterator[Place]:
+    """Yield places that take less, those that lose least first."""
+    half = torch.bfloat16 if place.dtype is torch.float32 else place.dtype
+    for dtype in dict.fromkeys((place.dtype, half)):
+        for rows in range(place.rows, 0, -1):
+            yield replace(place, dtype=dtype, rows=rows)
+    if place.quantisation == "none":
+        yield from (replace(place, dtype=half, quantisation=bits, rows=1) for bits in QUANTISED)
+
+
+def _told(place: Place) -> str:
+    return f"as {place.format} it would fit with {place.rows} at once"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,1 @@
+"""From a study to a draft: claim, image, model, content, objects. Knows no Celery."""

@@ -1,0 +1,97 @@
+"""What a model's answer puts into a draft: sections, coded findings, notes for the reader. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom.content.report import Finding
+from service.errors import PermanentReadingError
+from workers.labeller.findings import label_sentences, not_coded
+from workers.labeller.sentences import clean, sections
+from workers.labeller.text_warnings import warnings
+from workers.model.vlm import Answer
+from workers.reading.agreement import agreed, doubts
+from workers.reading.finding_regions import placed
+from workers.reading.scores import disagreements, scored
+
+_CHILD_NOTE: Final = (
+    "The patient is a child: read with a pediatric prompt, whose accuracy nobody has measured."
+)
+_TOLD_NOTE: Final = "The model was told why the film was ordered."
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an answer puts into a draft; see `DraftReport`."""
+
+    findings_text: tuple[str, ...]
+    impression_text: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def content(
+    answer: Answer,
+    frame: NDArray[np.float32],
+    *,
+    child: bool,
+    reason: str,
+    meaningless: bool,
+    samples: int = 0,
+    locates: bool = False,
+) -> Content:
+    """Return what `answer` puts into a draft.
+
+    Args:
+        answer: Of the model.
+        frame: float32 [rows, columns] in 0..1, 0 black, the film that it read.
+        child: It was asked with the pediatric prompt.
+        reason: The indication that the model was told, or "".
+        meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
+            as codes, nor be judged as a report.
+        samples: Sampled reports that were asked for beside it.
+        locates: The model is set to show where it sees its findings.
+
+    Raises:
+        PermanentReadingError: It has no text.
+    """
+    findings_text, impression_text = _sections(answer.text)
+    lines = findings_text + impression_text
+    if not lines:
+        raise PermanentReadingError("the model wrote no text for this film")
+    notes = list(_circumstances(answer, child=child, told=bool(reason)))
+    findings = not_coded(label_sentences(()))
+    if not meaningless:
+        findings = scored(not_coded(label_sentences(lines)), answer.chances)
+        findings, unplaced = placed(findings, answer.heat, frame, locates=locates)
+        sampled = [label_sentences(sum(_sections(text), ())) for text in answer.samples]
+        findings = agreed(findings, sampled)
+        notes += [
+            *warnings(lines, told_indication=bool(reason)),
+            *disagreements(findings),
+            *doubts(findings, sampled, samples),
+            *unplaced,
+        ]
+    return Content(findings_text, impression_text, findings, tuple(notes))
+
+
+def _sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return sections(clean(text.replace("</s>", " ")))
+
+
+def shown_prompt(answer: Answer, reason: str) -> str:
+    """Return the prompt on one line, "[indication]" standing for what an order says of a patient."""
+    prompt = answer.prompt.replace(reason, "[indication]") if reason else answer.prompt
+    return " ".join(prompt.split())
+
+
+def _circumstances(answer: Answer, *, child: bool, told: bool) -> Iterator[str]:
+    if child:
+        yield _CHILD_NOTE
+    if told:
+        yield _TOLD_NOTE
+    if not answer.ended:
+        yield f"The text was cut after {len(answer.token_ids)} tokens; how it would end is not known."

@@ -1,0 +1,50 @@
+"""Who reads beside others, and who alone."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from service.errors import ReadingCancelled
+
+_ASK_SECONDS: Final = 0.5
+
+
+class ExclusiveAttempt:
+    """Any number read together, or one alone; once somebody wants to be alone, nobody else begins."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._together = 0
+        self._alone = False
+
+    @contextmanager
+    def taken(self, *, alone: bool, given_up: Callable[[], bool]) -> Iterator[None]:
+        """Read for the length of the block.
+
+        Args:
+            alone: Nobody else reads meanwhile.
+            given_up: Asked while it waits.
+
+        Raises:
+            ReadingCancelled: `given_up` returned True.
+        """
+        with self._changed:
+            self._wait(lambda: not self._alone, given_up)
+            self._alone = alone
+            self._together += not alone
+        try:
+            with self._changed:
+                self._wait(lambda: not (alone and self._together), given_up)
+            yield
+        finally:
+            with self._changed:
+                self._alone = self._alone and not alone
+                self._together -= not alone
+                self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool], given_up: Callable[[], bool]) -> None:
+        while not condition():
+            if given_up():
+                raise ReadingCancelled("the draft is no longer wanted")
+            self._changed.wait(_ASK_SECONDS)

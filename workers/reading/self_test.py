@@ -1,0 +1,69 @@
+"""A loaded model reads one synthetic image, and its answer is looked at: `wetread load-model`."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+import torch
+
+from dicom.content.report import DraftReport, Observation, Presence, Side
+from dicom.phantom import PhantomFinding, as_dataset, draw, write
+from dicom.selection.local_files import describe
+from dicom.study import Study
+from service.errors import PermanentReadingError
+from workers.model.vlm import Checkpoint
+from workers.reading.reader import Drafted, Reader
+
+_SEED: Final = 3
+_SHOWN: Final = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
+
+
+def read_phantom(reader: Reader) -> str:
+    """Return what the model's answer to a synthetic image is worth, as a sentence.
+
+    Raises:
+        PermanentReadingError: It is not language, or the demo model does not see what is shown.
+        TransientReadingError: Memory, device or file system refused.
+    """
+    draft = _draft(reader)
+    checkpoint = reader.checkpoint
+    if checkpoint.meaningless:
+        return "read a synthetic image; its text is meaningless, as the model itself says"
+    words = len(" ".join((*draft.findings_text, *draft.impression_text)).split())
+    if checkpoint.synthetic_caveat:
+        _insist_on_finding(draft)
+        return f"read a synthetic image: {words} words, with the pneumothorax that it shows"
+    return f"read a synthetic image: {words} words of language"
+
+
+def memory_in_use(checkpoint: Checkpoint) -> int:
+    """Return the bytes that the model takes: on its card, or of this process."""
+    if checkpoint.device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(checkpoint.device))
+    process = psutil.Process()  # type: ignore[no-untyped-call]
+    return int(process.memory_info().rss)
+
+
+def _draft(reader: Reader) -> DraftReport:
+    with tempfile.TemporaryDirectory(prefix="wetread-check-") as folder:
+        film = as_dataset(draw(_SEED, rows=512, columns=512, findings=(_SHOWN,)))
+        instance = describe(write(film, Path(folder) / "phantom.dcm"))
+        study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
+        result = reader.read(study, revision=1, predecessor=None, produced_at=datetime.now(UTC))
+    if not isinstance(result, Drafted):
+        raise PermanentReadingError(f"a synthetic image was not read: {result.sentence}")
+    return result.draft
+
+
+def _insist_on_finding(draft: DraftReport) -> None:
+    for finding in draft.findings:
+        if finding.observation is _SHOWN.observation:
+            seen = finding.presence is Presence.PRESENT and finding.side is _SHOWN.side
+            if seen:
+                return
+    raise PermanentReadingError(
+        "the demo model does not find the right pneumothorax on a synthetic image: its files, or the "
+        "libraries that compute it, are not those that it was shipped with"
+    )
