@@ -30,6 +30,7 @@ ADAPTERS = frozenset(
         "dicom/destinations/orthanc_client.py",
         "dicom/pynetdicom_private.py",
         "service/queue/celery_private.py",
+        "service/system/broker_connection.py",
         "service/queue/kombu_private.py",
         "service/system/psycopg_private.py",
         "service/system/uvicorn_private.py",

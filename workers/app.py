@@ -32,7 +32,7 @@ from service.settings.advice import without_effect
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.destination_factory import DESTINATION_LIBRARIES, destinations
 from service.store import Store
-from service.system import psycopg_private
+from service.system import broker_connection, psycopg_private
 from service.system.signals import stop_event
 from service.system.socket_limits import (
     REDIS_WORKER_SECONDS,
@@ -120,7 +120,12 @@ class _Worker:
             log.info("worker_stopped", queue=self._queue)
 
     def _libraries(self) -> Iterator[Library]:
-        yield from (celery_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+        yield from (
+            celery_private.LIBRARY,
+            broker_connection.LIBRARY,
+            kombu_private.LIBRARY,
+            psycopg_private.LIBRARY,
+        )
         if not self._reads:
             yield from DESTINATION_LIBRARIES
 

@@ -8,10 +8,11 @@ from dicom import pynetdicom_private
 from service.checks.check import Check, Grade, Outcome
 from service.queue import celery_private, kombu_private
 from service.settings.destination_factory import DESTINATION_LIBRARIES
-from service.system import psycopg_private, uvicorn_private
+from service.system import broker_connection, psycopg_private, uvicorn_private
 
 LIBRARIES: Final = (
     *DESTINATION_LIBRARIES,
+    broker_connection.LIBRARY,
     kombu_private.LIBRARY,
     celery_private.LIBRARY,
     psycopg_private.LIBRARY,

@@ -53,7 +53,7 @@ def celery_app(settings: Settings) -> Celery:
     """
     app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
-        broker_transport=TRANSPORT,
+        broker_transport=TRANSPORT if LIBRARY.is_tried else "redis",
         # Without it Celery would go on with a certificate that nobody has judged.
         broker_use_ssl=redis_tls_options(settings) or None,
         task_serializer="json",

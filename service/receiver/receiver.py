@@ -28,7 +28,7 @@ from service.receiver.storage_service import StorageService
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.endpoints import endpoints
 from service.store import Store
-from service.system import psycopg_private
+from service.system import broker_connection, psycopg_private
 from service.system.gc_tuning import prepare_memory
 from service.system.listening import holders_of, refusal
 from service.system.signals import stop_event
@@ -54,7 +54,12 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     """
     # A thread that comes back from the disk or the network waits less for those that compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    report_untried(pynetdicom_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untried(
+        pynetdicom_private.LIBRARY,
+        broker_connection.LIBRARY,
+        kombu_private.LIBRARY,
+        psycopg_private.LIBRARY,
+    )
     if gap := pynetdicom_private.plain_path_gap():
         raise ConfigurationError(gap)
     stop = stop_event()

@@ -13,7 +13,7 @@ CANCELED with NO_CHANGE and the earlier draft stands.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, Row, update
@@ -35,7 +35,9 @@ from service.store.session import new_job_id
 from service.store.transitions import Transitions, changed_rows
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})
-_NO_JOB: Final[dict[str, Any]] = dict.fromkeys(each.name for each in fields(Job)) | {"doubt": ""}
+_NO_JOB: Final[dict[str, Any]] = {
+    each.name: None if each.default is MISSING else each.default for each in fields(Job)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ from service.settings.config import Settings, config_path, load_settings
 from service.settings.setting_rules import is_loopback
 from service.store import Store
 from service.stow.endpoint import StowContext, store_instances
-from service.system import psycopg_private, uvicorn_private
+from service.system import broker_connection, psycopg_private, uvicorn_private
 from service.system.gc_tuning import prepare_memory
 from service.web.access.bearer import Bearers
 from service.web.failures import HANDLERS, ErrorMiddleware
@@ -194,7 +194,12 @@ def serve(settings: Settings) -> None:
     stow = settings.stow
     if stow.port is None:
         raise ConfigurationError("stow.port: is not set, so there is no door to open")
-    report_untried(uvicorn_private.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untried(
+        uvicorn_private.LIBRARY,
+        broker_connection.LIBRARY,
+        kombu_private.LIBRARY,
+        psycopg_private.LIBRARY,
+    )
     allow_many_connections()
     scheme = "https" if stow.tls_certificate else "http"
     if scheme == "http" and not is_loopback(stow.host):

@@ -45,7 +45,7 @@ from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, keep_looking
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
-from service.system import psycopg_private
+from service.system import broker_connection, psycopg_private
 from service.system.signals import stop_event
 
 log = get_logger(__name__)
@@ -306,7 +306,7 @@ def serve(settings: Settings) -> None:
         SchemaMismatch: It is not at the revision that this code needs.
         ConfigurationError: There is no broker.
     """
-    report_untried(kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untried(broker_connection.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
     store, queue = Store.open(settings), Queue(settings)
     callers = CallingAEs(
         settings, config_path(), load_settings, on_page(store, config_path(), "sweep")

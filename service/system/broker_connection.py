@@ -13,6 +13,17 @@ import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 
+from dicom.library import Library
+
+LIBRARY: Final = Library(
+    name="redis",
+    tried=("8.1.0",),
+    otherwise=(
+        "a certificate of Redis is accepted from an authority of the system too where broker.tls_ca "
+        "is given"
+    ),
+)
+
 
 class TlsConnection(redis.SSLConnection):
     """A connection to a Redis whose certificate must come from an authority of `ssl_ca_certs`.

@@ -17,7 +17,7 @@ from service.queue.names import reading_queues
 from service.records import Said
 from service.settings.config import Settings
 from service.store import Store
-from service.system import psycopg_private, uvicorn_private
+from service.system import broker_connection, psycopg_private, uvicorn_private
 from service.web import again, api, destination_test, pages
 from service.web.access.auth import FormTokens, Guard
 from service.web.access.bearer import Bearers
@@ -138,7 +138,7 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
-    report_untried(uvicorn_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untried(uvicorn_private.LIBRARY, broker_connection.LIBRARY, psycopg_private.LIBRARY)
     with closing(listen(settings)) as listener:
         url = address_of(listener)
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)

@@ -163,7 +163,8 @@ import os, signal, sys
 import celery.apps.worker as worker
 from celery.worker import state
 from service.settings.config import load_settings
-from workers.app import _process_class, worker_app
+from service.queue.celery_private import process_class
+from workers.app import worker_app
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the supervisor starts it
 others = worker.install_worker_term_handler
@@ -175,7 +176,7 @@ def install_others(each):
 worker.install_worker_term_handler = install_others
 reloads = []
 app = worker_app(load_settings(broker={"url": "redis://127.0.0.1:1/0"}))
-process = _process_class(app, lambda: reloads.append(1))(pool="solo", hostname="w@h", quiet=True)
+process = process_class(app, lambda: reloads.append(1))(pool="solo", hostname="w@h", quiet=True)
 process.install_platform_tweaks(process)
 os.kill(os.getpid(), signal.SIGHUP)
 print(state.should_stop, len(reloads))

@@ -31,7 +31,7 @@ def artist(settings: Settings) -> "PngRenderer":
         OSError: No process can be started.
     """
     drawing = importlib.import_module("service.web.images.png")
-    made: PngRenderer = drawing.Artist(
+    made: PngRenderer = drawing.PngRenderer(
         max_pixels=settings.reading.max_pixels,
         max_bytes=settings.receiver.max_object_bytes,
         at_once=_THREADS,

@@ -641,7 +641,7 @@ def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
     samples = samples.copy()
     samples.reshape(-1)[-1] ^= 1
     save(path, ExplicitVRLittleEndian, samples.tobytes(), eight=True, **tags)
-    with pytest.raises(PixelError, match="colour"):
+    with pytest.raises(PixelError, match="color"):
         load_frame(path, LIMITS)
 
 

@@ -138,7 +138,7 @@ def test_echo_names_the_ae_titles_when_they_are_wrong(orthanc):
 def test_nothing_listening_is_unavailable(free_port):
     """A refused connection may pass, and its sentence holds host and port."""
     port = free_port()
-    with pytest.raises(DestinationUnavailable, match=f"127.0.0.1:{port}.*is it running"):
+    with pytest.raises(DestinationUnavailable, match=f"127.0.0.1:{port}.*check that it runs"):
         echo(**_to(port, timeout=2))
 
 

@@ -53,7 +53,7 @@ def test_any_peer_answers_by_address(orthanc):
 
 def test_nobody_there_is_an_error_within_the_timeout(free_port):
     """The message says what to look at."""
-    with pytest.raises(DestinationUnavailable, match="is it running"):
+    with pytest.raises(DestinationUnavailable, match="check that it runs"):
         run(f"NOBODY@127.0.0.1:{free_port()}", "--timeout", "1")
 
 

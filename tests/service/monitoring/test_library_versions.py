@@ -37,7 +37,9 @@ class Site:
     def __init__(self, folder: Path, broker: str, ports: tuple[int, int]) -> None:
         (folder / "sitecustomize.py").write_text(OTHER_VERSIONS)
         # It has a function that makes a job, and the processes below are others than this one.
-        shutil.copy(Path(__file__).with_name("test_queue.py"), folder / "tests_queue.py")
+        shutil.copy(
+            Path(__file__).parents[1] / "queue" / "test_job_queue.py", folder / "tests_queue.py"
+        )
         self.folder = folder
         self.dicom, self.web = ports
         self.environment = os.environ | {

@@ -36,8 +36,8 @@ from workers.reading import job_watch as watch
 
 looked = threading.Event()
 watch._ALARM_SECONDS = 1.0
-watch.Watch.look = lambda self: looked.set()
-with watch.Watch(None, "reader", 1.0, print).kept():
+watch.JobWatch.look = lambda self: looked.set()
+with watch.JobWatch(None, "reader", 1.0, print).kept():
     looked.wait()
     ctypes.PyDLL(None).sleep(100_000)
 """

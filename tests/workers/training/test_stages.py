@@ -139,7 +139,7 @@ def test_labels_name_side_and_extent():
     one = plan(0)
     truth = labels.labels([one])
     assert truth.present.sum() == len(one.findings)
-    index = [name.value for name in labels.SIX].index("pneumothorax")
+    index = [name.value for name in labels.CODED_OBSERVATIONS].index("pneumothorax")
     right = labels.labels([dataclasses.replace(one, findings=(FINDING,))])
     assert right.sides[0, index].tolist() == [1.0, 0.0]
     assert right.extent[0, index] == pytest.approx(0.5)
