@@ -1,12 +1,12 @@
-"""The annotated film: the picture that a radiologist meets beside the original.
+"""The annotated image: the image that was read, with the findings drawn on and beside it.
 
 +--------------------------------------+
 |  AI DRAFT - UNVERIFIED               |  large enough to be read in a thumbnail of 200 pixels
 |  NOT FOR PRIMARY DIAGNOSIS           |
 +------------------------+-------------+
 |                        | findings    |
-|         film           | states      |  the film keeps its aspect and nothing covers it but
-|                        | notes       |  the outlines and their short labels
+|         image          | states      |  the image keeps its aspect ratio; only outlines, crosses
+|                        | notes       |  and short labels cover it
 +------------------------+-------------+
 | model, version, time                 |
 +--------------------------------------+
@@ -35,7 +35,7 @@ from dicom.results.annotated_image_layout import (
     draw_panel,
 )
 
-# Outlines are drawn this much larger and scaled down, which smooths slanted edges.
+# Outlines are drawn this many times larger and scaled down, which smooths slanted edges.
 _SMOOTHING: Final = 3
 
 
@@ -47,14 +47,14 @@ def overlay_image(
     *,
     long_edge: int = 1280,
 ) -> Image.Image:
-    """Return the film with regions, findings and warning as an RGB image.
+    """Return the image with regions, findings and warning as an RGB image.
 
     Args:
         draft: The findings and notes that are drawn.
-        pixels: float32 [rows, columns] 0..1, as it is to be shown (0 black).
+        pixels: float32 [rows, columns] 0..1, as displayed (0 black).
         equipment: This installation, named in the footer.
-        moment: When the draft was made, in the clock of the film.
-        long_edge: Width of the canvas in pixels; it is never higher than wide.
+        moment: Time of the draft, in the time zone of the image.
+        long_edge: Width of the canvas in pixels; its height is at most its width.
 
     Raises:
         InvalidOutput: A region has a coordinate that is not a number.
@@ -74,7 +74,7 @@ def overlay_image(
 
 
 def _film(pixels: NDArray[np.float32], width: int, height: int) -> Image.Image:
-    # fmax and fmin take the number where the other side is none, so that nothing is left undefined.
+    # fmax and fmin replace NaN by the bound, so that the cast to uint8 is always defined.
     grey = np.fmin(np.fmax(pixels, 0.0), 1.0)
     grey *= 255
     grey += 0.5
@@ -88,7 +88,7 @@ def _draw_regions(
     located_on_film: list[tuple[Finding, Points]],
     source: tuple[int, int],
 ) -> None:
-    """Draw outlines, the places that spoke most, and labels; `source` is the film's rows, columns."""
+    """Draw outlines, a cross at each peak, and labels; `source` is (rows, columns) of the image."""
     placed = [(finding, layout.on_canvas(p, *source)) for finding, p in located_on_film]
     for finding, points in placed:
         _draw_outline(canvas, layout, points, STATE_COLOURS[finding.presence])
@@ -108,13 +108,13 @@ def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: C
     xs, ys = [x for x, _ in points], [y for _, y in points]
     left, top = int(min(xs)) - 2 * stroke, int(min(ys)) - 2 * stroke
     size = (int(max(xs)) + 2 * stroke - left, int(max(ys)) + 2 * stroke - top)
-    # Upright edges, which most regions have, need no smoothing.
+    # Horizontal and vertical edges, which most regions have, need no smoothing.
     upright = all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(points))
     scale = 1 if upright else _SMOOTHING
     mask = Image.new("L", (size[0] * scale, size[1] * scale))
     path = [((x - left) * scale, (y - top) * scale) for x, y in points]
     pen = ImageDraw.Draw(mask)
-    # The dark rim keeps the outline visible on white bone and black lung alike.
+    # The dark rim keeps the outline visible on white bone and on black lung.
     for line, level in ((stroke + 2, 110), (stroke, 255)):
         pen.line(path, fill=level, width=line * scale, joint="curve")
     small = mask.reduce(scale)
@@ -126,7 +126,7 @@ def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: C
 def _draw_cross(
     draw: ImageDraw.ImageDraw, layout: Layout, centre: tuple[float, float], finding: Finding
 ) -> None:
-    """Mark the place that spoke most for a finding; its middle stays open, for the film to be seen."""
+    """Draw a cross at the peak of a finding; its middle stays open so that the image shows there."""
     left, top, width, height = layout.film
     x, y = centre
     if not (left <= x < left + width and top <= y < top + height):
@@ -145,7 +145,7 @@ def _draw_label(
     points: Points,
     taken: list[tuple[int, int, int, int]],
 ) -> tuple[int, int, int, int]:
-    """Draw a finding's label beside its region, where no other label lies; return the label's box."""
+    """Draw a finding's label beside its region, clear of `taken` where possible; return its box."""
     finding, words = labelled
     face = font(max(11, layout.width // 64), bold=True)
     pad = max(3, layout.width // 260)

@@ -1,4 +1,4 @@
-"""The frame of the annotated film: where everything lies, the warning above, the findings beside it."""
+"""The layout of the annotated image: the warning above it, the findings beside it, a footer below."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,9 @@ _RULE: Final[Colour] = (52, 58, 66)
 _TEXT: Final[Colour] = (232, 235, 239)
 _QUIET: Final[Colour] = (150, 158, 168)
 _WARNING: Final[Colour] = (255, 193, 7)
-# Dark: a bright field of this size would blind eyes that are adapted to a reading room.
+# Dark: a bright area of this size would dazzle eyes that are adapted to a dark reading room.
 _UNDER_WARNING: Final[Colour] = (46, 33, 0)
-# Told apart in brightness too, for readers who do not see the hues; words say the same.
+# They differ in brightness too, for readers with color blindness; the text states the same.
 STATE_COLOURS: Final = {
     Presence.PRESENT: (255, 138, 76),
     Presence.UNCERTAIN: (255, 221, 120),
@@ -42,10 +42,10 @@ _MOST_NOTES: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where everything lies on the canvas, in pixels; all sizes follow the canvas' width.
+    """Positions and sizes on the canvas in pixels, all derived from the width of the canvas.
 
     Attributes:
-        film: Left, top, width, height of the film.
+        film: Left, top, width and height of the image.
     """
 
     width: int
@@ -57,13 +57,13 @@ class Layout:
 
     @classmethod
     def of(cls, rows: int, columns: int, long_edge: int) -> Self:
-        """Return the layout for a film of `rows` x `columns` on a canvas at most `long_edge` wide."""
+        """Return the layout of an image of `rows` x `columns` on a canvas `long_edge` pixels wide."""
         banner, footer = round(long_edge * 0.132), round(long_edge * 0.030)
         panel = round(long_edge * 0.285)
         room = (long_edge - panel, long_edge - banner - footer)
         scale = min(room[0] / columns, room[1] / rows)
         size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-        # A very wide film leaves the panel the height that its text needs.
+        # Next to a very wide image the panel still needs this height for its text.
         body = max(size[1], round(long_edge * 0.55))
         left, top = (room[0] - size[0]) // 2, banner + (body - size[1]) // 2
         return cls(
@@ -76,13 +76,13 @@ class Layout:
         )
 
     def on_canvas(self, points: Points, rows: int, columns: int) -> Points:
-        """Return points of the source matrix where they lie on the canvas, sub-pixel."""
+        """Return the canvas positions, sub-pixel, of (column, row) points of the source matrix."""
         left, top, width, height = self.film
         return tuple((left + x * width / columns, top + y * height / rows) for x, y in points)
 
 
 def draw_banner(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
-    """Write the warning across the head of the canvas."""
+    """Write the warning across the top of the canvas."""
     draw.rectangle((0, 0, layout.width - 1, layout.banner - 1), fill=_UNDER_WARNING)
     rule = max(2, layout.width // 320)
     draw.rectangle((0, layout.banner - rule, layout.width - 1, layout.banner - 1), fill=_WARNING)
@@ -94,7 +94,7 @@ def draw_banner(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
 
 
 def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) -> None:
-    """Write findings, notes and text of the draft at the right of the film."""
+    """Write caveat, findings, notes and text of the draft to the right of the image."""
     left, bottom = layout.width - layout.panel, layout.height - layout.footer
     draw.rectangle((left, layout.banner, layout.width, bottom), fill=_PANEL)
     pen = _Column(draw, layout, left + layout.width // 64, bottom)
@@ -127,14 +127,14 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
 
 
 def _text_beside(draft: DraftReport) -> tuple[str, ...]:
-    """Return the sentences that stand beside the film: all of them where no finding is coded."""
+    """Return the impression, or the findings section without one; both where no finding is coded."""
     if not draft.is_coded:
         return (*draft.findings_text, *draft.impression_text) or (phrases.NO_FINDINGS_TEXT,)
     return draft.impression_text or draft.findings_text or (phrases.NO_FINDINGS_TEXT,)
 
 
 class _Column:
-    """Writes down the panel until it is full."""
+    """Writes lines from the top of the panel downwards until the panel is full."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, layout: Layout, left: int, bottom: int) -> None:
         self._draw = draw
@@ -142,7 +142,7 @@ class _Column:
         self._left = left
         self._width = layout.width - left - layout.width // 64
         self._y = layout.banner + self._unit
-        # The last line is kept for saying that there was more.
+        # The last line is reserved for the hint that text was left out.
         self._bottom = bottom - 2 * self._unit
         self._full = False
 
@@ -150,7 +150,7 @@ class _Column:
         self._y += self._unit
 
     def heading(self, words: str) -> None:
-        # A heading stands with two lines below it or not at all.
+        # A heading is written only with room for two lines below it.
         self._full = self._full or self._y + 4 * self._unit > self._bottom
         self._line(words.upper(), round(self._unit * 0.85), _QUIET, bold=True)
         if self._full:
@@ -181,7 +181,7 @@ class _Column:
         self._y += self._unit // 3
 
     def finish(self) -> None:
-        """Say that there was more, when there was."""
+        """Write a hint to the report page if text was left out."""
         if self._full:
             y = self._bottom + self._unit // 2
             face = font(round(self._unit * 0.85), bold=True)
@@ -209,7 +209,7 @@ def draw_footer(
     equipment: Equipment,
     moment: datetime,
 ) -> None:
-    """Write below the film who made this and when."""
+    """Write model, software, time and revision below the image."""
     words = (
         f"{model_words(draft)}  ·  {equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
         f"revision {draft.revision}  ·  resampled, not for measurement"

@@ -1,4 +1,4 @@
-"""The notice that a draft is in doubt: another content of its image came after it was read."""
+"""The notice that a draft is in doubt: a different copy of its image arrived after the reading."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +24,11 @@ class Doubt:
     Attributes:
         draft: The draft's SR, as it was delivered.
         model: Name and version of the model that wrote it.
-        image_uid: SOP Instance UID of the image that came twice.
+        image_uid: SOP Instance UID of the image that arrived twice.
         copy_digest: Digest of the later copy.
-        reason: A sentence that says in what the copies differ, without any value.
-        revision: That of the draft.
-        found_at: When that was found, an aware time.
+        reason: A sentence that names the differences between the copies, without any value.
+        revision: Revision of the draft.
+        found_at: When the difference was found, an aware time.
     """
 
     study_instance_uid: str
@@ -48,18 +48,18 @@ def doubt_notice(
     *,
     form: NoticeForm = NoticeForm.DOCUMENT,
 ) -> Output:
-    """Return the object that puts a draft in doubt; the same for the same arguments.
+    """Return the notice that a draft is in doubt; the same arguments give the same notice.
 
     Args:
-        doubt: Which draft, and why.
-        source: Header of the draft: the notice is to be found where the draft is.
+        doubt: Which draft is in doubt, and why.
+        source: Header of the draft, so that archives file the notice beside the draft.
         equipment: This installation.
-        form: Which object.
+        form: Document or page.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: It lacks what a result needs.
-        InvalidOutput: The notice does not pass the gate.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
+        InvalidOutput: The notice fails validation.
     """
     notice = DraftNotice(
         kind="in-doubt",

@@ -1,8 +1,8 @@
-"""A notice about a draft that an archive holds: that it is withdrawn, or in doubt.
+"""A notice about a draft in an archive: the draft is withdrawn, or in doubt.
 
-A stored document is never changed. The notice is a new one beside it, in a series whose name says so,
-that names the draft among its predecessors (PS3.3 C.17.2). A destination that gets images only gets the
-same text as a page.
+A stored document is never changed. The notice is a new document in its own series, whose description
+states its purpose; it references the draft as a predecessor (PS3.3 C.17.2). A destination that accepts
+images only gets the same text as a page.
 """
 
 from dataclasses import dataclass
@@ -39,20 +39,20 @@ _PAGES: Final[dict[NoticeKind, OutputKind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftNotice:
-    """What a notice says, and of which draft.
+    """The content of a notice, and the draft that it is about.
 
     Attributes:
-        kind: Which notice it is.
+        kind: Withdrawn or in doubt.
         draft: The draft's SR, as it was delivered.
-        key: What tells this notice from another one about the same draft.
+        key: Values that distinguish this notice from others about the same draft; part of its UIDs.
         model: Name and version of the model that wrote the draft.
-        revision: That of the draft.
-        decided_at: When it was found or decided, an aware time.
-        title: What the notice is in a few words, for Completion Flag Description.
-        banner: The two lines across the head of the page.
-        opening: The first sentence that a reader meets.
-        why: The reason.
-        conclusion: What to do.
+        revision: Revision of the draft.
+        decided_at: When the withdrawal or doubt was decided or found, an aware time.
+        title: The notice in a few words, for Completion Flag Description.
+        banner: The two lines at the top of the page.
+        opening: The first text of the document.
+        why: The reason, a sentence.
+        conclusion: What the reader must do.
     """
 
     kind: NoticeKind
@@ -76,18 +76,18 @@ def draft_notice(
     *,
     form: NoticeForm = NoticeForm.DOCUMENT,
 ) -> Output:
-    """Return the object of a notice; the same for the same arguments.
+    """Return a notice as a DICOM object; the same arguments give the same object.
 
     Args:
-        notice: What it says, and of which draft.
-        source: Header of any object of the study, the draft itself for one.
+        notice: The content, and the draft that it is about.
+        source: Header of any object of the study, for example of the draft.
         equipment: This installation.
-        form: Which object.
+        form: Document or page.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: It lacks what a result needs.
-        InvalidOutput: The notice does not pass the gate.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
+        InvalidOutput: The notice fails validation.
     """
     is_page = form is NoticeForm.PAGE
     kind: OutputKind = _PAGES[notice.kind] if is_page else notice.kind
@@ -101,7 +101,7 @@ def draft_notice(
 def _document(
     notice: DraftNotice, header: Dataset, source: Dataset, equipment: Equipment
 ) -> Dataset:
-    """Return the Basic Text SR."""
+    """Return the notice as a Basic Text SR."""
     described = [notice.opening]
     sections = [
         section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described),
@@ -121,12 +121,12 @@ def _document(
 
 
 def _page(notice: DraftNotice, header: Dataset, _source: Dataset, equipment: Equipment) -> Dataset:
-    """Return the page of text, a MONOCHROME2 Secondary Capture."""
+    """Return the notice as a page of text, a MONOCHROME2 Secondary Capture."""
     result = capture(header, _page_image(notice, header, equipment), equipment)
     result.ImageComments = f"{notice.title}."
     result.BurnedInAnnotation = "YES"
     result.DerivationDescription = f"Page of text: {notice.title}"
-    # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
+    # Type 2C for paired body parts; a page of text has no side (PS3.3 C.7.3.1).
     result.Laterality = ""
     return result
 

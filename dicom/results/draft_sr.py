@@ -1,9 +1,8 @@
-"""The draft report as a Basic Text SR after TID 2000.
+"""The draft report as a Basic Text SR that follows TID 2000.
 
-Basic Text SR is the narrowest SOP Class that holds a narrative (PS3.3 A.35.1): no numbers, no
-coordinates, readable by every viewer. Meaning is never carried in a code alone, because viewers show
-values without their concept names: each item is a sentence that stands alone, and the first one says
-that this is an unverified AI draft.
+Basic Text SR is the narrowest SOP Class for a narrative (PS3.3 A.35.1): it has no numbers and no
+coordinates, and every viewer shows it. Viewers show values without their concept names. Therefore each
+item is a complete sentence, and the first one states that this is an unverified AI draft.
 """
 
 from collections.abc import Iterator
@@ -37,14 +36,14 @@ def draft_report(
     """Return the Basic Text SR of `draft`.
 
     Args:
-        draft: What the model wrote.
-        source: Header of the film that was read.
+        draft: The draft whose text is written.
+        source: Header of the image that was read.
         equipment: This installation, the device observer.
-        completion: PARTIAL can never be marked VERIFIED in place; some PACS hide PARTIAL documents.
+        completion: A PARTIAL document cannot be marked VERIFIED; some PACS hide PARTIAL documents.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_result(draft, source, equipment, kind="draft-report")
     observer = device_observer(equipment, draft.model.name, model_words(draft))
@@ -77,7 +76,7 @@ def _sections(
 
 
 def _order_lines(source: Dataset) -> list[str]:
-    """Return what the order asks, and an accession number too long for its attribute."""
+    """Return the reason for the order, and the accession number if too long for its attribute."""
     reason = order_of(source).get("ReasonForTheRequestedProcedure")
     reason = reason or value_of(source, "ReasonForTheRequestedProcedure")
     lines = [f"Reason for the request: {clean_text(reason)}"] if reason else []
@@ -112,7 +111,7 @@ def _impressions(draft: DraftReport) -> list[sr.ContentItem]:
 
 
 def _unspoken(draft: DraftReport) -> list[str]:
-    """Return sentences for positive findings that no sentence of the text says."""
+    """Return sentences for positive findings whose own sentence is not part of the draft text."""
     spoken = {clean_text(line) for line in (*draft.findings_text, *draft.impression_text)}
     return [
         phrases.statement(finding)
@@ -122,7 +121,7 @@ def _unspoken(draft: DraftReport) -> list[str]:
 
 
 def _seen_on(draft: DraftReport, sentence: str) -> list[sr.ContentItem]:
-    """Return the film as illustration when `sentence` says a positive finding."""
+    """Return the image as illustration if `sentence` states a positive finding."""
     positive = any(
         phrases.is_positive(finding) and clean_text(finding.sentence or "") == sentence
         for finding in draft.findings

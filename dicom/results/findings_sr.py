@@ -1,9 +1,9 @@
-"""The findings as a Comprehensive SR after TID 1500.
+"""The findings as a Comprehensive SR that follows TID 1500.
 
-A finding with a region becomes a TID 1410 group; everything else, and all that is absent, a
-qualitative evaluation. OHIF 3.12 and 3.13 crash on a Measurement Group without coordinates, and on a
-report of this title without any group: a group is therefore written only with its region, and when no
-finding has one, a group "Selected region" names the whole film as what was analysed.
+A finding with a region becomes a TID 1410 group. Every other stated finding, present or absent,
+becomes a qualitative evaluation. OHIF 3.12 and 3.13 crash on a Measurement Group without coordinates,
+and on a report of this title without any group. Therefore a group is written only with its region; if
+no finding has one, a group "Selected region" outlines the whole image as the analyzed region.
 """
 
 import numpy as np
@@ -35,17 +35,17 @@ def findings_report(
 ) -> Dataset:
     """Return the Comprehensive SR of the findings of `draft`.
 
-    It is COMPLETE as a computation and UNVERIFIED as a statement.
+    The document is COMPLETE, because the computation is, and UNVERIFIED.
 
     Args:
-        draft: What the model wrote.
-        source: Header of the film that was read.
+        draft: The draft whose findings are written.
+        source: Header of the image that was read.
         equipment: This installation, the device observer.
-        in_3d: The same tree as Comprehensive 3D SR, for sites that follow IHE AI Results.
+        in_3d: Write the same tree as Comprehensive 3D SR, for sites that follow IHE AI Results.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
     kind: OutputKind = "findings-3d" if in_3d else "findings"
@@ -57,11 +57,11 @@ def findings_report(
         _groups(draft, equipment, placed),
         language_of_content_item_and_descendants=language(),
     )
-    # highdicom's own library wants attributes of the image that a radiograph may lack.
+    # highdicom's Image Library requires image attributes that a radiograph may lack.
     root.ContentSequence.insert(-1, _image_library(draft, source))
     evaluations = _evaluations(draft, [finding for finding, _ in placed])
     if evaluations:
-        # Row 12 of TID 1500, which highdicom has no argument for.
+        # Row 12 of TID 1500, for which highdicom has no argument.
         root.ContentSequence.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations))
     return report_document(
         new_result(draft, source, equipment, kind=kind),
@@ -75,7 +75,7 @@ def findings_report(
 
 
 def _image_library(draft: DraftReport, source: Dataset) -> sr.ContentItem:
-    """Return the Image Library (TID 1600) with the one film, and its modality when that has a code."""
+    """Return the Image Library (TID 1600) with the one image, and its modality if that has a code."""
     coded = codes.MODALITY_CODES.get(value_of(source, "Modality") or "")
     modality = [code(codes.MODALITY, coded, Relationship.HAS_ACQ_CONTEXT)] if coded else []
     entry = image(codes.SOURCE, read_image(draft), Relationship.CONTAINS, children=modality)
@@ -96,7 +96,7 @@ def _groups(
 def _group(
     draft: DraftReport, equipment: Equipment, number: int, finding: Finding, points: Points
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """Return one located finding (TID 1410)."""
+    """Return the Measurement Group of one located finding (TID 1410)."""
     coded = codes.FINDING_CODES.get(finding.observation)
     presence = codes.PRESENCE_CODES.get(finding.presence)
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -131,17 +131,17 @@ def _tracking(draft: DraftReport, equipment: Equipment, what: str) -> sr.Trackin
 
 
 def _sites(finding: Finding) -> list[sr.FindingSite]:
-    """Return the organ the finding is in, with its side where the draft says one."""
+    """Return the organ of the finding, with its side if the draft states one."""
     site = codes.FINDING_SITES.get(finding.observation)
     if site is None:
         return []
-    # A heart has no side, and neither has a mediastinum.
+    # The heart has no laterality, even if the text of a draft names a side.
     side = codes.SIDE_CODES[finding.side] if finding.side and site != codes.HEART else None
     return [sr.FindingSite(concept(site), concept(side) if side else None)]
 
 
 def _algorithm(draft: DraftReport) -> sr.AlgorithmIdentification:
-    """Return which algorithm said so (TID 4019)."""
+    """Return the model as the algorithm that made the finding (TID 4019)."""
     model = draft.model
     parameters = [
         f"Weights SHA-256: {model.weights_sha256}" if model.weights_sha256 else "",
@@ -159,12 +159,12 @@ def _algorithm(draft: DraftReport) -> sr.AlgorithmIdentification:
 
 
 def _certainty(finding: Finding) -> list[sr.Measurement]:
-    """Return the score of a finding in percent, where the model gave one (TID 300)."""
+    """Return the score of a finding in percent, or an empty list without a score (TID 300)."""
     if finding.score is None:
         return []
     percent = phrases.percent(finding.score)
     measurement = sr.Measurement(concept(codes.CERTAINTY), percent, concept(codes.PERCENT))
-    # highdicom writes 90 as 90.0, a precision that the score does not have.
+    # highdicom writes 90 as "90.0", which claims a precision that the score does not have.
     measurement[0].MeasuredValueSequence[0].NumericValue = str(percent)
     return [measurement]
 
@@ -176,7 +176,7 @@ def _region(draft: DraftReport, points: Points) -> sr.ImageRegion:
 
 
 def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[sr.ContentItem]:
-    """Return what has no region, each as a sentence and, where the table has a code, coded."""
+    """Return each finding without a region as a sentence and, if it has a code, as a CODE item."""
     if uncoded := phrases.uncoded(draft):
         return [text(codes.FINDING, uncoded)]
     said = [finding for finding in draft.findings if finding not in placed and _is_said(finding)]
@@ -184,14 +184,17 @@ def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[sr.ContentIt
 
 
 def _is_said(finding: Finding) -> bool:
-    """Whether the draft says something; that "no finding" is absent is said by the findings."""
+    """Return whether the draft states `finding`.
+
+    An absent "no finding" is not written: the findings themselves state it.
+    """
     if finding.observation is Observation.NO_FINDING:
         return finding.presence is Presence.PRESENT
     return finding.presence in STATED
 
 
 def _evaluation(draft: DraftReport, finding: Finding) -> list[sr.ContentItem]:
-    # Many viewers show the value of a code without its name: "Absent" alone says nothing.
+    # Many viewers show the value of a code without its concept name; "Absent" alone means nothing.
     sentence = text(codes.FINDING, phrases.statement(finding))
     coded = codes.FINDING_CODES.get(finding.observation)
     if coded is None:

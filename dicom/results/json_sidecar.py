@@ -1,4 +1,4 @@
-"""The draft as JSON beside its objects, for software that reads no DICOM; no patient attribute in it."""
+"""The draft as JSON for software that cannot read DICOM; it has no patient attributes."""
 
 import json
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ from dicom.content.report import DraftReport, Finding
 from dicom.content.result_header import BANNER
 from dicom.results.result_file import Output
 
-# Beside the objects of the draft.
+# File name in the folder of the draft's objects.
 SIDECAR_NAME: Final = "draft.json"
 
 
 def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:
-    """Return UTF-8 JSON: the warning, the draft, its findings with codes, and which objects hold it.
+    """Return UTF-8 JSON: the warning, the draft, its findings with codes, and the UIDs of its objects.
 
-    The same arguments give the same bytes. Findings have the codes that the SR has; one without a
-    reviewed code has none here either.
+    The same arguments give the same bytes. Findings have the same codes as in the SR; a finding without
+    a reviewed code has none.
     """
     plain = draft.to_json()
     del plain["timings_ms"]

@@ -1,10 +1,10 @@
-"""What tells a reader that a study was not read, so that silence never looks like "normal".
+"""The notice that a study was not read, so that a missing result is never taken for a normal one.
 
     build_not_analysed(study, source, equipment)
-     ├── not-analysed       Basic Text SR, TID 2000   which study was not read, and why; each film
-     └── not-analysed-page  Secondary Capture, grey   the same for viewers without SR, by option
+     ├── not-analysed       Basic Text SR, TID 2000   which study was not read, and why; each image
+     └── not-analysed-page  Secondary Capture, gray   the same for viewers without SR, by option
 
-No code says that anything is absent: nothing was looked for.
+No finding is coded as absent, because no finding was looked for.
 """
 
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ _CONCLUSION: Final = (
     "Not analyzed: no AI result exists for the films that had been received. This is not a normal "
     "report. The radiologist reads the study without AI."
 )
-# A study of hundreds of images is named by its first ones and their number.
+# Of a study of hundreds of images only the first are listed, and the number of the others.
 _MOST_FILMS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadFilm:
-    """One film of the study, as the document refers to it, and why it was not read."""
+    """One image of the study, as the document references it, and why it was not read."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -57,13 +57,13 @@ class UnreadFilm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadStudy:
-    """A study that holds nothing that may be read.
+    """A study without an image that may be read.
 
     Attributes:
-        films: All of its films, in order of arrival.
+        films: All images of the study, in order of arrival.
         reason: Why the study was not read, for a person.
-        revision: 1 for the first notice of the study, then counting up.
-        produced_at: When that was found, an aware time.
+        revision: Revision of the job, from 1; a job that is read again keeps it.
+        produced_at: Time of the job's first claim, an aware time.
     """
 
     study_instance_uid: str
@@ -76,19 +76,19 @@ class UnreadStudy:
 def build_not_analysed(
     study: UnreadStudy, source: Dataset, equipment: Equipment, *, page: bool = False
 ) -> tuple[Output, ...]:
-    """Return the notice that `study` was not read; the same for the same arguments.
+    """Return the notice that `study` was not read; the same arguments give the same bytes.
 
     Args:
-        study: Which study, which films, and why.
-        source: Header of any film of the study: patient and study are copied from it.
+        study: The study, its images, and why they were not read.
+        source: Header of any image of the study; patient and study are copied from it.
         equipment: This installation.
-        page: Make a page of text too, for viewers that show images but no SR.
+        page: Also make a page of text, for viewers that show images but no SR.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        MissingAttribute: It has no Study Instance UID.
-        InvalidDataset: Its Patient ID or Study Instance UID cannot be written.
-        InvalidOutput: The notice does not pass the gate.
+        MissingAttribute: `source` has no Study Instance UID.
+        InvalidDataset: Patient ID or Study Instance UID of `source` cannot be copied.
+        InvalidOutput: The notice fails validation.
     """
     made: list[tuple[OutputKind, Dataset]] = [
         ("not-analysed", not_analysed_report(study, source, equipment))
@@ -101,11 +101,11 @@ def build_not_analysed(
 
 
 def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipment) -> Dataset:
-    """Return the Basic Text SR that says that `study` was not read.
+    """Return the Basic Text SR that states that `study` was not read.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: It lacks what a result needs.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed")
     findings = [text(codes.FINDING, _why(study)), *_films(study)]
@@ -129,25 +129,25 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
 
 
 def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment) -> Dataset:
-    """Return the same as a page of text, a MONOCHROME2 Secondary Capture.
+    """Return the same notice as a page of text, a MONOCHROME2 Secondary Capture.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: It lacks what a result needs.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed-page")
     result = capture(header, _page_image(study, header, equipment), equipment)
     result.ImageComments = "Not analyzed by AI. No finding was looked for."
     result.BurnedInAnnotation = "YES"
     result.DerivationDescription = "Page of text: the study was not analyzed by AI"
-    # Type 2C for paired body parts, and a page of text has no side (PS3.3 C.7.3.1).
+    # Type 2C for paired body parts; a page of text has no side (PS3.3 C.7.3.1).
     result.Laterality = ""
     return result
 
 
 def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
     films = sorted(film.sop_instance_uid for film in study.films)
-    # A study that is looked at again keeps its revision: the later notice is another object.
+    # A job that is read again keeps its revision; the time gives the later notice other UIDs.
     when = study.produced_at.isoformat()
     return Origin(
         study_instance_uid=study.study_instance_uid,
@@ -160,7 +160,7 @@ def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
 
 
 def _opening(document: Dataset, equipment: Equipment) -> list[str]:
-    """Return what this is and which study it is about, as far as the films say."""
+    """Return the first sentences: what the document is, and which study it is about."""
     when = f"{document.StudyDate[:4]}-{document.StudyDate[4:6]}-{document.StudyDate[6:]}"
     parts = (
         f"of {when}" if document.StudyDate else "",
@@ -179,7 +179,7 @@ def _why(study: UnreadStudy) -> str:
 
 
 def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:
-    """Yield a sentence for each image, with the reference to it."""
+    """Yield a sentence for each listed image, with a reference to the image."""
     for film, sentence in zip(study.films, _sentences(study), strict=False):
         referenced = _reference(study, film)
         shown = image(codes.BEST_ILLUSTRATION, referenced, Relationship.INFERRED_FROM)
@@ -187,7 +187,7 @@ def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:
 
 
 def _sentences(study: UnreadStudy) -> list[str]:
-    """Return why each of the first images was not read."""
+    """Return why each of the first `_MOST_FILMS` images was not read."""
     total = len(study.films)
     return [
         f"Film {number} of {total} was not read: {_sentence(film.reason)}"

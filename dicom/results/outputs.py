@@ -1,15 +1,15 @@
-"""One draft becomes the objects that go to the PACS, and each object becomes a file.
+"""Build the result objects of a draft for the PACS.
 
     build(draft, source, pixels, equipment)
-     ├── draft-report  Basic Text SR, TID 2000      what the model wrote
-     ├── findings      Comprehensive SR, TID 1500   what it means, coded and located
-     ├── overlay       Secondary Capture, RGB       the film with both
-     ├── report-page   Secondary Capture, grey      the text for viewers without SR
+     ├── draft-report  Basic Text SR, TID 2000      the text of the model
+     ├── findings      Comprehensive SR, TID 1500   its findings, coded and located
+     ├── overlay       Secondary Capture, RGB       the image with both
+     ├── report-page   Secondary Capture, gray      the text for viewers without SR
      └── by option: presentation-state (GSPS), report-pdf; findings as Comprehensive 3D SR
 
-The same draft gives the same bytes: every time comes from the draft, every UID from what was read and
-by whom. Each has passed the gate. `result_file.encode` is the only exit and lets nothing out that
-claims to be verified or final.
+The same draft gives the same bytes: times come from the draft; UIDs are derived from the image, the
+model, the revision and the installation. Each object has passed validation. Only `result_file.encode`
+encodes them; it refuses an object that claims to be verified or final.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 Extra = Literal["presentation-state", "report-pdf"]
-# One interface for all that is made beside the four: draft, film and equipment in, object out.
+# One signature for all optional objects: draft, source header and equipment in, object out.
 _EXTRAS: Final[dict[Extra, Callable[[DraftReport, Dataset, Equipment], Dataset]]] = {
     "presentation-state": presentation_state,
     "report-pdf": report_pdf,
@@ -52,14 +52,14 @@ _EXTRAS: Final[dict[Extra, Callable[[DraftReport, Dataset, Equipment], Dataset]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
-    """What a site may choose.
+    """Options of a site.
 
     Attributes:
-        completion: Completion Flag of the draft report; COMPLETE where the PACS hides PARTIAL.
-        overlay_edge: Width of the annotated film in pixels.
-        compression: Of the pictures, without loss; every PACS takes them uncompressed.
+        completion: Completion Flag of the draft report; COMPLETE if the PACS hides PARTIAL documents.
+        overlay_edge: Width of the annotated image in pixels, 512..4096.
+        compression: Lossless compression of the pixel data; every PACS accepts "none".
         comprehensive_3d: Findings as Comprehensive 3D SR (IHE AI Results).
-        extras: What is made beside the four objects.
+        extras: Objects to make in addition to the four.
     """
 
     completion: Completion = "PARTIAL"
@@ -69,7 +69,11 @@ class OutputOptions:
     extras: tuple[Extra, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a size at which the burned-in words could not be read, or no viewer could load."""
+        """Refuse a width at which the burned-in text is illegible or the image too large to load.
+
+        Raises:
+            ValueError: `overlay_edge` is not in 512..4096.
+        """
         if not 512 <= self.overlay_edge <= 4096:
             raise ValueError("overlay_edge must lie in 512..4096 pixels")
 
@@ -82,22 +86,22 @@ def build(
     *,
     options: OutputOptions | None = None,
 ) -> tuple[Output, ...]:
-    """Return the four objects of `draft`, the same for the same arguments.
+    """Return the four objects of `draft` and the extras; the same arguments give the same bytes.
 
     Args:
-        draft: What the model wrote and what it means.
-        source: Header of the film that the draft names as its source.
-        pixels: float32 [rows, columns] 0..1, that film as it is to be shown (0 black).
+        draft: The text and the findings.
+        source: Header of the image that the draft names as its source.
+        pixels: float32 [rows, columns] 0..1, that image as displayed (0 black).
         equipment: This installation.
-        options: What the site chose; the defaults when None.
+        options: Options of the site; the defaults if None.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        MissingAttribute: The film has no Study Instance UID.
-        InvalidDataset: Its Patient ID or Study Instance UID cannot be written.
-        PixelError: `pixels` has not the size that the draft states.
-        InvalidOutput: A finding's region has a coordinate that is not a number, or a result does
-            not pass the gate.
+        DatasetMismatch: `source` is not the image of the draft.
+        MissingAttribute: `source` has no Study Instance UID.
+        InvalidDataset: Patient ID or Study Instance UID of `source` cannot be copied.
+        PixelError: The shape of `pixels` differs from the size in the draft.
+        InvalidOutput: A finding's region has a coordinate that is not a number, or a result fails
+            validation.
     """
     if pixels.shape != (draft.source.rows, draft.source.columns):
         raise PixelError(

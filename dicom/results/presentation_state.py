@@ -1,7 +1,7 @@
-"""The regions as a Grayscale Softcopy Presentation State: drawn by the viewer, switched off at will.
+"""The regions as a Grayscale Softcopy Presentation State, which a viewer can show and hide.
 
-Nothing is burned in and the film stays as it is. Many PACS show these; OHIF 3.12 does not, so that they
-are made by option only and never instead of the annotated film (PS3.3 A.33.1).
+Nothing is burned in, and the image stays unchanged. Many PACS show these objects; OHIF 3.12 does not.
+They are therefore optional and never replace the annotated image (PS3.3 A.33.1).
 """
 
 from math import isfinite
@@ -31,11 +31,11 @@ class _GrayscaleState(OwnHeader, pr.GrayscaleSoftcopyPresentationState):
 
 
 def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dataset:
-    """Return the presentation state that draws the located findings of `draft` on their film.
+    """Return the presentation state that draws the located findings of `draft` on their image.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
     header = new_result(draft, source, equipment, kind="presentation-state")
@@ -69,10 +69,10 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
 
 
 def _film(draft: DraftReport) -> Dataset:
-    """Return the film that was read, as far as highdicom looks at it."""
+    """Return the image that was read, with the attributes that highdicom evaluates."""
     film = read_image(draft)
     film.Rows, film.Columns, film.SamplesPerPixel = draft.source.rows, draft.source.columns, 1
-    # It looks for tones here where the SOP Class may hold many frames; ours are given.
+    # If no LUT is passed and the SOP Class allows several frames, highdicom looks for one here.
     film.SharedFunctionalGroupsSequence = [Dataset()]
     film.PerFrameFunctionalGroupsSequence = []
     return film
@@ -80,7 +80,7 @@ def _film(draft: DraftReport) -> Dataset:
 
 def _rescale(source: Dataset) -> ModalityLUTTransformation | None:
     slope, intercept = value_of(source, "RescaleSlope"), value_of(source, "RescaleIntercept")
-    # What was ignored when the film was read is not written either.
+    # A rescale that was ignored during reading is not written either.
     is_linear = not source.get("ModalityLUTSequence")
     if not slope or not intercept or not is_linear or rescale_of(source).notes:
         return None
@@ -88,7 +88,7 @@ def _rescale(source: Dataset) -> ModalityLUTTransformation | None:
 
 
 def _window(source: Dataset) -> pr.SoftcopyVOILUTTransformation | None:
-    """Return the film's own first window, if it can be used: a presentation state replaces all."""
+    """Return the image's first window if it is valid; viewers ignore the image's own VOI LUT."""
     keywords = ("WindowCenter", "WindowWidth")
     values = [_first(source, keyword) for keyword in keywords]
     numbers = [decimals(source, keyword)[:1] for keyword in keywords]
@@ -123,7 +123,7 @@ def _layer() -> pr.GraphicLayer:
 def _annotation(
     film: Dataset, layer: pr.GraphicLayer, finding: Finding, points: Points
 ) -> pr.GraphicAnnotation:
-    """Return a region with its name; in PIXEL units (0, 0) is the corner of the top left pixel."""
+    """Return a region with its label; in PIXEL units (0, 0) is the corner of the top left pixel."""
     words = phrases.outline_label(finding, one_side=shows_one_side(finding, film.Columns))
     corner = (min(x for x, _ in points), min(y for _, y in points))
     label = pr.TextObject(

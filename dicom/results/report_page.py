@@ -15,13 +15,13 @@ from dicom.drawing.text_page import Page
 def page_image(
     draft: DraftReport, source: Dataset, header: Dataset, equipment: Equipment
 ) -> Image.Image:
-    """Return the page as an 8-bit grey image, 1240 pixels wide and as high as the text needs.
+    """Return the page as an 8-bit gray image, 1240 pixels wide and 1754 to 8770 pixels high.
 
     Args:
         draft: The text and the findings.
-        source: Header of the film, for the view.
+        source: Header of the image, for the view.
         header: Patient and study attributes as they are written into the result.
-        equipment: This installation, named in the foot.
+        equipment: This installation, named in the footer.
     """
     page = Page()
     page.banner(BANNER)

@@ -1,4 +1,4 @@
-"""The report page as an Encapsulated PDF, for readers that show documents and neither SR nor SC."""
+"""The report page as an Encapsulated PDF, for viewers that show documents but neither SR nor SC."""
 
 from io import BytesIO
 from typing import Final
@@ -17,8 +17,8 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
     """Return the report page of `draft` as a PDF document in DICOM (PS3.3 A.45.1).
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     result = new_result(draft, source, equipment, kind="report-pdf")
     result.Modality = "DOC"
@@ -37,7 +37,7 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
 
 
 def _pdf(page: Image.Image, draft: DraftReport, header: Dataset) -> bytes:
-    """Return `page` as a PDF; its times are the draft's, so that the bytes are the same each time."""
+    """Return `page` as a PDF; its dates come from the draft, so that the bytes are reproducible."""
     moment = clock_of_film(draft.produced_at, header).timetuple()
     buffer = BytesIO()
     page.save(

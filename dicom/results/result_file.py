@@ -1,4 +1,4 @@
-"""A result as a file, and the only exit for one: nothing leaves that claims to be verified or final."""
+"""Encode result objects as files; an object that claims to be verified or final is refused."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,7 +14,7 @@ from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 
 Compression = Literal["none", "jpeg-ls"]
 
-# What a result may say of itself, where it says anything (PS3.3 C.17.2).
+# The only values that a result may have, if it has the attribute (PS3.3 C.17.2).
 _ALLOWED: Final = {
     "PreliminaryFlag": "PRELIMINARY",
     "VerificationFlag": "UNVERIFIED",
@@ -23,7 +23,7 @@ _ALLOWED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One object made from a draft."""
+    """One result object and its kind."""
 
     kind: OutputKind
     dataset: FileDataset
@@ -33,7 +33,7 @@ def encode(output: Output) -> bytes:
     """Return the object as a PS3.10 file.
 
     Raises:
-        InvalidOutput: It claims to be verified or final, which only a person's act may make it.
+        InvalidOutput: It claims to be verified or final, which only a person may state.
     """
     check_modest(output.dataset)
     buffer = BytesIO()
@@ -42,10 +42,11 @@ def encode(output: Output) -> bytes:
 
 
 def check_modest(dataset: Dataset) -> None:
-    """Make sure that `dataset` claims no person's authority.
+    """Check that `dataset` does not claim the authority of a person.
 
     Raises:
-        InvalidOutput: Its flags say more than PRELIMINARY and UNVERIFIED, or it names a verifier.
+        InvalidOutput: A flag is not PRELIMINARY or UNVERIFIED, it names a verifier, or it is a document
+            that lacks one of the flags.
     """
     for keyword, allowed in _ALLOWED.items():
         if keyword in dataset and dataset.get(keyword) != allowed:
@@ -57,9 +58,10 @@ def check_modest(dataset: Dataset) -> None:
 
 
 def compressed(file: FileDataset, compression: Compression) -> FileDataset:
-    """Return `file` with its picture, if it has one, in JPEG-LS Lossless; as it is for "none".
+    """Compress the pixel data of `file`, if any, in place as JPEG-LS Lossless, and return `file`.
 
-    The SOP Instance UID stays: nothing was lost (PS3.3 C.12.4.1.1).
+    "none" changes nothing. The SOP Instance UID stays, because the compression is lossless
+    (PS3.3 C.12.4.1.1).
     """
     if compression == "jpeg-ls" and "PixelData" in file:
         file.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
@@ -67,7 +69,7 @@ def compressed(file: FileDataset, compression: Compression) -> FileDataset:
 
 
 def as_file(dataset: Dataset) -> FileDataset:
-    """Return `dataset` with our file meta group and Explicit VR Little Endian (PS3.10 7.1)."""
+    """Return `dataset` with our File Meta Information, Explicit VR Little Endian (PS3.10 7.1)."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

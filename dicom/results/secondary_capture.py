@@ -1,7 +1,7 @@
-"""Secondary Captures: the annotated film and the report page, as DICOM images of highdicom.
+"""Secondary Captures: the annotated image and the report page, built with highdicom.
 
-Single frames, uncompressed: the one object that every viewer shows (PS3.3 A.8.1). They carry no pixel
-spacing and no window, so that nobody measures on a resampled copy.
+They are built as uncompressed single frames, which every viewer shows (PS3.3 A.8.1). They have no pixel
+spacing and no window, so that distances cannot be measured on a resampled copy.
 """
 
 from typing import Final
@@ -37,18 +37,18 @@ def overlay(
     *,
     long_edge: int = 1280,
 ) -> Dataset:
-    """Return the film with the draft's findings as an RGB Secondary Capture.
+    """Return the image with the draft's findings as an RGB Secondary Capture.
 
     Args:
         draft: The findings and notes that are drawn.
-        source: Header of the film that was read.
-        pixels: float32 [rows, columns] 0..1, as it is to be shown (0 black).
+        source: Header of the image that was read.
+        pixels: float32 [rows, columns] 0..1, as displayed (0 black).
         equipment: This installation, named in the footer.
-        long_edge: Width of the image in pixels.
+        long_edge: Width of the result in pixels; its height is at most its width.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
     header = new_result(draft, source, equipment, kind="overlay")
@@ -57,7 +57,7 @@ def overlay(
     result = capture(header, picture, equipment)
     _write_draft(result, draft)
     result.PatientOrientation = _orientation(source)
-    # Whether the film itself shows a name only the film can say; where it is silent we say nothing.
+    # Only the source can state whether a name is burned in; without its statement this is left out.
     burned_in = value_of(source, "BurnedInAnnotation")
     if burned_in in ("YES", "NO"):
         result.BurnedInAnnotation = burned_in
@@ -72,8 +72,8 @@ def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Da
     """Return the draft as a page of text, a MONOCHROME2 Secondary Capture.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_result(draft, source, equipment, kind="report-page")
     result = capture(header, page_image(draft, source, header, equipment), equipment)
@@ -90,11 +90,11 @@ def _write_draft(result: Dataset, draft: DraftReport) -> None:
 
 
 def capture(header: Dataset, picture: Image.Image, equipment: Equipment) -> Dataset:
-    """Return a picture, 8-bit gray or RGB, as an uncompressed Secondary Capture made by a workstation.
+    """Return an 8-bit gray or RGB picture as an uncompressed Secondary Capture (Conversion Type WSD).
 
     Args:
         header: From `result_header.new_object`.
-        picture: What is shown; its patient orientation is unknown until the caller states one.
+        picture: The pixels. Patient Orientation is left empty for the calling function to set.
         equipment: This installation.
     """
     result: Dataset = SCImage(
@@ -103,13 +103,13 @@ def capture(header: Dataset, picture: Image.Image, equipment: Equipment) -> Data
         bits_allocated=8,
         coordinate_system="PATIENT",
         study_instance_uid=header.StudyInstanceUID,
-        # highdicom wants one of its values; the attribute is type 2C and written below.
+        # highdicom requires an orientation; the attribute is type 2C and overwritten below.
         patient_orientation=("L", "F"),
         **identity(header),
     )
     result.update(header)
     result.PatientOrientation = ""
-    if len(result.PixelData) % 2:  # highdicom leaves an odd number of bytes as it is
+    if len(result.PixelData) % 2:  # highdicom does not pad to an even length
         result.PixelData += b"\0"
     result["PixelData"].VR = "OB"
     result.LossyImageCompression = "00"
@@ -125,7 +125,7 @@ def capture(header: Dataset, picture: Image.Image, equipment: Equipment) -> Data
 
 
 def _orientation(source: Dataset) -> list[str] | str:
-    """Return the film's Patient Orientation, or empty when it has none that is valid."""
+    """Return the source's Patient Orientation, or "" if it is missing or invalid."""
     value = source.get("PatientOrientation")
     if not isinstance(value, list | tuple) and not hasattr(value, "append"):
         return ""
@@ -135,5 +135,5 @@ def _orientation(source: Dataset) -> list[str] | str:
 
 
 def _lossy(source: Dataset) -> str:
-    """Return 01 when the film was ever compressed with loss: its copy stays so (PS3.3 C.7.6.1.1.5)."""
+    """Return "01" if the source was ever compressed with loss, else "00" (PS3.3 C.7.6.1.1.5)."""
     return "01" if value_of(source, "LossyImageCompression") == "01" else "00"

@@ -1,9 +1,9 @@
-"""The verified report: what a radiologist made of a draft and answers for.
+"""The verified report: a radiologist edited and signed a draft.
 
-FINAL, COMPLETE and VERIFIED, by a person who is named. Only that person's authenticated act may make
-one: nothing of the service or the workers imports this module, and `result_file.encode` refuses what
-it makes. The draft stays as it is; the verified report is a new document in a new series that names the
-draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
+The document is FINAL, COMPLETE and VERIFIED and names its verifier. Only an authenticated action of
+that person may create one: neither `service` nor `workers` imports this module, and `result_file.encode`
+refuses the document. The draft stays unchanged; the verified report is a new document in a new series
+that references the draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ from dicom.validation.result_object import check
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
-    """The accountable person.
+    """The person who is accountable for a verified report.
 
     Attributes:
-        name: A PN value, "Family^Given".
-        organization: Where the person is accountable.
-        identifier: The person's code there, when there is one.
+        name: A PN value, "Family^Given", at most 64 characters.
+        organization: The organization to which the person is accountable.
+        identifier: The person's code in that organization, if any.
     """
 
     name: str
@@ -48,7 +48,11 @@ class Verifier:
     identifier: codes.Code | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a person without a name or an organization: both are type 1 in the document."""
+        """Refuse a verifier without a name or an organization: both are type 1 in the document.
+
+        Raises:
+            InvalidOutput: Name or organization is empty, or the name is too long.
+        """
         if not self.name.strip("^= ") or not self.organization.strip():
             raise InvalidOutput("a verified report names its verifier and the organization")
         if len(self.name) > 64:
@@ -57,10 +61,10 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedReport:
-    """What the radiologist signed.
+    """The content that a radiologist signed.
 
     Attributes:
-        draft: The draft whose text was the start.
+        draft: The draft that was edited.
         preliminary: The draft's SR, as it was delivered.
         verified_at: When the person signed, an aware time.
         findings_text: Sentences of the findings, as signed.
@@ -81,14 +85,14 @@ def verified_report(report: VerifiedReport, source: Dataset, equipment: Equipmen
     """Return the signed report as a PS3.10 file, Explicit VR Little Endian.
 
     Args:
-        report: What was signed, by whom and when.
-        source: Header of the film that the draft is about.
+        report: The signed text, its verifier and the time.
+        source: Header of the image that the draft is about.
         equipment: The installation at which the person signed.
 
     Raises:
-        DatasetMismatch: `source` is not the film of the draft.
-        InvalidDataset: It lacks what a result needs.
-        InvalidOutput: Nothing was signed, or the document does not pass the gate.
+        DatasetMismatch: `source` is not the image of the draft.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
+        InvalidOutput: The signed text is empty, or the document fails validation.
     """
     document = _document(report, source, equipment)
     check(document, source)

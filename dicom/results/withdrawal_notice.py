@@ -1,4 +1,4 @@
-"""The notice that a draft is withdrawn, for archives from which nothing may be removed."""
+"""The notice that a draft is withdrawn, for archives from which objects may not be removed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,9 +24,9 @@ class Withdrawal:
     Attributes:
         draft: The draft's SR, as it was delivered.
         model: Name and version of the model that wrote it.
-        reason: Why, for a person.
-        revision: That of the draft.
-        withdrawn_at: When that was decided, an aware time.
+        reason: Why it is withdrawn, for a person.
+        revision: Revision of the draft.
+        withdrawn_at: When the withdrawal was decided, an aware time.
     """
 
     study_instance_uid: str
@@ -44,18 +44,18 @@ def withdrawal_notice(
     *,
     form: NoticeForm = NoticeForm.DOCUMENT,
 ) -> Output:
-    """Return the object that withdraws a draft; the same for the same arguments.
+    """Return the notice that withdraws a draft; the same arguments give the same notice.
 
     Args:
-        withdrawal: Which draft, and why.
-        source: Header of any object of the study, the draft itself for one.
+        withdrawal: Which draft is withdrawn, and why.
+        source: Header of any object of the study, for example of the draft.
         equipment: This installation.
-        form: Which object.
+        form: Document or page.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: It lacks what a result needs.
-        InvalidOutput: The notice does not pass the gate.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
+        InvalidOutput: The notice fails validation.
     """
     reason = clean_text(withdrawal.reason).rstrip(".") or "no reason was recorded"
     notice = DraftNotice(
