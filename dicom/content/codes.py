@@ -1,8 +1,9 @@
-"""The one table of codes that our Structured Reports use; every row was looked up, none guessed.
+"""The table of all codes that our Structured Reports use; every row was looked up.
 
-SNOMED CT values of the six findings come from public mappings and DICOM context groups; where two
-look alike the reason for the choice stands beside it. A validator does not notice a wrong code, so
-tests/dicom/content/test_codes.py holds this table to the Standard's dictionary as far as that knows it.
+SNOMED CT values of the six findings come from public mappings and DICOM context groups; where two codes
+look alike, a comment gives the reason for the choice. A validator does not detect a wrong code.
+Therefore tests/dicom/content/test_codes.py compares this table with the Standard's dictionary where
+that has the code.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ BEST_ILLUSTRATION: Final = Code("121080", "DCM", "Best illustration of finding")
 # What was reported, in which language, by whom (TID 1204, 1001 to 1004).
 PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
 CHEST_RADIOGRAPH: Final = Code("399208008", "SCT", "Plain X-ray of chest")
-# A member of CID 100, which TID 1500 asks for; the chest radiograph is none.
+# A member of CID 100, as TID 1500 requires; the code of the chest radiograph is not a member.
 IMAGING_PROCEDURE: Final = Code("363679005", "SCT", "Imaging procedure")
 LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
 ENGLISH_US: Final = Code("en-US", "RFC5646", "English (United States)")
@@ -80,14 +81,14 @@ PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 PRELIMINARY_REPORT: Final = Code("121362", "DCM", "Preliminary report")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 
-# The six findings. Observations without a row here ("lung opacity") have no code that is beyond
-# doubt and are written as text.
+# The six findings. Observations without a row here ("lung opacity") have no unambiguous code and are
+# written as text.
 FINDING_CODES: Final = {
     Observation.ATELECTASIS: Code("46621007", "SCT", "Atelectasis"),
     # Not 287272002, which DICOM lists as "Cardiomegaly" for fetal echocardiography only.
     Observation.CARDIOMEGALY: Code("8186001", "SCT", "Cardiomegaly"),
     Observation.CONSOLIDATION: Code("95436008", "SCT", "Lung consolidation"),
-    # CID 3700; not 79654002, which is edema anywhere.
+    # CID 3700; not 79654002, which is edema of any site.
     Observation.EDEMA: Code("19242006", "SCT", "Pulmonary edema"),
     Observation.PLEURAL_EFFUSION: Code("60046008", "SCT", "Pleural effusion"),
     Observation.PNEUMOTHORAX: Code("36118008", "SCT", "Pneumothorax"),
@@ -107,7 +108,7 @@ FINDING_SITES: Final = {
     Observation.PNEUMOTHORAX: PLEURA,
 }
 
-# CID 240; a finding that is not mentioned has no value and is not written.
+# CID 240; it has no value for a finding that is not mentioned, which is not written.
 PRESENCE_CODES: Final = {
     Presence.PRESENT: Code("52101004", "SCT", "Present"),
     Presence.ABSENT: Code("272519000", "SCT", "Absent"),
@@ -121,7 +122,7 @@ SIDE_CODES: Final = {
     Side.BILATERAL: Code("51440002", "SCT", "Bilateral"),
 }
 
-# CID 29, as far as radiographs need it.
+# The values of CID 29 for radiographs.
 MODALITY: Final = Code("121139", "DCM", "Modality")
 MODALITY_CODES: Final = {
     "CR": Code("CR", "DCM", "Computed Radiography"),
@@ -136,5 +137,5 @@ def _reviewed() -> dict[tuple[str, str], str]:
     return {(code.value, code.scheme): code.meaning for code in rows}
 
 
-# (Code Value, Coding Scheme Designator) -> Code Meaning of everything above: what may be written.
+# (Code Value, Coding Scheme Designator) -> Code Meaning of every code above; no other may be written.
 REVIEWED: Final = _reviewed()

@@ -1,8 +1,8 @@
-"""JSON of a stored draft becomes records again: by their type hints, tolerant of fields unknown here.
+"""Decode the JSON of a stored draft into records by their type hints; unknown fields are ignored.
 
-A draft may have been written by another version. A field that is unknown is left out, because what this
-version knows is still true without it. A value that is unknown or of the wrong type is an error: a
-finding that is left out could be the one that matters.
+Another version may have written the draft. An unknown field is ignored, because the known fields are
+true without it. An unknown value or a value of the wrong type is an error, because a finding that was
+left out could be the important one.
 """
 
 import math
@@ -25,8 +25,8 @@ def decoded(kind: type[T], data: object, at: str = "draft") -> T:
     Args:
         kind: A data class; its fields are strings, numbers, times, StrEnums, tuples, dictionaries of
             numbers, other data classes, or any of these and None.
-        data: What JSON gave.
-        at: Where `data` stands, for the error's words.
+        data: Parsed JSON.
+        at: Path of `data` in the draft, for the error message.
 
     Raises:
         UnreadableDraft: A field without default is missing, or a value is not of its type.
@@ -102,7 +102,7 @@ def _integer(value: object, at: str) -> int:
 
 
 def _word(kind: type[Any], value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
-    """Return a string as a string, a time or an enumerated value; the error repeats no text."""
+    """Return a str, datetime or StrEnum from a string; the error message does not quote the value."""
     if not isinstance(value, str):
         raise UnreadableDraft(f"{at} is not a string")
     if kind is str:

@@ -1,9 +1,9 @@
-"""How an object that highdicom builds gets the header that `result_header` makes.
+"""Give an object that highdicom builds the header that `result_header` makes.
 
-highdicom copies patient and study from the image as they stand, writes the time of the computer, names
-itself as contributing equipment and quotes unusual person names in warnings. Our header is checked
-first and the same for the same draft. An object is therefore built for a reference without patient or
-study, and the header is put over what highdicom wrote.
+highdicom copies patient and study from the image unchecked, writes the current time, adds itself as
+contributing equipment and quotes unusual person names in warnings. Our header is checked and is the
+same for the same draft. Therefore highdicom gets a reference without patient and study attributes, and
+our header overwrites the attributes that highdicom wrote.
 """
 
 from typing import Any
@@ -14,19 +14,19 @@ from dicom.content.report import DraftReport
 
 
 class OwnHeader:
-    """Base of highdicom's classes that copies nothing from the referenced image."""
+    """Mixin for highdicom's classes that copies nothing from the referenced image."""
 
     def copy_patient_and_study_information(self, dataset: Dataset) -> None:
-        """Copy nothing: `result_header.new_object` did, and left out what is not valid."""
+        """Copy nothing: `result_header.new_object` has copied every valid value."""
 
     def copy_specimen_information(self, dataset: Dataset) -> None:
-        """Copy nothing: a radiograph shows no specimen."""
+        """Copy nothing: a radiograph has no specimen."""
 
 
 def reference(
     study_instance_uid: str, series_instance_uid: str, *, sop_class_uid: str, sop_instance_uid: str
 ) -> Dataset:
-    """Return an object to refer to, as highdicom takes it: its UIDs, and no value of the patient."""
+    """Return a reference to an object for highdicom: its UIDs, with empty patient attributes."""
     referenced = Dataset()
     referenced.StudyInstanceUID = study_instance_uid
     referenced.SeriesInstanceUID = series_instance_uid
@@ -47,7 +47,7 @@ def reference(
 
 
 def read_image(draft: DraftReport) -> Dataset:
-    """Return the image that was read, to refer to."""
+    """Return a reference to the image that was read."""
     image = draft.source
     return reference(
         draft.study_instance_uid,
@@ -58,7 +58,7 @@ def read_image(draft: DraftReport) -> Dataset:
 
 
 def identity(header: Dataset) -> dict[str, Any]:
-    """Return the arguments that every class of highdicom takes, from a header of `new_object`."""
+    """Return the arguments that all classes of highdicom share, from a header of `new_object`."""
     return {
         "series_instance_uid": header.SeriesInstanceUID,
         "series_number": int(header.SeriesNumber),

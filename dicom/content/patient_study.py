@@ -1,11 +1,11 @@
-"""Patient and Study modules copied from a film: verbatim where valid, never invented.
+"""Copy the Patient and Study modules of an image into a result: valid values verbatim, none invented.
 
-What a result says about patient and study decides where a PACS files it. Values are therefore copied
-as they are, decoded from whatever character set the film declares. A value against its VR (PS3.5 6.2)
-is treated by its purpose. A description is cut to its length. An identifier is copied exactly or left
-empty (`dicom.exact_text`). A name is copied, and a note says where it is not the same
-(`dicom.selection.copy_notes`). A Patient ID that cannot be copied exactly raises an error, because
-the result would be filed under another patient.
+Patient and study attributes decide where a PACS files a result. Values are therefore copied unchanged,
+decoded from the image's declared character set. A value that violates its VR (PS3.5 6.2) is treated by
+its purpose. A description is cut to its maximum length. An identifier is copied exactly or left empty
+(`dicom.exact_text`). A name is copied, and a note states if the copy differs
+(`dicom.selection.copy_notes`). A Patient ID that cannot be copied exactly raises an error, because the
+result would be filed under another patient.
 """
 
 import re
@@ -20,7 +20,7 @@ from dicom.errors import InvalidDataset, InvalidIdentifier, MissingAttribute
 from dicom.exact_text import IDENTIFIERS, LENGTHS, Inexact, reading, readings
 from dicom.identifiers import check_uid
 
-# Type 2: present in every result, empty when the film does not say (PS3.3 C.7.1.1, C.7.2.1).
+# Type 2: present in every result, empty if the image has no value (PS3.3 C.7.1.1, C.7.2.1).
 _ALWAYS: Final = (
     "PatientName",
     "PatientID",
@@ -32,7 +32,7 @@ _ALWAYS: Final = (
     "ReferringPhysicianName",
     "StudyID",
 )
-# Type 3: present when the film has a value.
+# Type 3: present if the image has a value.
 _WHEN_GIVEN: Final = (
     "IssuerOfPatientID",
     "TypeOfPatientID",
@@ -52,16 +52,16 @@ _WHEN_GIVEN: Final = (
     "IssuerOfAccessionNumberSequence",
     "ProcedureCodeSequence",
 )
-# What an item of a copied sequence must hold to be worth copying (type 1 in its macro).
+# An item without these attributes is not copied (type 1 in its macro).
 _ITEM_NEEDS: Final = {
     "OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID"),
     "DeidentificationMethodCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
     "ProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
     "RequestedProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
 }
-# Changed, these would be other identifiers: they are copied exactly or left out.
+# A changed value would be another identifier: these are copied exactly or left out.
 _EXACT: Final = IDENTIFIERS | {"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"}
-# Of an item of other sequences nothing is copied where one identifier in it cannot be.
+# An item of these is copied without its inexact identifiers; an item of others is left out whole.
 _DIVISIBLE: Final = frozenset({"RequestAttributesSequence"})
 _ENUMERATED: Final = {
     "PatientSex": {"M", "F", "O"},
@@ -78,22 +78,22 @@ _AGE: Final = re.compile(r"\d{3}[DWMY]", re.ASCII)
 _CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
 _OFFSET: Final = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
 _DECIMAL: Final = re.compile(r"[+-]?\d{0,9}(?:\.\d{0,9})?", re.ASCII)
-# pydicom converts a value when it is first touched; these are what a malformed one raises.
+# pydicom converts a value on first access and raises one of these if it is malformed.
 _BAD_VALUE: Final = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError)
 
 
 def copied_modules(source: Dataset) -> Dataset:
-    """Return Patient, General Study and Patient Study attributes of `source`, fit to be written.
+    """Return the valid Patient, General Study and Patient Study attributes of `source`.
 
     Args:
-        source: Header of the film, in any character set.
+        source: Header of the image, in any character set.
 
     Returns:
-        A data set of str values that are valid in ISO_IR 192, every type 2 attribute present.
+        A data set of str values that are valid in ISO_IR 192, with every type 2 attribute.
 
     Raises:
-        MissingAttribute: The film has no Study Instance UID.
-        InvalidIdentifier: Its Study Instance UID is none.
+        MissingAttribute: `source` has no Study Instance UID.
+        InvalidIdentifier: Its Study Instance UID is not a valid UID.
         InvalidDataset: Its Patient ID cannot be copied exactly.
     """
     check_patient_id(source)
@@ -113,19 +113,19 @@ def copied_modules(source: Dataset) -> Dataset:
 
 
 def value_of(source: Dataset, keyword: str) -> Any:  # noqa: ANN401 - str, list of str or Sequence
-    """Return the value of `keyword` in `source` fit to be written, or None when there is none.
+    """Return the valid value of `keyword` in `source`, or None if there is none.
 
-    A value against its VR is cut when it describes and dropped when it identifies. Sequences come
-    back as a list of data sets, attributes that may have many values as a list of str.
+    A value that violates its VR is cut if it is a description and dropped if it is an identifier.
+    A sequence is returned as a list of data sets, an attribute with VM 1-n as a list of str.
     """
     return _value(source, keyword, depth=0)
 
 
 def check_patient_id(source: Dataset) -> None:
-    """Return when results may carry the Patient ID of `source`.
+    """Check that results can have exactly the Patient ID of `source`.
 
     Raises:
-        InvalidDataset: They could not carry exactly the same; says why and what to do.
+        InvalidDataset: They cannot; the message states the reason and the remedy.
     """
     fault = reading(source, "PatientID").fault
     if fault is not None:
@@ -137,7 +137,7 @@ def check_patient_id(source: Dataset) -> None:
 
 
 def overlong(source: Dataset, keyword: str) -> str | None:
-    """Return an identifier that was left out because it is longer than its VR allows, or None."""
+    """Return an identifier that is longer than its VR allows, cut to 256 characters, or None."""
     if reading(source, keyword).fault is Inexact.TOO_LONG:
         return _text(_raw(source, keyword))[:256]
     return None
@@ -164,7 +164,7 @@ def _study_uid(source: Dataset) -> str:
 
 
 def _complete_deidentification(result: Dataset) -> None:
-    """Drop a claim of removed identity whose method, type 1C, is missing (PS3.3 C.7.1.1)."""
+    """Remove Patient Identity Removed if the method, type 1C, is missing (PS3.3 C.7.1.1)."""
     method = "DeidentificationMethod" in result or "DeidentificationMethodCodeSequence" in result
     if result.get("PatientIdentityRemoved") == "YES" and not method:
         del result.PatientIdentityRemoved
@@ -249,9 +249,9 @@ def _single(keyword: str, text: str) -> str | None:
 
 
 def _person_name(text: str) -> str | None:
-    """Return at most three component groups of 64 characters and five components (PS3.5 6.2.1).
+    """Return a PN of at most three component groups of 64 characters and five components (PS3.5 6.2.1).
 
-    A name that obeys these rules is returned as it is.
+    A valid name is returned unchanged.
     """
     groups = text.split("=")
     fits = len(groups) <= 3 and all(len(g) <= 64 and g.count("^") <= 4 for g in groups)
@@ -265,7 +265,7 @@ def _person_name(text: str) -> str | None:
 
 
 def _encodable(text: str) -> bool:
-    """Return whether a text has no lone surrogate, which UTF-8 cannot encode."""
+    """Return whether UTF-8 can encode `text`: it has no lone surrogate."""
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 

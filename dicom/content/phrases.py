@@ -1,4 +1,4 @@
-"""The sentences that every result says in the same words: the warning, the film, each finding."""
+"""The sentences that all results share: the warning, the procedure, each finding."""
 
 from dataclasses import replace
 from typing import Final
@@ -36,7 +36,7 @@ _VIEWS: Final = {
 
 
 def warning(draft: DraftReport, equipment: Equipment) -> str:
-    """Return the first text that a reader meets: what this is, who wrote it, and its caveat."""
+    """Return the warning at the start of a result: unverified AI draft, its software, its caveat."""
     text = (
         "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS. Written by software "
         f"({equipment.words}; {model_words(draft)}), revision {draft.revision}. "
@@ -46,51 +46,51 @@ def warning(draft: DraftReport, equipment: Equipment) -> str:
 
 
 def caveat(draft: DraftReport) -> str:
-    """Return the model's caveat as a sentence, or an empty text."""
+    """Return the model's caveat as a sentence, or ""."""
     words = _sentence(draft.model.caveat)
     return f"{words[:1].upper()}{words[1:]}"
 
 
 def procedure(source: Dataset) -> str:
-    """Return which film was read, as far as it says itself."""
+    """Return the procedure as a sentence, with the view if the image states PA or AP."""
     view = _VIEWS.get(value_of(source, "ViewPosition") or "")
     return f"Chest radiograph, {view or 'frontal view; the film does not state PA or AP'}."
 
 
 def label(finding: Finding) -> str:
-    """Return the finding's name, capitalised."""
+    """Return the finding's name, capitalized."""
     return finding.observation.value.capitalize()
 
 
 def state(finding: Finding) -> str:
-    """Return what the draft says of the finding, in one or two words."""
+    """Return the finding's presence in one or two words."""
     return _STATES[finding.presence]
 
 
 def place(finding: Finding) -> str:
-    """Return side and site ("left, lower lobe"), or an empty text."""
+    """Return side and site ("left, lower lobe"), or ""."""
     parts = [finding.side.value if finding.side else "", clean_text(finding.site or "")]
     return ", ".join(part for part in parts if part)
 
 
 def certainty(finding: Finding) -> str:
-    """Return the model's own score as a whole percentage, or an empty text."""
+    """Return the model's own score as a whole percentage ("87 %"), or ""."""
     return "" if finding.score is None else f"{percent(finding.score)} %"
 
 
 def agreement(finding: Finding) -> str:
-    """Return how many sampled reports say the same ("3 of 8"), or an empty text."""
+    """Return how many sampled reports agree with the draft ("3 of 8"), or ""."""
     found = finding.agreement
     return "" if found is None else f"{found.same} of {found.samples}"
 
 
 def percent(score: float) -> int:
-    """Return a score of 0..1 as a whole percentage, held in 1..99: no score is a certainty."""
+    """Return a score of 0..1 as a whole percentage, clipped to 1..99: no score is a certainty."""
     return min(max(round(100 * score), 1), 99)
 
 
 def statement(finding: Finding) -> str:
-    """Return the coded finding as a sentence that stands alone."""
+    """Return the coded finding as a complete sentence."""
     if finding.observation is Observation.NO_FINDING:
         return "The draft describes no abnormal finding."
     where = f" ({place(finding)})" if place(finding) else ""
@@ -101,7 +101,7 @@ def statement(finding: Finding) -> str:
 
 
 def uncoded(draft: DraftReport) -> str:
-    """Return why a draft holds no coded finding at all, or an empty text where it holds one."""
+    """Return why a draft has no coded finding, or "" if it has one."""
     if draft.is_coded:
         return ""
     why = caveat(draft) or "The text names none of those that are coded."
@@ -109,11 +109,11 @@ def uncoded(draft: DraftReport) -> str:
 
 
 def outline_label(finding: Finding, *, one_side: bool) -> str:
-    """Return what stands beside a finding's outline: name, doubt, score, and how much it shows.
+    """Return the label of a finding's outline: name, "?" if uncertain, score, and the one-side note.
 
     Args:
         finding: The finding.
-        one_side: It is bilateral and its outline lies in one half of the image only.
+        one_side: The finding is bilateral, but its outline lies in one half of the image only.
     """
     doubt = "?" if finding.presence is Presence.UNCERTAIN else ""
     words = f"{label(finding)}{doubt} {certainty(finding)}".rstrip()
@@ -121,16 +121,16 @@ def outline_label(finding: Finding, *, one_side: bool) -> str:
 
 
 def is_positive(finding: Finding) -> bool:
-    """Whether the draft says or suspects that the finding is there."""
+    """Return whether the draft states the finding as present or uncertain ("no finding" excluded)."""
     found = finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
     return found and finding.observation is not Observation.NO_FINDING
 
 
 def silence(draft: DraftReport) -> str:
-    """Return which of the six findings the draft does not mention, or an empty text.
+    """Return a sentence that lists which of the six findings the draft does not mention, or "".
 
-    Without it a reader could take silence for absence. Of a draft without any coded finding it says
-    that instead: its text may mention each of them.
+    Without it a reader could take a finding that is not mentioned for absent. For a draft without any
+    coded finding it returns NOT_CODED instead, because the text may mention any of them.
     """
     if not draft.is_coded:
         return NOT_CODED
@@ -142,9 +142,10 @@ def silence(draft: DraftReport) -> str:
 
 
 def listed(draft: DraftReport) -> list[Finding]:
-    """Return the draft's findings and, as not mentioned, those of the six that it leaves out.
+    """Return the draft's findings and, as NOT_MENTIONED, the missing ones of the six, by presence.
 
-    Of a draft without any coded finding only those are left that have a score, as not coded.
+    "No finding" is left out. Of a draft without any coded finding only findings with a score are
+    returned, as NOT_CODED.
     """
     if not draft.is_coded:
         scored = [each for each in draft.findings if each.score is not None]
@@ -165,7 +166,7 @@ def listed(draft: DraftReport) -> list[Finding]:
 
 
 def _rank(finding: Finding, order: list[Presence]) -> int:
-    """Return what stands first: present, uncertain, absent, not mentioned."""
+    """Return the sort key: present, uncertain, absent, not mentioned, not coded."""
     first = (Presence.PRESENT, Presence.UNCERTAIN)
     if finding.presence in first:
         return first.index(finding.presence)
@@ -173,12 +174,12 @@ def _rank(finding: Finding, order: list[Presence]) -> int:
 
 
 def is_silent(finding: Finding) -> bool:
-    """Return whether neither text nor score says anything of the finding."""
+    """Return whether neither the text mentions the finding nor the model scored it."""
     return finding.presence is Presence.NOT_MENTIONED and finding.score is None
 
 
 def remarks(draft: DraftReport) -> list[str]:
-    """Return the notes for the reader and which films were not read, as sentences."""
+    """Return the notes for the reader and the reasons why other images were not read, as sentences."""
     lines = [f"Note: {_sentence(note)}" for note in draft.notes if clean_text(note)]
     lines.extend(
         f"Another film of this study was not read: {_sentence(film.reason)}"

@@ -1,4 +1,4 @@
-"""Regions of findings made fit to be written: closed, inside the matrix, with an area."""
+"""Make regions of findings valid for results: closed, inside the matrix, with an area."""
 
 import math
 from itertools import pairwise
@@ -9,8 +9,8 @@ from dicom.errors import InvalidOutput
 
 Points = tuple[tuple[float, float], ...]
 
-# Of the image's width: a region that reaches so far beyond the middle shows that half, too. A lung's
-# outer half lies beyond it, and the mediastinum within.
+# Fraction of the image's width. A region that reaches this far beyond the middle shows that half, too:
+# the outer half of a lung lies beyond this distance from the middle, the mediastinum within it.
 _INTO_A_HALF: Final = 0.15
 
 
@@ -19,12 +19,12 @@ def closed_polygon(region: Region, image: SourceImage) -> Points | None:
 
     Args:
         region: (column, row) points, sub-pixel, (0, 0) the corner of the top left pixel
-            (PS3.3 C.18.6.1.2). Points outside the matrix are moved to its border: a model's box
-            may end a fraction of a pixel beyond the film.
-        image: The film that the region lies on.
+            (PS3.3 C.18.6.1.2). Points outside the matrix are moved to its border, because a model's
+            box may end a fraction of a pixel beyond the image.
+        image: The image of the region.
 
     Returns:
-        At least four points, or None when nothing of it lies inside the matrix.
+        At least four points, or None if the polygon has no area inside the matrix.
 
     Raises:
         InvalidOutput: A coordinate is not a finite number.
@@ -41,7 +41,7 @@ def closed_polygon(region: Region, image: SourceImage) -> Points | None:
 
 
 def located(findings: tuple[Finding, ...], image: SourceImage) -> list[tuple[Finding, Points]]:
-    """Return the findings that have a region on `image`, each with its polygon, in their order."""
+    """Return the findings with a region on `image`, each with its closed polygon, in their order."""
     pairs = [
         (finding, closed_polygon(finding.region, image)) for finding in findings if finding.region
     ]
@@ -49,11 +49,11 @@ def located(findings: tuple[Finding, ...], image: SourceImage) -> list[tuple[Fin
 
 
 def shows_one_side(finding: Finding, columns: int) -> bool:
-    """Return whether a bilateral finding's region reaches into one half of the image only.
+    """Return whether a bilateral finding's region lies in one half of the image only.
 
     Args:
-        finding: Any finding; without a region it shows nothing.
-        columns: Of the image that the region lies on.
+        finding: Any finding; False if it is not bilateral or has no region.
+        columns: Columns of the region's image.
     """
     if finding.side is not Side.BILATERAL or finding.region is None:
         return False
@@ -62,12 +62,12 @@ def shows_one_side(finding: Finding, columns: int) -> bool:
 
 
 def whole_image(image: SourceImage) -> Points:
-    """Return the rectangle through the centres of the outermost pixels of `image`."""
+    """Return the closed rectangle through the centers of the outermost pixels of `image`."""
     right, bottom = image.columns - 0.5, image.rows - 0.5
     return ((0.5, 0.5), (right, 0.5), (right, bottom), (0.5, bottom), (0.5, 0.5))
 
 
 def _area(points: Points) -> float:
-    """Return the area in square pixels (the shoelace formula)."""
+    """Return the area in square pixels (shoelace formula)."""
     crosses = (x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(points))
     return abs(sum(crosses)) / 2

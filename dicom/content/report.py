@@ -1,7 +1,7 @@
-"""The draft as a record: Findings, DraftReport, and how they become JSON and come back.
+"""The draft as a record: Findings, DraftReport, and their conversion to and from JSON.
 
-A DraftReport holds no patient attribute: SR and SC copy those from the source data set when they
-are built, so that a draft can be kept in a database and shown in a log of events.
+A DraftReport has no patient attributes, so that it can be stored in a database and shown in an event
+log. SR and SC copy patient attributes from the source data set when they are built.
 """
 
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from typing import Any, Final, Self
 
 from dicom.content.draft_json import decoded
 
-# Fields that are left out where they say nothing, as in drafts from before there were such.
+# Omitted from JSON if None, so that the JSON equals that of versions without these fields.
 _LEFT_OUT: Final = frozenset({"agreement", "peak"})
 
 
 class Observation(StrEnum):
-    """What a chest radiograph is read for: the six of CXR-LLaVA first, then the rest of CheXpert."""
+    """The observations of a chest radiograph: the six of CXR-LLaVA, then the others of CheXpert."""
 
     ATELECTASIS = "atelectasis"
     CARDIOMEGALY = "cardiomegaly"
@@ -45,10 +45,10 @@ CODED_OBSERVATIONS = (
 
 
 class Presence(StrEnum):
-    """Whether a Finding is there, as far as the draft says (PS3.16 CID 240, and two without a code).
+    """Whether a Finding is present according to the draft (PS3.16 CID 240, and two without a code).
 
-    NOT_MENTIONED: the text was coded and does not speak of it. NOT_CODED: the text was not coded, or no
-    finding could be coded from it; it may speak of the finding.
+    NOT_MENTIONED: the text was coded and does not mention the finding. NOT_CODED: the text was not
+    coded, or no finding could be coded from it; it may mention the finding.
     """
 
     PRESENT = "present"
@@ -58,12 +58,12 @@ class Presence(StrEnum):
     NOT_CODED = "not coded"
 
 
-# What a coded finding says; the other values of Presence are the lack of a statement.
+# The values of a coded finding; the other values of Presence mean that the draft states nothing.
 STATED: Final = frozenset({Presence.PRESENT, Presence.ABSENT, Presence.UNCERTAIN})
 
 
 class Side(StrEnum):
-    """Laterality of a Finding, the patient's side (PS3.16 CID 244)."""
+    """Laterality of a Finding: the patient's side (PS3.16 CID 244)."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -77,7 +77,7 @@ class Region:
     Attributes:
         points: (column, row) pairs in the source matrix, sub-pixel, (0, 0) the top left corner of the
             top left pixel (PS3.3 C.18.6.1.2); the last point equals the first.
-        peak: The (column, row) in or near it that spoke most for the finding, where that is known.
+        peak: (column, row) in or near the polygon, where the model's evidence was strongest, if known.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -86,11 +86,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How many of several sampled reports of the same film say what the draft says.
+    """How many sampled reports of the same image agree with the draft on a finding.
 
     Attributes:
-        same: So many say the same, from 0.
-        samples: Of so many, at least one.
+        same: Number of reports that agree, from 0.
+        samples: Number of reports, at least 1.
     """
 
     same: int
@@ -98,20 +98,20 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """What part of them says the same, in 0..1."""
+        """The fraction of reports that agree, in 0..1."""
         return self.same / self.samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One observation of the draft and what the draft says of it.
+    """One observation and the draft's statement about it.
 
     Attributes:
-        site: Where in words, when said ("lower lobe").
-        sentence: The sentence of the report that says it.
-        score: The model's own probability in 0..1 that it is present, when the model gives one.
-        region: Where on the source image, when located.
-        agreement: With sampled reports, when there are any and the draft says something.
+        site: The site as text, if stated ("lower lobe").
+        sentence: The sentence of the report that states it.
+        score: The model's own probability in 0..1 that it is present, if the model gives one.
+        region: The region on the source image, if located.
+        agreement: Agreement with sampled reports, if there are any and the draft states the finding.
     """
 
     observation: Observation
@@ -126,19 +126,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which model wrote a draft, so that another can be told from it and recalled.
+    """The model that wrote a draft, so that its drafts can be identified and recalled.
 
     Attributes:
-        name: "CXR-LLaVA v2".
+        name: For example "CXR-LLaVA v2".
         version: The revision of its weights and configuration, as released.
         weights_sha256: Hex digest over the weight files.
         decoding: The settings that shaped the text ("greedy, 512 new tokens, float32, cpu").
         caveat: A sentence that must accompany every draft of this model ("weights are random: the
             text is meaningless"), or "".
-        prompt: What the model was asked, `<image>` standing for the film; the order's indication, where
-            it was told one, stands as "[indication]".
-        mark: The caveat in a few words for the series description, where it must stand there too;
-            at most 20 characters.
+        prompt: The prompt, with `<image>` in place of the image and "[indication]" in place of the
+            order's indication, if that was given.
+        mark: The caveat in a few words for the series description, at most 20 characters, or "".
     """
 
     name: str
@@ -152,7 +151,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceImage:
-    """The film that was read, as the SR references it."""
+    """The image that was read, as the SR references it."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -163,7 +162,7 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRead:
-    """A film of the study that was not read, and why, as a sentence for a person."""
+    """An image of the study that was not read, and the reason as a sentence for a person."""
 
     sop_instance_uid: str
     reason: str
@@ -184,18 +183,19 @@ class DraftReport:
 
     Attributes:
         study_instance_uid: The study that was read.
-        source: The one film the text is about.
-        not_read: The study's other films and why each was not read.
-        revision: 1 for the first draft of a study, then counting up.
-        produced_at: When the draft was made, an aware time; SR and SC take their times from here, in
-            the clock of the film, so that building them again gives the same bytes.
+        source: The one image that the text is about.
+        not_read: The study's other images and why each was not read.
+        revision: Revision of the job: 1 for the first reading of a study, then counting up.
+        produced_at: Time of the job's first claim, an aware time. SR and SC state this time, in the time
+            zone of the image, so that another attempt or building them again gives the same bytes.
         findings_text: Sentences of the findings section.
         impression_text: Sentences of the impression section; may be empty.
-        findings: What the text says, coded.
+        findings: The findings of the text, coded.
         notes: Warnings for the reader (a VOI window that missed the pixels, a child read with the
             pediatric prompt, text and scores that disagree), sentences.
-        model: Who wrote it.
-        predecessor: The draft that this one supersedes.
+        model: The model that wrote the draft.
+        predecessor: The SR of the draft that this one supersedes.
+        timings_ms: Milliseconds of each stage of the reading, by its name; not part of the results.
     """
 
     study_instance_uid: str
@@ -213,22 +213,22 @@ class DraftReport:
 
     @property
     def is_coded(self) -> bool:
-        """Whether at least one finding is coded; if not, only the text says what the draft says."""
+        """Whether at least one finding is coded; if not, the text alone is the draft's statement."""
         return any(finding.presence in STATED for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the draft as JSON types; `from_json` gives an equal draft back."""
+        """Return the draft as JSON types, from which `from_json` makes an equal draft."""
         plain: dict[str, Any] = _plain(self)
         return plain
 
     @classmethod
     def from_json(cls, data: object) -> Self:
-        """Return the draft that `to_json` wrote, here or in another version.
+        """Return the draft that `to_json` of this or another version wrote.
 
-        Fields that this version does not know are left out; those that it lacks take their defaults.
+        Unknown fields are ignored; missing fields get their defaults.
 
         Raises:
-            UnreadableDraft: A field that is needed is missing, or a value is not of its type.
+            UnreadableDraft: A field without default is missing, or a value is not of its type.
         """
         return decoded(cls, data)
 

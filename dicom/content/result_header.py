@@ -1,4 +1,4 @@
-"""The header that all our results share: whose it is, when it was made, by which equipment."""
+"""The header that all our results share: patient and study, times, equipment, UIDs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,15 +43,15 @@ SOP_CLASSES: Final[Mapping[OutputKind, str]] = {
     "in-doubt-page": SECONDARY_CAPTURE,
     "verified-report": BASIC_TEXT_SR,
 }
-# Part of every derived UID. Increase it when the same input gives other bytes than the release before:
+# Part of every derived UID. Increase it if the same input gives other bytes than in the last release:
 # two different objects must never have the same SOP Instance UID.
 _LAYOUT: Final = 2
 
-# The words that every result carries, in its content and burned into its pixels.
+# The warning burned into every image and page of a draft, and part of its JSON.
 BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
 
-# kind: (series, first series number, instance number). A revision is a series of its own, because
-# viewers show the first instance of a series; the two images of one revision share theirs.
+# kind: (series, base of the series number, instance number). Each revision gets its own series, because
+# viewers show the first Instance of a series; the two images of one revision share a series.
 _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "draft-report": ("draft-report", 9000, 1),
     "findings": ("findings", 9200, 1),
@@ -68,7 +68,7 @@ _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
     "in-doubt-page": ("in-doubt-page", 9870, 1),
     "verified-report": ("verified-report", 9800, 1),
 }
-# The words that tell most come first: viewers cut after about 20 characters.
+# The most important text comes first: viewers cut descriptions after about 20 characters.
 _LONGEST_LO: Final = 64  # characters (PS3.5 6.2)
 _SERIES_DESCRIPTIONS: Final = {
     "draft-report": "AI DRAFT report - NOT VERIFIED (rev {revision})",
@@ -89,12 +89,12 @@ _SERIES_DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
-    """This installation, as General Equipment and the device observer name it.
+    """This installation, for General Equipment and the device observer.
 
     Attributes:
-        device_uid: Stable for one installation; also in every derived UID, so that two installations
-            never make the same one.
-        software_version: Of the service; the model's version stands in the draft.
+        device_uid: Stable for one installation and part of every derived UID, so that two
+            installations never make the same UID.
+        software_version: Version of the service; the draft has the model's version.
     """
 
     device_uid: str
@@ -106,7 +106,11 @@ class Equipment:
     institution_name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a device UID that is none: it would end up in every object."""
+        """Refuse an invalid device UID, because every object contains it.
+
+        Raises:
+            InvalidIdentifier: `device_uid` is not a valid UID.
+        """
         check_uid(self.device_uid, "DeviceUID")
 
     @property
@@ -117,13 +121,13 @@ class Equipment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What UIDs, times and equipment attributes of a result are made of.
+    """The values from which UIDs, times and equipment attributes of a result are made.
 
     Attributes:
-        key: Everything that the content depends on, in a fixed order; the UIDs follow from it.
-        produced_at: When the content was made; aware times are written in the clock of the film.
-        software: What wrote the content, for Software Versions, the service first.
-        statement: What this equipment did, a sentence.
+        key: Everything that the content depends on, in a fixed order; the UIDs are derived from it.
+        produced_at: The time that the result states; an aware time is written in the image's time zone.
+        software: The software that wrote the content, for Software Versions, the service first.
+        statement: What this equipment did, a sentence for Contribution Description.
     """
 
     study_instance_uid: str
@@ -144,7 +148,7 @@ def code_item(code: Code) -> Dataset:
 
 
 def model_words(draft: DraftReport) -> str:
-    """Return name, version and the first digits of the weights' digest, for people."""
+    """Return name, version and the first 12 digits of the weights' digest, for people."""
     model = draft.model
     words = clean_text(f"{model.name} {model.version}")
     return f"{words}, weights {model.weights_sha256[:12]}" if model.weights_sha256 else words
@@ -166,17 +170,17 @@ def new_result(
     *,
     kind: OutputKind,
 ) -> Dataset:
-    """Return a data set with everything but the content of a result of `draft`.
+    """Return a data set with the header of a result of `draft`.
 
     Args:
-        draft: What the result says.
-        source: Header of the film that the draft is about.
+        draft: The draft of the result.
+        source: Header of the image that the draft is about.
         equipment: This installation.
-        kind: Which result it becomes; SOP Class, series, numbers and UIDs follow from it.
+        kind: Kind of the result; it determines SOP Class, series, numbers and UIDs.
 
     Raises:
-        DatasetMismatch: `source` is not the film that the draft names.
-        InvalidDataset: The film lacks what a result needs (see `copied_modules`).
+        DatasetMismatch: `source` is not the image that the draft names.
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the film is not the one that the draft is about")
@@ -190,17 +194,17 @@ def new_result(
 def new_object(
     origin: Origin, source: Dataset, equipment: Equipment, *, kind: OutputKind
 ) -> Dataset:
-    """Return a data set with everything but the content: whose it is, when and by what it was made.
+    """Return a data set with the header of a result: patient, study, series, times and equipment.
 
     Args:
-        origin: What UIDs, times and equipment attributes are made of.
-        source: Header of a film of the study.
+        origin: The values from which UIDs, times and equipment attributes are made.
+        source: Header of any object of the study.
         equipment: This installation.
-        kind: Which result it becomes; SOP Class, series, numbers and UIDs follow from it.
+        kind: Kind of the result; it determines SOP Class, series, numbers and UIDs.
 
     Raises:
         DatasetMismatch: `source` is of another study.
-        InvalidDataset: The film lacks what a result needs (see `copied_modules`).
+        InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     result = copied_modules(source)
     if result.StudyInstanceUID != origin.study_instance_uid:
@@ -222,11 +226,11 @@ def new_object(
 
 
 def clock_of_film(moment: datetime, result: Dataset) -> datetime:
-    """Return `moment` in the clock of the film's dates and times, which the result's stand beside.
+    """Return `moment` in the time zone of the image's dates and times, which `result` has, too.
 
-    Timezone Offset From UTC, where the film has it, applies to every date and time of the object
-    (PS3.3 C.12.1.1.8). Where it has none its times are local ones of the hospital: an aware moment
-    is taken to this machine's time zone, a naive one as it reads.
+    Timezone Offset From UTC, if the image has it, applies to every date and time of the object
+    (PS3.3 C.12.1.1.8). Without it the image's times are local times of the hospital, and the time zone
+    of this machine is used. A naive `moment` is returned unchanged.
     """
     if moment.tzinfo is None:
         return moment
@@ -239,7 +243,7 @@ def clock_of_film(moment: datetime, result: Dataset) -> datetime:
 
 
 def source_reference(draft: DraftReport) -> Dataset:
-    """Return the Referenced SOP Sequence item of the film that was read."""
+    """Return the Referenced SOP Sequence item of the image that was read."""
     item = Dataset()
     item.ReferencedSOPClassUID = draft.source.sop_class_uid
     item.ReferencedSOPInstanceUID = draft.source.sop_instance_uid
@@ -247,7 +251,7 @@ def source_reference(draft: DraftReport) -> Dataset:
 
 
 def source_image_item(draft: DraftReport) -> Dataset:
-    """Return the Source Image Sequence item of the film that was read."""
+    """Return the Source Image Sequence item of the image that was read."""
     item = source_reference(draft)
     item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
     return item

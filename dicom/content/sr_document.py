@@ -1,8 +1,8 @@
-"""Content items, and the documents around them, of all our Structured Reports (PS3.3 C.17.2, C.17.3).
+"""Build content items and documents of all our Structured Reports (PS3.3 C.17.2, C.17.3).
 
-Items, templates and documents are highdicom's; nothing here knows the template of one document. What
-highdicom lacks stands here: the class of Basic Text SR, the author, the purpose of a predecessor and
-the modules of the order.
+highdicom provides items, templates and documents. This module adds what highdicom lacks: a class for
+Basic Text SR, the author, the purpose of a predecessor and the attributes of the order. Nothing here is
+specific to one document.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ _Item = TypeVar("_Item", bound=sr.ContentItem)
 
 
 class BasicTextSR(OwnHeader, sr.EnhancedSR):
-    """Basic Text SR, for which highdicom has no class: the tree of Enhanced SR without numbers."""
+    """Basic Text SR, for which highdicom has no class; it is an Enhanced SR without numbers."""
 
 
 class ComprehensiveSR(OwnHeader, sr.ComprehensiveSR):
@@ -51,13 +51,13 @@ _CLASSES: Final = {
 
 
 def load_tables() -> None:
-    """Let highdicom read its tables of the Standard, which takes half a second, once in a process."""
+    """Load highdicom's tables of the Standard in advance; this takes half a second once per process."""
     film = sr.SourceImageForRegion(SECONDARY_CAPTURE, "1.2")
     sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.zeros((2, 2)), film)
 
 
 def concept(code: Code) -> sr.CodedConcept:
-    """Return `code` as highdicom takes it."""
+    """Return `code` as highdicom's CodedConcept."""
     return sr.CodedConcept(code.value, code.scheme, code.meaning)
 
 
@@ -68,13 +68,13 @@ def container(
     relationship: Relationship | None = Relationship.CONTAINS,
     template: str | None = None,
 ) -> sr.ContainerContentItem:
-    """Return a CONTAINER; the one at the root has no relationship.
+    """Return a CONTAINER item.
 
     Args:
         name: Its title or heading.
         children: Its content, in order.
-        relationship: That to its parent, None for the root.
-        template: The DCMR template identifier that the content follows.
+        relationship: Relationship to its parent, None for the root.
+        template: Identifier of the DCMR template that the content follows.
     """
     item = sr.ContainerContentItem(
         concept(name), template_id=template, relationship_type=relationship
@@ -89,7 +89,7 @@ def text(
     *,
     children: Iterable[sr.ContentItem] = (),
 ) -> sr.TextContentItem:
-    """Return a TEXT item; its value is on one line and free of control characters."""
+    """Return a TEXT item; its value becomes one line without control characters."""
     item = sr.TextContentItem(concept(name), clean_text(value), relationship)
     return _with_children(item, children)
 
@@ -113,7 +113,7 @@ def image(
     *,
     children: Iterable[sr.ContentItem] = (),
 ) -> sr.ImageContentItem:
-    """Return an IMAGE item for `referenced`, which `highdicom_header.reference` made."""
+    """Return an IMAGE item for `referenced`, from `highdicom_header.reference`."""
     item = sr.ImageContentItem(
         concept(name),
         referenced.SOPClassUID,
@@ -136,11 +136,11 @@ def language() -> sr.LanguageOfContentItemAndDescendants:
 
 
 def device_observer(equipment: Equipment, *model: str) -> sr.ObserverContext:
-    """Return who observed: this installation (TID 1001, 1002, 1004).
+    """Return the observer context of this installation as a device (TID 1001, 1002, 1004).
 
     Args:
         equipment: This installation.
-        model: Name, and all that identifies it for people, of the model in it when one observed.
+        model: Name and description of the model, if a model made the observation.
     """
     name, words = model or (equipment.model_name, "")
     device = sr.DeviceObserverIdentifyingAttributes(
@@ -154,7 +154,7 @@ def device_observer(equipment: Equipment, *model: str) -> sr.ObserverContext:
 
 
 def person_observer(name: str, organization: str) -> sr.ObserverContext:
-    """Return who observed: a person (TID 1001, 1002, 1003); `name` is a PN value."""
+    """Return the observer context of a person (TID 1001, 1002, 1003); `name` is a PN value."""
     person = sr.PersonObserverIdentifyingAttributes(
         name=name, organization_name=clean_text(organization)
     )
@@ -175,7 +175,7 @@ def diagnostic_report(
 
 
 def section(heading: Code, element: Code, lines: Iterable[str]) -> sr.ContainerContentItem:
-    """Return a section of sentences."""
+    """Return a section with one TEXT item of concept `element` per line."""
     return container(heading, [text(element, line) for line in lines])
 
 
@@ -190,26 +190,26 @@ def report_document(
     description: str = "",
     **flags: Any,  # noqa: ANN401 - arguments of highdicom's classes
 ) -> Dataset:
-    """Return the SR of a header and a content tree.
+    """Return the SR made of a header and a content tree.
 
     Args:
         header: From `result_header.new_object`; its SOP Class decides the class of the document.
         source: Header of an image of the study, for the order.
-        root: The CONTAINER at the root of the content tree.
+        root: The CONTAINER at the root of the content tree; its Content Sequence is moved away.
         author: An item of Author Observer Sequence.
-        evidence: Every object that the tree refers to, from `highdicom_header.reference`.
+        evidence: Every object that the tree references, from `highdicom_header.reference`.
         predecessor: The earlier document that this one supersedes or is about.
-        description: Completion Flag Description, where there is one.
-        flags: is_complete, is_final, is_verified and the verifier, as highdicom takes them. Without
-            them the document is PARTIAL, PRELIMINARY and UNVERIFIED.
+        description: Completion Flag Description, or "" for none.
+        flags: is_complete, is_final, is_verified and the verifier, arguments of highdicom's classes.
+            Without them the document is PARTIAL, PRELIMINARY and UNVERIFIED.
     """
-    # highdicom copies and searches the whole tree several times, 60 ms for one of 100 items, for checks
-    # that the gate makes too. It therefore gets the root alone, and the content follows.
+    # highdicom copies and searches the whole tree several times, 60 ms for 100 items, for checks that
+    # our validation makes too. Therefore it gets the root alone, and the content is added afterwards.
     children, root.ContentSequence = root.ContentSequence, sr.ContentSequence()
     earlier = [_predecessor(header, predecessor)] if predecessor else []
     request = _request(header, source)
     document: Dataset = _CLASSES[header.SOPClassUID](
-        # highdicom takes the study from the first object and does not do without one.
+        # highdicom takes the study from the first object and requires at least one.
         evidence=evidence or [_study(header)],
         content=root,
         previous_versions=earlier or None,
@@ -231,7 +231,7 @@ def report_document(
 
 
 def order_of(source: Dataset) -> Dataset:
-    """Return the first item of Request Attributes Sequence, copied, or an empty data set."""
+    """Return a copy of the first item of Request Attributes Sequence, or an empty data set."""
     items = value_of(source, "RequestAttributesSequence")
     return items[0] if items else Dataset()
 
@@ -263,7 +263,7 @@ def _predecessor(header: Dataset, predecessor: Predecessor) -> Dataset:
 
 
 def _request(header: Dataset, source: Dataset) -> Dataset | None:
-    """Return the order that the image answers, or None when the image names none."""
+    """Return the order of the image as a Referenced Request Sequence item, or None without an order."""
     order = order_of(source)
     accession = header.AccessionNumber
     if not accession and not len(order):
