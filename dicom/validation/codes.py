@@ -1,4 +1,4 @@
-"""The gate's rules for codes: known ones mean what they say, misused and impossible ones are named."""
+"""Validation rules for codes: each has its reviewed meaning, and none is misused or invalid."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,7 +9,7 @@ from dicom.content import codes
 
 Pair = tuple[str, str]  # rule, reason
 
-# Codes seen in public software for the findings that we code, and what each really is or is not.
+# Codes that public software uses wrongly for the findings that we code, and their true meaning.
 _MISUSED: Final = {
     ("287272002", "SCT"): "is cardiomegaly of the fetus; the finding is 8186001",
     ("79654002", "SCT"): "is edema anywhere; pulmonary edema is 19242006",
@@ -19,7 +19,7 @@ _MISUSED: Final = {
     ("121053", "DCM"): "is in no context group for presence; CID 240 has 52101004",
     ("121054", "DCM"): "is in no context group for presence; CID 240 has 272519000",
 }
-# Where a document's author writes codes.
+# Attributes whose codes the author of a document chooses; all others are copied from order or image.
 _AUTHORS_OWN: Final = (
     "ConceptNameCodeSequence",
     "ContentSequence",
@@ -31,9 +31,9 @@ _PERMUTATION: Final = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 
 def code_faults(document: Dataset) -> Iterator[Pair]:
-    """Yield each code of a document that is incomplete, misused, or means something else.
+    """Yield a fault for each code of a document that is incomplete, misused, or has another meaning.
 
-    What was copied from the order or the film is theirs, whatever words they have for a code.
+    Codes copied from the order or the image are not checked; their Code Meaning may differ.
     """
     for keyword in _AUTHORS_OWN:
         for part in document.get(keyword) or ():
@@ -43,7 +43,7 @@ def code_faults(document: Dataset) -> Iterator[Pair]:
 
 
 def unreviewed(document: Dataset) -> Iterator[Pair]:
-    """Yield each code of a content tree that is not a row of our table: we write no other."""
+    """Yield a fault for each code of a content tree that is not in our table of reviewed codes."""
     for content in document.get("ContentSequence", []):
         for item in _coded(content):
             key = _key(item)
@@ -52,9 +52,9 @@ def unreviewed(document: Dataset) -> Iterator[Pair]:
 
 
 def is_sctid(value: str) -> bool:
-    """Whether `value` can be a SNOMED CT identifier: 6 to 18 digits, the last one checks the others.
+    """Return whether `value` can be a SNOMED CT identifier: 6 to 18 digits, the last a check digit.
 
-    The check digit is Verhoeff's: no single wrong digit and no two neighbours that changed places pass.
+    Verhoeff's check digit detects every single wrong digit and every swap of two adjacent digits.
     """
     if not (value.isascii() and value.isdigit() and 6 <= len(value) <= 18) or value[0] == "0":
         return False

@@ -1,4 +1,4 @@
-"""The gate's rules for content trees: templates, codes, evidence, coordinates, viewers that crash."""
+"""Validation rules for content trees: templates, codes, evidence, coordinates, crashes of viewers."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -30,12 +30,12 @@ _VALUE_OF_TYPE: Final = {
 
 
 def tree_faults(document: Dataset, kind: str, matrix: tuple[int, int] | None) -> Iterator[Pair]:
-    """Yield what is wrong with the content tree of `document`.
+    """Yield every fault of the content tree of `document`.
 
     Args:
         document: The whole SR; its data set is the root CONTAINER.
-        kind: Its SOP Class in words.
-        matrix: (rows, columns) of the film it is about, when known.
+        kind: Name of its SOP Class, for example "Basic Text SR".
+        matrix: (rows, columns) of the image that the document is about, if known.
     """
     items = list(_walk(document))
     if len(items) >= _MAX_ITEMS:
@@ -54,7 +54,10 @@ def tree_faults(document: Dataset, kind: str, matrix: tuple[int, int] | None) ->
 
 
 def _walk(node: Dataset) -> Iterator[Dataset]:
-    """Yield the items of a tree, without recursion: another vendor's tree may be deep."""
+    """Yield at most `_MAX_ITEMS` items of a tree, in no fixed order.
+
+    It does not recurse, because another vendor's tree may be deep.
+    """
     waiting = list(node.get("ContentSequence", []))
     count = 0
     while waiting and count < _MAX_ITEMS:
@@ -90,7 +93,7 @@ def _template_faults(document: Dataset, title: str) -> Iterator[Pair]:
 
 
 def _context_faults(document: Dataset) -> Iterator[Pair]:
-    """Yield missing rows of TID 1204 and of TID 1001 with 1002, 1003 and 1004."""
+    """Yield a fault for missing rows of TID 1204 and of TID 1001 with 1002, 1003 and 1004."""
     top = list(document.get("ContentSequence", []))
     if not _has(top, codes.LANGUAGE):
         yield "language", "the language of the document is missing (TID 1204)"
@@ -102,7 +105,7 @@ def _context_faults(document: Dataset) -> Iterator[Pair]:
 
 
 def _measurement_faults(document: Dataset, items: list[Dataset]) -> Iterator[Pair]:
-    """Yield missing rows of TID 1500, 1410 and 4019, and what makes viewers crash."""
+    """Yield a fault for missing rows of TID 1500, 1410 and 4019, and for what makes viewers crash."""
     if not _has(list(document.get("ContentSequence", [])), codes.PROCEDURE_REPORTED):
         yield "template", "the procedure reported is missing (TID 1500)"
     yield from _group_faults(items)
@@ -153,7 +156,12 @@ def _coordinate_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterato
 
 
 def point_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair]:
-    """Yield what is wrong with the Graphic Data of `item`, as far as (rows, columns) is known."""
+    """Yield every fault of the Graphic Data of `item`; limits are checked if `matrix` is known.
+
+    Args:
+        item: An item with Graphic Data and Graphic Type, 2D, in pixel units.
+        matrix: (rows, columns) of the image, or None.
+    """
     values = [float(value) for value in item.get("GraphicData") or ()]
     if len(values) % 2:
         yield "coordinates", "a graphic has an odd number of coordinates"
@@ -164,13 +172,13 @@ def point_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair
         return
     rows, columns = matrix
     xs, ys = values[::2], values[1::2]
-    # Written so that a coordinate that is no number fails too.
+    # Written as `not all(...)`, so that NaN fails too.
     if not all(0 <= x <= columns for x in xs) or not all(0 <= y <= rows for y in ys):
         yield "coordinates", "a graphic lies outside the matrix of its film"
 
 
 def _group_faults(items: list[Dataset]) -> Iterator[Pair]:
-    """Yield what makes OHIF 3.12 and 3.13 crash when they open the document."""
+    """Yield a fault for what makes OHIF 3.12 and 3.13 crash on opening, and for rows of TID 1410."""
     groups = [item for item in items if _name(item) == codes.MEASUREMENT_GROUP.value]
     if not groups:
         yield "viewer", "a report of this title without a Measurement Group crashes OHIF"

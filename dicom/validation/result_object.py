@@ -1,8 +1,8 @@
-"""The gate: what is wrong with an SR or SC before it leaves, found in process and in milliseconds.
+"""Validate a result object (SR, SC, presentation state, PDF) before it leaves, in milliseconds.
 
-No single validator finds what these rules find together: dciodvfy does not look into templates, none
-knows that a code is the wrong one, and only a viewer notices that it crashes. `faults` names everything
-that it finds; `check` is what the exit of our own results calls.
+No single external validator covers these rules: dciodvfy does not check templates, none detects a wrong
+code, and a crash shows only in the viewer. `faults` returns all faults of an object, ours or another
+vendor's; `check` raises an error and is called for each of our own results.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
 _ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
-# Type 1 of Patient, Study, Series, Equipment and SOP Common, and the type 2 that must be there.
+# Type 1 and type 2 of Patient, Study, Series, Equipment and SOP Common.
 _TYPE_1: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TYPE_2: Final = (
     "PatientName",
@@ -112,7 +112,7 @@ _ENUMERATED: Final = {
     "LossyImageCompression": {"00", "01"},
 }
 _LENGTHS: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
-# Made by us, so without the leading zeros that are accepted in the UIDs of others.
+# We make these UIDs; leading zeros, which are accepted in UIDs of others, are faults here.
 _OWN_UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "DeviceUID")
 
 
@@ -122,7 +122,7 @@ class ValidationFault:
 
     Attributes:
         rule: A short name of the rule, for counting.
-        reason: One sentence for a person; names attributes, never a patient's values.
+        reason: One sentence for a person; it names attributes but never a patient's values.
     """
 
     rule: str
@@ -130,11 +130,11 @@ class ValidationFault:
 
 
 class ValidationFailed(InvalidOutput):
-    """A result of ours breaks rules; it is kept for a person to look at and does not leave.
+    """A result of ours breaks rules; it is kept for inspection and is not sent.
 
     Attributes:
         dataset: The result.
-        faults: Every rule that it breaks.
+        faults: Every fault found.
     """
 
     def __init__(self, dataset: Dataset, found: tuple[ValidationFault, ...]) -> None:
@@ -146,11 +146,14 @@ class ValidationFailed(InvalidOutput):
 
 
 def check(dataset: Dataset, source: Dataset | None = None) -> None:
-    """Make sure that `dataset`, a result of ours, may leave.
+    """Check that `dataset`, a result of ours, breaks no rule and has reviewed codes only.
+
+    Args:
+        dataset: The result.
+        source: Header of the image that it is about, if available (see `faults`).
 
     Raises:
-        FailedGate: It breaks a rule, or holds a code that nobody reviewed; the message names the first
-            five.
+        ValidationFailed: It has at least one fault; the message names the first five.
     """
     found = faults(dataset, source) + tuple(ValidationFault(*pair) for pair in unreviewed(dataset))
     if found:
@@ -158,11 +161,12 @@ def check(dataset: Dataset, source: Dataset | None = None) -> None:
 
 
 def faults(dataset: Dataset, source: Dataset | None = None) -> tuple[ValidationFault, ...]:
-    """Return every rule that an SR or SC breaks; none when it may leave.
+    """Return every fault of a result object (SR, SC, presentation state, PDF); empty if it is valid.
 
     Args:
         dataset: The object, ours or another vendor's.
-        source: Header of the film it is about, when at hand: patient, study and matrix are compared.
+        source: Header of the image that it is about, if available; patient, study and matrix are
+            compared.
     """
     pairs = list(_header_faults(dataset))
     sop_class = str(dataset.get("SOPClassUID", ""))
@@ -206,7 +210,7 @@ def _missing(dataset: Dataset, type_1: tuple[str, ...], type_2: tuple[str, ...])
 
 
 def _value_faults(dataset: Dataset) -> Iterator[Pair]:
-    """Yield values against the length, number or character set of their VR, at any depth."""
+    """Yield a fault for each value of wrong length, multiplicity, UID or character set, at any depth."""
     utf8 = str(dataset.get("SpecificCharacterSet", "")) == "ISO_IR 192"
     for element in dataset.iterall():
         if element.VR in ("SQ", "OB", "OW", "FL", "US") or element.value is None:
@@ -296,7 +300,7 @@ def _source_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
 
 
 def _matrix(source: Dataset | None) -> tuple[int, int] | None:
-    """Return (rows, columns) of the film, or None when they are not known."""
+    """Return (rows, columns) of the image, or None if they are not known."""
     if source is None or not source.get("Rows") or not source.get("Columns"):
         return None
     return int(source.Rows), int(source.Columns)

@@ -1,7 +1,7 @@
-"""The last check before a result leaves: its file and its image belong to the same patient and study.
+"""The last check before a result is sent: result and image belong to the same patient and study.
 
-The results are made from a decoded header. Here the identifiers are read once more, from the encoded
-result and from the stored Instance, so that no step between the two can have changed one.
+Results are made from a decoded header. This module reads the identifiers again, from the encoded result
+and from the stored Instance, so that a change by any step between the two is detected.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,24 @@ _ASKED: Final = ENCODED_TAGS | {keyword_dict["StudyInstanceUID"]}
 
 
 def check_source(path: Path) -> None:
-    """Return when results of the Instance in `path` may carry its Patient ID.
+    """Check that results can have exactly the Patient ID of the Instance in `path`.
 
     Raises:
-        InvalidDataset: They could not carry exactly the same, or the file cannot be read.
+        InvalidDataset: They cannot, or the file cannot be read.
     """
     check_patient_id(_identifiers(path))
 
 
 def check_result(encoded: bytes, sources: Sequence[Path]) -> None:
-    """Return when an archive files a result as it files one of the Instances it is about.
+    """Check that an archive files a result with one of its source Instances.
 
     Args:
         encoded: The result as a PS3.10 file.
-        sources: Files of the Instances.
+        sources: Files of the source Instances.
 
     Raises:
-        FailedGate: Its identifiers are not those of any of them; names the attributes.
+        ValidationFailed: The identifiers match none of the Instances, or `sources` is empty; the
+            message names the attributes that differ from the last one.
         InvalidDataset: A file cannot be read.
     """
     result = read_encoded_header(encoded, only=_ASKED)

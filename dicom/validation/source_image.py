@@ -1,4 +1,4 @@
-"""Whether an archive files a result where it files the image: identifiers compared by their bytes."""
+"""Check that an archive files a result with its image: identifiers are compared by their bytes."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,7 +10,7 @@ from pydicom.tag import Tag
 from dicom.exact_text import Reading, reading, readings
 from dicom.validation.codes import Pair
 
-# Either as in the image or empty; the archive may file by them or show them.
+# These must equal the image's value or be empty; an archive may file by them or show them.
 _SAME_OR_EMPTY: Final = (
     "IssuerOfPatientID",
     "AccessionNumber",
@@ -20,11 +20,11 @@ _EMPTY: Final = Reading("")
 
 
 def filing_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
-    """Yield each identifier of a result that an archive would read otherwise than the image's.
+    """Yield a fault for each identifier that an archive would read differently in result and image.
 
     Args:
         dataset: The result.
-        source: Header of its image, from `dicom.parsing.header`: the identifiers still have their bytes.
+        source: Header of its image, from `dicom.parsing.header`, with the identifiers' original bytes.
     """
     if _study(dataset) != _study(source):
         yield "source", "StudyInstanceUID is not that of the image"
