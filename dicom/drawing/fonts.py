@@ -1,9 +1,9 @@
-"""Which of the shipped fonts draws a letter, and what is said where none of them does.
+"""Choose the shipped font for each character, and a text in place of characters without one.
 
-DejaVu draws the alphabets, Arabic and Hebrew; Droid Sans Fallback Han, kana and Hangul; Noto Sans Thai
-and Devanagari. They lie in the package, so that a picture is the same on every machine. Letters that
-join, stack or run from right to left are laid out by Raqm, which needs the system's FriBiDi; where that
-is missing they are named in words, never drawn in a wrong order.
+DejaVu covers the alphabets, Arabic and Hebrew; Droid Sans Fallback covers Han, kana and Hangul; Noto
+Sans covers Thai and Devanagari. The fonts are part of the package, so that an image is the same on every
+machine. Raqm, which needs the system's FriBiDi, lays out characters that join, stack or run from right
+to left. Without FriBiDi a text names their script instead; they are never drawn in a wrong order.
 """
 
 import re
@@ -18,27 +18,27 @@ _FONTS: Final = Path(__file__).parent / "fonts"
 MAIN: Final = "DejaVuSans.ttf"
 MAIN_BOLD: Final = "DejaVuSans-Bold.ttf"
 _HAN: Final = "DroidSansFallback.ttf"
-# Fonts whose letters stack and change places: never laid out one letter after the other.
+# Fonts of scripts whose characters stack and reorder: they always need Raqm.
 _SHAPED: Final = frozenset({"NotoSansThai-Regular.ttf", "NotoSansDevanagari-Regular.ttf"})
 _IN_ORDER: Final = (MAIN, _HAN, *sorted(_SHAPED))
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
-# What stands for a sign that no font has and that no script's name tells.
+# Replaces a character that no font has and whose Unicode name contains no script.
 _MISSING: Final = "\N{WHITE SQUARE}"
 _SAMPLE: Final = 24
-# They turn the order of what follows, and a name could hide behind them.
+# Bidirectional controls are removed: they reorder the following text and could disguise a name.
 _DIRECTIONS: Final = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 _SCRIPT: Final = re.compile(r"(.+?) (?:LETTER|CHARACTER|SYLLABLE|SYLLABICS|VOWEL|SIGN)\b")
 _GAPS: Final = re.compile(r"x[x ]*x|x")
 
 
 def has_shaping() -> bool:
-    """Whether this machine can lay out letters that join, stack or run from right to left."""
+    """Return whether this machine can lay out characters that join, stack or run from right to left."""
     return bool(features.check("raqm"))
 
 
 @lru_cache(maxsize=4096)
 def font_of(letter: str) -> str | None:
-    """Return the shipped font that draws `letter` right on this machine, or None."""
+    """Return the file name of the shipped font that draws `letter` correctly here, or None."""
     if letter.isspace():
         return MAIN
     found = next((name for name in _IN_ORDER if _draws(name, letter)), None)
@@ -47,14 +47,14 @@ def font_of(letter: str) -> str | None:
 
 
 def is_han(letter: str) -> bool:
-    """Whether `letter` is Han, kana or Hangul, where the family name stands first by itself."""
+    """Return whether `letter` is Han, kana or Hangul; such names need no comma after the family name."""
     return font_of(letter) == _HAN
 
 
 def drawable(text: str) -> str:
-    """Return `text` with words in place of letters that no font has: "[Khmer letters, not drawn here]".
+    """Replace characters that no font can draw: "[Khmer letters, not drawn here]".
 
-    A single sign without a script's name, such as a rare Han letter, becomes a square.
+    Characters whose Unicode name has no script, such as rare Han characters, become squares.
     """
     if text.isascii():
         return text
@@ -79,10 +79,9 @@ def _script(letter: str) -> re.Match[str] | None:
 
 
 def runs(text: str) -> list[tuple[str, str, bool]]:
-    """Return `text` in runs of one font: the letters, its name, and whether they need shaping.
+    """Return `text` as runs of one font: (characters, font name, whether they need shaping).
 
-    Letters that run from right to left may stand anywhere in a line, so that all of the line's main
-    font is laid out together.
+    If the line has characters that run from right to left, every run of the main font is shaped.
     """
     if text.isascii():
         return [(text, MAIN, False)]
@@ -92,7 +91,7 @@ def runs(text: str) -> list[tuple[str, str, bool]]:
     found: list[tuple[str, str]] = []
     for letter in text:
         last = found[-1][1] if found else ""
-        # Joiners belong to the letters before them, whatever font has them too.
+        # A joiner must stay in the run of the character before it, even if another font has it.
         joins = last and unicodedata.category(letter) == "Cf"
         name = last if joins else (font_of(letter) or MAIN)
         if name == last:
@@ -103,7 +102,7 @@ def runs(text: str) -> list[tuple[str, str, bool]]:
 
 
 def load(name: str, size: int, *, shaped: bool) -> ImageFont.FreeTypeFont:
-    """Return a shipped font in `size` pixels; `shaped` with Raqm, else one letter after the other."""
+    """Return a shipped font of `size` pixels, with Raqm layout if `shaped`, else with basic layout."""
     return _load(name, size, ImageFont.Layout.RAQM if shaped else ImageFont.Layout.BASIC)
 
 

@@ -1,4 +1,4 @@
-"""Text on images: one size of the shipped fonts, wrapping by width, names as people read them."""
+"""Text on images: font sizes, wrapping by width, person names in readable form."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from dicom.drawing.fonts import MAIN, MAIN_BOLD, drawable, is_han, load, runs
 
 
 class Face:
-    """One size of our fonts, which draws each letter in the first of them that has it."""
+    """One size of the shipped fonts; each character is drawn with the first font that has it."""
 
     def __init__(self, size: int, *, bold: bool = False) -> None:
         self.size = size
@@ -27,14 +27,14 @@ class Face:
         fill: int | tuple[int, int, int],
         anchor: str = "la",
     ) -> None:
-        """Draw `text` on one line, from left to right as a whole.
+        """Draw `text` on one line, its runs from left to right.
 
         Args:
-            pen: What draws on the picture.
-            at: The point that `anchor` says, in pixels.
-            text: Letters that no font has are named in words.
-            fill: Colour, or level of grey.
-            anchor: "la" the left end at the ascender, "lm" the left end, "mm" the middle.
+            pen: Drawing context of the image.
+            at: Position of the anchor point, in pixels.
+            text: The text; characters that no font has are replaced (see `drawable`).
+            fill: Color, or gray level.
+            anchor: "la" left end at the ascender, "lm" left end at mid height, "mm" the center.
         """
         pieces = self._runs(drawable(text))
         x, y = at
@@ -57,7 +57,7 @@ class Face:
 
 
 def _direction(face: ImageFont.FreeTypeFont) -> str | None:
-    """Return that of the whole line, where the font's layout knows one."""
+    """Return the direction for Raqm, left to right; basic layout takes none."""
     return "ltr" if face.layout_engine == ImageFont.Layout.RAQM else None
 
 
@@ -67,16 +67,16 @@ def _width(run: str, face: ImageFont.FreeTypeFont) -> float:
 
 @lru_cache(maxsize=64)
 def font(size: int, *, bold: bool = False) -> Face:
-    """Return the shipped fonts in `size` pixels, laid out the same on every machine."""
+    """Return the shipped fonts in `size` pixels."""
     return Face(size, bold=bold)
 
 
 def readable_name(name: str) -> str:
-    """Return a person's name for people: the alphabetic group, the ideographic one in brackets.
+    """Return a person name in readable form: the alphabetic group, the ideographic one in parentheses.
 
     Args:
-        name: A PN value: groups (alphabetic, ideographic, phonetic) divided by "=", components by
-            "^" (PS3.5 6.2.1).
+        name: A PN value: groups (alphabetic, ideographic, phonetic) separated by "=", components by
+            "^" (PS3.5 6.2.1). The phonetic group is used only if the other two are empty.
     """
     groups = [_group(group) for group in name.split("=")[:2] if group.strip("^ ")]
     if not groups:
@@ -93,9 +93,9 @@ def _group(group: str) -> str:
 
 
 def wrap(text: str, face: Face, width: int, limit: int = 1000) -> list[str]:
-    """Return `text` in lines of at most `width` pixels, at most `limit` of them.
+    """Return `text` as at most `limit` lines of at most `width` pixels.
 
-    Words longer than a line are broken. Where `limit` cuts, the last line ends with an ellipsis.
+    Words longer than a line are broken. If the text is cut, the last line ends with an ellipsis.
     """
     lines: list[str] = []
     for word in drawable(text).split():
@@ -111,7 +111,7 @@ def wrap(text: str, face: Face, width: int, limit: int = 1000) -> list[str]:
 
 
 def shorten(text: str, face: Face, width: int) -> str:
-    """Return `text` on one line of at most `width` pixels, an ellipsis where it was cut."""
+    """Return `text` as one line of at most `width` pixels, cut with an ellipsis if necessary."""
     line = drawable(text)
     if face.getlength(line) <= width:
         return line
@@ -121,7 +121,7 @@ def shorten(text: str, face: Face, width: int) -> str:
 
 
 def fit_size(lines: tuple[str, ...], width: int, largest: int, *, bold: bool = False) -> int:
-    """Return the largest font size, at most `largest`, at which each of `lines` fits `width`."""
+    """Return the largest font size, 8 to `largest`, at which each line fits `width`; 8 if none does."""
     longest = max(font(100, bold=bold).getlength(line) for line in lines)
     return max(8, min(largest, int(100 * width / max(longest, 1.0))))
 

@@ -1,4 +1,4 @@
-"""A page of text that grows: banner, patient, headings, paragraphs, a table, a foot."""
+"""A page of text that grows: banner, patient, headings, paragraphs, a table, a footer."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ from dicom.drawing.text_layout import Face, fit_size, font, readable_name, short
 
 WIDTH: Final = 1240  # A4 at 150 dots an inch
 _LEAST_HEIGHT: Final = 1754
-# Longer texts are cut here, and the page says so; the SR has the whole text.
+# Longer texts are cut here, and the footer states it; the SR has the whole text.
 _MOST_HEIGHT: Final = 5 * _LEAST_HEIGHT
 _MARGIN: Final = 84
 _BANNER: Final = 190
 _SIZE: Final = 25
-# By their number, left edge and width of the cells: finding, state, place, score, and agreement.
+# Number of cells: (left edge, width) of each in pixels: finding, state, place, score, agreement.
 _COLUMNS: Final = {
     4: ((0, 412), (428, 212), (650, 330), (996, 76)),
     5: ((0, 412), (424, 196), (630, 226), (866, 76), (957, 115)),
@@ -24,12 +24,15 @@ _BLACK, _INK, _QUIET, _RULE, _SHADE, _PAPER = 0, 28, 96, 176, 238, 255
 
 
 def day(value: str) -> str:
-    """Return a DA value for people, or that there is none."""
+    """Return a DA value as YYYY-MM-DD, or "not stated"."""
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 else "not stated"
 
 
 class Page:
-    """Writes down a page that grows; nothing is lost but what passes the greatest height."""
+    """A page that is written from top to bottom and grows up to a greatest height.
+
+    Text beyond that height is left out. Table cells and paired fields are shortened to their width.
+    """
 
     def __init__(self) -> None:
         self._image = Image.new("L", (WIDTH, _LEAST_HEIGHT), _PAPER)
@@ -38,7 +41,7 @@ class Page:
         self._cut = False
 
     def banner(self, words: tuple[str, str]) -> None:
-        """Write two lines across the head of the page, as large as they fit."""
+        """Write two lines across the top of the page, in the largest font that fits."""
         self._draw.rectangle((0, 0, WIDTH, _BANNER), fill=_BLACK)
         face = font(fit_size(words, WIDTH - 120, 74, bold=True), bold=True)
         for line, y in zip(words, (0.28, 0.73), strict=True):
@@ -47,7 +50,7 @@ class Page:
         self._y = _BANNER + 40
 
     def patient(self, header: Dataset) -> None:
-        """Write whose page it is, as the header of the result says."""
+        """Write the patient and study attributes of the result's header."""
         self.field("Patient", readable_name(str(header.PatientName)) or "not stated")
         self.field("Patient ID", header.PatientID or "not stated")
         self.fields(
@@ -56,7 +59,7 @@ class Page:
         )
 
     def field(self, name: str, value: str) -> None:
-        """Write what identifies the patient: smaller when it is long, but never cut."""
+        """Write a value that identifies the patient; a long value is set smaller and never cut."""
         room = WIDTH - 2 * _MARGIN - 140
         text = drawable(value)
         face = font(fit_size((text,), room, _SIZE, bold=True), bold=True)
@@ -65,7 +68,7 @@ class Page:
         self._y += round(_SIZE * 1.6)
 
     def fields(self, *rows: tuple[tuple[str, str], tuple[str, str]]) -> None:
-        """Write rows of two fields beside each other."""
+        """Write rows of two fields side by side."""
         for row in rows:
             for column, (name, value) in enumerate(row):
                 x = _MARGIN + column * (WIDTH - 2 * _MARGIN) // 2
@@ -77,7 +80,7 @@ class Page:
         self._y += _SIZE
 
     def heading(self, words: str) -> None:
-        """Begin a section."""
+        """Write the heading of a section."""
         if not self._room(3 * _SIZE):
             return
         face = font(_SIZE - 4, bold=True)
@@ -92,7 +95,7 @@ class Page:
         self._cells(cells, font(_SIZE - 6), _QUIET)
 
     def row(self, cells: tuple[str, ...], *, strong: bool = False) -> None:
-        """Write one row of the table."""
+        """Write one row of the table, on a shaded background if `strong`."""
         if not self._room(2 * _SIZE):
             return
         if strong:
@@ -107,7 +110,7 @@ class Page:
         self._y += round(_SIZE * 1.6)
 
     def paragraph(self, words: str, *, boxed: bool = False) -> None:
-        """Write text over the whole width, in a frame when `boxed`."""
+        """Write text over the whole width, in a frame if `boxed`."""
         face = font(_SIZE, bold=boxed)
         inset = 20 if boxed else 0
         lines = wrap(words, face, WIDTH - 2 * _MARGIN - 2 * inset)
@@ -130,7 +133,7 @@ class Page:
         self._y += _SIZE // 2
 
     def finished(self, foot: str) -> Image.Image:
-        """Return the page, cut to what was written, with `foot` as its last line."""
+        """Return the page with `foot` as its last line, marked "CUT" if text was left out."""
         if self._cut:
             foot = f"CUT: the whole text is in the draft report (SR).  {foot}"
         y = self._image.height - 60
@@ -140,7 +143,7 @@ class Page:
         return self._image
 
     def _room(self, height: int) -> bool:
-        """Make room for `height` more pixels above the foot; False when the page may grow no more."""
+        """Make room for `height` pixels above the footer; return False if the page cannot grow more."""
         needed = self._y + height + 90
         if needed <= self._image.height:
             return not self._cut
