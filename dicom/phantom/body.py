@@ -1,6 +1,6 @@
-"""One made-up person: sizes and outlines of the chest as a frontal film shows them.
+"""One synthetic person: sizes and outlines of the chest in a frontal radiograph.
 
-All lengths are body units (see `dicom.phantom.canvas`): 1 is about 40 cm.
+All lengths are in body units (see `dicom.phantom.canvas`): 1 is about 40 cm.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +21,9 @@ LEFT: Final = 1
 
 _Table = tuple[tuple[float, ...], tuple[float, ...]]
 
-# Fraction of the lung's height from apex to costophrenic angle, and there the lateral wall and the
-# medial border of the pleura as fractions of the greatest half width; read off real films by eye.
+# First row: fraction of the lung's height from apex to costophrenic angle. Second row: the lateral wall
+# or the medial border of the pleura there, as a fraction of the greatest half width; estimated by eye
+# from real radiographs.
 _WALL: Final = (
     (-0.02, 0.0, 0.01, 0.03, 0.06, 0.12, 0.19, 0.33, 0.47, 0.60, 0.74, 0.88, 1.0, 1.2),
     (0.33, 0.365, 0.43, 0.50, 0.565, 0.665, 0.75, 0.845, 0.905, 0.945, 0.972, 0.99, 1.0, 0.985),
@@ -33,7 +34,8 @@ _PLEURA: Final = (
 )
 
 
-# From the top of the right diaphragm down, and there the heart's border as a part of its reach.
+# First row: v below the top of the right diaphragm. Second row: the heart's border there, as a fraction
+# of its greatest reach.
 _HEART: Final[dict[int, _Table]] = {
     LEFT: (
         (-0.27, -0.22, -0.16, -0.09, -0.03, 0.01, 0.04, 0.075, 0.10),
@@ -44,7 +46,7 @@ _HEART: Final[dict[int, _Table]] = {
         (0.35, 0.62, 0.80, 0.96, 1.0, 0.93, 0.75, 0.40, 0.0),
     ),
 }
-# From the apices down, and there the border of the great vessels in body units.
+# First row: v below the lung apices. Second row: the border of the great vessels there.
 _VESSELS_RIGHT: Final[_Table] = (
     (-0.2, 0.0, 0.08, 0.16, 0.22, 0.27, 0.32, 0.38, 0.45, 0.8),
     (0.05, 0.05, 0.05, 0.055, 0.061, 0.063, 0.068, 0.07, 0.06, 0.05),
@@ -53,28 +55,28 @@ _VESSELS_RIGHT: Final[_Table] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What differs from person to person, and film to film.
+    """The parameters of a person and an exposure.
 
     Attributes:
         half_width: Greatest half width of the thorax inside the ribs.
         apex: v of the lung apices.
         angles: v of the costophrenic angles (right, left).
         domes: v of the tops of the diaphragm (right, left).
-        heart: How far the heart reaches to the image's left and right of the midline.
-        knob: How far the aortic knob reaches out.
-        turn: Rotation about the long axis, as sideways shift of what lies in front.
+        heart: Reach of the heart from the midline to the image's left and right.
+        knob: Reach of the aortic knob from the midline.
+        turn: Rotation about the long axis, as sideways shift of anterior structures.
         shift: Mediastinal shift to the image's right.
-        fluid: v above which no fluid stands in the pleura (right, left); beyond the film for none.
+        fluid: v of the fluid level in the pleura (right, left); beyond the image for no fluid.
         habitus: Soft tissue, 0.8 thin to 1.25 heavy.
         breasts: Thickness of the breasts in cm, 0 for none.
-        arms: How far the arms are held from the trunk.
-        stomach: Width of the gastric bubble, 0 for none.
-        exposure: Where the detector's curve is centred, in cm of water.
-        latitude: How much water spans the detector's curve: greater is flatter.
+        arms: Distance of the arms from the trunk.
+        stomach: Half width of the gastric bubble, 0 for none.
+        exposure: Center of the detector's curve, in cm of water.
+        latitude: Width of the detector's curve, in cm of water: greater is flatter.
         white: Brightness of the densest parts, 0.85 to 1.
         noise: Quantum noise, relative.
-        collimation: Dark border at the left, right, top, bottom in film widths.
-        marker: Whether a lead L lies in the corner.
+        collimation: Dark border at left, right, top, bottom, as fractions of the image's shorter side.
+        marker: Whether a lead letter L lies in the corner.
     """
 
     seed: int
@@ -125,7 +127,7 @@ class Body:
         return np.asarray(top + (low - top) * lateral**2.6 + 0.035 * medial**2, dtype=np.float32)
 
     def heart_edge(self, side: int, v: FloatField) -> FloatField:
-        """Return how far the heart reaches to one side of the midline at each `v`; negative: none."""
+        """Return the heart's reach to one side of the midline at each `v`; -1 above and below it."""
         floor = self.domes[0]
         reach = self.heart[0 if side == RIGHT else 1]
         at, of = _HEART[side]
@@ -135,7 +137,7 @@ class Body:
         return np.asarray(np.where(beyond, -1.0, outline + side * lean), dtype=np.float32)
 
     def mediastinum_edge(self, side: int, v: FloatField) -> FloatField:
-        """Return how far great vessels and spine reach to one side of the midline at each `v`."""
+        """Return the reach of great vessels and spine to one side of the midline at each `v`."""
         t = v - self.apex
         at, of = _VESSELS_RIGHT if side == RIGHT else _vessels_left(self.knob)
         outline = curve(at, of)(np.clip(t, at[0], at[-1]))
@@ -143,7 +145,7 @@ class Body:
 
 
 def _vessels_left(knob: float) -> _Table:
-    """Return subclavian artery, aortic knob, window, pulmonary trunk, descending aorta."""
+    """Return the left border: subclavian artery, aortic knob, window, pulmonary trunk, aorta."""
     at = (-0.2, 0.0, 0.08, 0.14, 0.175, 0.205, 0.235, 0.265, 0.29, 0.325, 0.37, 0.42, 0.8)
     arch = (0.9 * knob, knob, 0.9 * knob)
     return (at, (0.05, 0.052, 0.055, 0.057, *arch, 0.066, 0.066, 0.076, 0.078, 0.06, 0.055))
@@ -151,12 +153,12 @@ def _vessels_left(knob: float) -> _Table:
 
 @lru_cache(maxsize=64)
 def curve(at: tuple[float, ...], of: tuple[float, ...]) -> "PchipInterpolator":
-    """Return the smooth curve through the points that does not overshoot between them."""
+    """Return a smooth curve through the points that does not overshoot between them."""
     return _interpolated(np.asarray(at), np.asarray(of))
 
 
 def made_up(seed: int, view: View) -> Body:
-    """Return the person that always belongs to `seed`: an adult with a normal heart and clear lungs."""
+    """Return an adult with a normal heart and clear lungs; the same arguments give the same person."""
     rng = np.random.default_rng([seed, 1])
     sex: Literal["F", "M"] = "F" if rng.random() < 0.48 else "M"
     supine = view == "AP"
@@ -220,7 +222,7 @@ def line(*points: tuple[float, float], count: int = 24) -> NDArray[np.float64]:
 
 
 def _interpolated(at: NDArray[np.float64], of: NDArray[np.float64]) -> "PchipInterpolator":
-    # Imported here: it takes 0.4 s, and most processes only recognize phantoms.
+    # Imported here, because the import takes 0.4 s and most processes only recognize phantoms.
     from scipy.interpolate import PchipInterpolator  # noqa: PLC0415
 
     return PchipInterpolator(at, of)  # type: ignore[no-untyped-call] # scipy has no types

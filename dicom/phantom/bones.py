@@ -1,4 +1,4 @@
-"""The skeleton as it projects: ribs, spine, clavicles, shoulder blades, upper arms."""
+"""The projected skeleton: ribs, spine, clavicles, scapulae, humeri."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dicom.phantom.body import LEFT, RIGHT, Body, line
 from dicom.phantom.canvas import Canvas, FloatField, Layer, Points
 
-# cm of bone that a layer's full white stands for.
+# cm of water that the value 1 of a layer stands for.
 _RIB_CM: Final = 2.6
 _GIRDLE_CM: Final = 4.6
 _SPINE_CM: Final = 4.2
@@ -19,7 +19,7 @@ _Placer = Callable[[Points], NDArray[np.float64]]
 
 
 def skeleton(body: Body, canvas: Canvas) -> FloatField:
-    """Return the bone in the beam's path, float32 [H, W] in cm of water beyond soft tissue."""
+    """Return what bone adds to soft tissue in the beam's path, float32 [H, W] in cm of water."""
     rng = np.random.default_rng([body.seed, 2])
     back, front, girdle, spine = (canvas.layer() for _ in range(4))
     for side in _SIDES:
@@ -32,10 +32,10 @@ def skeleton(body: Body, canvas: Canvas) -> FloatField:
 
 
 def rib(body: Body, side: int, number: int, wobble: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the centre line of a rib from the spine round to its cartilage, float64 [N, 2].
+    """Return the center line of a rib from the spine to its cartilage, float64 [N, 2], body units.
 
-    A rib lies in a plane that tilts forwards and down: in projection a half ellipse, whose upper half
-    is the posterior and lower half the anterior part.
+    A rib lies in a plane that is tilted forwards and down. Its projection is a half ellipse, whose upper
+    half is the posterior and whose lower half is the anterior part.
     """
     spacing = (body.domes[0] - body.apex) / 8.9
     start = body.apex + spacing * (number - 1.25) + 0.002 * wobble[0]
@@ -72,7 +72,7 @@ def _ribs(body: Body, side: int, wobble: NDArray[np.float64], back: Layer, front
 def _band(
     layer: Layer, centre: NDArray[np.float64], half: NDArray[np.float64], *, rim: float, core: float
 ) -> None:
-    """Draw a bone along `centre`: a bright cortical rim round a fainter core."""
+    """Draw a bone along `centre`: a bright cortical rim around a fainter core."""
     if len(centre) < 3:
         return
     along = np.gradient(centre, axis=0)
@@ -109,7 +109,7 @@ def _shoulder(body: Body, side: int, rng: np.random.Generator, layer: Layer) -> 
     )
     centre[:, 0] += body.turn
     along = np.linspace(0, 1, len(centre))
-    # Thick at the breastbone, flat and then ending at the shoulder.
+    # Thick at the sternum, even in the middle, tapering at the shoulder.
     half = 0.009 + 0.0045 * (1 - along) ** 3 - 0.008 * np.clip(along - 0.8, 0, 1) * 5
     _band(layer, centre, half, rim=0.27, core=0.17)
 

@@ -1,7 +1,8 @@
-"""Where the phantom is drawn: body coordinates on a pixel grid, strokes, polygons, soft noise.
+"""The canvas of the phantom: body coordinates on a pixel grid, strokes, polygons, smooth noise.
 
 Body coordinates: `u` runs from the midline to the image's right (the patient's left), `v` from the top
-of a square film down, both in film widths; the thorax fills about 0.8 of the unit square.
+of a square image down, both in units of the image's shorter side at zoom 1; the thorax fills about 0.8
+of the unit square.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,13 @@ Points = Sequence[tuple[float, float]] | NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """How the body lies on the film.
+    """The position of the body in the image; lengths are fractions of the image's shorter side.
 
     Attributes:
-        zoom: Film widths per body unit, about 1.
-        shift: Where the midline is, film widths to the right of the film's centre.
-        drop: Film widths by which everything is moved down.
-        lean: Sideways drift of the midline over one film width downwards.
+        zoom: Length of one body unit, about 1.
+        shift: Distance of the midline to the right of the image's center.
+        drop: Distance by which everything is moved down.
+        lean: Sideways shift of the midline per unit downwards.
     """
 
     zoom: float
@@ -36,12 +37,12 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A pixel grid that knows where each pixel lies in the body.
+    """A pixel grid with the body coordinates of each pixel.
 
     Attributes:
         u: float32 [H, W], body units, grows to the image's right.
         v: float32 [H, 1], body units, grows downwards.
-        scale: Pixels per film width (the shorter side of the film).
+        scale: Pixels of the image's shorter side.
     """
 
     rows: int
@@ -55,7 +56,7 @@ class Canvas:
     def over(cls, rows: int, columns: int, placement: Placement) -> Self:
         """Return the canvas of `rows` x `columns`; the body is fitted to the shorter side."""
         scale = float(min(rows, columns))
-        # A portrait film shows more abdomen than neck.
+        # A portrait image has 65 % of its extra height below the square: more abdomen than neck.
         top = 0.35 * (rows - scale)
         y = ((np.arange(rows, dtype=np.float32) + 0.5 - top) / scale)[:, None]
         x = ((np.arange(columns, dtype=np.float32) + 0.5 - columns / 2) / scale)[None, :]
@@ -64,7 +65,7 @@ class Canvas:
         return cls(rows, columns, scale, placement, u.astype(np.float32), v.astype(np.float32))
 
     def pixels(self, length: float) -> float:
-        """Return how many pixels `length` body units are."""
+        """Return a length in body units as pixels."""
         return length * self.placement.zoom * self.scale
 
     def project(self, points: Points) -> list[tuple[float, float]]:
@@ -78,7 +79,7 @@ class Canvas:
         return list(map(tuple, xy.tolist()))
 
     def coarser(self, factor: int) -> "Canvas":
-        """Return a canvas of the same film with `factor` times fewer rows and columns, at least 48."""
+        """Return a canvas of the same image with `factor` times fewer rows and columns, at least 48."""
         rows, columns = max(self.rows // factor, 48), max(self.columns // factor, 48)
         return Canvas.over(rows, columns, self.placement)
 
@@ -107,7 +108,7 @@ class Canvas:
 class Layer:
     """An 8-bit drawing in body coordinates that becomes a smooth field in 0..1.
 
-    Strokes overwrite what lies under them; a stroke thinner than a pixel is drawn fainter instead.
+    Strokes overwrite earlier drawing; a stroke thinner than a pixel is drawn fainter instead.
     """
 
     def __init__(self, canvas: Canvas) -> None:
@@ -143,7 +144,7 @@ class Layer:
         thickness = widths * np.float32(self._canvas.pixels(1.0))
         fills = np.rint(255 * np.minimum(values * np.minimum(thickness, 1), 1)).astype(int).tolist()
         wide = np.maximum(np.rint(thickness), 1).astype(int).tolist()
-        draw = self._draw.draw  # the method without the copying that ImageDraw.line does
+        draw = self._draw.draw  # Pillow's core: ImageDraw.line would copy the points on each call
         for number, fill in enumerate(fills):
             if fill > 2:
                 draw.draw_lines(pixels[2 * number : 2 * number + 2], fill, wide[number])
@@ -163,17 +164,17 @@ class Layer:
     def field(self, blur: float = 0.0) -> FloatField:
         """Return the drawing as float32 [H, W] in 0..1, blurred by `blur` body units.
 
-        At least 0.6 pixel of blur is always applied: it takes the staircase off the edges.
+        At least 0.6 pixel of blur is always applied, which smooths the pixel steps of edges.
         """
         radius = max(0.6, self._canvas.pixels(blur))
-        fine = radius < 1.5  # one box is as good as a bell then, and three times as fast
+        fine = radius < 1.5  # then one box blur is as good as a Gaussian, and three times as fast
         kernel = ImageFilter.BoxBlur(1.2 * radius) if fine else ImageFilter.GaussianBlur(radius)
         soft = self._image.filter(kernel)
         return np.asarray(soft, dtype=np.float32) / np.float32(255)
 
 
 def resized(field: FloatField, rows: int, columns: int) -> FloatField:
-    """Return `field` as float32 [rows, columns]: bicubic upwards, averaged downwards."""
+    """Return `field` as float32 [rows, columns]: bicubic if enlarged, box average if reduced."""
     if field.shape == (rows, columns):
         return field
     down = rows < field.shape[0] or columns < field.shape[1]
@@ -183,6 +184,6 @@ def resized(field: FloatField, rows: int, columns: int) -> FloatField:
 
 
 def edge(distance: FloatField, softness: float) -> FloatField:
-    """Return 0 well outside, 1 well inside of a signed distance, with a smooth step between."""
+    """Return a smooth step of a signed distance: 0 below -`softness`, 1 above `softness`."""
     t = np.clip(distance * np.float32(0.5 / softness) + np.float32(0.5), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)

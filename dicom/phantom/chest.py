@@ -1,4 +1,4 @@
-"""A chest before its parts are added up, and the findings that are to be drawn into it."""
+"""The parts of a chest before they are added, and the findings to draw into it."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,19 +12,19 @@ from dicom.phantom.lungs import Lung
 
 Zone = Literal["upper", "middle", "lower"]
 ZONES: Final[tuple[Zone, ...]] = ("upper", "middle", "lower")
-LOBAR: Final = 0.65  # an atelectasis of this extent and more is a lobe, below it is plates
+LOBAR: Final = 0.65  # atelectasis of at least this extent is a collapsed lobe, below it plates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomFinding:
-    """A finding to be drawn.
+    """A finding to draw.
 
     Attributes:
         observation: One of the six (`dicom.content.report.CODED_OBSERVATIONS`).
-        side: The patient's side; None leaves it to the seed (cardiomegaly has none, edema is
-            bilateral whatever is said).
+        side: The patient's side; None takes it from the seed. It is ignored for cardiomegaly, which
+            has no side, and for edema, which is always bilateral.
         extent: 0 (just visible) to 1 (gross).
-        zone: For a consolidation; None leaves it to the seed.
+        zone: Zone of a consolidation; None takes it from the seed.
     """
 
     observation: Observation
@@ -33,7 +33,7 @@ class PhantomFinding:
     zone: Zone | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn.
+        """Refuse a finding that cannot be drawn.
 
         Raises:
             ValueError: The observation is none of the six or the extent is not in 0..1.
@@ -46,16 +46,16 @@ class PhantomFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chest:
-    """The parts of one film before they are added up; the findings change the last four in place.
+    """The parts of one image; findings change vessels, filled, free_air and added in place.
 
     Attributes:
         lungs: Right and left.
         soft: float32 [H, W], cm of water without lungs and bone.
-        bone: float32 [H, W], what bone adds, cm of water.
+        bone: float32 [H, W], cm of water that bone adds.
         vessels: float32 [H, W], cm of water.
-        texture: float32 [H, W], fine grain of the lungs.
-        filled: float32 [H, W] in 0..1, how much of the lung's air is replaced by water.
-        free_air: float32 [H, W] in 0..1, where the pleural cavity holds air instead of lung.
+        texture: float32 [H, W], fine grain of the lungs, about unit deviation.
+        filled: float32 [H, W] in 0..1, fraction of the lung's air that is replaced by water.
+        free_air: float32 [H, W] in 0..1, fraction of the pleural cavity with air instead of lung.
         added: float32 [H, W], cm of water of lines and membranes.
     """
 
@@ -75,5 +75,5 @@ class Chest:
         return self.lungs[0 if side == RIGHT else 1]
 
     def fill(self, amount: FloatField) -> None:
-        """Replace `amount` (0..1) of what air is left by water."""
+        """Replace the fraction `amount` (0..1) of the remaining air by water."""
         np.subtract(1, (1 - self.filled) * (1 - np.clip(amount, 0, 1)), out=self.filled)

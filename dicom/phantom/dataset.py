@@ -1,4 +1,4 @@
-"""A phantom as a DX image that a PACS takes like any other, and that software knows as synthetic."""
+"""Wrap a phantom as a valid DX image for any PACS; software can recognize it as synthetic."""
 
 import hashlib
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ _VIEWS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demographics:
-    """Who the film says it is of; made up, and seen to be so.
+    """Patient attributes and accession number of a phantom image.
 
     Attributes:
         patient_name: A PN value.
-        age: Whole years at the time of the film; None leaves age and birth date empty.
+        age: Whole years at the time of the image; None leaves age and birth date empty.
         sex: "F", "M", "O" or "".
     """
 
@@ -55,7 +55,7 @@ class Demographics:
 
     @classmethod
     def made_up(cls, seed: int, *, age: int | None = 50, sex: str = "O") -> Self:
-        """Return the person whose name and numbers say that they are a phantom."""
+        """Return a person whose name and identifiers contain "PHANTOM" or "PH" and the seed."""
         return cls(
             patient_name=f"PHANTOM^CHEST^{seed}",
             patient_id=f"PHANTOM-{seed}",
@@ -78,19 +78,20 @@ def as_dataset(  # noqa: PLR0913 - one keyword for each thing that films differ 
     window: Literal["fitting", "none"] | tuple[float, float] = "fitting",
     body_part: str = "CHEST",
 ) -> FileDataset:
-    """Return the DX image of a phantom; the same arguments give the same bytes.
+    """Return a phantom as a DX image; the same arguments give the same bytes.
 
     Args:
-        phantom: What to wrap.
-        seed: Names the study, so that two films may share one; the phantom's own by default.
-        photometric: MONOCHROME1 stores the negative, which is then shown as it should be.
-        for_presentation: Otherwise DX For Processing, without a window.
-        view_position: "PA", "AP", "LL", or "" to keep silent about the view in every attribute; the
+        phantom: The phantom to wrap.
+        seed: Identifies the study, so that two images can share one; the phantom's own by default.
+        photometric: MONOCHROME1 stores the negative, which viewers show like MONOCHROME2.
+        for_presentation: False makes DX For Processing, without a window.
+        view_position: "PA", "AP", "LL", or "" to leave the view out of every attribute; the
             phantom's own by default.
-        patient: A made-up person of the phantom's age and sex by default.
+        patient: By default a synthetic person of the phantom's age and sex.
         study_instance_uid: Derived from the seed and the patient by default.
-        transfer_syntax: An uncompressed one, or a lossless one that pydicom can encode here.
-        window: (center, width) in stored values, to test windows that miss; "fitting" spans all.
+        transfer_syntax: Uncompressed, or a lossless one that pydicom can encode here.
+        window: (center, width) in stored values, to test windows that miss; "fitting" spans all
+            values; "none" leaves the window out.
         body_part: BodyPartExamined; "" leaves it out.
 
     Raises:
@@ -111,18 +112,18 @@ def as_dataset(  # noqa: PLR0913 - one keyword for each thing that films differ 
 
 
 def write(dataset: FileDataset, path: Path) -> Path:
-    """Return `path`, which now is a PS3.10 file of `dataset`; folders are made as needed."""
+    """Write `dataset` to `path` as a PS3.10 file and return `path`; parent folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
     return path
 
 
 def is_phantom(header: Dataset) -> bool:
-    """Return whether `header` is of a film that this module made.
+    """Return whether `header` is that of an image made by this module.
 
     Both must hold: Quality Control Subject (0010,0200) is YES and Manufacturer (0008,0070) is
-    "Wetread phantom". Synthetic Data (0008,001C) would be the word for it, but is younger than the
-    validators and archives that these films are shown to.
+    "Wetread phantom". Synthetic Data (0008,001C) is not used, because validators and archives that get
+    these images are older than that attribute.
     """
     return (
         str(header.get("QualityControlSubject", "")) == "YES"
@@ -248,8 +249,8 @@ def _presentation(
 
 
 def _identify(ds: FileDataset, number: int, transfer_syntax: str) -> None:
-    """Give series and instance the UIDs that follow from all that was set before, and encode."""
-    # The pixels are hashed apart: str() of an element shortens long values.
+    """Set Series and SOP Instance UID, derived from all attributes set before; compress if required."""
+    # The pixels are hashed separately, because str() of an element shortens long values.
     content = hashlib.sha256(ds.PixelData)
     content.update(_words(ds).encode())
     ds.SeriesInstanceUID = derived_uid("phantom series", ds.StudyInstanceUID, ds.SeriesDescription)

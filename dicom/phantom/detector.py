@@ -1,4 +1,4 @@
-"""From water in the beam's path to stored pixel values: scatter, detector curve, grain, border."""
+"""Convert water in the beam's path to stored pixel values: scatter, detector curve, grain, border."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _SCATTER: Final = 0.10  # scattered to primary intensity behind a grid
 
 
 def exposed(water: FloatField, body: Body) -> FloatField:
-    """Return what the detector measures, as cm of water, float32 [H, W]: compressed where dense."""
+    """Return the measured cm of water, float32 [H, W], sharpened; scatter compresses high values."""
     primary = np.exp(-_MU * water)
     rows, columns = water.shape
     small = (max(rows // 24, 8), max(columns // 24, 8))
@@ -28,7 +28,7 @@ def exposed(water: FloatField, body: Body) -> FloatField:
 
 
 def _sharpened(image: FloatField, *, amount: float, body: Body) -> FloatField:
-    """Raise detail as digital radiography does: middle frequencies against a coarse copy."""
+    """Amplify middle frequencies, as digital radiography does: the difference to a coarse copy."""
     rows, columns = image.shape
     factor = max(1, round(min(rows, columns) * body.placement.zoom / 42))
     coarse = resized(image, max(rows // factor, 4), max(columns // factor, 4))
@@ -36,26 +36,26 @@ def _sharpened(image: FloatField, *, amount: float, body: Body) -> FloatField:
 
 
 def developed(measured: FloatField, body: Body) -> FloatField:
-    """Return brightness 0..1 (bone white), float32 [H, W], through the film-like curve."""
+    """Return brightness 0..1 (bone white), float32 [H, W], by a sigmoid curve like that of film."""
     steep = (measured - np.float32(body.exposure)) / np.float32(body.latitude)
     return np.asarray(np.float32(body.white) / (1 + np.exp(-steep)), dtype=np.float32)
 
 
 def grain(shape: tuple[int, int], measured: FloatField, body: Body) -> FloatField:
-    """Return quantum and electronic noise in brightness, float32 `shape`; more where less light came."""
+    """Return quantum and electronic noise in brightness, float32 `shape`; stronger where denser."""
     rng = np.random.default_rng([body.seed, 8])
     white = rng.standard_normal(shape, dtype=np.float32)
-    # A real detector's grain is slightly correlated between neighbours.
+    # A real detector's grain is slightly correlated between adjacent pixels.
     white += np.roll(white, 1, axis=0) * np.float32(0.5)
     white += np.roll(white, 1, axis=1) * np.float32(0.5)
-    # Fewer pixels on the film: each gathers more quanta.
+    # In a smaller matrix each pixel collects more quanta.
     size = min(1.0, min(shape) / 2000) ** 0.5
     strength = np.clip(np.exp(np.float32(0.5 * _MU) * (measured - 12)), 0.5, 1.6)
     return np.asarray(white * strength * np.float32(0.0045 * body.noise * size), dtype=np.float32)
 
 
 def collimated(body: Body, canvas: Canvas) -> BoolField | None:
-    """Return bool [H, W] of what the collimator hides, or None when it hides nothing."""
+    """Return bool [H, W], True where the collimator hides the image, or None if it hides nothing."""
     left, right, top, bottom = (round(part * canvas.scale) for part in body.collimation)
     if not any((left, right, top, bottom)):
         return None
@@ -71,7 +71,7 @@ def stored(brightness: FloatField, bits_stored: int) -> NDArray[np.uint16]:
 
 
 def marker(canvas: Canvas) -> FloatField:
-    """Return the lead letter L in the upper corner at the patient's left, float32 [H, W] in 0..1."""
+    """Return a lead letter L in the upper corner on the patient's left, float32 [H, W] in 0..1."""
     (right, low) = canvas.locate(canvas.columns - 0.06 * canvas.scale, 0.10 * canvas.scale)
     layer = canvas.layer()
     corner = (right - 0.02, low)

@@ -1,4 +1,4 @@
-"""The six findings: which body each asks for, and what is drawn into it, where."""
+"""The six findings: how each changes the body, and where it is drawn."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ Drawn = tuple[Observation, Side | None, str, BoolField]
 
 
 def afflicted(body: Body, findings: Sequence[PhantomFinding]) -> Body:
-    """Return `body` with the heart, diaphragm and mediastinum that the findings give it."""
+    """Return `body` with heart, diaphragm, fluid level and mediastinum changed by the findings."""
     for number, finding in enumerate(findings):
         if finding.observation is Observation.CARDIOMEGALY:
             body = _big_hearted(body, finding.extent)
@@ -34,9 +34,9 @@ def afflicted(body: Body, findings: Sequence[PhantomFinding]) -> Body:
 
 
 def diseased(chest: Chest, findings: Sequence[PhantomFinding]) -> tuple[Drawn, ...]:
-    """Draw the findings into `chest`; return what each is, on which side, where in words and pixels.
+    """Draw the findings into `chest`; return (observation, side, site, mask) of each, in their order.
 
-    Air in the pleura is drawn last: nothing that lies in the lung shows through it.
+    A pneumothorax is drawn last, because no finding of the lung is visible through free air.
     """
     order = sorted(
         range(len(findings)), key=lambda i: findings[i].observation is Observation.PNEUMOTHORAX
@@ -89,7 +89,7 @@ def _shrunken(body: Body, side: int, extent: float) -> Body:
 def _flooded(body: Body, side: int, extent: float) -> Body:
     index = 0 if side == RIGHT else 1
     levels = list(body.fluid)
-    # Where the meniscus stands midway between the midline and the wall.
+    # Height of the meniscus midway between the midline and the wall.
     levels[index] = body.angles[index] - 0.035 - 0.33 * extent
     return replace(body, fluid=(levels[0], levels[1]))
 

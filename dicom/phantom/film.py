@@ -1,4 +1,4 @@
-"""`draw`: a frontal chest film of a made-up person with the findings asked for, and their truth."""
+"""`draw`: a synthetic frontal chest radiograph with the requested findings and their ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from dicom.phantom.lungs import lung, soft_tissue, texture, vessels
 
 _SMALLEST: Final = 64
 _LARGEST: Final = 8192
-# Anatomy is drawn between these shorter sides and then resized: finer shows nothing more.
+# Anatomy is drawn with a shorter side in this range and then resized: finer adds no detail.
 _WORK: Final = (256, 1024)
-_LUNG_WATER: Final = 0.72  # of a lung's path is air
+_LUNG_WATER: Final = 0.72  # fraction of a lung's path that is air
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Where one finding is on the film.
+    """The ground truth of one finding.
 
     Attributes:
         side: The patient's side; None for the heart.
-        site: Where in words ("lower zone").
+        site: The site as text ("lower zone").
         mask: bool [H, W], True where the finding is.
     """
 
@@ -41,16 +41,16 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phantom:
-    """A synthetic chest radiograph and what is true of it.
+    """A synthetic chest radiograph and its ground truth.
 
     Attributes:
-        seed: What it was drawn from.
+        seed: The seed from which it was drawn.
         pixels: uint16 [H, W], 0 black to 2**bits_stored - 1 white (bone).
-        truths: One for each finding asked for, in that order.
+        truths: One for each requested finding, in that order.
         view: "PA", "AP" or "LL" (left lateral).
         cardiothoracic_ratio: Greatest width of the heart over that of the thorax, measured on the
-            drawn outlines; 0 on a lateral film.
-        pixel_spacing: mm on the detector between pixel centres.
+            drawn outlines; 0 for a lateral view.
+        pixel_spacing: mm on the detector between pixel centers.
     """
 
     seed: int
@@ -73,21 +73,21 @@ def draw(
     findings: Sequence[PhantomFinding] = (),
     view: View = "PA",
 ) -> Phantom:
-    """Return the film that always belongs to these arguments.
+    """Draw a frontal radiograph; the same arguments give the same pixels.
 
-    The same seed is the same person on the same film with and without findings, so that the difference
-    of two films is the finding.
+    A seed gives the same person and exposure with and without findings, so that the difference of two
+    images is the finding.
 
     Args:
-        seed: 0 or greater; the person, position, exposure and grain.
+        seed: 0 or greater; determines person, position, exposure and grain.
         rows: 64..8192.
         columns: 64..8192.
         bits_stored: 8..16.
-        findings: Any of the six, several at once.
+        findings: Any number of the six findings.
         view: "PA" upright or "AP" supine.
 
     Raises:
-        ValueError: An argument is outside its range, or a finding is none of the six.
+        ValueError: An argument is outside its range.
     """
     check_size(rows, columns, bits_stored)
     body = afflicted(made_up(seed, view), findings)
@@ -113,7 +113,7 @@ def draw(
 
 
 def check_size(rows: int, columns: int, bits_stored: int) -> None:
-    """Raise ValueError unless a film of this size and depth can be drawn."""
+    """Raise ValueError unless an image of this size and depth can be drawn."""
     if not (_SMALLEST <= rows <= _LARGEST and _SMALLEST <= columns <= _LARGEST):
         raise ValueError(f"a phantom has {_SMALLEST} to {_LARGEST} rows and columns")
     if not 8 <= bits_stored <= 16:
@@ -121,14 +121,14 @@ def check_size(rows: int, columns: int, bits_stored: int) -> None:
 
 
 def work_canvas(rows: int, columns: int, body: Body) -> Canvas:
-    """Return the canvas on which the anatomy of a `rows` x `columns` film is drawn."""
+    """Return the canvas on which the anatomy of a `rows` x `columns` image is drawn."""
     shorter = min(rows, columns)
     factor = min(max(shorter, _WORK[0]), _WORK[1]) / shorter
     return Canvas.over(round(rows * factor), round(columns * factor), body.placement)
 
 
 def finish(measured: FloatField, body: Body, rows: int, columns: int) -> FloatField:
-    """Return the developed film at its own size, brightness 0..1: grain, marker and border added."""
+    """Return the image at its final size, brightness 0..1, with grain, marker and dark border."""
     measured = resized(measured, rows, columns)
     canvas = Canvas.over(rows, columns, body.placement)
     brightness = detector.developed(measured, body)
@@ -159,7 +159,7 @@ def _chest(body: Body, canvas: Canvas) -> Chest:
 
 
 def _water(chest: Chest) -> FloatField:
-    """Return the cm of water in each pixel's path."""
+    """Return the cm of water in the beam's path, float32 [H, W]."""
     depth = chest.lungs[0].depth + chest.lungs[1].depth
     aerated = (1 - chest.filled) * depth
     inner = np.minimum(aerated * np.float32(0.12), 1) * (1 - chest.free_air)

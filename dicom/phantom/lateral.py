@@ -1,4 +1,4 @@
-"""`draw_lateral`: the left lateral film of the same made-up person, to see that it is not read."""
+"""`draw_lateral`: the left lateral view of the same person, to test that it is not read."""
 
 from typing import Final
 
@@ -10,8 +10,8 @@ from dicom.phantom.body import Body, curve, line, made_up
 from dicom.phantom.canvas import Canvas, FloatField, edge
 from dicom.phantom.film import Phantom, check_size, finish, work_canvas
 
-# Outlines of the chest from the side, u from the back (positive) to the front (negative), read off
-# textbook figures by eye: v, then front and back of the body, front and back of the lungs.
+# Outlines of the chest in the lateral view, estimated by eye from textbook figures: v, then the
+# distances from u = 0 of front (negative u) and back (positive u) of the body, and of the lungs.
 _LEVELS: Final = (-0.1, 0.0, 0.08, 0.16, 0.28, 0.42, 0.56, 0.70, 0.85, 1.1)
 _FRONT: Final = (0.06, 0.08, 0.14, 0.20, 0.26, 0.30, 0.315, 0.31, 0.30, 0.30)
 _BACK: Final = (0.16, 0.19, 0.25, 0.30, 0.335, 0.345, 0.335, 0.31, 0.29, 0.30)
@@ -22,10 +22,10 @@ _LUNG_BACK: Final = (-0.2, -0.05, 0.13, 0.20, 0.25, 0.27, 0.265, 0.255, 0.25, 0.
 def draw_lateral(
     seed: int, *, rows: int = 1024, columns: int = 1024, bits_stored: int = 12
 ) -> Phantom:
-    """Return the lateral film that always belongs to these arguments; it has no findings.
+    """Draw a lateral view without findings; the same arguments give the same pixels.
 
     Args:
-        seed: 0 or greater; the same person as `draw` makes of it.
+        seed: 0 or greater; the same person as in `draw` with view "PA".
         rows: 64..8192.
         columns: 64..8192.
         bits_stored: 8..16.
@@ -67,7 +67,7 @@ def _trunk(canvas: Canvas) -> FloatField:
 
 
 def _lungs(body: Body, canvas: Canvas) -> FloatField:
-    """Return the air in the beam's path in cm of water: both lungs less heart and diaphragm."""
+    """Return the air in the beam's path in cm of water: both lungs minus heart and diaphragm."""
     u, v = canvas.u, canvas.v
     front, back = _along(_LUNG_FRONT, v), _along(_LUNG_BACK, v)
     inside = edge(u + front, 0.004) * edge(back - u, 0.004)
@@ -120,7 +120,7 @@ def _rib(v: float) -> NDArray[np.float64]:
 
 
 def _arms(canvas: Canvas) -> FloatField:
-    """The arms are held up: their shadow lies over the top of the film."""
+    """Return the raised arms, in cm of water; their shadow lies over the top of the image."""
     layer = canvas.layer()
     layer.stroke(line((0.08, 0.16), (-0.12, 0.02), (-0.3, -0.12)), 0.16, 0.5)
     return np.asarray(12 * layer.field(0.02), dtype=np.float32)

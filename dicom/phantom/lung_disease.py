@@ -1,4 +1,4 @@
-"""What fills the air of the lung: atelectasis, consolidation and edema."""
+"""Findings that replace air in the lung: atelectasis, consolidation and edema."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from dicom.phantom.lungs import hilum
 def atelectasis(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> tuple[str, BoolField]:
-    """Draw an atelectasis of one side; return its site and where it shows, bool [H, W]."""
+    """Draw an atelectasis of one side; return its site and its visible mask, bool [H, W]."""
     if finding.extent >= LOBAR:
         return ("lower lobe", _collapsed_lobe(chest, finding, side))
     return ("lower zone", _plates(chest, finding, side, rng))
@@ -22,7 +22,7 @@ def _plates(
 ) -> BoolField:
     body, lung = chest.body, chest.lung(side)
     index = 0 if side == RIGHT else 1
-    # Lung that fluid presses on collapses just above it; in the fluid nobody could see it.
+    # Fluid compresses the lung just above it; plates inside the fluid would be invisible.
     floor = min(body.domes[index], body.fluid[index])
     layer = chest.canvas.layer()
     for number in range(1 + round(2.4 * finding.extent)):
@@ -45,7 +45,7 @@ def _plates(
 
 
 def _collapsed_lobe(chest: Chest, finding: PhantomFinding, side: int) -> BoolField:
-    """Fill the lower lobe, drawn down behind the heart: a triangle with a straight lateral edge."""
+    """Fill the lower lobe collapsed behind the heart, a triangle with a straight lateral edge."""
     body, lung, (u, v) = chest.body, chest.lung(side), hilum(chest.body, side)
     floor = body.domes[0 if side == RIGHT else 1]
     at = np.asarray([floor - 0.03], dtype=np.float32)
@@ -67,7 +67,7 @@ def _collapsed_lobe(chest: Chest, finding: PhantomFinding, side: int) -> BoolFie
 def consolidation(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> tuple[str, BoolField]:
-    """Draw a consolidation of one side; return its zone and where it shows, bool [H, W]."""
+    """Draw a consolidation of one side; return its zone and its visible mask, bool [H, W]."""
     zone: Zone = finding.zone or ZONES[int(rng.choice(3, p=[0.25, 0.25, 0.5]))]
     lung, body, canvas = chest.lung(side), chest.body, chest.canvas
     centre = _zone_centre(body, side, zone, rng)
@@ -90,7 +90,7 @@ def consolidation(
 def _zone_centre(
     body: Body, side: int, zone: Zone, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return (distance from the midline, v) of the middle of a zone that is seen clear of the heart."""
+    """Return (distance from the midline, v) of the middle of a zone, clear of heart and mediastinum."""
     floor = body.domes[0 if side == RIGHT else 1]
     part = {"upper": 0.27, "middle": 0.55, "lower": 0.85}[zone] + 0.04 * float(rng.normal())
     v = body.apex + part * (floor - body.apex)
@@ -118,7 +118,7 @@ def _bronchogram(
 
 
 def edema(chest: Chest, finding: PhantomFinding, rng: np.random.Generator) -> BoolField:
-    """Draw an edema of both lungs; return where its wings show, bool [H, W]."""
+    """Draw an edema of both lungs; return the visible mask of its perihilar wings, bool [H, W]."""
     body, canvas = chest.body, chest.canvas
     cloud = 1 + np.float32(0.22) * canvas.noise(rng, 14) + np.float32(0.12) * canvas.noise(rng, 45)
     mask = np.zeros_like(chest.filled, np.bool_)
@@ -142,7 +142,7 @@ def _clear(chest: Chest) -> FloatField:
 
 
 def _kerley(body: Body, side: int, layer: Layer, extent: float, rng: np.random.Generator) -> None:
-    """Draw short lines from the lateral wall inwards: thickened septa (Kerley B)."""
+    """Draw Kerley B lines: short lines from the lateral wall inwards, which are thickened septa."""
     floor = body.angles[0 if side == RIGHT else 1]
     for v in np.arange(floor - 0.24, floor - 0.05, 0.013) + rng.normal(0, 0.003, 15)[:1]:
         wall = float(body.wall(np.asarray([v], dtype=np.float32))[0])

@@ -1,4 +1,4 @@
-"""What fills the chest: air, vessels and the soft parts around, in cm of water along the beam."""
+"""Lungs, vessels and soft tissue of the chest, in cm of water along the beam."""
 
 import math
 from collections import deque
@@ -12,7 +12,8 @@ from dicom.phantom.body import LEFT, RIGHT, Body, curve, line
 from dicom.phantom.canvas import Canvas, FloatField, Layer, edge, resized
 
 _VESSEL_CM: Final = 2.6
-# The first branches of a lung's vessels: angle from straight lateral, positive downwards, and width.
+# The first branches of a lung's vessels: (angle from the lateral direction in radians, positive
+# downwards, width).
 _FAN: Final = (
     (-1.35, 0.010),
     (-1.05, 0.009),
@@ -36,9 +37,9 @@ class Lung:
     Attributes:
         side: RIGHT or LEFT.
         lateral: float32 [H, W], distance from the midline towards this side, body units.
-        depth: float32 [H, W], cm of lung in the beam's path, with what overlies heart and diaphragm.
-        open: float32 [H, W] in 0..1, where the lung is seen clear of heart, mediastinum and diaphragm.
-        cavity: float32 [H, W] in 0..1, the whole pleural cavity that is seen, heart included.
+        depth: float32 [H, W], cm of lung in the beam's path, also over heart and diaphragm.
+        open: float32 [H, W] in 0..1, lung not superimposed on heart, mediastinum or diaphragm.
+        cavity: float32 [H, W] in 0..1, the pleural cavity above the diaphragm, heart included.
     """
 
     side: int
@@ -63,7 +64,7 @@ def lung(body: Body, canvas: Canvas, side: int) -> Lung:
     outline = np.maximum(body.heart_edge(side, canvas.v), body.mediastinum_edge(side, canvas.v))
     outline += _unevenness(body, canvas, side)
     middle = edge(outline - lateral, 0.010)
-    # Lung lies behind and before the heart, hardly any beside the great vessels above it.
+    # There is lung behind and in front of the heart, but hardly any at the great vessels above it.
     covered = middle * (0.86 - 0.14 * edge(canvas.v - np.float32(body.domes[0] - 0.17), 0.12))
     seen = (1 - covered) * (above + (1 - above) * sulcus)
     return Lung(
@@ -76,7 +77,7 @@ def lung(body: Body, canvas: Canvas, side: int) -> Lung:
 
 
 def _unevenness(body: Body, canvas: Canvas, side: int) -> FloatField:
-    """Return how the mediastinal border departs from the smooth one, float32 [H, 1], body units."""
+    """Return the deviation of the mediastinal border from the smooth one, float32 [H, 1], body units."""
     rng = np.random.default_rng([body.seed, 9, side + 1])
     at = tuple(np.linspace(-0.3, 1.3, 26).tolist())
     bumps = curve(at, tuple((0.003 * rng.standard_normal(26)).tolist()))
@@ -84,7 +85,7 @@ def _unevenness(body: Body, canvas: Canvas, side: int) -> FloatField:
 
 
 def soft_tissue(body: Body, canvas: Canvas) -> FloatField:
-    """Return the body without its lungs as float32 [H, W] in cm of water: trunk, neck, arms, organs."""
+    """Return trunk, neck, arms and organs without lungs and bones, float32 [H, W] in cm of water."""
     coarse = canvas.coarser(3)
     u, v = np.abs(coarse.u), coarse.v
     parts = (_trunk(body, u, v), _girdle(u, v), _neck(u, v), _arm(body, u, v))
@@ -107,7 +108,7 @@ def _trunk(body: Body, u: FloatField, v: FloatField) -> FloatField:
 
 
 def _girdle(u: FloatField, v: FloatField) -> FloatField:
-    """Shoulder muscles: a thick rod from the neck to the shoulder joint."""
+    """Return the shoulder muscles: a thick rod from the neck to the shoulder joint."""
     return _rod(u, v, ((0.10, 0.15), (0.46, 0.20)), radius=0.15, depth=13.5)
 
 
@@ -146,7 +147,7 @@ def _breasts(body: Body, canvas: Canvas) -> FloatField:
             1.3 * radius
         )
         dv = canvas.v - np.float32(body.domes[0] - 0.035 + float(rng.normal(0, 0.014)))
-        # Round and sharp below, fading into the chest wall above.
+        # The lower edge is round and sharp; the upper part fades into the chest wall.
         dv = np.where(dv > 0, dv / radius, dv / (2.2 * radius))
         bulge = np.clip(1 - du**2 - dv**2, 0, 1) ** 0.75
         total += np.float32(body.breasts) * bulge.astype(np.float32)
@@ -154,7 +155,7 @@ def _breasts(body: Body, canvas: Canvas) -> FloatField:
 
 
 def _organs(body: Body, canvas: Canvas) -> FloatField:
-    """Return what heart, windpipe, gas and hila add to (or take from) the trunk, cm of water."""
+    """Return what the hila add to the trunk and what airways and gas remove, cm of water."""
     air, gas, hila = canvas.layer(), canvas.layer(), canvas.layer()
     _airways(body, air)
     _gas(body, gas)
@@ -181,7 +182,7 @@ def _gas(body: Body, layer: Layer) -> None:
         angle = np.linspace(math.pi, 2 * math.pi, 20)
         roof = np.stack([u + width * np.cos(angle), v + 0.02 + 0.5 * width * np.sin(angle)], axis=1)
         layer.polygon(roof, 0.75)
-    # Gas in the bowel: clusters of small bubbles, most under the left flexure.
+    # Bowel gas: clusters of small bubbles, mostly under the left flexure.
     for _ in range(int(rng.integers(0, 4))):
         u, v = float(rng.normal(0.1, 0.13)), dome + float(rng.uniform(0.12, 0.35))
         for du, dv, size in rng.normal(0, 1, (5, 3)).tolist():
@@ -193,7 +194,7 @@ def _hila(body: Body, layer: Layer) -> None:
     rng = np.random.default_rng([body.seed, 10])
     for side in (RIGHT, LEFT):
         u, v = hilum(body, side)
-        # The arteries and veins of the root, some seen end on.
+        # The arteries and veins of the root; some are seen end on.
         layer.ellipse((u, v - 0.005), (0.028, 0.038), 0.5)
         layer.ellipse((u + side * 0.014, v + 0.045), (0.013, 0.05), 0.6)
         for du, dv, size in rng.normal(0, 1, (7, 3)).tolist():
@@ -203,7 +204,7 @@ def _hila(body: Body, layer: Layer) -> None:
 
 
 def hilum(body: Body, side: int) -> tuple[float, float]:
-    """Return where the vessels enter one lung; the left hilum lies higher."""
+    """Return the (u, v) where the vessels enter one lung; the left hilum lies higher."""
     lean = body.shift + 0.5 * body.turn
     return (
         side * (0.072 if side == RIGHT else 0.08) + lean,
@@ -212,7 +213,7 @@ def hilum(body: Body, side: int) -> tuple[float, float]:
 
 
 def vessels(body: Body, canvas: Canvas) -> FloatField:
-    """Return the pulmonary vessels, float32 [H, W] in cm of water; not yet clipped to the lungs."""
+    """Return the pulmonary vessels, float32 [H, W] in cm of water, not clipped to the lungs."""
     coarse, fine = canvas.layer(), canvas.layer()
     rng = np.random.default_rng([body.seed, 6])
     branches = np.concatenate([_tree(body, side, rng) for side in (RIGHT, LEFT)])
@@ -225,7 +226,7 @@ def vessels(body: Body, canvas: Canvas) -> FloatField:
 
 
 def _tree(body: Body, side: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the branches of one lung, float64 [N, 5]: both ends (u, v, u, v) and the width."""
+    """Return the vessel branches of one lung, float64 [N, 5]: both ends (u, v, u, v) and the width."""
     start = hilum(body, side)
     normal: list[float] = rng.standard_normal(6000).tolist()
     active = deque(

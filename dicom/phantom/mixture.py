@@ -1,4 +1,4 @@
-"""`random_findings`: what a day's films show, as a list of findings to be drawn."""
+"""`random_findings`: a random list of findings to draw, in a realistic mixture."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,8 @@ import numpy as np
 from dicom.content.report import Observation, Side
 from dicom.phantom.chest import LOBAR, ZONES, PhantomFinding
 
-# How often each is found on a film that is not normal; heart failure brings three at once.
+# Probability of heart failure, with up to three findings, in an abnormal image; otherwise the relative
+# weights of the findings.
 _FAILURE: Final = 0.22
 _ALONE: Final = {
     Observation.ATELECTASIS: 0.24,
@@ -23,10 +24,10 @@ _LESS_THAN_A_LOBE: Final = LOBAR - 0.01
 
 
 def random_findings(rng: np.random.Generator, *, normal: float = 0.4) -> tuple[PhantomFinding, ...]:
-    """Return the findings of one film, none with the probability `normal`.
+    """Return the findings of one image: none with probability `normal`.
 
-    Heart, water in the lungs and water round them come together; the others by themselves or in pairs.
-    No observation comes twice.
+    In heart failure cardiomegaly comes with edema, effusion or both, or alone. Otherwise one or two of
+    the six are drawn by weight. No observation occurs twice.
     """
     if rng.random() < normal:
         return ()
@@ -40,7 +41,7 @@ def random_findings(rng: np.random.Generator, *, normal: float = 0.4) -> tuple[P
 
 
 def visible(findings: Sequence[PhantomFinding]) -> tuple[PhantomFinding, ...]:
-    """Return `findings` so that each can be seen: no lobe collapses where fluid would hide it."""
+    """Return `findings` with less atelectasis where an effusion would hide a collapsed lobe."""
     wet = [one for one in findings if one.observation is Observation.PLEURAL_EFFUSION]
     return tuple(
         replace(one, extent=min(one.extent, _LESS_THAN_A_LOBE))

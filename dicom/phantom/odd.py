@@ -1,4 +1,4 @@
-"""Films as they should not be: negatives and turned ones, to see that a reader notices."""
+"""Faulty images: negative, rotated or mirrored, to test that their faults are detected."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ from dicom.phantom.film import Phantom
 
 
 def inverted(phantom: Phantom) -> Phantom:
-    """Return the negative: bone black, with attributes that claim otherwise once it is wrapped."""
+    """Return the negative, with black bone; `as_dataset` still declares bone white."""
     top = np.uint16((1 << phantom.bits_stored) - 1)
     return replace(phantom, pixels=top - phantom.pixels)
 
 
 def turned(phantom: Phantom, quarters: int) -> Phantom:
-    """Return the film turned clockwise by quarters of a turn, masks included."""
+    """Return the image and its masks, rotated clockwise by `quarters` x 90 degrees."""
     return replace(
         phantom,
         pixels=np.ascontiguousarray(np.rot90(phantom.pixels, -quarters)),
@@ -26,7 +26,7 @@ def turned(phantom: Phantom, quarters: int) -> Phantom:
 
 
 def mirrored(phantom: Phantom) -> Phantom:
-    """Return the film seen from behind: left and right exchanged, truths' sides left as they were."""
+    """Return the image and its masks, mirrored left to right; the sides of its truths are unchanged."""
     return replace(
         phantom,
         pixels=np.ascontiguousarray(phantom.pixels[:, ::-1]),

@@ -1,4 +1,4 @@
-"""What lies between the lung and the wall of the chest: fluid and air."""
+"""Pleural findings, between the lung and the chest wall: effusion and pneumothorax."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from dicom.phantom.chest import Chest, PhantomFinding
 def effusion(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> tuple[str, BoolField]:
-    """Draw fluid of one side; return its site and where it shows, bool [H, W]."""
+    """Draw an effusion of one side; return its site and its visible mask, bool [H, W]."""
     body, canvas, lung = chest.body, chest.canvas, chest.lung(side)
     low = body.angles[0 if side == RIGHT else 1]
     top = low - 0.06 - 0.36 * finding.extent + 0.008 * float(rng.normal())
     along = np.clip(lung.lateral / body.wall(canvas.v), 0, 1)
-    # The meniscus: lowest in the middle, rising steeply along the wall.
+    # The meniscus is lowest at the midline and rises steeply along the wall.
     dip = np.float32(0.05 + 0.06 * finding.extent) * (1 - along**2.5)
     depth = canvas.v - (top + dip)
     inside = edge(depth.astype(np.float32), 0.012 + 0.014 * finding.extent)
@@ -29,13 +29,13 @@ def effusion(
 def pneumothorax(
     chest: Chest, finding: PhantomFinding, side: int, rng: np.random.Generator
 ) -> tuple[str, BoolField]:
-    """Draw free air of one side; return its site and where it shows, bool [H, W]."""
+    """Draw a pneumothorax of one side; return its site and its visible mask, bool [H, W]."""
     body, canvas, lung = chest.body, chest.canvas, chest.lung(side)
     low = body.angles[0 if side == RIGHT else 1]
     fallen = 0.03 + 0.16 * finding.extent + 0.005 * float(rng.normal())
     retreat = 0.07 + 0.42 * finding.extent
     v = canvas.v
-    # The lung that is left: the same outline, its apex fallen, its wall drawn in most above.
+    # The remaining lung has the same outline with a lower apex, and retreats most at the top.
     t = np.clip((v - body.apex - fallen) / (low - body.apex - fallen), -1, 1)
     same = (body.apex + t * (low - body.apex)).astype(np.float32)
     wall = body.wall(same) * (1 - np.float32(retreat) * (1 - 0.72 * np.clip(t, 0, 1)))
