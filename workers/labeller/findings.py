@@ -1,10 +1,10 @@
-"""Report text to Findings: small rules with scopes of negation and doubt, in the manner of NegEx. Pure.
+"""Label report text: rules with scopes of negation and uncertainty, similar to NegEx. Pure.
 
-A sentence is cut into clauses; in each clause the words for an observation are looked up, and every
-hit is judged by the cues around it (`lexicon`): a cue before it reaches forward over the clause, a
-negation only to a word that begins something new; a cue behind it reaches back over the clause. Over the
-sentences of a report the strongest word wins: present, then uncertain, then absent.
-benchmarks/labeler.py measures it.
+A sentence is split into clauses. Each clause is searched for the terms of every observation, and each
+hit is classified by the cues around it (`lexicon`). A cue before the hit reaches forward over the
+clause, a negation only up to a term that begins a new statement. A cue after the hit reaches back over
+the clause. Over all sentences of a report the strongest presence wins: present, uncertain, absent.
+benchmarks/labeler.py measures the accuracy.
 """
 
 import dataclasses
@@ -51,13 +51,13 @@ _SITE = re.compile(
     r"|costophrenic\s+(?:angle|sulcus)|lateral|subpulmonic)\b",
     re.I,
 )
-_REACH: Final = 240  # characters that a cue reaches; bounds the work on a text without full stops
+_REACH: Final = 240  # characters that a cue reaches; bounds the run time on text without full stops
 _STRENGTH: Final = (Presence.NOT_MENTIONED, Presence.ABSENT, Presence.UNCERTAIN, Presence.PRESENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One place where a sentence speaks of an observation."""
+    """One hit of an observation's terms in a sentence."""
 
     observation: Observation
     presence: Presence
@@ -69,13 +69,13 @@ def label(text: str) -> tuple[Finding, ...]:
     """Return one Finding for each of the fourteen observations, in their order.
 
     Args:
-        text: A report, or any part of one.
+        text: A report, or a part of one, with or without headings.
     """
     return label_sentences(sentences(reported(clean(text))))
 
 
 def label_sentences(lines: Iterable[str]) -> tuple[Finding, ...]:
-    """Return one Finding for each of the fourteen observations, from sentences already split."""
+    """Return one Finding for each of the fourteen observations, from sentences."""
     strongest: dict[Observation, Mention] = {}
     for line in lines:
         for mention in mentions(line):
@@ -86,9 +86,9 @@ def label_sentences(lines: Iterable[str]) -> tuple[Finding, ...]:
 
 
 def not_coded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Return the findings, all NOT_CODED where none of them states anything.
+    """Return the findings unchanged, or all as NOT_CODED if none is present, absent or uncertain.
 
-    A text of which no word is known to the rules may speak of any of them in other words.
+    A text without a term of the rules may describe any of the findings in other words.
     """
     if any(finding.presence in STATED for finding in findings):
         return findings
@@ -96,7 +96,7 @@ def not_coded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def mentions(sentence: str) -> Iterator[Mention]:
-    """Yield what one sentence says of each observation, once for each clause that speaks of it."""
+    """Yield each hit of an observation's terms in one sentence, except in the patient's history."""
     for clause in _clauses(sentence):
         for observation, words in OBSERVED.items():
             for hit in words.finditer(clause):
@@ -130,7 +130,7 @@ def _denied(before: str, behind: str) -> bool:
 
 
 def _lost(before: str, rest: str) -> bool:
-    # Whether the hit, with which `rest` begins, is one of a list whose "no" is missing.
+    # Whether the hit, at the start of `rest`, belongs to a list whose "no" is missing.
     found = LOST_NEGATION.finditer(before + rest)
     return any(one.start() <= len(before) < one.end() for one in found)
 
@@ -156,13 +156,13 @@ def _finding(observation: Observation, strongest: dict[Observation, Mention]) ->
 
 
 def site_of(clause: str) -> str | None:
-    """Return the place in the chest that a clause names, or None."""
+    """Return the first site in the chest that a clause names, in lower case, or None."""
     site = _SITE.search(clause)
     return site.group().lower() if site else None
 
 
 def side_of(clause: str) -> Side | None:
-    """Return the side that a clause names, or None."""
+    """Return the side that a clause names, BILATERAL if it names both, or None."""
     sides = [side for side, words in _SIDES if words.search(clause)]
     if not sides:
         return None
@@ -170,7 +170,7 @@ def side_of(clause: str) -> Side | None:
 
 
 def _no_finding(strongest: dict[Observation, Mention]) -> Finding:
-    # As CheXpert: nothing is there and nothing is in doubt; devices do not count.
+    # As in CheXpert: nothing is present or uncertain; support devices do not count.
     said = [m for name, m in strongest.items() if name is not Observation.SUPPORT_DEVICES]
     doubt = any(_strength(mention.presence) > _strength(Presence.ABSENT) for mention in said)
     if not said:

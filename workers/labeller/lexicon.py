@@ -1,8 +1,8 @@
-"""The words by which reports name observations, and the cues that deny or doubt them. Pure.
+"""The terms by which reports name observations, and the cues of negation and uncertainty. Pure.
 
-`OBSERVED` holds what names each observation; what stands around a hit is judged in `findings`. Each
-pattern is meant for reports of any hand: none serves one report alone, and each is held by sentences of
-tests/workers/goldens/report_sentences.txt.
+`OBSERVED` has the terms of each observation; `findings` evaluates the cues around a hit. Each pattern is
+for reports of any author: none fits a single report only, and sentences of
+tests/workers/goldens/report_sentences.txt test each one.
 """
 
 import re
@@ -29,8 +29,8 @@ _TUBE: Final = (
     r"|ng|og|et)\s+tubes?"
 )
 
-# What a report calls each observation. A group named `no` says by itself that it is absent, a group
-# named `perhaps` that it is uncertain.
+# The terms of each observation. A match of a group `no` means absent, of a group `perhaps` uncertain,
+# without any further cue.
 _WORDS: Final[dict[Observation, str]] = {
     Observation.ATELECTASIS: (
         r"at[ea]lect\w+|(?:lobar|lobe|lung|partial|complete)\s+collapse|(?:lobe|lung)\s+(?:is|are|remains)\s+"
@@ -74,7 +74,7 @@ _WORDS: Final[dict[Observation, str]] = {
 }
 OBSERVED: Final = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _WORDS.items()}
 
-# A colon ends a clause, unless an answer stands behind it ("Pleural effusion: none").
+# A colon ends a clause, unless an answer follows it ("Pleural effusion: none").
 CLAUSE_END: Final = re.compile(
     r";|:(?!\s*(?:none|no|absent|negative|not|normal|unremarkable|(?:\w+ly\s+)?enlarged)\b)"
     r"|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\bexcept\b|\baside\s+from\b|\bapart\s+from\b|\bother\s+than\b"
@@ -88,7 +88,7 @@ NEGATION_BEFORE: Final = re.compile(
     r"|no\s+longer|exclude[sd]?)\b",
     re.I,
 )
-# Behind a negation, a size or "only" begins what is there: "no pneumothorax, small effusion".
+# After a negation, a size or "only" begins a present finding: "no pneumothorax, small effusion".
 REOPENED: Final = re.compile(
     r"(?:,|\bwith)\s+(?:(?:left|right|bilateral|bibasilar)\s+)?(?:only|small|tiny|trace|minimal|mild|moderate|stable"
     r"|unchanged|persistent|probable|likely|possible)\b",
@@ -121,7 +121,8 @@ DOUBT_BEHIND: Final = re.compile(
     r"|(?:is|are)\s+(?:possible|also\s+possible|questioned|questionable|not\s+excluded))\b",
     re.I,
 )
-# A doubt that is negated ("no convincing ...") stays a negation; this is no negation at all.
+# Not negations, although they contain a negation ("no change", "not only"). A negated doubt
+# ("no convincing ...") is a negation and not part of this pattern.
 FALSE_NEGATION: Final = re.compile(
     r"\b(?:no|without)\s+(?:\w+\s+){0,2}?(?:change|increase|improvement)\b"
     r"|\b(?:(?:is|are|has|have)\s+)?not\s+(?:only|necessarily|\w*\s*exclude\w*|\w*\s*rule\w*"
@@ -130,12 +131,12 @@ FALSE_NEGATION: Final = re.compile(
     rf"|\b(?:{_CANNOT}|(?:difficult|hard|impossible)\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:exclude|rule)\w*",
     re.I,
 )
-# What the patient once had; ends where the word for it begins.
+# The patient's history; the pattern must end where the term begins.
 HISTORICAL: Final = re.compile(
     r"\b(?:history|hx)\s+of\s+(?:\w+\s+){0,4}$|\bh/o\s+(?:\w+\s+){0,4}$", re.I
 )
-# Nobody writes "or" between an effusion and a pneumothorax that are there: the "no" was lost, as where
-# a report was de-identified.
+# A report does not join a present effusion and a present pneumothorax by "or": the "no" was lost, for
+# example by de-identification.
 LOST_NEGATION: Final = re.compile(
     r"\beffusions?\s*(?:,\s*)?or\s+(?:\w+\s+)?pneumothora\w+|\b(?:consolidations?,\s+)?pneumothora\w+"
     r"(?:,(?:(?!\bno\b|\bwithout\b)[^,.;]){1,40}){0,3},?\s+or\s+(?:\w+\s+)?(?:pleural\s+)?effusions?\b",

@@ -1,8 +1,8 @@
-"""Whether a model's text is language: a wrong tokenizer or damaged weights write none. Pure.
+"""Check that a model's text is language: a wrong tokenizer or damaged weights produce other text. Pure.
 
-A text is judged by the words and the pairs of neighboring words of chest X-ray reports, which stand in
-`report_language.txt` (made and measured by benchmarks/report_language.py). It says nothing of whether
-the text is true.
+The text is compared with the words and the pairs of adjacent words of chest X-ray reports in
+`report_language.txt` (made and measured by benchmarks/report_language.py). The check does not tell
+whether the text is true.
 """
 
 import itertools
@@ -18,23 +18,23 @@ BOUNDARY: Final = "."  # between sentences; a "word" of its own in pairs
 WORDS_FILE: Final = Path(__file__).with_name("report_language.txt")
 
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)?|[.;:!?\n]")
-# Where names stood in de-identified texts.
+# Placeholders of removed names in de-identified texts.
 _BLANK: Final = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*.*?\*\*\]", re.IGNORECASE)
-_LONGEST_WORD: Final = 40  # letters; the longest of the reports has 20
-_LEAST_LETTERS: Final = 0.6  # of the characters; the lowest of the reports is 0.88
+_LONGEST_WORD: Final = 40  # letters; the longest word of the reports has 20
+_LEAST_LETTERS: Final = 0.6  # of the characters; the minimum of the reports is 0.88
 _LEAST_KNOWN: Final = 0.6  # of the words
-_LEAST_PAIRS: Final = 0.42  # of the pairs; the lowest of the reports is 0.48, of random words 0.37
-_SHORT: Final = 8  # words; so few have few pairs, and those of short reports are the common ones
-_LEAST_PAIRS_OF_SHORT: Final = 0.55  # of the pairs; the lowest of the reports is 0.8
+_LEAST_PAIRS: Final = 0.42  # of the pairs; the minimum of the reports is 0.48, of random words 0.37
+_SHORT: Final = 8  # words; a shorter text has few pairs, and short reports use common pairs
+_LEAST_PAIRS_OF_SHORT: Final = 0.55  # of the pairs; the minimum of the reports is 0.8
 _LONGEST_PERIOD: Final = 30  # words
-_REPEATS: Final = 4  # times in a row; of one or two words twice as many
+_REPEATS: Final = 4  # times in a row; twice as many for a period of one or two words
 
 
 def fault_of(text: str) -> str:
-    """Return why `text` is not language, as a clause without any word of it, or "" when it is.
+    """Return why `text` is not language, as a clause that does not quote it, or "" if it is language.
 
     Args:
-        text: What a model wrote; an empty text has no fault.
+        text: The text of a model; an empty text has no fault.
     """
     shown = _BLANK.sub(" ", text)
     if not shown.strip():
@@ -48,10 +48,10 @@ def fault_of(text: str) -> str:
 
 
 def insist_on_language(text: str) -> None:
-    """Return when `text` is language, or empty.
+    """Check that `text` is language or empty.
 
     Raises:
-        TextNotLanguage: It is not; the message holds none of its words.
+        TextNotLanguage: It is not language; the message does not quote it.
     """
     fault = fault_of(text.replace("</s>", " "))
     if fault:
@@ -62,7 +62,7 @@ def insist_on_language(text: str) -> None:
 
 
 def tokenized(text: str) -> list[str]:
-    """Return the words of `text` in lower case, with `BOUNDARY` around each sentence."""
+    """Return the words of `text` in lower case, with `BOUNDARY` before, between and after sentences."""
     tokens = [BOUNDARY]
     for match in _TOKEN.finditer(text.lower()):
         token = match.group() if match.group()[0].isalpha() else BOUNDARY
@@ -100,7 +100,7 @@ def _loop(words: Sequence[str]) -> str:
 
 
 def _longest_run(words: Sequence[str], period: int) -> int:
-    """Return how many words in a row at most equal the word that stands `period` before them."""
+    """Return the length of the longest run of words that equal the word `period` positions earlier."""
     longest = run = 0
     for word, before in zip(words[period:], words, strict=False):
         run = run + 1 if word == before else 0
@@ -120,7 +120,7 @@ def _unlinked(tokens: Sequence[str], least: float) -> str:
 
 @cache
 def _followers() -> dict[str, frozenset[str]]:
-    """Return each known word with the words that may follow it."""
+    """Return each known word with the words that follow it in reports."""
     lines = WORDS_FILE.read_text(encoding="utf-8").splitlines()
     return dict(_entries(line for line in lines if not line.startswith("#")))
 

@@ -1,4 +1,4 @@
-"""Text of a report as sentences: sections told apart, control characters gone, priors noticed. Pure."""
+"""Split report text into sections and sentences, clean it, and detect references to priors. Pure."""
 
 import re
 import unicodedata
@@ -12,7 +12,8 @@ _BEFORE_READING = re.compile(
     re.IGNORECASE,
 )
 _IMPRESSION: Final = ("impression", "conclusion", "opinion")
-# A full stop ends a sentence unless a digit follows ("1.5 cm") or it stands after a list number.
+# A full stop before white space ends a sentence ("1.5 cm" has none), except after a one-digit list
+# number ("1. ").
 _END = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+|[\r\n]+")
 _LIST_NUMBER = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
 _PRIOR = re.compile(
@@ -27,7 +28,10 @@ _PRIOR = re.compile(
 
 
 def clean(text: str) -> str:
-    """Return `text` without control, format and unassigned characters; line breaks stay."""
+    """Return `text` with control, format and unassigned characters replaced by spaces; line breaks stay.
+
+    White space is collapsed to single spaces.
+    """
     kept = (
         char if char == "\n" or unicodedata.category(char)[0] != "C" else " "
         for char in text.replace("\r", "\n").replace("\N{REPLACEMENT CHARACTER}", " ")
@@ -36,16 +40,16 @@ def clean(text: str) -> str:
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    """Return the sentences of `text` in order, list numbers taken off, each on one line."""
+    """Return the sentences of `text` in order, each on one line and without list numbers."""
     pieces = (_LIST_NUMBER.sub("", piece) for piece in _END.split(_LIST_NUMBER.sub("", text)))
     stripped = (" ".join(piece.split()) for piece in pieces)
     return tuple(piece for piece in stripped if any(char.isalnum() for char in piece))
 
 
 def reported(text: str) -> str:
-    """Return `text` without what stands under indication, history, comparison or technique.
+    """Return `text` without the sections indication, history, comparison and technique.
 
-    Only before a heading of findings or impression: elsewhere nobody can say where they end.
+    They are removed only before a heading of findings or impression; elsewhere their end is unknown.
     """
     reading = _HEADING.search(text)
     if reading is None:
@@ -57,7 +61,7 @@ def reported(text: str) -> str:
 def sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the sentences of the findings and of the impression.
 
-    Text without headings is findings; so is what stands before the first heading.
+    Text before the first heading, or without headings, counts as findings.
     """
     findings: list[str] = []
     impression: list[str] = []
@@ -70,5 +74,5 @@ def sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def compares_with_prior(lines: Iterable[str]) -> bool:
-    """Return whether a sentence speaks of an earlier film, which no model here was shown."""
+    """Return whether a sentence refers to an earlier image; no model gets one."""
     return any(_PRIOR.search(line) for line in lines)

@@ -1,7 +1,7 @@
-"""What a reader should be warned of in a model's text: it is shown as written, with notes. Pure.
+"""Warnings for the reader about a model's text; the text itself is shown unchanged. Pure.
 
-A model knows one film. Where its text speaks of earlier films, gives measurements, names people or
-times, or says that one thing is there and not there, that comes from its training texts.
+A model gets one image. References to earlier images, measurements, people or times, and statements that
+contradict each other, come from its training texts.
 """
 
 import re
@@ -51,7 +51,7 @@ _WATCHED: Final = (
     Observation.LUNG_OPACITY,
     Observation.ENLARGED_CARDIOMEDIASTINUM,
 )
-# "No large effusion" leaves room for a small one, "no other opacity" for one.
+# "No large effusion" does not deny a small effusion; "no other opacity" does not deny the first one.
 _QUALIFIED = re.compile(
     r"\b(?:no|without|not|free\s+of)\s+(?:\w+\s+){0,2}?(?:large|big|gross|significant|sizable|massive|tension|acute|new"
     r"|other|additional|further|residual|second|overt|frank|definite|obvious|convincing|evidence\s+of\s+active"
@@ -66,11 +66,11 @@ _ALL_NORMAL = re.compile(
 
 
 def warnings(lines: Sequence[str], *, told_indication: bool = False) -> tuple[str, ...]:
-    """Return a sentence for each thing that a reader should be warned of in the sentences `lines`.
+    """Return a warning, as a sentence, for each doubtful kind of statement in `lines`.
 
     Args:
-        lines: The text, a sentence each.
-        told_indication: The model was told why the film was ordered, so it may repeat it.
+        lines: The sentences of the text.
+        told_indication: The prompt had the order's indication, which the text may repeat.
     """
     notes = [_PRIOR_NOTE] if compares_with_prior(lines) else []
     notes += [note for words, note in _UNKNOWABLE if _any(words, lines)]
@@ -86,7 +86,7 @@ def warnings(lines: Sequence[str], *, told_indication: bool = False) -> tuple[st
 
 
 def contradictions(lines: Iterable[str]) -> tuple[Observation, ...]:
-    """Return the observations that one text calls both present and absent, of one side and place."""
+    """Return the observations that a text calls both present and absent at the same side and site."""
     said: dict[Observation, list[Mention]] = {one: [] for one in _WATCHED}
     for line in lines:
         for mention in mentions(line):
@@ -99,13 +99,13 @@ def _clashes(about: Sequence[Mention]) -> Iterator[bool]:
     for denied in about:
         if denied.presence is Presence.ABSENT and not _QUALIFIED.search(denied.clause):
             for found in about:
-                # In one clause the cues of either would be taken for the other's.
+                # Within one clause a cue of one mention could be attributed to the other.
                 if found.presence is Presence.PRESENT and found.clause != denied.clause:
                     yield _same_place(denied, found)
 
 
 def _same_place(denied: Mention, found: Mention) -> bool:
-    # What is denied of one place is denied neither of another nor of the whole.
+    # A finding that is denied at one site may be present at another site, or without a named site.
     side, other = side_of(denied.clause), side_of(found.clause)
     if side is not None and side is not other and Side.BILATERAL not in {side, other}:
         return False
@@ -123,5 +123,5 @@ def _normal_and_not(lines: Sequence[str]) -> bool:
 
 
 def _any(words: re.Pattern[str], lines: Iterable[str]) -> bool:
-    # Over the joined text: "Dr. Smith" has been taken for two sentences.
+    # Search the joined text, because "Dr. Smith" was split into two sentences.
     return words.search(" ".join(lines)) is not None
