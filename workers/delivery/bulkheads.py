@@ -1,13 +1,13 @@
-"""How many deliveries each destination may have under way in one process, by how it answers.
+"""Limit the deliveries in progress to each destination in one process, by its latest answers.
 
 | destination                                   | deliveries at once                               |
 |-----------------------------------------------|--------------------------------------------------|
 | has not answered yet, or was silent last time | one                                              |
-| answers                                       | one, and up to `max_in_flight` of a common stock |
+| answers                                       | up to `max_in_flight`; beyond one: shared slots  |
 | silent `OPEN_AFTER` times in a row            | one, after a pause that doubles each time        |
 
-Each destination so has a slot of its own, which no other can take. Of the silent ones in the last row at
-most `MOST_PROBES` are tried at once.
+Each destination has one slot of its own, which no other destination can use; `stock` is the number of
+shared slots. Of the destinations in the last row at most `MOST_PROBES` are tried at once.
 """
 
 import time
@@ -24,15 +24,17 @@ MOST_PROBES: Final = 16
 
 
 class Outcome(Enum):
-    """What a delivery showed of its destination."""
+    """What a delivery showed about its destination."""
 
     ANSWERED = "answered"
     SILENT = "silent"
-    UNKNOWN = "unknown"  # it ended before the destination could answer
+    UNKNOWN = "unknown"  # the delivery ended by an error of our own
 
 
 @dataclass(slots=True)
 class _Lane:
+    """The state of one destination; `probe_at` is a time of the clock."""
+
     under_way: int = 0
     answers: bool = False
     silent_tries: int = 0
@@ -40,12 +42,12 @@ class _Lane:
 
     @property
     def is_open(self) -> bool:
-        """Whether the destination was silent too often, so that only a probe is made now and then."""
+        """Whether the destination was silent too often, so that only probes are sent, after pauses."""
         return self.silent_tries >= OPEN_AFTER
 
 
 class Bulkheads:
-    """Counts what is under way to each destination; not safe among threads, see `DeliveryPool`."""
+    """Counts the deliveries in progress to each destination; not thread-safe, see `DeliveryPool`."""
 
     def __init__(
         self,
@@ -56,14 +58,14 @@ class Bulkheads:
         longest: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the limits.
+        """Create the bulkheads with no delivery in progress.
 
         Args:
-            limits: Deliveries at once to each destination.
-            stock: Deliveries at once beyond the first of each destination, all together.
+            limits: Maximum of deliveries at once to each destination, by name.
+            stock: Maximum of deliveries at once beyond the first of each destination, in total.
             first: Seconds before the first probe of a silent destination.
-            longest: Seconds between two probes, at most.
-            clock: Seconds by a clock that nobody sets.
+            longest: Maximum of seconds between two probes.
+            clock: Returns monotonic seconds.
         """
         self._limits = limits
         self._stock = stock
@@ -72,7 +74,7 @@ class Bulkheads:
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
 
     def full(self) -> frozenset[str]:
-        """Return the destinations to which nothing may be started now."""
+        """Return the destinations to which no delivery may be started now."""
         beyond = sum(max(0, lane.under_way - 1) for lane in self._lanes.values())
         probes = sum(lane.under_way for lane in self._lanes.values() if lane.is_open)
         now = self._clock()
@@ -96,7 +98,7 @@ class Bulkheads:
         self._lanes[name].under_way += 1
 
     def end(self, name: str, outcome: Outcome) -> None:
-        """Count a delivery as over, and note what it showed of the destination."""
+        """Count a delivery as ended and record what it showed about the destination."""
         lane = self._lanes[name]
         lane.under_way -= 1
         if outcome is Outcome.ANSWERED:
@@ -113,12 +115,12 @@ class Bulkheads:
         return backoff(silent_tries - OPEN_AFTER + 1, first=self._first, longest=self._longest)
 
     def next_pause(self, name: str) -> float:
-        """Return the seconds for which nothing is sent to a destination if one more try is silent."""
+        """Return the seconds without deliveries to a destination if its next attempt is silent, too."""
         lane = self._lanes.get(name)
         return self._pause(lane.silent_tries + 1 if lane else 1)
 
     def reset(self, names: Collection[str]) -> None:
-        """Let these destinations be tried at once: a person asked for it."""
+        """End the pause of these destinations, because a person asked to send to them."""
         for name in names:
             if name in self._lanes:
                 self._lanes[name].probe_at = float("-inf")

@@ -1,4 +1,4 @@
-"""One delivery from its claim to CONFIRMED: send, read back, say so."""
+"""One delivery from its claim to CONFIRMED: send, read back, confirm."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,12 +32,12 @@ from workers.retry_policy import backoff, code, may_pass, sentence, where
 
 log = get_logger(__name__)
 
-# Objects that the destination acknowledges and does not list are sent after so many such tries, and only
-# looked for in between. Each send may make a copy under another UID there. The late ones, after some 6
-# and 26 minutes, are for an archive that lost what it had acknowledged.
+# The destination acknowledged objects but does not list them: they are sent only after these numbers of
+# attempts with that outcome; other attempts only query. Each send may create a copy under another UID
+# there. The last two, after about 6 and 26 minutes, are for an archive that lost objects.
 SENDS_AFTER: Final = (0, 1, 2, 10, 30)
 MOST_SENDS: Final = len(SENDS_AFTER)
-# So often, the sends included, the destination is asked before the delivery fails: about an hour.
+# The delivery fails after this number of such attempts, sends included: about an hour.
 MOST_LOOKS: Final = 60
 _NO_FORM: Final = (
     "no notice was sent, because `objects` of this destination names neither reports nor images"
@@ -46,14 +46,14 @@ _NO_FORM: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A delivery that is ours, and what is to be delivered."""
+    """A delivery that this worker has claimed, and the job's result objects."""
 
     delivery: Delivery
     objects: tuple[ResultObject, ...]
 
 
 class Delivering:
-    """The delivery worker's work; its methods may be called from several threads."""
+    """Claims, makes and ends deliveries; thread-safe."""
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class Delivering:
         *,
         next_pause: Callable[[str], float] = lambda _name: 0.0,
     ) -> None:
-        """Take what it works with.
+        """Keep the arguments.
 
         Args:
             store: The store.
             settings: The settings.
-            destinations: Where results go, by name.
-            owner: This worker's name on the leases.
-            stop: Set when nothing new may be begun.
-            next_pause: Returns the seconds for which nothing is sent to a destination after one more
-                silent try (`Bulkheads.next_pause`).
+            destinations: The destinations by name.
+            owner: This worker's name in the leases.
+            stop: Set when no new delivery may be claimed.
+            next_pause: Returns the seconds without deliveries to a destination after one more silent
+                attempt (`Bulkheads.next_pause`).
         """
         self._store = store
         self._settings = settings
@@ -87,7 +87,7 @@ class Delivering:
         self._kinds = {each.name: each.objects for each in settings.destinations}
 
     def asked_for(self, job_id: str) -> frozenset[str]:
-        """Return the destinations to which a person had the job sent again; none without database."""
+        """Return the destinations to which a person sent the job again; none if the database fails."""
         try:
             return self._store.asked_for(job_id)
         except StoreError as error:
@@ -95,11 +95,11 @@ class Delivering:
             return frozenset()
 
     def claim(self, job_id: str | None, *, but_not: Collection[str] = ()) -> Claim | None:
-        """Return a delivery that is due, ours now; None when there is none, or no database to ask.
+        """Claim and return a due delivery; None if there is none, on stop, or without database.
 
         Args:
-            job_id: Only of this job; of any when None.
-            but_not: Destinations to which nothing is to be sent now.
+            job_id: Claim only a delivery of this job; of any job if None.
+            but_not: Destinations to which nothing may be sent now.
         """
         if self._stop.is_set():
             return None
@@ -112,10 +112,11 @@ class Delivering:
         return Claim(delivery=found[0], objects=found[1]) if found else None
 
     def work(self, claim: Claim) -> None:
-        """Send every object that the destination is to get, and read it back; then it is confirmed.
+        """Send every object for the destination, read it back, and confirm the delivery.
 
         Raises:
-            DestinationError, StoreError, OSError: It could not be delivered, or this not be noted.
+            DicomError, OSError: An object could not be made, read or delivered.
+            StoreError: The database failed, or the lease was lost.
         """
         delivery, seconds = claim.delivery, self._settings.delivery.lease_seconds
 
@@ -143,7 +144,7 @@ class Delivering:
         """Return the notice, or the objects of the kinds that are configured for the destination.
 
         Raises:
-            DestinationRejected: It gets neither reports nor images, as which a notice is sent.
+            DestinationRejected: The destination gets neither reports nor images, the forms of a notice.
         """
         kinds = self._kinds.get(claim.delivery.destination)
         if claim.delivery.notice:
@@ -168,7 +169,7 @@ class Delivering:
             raise
 
     def _note_unwanted(self, delivery: Delivery) -> None:
-        """Let a canceled job say that its results arrived nevertheless."""
+        """Record in the history of a canceled job that its results have arrived."""
         words = f"{delivery.destination}: the objects were being sent, and have arrived."
         try:
             if self._store.job(delivery.job_id).state is JobState.CANCELED:
@@ -177,10 +178,10 @@ class Delivering:
             log.warning("arrival_not_noted", job_id=delivery.job_id, reason=str(error))
 
     def _find_outbox(self) -> None:
-        """Return when the results lie on this machine; without their disk each would count as gone.
+        """Check that the outbox exists; without its disk each result would count as lost.
 
         Raises:
-            DestinationUnavailable: There is no outbox.
+            DestinationUnavailable: There is no outbox on this machine.
         """
         if not self._settings.outbox_dir.is_dir():
             raise DestinationUnavailable(
@@ -191,7 +192,7 @@ class Delivering:
         try:
             remove_superseded(self._store, self._settings, archive, delivery)
         except StoreError as error:
-            # The delivery is confirmed, whatever becomes of the tidying.
+            # The delivery stays confirmed if the removal fails.
             log.warning("superseded_not_noted", job_id=delivery.job_id, reason=str(error))
 
     def _destination(self, name: str) -> Destination:
@@ -201,9 +202,9 @@ class Delivering:
             raise DestinationRejected("this destination is no longer configured") from None
 
     def give_back(self, claim: Claim, error: Exception) -> None:
-        """End the claim after `error`: to be tried again, or FAILED.
+        """End the claim after `error`: the delivery is postponed or FAILED.
 
-        If not even that can be written, the lease ends by itself.
+        If the database fails, the lease expires, and the delivery is claimed again.
         """
         delivery = claim.delivery
         if isinstance(error, LeaseLost):
@@ -216,7 +217,7 @@ class Delivering:
 
     def _end(self, delivery: Delivery, error: Exception) -> None:
         words = sentence(error)
-        # The 1st, 2nd, 4th, 8th ... try: an outage of days does not fill the log.
+        # Warn on the 1st, 2nd, 4th, 8th ... attempt, so that an outage of days does not fill the log.
         is_power_of_two = delivery.attempts & (delivery.attempts - 1) == 0
         record = log.warning if is_power_of_two else log.debug
         record(
@@ -243,15 +244,15 @@ class Delivering:
         else:
             self._store.fail_delivery(delivery.id, delivery.fence, words, trouble=_trouble(error))
         if _is_silent(error):
-            # While it is silent few are tried: the others are too late all the same.
+            # Only few deliveries to a silent destination are attempted; overdue others fail here.
             before = self._store.now() - self._give_up
             self._store.fail_overdue(delivery.destination, before, words)
 
     def _delay(self, delivery: Delivery, error: Exception) -> float:
-        """Return the seconds until the next try; the page shows that time.
+        """Return the seconds until the next attempt; the web page shows that time.
 
-        A destination that cannot be reached is not tried before its pause is over, not even when the
-        delivery was tried less often than the destination.
+        It is at least the pause of a silent destination, which may be longer than the delay that follows
+        from this delivery's own attempts.
         """
         pause = self._next_pause(delivery.destination) if _is_silent(error) else 0.0
         settings = self._settings.delivery
@@ -279,11 +280,12 @@ def _trouble(error: Exception) -> Trouble:
 def _deliver(
     destination: Destination, objects: Sequence[EncodedObject], delivery: Delivery
 ) -> None:
-    """Return when the destination holds each object; a later try looks first and sends what is missing.
+    """Send the objects and verify them; a later attempt first queries and sends only missing objects.
 
     Raises:
-        DestinationUnavailable: Another try may succeed.
-        DestinationRejected: It refused some; the others are there.
+        DestinationUnavailable: Another attempt may succeed.
+        DestinationRejected: It refused some objects (the others are there), or holds other content
+            under one of the UIDs.
     """
     missing = _missing(destination, objects, delivery)
     if not missing:
@@ -309,6 +311,7 @@ def _deliver(
 def _missing(
     destination: Destination, objects: Sequence[EncodedObject], delivery: Delivery
 ) -> Sequence[EncodedObject]:
+    # Query only if an earlier attempt may have sent objects, and if the destination is read back.
     if delivery.attempts <= 1 or not destination.reads_back:
         return objects
     held = destination.held(objects)

@@ -1,4 +1,4 @@
-"""The notice that a draft is in doubt, made by the worker that sends it."""
+"""Make the notice that a draft is in doubt, in the worker that sends it."""
 
 from dicom.destinations.dimse import EncodedObject
 from dicom.errors import InvalidOutput
@@ -14,12 +14,12 @@ from workers.equipment import this_equipment
 def notice_of(
     store: Store, settings: Settings, delivery: Delivery, form: NoticeForm
 ) -> EncodedObject:
-    """Return the notice that `delivery` sends, the same bytes for every destination of this form.
+    """Return the notice of `delivery`; every destination with this form gets the same bytes.
 
     Raises:
-        DicomError: The draft report cannot be read or is not kept any more.
-        StoreError: The database is away.
-        OSError: The disk refused.
+        DicomError: The draft report cannot be read or is no longer stored.
+        StoreError: The database is unavailable.
+        OSError: A file cannot be read or written.
     """
     job = store.job(delivery.job_id)
     report, predecessor = draft_report(store, job.id), store.predecessor(job)

@@ -1,7 +1,7 @@
-"""Starts what is due to be delivered, each delivery in a thread of its own, within the bulkheads.
+"""Start due deliveries, each in its own thread, within the limits of the bulkheads.
 
-A message only starts deliveries and waits for none. So a destination that is silent holds its own slots
-and no thread that takes messages.
+A task message starts deliveries and does not wait for them. A silent destination therefore occupies its
+own slots but no thread that consumes messages.
 """
 
 import threading
@@ -22,7 +22,12 @@ Work = Callable[[Claim], Exception | None]
 
 
 def bulkheads(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Bulkheads:
-    """Return the bulkheads that the settings describe, by this clock."""
+    """Return the bulkheads that the settings describe.
+
+    Args:
+        settings: The settings.
+        clock: Returns monotonic seconds.
+    """
     delivery = settings.delivery
     return Bulkheads(
         {each.name: each.max_in_flight for each in settings.destinations},
@@ -34,10 +39,16 @@ def bulkheads(settings: Settings, clock: Callable[[], float] = time.monotonic) -
 
 
 class DeliveryPool:
-    """The deliveries of one process; its methods may be called from several threads."""
+    """The deliveries of one process; thread-safe."""
 
     def __init__(self, delivering: Delivering, limits: Bulkheads, work: Work) -> None:
-        """Take what claims, how many may be under way, and what does one and returns its error."""
+        """Create the pool.
+
+        Args:
+            delivering: Claims deliveries and ends claims.
+            limits: Limits the deliveries in progress; used under the pool's lock only.
+            work: Makes one delivery and returns its error, or None.
+        """
         self._delivering = delivering
         self._limits = limits
         self._work = work
@@ -46,9 +57,9 @@ class DeliveryPool:
         self._under_way = 0
 
     def deliver(self, job_id: str | None) -> None:
-        """Start what is due of the job, then what is due of any job, as far as there is room.
+        """Start the due deliveries of the job, then of any job, while slots are free.
 
-        What had to wait for room at its destination has no message of its own any more.
+        A delivery that found no free slot earlier has no message left; the second step starts it.
         """
         if job_id is not None:
             with self._lock:
@@ -61,6 +72,7 @@ class DeliveryPool:
             pass
 
     def _start_one(self, job_id: str | None) -> bool:
+        # One lock over full(), claim and begin(): another thread must not take the free slot between.
         with self._lock:
             claim = self._delivering.claim(job_id, but_not=self._limits.full())
             if claim is None:
@@ -74,6 +86,7 @@ class DeliveryPool:
         except RuntimeError as error:
             if not lacks_thread(error):
                 raise
+            # Give the claim back now; otherwise the delivery would wait for the end of its lease.
             fault = DestinationUnavailable("this machine starts no thread now")
             self._delivering.give_back(claim, fault)
             self._ended(claim, fault)
@@ -88,7 +101,7 @@ class DeliveryPool:
         finally:
             self._ended(claim, error)
             try:
-                # Its slot is free: what waits for it has no message.
+                # The slot is free now; a delivery that waits for it has no message.
                 self._start_all(None)
             finally:
                 self._left()
@@ -103,7 +116,7 @@ class DeliveryPool:
             self._idle.notify_all()
 
     def join(self) -> None:
-        """Return when no delivery is under way."""
+        """Wait until no delivery is in progress."""
         with self._idle:
             self._idle.wait_for(lambda: not self._under_way)
 

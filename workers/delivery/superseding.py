@@ -1,4 +1,4 @@
-"""When a new draft is confirmed, the one that it supersedes may go from an archive of ours."""
+"""Remove a superseded draft from an archive, where that is allowed, once the new one is confirmed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 def removers(
     settings: Settings, destinations: Mapping[str, Destination]
 ) -> dict[str, OrthancDestination]:
-    """Return the destinations from which we may remove results of ours, by name."""
+    """Return the Orthanc destinations with `may_remove`, by name."""
     allowed = {
         each.name
         for each in settings.destinations
@@ -36,16 +36,16 @@ def removers(
 def remove_superseded(
     store: Store, settings: Settings, archive: OrthancDestination, delivery: Delivery
 ) -> None:
-    """Remove from `archive` what is superseded there now that a delivery is confirmed, and note it.
+    """Remove superseded results from `archive` after a confirmed delivery, and record it in the history.
 
-    That is the draft that the delivered one supersedes; or the delivered one itself, when it or the
-    notice that it is in doubt was held up and the later one came first.
+    These are the results of the draft that the delivered one supersedes; or the delivered results
+    themselves, if they or their notice of doubt arrived after the later draft.
 
-    What cannot be removed stays, and the history says so: the new draft names the old one, and both
-    say which revision they are.
+    Objects that cannot be removed stay, and the history records it: the new draft references the old
+    one, and both state their revision.
 
     Raises:
-        StoreError: The database is away; nothing, or only the note, is missing.
+        StoreError: The database is unavailable; a removal may be missing, or only its record.
     """
     job = store.job(delivery.job_id)
     outbox = settings.outbox_dir
