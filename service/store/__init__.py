@@ -43,23 +43,24 @@ class Store(
     Reconciliations,
     Backlogs,
 ):
-    """The database of one service; safe to share among threads, one for each process.
+    """The database of one service; threads may share one, each process opens its own.
 
-    Every method is one transaction and raises `StoreUnavailable` when the database is away, locked
-    or full, and `SchemaMismatch` when it lacks a table or column.
+    A method is one transaction; `fail_overdue`, `take_back_deliveries` and `token_of` use several. Each
+    raises `StoreUnavailable` if the database does not answer, is locked or full, and `SchemaMismatch`
+    if a table or column is missing.
     """
 
     @classmethod
     def open(cls, settings: Settings, *, receives: bool = False) -> Self:
-        """Return the store that the settings name.
+        """Return the store of the configured database.
 
         Args:
-            settings: Those in force.
-            receives: A sender waits for what is done with it: PostgreSQL has to answer in time.
+            settings: The settings in force.
+            receives: Whether a sender waits for the result; PostgreSQL then has a shorter time limit.
 
         Raises:
             StoreUnavailable: The database does not answer.
-            SchemaMismatch: It is not at the revision that this code needs.
+            SchemaMismatch: The database is not at the revision that this code needs.
         """
         check(settings.database_url)
         busy = _busy_seconds(settings, receives=receives)
@@ -68,7 +69,8 @@ class Store(
 
 def _busy_seconds(settings: Settings, *, receives: bool) -> float:
     busy = settings.database.busy_seconds
-    # SQLite is no socket: its writers wait for each other in this process and its neighbors.
+    # SQLite has no server that can stop answering: only its other writers, in this process and in
+    # others, make a writer wait.
     if receives and not settings.database_url.startswith("sqlite"):
         return min(busy, POSTGRESQL_RECEIVER_SECONDS)
     return busy

@@ -1,4 +1,4 @@
-"""What is asked of the database for each film that arrives."""
+"""SQL statements for each Instance that arrives."""
 
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -13,31 +13,31 @@ STUDY_KEY: Final = ("study_instance_uid",)
 FILM_KEY: Final = ("sop_instance_uid", "digest")
 _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)
-# The number counts by itself; retention and the comparison of conflicts come later.
+# Not set on arrival: the database assigns the id; retention and the comparison set the others.
 _LATER: Final = frozenset({"id", "removed_at", "compared_at", "differs"})
 _OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in _LATER]
 
 
 def new_studies(dialect: Dialect, count: int) -> Insert:
-    """Insert the studies that are not here; of several return the UIDs of those."""
+    """Insert the studies that are new; return their UIDs if `count` is greater than 1."""
     insertion = insert_or_ignore(dialect, _STUDIES).values(rows_of(list(_STUDIES.c), count))
     return _telling(insertion, STUDY_KEY, count)
 
 
 def new_films(dialect: Dialect, count: int) -> Insert:
-    """Insert the films that are not here; of several return the UIDs and digests of those."""
+    """Insert the Instances that are new; return their UIDs and digests if `count` is greater than 1."""
     insertion = insert_or_ignore(dialect, _FILMS).values(rows_of(_OF_NEW_FILM, count))
     return _telling(insertion, FILM_KEY, count)
 
 
 def _telling(insertion: Insert, key: Sequence[str], count: int) -> Insert:
-    if count == 1:
+    if count == 1:  # the row count says whether it was inserted, at less cost than RETURNING
         return insertion.inline()
     return insertion.returning(*(insertion.table.c[name] for name in key))
 
 
 def touched_study(_dialect: Dialect, _count: int) -> Update:
-    """Have a study tell of its last film; once urgent, it remains so."""
+    """Update a study for its latest Instance; an urgent study stays urgent."""
     (row,) = rows_of(list(_STUDIES.c), 1)
     changed = {name: row[name] for name in ("calling_ae", "last_arrival", "quiet_at")}
     return (
@@ -48,7 +48,7 @@ def touched_study(_dialect: Dialect, _count: int) -> Update:
 
 
 def completed_studies(_dialect: Dialect, count: int) -> Select[Any]:
-    """Select the waiting studies, and who sent them last, to which associations brought a film."""
+    """Select UID and last calling AE of the waiting studies with an Instance of these associations."""
     return (
         select(_STUDIES.c.study_instance_uid, _STUDIES.c.calling_ae)
         .join(_FILMS, _STUDIES.c.study_instance_uid == _FILMS.c.study_instance_uid)
@@ -63,6 +63,6 @@ def completed_studies(_dialect: Dialect, count: int) -> Select[Any]:
 
 
 def insert_or_ignore(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an INSERT that does nothing where a unique constraint already has the row."""
+    """Return an INSERT that skips rows which violate a unique constraint."""
     maker = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
     return maker(table).on_conflict_do_nothing()

@@ -1,4 +1,4 @@
-"""Films arrive: rows of studies and instances, and when a study counts as complete."""
+"""Rows of received studies and Instances, and when a study counts as complete."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ _STUDIES: Final = StudyRow.__table__
 
 
 class Arrivals(Transitions):
-    """The intake's part of the store."""
+    """The part of the store that the intake uses."""
 
     def add_instance(
         self,
@@ -41,18 +41,20 @@ class Arrivals(Transitions):
         quiet_seconds: float = 2.0,
         urgent: bool = False,
     ) -> Arrival:
-        """Keep a film's row, committed when this returns; the same film again changes nothing.
+        """Record an Instance; its row is committed when this returns.
+
+        The same Instance again adds no row. Its row is renewed if its file was removed or lost.
 
         Args:
-            instance: The film, already durable in the spool.
-            calling_ae: Who sent it.
-            association_id: On which association, unique among all processes and times.
-            eligible: Whether it may be what is read.
-            quiet_seconds: How long after it the study counts as complete if nothing else happens.
-            urgent: The study's next job overtakes others.
+            instance: The Instance, already durable in the spool.
+            calling_ae: AE title of its sender.
+            association_id: Id of its association, unique among all processes and times.
+            eligible: Whether a job may read it.
+            quiet_seconds: Seconds without a further Instance until the study counts as complete.
+            urgent: Whether the study's next job is read before others.
 
         Raises:
-            StoreUnavailable: Nothing was kept; the sender must be told so.
+            StoreUnavailable: Nothing was recorded; the sender must get a failure status.
         """
         film = Film(
             instance=instance,
@@ -65,13 +67,13 @@ class Arrivals(Transitions):
         return self.add_instances([film])[0]
 
     def add_instances(self, films: Sequence[Film]) -> list[Arrival]:
-        """Keep the rows of films that arrived together, all committed when this returns.
+        """Record Instances in one transaction, committed when this returns.
 
         Returns:
-            For each film what was found, as `add_instance` does.
+            For each Instance the result that `add_instance` returns.
 
         Raises:
-            StoreUnavailable: None of them was kept; their senders must be told so.
+            StoreUnavailable: None was recorded; the senders must get a failure status.
         """
         now = self.now()
         with self._recording() as connection:
@@ -81,8 +83,9 @@ class Arrivals(Transitions):
             for film in films:
                 key = _key(film)
                 if key in new:
-                    new.discard(key)  # a second one with the same bytes is the same film
+                    new.discard(key)  # a second one with the same bytes is the same Instance
                     arrivals.append(Arrival.NEW)
+                    # A new study's row was made from this Instance already.
                     if begun.get(film.instance.study_instance_uid) is not film:
                         self._touch(connection, film, now)
                 else:
@@ -93,11 +96,12 @@ class Arrivals(Transitions):
     def _begin_studies(
         self, connection: Connection, films: Sequence[Film], now: datetime
     ) -> dict[str, Film]:
-        """Have the studies' rows, locked until the commit: in one order, so that nobody deadlocks.
+        """Insert missing rows of studies and lock all until the commit, in UID order against deadlocks.
 
         Returns:
-            The studies that are new, each with the film whose arrival its row tells of.
+            The new studies by UID, each with the Instance from which its row was made.
         """
+        # A new study waits for a job if any of its Instances begins one, so those come first.
         in_order = sorted(films, key=lambda film: not film.begins_job)
         first = {film.instance.study_instance_uid: film for film in reversed(in_order)}
         missing = [
@@ -115,7 +119,7 @@ class Arrivals(Transitions):
     def _insert_films(
         self, connection: Connection, films: Sequence[Film], now: datetime
     ) -> set[tuple[str, str]]:
-        """Insert the films that are new; return the UIDs and hashes of those that were."""
+        """Insert the Instances that are new; return their SOP Instance UIDs and digests."""
         values = [_columns(film, now) | {"conflict": False} for film in films]
         return self._statements.insert_new(connection, new_films, values, FILM_KEY)
 
@@ -126,7 +130,7 @@ class Arrivals(Transitions):
         films: Sequence[Film],
         arrivals: Sequence[Arrival],
     ) -> None:
-        """Let no new study wait for a job to which only conflicts came."""
+        """Clear the quiet time of new studies to which only conflicts came: they get no job."""
         for film, arrival in zip(films, arrivals, strict=True):
             if arrival is Arrival.NEW:
                 begun.pop(film.instance.study_instance_uid, None)
@@ -135,7 +139,7 @@ class Arrivals(Transitions):
             connection.execute(study.values(quiet_at=None))
 
     def _touch(self, connection: Connection, film: Film, now: datetime) -> None:
-        """Let the study wait for a job: a film came that none has read."""
+        """Update the study for a new Instance; if that begins a job, the study waits for one."""
         if not film.begins_job:
             self._arrived(connection, film, now)
             return
@@ -148,11 +152,11 @@ class Arrivals(Transitions):
         lacked_file = known is not None and _is_younger(film, known)
         if known is None:
             known = known_from_before(connection, instance)
-            # Its file has another name: the new one is a second copy while the first is there.
+            # The earlier digest gives its file another name, so both files may exist.
             lacked_file = known is not None and _lacks_file(known, film)
         if known is None:
             return self._conflict(connection, film, now)
-        # A job that was made for a row without its file has failed: the film is to be read now.
+        # A job that was made while the file was missing has failed, so the study gets a job again.
         if known.is_removed or lacked_file:
             self._came_again(connection, known.id, film, now)
             if not known.conflict:
@@ -162,7 +166,7 @@ class Arrivals(Transitions):
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
 
     def _arrived(self, connection: Connection, film: Film, now: datetime) -> None:
-        """Keep retention from removing now what its sender is told is safe."""
+        """Set the study's last arrival: retention must not remove what was just acknowledged."""
         study = StudyRow.study_instance_uid == film.instance.study_instance_uid
         connection.execute(update(StudyRow).where(study).values(last_arrival=now))
 
@@ -181,7 +185,11 @@ class Arrivals(Transitions):
         return Arrival.CONFLICT
 
     def _came_again(self, connection: Connection, number: int, film: Film, now: datetime) -> None:
-        """Take a film whose file was removed or lost for one that arrives now, after all others."""
+        """Renew the row of an Instance whose file was removed or lost.
+
+        It gets a new, highest id, so that it counts as not read by any job.
+        """
+        # max + 1 is safe in SQLite only, which has one writer; PostgreSQL has a sequence.
         newest = select(func.max(InstanceRow.id) + 1).scalar_subquery()
         sequence = func.pg_get_serial_sequence(InstanceRow.__tablename__, "id")
         anew = {"id": newest if self._is_sqlite else func.nextval(sequence), "removed_at": None}
@@ -189,13 +197,13 @@ class Arrivals(Transitions):
         connection.execute(known.values(_columns(film, now) | anew))
 
     def completed_by(self, association_ids: Collection[str]) -> list[tuple[str, str]]:
-        """Return the studies to which these released associations brought an eligible film.
+        """Return the waiting studies to which these released associations brought an eligible Instance.
 
         Args:
             association_ids: As given to `add_instance`.
 
         Returns:
-            Study Instance UID and who sent it last, of those that wait for a job.
+            Study Instance UID and last calling AE of each study that waits for a job.
         """
         if not association_ids:
             return []
@@ -206,7 +214,7 @@ class Arrivals(Transitions):
             return [(study_uid, calling_ae) for study_uid, calling_ae in found]
 
     def quiet_studies(self, now: datetime, *, limit: int = 100) -> list[str]:
-        """Return the studies with films that wait for a job and whose quiet time is over."""
+        """Return the studies that wait for a job and whose quiet time is over, the earliest first."""
         with self._reading() as session:
             return list(
                 session.scalars(
@@ -218,14 +226,14 @@ class Arrivals(Transitions):
             )
 
     def study(self, study_uid: str, *, through: int | None = None) -> Study:
-        """Return the study's films that can be read, in order of arrival.
+        """Return the study's readable Instances (no conflict, not removed), in order of arrival.
 
         Args:
             study_uid: Study Instance UID.
-            through: `Job.read_through` of the job that reads, so that it reads what it claimed.
+            through: `Job.read_through` of the job: later Instances are left out; None for all.
 
         Raises:
-            NotFound: No readable film of it is here.
+            NotFound: The study has no readable Instance here.
         """
         chosen = [InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict]
         chosen.append(InstanceRow.removed_at.is_(None))
@@ -237,7 +245,7 @@ class Arrivals(Transitions):
         return Study(study_instance_uid=study_uid, instances=films)
 
     def instances(self, study_uid: str) -> list[ReceivedInstance]:
-        """Return every film received for a study, conflicts included, in order of arrival."""
+        """Return every Instance received for a study, conflicts included, in order of arrival."""
         return [
             record_mapping.received(row)
             for row in self._films([InstanceRow.study_instance_uid == study_uid])
@@ -252,7 +260,7 @@ class Arrivals(Transitions):
         return [record_mapping.received(row) for row in self._films(chosen)]
 
     def films_of(self, sop_instance_uid: str) -> list[Instance]:
-        """Return every film in the spool with this SOP Instance UID; several are a conflict."""
+        """Return every Instance in the spool with this SOP Instance UID; several are a conflict."""
         chosen = [
             InstanceRow.sop_instance_uid == sop_instance_uid,
             InstanceRow.removed_at.is_(None),
@@ -268,12 +276,12 @@ class Arrivals(Transitions):
             return found
 
     def spooled(self, study_uid: str) -> list[Instance]:
-        """Return every film of a study whose file is in the spool, conflicts included."""
+        """Return every Instance of a study whose file is in the spool, conflicts included."""
         chosen = [InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)]
         return [record_mapping.instance(row) for row in self._films(chosen)]
 
     def film_removed(self, film: Instance) -> None:
-        """Note that a film's file was removed from the spool."""
+        """Record that the file of an Instance was removed from the spool."""
         with self._writing() as session:
             changed_rows(
                 session,
@@ -288,9 +296,9 @@ class Arrivals(Transitions):
 
 
 def _is_younger(film: Film, known: KnownInstance) -> bool:
-    """Return whether the film's file was written after its row, which told of one that was not sound.
+    """Return whether the file of `film` is newer than its row, whose file was missing or damaged.
 
-    By this arrival, or by one before it whose recording failed or was killed.
+    It was written for this arrival, or for an earlier one whose row was not committed.
     """
     return (
         film.file_is_new
@@ -299,7 +307,7 @@ def _is_younger(film: Film, known: KnownInstance) -> bool:
 
 
 def _lacks_file(known: KnownInstance, film: Film) -> bool:
-    """Return whether what a row calls its file was not sound before `film` came."""
+    """Return whether the file that a row names was missing or damaged before `film` came."""
     path = Path(known.path)
     if path == film.instance.path:
         return _is_younger(film, known)

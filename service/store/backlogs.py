@@ -1,4 +1,4 @@
-"""What waits for each destination, and the incidents of those that are away."""
+"""Deliveries that wait for each destination, and incidents of destinations that do not take them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,15 +15,15 @@ from service.store.session import Transactions
 AWAY: Final = "destination_away"
 BACK: Final = "destination_back"
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
-# Number of the advisory lock under which these incidents are recorded: once, by several sweepers.
+# Number of the advisory lock for these incidents: of several sweepers only one records each.
 _NOTING: Final = 0x574550
 
 
 class Backlogs(Transactions):
-    """The state of the destinations; each query reads an index, however many deliveries there are."""
+    """The state of the destinations; each query reads an index, not the whole table."""
 
     def backlogs(self, names: Iterable[str]) -> list[Backlog]:
-        """Return the state of these destinations, and of others that results wait for, by name."""
+        """Return the state of these destinations and of others with waiting results, sorted by name."""
         configured = set(names)
         with self._reading() as session:
             waiting = self._waiting(session)
@@ -87,11 +87,11 @@ class Backlogs(Transactions):
         )
 
     def note_outage(self, name: str, *, away: bool, actor: str, detail: str) -> bool:
-        """Record the incident that results wait too long for a destination, or that it is back.
+        """Record an incident: results wait too long for a destination, or it takes them again.
 
         Returns:
-            Whether it was recorded: not when the latest incident of the destination says the same, and
-            not that it is back when it was not away.
+            Whether it was recorded. It is not if the destination's latest incident says the same, or
+            if `away` is False and the destination was not away.
         """
         latest = (
             select(IncidentRow.kind)

@@ -1,7 +1,7 @@
-"""Statements compiled once: of those that each film needs, compiling costs more than executing.
+"""Statements compiled once: for those of each Instance, compiling costs more than executing.
 
-The library finds a statement that it has compiled by a key made anew of all its parts. Here the shape
-is known: a name for what is asked and how many rows it is about.
+SQLAlchemy's own cache builds its key from all parts of a statement on each call. The key here is the
+function that builds the statement and the number of rows.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 Build = Callable[[Dialect, int], ClauseElement]
 Values = Mapping[str, Any]
 
-# So many rows a statement inserts at most: few shapes are made and kept, and each is short.
+# Most rows that one statement inserts; it bounds the number of cached statements and their length.
 ROWS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A statement as the driver takes it.
+    """A statement in the form that the driver takes.
 
     Attributes:
-        text: In the database's language.
-        order: Names of the values in the order of their marks; empty where the driver takes names.
+        text: SQL in the dialect of the database.
+        order: Names of the values in the order of their placeholders; empty if the driver takes names.
         fixed: Values that are part of the statement.
-        adapted: What makes of a value what the driver takes, for those that need it.
+        adapted: Conversions of values to the driver's types, by name, where one is needed.
     """
 
     text: str
@@ -48,11 +48,11 @@ class Prepared:
     adapted: Mapping[str, Callable[[Any], Any]]
 
     def execute(self, connection: Connection, values: Values) -> CursorResult[*tuple[Any, ...]]:
-        """Execute it with values by name; what it returns is as the driver gives it.
+        """Execute the statement with values by name; results have the driver's types.
 
         Raises:
-            SQLAlchemyError: As of any other statement.
-            StoreError: A value is none that its column may have.
+            SQLAlchemyError: As for any other statement.
+            StoreError: The type of a column does not allow its value.
         """
         given = {**self.fixed, **values}
         try:
@@ -65,43 +65,43 @@ class Prepared:
 
 
 class Statements:
-    """The prepared statements of one database; threads may share it."""
+    """The compiled statements of one database; threads may share it."""
 
     def __init__(self, dialect: Dialect) -> None:
-        """Take the language of the database."""
+        """Start without statements, for one SQL dialect."""
         self._dialect = dialect
         self._made: dict[tuple[Build, int], Prepared] = {}
 
     def get(self, build: Build, count: int) -> Prepared:
-        """Return what `build` returns for `count` rows, compiled the first time only."""
+        """Return the statement of `build` for `count` rows; it is compiled on the first call only."""
         made = self._made.get((build, count))
         if made is None:
-            # Two threads that come here at once make the same.
+            # No lock: two threads at once compile the same statement, and either result is right.
             made = self._made[build, count] = _compiled(build(self._dialect, count), self._dialect)
         return made
 
     def insert(self, connection: Connection, build: Build, rows: Sequence[Values]) -> None:
-        """Insert rows, in their order."""
+        """Insert rows in the given order, at most ROWS_AT_ONCE in a statement."""
         for some in _pieces(rows):
             self.get(build, len(some)).execute(connection, values_of(some))
 
     def insert_new(
         self, connection: Connection, build: Build, rows: Sequence[Values], key: Sequence[str]
     ) -> set[tuple[Any, ...]]:
-        """Insert the rows that are not here, in their order; return the keys of those.
+        """Insert the rows that are new, in the given order; return their keys.
 
         Args:
             connection: Of a transaction that writes.
-            build: An INSERT that ignores what is here; for more than one row it returns their keys.
+            build: Builds an INSERT that skips known rows, and returns keys if there are several rows.
             rows: Values by column.
-            key: Columns that tell the rows apart.
+            key: Columns that identify a row.
         """
         new: set[tuple[Any, ...]] = set()
         for some in _pieces(rows):
             result = self.get(build, len(some)).execute(connection, values_of(some))
             if len(some) > 1:
                 new.update(tuple(row) for row in result)
-            elif result.rowcount:  # most films come alone, and counting is cheaper
+            elif result.rowcount:  # most Instances come alone, and the row count is cheaper
                 new.add(tuple(some[0][name] for name in key))
         return new
 
@@ -125,7 +125,7 @@ def _compiled(statement: ClauseElement, dialect: Dialect) -> Prepared:
 
 
 def rows_of(columns: Sequence[Column[Any]], count: int) -> list[dict[str, BindParameter[Any]]]:
-    """Return marks for `count` rows of these columns, each named `<column>_<row from 0>`."""
+    """Return placeholders for `count` rows of these columns, named `<column>_<row from 0>`."""
     return [
         {column.name: bindparam(f"{column.name}_{at}", type_=column.type) for column in columns}
         for at in range(count)
@@ -133,19 +133,22 @@ def rows_of(columns: Sequence[Column[Any]], count: int) -> list[dict[str, BindPa
 
 
 def values_of(rows: Sequence[Values]) -> dict[str, Any]:
-    """Return the values of several rows by the names of their marks."""
+    """Return the values of several rows by the names of their placeholders (`rows_of`)."""
     return {f"{name}_{at}": value for at, row in enumerate(rows) for name, value in row.items()}
 
 
 def any_of(column: Column[Any], count: int) -> ColumnElement[bool]:
-    """Return the condition that a column has one of `count` values, given by `choice_of`."""
+    """Return the condition that a column has one of the `count` values of `choice_of`."""
     return column.in_([bindparam(f"choice_{at}", type_=column.type) for at in range(count)])
 
 
 def choice_of(values: Collection[str]) -> tuple[int, dict[str, str]]:
-    """Return how many marks to make for some values, a power of two, and the values by their names.
+    """Return a number of placeholders, a power of two, and the values by placeholder name.
 
-    The last one fills the marks that are left, so that few shapes are made.
+    The last value fills the placeholders that are left. Powers of two keep the cached statements few.
+
+    Args:
+        values: At least one.
     """
     known = list(values)
     count = 1 << (len(known) - 1).bit_length()

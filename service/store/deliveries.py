@@ -1,4 +1,4 @@
-"""Results go out: one row for each job and destination, leased and fenced like a job."""
+"""Deliveries of results: one row for each job and destination, leased and fenced like a job."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -16,24 +16,24 @@ from service.records import Delivery, ResultObject
 from service.store import record_mapping
 from service.store.transitions import IS_SENDABLE, NO_LEASE, Change, Transitions, changed_rows
 
-# As often a sender may be lost in a row: a power cut or two are not the delivery's fault, and each
-# loss costs a lease (`delivery.lease_seconds`, two minutes) and takes its worker's other threads along.
+# Losses of the worker in a row before a delivery fails. One or two can be power cuts; but each loss
+# costs a lease (`delivery.lease_seconds`, two minutes) and ends the worker's other deliveries.
 MAX_LAPSES: Final = 5
 
-# How a delivery was confirmed, see `Deliveries.confirm_delivery`.
+# Text for the job's history by `read_back`, see `Deliveries.confirm_delivery`.
 _CONFIRMED: Final[dict[bool | None, str]] = {
     True: "every object is there, read back.",
     False: "every object was acknowledged; not read back.",
     None: "none of the results is of a kind that it gets (objects).",
 }
-# Overdue deliveries that one silent try ends, at most.
+# Most overdue deliveries that one call of `fail_overdue` ends.
 _MOST_OVERDUE: Final = 200
-# Number of the advisory lock under which deliveries are claimed, so that the limits hold.
+# Number of the advisory lock for claims: two claims at once could exceed a destination's limit.
 _CLAIMING = 0x57454C
 
 
 class Deliveries(Transitions):
-    """The deliverer's part of the store."""
+    """The part of the store that the delivery workers use."""
 
     def claim_delivery(
         self,
@@ -43,16 +43,16 @@ class Deliveries(Transitions):
         limits: Mapping[str, int],
         but_not: Collection[str] = (),
     ) -> tuple[Delivery, tuple[ResultObject, ...]] | None:
-        """Return one due delivery, now held by `owner`, and its objects; None when none is due.
+        """Claim one due delivery for `owner`; return it and its objects, or None when none is due.
 
         Urgent ones come first, then those that were never tried, then the oldest.
 
         Args:
             job_id: Only of this job; of any job when None.
-            owner: Who sends.
-            lease_seconds: Until when it counts as lost.
-            limits: For each destination how many deliveries may be under way at once, in all
-                processes; a destination that is not named has no limit.
+            owner: Name of the worker that sends.
+            lease_seconds: Length of the lease in seconds.
+            limits: Most deliveries at once, in all processes, by destination; a destination that is
+                not named has no limit.
             but_not: Destinations to which `owner` starts nothing now.
         """
         with self._writing() as session:
@@ -74,6 +74,7 @@ class Deliveries(Transitions):
             .where(DeliveryRow.state == DeliveryState.SENDING.value)
             .group_by(DeliveryRow.destination)
         )
+        # The default count + 1: a destination without a limit is never full.
         return [name for name, count in under_way if count >= limits.get(name, count + 1)]
 
     def _due(
@@ -90,6 +91,7 @@ class Deliveries(Transitions):
             )
             .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
             .limit(1)
+            # A row that another transaction is changing is skipped, not waited for.
             .with_for_update(of=DeliveryRow, skip_locked=True)
         )
         if full:
@@ -105,9 +107,9 @@ class Deliveries(Transitions):
         return tuple(record_mapping.result_object(row) for row in found)
 
     def asked_for(self, job_id: str) -> frozenset[str]:
-        """Return the destinations to which the job is due once more from the first try on.
+        """Return the destinations to which the job was sent before and whose tries count from 0 again.
 
-        A person asked for that: other deliveries keep counting their tries.
+        A person had the job sent again, or a worker stopped during the first try (`postpone_delivery`).
         """
         with self._reading() as session:
             found = session.scalars(
@@ -121,10 +123,10 @@ class Deliveries(Transitions):
             return frozenset(found)
 
     def extend_delivery(self, delivery_id: int, fence: int, lease_seconds: float) -> None:
-        """Keep the lease for another `lease_seconds` from now.
+        """Extend the lease to `lease_seconds` from now.
 
         Raises:
-            LeaseLost: Somebody took the delivery back, or its job was canceled.
+            LeaseLost: The delivery was taken back, or its job was canceled.
         """
         until = self.now() + timedelta(seconds=lease_seconds)
         with self._writing() as session:
@@ -133,16 +135,16 @@ class Deliveries(Transitions):
     def confirm_delivery(
         self, delivery_id: int, fence: int, *, read_back: bool | None = True
     ) -> JobState:
-        """Note that the destination holds every object; return the job's state after it.
+        """Record that the destination holds every object; return the job's new state.
 
         Args:
             delivery_id: The delivery.
-            fence: The claim in whose name this happens.
-            read_back: Whether the objects were read back, or acknowledged only; None when none was of a
-                kind that the destination gets.
+            fence: Number of the claim that reports this.
+            read_back: True if the objects were read back, False if they were acknowledged only; None if
+                none was of a kind that the destination gets.
 
         Raises:
-            LeaseLost: Somebody else holds the delivery: nothing was written.
+            LeaseLost: The claim no longer holds the delivery; nothing was written.
         """
         values = {
             "state": DeliveryState.CONFIRMED.value,
@@ -155,16 +157,16 @@ class Deliveries(Transitions):
     def fail_delivery(
         self, delivery_id: int, fence: int, error: str, *, trouble: Trouble | None = None
     ) -> JobState:
-        """Note that this destination will never take the objects; return the job's state after it.
+        """Record that the delivery failed for good; return the job's new state.
 
         Args:
             delivery_id: The delivery.
-            fence: The claim in whose name this happens.
+            fence: Number of the claim that reports this.
             error: What went wrong.
-            trouble: What that showed of the destination; None when it showed nothing.
+            trouble: State of the destination that the error shows; None when it shows none.
 
         Raises:
-            LeaseLost: Somebody else holds the delivery: nothing was written.
+            LeaseLost: The claim no longer holds the delivery; nothing was written.
         """
         values = {"state": DeliveryState.FAILED.value, **self._shown(trouble)}
         return self._end_delivery(delivery_id, fence, values, error=error)
@@ -173,9 +175,12 @@ class Deliveries(Transitions):
         return {"failed_at": self.now(), "trouble": trouble.value} if trouble else {}
 
     def fail_overdue(self, destination: str, before: datetime, error: str) -> int:
-        """Note that deliveries that were due before this time were never taken; return how many.
+        """Fail the PENDING deliveries to a destination that are due since before this time.
 
-        Those that a worker sends at this moment are left to it.
+        Deliveries that a worker is sending are left out.
+
+        Returns:
+            How many were found, at most 200; one that was claimed or canceled meanwhile did not fail.
         """
         overdue = (
             DeliveryRow.destination == destination,
@@ -202,18 +207,18 @@ class Deliveries(Transitions):
         unlisted: bool = False,
         trouble: Trouble | None = None,
     ) -> None:
-        """Note that it did not succeed now; it is due again after `delay` seconds.
+        """Record a try that did not succeed; the delivery is due again after `delay` seconds.
 
         Args:
             delivery_id: The delivery.
-            fence: The claim in whose name this happens.
-            error: What went wrong; empty when the worker only stops, which counts no attempt.
+            fence: Number of the claim that reports this.
+            error: What went wrong; empty if the worker only stops, which counts as no attempt.
             delay: Seconds until the next try.
-            unlisted: The destination acknowledged objects and does not list them.
-            trouble: What the error showed of the destination; None when it showed nothing.
+            unlisted: Whether the destination acknowledged objects and does not list them.
+            trouble: State of the destination that the error shows; None when it shows none.
 
         Raises:
-            LeaseLost: Somebody else holds the delivery: nothing was written.
+            LeaseLost: The claim no longer holds the delivery; nothing was written.
         """
         values: dict[str, Any] = {
             "state": DeliveryState.PENDING.value,
@@ -222,6 +227,7 @@ class Deliveries(Transitions):
         }
         with self._writing() as session:
             if error:
+                # The worker survived this try, so its losses in a row end.
                 values["lapses"] = 0
                 values |= self._delivery_errors(session, delivery_id, error)
                 values["unlisted"] = DeliveryRow.unlisted + int(unlisted)
@@ -245,7 +251,8 @@ class Deliveries(Transitions):
             row = session.get(DeliveryRow, delivery_id)
             if row is None:
                 raise LeaseLost(f"delivery {delivery_id}: it is gone")
-            # The job's row first: of two destinations that end at once, the second sees the first.
+            # Lock the job's row first: of two deliveries that end at once, the second then sees the
+            # state of the first, and `_settle` ends the job.
             job = session.get_one(JobRow, row.job_id, with_for_update=True)
             if error:
                 values = values | self._delivery_errors(session, delivery_id, error)
@@ -260,9 +267,9 @@ class Deliveries(Transitions):
             return stands if row.notice else self._settle(session, job.id, stands)
 
     def _settle(self, session: Session, job_id: str, state: JobState) -> JobState:
-        """Complete or fail the job when no delivery is open any more.
+        """Complete or fail a DRAFTED job when no delivery is open any more; return its state.
 
-        A job that was not analyzed has ended already: where its notice stands only its deliveries say.
+        A job that was not analyzed has ended already; its notice changes only the delivery's state.
         """
         if state is not JobState.DRAFTED:
             return state
@@ -276,7 +283,7 @@ class Deliveries(Transitions):
             .where(DeliveryRow.job_id == job_id, DeliveryRow.notice == "")
             .order_by(DeliveryRow.id)
         ).all()
-        # Canceled with the job before it was sent again, to other destinations only.
+        # Canceled deliveries do not count: the job was canceled, then sent again to other destinations.
         states = {DeliveryState(row.state) for row in found} - {DeliveryState.CANCELED}
         if states & {DeliveryState.PENDING, DeliveryState.SENDING}:
             return state
@@ -306,13 +313,13 @@ class Deliveries(Transitions):
         return {"first_error": row.first_error or error, "last_error": error}
 
     def take_back_deliveries(self, now: datetime, *, owner: str | None = None) -> int:
-        """Make due again what a worker was sending and sends no more; return how many that were.
+        """Make deliveries due again whose worker was lost or stops; return how many that were.
 
-        What has lost its worker several times in a row is FAILED: it may be what ends them.
+        A delivery that lost its worker MAX_LAPSES times in a row is FAILED: it may crash its workers.
 
         Args:
-            now: Those whose lease ended before this time.
-            owner: Instead all of this worker, which stops; that is no loss.
+            now: Deliveries whose lease ended at or before this time.
+            owner: Instead all deliveries of this worker, which stops; that counts as no loss.
         """
         lost = owner is None
         ended = DeliveryRow.lease_until <= now if lost else DeliveryRow.lease_owner == owner
@@ -340,14 +347,14 @@ class Deliveries(Transitions):
         words = f"Its worker was lost {MAX_LAPSES} times in a row; the results may be what ends it."
         values = {"state": DeliveryState.FAILED.value, "lapses": MAX_LAPSES}
         for number, fence in found:
-            # It may have extended its lease or ended meanwhile.
+            # The worker may have extended its lease or ended the delivery meanwhile.
             with suppress(LeaseLost):
                 self._end_delivery(number, fence, values, error=words, only=sending)
         return len(found)
 
 
 def _waits_for_results() -> ColumnElement[bool]:
-    """Return whether a notice's draft is still on its way to the same destination."""
+    """Return the condition that a notice's draft is not yet sent to the same destination."""
     results = aliased(DeliveryRow)
     still = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
     under_way = select(results.id).where(
@@ -360,7 +367,7 @@ def _waits_for_results() -> ColumnElement[bool]:
 
 
 def _confirmed_by(found: Sequence[Row[*tuple[Any, ...]]]) -> str:
-    """Return which destinations gave the results back, and which only acknowledged them."""
+    """Return sentences: which destinations were read back, which only acknowledged the results."""
     read = [row.destination for row in found if row.read_back]
     only = [row.destination for row in found if row.read_back is False]
     none = [row.destination for row in found if row.read_back is None]

@@ -1,4 +1,4 @@
-"""Drafts in doubt: another content of their image came, and their destinations get a notice."""
+"""Drafts in doubt: a copy of their image with other content came; their destinations get a notice."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -13,19 +13,19 @@ from service.store import record_mapping
 from service.store.transitions import Transitions, changed_rows
 
 _DIFFERS: Final = "A later copy of its image differs."
-_MOST_COPIES: Final = 4  # that a job's sentence names beside the first one
+_MOST_COPIES: Final = 4  # named in a job's sentence after the first one
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 class Doubts(Transitions):
-    """Conflicts are compared once; what they put in doubt is noted, and its notices made due."""
+    """Results of comparing conflicts: drafts in doubt, and notices that become due."""
 
     def conflicts_to_compare(self, *, after: int = 0, limit: int = 20) -> list[Conflict]:
-        """Return conflicts that have not been compared since their film was last drafted.
+        """Return conflicts that have not been compared since their image was last drafted or sent again.
 
         Args:
-            after: Only those with a higher number (`Conflict.id`), which is that of the order.
-            limit: At most so many.
+            after: Only those with a higher `Conflict.id`; the result is in that order.
+            limit: Most conflicts to return.
         """
         chosen = (
             select(InstanceRow)
@@ -38,9 +38,9 @@ class Doubts(Transitions):
             return [_conflict(row, first) for row, first in found if first is not None]
 
     def compared(self, conflict: Conflict, differs: str) -> list[Job]:
-        """Note in what a conflict differs, "" for nothing that matters; return the drafts in doubt.
+        """Record in what a conflict differs, "" for nothing that matters; return the drafts in doubt.
 
-        Nothing happens where another process was sooner.
+        If another process has recorded it first, nothing is written and the list is empty.
         """
         now = self.now()
         undone = update(InstanceRow).where(
@@ -60,6 +60,7 @@ class Doubts(Transitions):
     ) -> JobRow:
         now, words = self.now(), differs_in(differs)
         due = self._make_notices_due(session, row, conflict.digest, now)
+        # A conflict that is compared again adds no second event if all its notices exist already.
         if due or not row.doubt:
             row.doubt = _all_differences(session, conflict.sop_instance_uid)
             row.doubted_at = row.updated_at = now
@@ -71,9 +72,10 @@ class Doubts(Transitions):
         return row
 
     def _make_notices_due(self, session: Session, row: JobRow, digest: str, now: datetime) -> bool:
-        """Let each destination that may have the draft, or will, get a notice, once for each copy."""
+        """Make a notice due, once for each copy, at each destination that has or may get the draft."""
         if row.removed_at is not None:
             return False
+        # fence > 0: it was claimed at least once, so the destination may hold the draft.
         may_have = or_(DeliveryRow.fence > 0, DeliveryRow.state.in_(_OPEN))
         names = session.scalars(
             select(DeliveryRow.destination)
@@ -87,11 +89,11 @@ class Doubts(Transitions):
         return any(made)
 
     def difference(self, sop_instance_uid: str, digest: str) -> str:
-        """Return in what one later copy of an image differs from the first, as a sentence.
+        """Return a sentence: in what one later copy of an image differs from the first.
 
         Args:
-            sop_instance_uid: The image.
-            digest: Of the copy.
+            sop_instance_uid: SOP Instance UID of the image.
+            digest: Digest of the copy.
         """
         found = select(InstanceRow.differs).where(
             InstanceRow.sop_instance_uid == sop_instance_uid,
@@ -102,7 +104,7 @@ class Doubts(Transitions):
             return differs_in(session.scalar(found) or "")
 
     def notices(self, job_id: str) -> list[Delivery]:
-        """Return where the notices that a job's draft is in doubt stand, one for each destination."""
+        """Return the deliveries of a job's notices of doubt, one for each destination and copy."""
         with self._reading() as session:
             found = session.scalars(
                 select(DeliveryRow)
@@ -112,7 +114,7 @@ class Doubts(Transitions):
             return [record_mapping.delivery(row) for row in found]
 
     def alarm_counts(self) -> dict[DraftStatus, int]:
-        """Return how many drafts are withdrawn, and how many in doubt that no later one supersedes."""
+        """Return the number of withdrawn drafts, and of drafts in doubt that are not superseded."""
         with self._reading() as session:
             return {
                 status: session.scalar(
@@ -129,7 +131,7 @@ def differs_in(differs: str) -> str:
 
 
 def _all_differences(session: Session, sop_instance_uid: str) -> str:
-    """Return in what the later copies of an image differ; equal sentences are given once."""
+    """Return sentences: in what the later copies of an image differ, equal ones once."""
     copies = (
         select(InstanceRow.differs)
         .where(
@@ -148,9 +150,9 @@ def _all_differences(session: Session, sop_instance_uid: str) -> str:
 
 
 def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
-    """Return what holds of the jobs whose drafts have one of the ALARMS and are not superseded.
+    """Return the conditions for jobs whose draft is withdrawn, or is in doubt and not superseded.
 
-    Their partial indexes serve only values that stand in the statement itself.
+    The values are literals because a partial index is not used for bound parameters.
     """
     if status is DraftStatus.WITHDRAWN:
         return [JobRow.reason_code == literal(RECALLED, literal_execute=True)]
@@ -162,9 +164,9 @@ def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
 
 
 def compare_again(session: Session, sop_instance_uid: str | None) -> None:
-    """Have the conflicts of an image compared once more: its draft is new, or is sent again.
+    """Mark the conflicts of an image as not compared: its draft is new, or is sent again.
 
-    None, for a job without a draft or with one that cannot be read, changes nothing.
+    None (a job without a draft, or with an unreadable one) changes nothing.
     """
     if sop_instance_uid is None:
         return

@@ -1,4 +1,4 @@
-"""The row that a film has already when it arrives, whichever algorithm made its digest."""
+"""Finds the row that an arriving Instance already has, also by a digest of an earlier algorithm."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,12 @@ _FILMS: Final = InstanceRow.__table__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownInstance:
-    """A film's row; `path` is where its file was put, `is_removed` when retention has removed it.
+    """The row of an Instance.
 
-    `received_at` is when it was recorded, after its file was written.
+    Attributes:
+        is_removed: Whether its file was removed by retention or given up as lost.
+        path: Where its file was put.
+        received_at: When the row was recorded, after the file was written.
     """
 
     id: int
@@ -30,16 +33,17 @@ class KnownInstance:
 
 
 def known_film(connection: Connection, instance: Instance) -> KnownInstance | None:
-    """Return the row of the film with the UID and bytes of `instance`."""
+    """Return the row with the UID and digest of `instance`; None if there is none."""
     return _with_digest(connection, instance, instance.digest)
 
 
 def known_from_before(connection: Connection, instance: Instance) -> KnownInstance | None:
-    """Return the same of a film whose digest another algorithm made, before an upgrade.
+    """Return the row with the UID and bytes of `instance` whose digest an earlier algorithm made.
 
     Raises:
-        StoreError: The file of `instance` cannot be read, so that nobody knows.
+        StoreError: The file of `instance` cannot be read, so its earlier digest is unknown.
     """
+    # The two algorithms' digests differ in length: 64 hex digits of SHA-256, 56 of BLAKE3.
     unlike = select(_FILMS.c.digest).where(
         _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
         func.length(_FILMS.c.digest) != len(instance.digest),

@@ -1,4 +1,4 @@
-"""What the processes report of themselves, and what a person should know."""
+"""Heartbeats of the processes, and incidents for a person."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ class HeartbeatsAndIncidents(Transactions):
         restarts: int = 0,
         said: Said = NOTHING,
     ) -> None:
-        """Note that the process `name` is alive now."""
+        """Record that the process `name` is alive now, with its status."""
         values = {
             "role": role,
             "host": host,
@@ -49,12 +49,13 @@ class HeartbeatsAndIncidents(Transactions):
                 setattr(row, column, value)
 
     def check_writable(self) -> None:
-        """Return once a transaction that wrote was committed; it leaves nothing behind.
+        """Check that the database can be written, by a committed transaction that leaves no row.
 
         Raises:
-            StoreNotWritable: The database answers and takes nothing.
-            StoreUnavailable: It does not answer.
+            StoreNotWritable: The database answers but cannot be written.
+            StoreUnavailable: The database does not answer.
         """
+        # A random name: probes of several processes must not wait for each other's row.
         now, name = self.now(), f"probe:{uuid.uuid4().hex}"
         row = {"role": "probe", "host": "", "pid": 0, "restarts": 0, "detail": ""}
         with self._writing() as session:
@@ -64,20 +65,20 @@ class HeartbeatsAndIncidents(Transactions):
             session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
     def processes(self) -> list[ProcessBeat]:
-        """Return every process that has not signed off, by name."""
+        """Return every process that has not signed off, sorted by name."""
         with self._reading() as session:
             found = session.scalars(select(ProcessRow).order_by(ProcessRow.name))
             return [record_mapping.beat(row) for row in found]
 
     def sign_off(self, name: str) -> None:
-        """Forget a process that ends in order."""
+        """Delete the row of a process that ends normally."""
         with self._writing() as session:
             session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
     def drop_silent(self, before: datetime) -> list[ProcessBeat]:
-        """Forget the processes that were last seen before this time; return those it forgot.
+        """Delete and return the processes that were last seen before this time.
 
-        Why a model could not be loaded is kept longer: no process is left that would say it again.
+        A failure to load a model is kept 7 days longer: its process has ended and cannot report again.
         """
         failed = ProcessRow.status == ProcessStatus.NOT_LOADED.value
         old = select(ProcessRow).where(
@@ -86,18 +87,19 @@ class HeartbeatsAndIncidents(Transactions):
         )
         with self._writing() as session:
             dropped = []
+            # skip_locked: of several sweepers, one deletes and reports each row.
             for row in session.scalars(old.with_for_update(skip_locked=True)):
                 dropped.append(record_mapping.beat(row))
                 session.delete(row)
             return dropped
 
     def record_incident(self, *, actor: str, kind: str, subject: str, detail: str) -> None:
-        """Keep what a person should know; `detail` is a sentence without patient attributes."""
+        """Record an incident; `detail` is a sentence without patient attributes."""
         with self._writing() as session:
             self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
 
     def end_incident(self, *, kind: str, subject: str) -> None:
-        """Remove the incidents of this kind about `subject`: what they say is true no more."""
+        """Delete the incidents of this kind about `subject`, which are no longer true."""
         rows_of = (IncidentRow.kind == kind) & (IncidentRow.subject == subject)
         with self._writing() as session:
             session.execute(delete(IncidentRow).where(rows_of))

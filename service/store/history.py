@@ -1,4 +1,4 @@
-"""What becomes of a job's results after delivery; the job's history says so."""
+"""Notes in a job's history, and queries for drafts by model, version and time."""
 
 from typing import Final
 
@@ -14,13 +14,13 @@ _NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_st
 
 
 class History(Transitions):
-    """Adds to a job's history without changing its state."""
+    """Adds to a job's history without changing its state, and finds drafts."""
 
     @property
     def _own_name(self) -> ColumnElement[str | None]:
-        """The model's name as a draft gives it, which need not be its name in the settings.
+        """The model's name as a draft gives it; it may differ from its name in the settings.
 
-        PostgreSQL stores no broken JSON; SQLite does, and would end the query at it.
+        PostgreSQL stores no invalid JSON. SQLite does, and one invalid draft would fail the query.
         """
         if not self._is_sqlite:
             return _NAMED
@@ -39,7 +39,7 @@ class History(Transitions):
             self._event(session, job_id, action, actor, (state, state), reason)
 
     def drafts_since(self, wanted: WantedDrafts) -> list[Job]:
-        """Return the jobs whose drafts are wanted, the oldest first."""
+        """Return the jobs whose drafts match `wanted`, the oldest first."""
         chosen = select(JobRow).where(JobRow.draft.is_not(None))
         if wanted.since is not None:
             chosen = chosen.where(JobRow.produced_at >= wanted.since)
@@ -55,7 +55,7 @@ class History(Transitions):
             return record_mapping.jobs(found)
 
     def drafted_models(self) -> list[DraftedModel]:
-        """Return the models by which there are drafts, by name and version."""
+        """Return the models that have drafts, sorted by name and version."""
         which = (JobRow.model_name, self._own_name.label("own_name"), JobRow.model_version)
         chosen = (
             select(*which, func.count(), func.max(JobRow.produced_at))

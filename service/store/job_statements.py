@@ -1,4 +1,4 @@
-"""What is asked of the database when studies become jobs."""
+"""SQL statements that make jobs of studies."""
 
 from typing import Any, Final, cast
 
@@ -11,7 +11,7 @@ _STUDIES: Final = cast("Table", StudyRow.__table__)
 _FILMS: Final = cast("Table", InstanceRow.__table__)
 _JOBS: Final = cast("Table", JobRow.__table__)
 _EVENTS: Final = cast("Table", EventRow.__table__)
-# NULL or empty until something happens to the job.
+# Left out of the INSERT: NULL or empty until something happens to the job.
 _LATER: Final = frozenset(
     {
         "produced_at",
@@ -28,7 +28,7 @@ _LATER: Final = frozenset(
 
 
 def locked_studies(_dialect: Dialect, count: int) -> Select[Any]:
-    """Select studies and lock them until the commit: in one order, so that nobody deadlocks."""
+    """Select studies and lock them until the commit, in UID order against deadlocks."""
     return (
         select(_STUDIES.c.study_instance_uid, _STUDIES.c.calling_ae, _STUDIES.c.urgent)
         .where(any_of(_STUDIES.c.study_instance_uid, count))
@@ -45,7 +45,7 @@ def studies_wait_no_more(_dialect: Dialect, count: int) -> Update:
 
 
 def jobs_of_studies(_dialect: Dialect, count: int) -> Select[Any]:
-    """Select the studies' jobs, of each study and model the latest last."""
+    """Select the studies' jobs in order of their revision, so the latest of each comes last."""
     columns = (_JOBS.c.id, _JOBS.c.study_instance_uid, _JOBS.c.model_name, _JOBS.c.revision)
     return (
         select(*columns, _JOBS.c.state, _JOBS.c.read_through)
@@ -55,7 +55,7 @@ def jobs_of_studies(_dialect: Dialect, count: int) -> Select[Any]:
 
 
 def newest_films(_dialect: Dialect, count: int) -> Select[Any]:
-    """Select of each study the newest film's number, and that of the newest that may be read."""
+    """Select for each study the highest id of its Instances, and of its eligible ones (0 for none)."""
     return (
         select(
             _FILMS.c.study_instance_uid,
@@ -68,12 +68,12 @@ def newest_films(_dialect: Dialect, count: int) -> Select[Any]:
 
 
 def new_jobs(_dialect: Dialect, count: int) -> Insert:
-    """Insert jobs that have just been made."""
+    """Insert new jobs."""
     columns = [each for each in _JOBS.c if each.name not in _LATER]
     return insert(_JOBS).values(rows_of(columns, count)).inline()
 
 
 def new_events(_dialect: Dialect, count: int) -> Insert:
-    """Insert lines of jobs' histories."""
+    """Insert lines of job histories."""
     columns = [each for each in _EVENTS.c if each.name != "id"]
     return insert(_EVENTS).values(rows_of(columns, count)).inline()

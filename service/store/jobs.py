@@ -1,4 +1,4 @@
-"""A worker's and a person's hold on a job: claim, extend, end it one way or another, try again."""
+"""The reading of a job by a worker: claim, extend the lease, end it, or hand it back."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,29 +19,30 @@ from service.store.transitions import UNDRAFTED, Change, Transitions, changed_ro
 
 
 class Jobs(Transitions):
-    """The life of a job from its claim to its end."""
+    """Changes of a job from its claim to the end of its reading."""
 
     def claim_reading(
         self, job_id: str, owner: str, lease_seconds: float, *, model: str | None = None
     ) -> Job | None:
-        """Return the job, held by `owner` until the lease ends, or None when there is nothing to do.
+        """Claim the job for `owner` until the lease ends; return it, or None if it cannot be claimed.
 
-        None is the ordinary answer to a message that came twice, came early, or speaks of a job that
-        somebody else holds, that is another model's, or whose earlier revision is not yet read.
+        None is normal: the message came twice or early, or the job is held by another worker, is for
+        another model, or has an earlier revision that is not yet read.
 
         Args:
             job_id: The job.
-            owner: Who reads.
-            lease_seconds: Until when it counts as lost.
-            model: What `owner` reads with; any when None.
+            owner: Name of the worker.
+            lease_seconds: Length of the lease in seconds.
+            model: Only a job for this model; for any model when None.
         """
         with self._writing() as session:
             row = session.get(JobRow, job_id)
             if row is None or model not in (None, row.model_name):
                 return None
-            # From here to the commit no film of the study can be taken for read, and left unread.
+            # Locked until the commit: an Instance that arrives now is either read by this job or makes
+            # a later revision, and is never counted as read without being read.
             self._lock_study(session, row.study_instance_uid)
-            # Locked: a person may cancel it at this moment.
+            # Locked: a person may cancel the job at this moment.
             session.refresh(row, with_for_update=True)
             if not self._claimable(session, row):
                 return None
@@ -53,6 +54,7 @@ class Jobs(Transitions):
         now = self.now()
         if row.state != JobState.SCHEDULED.value or (row.not_before and row.not_before > now):
             return False
+        # Revisions are read in order: a later one compares what it reads with the earlier draft.
         earlier = select(JobRow.id).where(
             JobRow.study_instance_uid == row.study_instance_uid,
             JobRow.model_name == row.model_name,
@@ -72,7 +74,7 @@ class Jobs(Transitions):
             )
             .limit(1)
         )
-        # A later revision is there for the later films: this one keeps to its own.
+        # If there is a later revision, it reads the later Instances; this one keeps to its own.
         reads = self._newest_film(session, row.study_instance_uid)
         through = reads if is_latest or row.read_through is None else row.read_through
         values = {
@@ -80,6 +82,8 @@ class Jobs(Transitions):
             "attempts": JobRow.attempts + 1,
             "lease_owner": owner,
             "lease_until": now + timedelta(seconds=lease_seconds),
+            # Kept from the first claim: the results carry this time, and a second attempt must make
+            # the same bytes.
             "produced_at": row.produced_at or now,
             "read_through": through,
             "not_before": None,
@@ -88,10 +92,10 @@ class Jobs(Transitions):
         self._move(session, row.id, JobState.SCHEDULED, Action.CLAIM, change)
 
     def extend(self, job_id: str, fence: int, lease_seconds: float) -> None:
-        """Keep the lease for another `lease_seconds` from now.
+        """Extend the lease to `lease_seconds` from now.
 
         Raises:
-            LeaseLost: Somebody took the job back, or a person canceled it.
+            LeaseLost: The job was taken back, or a person canceled it.
         """
         held = update(JobRow).where(
             JobRow.id == job_id,
@@ -111,12 +115,12 @@ class Jobs(Transitions):
         objects: Sequence[ResultObject],
         destinations: Sequence[str],
     ) -> Job:
-        """Return the job DRAFTED, its objects to be delivered; COMPLETED when there is no destination.
+        """Record draft and deliveries; return the job, DRAFTED, or COMPLETED without destination.
 
-        The drafts of earlier revisions are superseded from now on.
+        The previous revision's draft is superseded.
 
         Raises:
-            LeaseLost: Somebody else holds the job: nothing was written.
+            LeaseLost: The claim no longer holds the job; nothing was written.
         """
         with self._writing() as session:
             before = self._previous_draft_row(session, self._row(session, job_id))
@@ -185,12 +189,12 @@ class Jobs(Transitions):
         notice: Sequence[ResultObject] = (),
         destinations: Sequence[str] = (),
     ) -> Job:
-        """Return the job NOT_ANALYSED for this reason, a notice of it to be delivered where asked for.
+        """End the job as NOT_ANALYSED for this reason; return it. `notice` is sent to `destinations`.
 
-        The job has ended, whatever becomes of its notice.
+        The state is final; the delivery of the notice does not change it.
 
         Raises:
-            LeaseLost: Somebody else holds the job: nothing was written.
+            LeaseLost: The claim no longer holds the job; nothing was written.
         """
         change = Change(actor="", fence=fence, code=code, reason=sentence)
         with self._writing() as session:
@@ -199,28 +203,28 @@ class Jobs(Transitions):
             return record_mapping.job(self._row(session, job_id))
 
     def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
-        """Return the job CANCELED by its own worker, because an earlier draft says the same.
+        """End the job as CANCELED by its own worker, because the earlier draft stands; return it.
 
         Raises:
-            LeaseLost: Somebody else holds the job: nothing was written.
+            LeaseLost: The claim no longer holds the job; nothing was written.
         """
         change = Change(actor="", fence=fence, code=code, reason=sentence)
         return self._end(job_id, Action.CANCEL, change)
 
     def fail(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
-        """Return the job FAILED for this reason, which stays on it as its last error.
+        """End the job as FAILED for this reason, which becomes its last error; return it.
 
         Raises:
-            LeaseLost: Somebody else holds the job: nothing was written.
+            LeaseLost: The claim no longer holds the job; nothing was written.
         """
         change = Change(actor="", fence=fence, code=code, reason=sentence)
         return self._end(job_id, Action.FAIL, change)
 
     def give_up(self, job_id: str, fence: int, code: str, sentence: str, now: datetime) -> Job:
-        """Return the job FAILED because its lease ended before `now` once too often.
+        """End the job as FAILED because its lease has ended too often; return it.
 
         Raises:
-            LeaseLost: The holder is alive after all, or somebody else took it back.
+            LeaseLost: The lease was extended beyond `now`, or the job was taken back.
         """
         change = Change(actor="sweeper", fence=fence, code=code, reason=sentence, lapsed_at=now)
         return self._end(job_id, Action.FAIL, change)
@@ -243,19 +247,19 @@ class Jobs(Transitions):
         counted: bool = True,
         lapsed_at: datetime | None = None,
     ) -> Job:
-        """Return the job SCHEDULED again, to be tried by anybody after `delay` seconds.
+        """Make the job SCHEDULED again, due for any worker after `delay` seconds; return it.
 
         Args:
             job_id: The job.
-            fence: The claim that gives it back, or that is taken back.
-            code: Machine word for the reason.
+            fence: The claim that hands the job back, or from which it is taken back.
+            code: Machine-readable reason.
             sentence: The reason for a person.
             delay: Seconds until the next try.
-            counted: Whether this was an attempt that failed; a worker that stops has not failed.
-            lapsed_at: Take back only if the lease ended before this time.
+            counted: Whether the attempt failed; False for a worker that stops.
+            lapsed_at: Take back only if the lease ended at or before this time.
 
         Raises:
-            LeaseLost: Somebody else holds the job: nothing was written.
+            LeaseLost: The claim no longer holds the job; nothing was written.
         """
         with self._writing() as session:
             if counted:
@@ -276,7 +280,7 @@ class Jobs(Transitions):
             return record_mapping.job(self._row(session, job_id))
 
     def _move_held(self, session: Session, job_id: str, action: Action, change: Change) -> None:
-        """Move the job that a claim holds, in the name of its holder unless an actor is given."""
+        """Move the job that a claim holds; the actor is its holder unless `change` names one."""
         actor = change.actor or self._row(session, job_id).lease_owner
         self._move(session, job_id, JobState.IN_PROGRESS, action, replace(change, actor=actor))
 
@@ -285,7 +289,7 @@ class Jobs(Transitions):
         return {"first_error": first, "last_error": sentence}
 
     def previous_draft(self, job_id: str) -> Job | None:
-        """Return the drafted job of the study and model that the draft of `job_id` would supersede.
+        """Return the job whose draft the draft of `job_id` would supersede; None if there is none.
 
         Raises:
             NotFound: There is no job of this id.
@@ -295,7 +299,7 @@ class Jobs(Transitions):
             return record_mapping.job(row) if row else None
 
     def _previous_draft_row(self, session: Session, row: JobRow) -> JobRow | None:
-        """Return the last revision before `row` whose draft is, or may be, in a PACS."""
+        """Return the last revision before `row` whose draft is, or may come to be, in a PACS."""
         delivered = select(DeliveryRow.job_id).where(
             DeliveryRow.job_id == JobRow.id,
             DeliveryRow.notice == "",

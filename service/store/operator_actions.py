@@ -1,4 +1,4 @@
-"""What a person wants of a job: end it, try it again, let it overtake, withdraw what it made."""
+"""Actions of a person on a job: cancel, withdraw its results, try again, make urgent."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,14 +33,14 @@ _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 class OperatorActions(Transitions):
-    """Cancel, retry, urgent; each with the name of who asks in the job's history."""
+    """Cancel, withdraw, retry, make urgent; the job's history names the person (`actor`)."""
 
     def cancel(self, job_id: str, actor: str, reason: str = "") -> Job:
-        """Return the job CANCELED; a worker that holds it notices and writes nothing.
+        """Cancel the job; return it. A worker that holds it loses its lease and writes nothing.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has ended in another way than FAILED.
+            IllegalTransition: It has ended in a state other than FAILED.
         """
         words = reason or f"Canceled by {actor}."
         with self._writing() as session:
@@ -50,6 +50,7 @@ class OperatorActions(Transitions):
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
         values: dict[str, Any] = {}
+        # What was received so far counts as read: it must not make a new revision (`scheduling`).
         if row.state == JobState.SCHEDULED.value and row.read_through is None:
             values["read_through"] = self._newest_film(session, row.study_instance_uid)
         change = replace(change, values=values)
@@ -79,15 +80,16 @@ class OperatorActions(Transitions):
         changed_rows(session, needless.values(state=DeliveryState.CANCELED.value, **NO_LEASE))
 
     def withdraw(self, job_id: str, actor: str, reason: str) -> UnderWay:
-        """Let nothing that was made for the job be sent from now on, and the job say why.
+        """Mark the job's results as withdrawn for this reason; none of them is sent from now on.
 
         Returns:
-            What was being sent: there it may yet arrive, for a moment.
+            The deliveries that were being sent: these may still arrive.
 
         Raises:
             NotFound: There is no such job.
         """
         with self._writing() as session:
+            # The job's row is locked before its deliveries, as where a delivery ends: no deadlock.
             session.get(JobRow, job_id, with_for_update=True)
             sending = self._under_way(session, job_id)
             row = self._row(session, job_id)
@@ -99,13 +101,13 @@ class OperatorActions(Transitions):
                 row.reason_code, row.reason, row.updated_at = RECALLED, reason, self.now()
                 session.flush()
                 self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
-            # The notice that it is withdrawn says more than the one that it is in doubt.
+            # The notice of the withdrawal replaces the notice of doubt.
             self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED, notices=True)
             self._event(session, job_id, Event.RECALL, actor, (before, JobState(row.state)), reason)
             return sending
 
     def _under_way(self, session: Session, job_id: str) -> UnderWay:
-        """Return where a job and its notices are being sent; no claim begins or ends meanwhile."""
+        """Return where a job and its notices are being sent; locks them, so no claim begins or ends."""
         found = session.execute(
             select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.notice)
             .where(DeliveryRow.job_id == job_id)
@@ -118,10 +120,11 @@ class OperatorActions(Transitions):
         )
 
     def retry(self, job_id: str, actor: str) -> Job:
-        """Return the job on its way again: delivered once more when it has a draft, else read once more.
+        """Deliver the job again if it has a draft, else read it again; return it.
 
-        Where retention has removed its results, it is read again if its films came again. The sweeper
-        publishes it at its next look.
+        If only notices of a delivered draft failed, these are made due. If retention removed the
+        results, the job is read again, provided that its Instances came again. The sweeper publishes
+        it at its next look.
 
         Raises:
             NotFound: There is no such job.
@@ -147,10 +150,10 @@ class OperatorActions(Transitions):
             redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
             values = _AFRESH | {"removed_at": None}
             if gone:
-                # Films that come again count as new ones: it reads what is here at its claim.
+                # Instances that come again have new ids: the job reads what is here at its claim.
                 values["read_through"] = None
             if row.draft is None:
-                # Nothing of this revision left the house: its results get a new time.
+                # No result of this revision was sent, so its results may get a new time.
                 values["produced_at"] = None
             change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
             action = Action.REDELIVER if redeliver else Action.RETRY
@@ -189,7 +192,7 @@ class OperatorActions(Transitions):
         *,
         notices: bool = False,
     ) -> int:
-        """Move the deliveries of a job's results, or of its notices; return how many were moved."""
+        """Set the state of a job's deliveries of results, or of notices; return how many changed."""
         afresh = (
             _AFRESH | {"created_at": self.now(), "lapses": 0, "unlisted": 0, "read_back": None}
             if target is DeliveryState.PENDING
@@ -204,7 +207,7 @@ class OperatorActions(Transitions):
         )
 
     def make_urgent(self, job_id: str, actor: str) -> Job:
-        """Return the job, which overtakes others from now on: the sweeper publishes it again.
+        """Make the job urgent; return it. The sweeper publishes it again, before others.
 
         Raises:
             NotFound: There is no such job.

@@ -1,4 +1,4 @@
-"""What pages, command line and metrics ask."""
+"""Queries of the pages, the command line and the metrics."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -26,10 +26,10 @@ _PREFIX = re.compile(r"[0-9a-f]{4,32}")
 
 
 class Queries(Transactions):
-    """Reads, changes nothing."""
+    """Read-only queries."""
 
     def job(self, job_id: str) -> Job:
-        """Return the job of this id, or the only one whose id begins so (at least 4 characters).
+        """Return the job with this id, or the only one whose id has this prefix (4 characters or more).
 
         Raises:
             NotFound: There is none, or there are several.
@@ -59,10 +59,13 @@ class Queries(Transactions):
 
         Args:
             states: Only in these states; in any when None or empty.
-            limit: At most so many.
-            before: Only those older than the job of this id: the next page.
+            limit: Most jobs to return.
+            before: Only those older than the job with this id: the next page.
             study: Only of this Study Instance UID.
             status: Only those whose draft is withdrawn, or only those whose draft is in doubt.
+
+        Raises:
+            NotFound: There is no job with the id `before`.
         """
         chosen = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
         if states:
@@ -82,12 +85,12 @@ class Queries(Transactions):
             return record_mapping.jobs(session.scalars(chosen))
 
     def ahead(self, limit: int = 1000) -> dict[str, int]:
-        """Return how many jobs of the same model are read before each that may be read now.
+        """Return the number of jobs ahead of each job that is due now, by job id; for each model alone.
 
         Urgent ones are read first, then the oldest.
 
         Args:
-            limit: Only of the first so many of each model.
+            limit: Only the first `limit` jobs of each model.
         """
         now = self.now()
         order = (JobRow.urgent.desc(), JobRow.created_at, JobRow.id)
@@ -111,7 +114,7 @@ class Queries(Transactions):
             return [record_mapping.event(row) for row in found]
 
     def deliveries(self, job_id: str) -> list[Delivery]:
-        """Return where the job's results stand, one for each destination."""
+        """Return the deliveries of the job's results, one for each destination."""
         with self._reading() as session:
             found = session.scalars(
                 select(DeliveryRow)
@@ -121,7 +124,7 @@ class Queries(Transactions):
             return [record_mapping.delivery(row) for row in found]
 
     def deliveries_of(self, jobs: Iterable[Job]) -> dict[str, list[Delivery]]:
-        """Return the same of several jobs, by their ids, with one statement."""
+        """Return the deliveries of the results of several jobs, by job id, with one statement."""
         found: dict[str, list[Delivery]] = {job.id: [] for job in jobs}
         chosen = select(DeliveryRow).where(
             DeliveryRow.job_id.in_(list(found)), DeliveryRow.notice == ""
@@ -132,7 +135,7 @@ class Queries(Transactions):
         return found
 
     def objects(self, job_id: str) -> list[ResultObject]:
-        """Return the objects made for the job."""
+        """Return the result objects of the job, in the order in which they were made."""
         with self._reading() as session:
             found = session.scalars(
                 select(ObjectRow).where(ObjectRow.job_id == job_id).order_by(ObjectRow.id)
@@ -140,7 +143,7 @@ class Queries(Transactions):
             return [record_mapping.result_object(row) for row in found]
 
     def predecessor(self, drafted: Job) -> Predecessor | None:
-        """Return how a later draft names the draft report of `drafted`; None when it has none."""
+        """Return how a later draft references the draft report of `drafted`; None if it has none."""
         for item in self.objects(drafted.id):
             if item.kind == "draft-report":
                 return Predecessor(
@@ -151,7 +154,7 @@ class Queries(Transactions):
         return None
 
     def arriving(self, limit: int = 50) -> list[ArrivingStudy]:
-        """Return the studies whose quiet time still runs, those that end soonest first."""
+        """Return the studies that wait for a job, those whose quiet time ends first at the front."""
         films = (
             select(func.count(InstanceRow.id))
             .where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid)
@@ -172,15 +175,15 @@ class Queries(Transactions):
             ]
 
     def counts(self) -> dict[JobState, int]:
-        """Return how many jobs are in each state; states without any are 0."""
+        """Return the number of jobs in each state; 0 for states without any."""
         with self._reading() as session:
             found = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
             counted = {state: count for state, count in found}  # noqa: C416 - rows are no pairs
-        # A state of another version is left out, as its jobs are from lists.
+        # A state of another version is left out, as `record_mapping.jobs` leaves out its jobs.
         return {state: counted.get(state.value, 0) for state in JobState}
 
     def delivery_counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """Return how many deliveries each destination has in each state, those above 0."""
+        """Return the number of deliveries by destination and state, where it is above 0."""
         with self._reading() as session:
             found = session.execute(
                 select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
@@ -193,7 +196,7 @@ class Queries(Transactions):
     def oldest_waiting(
         self, states: Sequence[JobState] = (JobState.SCHEDULED, JobState.IN_PROGRESS)
     ) -> Job | None:
-        """Return the oldest job that waits for its draft; None when none does."""
+        """Return the oldest job in one of `states` (default: not yet drafted); None if there is none."""
         with self._reading() as session:
             row = session.scalar(
                 select(JobRow)
@@ -204,7 +207,7 @@ class Queries(Transactions):
             return record_mapping.job(row) if row else None
 
     def version(self) -> str:
-        """Return a word that differs when anything that a page shows has changed; cheap to ask."""
+        """Return a token that changes with each new event, Instance, incident or job update; cheap."""
         marks = (
             select(func.max(EventRow.id)),
             select(func.max(InstanceRow.id)),

@@ -1,4 +1,4 @@
-"""What the comparison with an archive asks and keeps."""
+"""Queries and records of the comparison with an archive."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -12,14 +12,14 @@ from service.database.tables import InstanceRow, JobRow, ObjectRow, ReconcileRow
 from service.records import JobNeed, Reconciliation
 from service.store.session import Transactions
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 500  # UIDs in one statement
 
 
 class Reconciliations(Transactions):
     """Which Instances of an archive are known here, and how the latest comparison ended."""
 
     def known_instances(self, sop_instance_uids: Collection[str]) -> set[str]:
-        """Return those UIDs that were received, or that are results of our own."""
+        """Return the UIDs that were received, or that belong to our own results."""
         known: set[str] = set()
         with self._reading() as session:
             for uids in _pieces(sop_instance_uids):
@@ -28,7 +28,7 @@ class Reconciliations(Transactions):
         return known
 
     def received_studies(self, study_instance_uids: Collection[str]) -> dict[str, JobNeed]:
-        """Return those Studies among these of which anything was received."""
+        """Return the JobNeed, by UID, of each of these Studies that has a received Instance."""
         found: dict[str, JobNeed] = {}
         job = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
         with self._reading() as session:
@@ -40,7 +40,7 @@ class Reconciliations(Transactions):
         return found
 
     def reconciliations(self) -> list[Reconciliation]:
-        """Return the latest comparison with each archive, by name."""
+        """Return the latest comparison with each archive, sorted by name."""
         with self._reading() as session:
             rows = session.scalars(select(ReconcileRow).order_by(ReconcileRow.archive))
             return [_record(row) for row in rows]
@@ -54,14 +54,15 @@ class Reconciliations(Transactions):
         complete_at: datetime | None,
         fault: str = "",
     ) -> None:
-        """Keep what a comparison found.
+        """Record the result of a comparison.
 
         Args:
-            archive: Its name.
-            position: Where the next one begins; None: as before.
-            missing: Number of Studies that are not here, or not whole.
-            complete_at: When the archive had nothing but what is here; None: as before.
-            fault: What kept it from fetching all; "" otherwise.
+            archive: Name of the archive.
+            position: The archive's change after which the next comparison begins; None: unchanged.
+            missing: Number of Studies that are missing or incomplete here.
+            complete_at: A time such that all that the archive had then is here; None, or an earlier
+                one than the stored: unchanged.
+            fault: Why not everything could be fetched; "" otherwise.
         """
         with self._writing() as session:
             row = self._reconcile_row(session, archive)
@@ -72,7 +73,7 @@ class Reconciliations(Transactions):
                 row.complete_at = max(complete_at, row.complete_at or complete_at)
 
     def note_not_compared(self, archive: str, fault: str) -> None:
-        """Keep why an archive could not be compared; what was found before stays."""
+        """Record why an archive could not be compared; the earlier result stays."""
         with self._writing() as session:
             row = self._reconcile_row(session, archive)
             row.tried_at, row.fault = self.now(), fault

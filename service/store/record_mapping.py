@@ -1,4 +1,4 @@
-"""Rows become records: what leaves the store is frozen and knows no session."""
+"""Maps rows to frozen records, which need no database session."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,7 +32,7 @@ log = get_logger(__name__)
 
 
 def job(row: JobRow) -> Job:
-    """Return the record of a job; a draft that cannot be read leaves its fault instead."""
+    """Return the record of a job; if its draft cannot be read, `draft_fault` says why."""
     draft, fault = _draft(row)
     return Job(
         id=row.id,
@@ -71,7 +71,7 @@ def job(row: JobRow) -> Job:
 
 
 def jobs(found: Iterable[JobRow]) -> list[Job]:
-    """Return the records of jobs; one that cannot be read is logged and hides no other."""
+    """Return the records of jobs; a row that cannot be mapped is logged and left out."""
     made = []
     for row in found:
         try:
@@ -82,7 +82,7 @@ def jobs(found: Iterable[JobRow]) -> list[Job]:
 
 
 def drafted_image(row: JobRow) -> str | None:
-    """Return the SOP Instance UID of the image that a job's draft is about; None if not known."""
+    """Return the SOP Instance UID of the image of a job's draft; None if it is not known."""
     draft = row.draft
     source = draft.get("source") if isinstance(draft, dict) else None
     uid = source.get("sop_instance_uid") if isinstance(source, dict) else None
@@ -99,7 +99,7 @@ def _draft(row: JobRow) -> tuple[DraftReport | None, str]:
 
 
 def _destinations(row: JobRow) -> tuple[str, ...] | None:
-    """Return the names that were fixed; what is no list counts as not kept, as in old jobs."""
+    """Return the job's destinations; None if they were not recorded (old jobs) or are no list."""
     return tuple(row.destinations) if isinstance(row.destinations, list) else None
 
 
@@ -149,7 +149,7 @@ def delivery(row: DeliveryRow) -> Delivery:
 
 
 def received(row: InstanceRow) -> ReceivedInstance:
-    """Return the record of one film for the study's page."""
+    """Return the record of one Instance for the study's page."""
     return ReceivedInstance(
         sop_instance_uid=row.sop_instance_uid,
         sop_class_uid=row.sop_class_uid,
@@ -166,7 +166,7 @@ def received(row: InstanceRow) -> ReceivedInstance:
 
 
 def instance(row: InstanceRow) -> Instance:
-    """Return a film as `dicom` reads it."""
+    """Return the Instance in the form that the package `dicom` uses."""
     return Instance(
         sop_instance_uid=row.sop_instance_uid,
         sop_class_uid=row.sop_class_uid,

@@ -1,4 +1,4 @@
-"""How often the receiver did not accept something; a bounded number of rows."""
+"""Counts of what the receiver did not accept, in a bounded number of rows."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ from service.database.tables import RefusalRow
 from service.records import RefusalCount
 from service.store.session import Transactions
 
-# With so many rows, what is new is counted under the names below: AE titles are the peers' choice.
+# At this number of rows, new keys are counted as OTHERS: peers choose their AE titles, so without a
+# limit they could fill the database.
 MOST_ROWS: Final = 1000
 OTHERS: Final = "(others)"
 _KEY: Final = ("cause", "calling_ae", "address", "sop_class_uid")
@@ -22,7 +23,7 @@ _KEPT: Final = timedelta(days=90)
 
 
 class RefusalCounts(Transactions):
-    """The part of the store that counts what was not accepted."""
+    """The part of the store that counts what the receiver did not accept."""
 
     def add_refusals(self, counts: Mapping[NotAccepted, int]) -> None:
         """Add to the counts, in one transaction."""
@@ -32,13 +33,13 @@ class RefusalCounts(Transactions):
                 self._add(connection, refused, count, now)
 
     def refusals(self, limit: int = 100) -> list[RefusalCount]:
-        """Return the counts, those last added to first."""
+        """Return the counts, the latest changed first."""
         chosen = select(RefusalRow).order_by(RefusalRow.last_at.desc(), RefusalRow.id.desc())
         with self._reading() as session:
             return [_record(row) for row in session.scalars(chosen.limit(limit))]
 
     def refusal_totals(self) -> dict[tuple[str, str], int]:
-        """Return how often by cause and SOP Class UID."""
+        """Return the counts summed by cause and SOP Class UID."""
         totals = select(RefusalRow.cause, RefusalRow.sop_class_uid, func.sum(RefusalRow.count))
         with self._reading() as session:
             found = session.execute(totals.group_by(RefusalRow.cause, RefusalRow.sop_class_uid))
@@ -47,7 +48,7 @@ class RefusalCounts(Transactions):
     def _bounded(
         self, connection: Connection, counts: Mapping[NotAccepted, int], now: datetime
     ) -> Mapping[NotAccepted, int]:
-        """Return `counts`, those without a row under the others' name when there are many rows."""
+        """Return `counts`; at MOST_ROWS delete old rows, and count keys without a row as OTHERS."""
         rows = connection.execute(select(func.count()).select_from(RefusalRow)).scalar_one()
         if rows + len(counts) <= MOST_ROWS:
             return counts
@@ -81,7 +82,7 @@ class RefusalCounts(Transactions):
 
 
 def _printable(text: str) -> str:
-    """Return what every database takes: one that refuses a peer's character would take no count."""
+    """Return `text` in printable ASCII: a character that the database refuses would lose all counts."""
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
 
 

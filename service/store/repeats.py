@@ -1,4 +1,4 @@
-"""Sends results again or has studies read again, and chooses the jobs of which."""
+"""Selects jobs whose results are to be sent again or whose studies are to be read again."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,19 @@ from service.store import record_mapping
 from service.store.doubts import compare_again
 from service.store.transitions import Change, Transitions, changed_rows, later_drafts
 
+# All states but SENDING: a delivery that is being sent goes on.
 _ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which jobs are meant: every condition that is given must hold. Superseded jobs are left out.
+    """A selection of jobs: every given condition must hold. Superseded jobs are left out.
 
     Attributes:
         states: Job states; any when empty.
-        since: Made at this time or later.
-        until: Made before this time.
-        destination: Results went, or were to go, to the destination of this name.
+        since: Jobs made at this time or later.
+        until: Jobs made before this time.
+        destination: Jobs with a delivery of results to the destination of this name.
         study: Study Instance UID.
         model: Name of the model that read them.
     """
@@ -46,10 +47,10 @@ class Selection:
 
 
 class Repeats(Transitions):
-    """The store's part in sending and reading again."""
+    """The part of the store for sending and reading again."""
 
     def matching(self, selection: Selection, *, limit: int) -> list[Job]:
-        """Return the jobs that are meant, the oldest first, at most `limit`."""
+        """Return the selected jobs, the oldest first, at most `limit`."""
         conditions: list[ColumnElement[bool]] = [JobRow.superseded_by.is_(None)]
         if selection.states:
             conditions.append(JobRow.state.in_([state.value for state in selection.states]))
@@ -73,15 +74,15 @@ class Repeats(Transitions):
             return record_mapping.jobs(session.scalars(chosen.limit(limit)))
 
     def resend(self, job_id: str, actor: str, *, to: Sequence[str] = (), reason: str = "") -> Job:
-        """Return the job, its results on their way again; the sweeper publishes it.
+        """Make the job's results due again; return the job. The sweeper publishes it.
 
-        What is being sent at this moment goes on. A draft's job is DRAFTED until all is confirmed anew;
-        one that was not analyzed stays so, and its notice is sent again.
+        A delivery that is being sent now goes on. The job of a draft is DRAFTED until all deliveries are
+        confirmed again; a job that was not analyzed keeps its state, and its notice is sent again.
 
         Args:
             job_id: The job.
-            actor: Who asks.
-            to: Destinations, which need not have been the job's before; all of the job's when empty.
+            actor: The person who asks for it.
+            to: Names of destinations, also new ones for this job; all of the job's when empty.
             reason: Why, for the job's history.
 
         Raises:
@@ -90,17 +91,18 @@ class Repeats(Transitions):
                 stands.
         """
         with self._writing() as session:
+            # The job's row is locked before its deliveries, as where a delivery ends: no deadlock.
             session.get(JobRow, job_id, with_for_update=True)
             row = self._row(session, job_id)
             state = JobState(row.state)
             next_state(state, Action.RESEND)
             self._check_sendable(session, row)
             names = self._due_again(session, row, to)
-            # A destination that gets the draft only now must get the notices of doubt, too.
+            # A destination that gets the draft only now must also get the notices of doubt.
             compare_again(session, record_mapping.drafted_image(row))
             words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
             if state is JobState.NOT_ANALYSED:
-                # Its reason says why nothing was read, and stays.
+                # `_move` would replace the job's reason, which says why nothing was read.
                 row.updated_at = self.now()
                 session.flush()
                 self._event(session, job_id, Action.RESEND, actor, (state, state), words)
@@ -125,15 +127,16 @@ class Repeats(Transitions):
                 "a later revision of this job has a draft, which stands in its place: send that one"
             )
         made = select(ObjectRow.id).where(ObjectRow.job_id == row.id).limit(1)
-        # What is left of an earlier reading that found nothing to read is its notice, and no draft.
+        # A job without a draft may still have the notice of an earlier reading: that is not sent.
         is_drafted = row.draft is not None or row.state == JobState.NOT_ANALYSED.value
         if not is_drafted or session.scalar(made) is None:
             raise IllegalTransition("this job has no results to send")
 
     def _due_again(self, session: Session, row: JobRow, to: Sequence[str]) -> list[str]:
-        """Make deliveries due from their first try on; return the names of their destinations.
+        """Make deliveries due with all tries counted from 0; return the names of their destinations.
 
-        A destination that lost the draft has lost the notices that it is in doubt, too.
+        If the draft is in doubt, its notices are sent again, too: an archive that lost the draft has
+        lost them as well.
         """
         job_id = row.id
         known = list(
@@ -180,11 +183,11 @@ class Repeats(Transitions):
         return names
 
     def check_readable(self, study_uid: str) -> None:
-        """Return when images of the study are kept here.
+        """Check that images of the study are kept here.
 
         Raises:
             NotFound: No image of this study was received.
-            IllegalTransition: They were removed after their retention.
+            IllegalTransition: All were removed after their retention.
         """
         films = select(func.count(InstanceRow.id)).where(
             InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict

@@ -1,14 +1,15 @@
-"""Films become jobs: the first job of a study, and the rule for films that come later.
+"""Makes jobs: the first job of a study, and the rule for Instances that arrive later.
 
-| The latest job of the study            | a later film leads to                                   |
-|----------------------------------------|---------------------------------------------------------|
-| none                                   | revision 1                                              |
-| SCHEDULED                              | nothing: that job reads every film here when it starts  |
-| IN_PROGRESS or beyond                  | the next revision, which supersedes it                  |
-| read something, later films ineligible | a line in its history: they could not change it         |
-| has read every film                    | nothing                                                 |
+| The latest job of the study for the model   | a later Instance leads to                            |
+|---------------------------------------------|------------------------------------------------------|
+| none                                        | revision 1                                           |
+| SCHEDULED                                   | nothing: that job reads all Instances when it starts |
+| has read every Instance                     | nothing                                              |
+| IN_PROGRESS, DRAFTED or COMPLETED, and none | a line in its history: they could not change what it |
+| of the later Instances is eligible          | reads                                                |
+| any other case                              | the next revision, which supersedes it               |
 
-The next revision waits until the one before it has been read. If it then reads the same film, it is
+The next revision waits until the one before it has been read. If it then reads the same image, it is
 CANCELED with NO_CHANGE and the earlier draft stands.
 """
 
@@ -42,12 +43,14 @@ _NO_JOB: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What is here of one study; films by the number of their row, 0 for none.
+    """What the database holds of one study.
 
     Attributes:
-        calling_ae: Who sent its last film.
-        urgent: Its next job overtakes others.
-        latest: The last revision of its job for the model that is asked for, or None.
+        calling_ae: Calling AE of its latest Instance.
+        urgent: Whether its next job is read before others.
+        latest: The last revision of its job for the wanted model, or None.
+        newest: Highest id of its Instances (conflicts left out), 0 for none.
+        newest_eligible: The same for Instances that a job may read.
     """
 
     calling_ae: str
@@ -58,7 +61,7 @@ class _Known:
 
 
 class Scheduling(Transitions):
-    """Makes jobs."""
+    """The part of the store that makes jobs."""
 
     def schedule(
         self,
@@ -72,19 +75,19 @@ class Scheduling(Transitions):
         reason: str,
         force: bool = False,
     ) -> Job | None:
-        """Return the new job that reads the study's films, or None when none is needed.
+        """Make a job that reads the study; return it, or None if none is needed.
 
-        The caller publishes it, now that it is committed; `published_at` is set as if it had.
+        The job is committed with `published_at` set: publish it then, or mark it by `unpublished`.
 
         Args:
             study_uid: Study Instance UID.
             model: Name of the model that will read it.
-            version: Its release.
-            calling_ae: Who sent it; whoever sent the last film when empty.
-            urgent: It overtakes others; so does a study of which a film was urgent.
-            actor: Who asks.
+            version: Release of the model.
+            calling_ae: Calling AE of the job; that of the latest Instance when empty.
+            urgent: Whether it is read before others; it also is if an Instance of the study was urgent.
+            actor: Process or person that asks for it.
             reason: Why, a sentence for the job's history.
-            force: A new revision even though nothing changed.
+            force: Make a new revision although nothing changed, unless the latest is still SCHEDULED.
 
         Raises:
             NotFound: There is no such study.
@@ -100,11 +103,11 @@ class Scheduling(Transitions):
         return next(iter(self.schedule_all([wanted], actor=actor, reason=reason)), None)
 
     def schedule_all(self, wanted: Sequence[Wanted], *, actor: str, reason: str) -> list[Job]:
-        """Return the new jobs of several studies, made in one transaction as `schedule` makes one.
+        """Make the jobs of several studies in one transaction, as `schedule` does; return the new ones.
 
         Args:
-            wanted: What is to be read; each study once, and as many as one transaction may hold.
-            actor: Who asks.
+            wanted: What is to be read; each study at most once.
+            actor: Process or person that asks for it.
             reason: Why, a sentence for each job's history.
 
         Raises:
@@ -126,13 +129,14 @@ class Scheduling(Transitions):
             return [_record(values) for values in needed]
 
     def _known(self, connection: Connection, models: dict[str, str]) -> dict[str, _Known]:
-        """Return what is here of each study, its row locked, marked as no longer waiting for a job."""
+        """Lock the studies, mark them as not waiting for a job, and return what is here of each."""
         uids = sorted(models)
         count, choice = choice_of(uids)
 
         def ask(build: Build) -> CursorResult[*tuple[Any, ...]]:
             return self._statements.get(build, count).execute(connection, choice)
 
+        # Locked first: jobs and Instances of these studies cannot change until the commit.
         studies = {row.study_instance_uid: row for row in ask(locked_studies)}
         for uid in uids:
             if uid not in studies:
@@ -148,7 +152,7 @@ class Scheduling(Transitions):
 
     def _needed(self, connection: Connection, known: _Known, force: bool, actor: str) -> bool:
         latest = known.latest
-        if latest is None or not known.newest:
+        if latest is None or not known.newest:  # with conflicts only, there is nothing to read
             return bool(known.newest)
         state = JobState(latest.state)
         if state is JobState.SCHEDULED or force:
@@ -163,7 +167,7 @@ class Scheduling(Transitions):
         return True
 
     def _new_job(self, wanted: Wanted, known: _Known) -> dict[str, Any]:
-        """Return the columns of a job's row; those left out are NULL."""
+        """Return the columns of a new job's row; columns that are left out are NULL."""
         now, latest = self.now(), known.latest
         return {
             "id": new_job_id(),
@@ -179,6 +183,7 @@ class Scheduling(Transitions):
             "destinations": None if wanted.destinations is None else list(wanted.destinations),
             "created_at": now,
             "updated_at": now,
+            # As if published: otherwise the sweeper could publish it as well.
             "published_at": now,
             "reason_code": "",
             "reason": "",
@@ -208,7 +213,7 @@ class Scheduling(Transitions):
         self._statements.insert(connection, new_events, begun)
 
     def unpublished(self, *job_ids: str) -> None:
-        """Note that no message could be sent for jobs: the sweeper sends it as soon as it can."""
+        """Record that jobs could not be published: the sweeper publishes them at its next look."""
         with self._writing() as session:
             jobs = update(JobRow).where(JobRow.id.in_(job_ids))
             changed_rows(session, jobs.values(published_at=None))
@@ -232,7 +237,7 @@ def _known(
 
 
 def _record(values: dict[str, Any]) -> Job:
-    """Return the record of a job with these columns; those left out are NULL."""
+    """Return the record of a job with these columns; columns that are left out are None."""
     wanted = values["destinations"]
     typed = {
         "state": JobState(values["state"]),

@@ -1,4 +1,4 @@
-"""Transactions: one to read, one to write, and no error of the database library beyond this package."""
+"""Transactions for reading and for writing, with errors of the database library mapped to ours."""
 
 import threading
 import uuid
@@ -18,17 +18,17 @@ from service.store.compiled_statements import Statements
 
 
 def utc_now() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the current time as an aware datetime in UTC."""
     return datetime.now(UTC)
 
 
 def new_job_id() -> str:
-    """Return an id for a job: 32 hexadecimal digits, the first few of which are enough for a person."""
+    """Return a random job id of 32 hexadecimal digits; people use a unique prefix of it."""
     return uuid.uuid4().hex
 
 
 class Transactions:
-    """Holds the engine and opens sessions; the base of the store's parts."""
+    """The engine and its transactions; the base class of the store's parts."""
 
     def __init__(
         self, url: str, *, busy_seconds: float = 20.0, clock: Callable[[], datetime] = utc_now
@@ -41,8 +41,8 @@ class Transactions:
         self._readers = sessionmaker(self._watcher)
         self._recorder = self._engine.execution_options(begin=WRITING)
         self._writers = sessionmaker(self._recorder, expire_on_commit=False)
-        # SQLite has one writer. Threads that queue here get it in turn; in SQLite's busy handler they
-        # would sleep and poll.
+        # SQLite allows one writer at a time. Threads wait for it at this lock, because SQLite's busy
+        # handler would sleep and poll.
         self._turn = threading.Lock() if self._is_sqlite else nullcontext()
 
     def close(self) -> None:
@@ -50,16 +50,16 @@ class Transactions:
         self._engine.dispose()
 
     def ping(self) -> None:
-        """Return when the database answers.
+        """Check that the database answers.
 
         Raises:
-            StoreUnavailable: It does not.
+            StoreUnavailable: The database does not answer.
         """
         with self._reading() as session:
             session.execute(text("SELECT 1"))
 
     def now(self) -> datetime:
-        """Return the time by the store's clock."""
+        """Return the current time by the store's clock, aware, in UTC."""
         return self._clock()
 
     @contextmanager
@@ -74,13 +74,13 @@ class Transactions:
 
     @contextmanager
     def _watching(self) -> Iterator[Connection]:
-        """Read without the mapper, where it would cost more than the statements."""
+        """Open a reading transaction without the ORM, where that would cost more than the statements."""
         with mapped_errors(), self._watcher.begin() as connection:
             yield connection
 
     @contextmanager
     def _recording(self) -> Iterator[Connection]:
-        """Write without the mapper, likewise."""
+        """Open a writing transaction without the ORM."""
         with mapped_errors(), self._turn, self._recorder.begin() as connection:
             yield connection
 
@@ -94,6 +94,6 @@ class Transactions:
         return session.connection().execute(returning).first() is not None
 
     def _exclusive(self, session: Session, number: int) -> None:
-        """Wait until no other transaction holds `number`; SQLite has one writer anyway."""
+        """Hold advisory lock `number` until the transaction ends; SQLite has one writer anyway."""
         if not self._is_sqlite:
             session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

@@ -1,4 +1,4 @@
-"""What should lie on the disk, by the rows: asked in pieces, so that millions need no memory."""
+"""Files that should exist by the database, read in pieces so that memory stays bounded."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,32 +11,33 @@ from service.spool_findings import MadeRow, SpooledRow
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.transitions import Transitions, changed_rows
 
+# Also FAILED: when a person tries again, the same files are sent.
 _UNSENT = (DeliveryState.PENDING.value, DeliveryState.SENDING.value, DeliveryState.FAILED.value)
 
 
 class SpoolAudit(Transitions, HeartbeatsAndIncidents):
-    """The part of the store that `wetread spool verify` asks."""
+    """The part of the store that `wetread spool verify` uses."""
 
     def films_after(self, row_id: int, *, limit: int) -> list[SpooledRow]:
-        """Return the next films whose files should be there, by the number of their row."""
+        """Return the next Instances with an id above `row_id` whose files should exist, by id."""
         return self._spooled_rows(
             InstanceRow.id > row_id, InstanceRow.removed_at.is_(None), limit=limit
         )
 
     def films_named(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], SpooledRow]:
-        """Return the films with these SOP Instance UIDs and hashes, removed ones included."""
+        """Return the Instances with these SOP Instance UIDs and digests, removed ones included."""
         named = tuple_(InstanceRow.sop_instance_uid, InstanceRow.digest).in_(list(names))
         return {(row.sop_instance_uid, row.digest): row for row in self._spooled_rows(named)}
 
     def films_unlike(self, sop_instance_uid: str, digest: str) -> list[SpooledRow]:
-        """Return the films of a UID whose digests another algorithm made than made `digest`."""
+        """Return the Instances with this UID whose digest is of another algorithm than `digest`."""
         return self._spooled_rows(
             InstanceRow.sop_instance_uid == sop_instance_uid,
             func.length(InstanceRow.digest) != len(digest),
         )
 
     def film_at(self, path: Path) -> SpooledRow | None:
-        """Return the film whose row has exactly this path; slow, for what has an odd name."""
+        """Return the Instance whose row has this path; slow (no index), for files with unusual names."""
         found = self._spooled_rows(InstanceRow.path == str(path), limit=1)
         return found[0] if found else None
 
@@ -70,7 +71,7 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
             ]
 
     def film_moved(self, film: SpooledRow, path: Path) -> None:
-        """Have a film's row say where its file lies."""
+        """Set the path of an Instance whose file was moved."""
         with self._writing() as session:
             changed_rows(
                 session,
@@ -80,16 +81,16 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
             )
 
     def film_given_up(self, film: SpooledRow, actor: str, kind: str, detail: str) -> None:
-        """Note that an acknowledged film is not there any more: sent again, it counts as a new one.
+        """Record that the file of an acknowledged Instance is lost; sent again, it counts as new.
 
-        It is an incident, and a line in the history of each job of its study.
+        This adds an incident, and a line in the history of each job of the study.
         """
         with self._writing() as session:
             gone = update(InstanceRow).where(
                 InstanceRow.id == film.id, InstanceRow.removed_at.is_(None)
             )
             if not changed_rows(session, gone.values(removed_at=self.now())):
-                return
+                return  # another process has recorded it
             self._incident(
                 session, actor=actor, kind=kind, subject=film.sop_instance_uid, detail=detail
             )
@@ -101,19 +102,19 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
                 self._event(session, job_id, kind, actor, states, detail)
 
     def job_states(self, study_uid: str) -> list[tuple[str, JobState]]:
-        """Return id and state of each job of a study, the oldest first."""
+        """Return the id and state of each job of a study, the oldest first."""
         chosen = select(JobRow.id, JobRow.state).where(JobRow.study_instance_uid == study_uid)
         with self._reading() as session:
             found = session.execute(chosen.order_by(JobRow.created_at, JobRow.id))
             return [(job_id, JobState(state)) for job_id, state in found]
 
     def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
-        """Return those of these ids that are jobs."""
+        """Return those of these ids that belong to a job."""
         with self._reading() as session:
             return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids))))
 
     def unsent_after(self, row_id: int, *, limit: int) -> list[MadeRow]:
-        """Return the next results that a destination has not confirmed, by the number of their row."""
+        """Return the next results (id above `row_id`) that a destination has not confirmed, by id."""
         unsent = select(DeliveryRow.id).where(
             DeliveryRow.job_id == ObjectRow.job_id, DeliveryRow.state.in_(_UNSENT)
         )

@@ -1,4 +1,4 @@
-"""What the sweeper asks: what is due, what was lost, what is old."""
+"""Queries of the sweeper: what is due, what was lost, what is old."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -26,18 +26,18 @@ from service.store.transitions import (
     later_drafts,
 )
 
-# Clocks of the machines that share a database may differ by so much.
+# Tolerated difference between the clocks of the machines that share a database.
 SKEW: Final = timedelta(seconds=60)
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
-# A job may end so although its only claim has written files.
+# A job may end in these states without rows for the files that its only claim has written.
 _UNFINISHED: Final = (JobState.FAILED.value, JobState.CANCELED.value)
 
 
 class SweeperQueries(Transitions):
-    """The sweeper's part of the store."""
+    """The part of the store that the sweeper uses."""
 
     def lapsed(self, now: datetime, *, limit: int = 100) -> list[Job]:
-        """Return the jobs whose lease has ended while they were being read."""
+        """Return the IN_PROGRESS jobs whose lease has ended."""
         with self._reading() as session:
             found = session.scalars(
                 select(JobRow)
@@ -47,7 +47,7 @@ class SweeperQueries(Transitions):
             return record_mapping.jobs(found)
 
     def held_by(self, owner: str) -> list[Job]:
-        """Return the jobs on which `owner` has the lease."""
+        """Return the jobs that `owner` holds."""
         with self._reading() as session:
             found = session.scalars(
                 select(JobRow).where(
@@ -57,7 +57,7 @@ class SweeperQueries(Transitions):
             return record_mapping.jobs(found)
 
     def next_urgent(self, model: str) -> str | None:
-        """Return the id of the urgent job of `model` that has waited longest and may be read now."""
+        """Return the id of the oldest urgent job of `model` that is due now; None if there is none."""
         now = self.now()
         chosen = (
             select(JobRow.id)
@@ -74,12 +74,12 @@ class SweeperQueries(Transitions):
             return session.scalar(chosen)
 
     def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
-        """Return the SCHEDULED jobs that could be read now and of which nobody was told lately.
+        """Return the SCHEDULED jobs that are due and were not published lately.
 
         Args:
             now: Jobs that wait for a later time are left out.
-            told_before: Jobs published after this are left out.
-            limit: At most so many; urgent ones first, then the oldest.
+            told_before: Jobs published after this time are left out.
+            limit: Most jobs to return; urgent ones first, then the oldest.
         """
         with self._reading() as session:
             found = session.scalars(
@@ -97,10 +97,15 @@ class SweeperQueries(Transitions):
     def due_deliveries(
         self, now: datetime, told_before: datetime, *, limit: int = 1000
     ) -> list[tuple[int, Job, datetime | None]]:
-        """Return the PENDING deliveries that could be sent now and of which nobody was told lately.
+        """Return the PENDING deliveries that are due and were not published lately.
+
+        Args:
+            now: Deliveries that wait for a later time are left out.
+            told_before: Deliveries published after this time are left out.
+            limit: Most deliveries to return; urgent ones first, then those never tried, then the oldest.
 
         Returns:
-            For each its id, its job, and when a message was last sent for it.
+            For each its id, its job, and when it was last published.
         """
         with self._reading() as session:
             found = session.execute(
@@ -118,11 +123,12 @@ class SweeperQueries(Transitions):
                 .limit(limit)
             )
             due = found.all()
+            # `record_mapping.jobs` leaves out rows that it cannot map.
             jobs = {job.id: job for job in record_mapping.jobs(row for _, row, _ in due)}
             return [(number, jobs[row.id], told) for number, row, told in due if row.id in jobs]
 
     def waiting_models(self, since: datetime) -> list[str]:
-        """Return the models for which jobs wait since before this time, by name."""
+        """Return the models for which due jobs wait since before this time, sorted by name."""
         waiting = select(JobRow.model_name).where(
             JobRow.state == JobState.SCHEDULED.value,
             JobRow.updated_at < since,
@@ -132,7 +138,7 @@ class SweeperQueries(Transitions):
             return sorted(session.scalars(waiting.distinct()))
 
     def senders(self, studies: Sequence[str]) -> dict[str, str]:
-        """Return who sent the last film of each of these studies."""
+        """Return the calling AE of the latest Instance of each of these studies."""
         chosen = select(StudyRow.study_instance_uid, StudyRow.calling_ae).where(
             StudyRow.study_instance_uid.in_(studies)
         )
@@ -140,7 +146,7 @@ class SweeperQueries(Transitions):
             return {row.study_instance_uid: row.calling_ae for row in session.execute(chosen)}
 
     def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
-        """Note that messages for these are on their way since `at`."""
+        """Set the time at which messages for these jobs and deliveries were published."""
         with self._writing() as session:
             if job_ids:
                 changed_rows(
@@ -156,18 +162,21 @@ class SweeperQueries(Transitions):
                 )
 
     def forget_future(self, now: datetime, *, lease: timedelta, wait: timedelta) -> int:
-        """Make due by the clock of now what was put off by a clock that was ahead and is right again.
+        """Correct times that lie too far ahead: they were written while the clock was set ahead.
 
-        Without it a job that was handed back at four o'clock would wait until then, though it is three.
+        Without this a job that was handed back at "four o'clock" would wait until then, though it is
+        three.
 
         Args:
-            now: By the store's clock; what lies less than `SKEW` too far ahead is left alone.
+            now: Time by the store's clock; times less than `SKEW` too far ahead are left alone.
             lease: The longest lease of a reading or a delivery.
             wait: The longest pause between two tries of either.
 
         Returns:
-            How many studies, jobs and deliveries that were.
+            How many studies, jobs and deliveries were changed.
         """
+        # A time is corrected only if no correct clock can have set it: beyond SKEW and, for a lease or a
+        # pause, beyond the longest one.
         ahead = now + SKEW
         told = {"published_at": None}
         due = told | {"not_before": None}
@@ -205,10 +214,10 @@ class SweeperQueries(Transitions):
         limit: int = 100,
         confirmed: bool = False,
     ) -> list[str]:
-        """Return the studies whose last film came, and whose every job ended, before `older_than`.
+        """Return the studies whose latest Instance came, and whose jobs all ended, before `older_than`.
 
-        Studies whose files are gone already are left out, and those in `but_not`; with `confirmed` also
-        those of which not every draft is confirmed by every destination.
+        Left out are studies without files, those with a delivery that is open or owed, and those in
+        `but_not`; with `confirmed` also those with a draft that a destination has not confirmed.
         """
         more = _is_confirmed() if confirmed else []
         chosen = (
@@ -234,12 +243,12 @@ class SweeperQueries(Transitions):
     def past_claims(
         self, after: PastClaims | None, before: datetime, *, limit: int
     ) -> list[PastClaims]:
-        """Return jobs that nobody reads or will, as far as one of their claims may have become void.
+        """Return jobs that are neither SCHEDULED nor IN_PROGRESS and may have a void claim.
 
         Args:
             after: Those last changed after this one; from the first when None.
-            before: Those last changed before this time.
-            limit: At most so many, in the order of their last change.
+            before: Those last changed at or before this time.
+            limit: Most jobs to return, in the order of their last change.
         """
         chosen = (
             select(JobRow.id, JobRow.updated_at, JobRow.fence)
@@ -260,6 +269,7 @@ class SweeperQueries(Transitions):
             made = select(ObjectRow.job_id, ObjectRow.path)
             made = made.where(ObjectRow.job_id.in_([row.id for row in found]))
             folders: dict[str, set[str]] = {row.id: set() for row in found}
+            # A result lies in outbox/<job>/<number of the claim>/.
             for job_id, path in session.execute(made):
                 folders[job_id].add(Path(path).parent.name)
         return [
@@ -273,7 +283,7 @@ class SweeperQueries(Transitions):
         ]
 
     def removed(self, job_id: str, reason: str) -> None:
-        """Note that retention removed the job's files, with a line in its history, once."""
+        """Record once, with a line in its history, that retention removed the job's files."""
         with self._writing() as session:
             first = (
                 update(JobRow)
@@ -286,11 +296,12 @@ class SweeperQueries(Transitions):
 
 
 def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
-    """Return what holds of a study that nobody needs any more and of which there are files."""
+    """Return the conditions for a study that has files and is no longer needed."""
     jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
     final = [state.value for state in FINAL]
     still_needed = jobs.where(or_(JobRow.state.not_in(final), JobRow.updated_at > older_than))
-    # A draft that a destination refused is owed there until a later one stands or its job is canceled.
+    # A failed delivery is still owed, and its files are kept, until a later draft stands or the job is
+    # canceled.
     refused = and_(
         DeliveryRow.state == DeliveryState.FAILED.value,
         JobRow.state == JobState.FAILED.value,
@@ -305,7 +316,7 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
         InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
         InstanceRow.removed_at.is_(None),
     )
-    # A film that came again after its removal is as young as that.
+    # An Instance that came again after its removal counts as received at that time.
     recent = films.where(InstanceRow.received_at > older_than)
     return [
         StudyRow.quiet_at.is_(None),
@@ -318,10 +329,10 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
 
 
 def _is_confirmed() -> list[ColumnElement[bool]]:
-    """Return what holds of a study of which every draft that stands is where it should be.
+    """Return the conditions for a study whose drafts are all confirmed by their destinations.
 
-    A study that was not read, failed, or has no destination may be wanted again: its films stay. So do
-    those of one with a conflict, for nothing was made of the film that was kept apart.
+    A study that was not read, failed, or has no destination may be read again: its Instances stay. So
+    do those of a study with a conflict, because the Instance that was kept apart was not read.
     """
     jobs = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
     ended_well = (JobState.COMPLETED.value, JobState.CANCELED.value)

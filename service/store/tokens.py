@@ -1,4 +1,4 @@
-"""Bearer tokens in the database: their hashes, what they allow, and when they were used."""
+"""Bearer tokens in the database: hash of the secret, scopes, and time of the last use."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,12 +11,12 @@ from service.store.session import Transactions
 from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
 
-# A use is written down at most so often: a busy sender must not keep the database writing.
+# Shortest time between two writes of a token's last use: otherwise each request would write.
 _NOTED_EVERY: Final = timedelta(minutes=1)
 
 
 class Tokens(Transactions):
-    """Who may come in by a bearer token."""
+    """The part of the store for bearer tokens."""
 
     def add_token(
         self,
@@ -28,7 +28,7 @@ class Tokens(Transactions):
         expires_at: datetime | None,
         actor: str,
     ) -> Token:
-        """Return the token, known from now on; an incident tells of it.
+        """Add a token and an incident that reports it; return the token.
 
         Raises:
             InvalidToken: Another token of this name has not been revoked.
@@ -53,13 +53,13 @@ class Tokens(Transactions):
             return _token(session.get_one(TokenRow, credential.id))
 
     def tokens(self) -> list[Token]:
-        """Return every token there ever was, the newest first."""
+        """Return all tokens, also expired and revoked ones, the newest first."""
         newest = select(TokenRow).order_by(TokenRow.created_at.desc(), TokenRow.id)
         with self._reading() as session:
             return [_token(row) for row in session.scalars(newest)]
 
     def revoke_token(self, name: str, actor: str) -> Token:
-        """Return the token that has this name or id, good for nothing from now on.
+        """Revoke the token with this name or id; return it. An incident reports that.
 
         Raises:
             InvalidToken: No token of this name or id is in force.
@@ -76,7 +76,7 @@ class Tokens(Transactions):
             return _token(row)
 
     def token_of(self, credential: Credential) -> Token | None:
-        """Return the token in force that was presented, its use noted; None when there is none."""
+        """Return the presented token if it is in force, else None; record its use to the minute."""
         token, now = self.known_token(credential), self.now()
         if token is None or not token.state(now).is_in_force:
             return None
@@ -85,7 +85,7 @@ class Tokens(Transactions):
         return token
 
     def known_token(self, credential: Credential) -> Token | None:
-        """Return the token that was presented, in force or not; None for an unknown one."""
+        """Return the presented token, in force or not; None if it is unknown or its secret is wrong."""
         with self._reading() as session:
             row = session.get(TokenRow, credential.id)
             known = row is not None and credential.matches(row.secret_hash)
@@ -94,7 +94,7 @@ class Tokens(Transactions):
     def note_token(
         self, token: Token, kind: str, *, actor: str, detail: str, since: datetime
     ) -> bool:
-        """Record an incident of a token, unless there is one of this kind since then.
+        """Record an incident about a token, unless there is one of this kind at or after `since`.
 
         Returns:
             Whether it was recorded.

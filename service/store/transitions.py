@@ -1,4 +1,4 @@
-"""Every change of a job's state: one conditional UPDATE and its event, in one transaction."""
+"""Changes of a job's state: each is one conditional UPDATE and one event, in one transaction."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,23 +13,23 @@ from service.jobs import RECALLED, Action, IllegalTransition, JobState, next_sta
 from service.store.session import Transactions
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
-# In these states what was made for the job may be sent: a draft, or the notice that there is none.
+# In these states the job's results may be sent: a draft, or the notice that there is none.
 DELIVERABLE: Final = (JobState.DRAFTED.value, JobState.NOT_ANALYSED.value)
-# The notice that a draft is in doubt is sent whatever becomes of its job.
+# A notice of doubt is sent in every state of the job: a destination may hold the draft.
 IS_SENDABLE: Final = or_(JobRow.state.in_(DELIVERABLE), DeliveryRow.notice != "")
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a transition is to do besides changing the state.
+    """What a transition does besides changing the state.
 
     Attributes:
-        actor: Who does it, for the history.
-        code: Machine word for the new state.
-        reason: The same for a person.
-        fence: The claim in whose name it happens; after a later claim it does not.
-        lapsed_at: Only if the lease ended before this time.
+        actor: Process or person that does it, for the history.
+        code: Machine-readable reason for the new state.
+        reason: The reason for a person, a sentence.
+        fence: Number of the claim; the change fails after a later claim. None: not fenced.
+        lapsed_at: Only if the lease ended at or before this time.
         values: Other columns to set.
     """
 
@@ -42,7 +42,9 @@ class Change:
 
 
 def later_drafts(row: JobRow | type[JobRow]) -> Select[str]:
-    """Return the query for later revisions that stand: a draft of `row` would come after them unnamed.
+    """Return the query for later revisions of a job that are DRAFTED or COMPLETED and not withdrawn.
+
+    A draft of `row` must not be sent after these: a draft references earlier revisions only.
 
     Args:
         row: A job, or `JobRow` itself within a query for jobs.
@@ -64,7 +66,7 @@ def changed_rows(session: Session, statement: Update) -> int:
 
 
 class Transitions(Transactions):
-    """Applies the transition table to rows."""
+    """Applies the transition table of `service.jobs` to rows."""
 
     def _move(
         self, session: Session, job_id: str, state: JobState, action: Action, change: Change
@@ -72,8 +74,8 @@ class Transitions(Transactions):
         """Apply `action` to the job if it is still in `state`; return its new state.
 
         Raises:
-            LeaseLost: The change is fenced, and that claim no longer holds the job.
-            IllegalTransition: The table has no such way, or somebody else moved the job first.
+            LeaseLost: The change is fenced, and its claim no longer holds the job.
+            IllegalTransition: The table does not allow it, or another process moved the job first.
         """
         target = next_state(state, action)
         columns = {
@@ -84,6 +86,7 @@ class Transitions(Transactions):
             **(NO_LEASE if state is JobState.IN_PROGRESS else {}),
             **change.values,
         }
+        # The UPDATE checks state and fence itself: a check before it could be outdated by then.
         if not changed_rows(session, _still(job_id, state, change).values(**columns)):
             if change.fence is not None:
                 raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} holds it no longer")
@@ -116,7 +119,7 @@ class Transitions(Transactions):
         )
 
     def _wake_later_revisions(self, session: Session, job_id: str) -> None:
-        """Let the sweeper publish at once what waited for this revision to be read."""
+        """Make the sweeper publish the later revisions, which had to wait until this one was read."""
         row = self._row(session, job_id)
         changed_rows(
             session,
@@ -131,13 +134,14 @@ class Transitions(Transactions):
         )
 
     def _row(self, session: Session, job_id: str) -> JobRow:
+        # `changed_rows` bypasses the session, so a row that it holds may be outdated: read it again.
         row = session.get(JobRow, job_id, populate_existing=True)
         if row is None:
             raise NotFound(f"there is no job {job_id[:8]}")
         return row
 
     def _lock_study(self, session: Session, study_uid: str) -> StudyRow:
-        """Return the study's row; nobody else schedules or claims for it until the transaction ends."""
+        """Lock and return the study's row: no other transaction makes or claims its jobs meanwhile."""
         row = session.get(StudyRow, study_uid, with_for_update=True, populate_existing=True)
         if row is None:
             raise NotFound(f"there is no study {study_uid}")
