@@ -1,4 +1,4 @@
-"""A consistent copy of the database while it is used, and a database made from a copy."""
+"""Makes a consistent copy of the database while it is in use, and a database from a copy."""
 
 import shutil
 import sqlite3
@@ -17,9 +17,9 @@ from service.settings.config import child_environment
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
-_PROGRAMS: Final = Path("/usr/lib/postgresql")  # where Debian keeps those of each version
-# All pages in one step: others write on meanwhile, and a copy in steps would begin anew after each of
-# their writes (sqlite.org/backup.html), on a busy site without end.
+_PROGRAMS: Final = Path("/usr/lib/postgresql")  # on Debian, a folder for each version
+# All pages in one step: a copy in several steps starts again after each write of another process
+# (sqlite.org/backup.html), so that it may never end on a busy site.
 _PAGES: Final = -1
 
 
@@ -29,7 +29,7 @@ def kind_of(url: str) -> str:
 
 
 def copy_name(url: str) -> str:
-    """Return the name of the file that holds the copy."""
+    """Return the name of the copy's file."""
     return "wetread.db" if kind_of(url) == SQLITE else "wetread.dump"
 
 
@@ -38,7 +38,7 @@ def dump(url: str, target: Path) -> None:
 
     Raises:
         ConfigurationError: pg_dump is not on this machine.
-        StoreError: The database cannot be copied, or the copy is not whole.
+        StoreError: The database cannot be copied, or the copy is damaged.
     """
     if kind_of(url) == SQLITE:
         _copy_sqlite(Path(make_url(url).database or ""), target)
@@ -54,7 +54,7 @@ def dump(url: str, target: Path) -> None:
 
 
 def load(url: str, copy: Path) -> None:
-    """Make the empty database at `url` from a copy.
+    """Fill the empty database at `url` from a copy.
 
     Raises:
         ConfigurationError: pg_restore is not on this machine.
@@ -75,10 +75,10 @@ def load(url: str, copy: Path) -> None:
 
 
 def is_empty(url: str) -> bool:
-    """Return whether there is no table in the database, or no database file.
+    """Return whether the database has no table (PostgreSQL), or its file does not exist (SQLite).
 
     Raises:
-        StoreUnavailable: It does not answer.
+        StoreUnavailable: The database does not answer.
     """
     if kind_of(url) == SQLITE:
         return not Path(make_url(url).database or "").exists()
@@ -105,7 +105,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _program(name: str) -> str | None:
-    """Return the newest PostgreSQL program of this name: an older one refuses a newer server."""
+    """Return the newest PostgreSQL program of this name, as an older one refuses a newer server."""
     versions = sorted(
         _PROGRAMS.glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3]), reverse=True
     )
@@ -113,7 +113,7 @@ def _program(name: str) -> str | None:
 
 
 def _conninfo(url: str) -> str:
-    """Return the connection without its password."""
+    """Return libpq's connection string without the password."""
     parsed = make_url(url)
     parts = {
         "host": parsed.host,
@@ -126,6 +126,7 @@ def _conninfo(url: str) -> str:
 
 
 def _run(url: str, program: str, *arguments: str) -> None:
+    # In the environment: other users of the machine can read a process's arguments.
     password = make_url(url).password
     environment = child_environment(**({"PGPASSWORD": str(password)} if password else {}))
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own program, no shell

@@ -1,4 +1,4 @@
-"""Errors of the database library become ours; none of its types goes further."""
+"""Maps SQLAlchemy's errors to ours, so that none of its types leaves the store."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from service.errors import SchemaMismatch, StoreError, StoreNotWritable, StoreUn
 
 # SQLSTATE: undefined_table, undefined_column (PostgreSQL, appendix A).
 _LACKING_STATES: Final = frozenset({"42P01", "42703"})
-# SQLite has one code for every error of a statement; only its words tell them apart.
+# SQLite has one code for all errors of a statement; only the message distinguishes them.
 _LACKING_WORDS: Final = ("no such table", "no such column", "has no column")
 
 _SQLITE_REFUSES: Final[Mapping[int, str]] = {
@@ -33,13 +33,13 @@ _POSTGRESQL_REFUSES: Final[Mapping[str, str]] = {
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Let what happens inside raise a StoreError only.
+    """Convert each SQLAlchemyError raised inside to a StoreError; other exceptions pass unchanged.
 
     Raises:
-        StoreUnavailable: The database is away, locked or full.
-        StoreNotWritable: It answers, and takes nothing.
-        SchemaMismatch: It lacks a table or column.
-        StoreError: It refused for another reason.
+        StoreUnavailable: The database does not answer, or is locked or busy.
+        StoreNotWritable: The database answers but cannot be written: read-only, full, or no permission.
+        SchemaMismatch: A table or column is missing.
+        StoreError: The database refused for another reason.
     """
     try:
         yield
@@ -52,7 +52,7 @@ def _mapped(error: SQLAlchemyError) -> StoreError:
         return StoreUnavailable("the database is busy: no connection became free in time")
     if not isinstance(error, DBAPIError):
         return StoreError(f"the database refused: {type(error).__name__}")
-    # The first line is the database's own sentence; PostgreSQL adds values of the row below it.
+    # Only the first line, the database's own sentence: PostgreSQL adds values of the row below it.
     words = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
     if refusal := _refusal(error.orig):
         return StoreNotWritable(f"the database cannot be written: {refusal} ({words})")
@@ -73,9 +73,9 @@ def _is_lacking(error: BaseException | None, words: str) -> bool:
 
 
 def _advice(words: str) -> str:
-    """Return what to do about a connection that the server refuses, "" when that is not known.
+    """Return advice on a connection that the server refuses, "" if there is none.
 
-    libpq gives no SQLSTATE for a refused connection, only the server's words.
+    libpq gives no SQLSTATE for a refused connection, only the server's message.
     """
     if "does not exist" in words and "database" in words:
         return "; create it (createdb), or correct the name in database.url"
@@ -87,8 +87,8 @@ def _advice(words: str) -> str:
 
 
 def _refusal(error: BaseException | None) -> str:
-    """Return why nothing can be written, and what to look at, or "" for another error."""
-    # The lowest byte is the kind; the others say where.
+    """Return why the database cannot be written, and what to check; "" for another error."""
+    # The lowest byte is SQLite's primary result code; extended codes add detail in the others.
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
     state = getattr(error, "sqlstate", None) or ""
     return _SQLITE_REFUSES.get(kind, "") or _POSTGRESQL_REFUSES.get(state, "")

@@ -17,6 +17,8 @@ from service.system.socket_limits import (
     postgresql_settings,
 )
 
+# How a transaction of SQLite begins. IMMEDIATE takes the write lock at once: a transaction that begins
+# by reading can fail when it writes, without waiting for the lock.
 READING: Final = "BEGIN"
 WRITING: Final = "BEGIN IMMEDIATE"
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
@@ -28,11 +30,12 @@ def make_engine(url: str, *, busy_seconds: float | None = 20.0) -> Engine:
 
     Args:
         url: SQLAlchemy URL.
-        busy_seconds: How long a connection waits for another to release what it needs. PostgreSQL
-            has to answer each statement within little more; None sets no limit, for migrations.
+        busy_seconds: Seconds to wait for a lock or a free connection. PostgreSQL has to answer each
+            statement within 2 s more. None, for migrations: no limit in PostgreSQL, but 20 s for a
+            connection, and for a lock in SQLite.
 
     Raises:
-        ConfigurationError: The URL is none, or of another database.
+        ConfigurationError: The URL is invalid, or of another database.
     """
     try:
         parsed = make_url(url)
@@ -49,13 +52,13 @@ def make_engine(url: str, *, busy_seconds: float | None = 20.0) -> Engine:
         _set_up_sqlite(engine, _LONGEST_BUSY if busy_seconds is None else busy_seconds)
         return engine
     if parsed.get_backend_name() in _POSTGRESQL:
-        # The driver that is installed here, also where the URL names none (or the old scheme).
+        # The installed driver, also if the URL names none or has the old scheme `postgres`.
         return _postgresql(parsed.set(drivername="postgresql+psycopg"), busy_seconds)
     raise ConfigurationError("database.url: only sqlite and postgresql are supported")
 
 
 def _json_or_text(text: str | bytes) -> object:
-    """Return what JSON says; broken JSON stays text, so that one bad row does not end a whole query."""
+    """Return the parsed JSON; invalid JSON stays text, so that one bad row does not fail a query."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -94,6 +97,7 @@ def _set_up_postgresql(
 
     @event.listens_for(engine, "connect")
     def _set(connection: BoundedConnection, _record: object) -> None:
+        # Outside a transaction: a rollback would undo the settings.
         connection.autocommit = True
         connection.execute(f"SELECT {names}", values)
         connection.autocommit = False
@@ -102,11 +106,12 @@ def _set_up_postgresql(
 def _set_up_sqlite(engine: Engine, busy_seconds: float) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
-        # The driver would begin transactions late and deferred; _begin below does it.
+        # The driver would begin transactions late and deferred; `_begin` below begins them.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
         _use_write_ahead_log(cursor, busy_seconds)
+        # With NORMAL, a power cut could undo the latest commits of the write-ahead log.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
@@ -118,7 +123,7 @@ def _set_up_sqlite(engine: Engine, busy_seconds: float) -> None:
 
 
 def _use_write_ahead_log(cursor: sqlite3.Cursor, busy_seconds: float) -> None:
-    """Switch to the write-ahead log; of several that do so to a new file SQLite lets none wait."""
+    """Switch to the write-ahead log; retry, because SQLite does not wait while another switches."""
     deadline = time.monotonic() + busy_seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The database's revision: what it is, what it must be, and the way there, without an ini file."""
+"""The database's revision: the actual one, the required one, and migrations, without an ini file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,19 +17,19 @@ from service.database.engine import READING, make_engine
 from service.errors import SchemaMismatch
 from service.system.disk_space import make_folder
 
-# Number of the advisory lock that lets one process at a time migrate a PostgreSQL database.
+# Number of the advisory lock for migrations: one process at a time migrates a PostgreSQL database.
 _MIGRATING = 0x57454D
-# The revision is one row that only a migration locks.
+# To read the revision: one row, which only a migration locks.
 _BUSY_SECONDS = 5.0
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database up to `revision`, in one transaction; an SQLite file is made when missing.
+    """Upgrade the database to `revision` in one transaction; make a missing SQLite file.
 
     Raises:
         ConfigurationError: The folder of the SQLite file cannot be made.
         StoreUnavailable: The database does not answer or cannot be written.
-        SchemaMismatch: It was made by a newer version.
+        SchemaMismatch: The database was made by a newer version.
     """
     _make_folder(url)
     _refuse_newer(current(url))
@@ -38,7 +38,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the database back to `revision`; "base" empties it.
+    """Downgrade the database to `revision`; "base" drops all tables.
 
     Raises:
         StoreUnavailable: The database does not answer or cannot be written.
@@ -48,10 +48,10 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def current(url: str) -> str | None:
-    """Return the revision that the database is at; None when it is empty or not there yet.
+    """Return the database's revision; None when it is empty or does not exist yet.
 
     Raises:
-        StoreUnavailable: It does not answer.
+        StoreUnavailable: The database does not answer.
     """
     file = _sqlite_file(url)
     if file is not None and not file.exists():
@@ -75,18 +75,18 @@ def head() -> str:
 
 @cache
 def revisions() -> frozenset[str]:
-    """Return every revision that this code can bring up to date."""
+    """Return all revisions that this code can upgrade."""
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
     return frozenset(str(script.revision) for script in scripts)
 
 
 def check(url: str) -> None:
-    """Return when the database is at the revision that this code needs; nothing is made.
+    """Check that the database is at the revision that this code needs; create nothing.
 
     Raises:
         ConfigurationError: The folder of the SQLite file is missing and cannot be made.
-        StoreUnavailable: It does not answer.
-        SchemaMismatch: It is at another revision, or empty.
+        StoreUnavailable: The database does not answer.
+        SchemaMismatch: The database is at another revision, or empty.
     """
     _check_folder(url)
     at = current(url)
@@ -140,14 +140,14 @@ def _make_folder(url: str) -> None:
 
 
 def _check_folder(url: str) -> None:
-    """Return when the folder is there, or can be made by `upgrade`."""
+    """Check that the folder of the SQLite file exists, or that `upgrade` can make it."""
     file = _sqlite_file(url)
     if file is None:
         return
     missing = [each for each in (file.parent, *file.parent.parents) if not each.exists()]
     if missing:
         _make_folder(url)
-        # What stayed here would belong to the user of a command, who need not be the service's.
+        # Removed again: the folders would belong to the user of this command, not of the service.
         with suppress(OSError):
             for each in missing:
                 each.rmdir()

@@ -1,10 +1,10 @@
-"""The tables as mapped classes. No column holds a patient attribute; times are UTC to the microsecond.
+"""The tables as mapped classes. No column holds a patient attribute; times are UTC in microseconds.
 
     studies ─< instances          jobs ─< job_events       processes   incidents   tokens
        └────< jobs                  ├──< result_objects        refusals
                                     └──< deliveries           reconciliations
 
-Only `service.store` and the migrations know these classes; everybody else sees `service.records`.
+Only `service.store` and the migrations use these classes; all other code uses `service.records`.
 """
 
 from datetime import UTC, datetime
@@ -30,34 +30,34 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC: timestamptz in PostgreSQL, fixed-width text in SQLite, so it sorts."""
+    """An aware datetime in UTC: timestamptz in PostgreSQL, sortable text of fixed width in SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return `value` in UTC; a naive one raises ValueError, for nobody knows what it means."""
+        """Return `value` in UTC; raise ValueError for a naive datetime, whose zone is unknown."""
         del dialect
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without zone cannot be stored")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what was stored as an aware datetime in UTC."""
+        """Return the stored time as an aware datetime in UTC."""
         del dialect
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-# SQLite gives a self-counting key to the type INTEGER only.
+# SQLite numbers rows by itself only if the type of the key is INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 UID = String(64)
 JobId = String(32)
 
 
 class Base(DeclarativeBase):
-    """The declarative base; the names of constraints are fixed so that migrations can name them."""
+    """The declarative base; constraints have fixed names so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -70,10 +70,11 @@ class Base(DeclarativeBase):
 
 
 class StudyRow(Base):
-    """A study of which at least one film arrived.
+    """A study of which at least one Instance arrived.
 
-    `quiet_at` is when the sweeper schedules it unless a film or a release comes first; NULL when no
-    film waits for a job.
+    Attributes:
+        quiet_at: When the sweeper makes its job, unless an Instance or a release comes first; NULL if
+            the study does not wait for a job.
     """
 
     __tablename__ = "studies"
@@ -87,17 +88,18 @@ class StudyRow(Base):
 
 
 class InstanceRow(Base):
-    """A film as received; the highest id of a study tells which films a job has read.
+    """A received Instance; ids are in order of arrival, and a job reads those up to `read_through`.
 
     Attributes:
-        compared_at: Of a conflict: when it was compared with the film; NULL: it is to be compared.
-        differs: Of a conflict: in what it differs, where that puts a draft in doubt.
+        conflict: It has the SOP Instance UID of an earlier Instance and other content.
+        compared_at: When a conflict was compared with the first Instance; NULL: it is to be compared.
+        differs: In what a conflict differs, if that puts drafts in doubt; else "".
     """
 
     __tablename__ = "instances"
     __table_args__ = (
         UniqueConstraint("sop_instance_uid", "digest"),
-        # One content of a SOP Instance UID is the film; any other is kept as a conflict.
+        # The first content of a SOP Instance UID is the Instance; any other is kept as a conflict.
         Index(
             "ux_instances_sop_instance_uid",
             "sop_instance_uid",
@@ -105,7 +107,7 @@ class InstanceRow(Base):
             sqlite_where=text("NOT conflict"),
             postgresql_where=text("NOT conflict"),
         ),
-        # The sweeper asks for these each second; there are next to none.
+        # A partial index: the sweeper queries these each second, and there are few.
         Index(
             "ix_instances_to_compare",
             "id",
@@ -139,14 +141,14 @@ class JobRow(Base):
     """One reading of one study by one model.
 
     Attributes:
-        forced: Asked for by a person: read although nothing changed.
-        destinations: Names of where its results go; NULL in jobs made before this was kept.
-        produced_at: The first claim; the time that the results carry, so that a second attempt makes
-            the same bytes.
+        forced: A person asked for it: it is read although nothing changed.
+        destinations: Names of its destinations; NULL in jobs of versions that did not record them.
+        produced_at: Time of the first claim. The results carry it, so that a second attempt makes the
+            same bytes.
         read_through: Highest instances.id that the job reads.
-        published_at: When a message was last sent for it; NULL: nobody has been told.
+        published_at: When a message was last sent for it; NULL: the sweeper has to publish it.
         removed_at: When retention removed its files.
-        doubt: In what a later copy of the draft's image differs, a sentence.
+        doubt: A sentence: in what a later copy of the draft's image differs; "" without doubt.
     """
 
     __tablename__ = "jobs"
@@ -154,7 +156,7 @@ class JobRow(Base):
         UniqueConstraint("study_instance_uid", "model_name", "revision"),
         Index("ix_jobs_state_published_at", "state", "published_at"),
         Index("ix_jobs_created_at_id", "created_at", "id"),
-        # The queue's page and the metrics count these again and again; there are next to none.
+        # Partial indexes: the queue's page and the metrics count these often, and there are few.
         Index(
             "ix_jobs_withdrawn",
             "created_at",
@@ -204,7 +206,7 @@ class JobRow(Base):
 
 
 class EventRow(Base):
-    """One line of a job's history; only ever inserted."""
+    """One line of a job's history; rows are only inserted."""
 
     __tablename__ = "job_events"
 
@@ -219,7 +221,7 @@ class EventRow(Base):
 
 
 class ObjectRow(Base):
-    """One object made for a job."""
+    """One result object of a job."""
 
     __tablename__ = "result_objects"
     __table_args__ = (UniqueConstraint("job_id", "sop_instance_uid"),)
@@ -236,24 +238,23 @@ class ObjectRow(Base):
 
 
 def _latest(column: str) -> Index:
-    """Return the index by which the latest delivery to a destination is found that has this time."""
+    """Return the index for the latest value of this time among a destination's deliveries."""
     only = text(f"{column} IS NOT NULL")
     name = f"ix_deliveries_destination_{column}"
     return Index(name, "destination", column, sqlite_where=only, postgresql_where=only)
 
 
 class DeliveryRow(Base):
-    """Where one job's results stand with one destination; leased and fenced like a job.
+    """The delivery of one job's results to one destination; leased and fenced like a job.
 
     Attributes:
-        lapses: Claims in a row whose worker was lost.
-        notice: Empty for the job's results; for the notice that its draft is in doubt the digest of the
-            copy that caused it.
-        unlisted: Tries after which the destination had acknowledged objects and did not list them.
-        read_back: How it was confirmed: read back, or acknowledged only; NULL before, and in rows of
-            an earlier version.
-        failed_at: When the latest try that failed ended.
-        trouble: What that try showed, a value of `service.destination_backlog.Trouble`; "" before.
+        lapses: Number of claims in a row whose worker was lost.
+        notice: "" for the job's results; for a notice of doubt the digest of the copy that caused it.
+        unlisted: Number of tries after which the destination did not list what it had acknowledged.
+        read_back: True: confirmed by reading back. False: acknowledged only. NULL: not confirmed, no
+            object of a kind for the destination, or a row of an earlier version.
+        failed_at: When the latest try that showed `trouble` ended.
+        trouble: Its value of `service.destination_backlog.Trouble`; "" before.
     """
 
     __tablename__ = "deliveries"
@@ -304,7 +305,7 @@ class ProcessRow(Base):
 
 
 class IncidentRow(Base):
-    """What a person should know although the service went on."""
+    """An event that a person should know of although the service continued."""
 
     __tablename__ = "incidents"
 
@@ -317,12 +318,12 @@ class IncidentRow(Base):
 
 
 class RefusalRow(Base):
-    """How often the receiver did not accept the same thing of the same peer.
+    """A count of what the receiver did not accept, for one cause, peer and SOP Class.
 
     Attributes:
         cause: A value of `dicom.scp.refusals.Cause`.
-        calling_ae: "" where no association was requested.
-        sop_class_uid: Of a refused presentation context; else "".
+        calling_ae: "" if no association was requested.
+        sop_class_uid: SOP Class of a refused presentation context; else "".
     """
 
     __tablename__ = "refusals"
@@ -342,10 +343,10 @@ class ReconcileRow(Base):
     """The latest comparison with one archive.
 
     Attributes:
-        position: The archive's last change before which everything is here; 0 where it has none.
+        position: Number of the archive's last change up to which everything is here; 0 if it has none.
         compared_at: When the archive last answered.
-        complete_at: When everything that it had was last here.
-        missing: Studies that it has and that are not here, or not whole.
+        complete_at: Latest known time such that all that the archive had then is here.
+        missing: Number of Studies of the archive that are missing or incomplete here.
         fault: Why the latest comparison failed; "" when it did not.
     """
 
@@ -361,17 +362,17 @@ class ReconcileRow(Base):
 
 
 class TokenRow(Base):
-    """A bearer token, without its secret; kept for good, so that it can be told who came in.
+    """A bearer token without its secret; never deleted, so that its past use can be traced.
 
     Attributes:
-        id: The part of the token that is no secret.
-        secret_hash: SHA-256 of the other part.
-        scopes: Words with spaces between them.
+        id: The part of the token that is not secret.
+        secret_hash: SHA-256 of the secret part.
+        scopes: Values of `service.tokens.Scope`, separated by spaces.
     """
 
     __tablename__ = "tokens"
     __table_args__ = (
-        # A name is given again only after its token was revoked.
+        # A name can be used again after its token was revoked.
         Index(
             "ux_tokens_name",
             "name",
