@@ -1,4 +1,4 @@
-"""Whether Redis answers and takes messages: found by a small write, within the limits of its socket."""
+"""Checks by a small write, within the socket's time limits, whether Redis takes messages."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from service.queue.names import READING
 from service.settings.config import Settings
 from service.system.socket_limits import redis_client
 
-# Beside the queues, so that an ACL that allows those allows it. It disappears by itself.
+# The queues' prefix, so that an ACL that allows the queues allows this key. It expires by itself.
 _KEY: Final = f"{READING}.probe"
 _KEY_SECONDS: Final = 60
 TAKES_NONE: Final = "Redis takes no messages"
@@ -41,14 +41,14 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BrokerHealth:
-    """What is wrong with the broker; `sentence` names no address, and is "" when nothing is."""
+    """What is wrong with the broker; `sentence` contains no address, and is "" without a fault."""
 
     fault: BrokerFault | None = None
     sentence: str = ""
 
 
 def look(settings: Settings) -> BrokerHealth:
-    """Return what is wrong with the message broker; waits two seconds at most."""
+    """Return what is wrong with the message broker; takes about two seconds if Redis is silent."""
     try:
         with redis_client(settings) as client:
             client.set(_KEY, b"1", ex=_KEY_SECONDS)
@@ -73,7 +73,7 @@ def _refusal(error: redis.ResponseError) -> BrokerFault:
 
 def _unreachable(error: Exception) -> BrokerHealth:
     if reason := tls_failure(error):
-        # Behind the first advice stands that of `tls_sha256`, which the broker does not have.
+        # Cut off the advice on `tls_sha256`, a setting that the broker does not have.
         words = reason.partition(", or ")[0]
         return BrokerHealth(BrokerFault.TLS, f"Redis is not trusted or does not trust us: {words}.")
     return BrokerHealth(BrokerFault.AWAY, f"Redis does not answer. {_SAFE}")

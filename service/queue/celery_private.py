@@ -1,4 +1,4 @@
-"""Internal parts of Celery's worker that we use: reserved requests, set-up at SIGHUP, connection."""
+"""Internal parts of Celery's worker that we use: reserved requests, SIGHUP handler, connection."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,12 +22,12 @@ LIBRARY: Final = Library(
 
 
 def is_full(threads: int) -> bool:
-    """Return whether Celery's worker holds `threads` requests; True where that is not known."""
+    """Return whether Celery's worker has reserved `threads` requests or more; True if not known."""
     return not LIBRARY.is_tried or len(state.reserved_requests) >= threads
 
 
 def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
-    """Return Celery's worker class with `reload` at SIGHUP, at which Celery starts its program again."""
+    """Return Celery's worker class with `reload` as the action of SIGHUP, instead of a restart."""
     if not LIBRARY.is_tried:
         signals.worker_ready.connect(lambda **_: on_hangup(reload), weak=False)
         return app.Worker  # type: ignore[no-any-return]
@@ -36,8 +36,8 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
         _isatty: bool
 
         def install_platform_tweaks(self, worker: object) -> None:
-            # Celery installs a handler of SIGHUP of its own only without a terminal. A signal that came
-            # before ours replaces it would run `service/cli.py` as a script, whose imports fail.
+            # With a terminal, Celery installs no SIGHUP handler of its own. That handler would run
+            # `service/cli.py` as a script, whose imports fail, if a signal came before ours replaces it.
             is_terminal, self._isatty = self._isatty, True
             super().install_platform_tweaks(worker)
             self._isatty = is_terminal
@@ -47,16 +47,16 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
 
 
 def connect_again_soon(app: Celery) -> None:
-    """Let the application try a lost connection every few seconds, however long the broker is away."""
+    """Make `app` retry a lost connection every few seconds, however long the broker is away."""
     if LIBRARY.is_tried:
         app.amqp.Connection = _PromptConnection
 
 
 class _PromptConnection(Connection):
-    """A connection that is tried again every few seconds."""
+    """A connection whose retries are REDIS_RETRY_SECONDS apart at most."""
 
     def ensure_connection(self, *arguments: Any, **options: Any) -> Connection:  # noqa: ANN401 - kombu's own
-        """Return itself once it is connected."""
+        """Return this connection once it is established."""
         waits = {"interval_max": REDIS_RETRY_SECONDS}
         super().ensure_connection(*arguments, **waits, **options)  # type: ignore[no-untyped-call]
         return self

@@ -1,8 +1,8 @@
-"""Job ids to Redis, for whoever works on them: two queues, urgent first, no waiting for a broker.
+"""Publishes job ids to the workers through Redis: reading and delivery queues, urgent jobs first.
 
-A message is a hint. The database is the truth: a message that is lost is sent again by the sweeper,
-one that comes twice finds nothing to claim. So a Redis that does not answer costs its caller few
-seconds: only connections that were open before are tried again, once and anew.
+A message is a hint, and the database decides: the sweeper publishes a lost message again, and a message
+that comes twice finds nothing to claim. So publishing does not wait for Redis longer than a few
+seconds; it is repeated once, with a new connection.
 """
 
 from collections.abc import Sequence
@@ -39,14 +39,14 @@ from service.system.socket_limits import (
     redis_transport_options,
 )
 
-_HEAD: Final = 5000
+_HEAD: Final = 5000  # messages of one priority that `in_sight` reads: the next ones
 _FAILURES: Final = (KombuError, redis.RedisError, OSError)
 
 log = get_logger(__name__)
 
 
 def celery_app(settings: Settings) -> Celery:
-    """Return a Celery application with what producers and workers must agree on; it is not connected.
+    """Return a Celery application, not connected, with the settings that producers and workers share.
 
     Raises:
         ConfigurationError: No Redis is configured, and no private one is running.
@@ -54,7 +54,7 @@ def celery_app(settings: Settings) -> Celery:
     app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         broker_transport=TRANSPORT if LIBRARY.is_tried else "redis",
-        # Without it Celery would go on with a certificate that nobody has judged.
+        # Without these options Celery would not verify the certificate of Redis.
         broker_use_ssl=redis_tls_options(settings) or None,
         task_serializer="json",
         accept_content=["json"],
@@ -74,25 +74,27 @@ def celery_app(settings: Settings) -> Celery:
 
 
 class Queue:
-    """The sending end; safe to share among threads."""
+    """Publishes jobs and looks into the queues; threads may share it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._app = celery_app(settings)
+        # Receivers and pages wait for `publish`, so kombu must not try again by itself.
         self._app.conf.broker_transport_options |= {"max_retries": 0}
         self._app.conf.broker_pool_limit = 8
         self._client = redis_client(settings)
 
     def publish(self, *jobs: Job) -> None:
-        """Tell workers of jobs, all in one go: of each to read it, or to deliver what was made for it.
+        """Publish jobs together: a job is to be read, or its results are to be delivered.
 
         Raises:
-            BrokerUnavailable: Redis did not take the messages, or not all of them.
+            BrokerUnavailable: Redis did not take all of the messages.
         """
         try:
             with self._app.producer_pool.acquire() as producer:
                 self._send_all(producer, jobs)
         except _FAILURES as first:
+            # A pooled connection may have been lost long ago: repeat once with a new one.
             log.info("broker_connection_replaced", reason=redis_reason(first))
             try:
                 with self._app.connection_for_write() as fresh:
@@ -108,14 +110,14 @@ class Queue:
                 self._send(producer, job)
 
     def _send(self, producer: Producer, job: Job) -> None:
-        # Of a job that is over, the notice that its draft is in doubt may be due.
+        # Every state after the reading means delivery: even of an ended job a notice may be due.
         made = job.state not in (JobState.SCHEDULED, JobState.IN_PROGRESS)
         waits = queue_of(self._settings, job.model_name)
         task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
         self._app.send_task(
             task,
             args=[job.id],
-            # Nobody reads them; Celery otherwise makes them, at an eighth of a message's cost.
+            # Unused; otherwise Celery makes them, at an eighth of the cost of a message.
             argsrepr="",
             kwargsrepr="",
             queue=queue,
@@ -126,9 +128,9 @@ class Queue:
         )
 
     def in_sight(self, queue: str) -> frozenset[str]:
-        """Return the ids of jobs for which a message lies in `queue`, of its first thousands.
+        """Return the ids of jobs with a message in `queue`, from the next 5,000 of each priority.
 
-        None with a version of kombu that was not tried.
+        Empty with a version of kombu that was not tried.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -145,7 +147,7 @@ class Queue:
         return frozenset(job_ids(message for messages in lists for message in messages))
 
     def waiting(self, queue: str) -> int:
-        """Return how many messages lie in `queue`.
+        """Return the number of messages in `queue`.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -161,10 +163,10 @@ class Queue:
             raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
 
     def ping(self) -> None:
-        """Return when Redis answers.
+        """Check that Redis answers.
 
         Raises:
-            BrokerUnavailable: It does not.
+            BrokerUnavailable: Redis does not answer.
         """
         try:
             self._client.ping()
@@ -178,11 +180,11 @@ class Queue:
 
 
 def ping(settings: Settings) -> str:
-    """Return a word on the broker that answers.
+    """Return the name and version of the broker, "Redis 7.2.4".
 
     Raises:
-        BrokerUnavailable: It does not answer.
-        ConfigurationError: None is configured.
+        BrokerUnavailable: Redis does not answer.
+        ConfigurationError: No Redis is configured.
     """
     client = redis_client(settings)
     try:
@@ -195,12 +197,12 @@ def ping(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What Redis says of its memory.
+    """Memory use of Redis.
 
     Attributes:
         used: Bytes in use.
-        limit: `maxmemory` in bytes; 0: none.
-        policy: What it does at the limit (`maxmemory-policy`).
+        limit: `maxmemory` in bytes; 0 for no limit.
+        policy: `maxmemory-policy`: what Redis does at the limit.
     """
 
     used: int
@@ -209,11 +211,11 @@ class Memory:
 
 
 def memory(settings: Settings) -> Memory:
-    """Return how much memory Redis uses, and what it does when that is full.
+    """Return the memory use, limit and policy of Redis.
 
     Raises:
-        BrokerUnavailable: It does not answer.
-        ConfigurationError: None is configured.
+        BrokerUnavailable: Redis does not answer.
+        ConfigurationError: No Redis is configured.
     """
     client = redis_client(settings)
     try:

@@ -1,9 +1,8 @@
 """Internal parts of kombu's Redis transport that we use: its list names, its messages, its batches.
 
-kombu keeps one Redis list for each priority and encodes a message as JSON with a base64 body. On a
-version that was not tried, messages are counted by kombu itself, ids of waiting jobs are unknown (the
-sweeper then publishes again what no worker has claimed, which is harmless), and messages are sent one
-by one.
+kombu keeps one Redis list for each priority and encodes a message as JSON with a base64 body. With a
+version that was not tried, kombu itself counts the messages, they are sent one by one, and the ids of
+waiting jobs are unknown: the sweeper then publishes unclaimed jobs again, which is harmless.
 """
 
 import base64
@@ -29,7 +28,7 @@ LIBRARY: Final = Library(
 
 URGENT: Final = 0
 ROUTINE: Final = 9
-# Between the queue's name and the priority: "reading", and "reading\x06\x169".
+# Between the queue's name and a priority above 0: "reading", and "reading\x06\x169".
 _SEPARATOR: Final = "\x06\x16"
 
 TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
@@ -40,19 +39,19 @@ TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
 
 
 def lists_of(queue: str) -> tuple[str, ...]:
-    """Return the names of the Redis lists of a queue, that of urgent jobs first."""
+    """Return the names of a queue's Redis lists, the list of urgent jobs first."""
     return queue, f"{queue}{_SEPARATOR}{ROUTINE}"
 
 
 def batch(producer: Producer) -> AbstractContextManager[Any]:
-    """Return a context within which what `producer` publishes is sent together, where it can be."""
+    """Return a context in which the messages of `producer` are sent together, if kombu was tried."""
     if LIBRARY.is_tried:
         return producer.batch()  # type: ignore[no-any-return]
     return nullcontext()
 
 
 def count_by_kombu(app: Celery, queue: str) -> int:
-    """Return how many messages wait in `queue`, by public parts of kombu.
+    """Return the number of messages in `queue`, by public parts of kombu only.
 
     Raises:
         KombuError, OSError: Redis does not answer.
@@ -66,7 +65,7 @@ def count_by_kombu(app: Celery, queue: str) -> int:
 
 
 def job_ids(messages: Iterable[bytes]) -> Iterator[str]:
-    """Yield the job id of each message of ours; others are left out."""
+    """Yield the job ids of our messages; other messages are left out."""
     for message in messages:
         try:
             arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))

@@ -1,4 +1,4 @@
-"""What the queues and their tasks are called; no Celery is loaded to know it."""
+"""Names of the queues and of their tasks, without an import of Celery."""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ DELIVERY: Final = "delivery"
 
 
 def reading_queues(settings: Settings) -> dict[str, str]:
-    """Return the queue of each model's jobs, by the model's name; `READING` is that of `[reading]`.
+    """Return the queue of each model, by the model's name; the model of `[reading]` has `READING`.
 
-    A reading worker has one model, reads one queue, and reports itself by that queue's name.
+    A reading worker has one model and one queue, and uses the queue's name as its role in heartbeats.
     """
     return {name: queue_of(settings, name) for name in settings.readings()}
 
 
 def queue_of(settings: Settings, model: str) -> str:
-    """Return the queue of a model's jobs; nobody reads that of a model that is not configured."""
+    """Return the queue of a model's jobs; no worker reads the queue of a model not configured."""
     return READING if model == settings.reading.model else f"{READING}.{model}"

@@ -1,4 +1,4 @@
-"""Jobs are committed; now workers should hear of them, and they are safe when none does."""
+"""Publishes committed jobs; if the broker fails, they are marked for the sweeper."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ log = get_logger(__name__)
 
 
 def publish_jobs(store: Store, publish: Callable[..., None], *jobs: Job) -> bool:
-    """Publish committed jobs; return whether workers hear of them now, not later by the sweeper.
+    """Publish committed jobs; return False if the sweeper has to publish them later.
 
     Args:
-        store: Where those that nobody could be told of are marked.
-        publish: Called with the jobs, each an argument (`Queue.publish`).
-        jobs: Those of one transaction.
+        store: Where jobs that could not be published are marked.
+        publish: Called with the jobs, each one argument (`Queue.publish`).
+        jobs: The jobs of one transaction.
     """
     try:
         publish(*jobs)
@@ -27,5 +27,6 @@ def publish_jobs(store: Store, publish: Callable[..., None], *jobs: Job) -> bool
     try:
         store.unpublished(*(job.id for job in jobs))
     except StoreUnavailable as error:
+        # Not lost: the sweeper publishes unclaimed jobs again after `sweep.republish_seconds`.
         log.warning("not_marked", job_ids=[job.id for job in jobs], reason=str(error))
     return False

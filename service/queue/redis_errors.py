@@ -1,4 +1,4 @@
-"""Why Redis does not answer, in words: the reason, the address, and what to do."""
+"""Messages on why Redis does not answer: the reason, the address, and what to do."""
 
 import errno
 import re
@@ -10,7 +10,7 @@ import redis
 
 from dicom.network.client_tls import tls_failure
 
-# What redis-py says of a connection that could not be made, and kombu repeats.
+# Text of redis-py's error, repeated by kombu, when a connection could not be made.
 _REFUSED: Final = re.compile(r"Error (?P<number>-?\d+) connecting to (?P<where>.+?)\.(?: |$)")
 _CUT_OFF: Final = ("Error while reading from ", "Connection closed by server")
 _UNKNOWN_HOST: Final = (
@@ -35,14 +35,14 @@ _NO_ACCESS: Final = ("AUTH", "NOAUTH", "WRONGPASS", "Authentication required", "
 
 
 def redis_reason(error: Exception) -> str:
-    """Return an error of redis-py or kombu in words, without the password that a URL may hold."""
+    """Return a message for an error of redis-py or kombu, without the password that a URL may hold."""
     text = (str(error).splitlines() or [type(error).__name__])[0].rpartition("@")[2]
     if found := _REFUSED.match(text):
         reason = _REASONS.get(int(found["number"]))
         if reason is not None:
             return reason.format(found["where"])
     if failure := tls_failure(error):
-        # Behind the first advice stands that of `tls_sha256`, which the broker does not have.
+        # Cut off the advice on `tls_sha256`, a setting that the broker does not have.
         return failure.partition(", or ")[0]
     if isinstance(error, redis.AuthenticationError) or text.startswith(_NO_ACCESS):
         return "it refuses user or password: check those in broker.url"
