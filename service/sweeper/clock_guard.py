@@ -1,8 +1,8 @@
-"""Whether the clock may be trusted with the age of films, which are removed for good by it.
+"""Decides whether the clock can be trusted for removing files by their age.
 
-A clock that is set ahead makes every film old. So nothing is removed by its age in the first hour of a
-sweeper, in which a machine that has just been started gets its time from others, nor for a day after
-the clock leapt ahead, in which a person can set it right.
+A clock that is set ahead makes every file old. So nothing is removed by its age in the first hour of a
+sweeper, because a machine that was just started may not have its time yet, nor for a day after the
+clock leapt ahead, so that a person can correct it.
 """
 
 import time
@@ -21,33 +21,34 @@ _DAY: Final = timedelta(days=1)
 
 
 def since_boot() -> float:
-    """Return seconds since the machine was started, its sleep included; nobody sets this clock."""
+    """Return seconds since the machine was started, including sleep; this clock cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class ClockGuard:
-    """Compares the clock with the time that has passed."""
+    """Compares the store's clock with a clock that cannot be set."""
 
     def __init__(
         self, store: Store, settings: Settings, passed: Callable[[], float] = since_boot
     ) -> None:
-        """Take the store, with its clock; the settings; and what nobody can set, in seconds."""
+        """Take the store, with its clock; the settings; and a clock in seconds that cannot be set."""
         self._store = store
         self._passed = passed
-        # Who keeps films for less than that waits no longer for their removal.
+        # Removal is held for an hour or a day, but never longer than the retention itself.
         self._longest = timedelta(days=settings.sweep.retention_days)
         self._clock, self._then = store.now(), passed()
         self._held_until = self._then + min(_HOUR, self._longest).total_seconds()
 
     def look(self, now: datetime) -> bool:
-        """Return whether films may be removed by their age; a leap of the clock is an incident.
+        """Return whether files may be removed by their age; record an incident if the clock leapt.
 
         Raises:
-            StoreUnavailable: The database is away; the next look finds the leap.
+            StoreUnavailable: The database does not answer; the next look finds the leap.
         """
         passed = self._passed()
         leap = now - self._clock - timedelta(seconds=passed - self._then)
         if leap > _HOUR:
+            # Recorded before the clocks are stored: if that fails, the next look finds the leap again.
             self._tell(leap)
             self._held_until = passed + min(_DAY, self._longest).total_seconds()
         self._clock, self._then = now, passed

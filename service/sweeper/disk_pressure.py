@@ -1,4 +1,4 @@
-"""The sweeper's part in a disk that fills up: it tells of it once, and makes room where it may."""
+"""Watches the spool's disk for the sweeper: records incidents, and makes room where it may."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 class DiskPressure:
-    """One look is cheap: it is taken at each tick."""
+    """Looks at the free space of the spool's disk; cheap enough for each tick."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class DiskPressure:
         retention: Retention,
         watermark: Watermark | None = None,
     ) -> None:
-        """Take what tells how full the disk is (one of these settings when None) and what makes room."""
+        """Take what measures the disk (`Watermark(settings)` when None) and what makes room."""
         self._store = store
         self._settings = settings
         self._retention = retention
@@ -30,10 +30,10 @@ class DiskPressure:
         self._is_stuck = False
 
     def look(self, now: datetime) -> DiskLevel:
-        """Tell of a step that was reached, make room if it is time to, and return the step.
+        """Record an incident at a higher step, make room from EARLY on, and return the step.
 
         Raises:
-            StoreUnavailable: The database is away; the next look goes on from there.
+            StoreUnavailable: The database does not answer; the next look continues from there.
         """
         step = self._watermark.look()
         if step > self._told:
@@ -57,7 +57,7 @@ class DiskPressure:
         if self._retention.remove_early(now):
             self._is_stuck = False
             return
-        if not self._is_stuck:
+        if not self._is_stuck:  # one incident, not one each tick
             self._is_stuck = True
             self._incident(
                 "disk_no_room_to_make",

@@ -1,10 +1,10 @@
-"""Compares conflicts with the films that they are copies of, and puts drafts in doubt.
+"""Compares conflicts with the Instances that they are copies of, and puts drafts in doubt.
 
-The receiver keeps a second content of a SOP Instance UID apart and answers its sender. Here it is
-compared with the first, pictures in child processes under limits; what matters
-(`dicom.selection.copy_comparison`) puts the drafts about that image in doubt, and each destination
-that may have one gets a notice from the delivery workers. The store notes the result and the
-notices at once: a crash costs another comparison.
+The receiver keeps a second content of a SOP Instance UID apart and acknowledges it. Here it is
+compared with the first; pixel data are decoded in child processes under limits. A difference that
+matters (`dicom.selection.copy_comparison`) puts the drafts of that image in doubt, and the delivery
+workers send a notice to each destination that may have one. The store records the result and the
+notices in one transaction, so that after a crash the comparison is repeated.
 """
 
 import threading
@@ -32,23 +32,23 @@ from service.store import Store
 log = get_logger(__name__)
 
 _EVERY: Final = 1.0
-# Where no picture can be decoded now (memory, processes): so often, after so many seconds.
+# If pixel data cannot be decoded now (memory, processes): number of tries, and seconds between them.
 _MOST_TRIES: Final = 10
 _AGAIN_AFTER: Final = 60.0
 _BYTES_A_PIXEL: Final = (
-    4  # as where a film is read: 16 bits, and as much for what else the file holds
+    4  # as for reading an image: 16 bits a pixel, and as much again for the rest of the file
 )
 _UNCOMPARED: Final = "content, which cannot be compared"
 _REMOVED: Final = "content, which cannot be told: one of the two files is no longer kept"
 
 
 class Doubts:
-    """Looks at conflicts that have not been compared; any number of processes may do so at once."""
+    """Compares the conflicts that have not been compared; several processes may do so at once."""
 
     def __init__(
         self, store: Store, settings: Settings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take the store, the settings for the limits of a picture, and a clock in seconds."""
+        """Take the store, the settings for the limits of pixel data, and a clock in seconds."""
         self._store = store
         self._clock = clock
         self._seconds = settings.reading.decode_seconds
@@ -57,10 +57,10 @@ class Doubts:
         self._postponed: dict[int, _Postponed] = {}
 
     def look(self) -> int:
-        """Compare what waits for it; return how many drafts are in doubt by that.
+        """Compare the waiting conflicts; return how many drafts that put in doubt.
 
         Raises:
-            StoreUnavailable: The database is away; the next look goes on from there.
+            StoreUnavailable: The database does not answer; the next look continues from there.
         """
         count, last = 0, 0
         while conflicts := self._store.conflicts_to_compare(after=last):
@@ -68,7 +68,7 @@ class Doubts:
                 words = self._compare(conflict)
                 if words is not None:
                     count += self._note(conflict, words)
-            # Those that wait stay in the list, and must not keep later ones from being compared.
+            # Postponed conflicts stay in the list: continue after them, so that later ones are compared.
             last = conflicts[-1].id
         return count
 
@@ -81,15 +81,15 @@ class Doubts:
         return len(doubted)
 
     def _compare(self, conflict: Conflict) -> str | None:
-        """Return in what the copies differ, "" for nothing that matters; None where it waits.
+        """Return in what the copies differ, "" for nothing that matters; None if it is postponed.
 
-        An earlier comparison, made while both files were kept, still holds.
+        If a file was removed since, the result of an earlier comparison is kept.
         """
         if conflict.first is None or conflict.second is None:
             return conflict.differs or _REMOVED
         first, second = conflict.first.path, conflict.second.path
         if not (first.exists() and second.exists()):
-            return None  # the spool's disk is away, or a film is lost, which `spool verify` finds
+            return None  # the disk is not mounted, or a file is lost, which `spool verify` finds
         postponed = self._postponed.get(conflict.id, _Postponed())
         if self._clock() < postponed.until:
             return None
@@ -109,7 +109,7 @@ class Doubts:
         return ", ".join(found)
 
     def _differences(self, first: Path, second: Path, *, is_last: bool) -> tuple[str, ...] | None:
-        """Return in what two files differ; None where their pictures cannot be decoded now."""
+        """Return in what two files differ; None if their pixel data cannot be decoded now."""
         try:
             with _LazyDecoders(self._seconds, self._limits.max_pixels) as decoders:
                 return differences(first, second, decoders.look, self._limits, is_last_try=is_last)
@@ -120,14 +120,14 @@ class Doubts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Postponed:
-    """A comparison that could not be made: how often, and when it is tried again."""
+    """A comparison that could not be made: tries so far, and the time of the next one in seconds."""
 
     tries: int = 0
     until: float = float("-inf")
 
 
 class _LazyDecoders:
-    """Child processes that are started when the first picture is decoded, and ended after it."""
+    """Decoder processes that are started for the first image and ended with the context."""
 
     def __init__(self, seconds: float, max_pixels: int) -> None:
         self._bounds = (seconds, max_pixels)
@@ -146,7 +146,7 @@ class _LazyDecoders:
             self._decoders.close()
 
     def look(self, path: Path, limits: PixelLimits) -> Looked:
-        """Return what `Decoders.look` returns."""
+        """Return the result of `Decoders.look`."""
         if self._decoders is None:
             seconds, max_pixels = self._bounds
             self._decoders = Decoders(at_once=1, seconds=seconds, max_pixels=max_pixels)
@@ -154,7 +154,7 @@ class _LazyDecoders:
 
 
 def keep_looking(doubts: Doubts, stop: threading.Event) -> None:
-    """Look until `stop` is set, whatever is away meanwhile."""
+    """Look each second until `stop` is set; errors of the database or the disk are logged."""
     task = Task("compare image copies", passed_on=(StoreError, OSError))
     while not stop.wait(_EVERY):
         try:

@@ -1,10 +1,10 @@
-"""What claims that became void left in the outbox goes; what was made for the job stays.
+"""Removes the outbox files of void claims; the job's results stay.
 
     outbox/<job>/<number of the claim>/<kind>.dcm
 
-Each claim of a job writes into a folder of its own. A claim that is lost between its files and their
-rows (its worker was killed or came too late, a person canceled the job) leaves them there, and the
-next claim makes its own. No later claim has a number of an earlier one, so they are nobody's.
+Each claim of a job writes into its own folder. A claim that ends after it wrote files and before their
+rows are committed (its worker was killed or too late, or a person canceled the job) leaves the files
+there, and the next claim makes its own. Claim numbers are never used again, so nothing needs them.
 """
 
 from datetime import datetime, timedelta
@@ -19,13 +19,13 @@ from service.store import Store
 
 log = get_logger(__name__)
 
-# A worker that hung for some leases and wakes up may write yet, though its claim is void.
+# Lease lengths to wait: a worker that hung for some leases may still write, though its claim is void.
 _LEASES: Final = 10
 _AT_ONCE: Final = 200
 
 
 class OutboxCleanup:
-    """Looks at the jobs that changed since its last look; at its first ones at all of them."""
+    """Goes through all jobs in the order of their last change, then through those that change later."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store, and the settings for the outbox and the length of a lease."""
@@ -35,10 +35,10 @@ class OutboxCleanup:
         self._seen: PastClaims | None = None
 
     def look(self, now: datetime) -> int:
-        """Remove what void claims of some jobs left; return how many folders that were.
+        """Remove the folders of void claims of up to 200 jobs; return how many folders that were.
 
         Raises:
-            StoreUnavailable: The database is away; the next look goes on from there.
+            StoreUnavailable: The database does not answer; the next look continues from there.
         """
         before = now - self._age
         if self._seen is not None and self._seen.updated_at > before:
@@ -55,7 +55,7 @@ class OutboxCleanup:
             for path in void:
                 remove_tree(path)
         except OSError as error:
-            # Retention takes the whole folder in the end.
+            # Not repeated: retention removes the whole folder later.
             log.error("void_claims_not_removed", job_id=job.job_id, reason=error.strerror)
             return 0
         if void:
@@ -67,7 +67,7 @@ def _folders(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except FileNotFoundError:
-        return []  # retention was there, or nothing was ever written
+        return []  # retention removed it, or no claim wrote a file
 
 
 def _is_void(path: Path, job: PastClaims) -> bool:

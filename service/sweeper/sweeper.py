@@ -1,18 +1,19 @@
-"""The sweeper: what time alone must do, and what a dead process, Redis or sender left undone.
+"""The sweeper: work that is due by time, and work that a lost process, Redis or sender left undone.
 
-Each look at the database does these, in this order; any number of sweepers may do them at once,
-because each is a conditional change that only one of them can make:
+Each tick does these steps in this order. Several sweepers may run at once: each step is a conditional
+change that only one of them can make.
 
-1. studies whose quiet time is over become jobs;
-2. a job whose worker is silent is taken back, or fails when that happened too often;
-3. a delivery likewise;
-4. a job or delivery that waits, and of which no worker can know, is published (again);
-5. now and then, and when the clock was set back: what a clock that was ahead has put off is made due,
-   processes that are silent are forgotten;
-6. a disk that fills up is told of, and relieved of what every destination has;
-7. now and then: old films and results are removed, and what void claims left.
+1. Make the jobs of studies whose quiet time is over.
+2. Take back jobs whose worker is silent; a job to which that happened too often fails.
+3. Do the same with deliveries.
+4. Publish jobs and deliveries that are due and have no message in the queue.
+5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
+   processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
+   takes no results.
+6. If the disk fills up, record incidents and remove studies that every destination has confirmed.
+7. Each minute: remove old files, once the clock can be trusted, and files of void claims.
 
-What needs the disk comes last: where it refuses, nothing else is held up.
+Steps that need the disk come last, so that an error of the disk delays no other step.
 """
 
 import threading
@@ -52,12 +53,12 @@ log = get_logger(__name__)
 
 _SILENT_SECONDS: Final = 60.0
 _TIDY: Final = timedelta(seconds=60)
-# These end a look: without the database or the disk nothing that follows can be done.
+# These end a tick: without the database or the disk the following steps cannot be done either.
 _AWAY: Final = (StoreUnavailable, OSError)
 
 
 class Sweeper:
-    """One look at the database is one `tick`."""
+    """Does the steps above, once for each `tick`."""
 
     def __init__(
         self,
@@ -68,15 +69,15 @@ class Sweeper:
         callers: Callable[[str], Caller | None] | None = None,
         passed: Callable[[], float] = since_boot,
     ) -> None:
-        """Take the store, the settings, what sends a job's id, and what tells which ids are sent.
+        """Take the store, the settings, and the functions that publish jobs and look into the queues.
 
         Args:
             store: The store.
             settings: The settings.
             publish: Sends a job's id to the workers; raises BrokerUnavailable.
-            in_sight: Returns the ids that lie in a queue unread; raises BrokerUnavailable.
-            callers: What is configured for a calling AE title; as in `settings` when None.
-            passed: Returns seconds that have passed, by a clock that nobody sets.
+            in_sight: Returns the ids of jobs with a message in a queue; raises BrokerUnavailable.
+            callers: Returns the settings of a calling AE title; those in `settings` when None.
+            passed: Returns seconds by a clock that cannot be set.
         """
         self._callers = callers or settings.caller
         self._store = store
@@ -99,21 +100,21 @@ class Sweeper:
         """Do once what is due now, by the store's clock.
 
         Raises:
-            StoreUnavailable: The database is away; the next tick goes on from there.
-            OSError: The disk refuses; all that needs the database only was done.
+            StoreUnavailable: The database does not answer; the next tick continues from there.
+            OSError: The disk failed; all steps that need only the database were done.
         """
         now = self._store.now()
         self._do("complete studies", self._complete_quiet, now)
         self._do("take back jobs", self._take_back, now)
         self._do("take back deliveries", self._take_back_deliveries, now)
         self._do("publish", self._publish_due, now)
-        # Before the last time: the clock was set back.
+        # A time before the last one means that the clock was set back.
         tidies = self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY
         if tidies:
             self._tidied_at = now
             self._tidy(now)
         self._do("watch the disk", self._disk.look, now)
-        # As soon as the clock may be trusted, not at the next minute.
+        # Tried each tick, so that it is done as soon as the clock can be trusted, not a minute later.
         if self._removal_is_due and self._steadiness.look(now):
             self._removal_is_due = False
             self._do("remove old files", self._retention.remove_old, now)
@@ -122,11 +123,11 @@ class Sweeper:
 
     @property
     def failing(self) -> list[str]:
-        """Names of the steps that failed by an unforeseen error when they were done last."""
+        """Names of the steps whose latest run failed with an unforeseen error."""
         return [name for name, task in self._tasks.items() if task.fault]
 
     def _do(self, name: str, step: Callable[[datetime], object], now: datetime) -> None:
-        """Do one step; an unforeseen error in it is logged and keeps no other step from being done."""
+        """Do one step; an unforeseen error in it is logged, and the other steps are still done."""
         self._task(name).attempt(partial(step, now))
 
     def _task(self, name: str) -> Task:
@@ -175,7 +176,7 @@ class Sweeper:
         beats = self._store.processes() if lapsed else []
 
         def take_back(job: Job) -> None:
-            # It may be alive after all, canceled meanwhile, or another sweeper's by now.
+            # The worker may have extended its lease, or a person or another sweeper moved the job.
             with suppress(LeaseLost, NotFound):
                 self._take_back_one(job, self._outages.judge(job, beats, now), now)
 
@@ -218,7 +219,8 @@ class Sweeper:
         self._store.mark_told(
             [job.id for job in readings], [number for number, _, _ in deliveries], now
         )
-        # Marked first: a worker that hands a job back at once wins over this look.
+        # Marked before sending: if a worker claims a job and hands it back at once, it clears the mark,
+        # which a later write here would set again.
         self._send_all(untold + unseen)
 
     def _queue_of(self, job: Job) -> str:
@@ -227,12 +229,13 @@ class Sweeper:
     def _send_all(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):
             if not publish_jobs(self._store, self._publish, job):
+                # Redis is away: mark the others instead of waiting for its time limit with each.
                 for later in jobs[number + 1 :]:
                     self._store.unpublished(later.id)
                 return
 
     def _miss_workers(self, now: datetime) -> None:
-        """Tell once of each model for which jobs wait while no worker of it lives."""
+        """Record one incident for each model for which jobs wait and no worker is alive."""
         alive = {beat.role for beat in self._store.processes() if not beat.load_failure}
         waiting = self._store.waiting_models(now - _TIDY)
         missing = {model for model in waiting if queue_of(self._settings, model) not in alive}
@@ -261,22 +264,22 @@ class Sweeper:
 def _without(
     in_sight: Callable[[str], Collection[str]], queue: Callable[[Job], str], jobs: list[Job]
 ) -> list[Job]:
-    """Return those of `jobs` for which no message lies in their `queue`."""
+    """Return the jobs that have no message in their queue."""
     seen = {name: in_sight(name) for name in {queue(job) for job in jobs}}
     return [job for job in jobs if job.id not in seen[queue(job)]]
 
 
 class Rounds:
-    """Ticks again and again, whatever is away meanwhile."""
+    """Runs ticks, and reports when the disk hinders them."""
 
     def __init__(self, sweeper: Sweeper, report: Callable[[Said], None]) -> None:
-        """Take the sweeper, and what reports a word on what hinders it, or "" once nothing does."""
+        """Take the sweeper, and the function that reports its status when that changes."""
         self._sweeper = sweeper
         self._report = report
         self._hindrance = ""
 
     def look(self) -> None:
-        """Tick once; what is away now is looked at again the next time."""
+        """Tick once; errors of the database or the disk are logged, and the next tick tries again."""
         try:
             self._sweeper.tick()
         except StoreUnavailable as error:
@@ -303,8 +306,8 @@ def serve(settings: Settings) -> None:
 
     Raises:
         StoreUnavailable: The database does not answer at the start.
-        SchemaMismatch: It is not at the revision that this code needs.
-        ConfigurationError: There is no broker.
+        SchemaMismatch: The database is not at the revision that this code needs.
+        ConfigurationError: No broker is configured.
     """
     report_untried(broker_connection.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
     store, queue = Store.open(settings), Queue(settings)
@@ -318,7 +321,7 @@ def serve(settings: Settings) -> None:
         with Heartbeat(store, ["sweep"]).beating() as beat:
             rounds = Rounds(sweeper, beat.report)
             log.info("sweeper_started")
-            # Pictures may take a while to decode: in a thread of its own.
+            # In its own thread: decoding pixel data takes long and must not delay a tick.
             threading.Thread(
                 target=keep_looking,
                 args=(Doubts(store, settings), stop),
