@@ -1,4 +1,4 @@
-"""What a comparison with an archive found."""
+"""Records of a comparison with an archive, and functions that make them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from dicom.archives.archive import HeldInstance, Listing
 
 
 class Lack(StrEnum):
-    """What a Study of an archive lacks here."""
+    """What is missing here of a Study that an archive holds."""
 
     STUDY = "missing"  # no Instance of it is here
     INSTANCES = "incomplete"  # some are
@@ -19,12 +19,12 @@ class Lack(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LackingStudy:
-    """A Study of the archive that is not here, or not whole.
+    """A Study of the archive that is missing or incomplete here, or has no job.
 
     Attributes:
-        listed: Number of its Instances in the archive, of those that would be accepted.
-        absent: Those that are not here.
-        refused: Why one of them cannot be stored here, or "".
+        listed: Number of its Instances in the archive whose SOP Class is accepted.
+        absent: Its Instances that are not here.
+        refused: Why one of these cannot be stored here, or "".
     """
 
     study_instance_uid: str
@@ -34,7 +34,7 @@ class LackingStudy:
     refused: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the command prints it for programs."""
+        """Return the JSON object that the command prints for programs."""
         return {
             "study_instance_uid": self.study_instance_uid,
             "lack": self.lack.value,
@@ -46,14 +46,14 @@ class LackingStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What one look found.
+    """The result of one comparison.
 
     Attributes:
         studies: Number of Studies that were compared.
-        lacking: What is missing still, after what was fetched.
-        waiting: Absent Instances that may be on their way.
-        without_image: Studies, of which all is here, with nothing that begins a job.
-        other_classes: Instances by SOP Class UID that are not accepted here and not compared.
+        lacking: Studies that are still missing or incomplete after the fetch.
+        waiting: Number of absent Instances that may be on their way.
+        without_image: UIDs of complete Studies in which nothing begins a job.
+        other_classes: Number of Instances by SOP Class UID that is not accepted here, not compared.
         fetched: SOP Instance UIDs that were fetched.
         fault: Why not all could be fetched; "" otherwise.
     """
@@ -68,7 +68,7 @@ class Comparison:
 
 
 def by_study(instances: Sequence[HeldInstance]) -> dict[str, list[HeldInstance]]:
-    """Return the Instances of each Study, in the order in which they were listed."""
+    """Return the Instances by Study Instance UID, in the order in which they were listed."""
     studies: dict[str, list[HeldInstance]] = {}
     for each in instances:
         studies.setdefault(each.study_instance_uid, []).append(each)
@@ -76,7 +76,7 @@ def by_study(instances: Sequence[HeldInstance]) -> dict[str, list[HeldInstance]]
 
 
 def without(asked: Sequence[HeldInstance], absent: Sequence[HeldInstance]) -> list[str]:
-    """Return the SOP Instance UIDs of what was asked for and is not absent any more."""
+    """Return the SOP Instance UIDs of `asked` that are not in `absent`."""
     still = {each.sop_instance_uid for each in absent}
     return [each.sop_instance_uid for each in asked if each.sop_instance_uid not in still]
 
@@ -87,7 +87,7 @@ def position_before(
     absent: Sequence[HeldInstance],
     unready: set[str],
 ) -> int:
-    """Return the archive's last change before which every Instance is here, and its Study has a job."""
+    """Return the archive's last change up to which every Instance is here and its Study has its job."""
     gone = {each.sop_instance_uid for each in absent}
     open_changes = [
         each.sequence
@@ -98,7 +98,7 @@ def position_before(
 
 
 def other_classes(instances: Sequence[HeldInstance], accepted: frozenset[str]) -> dict[str, int]:
-    """Return the number of Instances of each SOP Class that is not accepted."""
+    """Return the number of Instances by SOP Class UID, for SOP Classes that are not accepted."""
     counts: defaultdict[str, int] = defaultdict(int)
     for each in instances:
         if each.sop_class_uid and each.sop_class_uid not in accepted:

@@ -1,7 +1,7 @@
-"""Instances that an archive holds and that did not arrive are fetched, as durably as received ones.
+"""Fetches Instances that an archive holds and that did not arrive, as durably as received ones.
 
-Each goes the way of a STOW-RS part: spool file synced, row committed. A Study that was fetched whole is
-read like one whose association was released.
+Each is stored like a STOW-RS part: spool file synced, row committed. A Study of which all were fetched
+gets its job at once, as after the release of an association.
 """
 
 import uuid
@@ -31,13 +31,13 @@ log = get_logger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Fetched:
-    """What became of the Instances of one Study.
+    """The result of fetching Instances of one Study.
 
     Attributes:
-        refused: Reasons by SOP Instance UID of what will never be stored.
-        postponed: Reasons of what may be stored another time.
-        fault: Why the archive gave not all; "" when it did.
-        is_hopeless: Nothing else can be fetched now either.
+        refused: Reasons by SOP Instance UID, for Instances that will never be stored.
+        postponed: Reasons by SOP Instance UID, for Instances that may be stored another time.
+        fault: Why the archive did not give all Instances; "" if it did.
+        is_hopeless: Whether fetching another Study now would fail as well.
     """
 
     refused: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches Studies in the name of one calling AE."""
+    """Fetches Studies; what it stores counts as sent by one calling AE."""
 
     def __init__(
         self, settings: Settings, spool: Spool, reception: StorageService, calling_ae: str
@@ -60,7 +60,7 @@ class Fetcher:
         self._accepted = frozenset({*STORAGE_CLASSES, *settings.receiver.storage_classes})
 
     def fetch(self, archive: Archive, instances: Sequence[HeldInstance]) -> Fetched:
-        """Fetch Instances of one Study; return once what came is durable."""
+        """Fetch Instances of one Study; those that came are durable when this returns."""
         fetched = Fetched()
         association = IncomingAssociation(
             id=uuid.uuid4().hex,
@@ -76,6 +76,7 @@ class Fetcher:
             archive.fetch(instances, take)
         except DestinationError as error:
             fetched.fault, fetched.is_hopeless = str(error), error.transient
+        # "aborted" leaves an incomplete Study to the quiet time: the rest may come at the next look.
         whole = not fetched.fault and not fetched.postponed
         self._reception.association_ended(association, "released" if whole else "aborted")
         return fetched
@@ -91,7 +92,7 @@ class Fetcher:
         try:
             self._store(instance, pieces, association)
         except DestinationError:
-            raise
+            raise  # an error of the archive ends the fetch; one of an Instance does not
         except DicomError as error:
             reasons = fetched.postponed if error.transient else fetched.refused
             reasons[uid] = str(error)
@@ -112,7 +113,7 @@ class Fetcher:
             for piece in pieces:
                 file.write(memoryview(piece))
                 if file.fault or (file.incoming and file.incoming.fault):
-                    break
+                    break  # it is refused: the rest need not be downloaded
             part = file.end()
             if part.fault or part.incoming is None:
                 raise part.fault or InvalidDataset("no file came")

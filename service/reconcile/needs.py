@@ -1,4 +1,4 @@
-"""Whether a received Study of an archive lacks a job, or needs none."""
+"""Decides whether a received Study of an archive lacks a job, or needs none."""
 
 from collections.abc import Collection
 
@@ -13,9 +13,9 @@ from service.store import Store
 def job_needs(
     store: Store, study_instance_uids: Collection[str], documents: Collection[str]
 ) -> dict[str, JobNeed]:
-    """Return the need of those Studies among these of which anything was received.
+    """Return the JobNeed, by UID, of each of these Studies that has a received Instance.
 
-    A Study without a job that holds nothing that begins one (see `Intake`) has the need NO_IMAGE.
+    A Study without a job has the need NO_IMAGE if none of its Instances begins one (see `Intake`).
 
     Args:
         store: The database.
@@ -23,7 +23,7 @@ def job_needs(
         documents: SOP Class UIDs that begin no job.
 
     Raises:
-        StoreError: The database is away.
+        StoreError: The database does not answer.
     """
     needs = store.received_studies(study_instance_uids)
     for uid in [uid for uid, need in needs.items() if need is JobNeed.OVERDUE]:
@@ -34,10 +34,10 @@ def job_needs(
 
 
 def _begins_job(film: ReceivedInstance, documents: Collection[str]) -> bool:
-    """Return whether a received Instance is an image that a job would read.
+    """Return whether a received Instance begins a job.
 
-    One whose file was removed after its retention cannot be read, and one whose file is damaged counts
-    as an image: a job says what is wrong with it.
+    False if its file was removed after its retention. True if its file is damaged: the job then reports
+    what is wrong with it.
     """
     if film.sop_class_uid in documents or not film.path.exists():
         return False

@@ -1,9 +1,10 @@
-"""Which Studies of an archive are not here? They are listed and, where that is configured, fetched.
+"""Compares an archive with the database; lists missing Studies and, if configured, fetches them.
 
-A look lists the archive's CR and DX Instances of the last hours and asks the database for each. What
-is absent for `after_seconds` counts as missing: until then it may be on its way. The number of the
-archive's last change before which nothing is missing is kept, so that the next look begins there. A long
-list of changes takes several looks; what an earlier one found to be absent is remembered meanwhile.
+A look lists the archive's Instances of the configured modalities (CR and DX by default) and hours, and
+looks each up in the database. An Instance counts as missing when it has been absent for `after_seconds`:
+until then it may be on its way. The number of the archive's last change up to which nothing is missing
+is stored, and the next look begins there. A long list of changes takes several looks; absent Instances
+are remembered meanwhile.
 """
 
 import time
@@ -37,7 +38,7 @@ MISSING = "studies_missing"
 FETCHED = "studies_fetched"
 UNREACHABLE = "archive_not_compared"
 _ALL = 2**62
-_MOST_CHANGES = 20_000  # of one look; the next goes on from there
+_MOST_CHANGES = 20_000  # of one look; the next one continues from there
 
 _UNREADY = (JobNeed.WAITS, JobNeed.OVERDUE)
 
@@ -46,7 +47,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Refused:
-    """An Instance that cannot be stored here, why, and when that was found (seconds, `passed`)."""
+    """An Instance that cannot be stored here, the reason, and when it was refused (`passed` seconds)."""
 
     instance: HeldInstance
     reason: str
@@ -54,7 +55,7 @@ class _Refused:
 
 
 class Reconciler:
-    """Compares one archive, again and again; remembers what was absent since when."""
+    """Compares one archive repeatedly; remembers since when each Instance is absent."""
 
     def __init__(
         self,
@@ -66,16 +67,16 @@ class Reconciler:
         passed: Callable[[], float] = time.monotonic,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take what is compared.
+        """Take the archive and the database that are compared.
 
         Args:
             store: The database.
             settings: The settings.
-            table: What is configured for the archive.
+            table: The table `[[reconcile]]` of the archive.
             archive: The archive.
             fetcher: Fetches what is missing; nothing is fetched when None.
-            passed: Returns seconds by a clock that is never set.
-            is_stopping: Returns whether no further Study is to be fetched.
+            passed: Returns seconds by a clock that cannot be set.
+            is_stopping: Returns True when no further Study may be fetched.
         """
         self._is_stopping = is_stopping
         self._store = store
@@ -92,21 +93,21 @@ class Reconciler:
         self._refused: dict[str, _Refused] = {}
         self._settled: dict[str, int] = {}
         self._told: set[str] = set()
-        # The change after which the next look goes on; 0: at the one that is kept.
+        # The change after which the next look continues; 0: after the stored position.
         self._goes_on_after = 0
         self._open: dict[str, HeldInstance] = {}
         self._reach = timedelta(hours=table.hours)
 
     def look(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
-        """Compare once, fetch what is missing, and keep the result for page and metrics.
+        """Compare once, fetch what is missing, and store the result for page and metrics.
 
         Args:
-            complete: Compare the whole window, also what an earlier look found to be here.
-            at_once: What is absent is missing, however short.
+            complete: Compare the whole window, also Studies that an earlier look found complete.
+            at_once: Absent Instances count as missing at once, without `after_seconds`.
 
         Raises:
-            DestinationError: The archive did not answer; that is noted.
-            StoreUnavailable: The database is away.
+            DestinationError: The archive did not answer; an incident reports that.
+            StoreUnavailable: The database does not answer.
         """
         window = self._window(complete=complete)
         try:
@@ -123,6 +124,7 @@ class Reconciler:
         if due and self._fetcher is not None:
             fault = self._fetch(self._fetcher, due)
             asked = due
+            # Looked up again: only the database shows what the fetch has stored.
             waiting, due = self._absent(wanted, after)
             fetched = without(asked, due)
         needs = job_needs(self._store, by_study(wanted), self._documents)
@@ -142,7 +144,7 @@ class Reconciler:
         still = [each for each in [*waiting, *due] if each.sop_instance_uid not in self._refused]
         if not complete:
             self._settle(listing, incomplete | unready)
-        # A look by hand has a window of its own, and says nothing of what was before it.
+        # A look by hand has its own window, and shows nothing about changes before it.
         position = None if complete else position_before(listing, wanted, still, unready)
         complete_at = None if complete else self._complete_at(listing, still)
         if not complete:
@@ -151,7 +153,10 @@ class Reconciler:
         return comparison
 
     def _forget_gone(self, window: Window, listing: Listing) -> None:
-        """Forget what the archive does not list any more, or lies before the window now."""
+        """Forget open Instances whose change was listed again, but not the Instance itself.
+
+        They were removed from the archive, or are now older than the window.
+        """
         listed = {each.sop_instance_uid for each in listing.instances}
         self._open = {
             uid: each
@@ -166,7 +171,7 @@ class Reconciler:
         absent: Sequence[HeldInstance],
         unready: set[str],
     ) -> None:
-        """Let the next look go on where this one ended, and look again at what is not here yet."""
+        """Store where the next look continues, and which Instances it has to look up again."""
         gone = {each.sop_instance_uid for each in absent}
         self._open = {
             each.sop_instance_uid: each
@@ -177,9 +182,10 @@ class Reconciler:
         self._goes_on_after = 0 if listing.is_whole else listing.position
 
     def _complete_at(self, listing: Listing, still: Sequence[HeldInstance]) -> datetime | None:
-        """Return a time at which everything that the archive had then is here now; None: not known.
+        """Return the latest time such that all that the archive had then is here; None if not known.
 
-        What was absent at the first look of this process may have been so for long.
+        It is not known without a fetcher, before the end of the window is reached, and while Instances
+        are absent that were absent at the first look of this process: since when is unknown.
         """
         uids = {each.sop_instance_uid for each in still}
         self._absent_at_first = uids & (uids if self._is_first else self._absent_at_first)
@@ -191,15 +197,16 @@ class Reconciler:
         return self._store.now() - timedelta(seconds=longest)
 
     def _wanted(self, listing: Listing) -> list[HeldInstance]:
-        """Return what must be here: what is listed now, and what was listed and did not come."""
+        """Return the Instances that must be here: listed now, or listed earlier and refused or open."""
         wanted = {uid: each.instance for uid, each in self._refused.items()} | self._open
         wanted |= {each.sop_instance_uid: each for each in listing.instances}
         return [each for each in wanted.values() if self._is_accepted(each)]
 
     def _window(self, *, complete: bool) -> Window:
-        """Return what is listed.
+        """Return the window to list.
 
-        What is fetched goes back to the last time that everything was here: no outage is too long.
+        If missing Instances are fetched, it reaches back beyond the last time at which everything was
+        here, so that an outage of any length is covered.
         """
         rows = {each.archive: each for each in self._store.reconciliations()}
         row = rows.get(self._table.name)
@@ -224,7 +231,7 @@ class Reconciler:
     def _absent(
         self, wanted: Sequence[HeldInstance], after: float
     ) -> tuple[list[HeldInstance], list[HeldInstance]]:
-        """Return the Instances that are not here: those that may be on their way, and the others."""
+        """Return the absent Instances: those absent for less than `after` seconds, and the others."""
         known = self._store.known_instances({each.sop_instance_uid for each in wanted})
         absent = [each for each in wanted if each.sop_instance_uid not in known]
         now = self._passed()
@@ -239,9 +246,9 @@ class Reconciler:
     def _fetch(self, fetcher: Fetcher, due: Sequence[HeldInstance]) -> str:
         """Fetch Study by Study; return why not all came, or "".
 
-        What was refused for good is not fetched again within the hours of the window. A Study that the
-        archive refuses keeps no other from being fetched; an archive that does not answer is asked no
-        more.
+        An Instance that was refused for good is not fetched again within the hours of the window. If
+        the archive refuses a Study, the others are still fetched; after an error that may pass (no
+        answer, no room here) no further Study is tried.
         """
         fault = ""
         for instances in by_study(due).values():
@@ -264,7 +271,7 @@ class Reconciler:
         due: Sequence[HeldInstance],
         here: Mapping[str, JobNeed],
     ) -> list[LackingStudy]:
-        """Return what Studies lack."""
+        """Return the Studies of `wanted` that are missing or incomplete here, or have no job."""
         listed = by_study(wanted)
         absent = by_study(due)
         lacking = []
@@ -276,7 +283,7 @@ class Reconciler:
             elif not missing and here[study] is not JobNeed.OVERDUE:
                 continue
             if lack is Lack.STUDY and not missing:
-                continue  # it may be on its way
+                continue  # its Instances may be on their way
             reasons = (self._reason(each) for each in missing)
             lacking.append(
                 LackingStudy(
@@ -294,13 +301,13 @@ class Reconciler:
         return refused.reason if refused else ""
 
     def _settle(self, listing: Listing, unsettled: set[str]) -> None:
-        """Keep which Studies need not be listed again; those that left the window are forgotten."""
+        """Remember settled Studies with their number of Instances: they need not be listed again."""
         self._settled = {
             study: count for study, count in listing.counts.items() if study not in unsettled
         }
 
     def _forget_refused(self) -> None:
-        """Forget what was refused before the window: it would be reported, and kept, without end."""
+        """Forget refusals older than the window: otherwise they would be reported for ever."""
         oldest = self._passed() - self._reach.total_seconds()
         self._refused = {uid: each for uid, each in self._refused.items() if each.at >= oldest}
 

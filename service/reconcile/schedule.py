@@ -1,4 +1,4 @@
-"""Archives are compared on a schedule, each in a thread of its own: a silent one delays no other."""
+"""Compares archives on a schedule, each in its own thread, so that a silent one delays no other."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,10 +33,10 @@ log = get_logger(__name__)
 
 
 class ReconcileContext:
-    """Makes the comparisons of one process."""
+    """Makes the Reconcilers of one process from shared settings, database and spool."""
 
     def __init__(self, settings: Settings, store: Store, reception: StorageService | None) -> None:
-        """Take the settings, the database, and what takes fetched Instances; without it none are."""
+        """Take the settings, the database, and the service that stores fetched Instances, or None."""
         self._settings = settings
         self._store = store
         self._reception = reception
@@ -49,7 +49,7 @@ class ReconcileContext:
         fetches: bool,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> Reconciler:
-        """Return what compares the archive of `table`."""
+        """Return the Reconciler for the archive of `table`; it fetches only with a storage service."""
         fetcher = None
         if fetches and self._reception and self._spool:
             fetcher = Fetcher(self._settings, self._spool, self._reception, table.calling_ae)
@@ -59,7 +59,7 @@ class ReconcileContext:
         )
 
     def database_answers(self) -> bool:
-        """Return whether the database answers; only then is anything fetched."""
+        """Return whether the database answers; if so, the storage service takes Instances again."""
         try:
             self._store.ping()
         except StoreError as error:
@@ -74,7 +74,7 @@ class ReconcileContext:
 def opened(
     settings: Settings, *, fetches: bool, callers: CallingAEs | None = None
 ) -> Iterator[tuple[Store, ReconcileContext]]:
-    """Give the database and the workbench; at the end the jobs of what was fetched are made.
+    """Yield the database and the context; on exit, make the jobs of what was fetched.
 
     Raises:
         StoreError: The database cannot be used.
@@ -128,7 +128,7 @@ def _started(
 
     def run() -> None:
         while True:
-            # A bug ends one look, not all to come.
+            # An unforeseen error ends one look, not the thread.
             task.attempt(partial(_look, workbench, reconciler, table))
             if stop.wait(table.every_seconds):
                 return
@@ -139,13 +139,13 @@ def _started(
 
 
 def _look(workbench: ReconcileContext, reconciler: Reconciler, table: Reconcile) -> None:
-    """Compare once; what is away now is compared again at the next look."""
+    """Compare once; errors of archive, database and disk are logged, and the next look tries again."""
     if not workbench.database_answers():
         return
     try:
         reconciler.look()
     except DestinationError:
-        pass  # the reconciler has noted it
+        pass  # `Reconciler.look` has recorded it
     except StoreError as error:
         log.warning("store_unavailable", reason=str(error))
     except (OSError, DicomError) as error:
