@@ -1,7 +1,7 @@
-"""Who may send and what differs for it, as it is configured now.
+"""The settings of calling AEs, as they are in force now.
 
-The file is read again when it changes or on SIGHUP. Only what it says of callers is taken anew: models
-and destinations have processes that know them since their start.
+The file is read again when it changes or on SIGHUP. Only `receiver.callers` and `receiver.open` are
+replaced: the processes of models and destinations have read their settings at their start.
 """
 
 import socket
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 
 class CallingAEs:
-    """The callers' settings in force; safe to ask from many threads."""
+    """Returns the settings of calling AEs in force; lookups are thread-safe."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class CallingAEs:
         load: Callable[[], Settings],
         report: Callable[[str], None] | None = None,
     ) -> None:
-        """Take what is in force and how it is loaded again.
+        """Take the settings in force and the function that loads them again.
 
         Args:
             settings: The settings in force.
             path: The file that they came from.
             load: Loads them again; raises ConfigurationError.
-            report: Called with the reason why callers were not taken from a changed file, and with ""
-                when it is right again; may raise StoreError, and is then called again.
+            report: Called with the reason why a changed file was rejected, and with "" once the file is
+                valid again. If it raises StoreError, the next `look` calls it again.
         """
         self._report = report
         self._fault = ""
@@ -54,34 +54,34 @@ class CallingAEs:
         self._asked = self._unread = False
 
     def __call__(self, ae_title: str) -> Caller | None:
-        """Return what is configured for a calling AE title, or None when it may not send."""
+        """Return the settings of a calling AE title, or None if it may not send."""
         return self._settings.caller(ae_title)
 
     def now(self, ae_title: str) -> Caller | None:
-        """Return the same, after a look at the file: for who asks now and then."""
+        """Return the same after checking the file for changes, for processes that do not call `look`."""
         self.look()
         return self(ae_title)
 
     @property
     def settings(self) -> Settings:
-        """The settings of the start, with the callers that are in force now."""
+        """The settings read at the start, with the calling AEs that are in force now."""
         return self._settings
 
     def heed_hangup(self) -> None:
-        """Have SIGHUP ask from now on; for the main thread only.
+        """Reload the file at each SIGHUP from now on; call it in the main thread only.
 
-        A signal that came while this process started was ignored, so the next look loads the file; that
-        is no reload to be logged unless the file has changed.
+        SIGHUP is ignored while the process starts, so the next `look` always loads the file. It logs a
+        reload only if the file has changed or SIGHUP has come.
         """
         on_hangup(self.ask)
         self._unread = True
 
     def ask(self) -> None:
-        """Have the next look load the file again, changed or not."""
+        """Make the next `look` load the file even if it has not changed."""
         self._asked = True
 
     def look(self) -> None:
-        """Load the file again when it has changed, or when that was asked for; ignore a broken one."""
+        """Load the file if it has changed or a reload was requested; only report an invalid file."""
         state = self._file_state()
         is_news = state != self._state or self._asked
         if is_news or self._unread:
@@ -90,7 +90,7 @@ class CallingAEs:
         self._tell()
 
     def _load_again(self, *, is_news: bool) -> str:
-        """Take the callers of the file; return why they were not taken, or ""."""
+        """Replace the calling AEs by those of the file; return why this failed, or ""."""
         try:
             fresh = self._load()
         except ConfigurationError as error:
@@ -105,7 +105,7 @@ class CallingAEs:
         return ""
 
     def _tell(self) -> None:
-        """Report a fault that is new, or the end of one."""
+        """Log and report a new fault, or the end of a fault."""
         fault = self._fault
         if fault == self._reported:
             return
@@ -130,12 +130,12 @@ class CallingAEs:
 
 
 def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None]:
-    """Return what shows on the page that the callers of a file are not in force, as long as they aren't.
+    """Return a function that keeps one open incident while the calling AEs of a file are not in force.
 
     Args:
-        store: Where incidents are kept.
-        path: The file, on this machine.
-        actor: The part that reports.
+        store: Where incidents are recorded.
+        path: The settings file on this machine; None if the settings come from the environment.
+        actor: The part of the service that reports.
     """
     subject = f"{path or 'the environment'} on {socket.gethostname()}"
 
@@ -149,13 +149,13 @@ def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None
 
 
 def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading]:
-    """Return the name and the table of the model that reads what a caller sends."""
+    """Return the name and the settings of the model that reads what a calling AE sends."""
     name = (caller and caller.model) or settings.model_name
     return name, settings.readings().get(name, settings.reading)
 
 
 def wanted_of(settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str) -> Wanted:
-    """Return how a study is to be read, and where its results go, as its caller is configured now."""
+    """Return the model and the destinations for a study, by the current settings of its calling AE."""
     model, reading = reading_for(settings, caller)
     return Wanted(
         study_instance_uid=study_uid,
@@ -167,7 +167,7 @@ def wanted_of(settings: Settings, caller: Caller | None, study_uid: str, calling
 
 
 def destinations_for(settings: Settings, caller: Caller | None) -> list[str]:
-    """Return the names of the destinations of what a caller sends; all of them where it names none."""
+    """Return the destinations' names for a calling AE; all configured ones if its table names none."""
     names = [destination.name for destination in settings.destinations]
     if caller is None or caller.destinations is None:
         return names

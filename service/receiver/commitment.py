@@ -1,7 +1,8 @@
-"""Storage commitment: answered from the disk, by hash, and reported until the peer has heard it.
+"""Storage commitment (PS3.4 J): hashes of the files are checked, and the result is reported to the peer.
 
-A promise to report over an association of our own is a small file in the data folder, written and synced
-before the peer hears that it was accepted; it is removed when the report was taken or given up.
+A report over an association of our own is a *promise*: a small file in the data folder. It is written
+and synced before the peer's request is accepted, and removed once the report is delivered or given up
+(24 h).
 """
 
 import json
@@ -43,7 +44,7 @@ log = get_logger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class _Promise:
-    """A report that is owed: to whom, about what, and when it is tried next (seconds since 1970)."""
+    """A report that is still to be sent; `since` and `due` (next try) are seconds since 1970."""
 
     request: CommitmentRequest
     host: str
@@ -55,13 +56,13 @@ class _Promise:
 
 
 class Commitments:
-    """Checks what is asked, and keeps its promises in a thread of its own."""
+    """Checks commitment requests, and delivers promised reports in a thread of its own."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        """Take the settings and where instances are recorded.
+        """Take the settings and the store in which Instances are recorded.
 
         Raises:
-            OSError: The folder of the promises cannot be made.
+            OSError: The folder of the promises cannot be created.
         """
         self._settings = settings
         self._store = store
@@ -75,30 +76,32 @@ class Commitments:
 
     @property
     def fault(self) -> str:
-        """A sentence while promises cannot be kept because of an error in this program, else ""."""
+        """A sentence while an error in this program prevents reports, else ""."""
         return self._task.fault
 
     def start(self) -> None:
-        """Begin to report, first what was owed before."""
+        """Start the thread; promises of an earlier run are delivered too."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is owed is taken up at the next start."""
+        """End the thread, waiting 10 s at most; the next start delivers the remaining promises."""
         self._stop = True
         self._wake.set()
         self._thread.join(10)
 
     def failures(self, request: CommitmentRequest) -> dict[str, int]:
-        """Return, by SOP Instance UID, why something is not committed: read from the disk now.
+        """Return the Failure Reason of each Instance that is not committed, by SOP Instance UID.
+
+        The files are read now.
 
         Raises:
-            OutOfResources: The database or the spool cannot be read now: the answer is not known.
+            OutOfResources: The database or the spool cannot be read now, so the answer is unknown.
         """
         found = {each.sop_instance_uid: self._fault(each) for each in request.references}
         return {uid: fault for uid, fault in found.items() if fault}
 
     def _fault(self, reference: Reference) -> int:
-        """Return 0 for an instance that is recorded and whose file has the bytes that arrived."""
+        """Return the Failure Reason; 0 if the Instance is recorded and its file's hash is right."""
         try:
             films = self._store.films_of(reference.sop_instance_uid)
         except StoreError as error:
@@ -107,7 +110,7 @@ class Commitments:
             return NO_SUCH_INSTANCE
         if all(film.sop_class_uid != reference.sop_class_uid for film in films):
             return CLASS_INSTANCE_CONFLICT
-        # Where the same UID came with other bytes all of them must be there: which one is meant?
+        # One UID may have come with different bytes. The request does not say which, so check all.
         whole = all(self._is_kept(film) for film in films)
         return 0 if whole else NO_SUCH_INSTANCE
 
@@ -122,10 +125,10 @@ class Commitments:
         raise OutOfResources("the spool is empty: its disk may not be mounted")
 
     def promise(self, request: CommitmentRequest, *, host: str, port: int, called: str) -> None:
-        """Owe a peer a report; durable when this returns.
+        """Promise a report to a peer; the promise is on stable storage when this returns.
 
         Raises:
-            OutOfResources: It cannot be written down.
+            OutOfResources: The promise cannot be written.
         """
         promise = _Promise(request=request, host=host, port=port, called=called, since=time.time())
         try:
@@ -150,13 +153,13 @@ class Commitments:
         try:
             self._look_at(path)
         except OSError as error:
-            # A full disk, or one that is away: what is owed stays owed.
+            # The disk is full or not mounted. The promise stays and is tried again.
             self._tell(path.name, error.strerror)
         else:
             self._stuck.pop(path.name, None)
 
     def _tell(self, name: str, reason: str | None) -> None:
-        """Log why a promise is stuck once, not at every look at it."""
+        """Log why a promise cannot be processed, once for each reason in a row."""
         if self._stuck.get(name, "") != reason:
             self._stuck[name] = reason
             log.warning("promise_not_kept", file=name, reason=reason)
@@ -165,18 +168,18 @@ class Commitments:
         try:
             promise = _read(path)
         except FileNotFoundError:
-            return  # another receiver process has kept it
+            return  # another receiver process has delivered it
         except (ValueError, TypeError, KeyError) as error:
             log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
             path.rename(path.with_suffix(".unreadable"))
             return
         wait = promise.due - time.time()
-        # Longer than any pause: the clock was ahead when it was written, and is right again.
+        # A wait longer than any pause means that the clock was ahead when `due` was written: try now.
         if 0 < wait <= _LONGEST_WAIT or self._stop:
             return
         promise.tries += 1
         promise.due = time.time() + min(_FIRST_WAIT * 2**promise.tries, _LONGEST_WAIT)
-        # Written before the try: another receiver process does not try at the same time.
+        # Written before the try, so that another receiver process does not try at the same time.
         self._write(promise)
         self._keep(promise, path)
 
@@ -190,7 +193,7 @@ class Commitments:
         try:
             failures = self.failures(promise.request)
         except OutOfResources as error:
-            # A fault of ours, which passes: it must not become the peer's final answer.
+            # Our own temporary fault must not become the final answer to the peer.
             log.warning("commitment_not_known", tries=promise.tries, reason=str(error))
             return
         try:

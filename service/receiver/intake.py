@@ -1,9 +1,10 @@
-"""A film arrives: a row, and when its study is complete a job.
+"""Records received Instances, and schedules a job when their Study is complete.
 
-A study is complete when the association that brought a film which may be read is released. Where
-only films came that cannot be read, or the association broke off or stays open, it is complete when
-nothing came for the quiet time; the sweeper sees to that. Whether a film may be read is `triage`'s
-first guess from its header: the reading decides, so nothing that is possible is left out here.
+A Study is complete when an association that brought an eligible Instance is released. If all its
+Instances are ineligible, or the association broke off or stays open, the Study is complete once nothing
+has arrived for the quiet time; the sweeper checks this. `triage` estimates from the header whether an
+Instance is eligible. The worker makes the final selection, so `triage` excludes only what certainly
+cannot be read.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +30,14 @@ from service.store import Store
 log = get_logger(__name__)
 
 Outcome = Literal["released", "aborted", "broken"]
-# Films that arrive meanwhile wait for the transaction in which the jobs are made.
+# Studies scheduled in one transaction: Instances that arrive meanwhile wait for its end.
 _AT_ONCE: Final = 100
 # Of the terms of Requested Procedure Priority (0040,1003): STAT, HIGH, ROUTINE, MEDIUM, LOW.
 _URGENT_WORDS: Final = frozenset({"STAT", "HIGH"})
 
 
 class Intake:
-    """What the receiver tells the service; its methods may be called from many threads."""
+    """Records what the receiver has stored, and schedules jobs; thread-safe."""
 
     def __init__(
         self,
@@ -45,13 +46,13 @@ class Intake:
         publish: Callable[..., None],
         callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
-        """Take the store, the settings, what sends jobs' ids to the workers, and who may send.
+        """Take the store, the settings, the publisher of jobs, and the lookup of calling AEs.
 
         Args:
-            store: Where films and jobs are kept.
-            settings: Those in force.
-            publish: Called with jobs, each an argument (`Queue.publish`).
-            callers: Returns what is configured for a calling AE; without it, as in `settings`.
+            store: Where Instances and jobs are recorded.
+            settings: The settings in force.
+            publish: Called with jobs, each one argument (`Queue.publish`).
+            callers: Returns the settings of a calling AE; without it, those in `settings` apply.
         """
         self._caller = callers or settings.caller
         self._store = store
@@ -61,26 +62,26 @@ class Intake:
     def instance_arrived(
         self, instance: Instance, header: Dataset, *, calling_ae: str, association_id: str
     ) -> Arrival:
-        """Keep the film, committed when this returns.
+        """Record an Instance; its row is committed when this returns.
 
         Args:
-            instance: The film, durable in the spool.
-            header: Its elements before the pixels.
-            calling_ae: Who sent it.
-            association_id: On which association; never used twice.
+            instance: The Instance, durable in the spool.
+            header: Its elements before the pixel data.
+            calling_ae: The AE title of the sender.
+            association_id: The association that brought it; unique over all time.
 
         Raises:
-            StoreError: It was not kept: the sender must not hear Success.
+            StoreError: It was not recorded: the sender must not receive Success.
         """
         film, verdict = self._film(instance, header, calling_ae, association_id)
         (arrival,) = self._keep([(film, verdict)])
         return arrival
 
     def instances_arrived(self, arrived: Sequence[Received]) -> list[Arrival]:
-        """Keep films that came at the same time, all committed when this returns.
+        """Record Instances that arrived together, in one transaction committed when this returns.
 
         Raises:
-            StoreError: None was kept: their senders must not hear Success.
+            StoreError: None was recorded: their senders must not receive Success.
         """
         return self._keep(
             [
@@ -120,9 +121,10 @@ class Intake:
         return film, verdict
 
     def _begins_job(self, instance: Instance, verdict: Triage) -> bool:
-        """Return False for what an archive sends along with a study: documents and our own results.
+        """Return False for documents and our own results, which an archive sends along with a Study.
 
-        A class that the site has configured itself begins a job, which says why nothing is read.
+        A document class in `receiver.storage_classes` does begin a job; its reason states why nothing is
+        read.
         """
         configured = self._settings.receiver.storage_classes
         is_document = instance.sop_class_uid in set(DOCUMENT_CLASSES).difference(configured)
@@ -145,24 +147,27 @@ class Intake:
         return arrivals
 
     def _drop_second_copy(self, instance: Instance) -> None:
-        """Remove a film's new file if its row has another, named after an earlier digest."""
+        """Remove an Instance's new file if its row has another, named by an earlier digest algorithm."""
         try:
             known = self._store.films_of(instance.sop_instance_uid)
             if known and all(each.path != instance.path for each in known):
                 instance.path.unlink(missing_ok=True)
         except (StoreError, OSError) as error:
-            # `wetread spool verify` finds it.
+            # `wetread spool verify` finds the copy.
             log.warning("second_copy_not_removed", reason=type(error).__name__)
 
     def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
-        """Return the jobs that began with it, published; what fails here the sweeper makes good.
+        """Return the published jobs of the Studies that an association completed; none after an abort.
 
-        After an abort the quiet time decides, because the sender will probably try again.
+        After an abort the Study waits for its quiet time, because the sender will probably try again.
         """
         return self.associations_released([association_id]) if outcome == "released" else []
 
     def associations_released(self, association_ids: Sequence[str]) -> list[Job]:
-        """Return the jobs that began with several associations, made and published together."""
+        """Return the jobs of the Studies that these associations completed, published.
+
+        What the database or the broker does not accept now, the sweeper schedules or publishes later.
+        """
         jobs: list[Job] = []
         try:
             complete = self._store.completed_by(association_ids)
@@ -194,7 +199,7 @@ class Intake:
 
 
 def is_urgent(header: Dataset) -> bool:
-    """Return whether the request says so, on its own or for one of its steps."""
+    """Return whether Requested Procedure Priority is STAT or HIGH, in the header or a requested step."""
     asked = [header, *items(header, "RequestAttributesSequence")]
     words = {_priority_of(each) for each in asked}
     return not words.isdisjoint(_URGENT_WORDS)

@@ -1,7 +1,8 @@
-"""How many films a caller may send: a bucket for each, shared by all processes of a machine.
+"""The rate limit of each calling AE: a token bucket that all processes of a machine share.
 
-A bucket is a file of two numbers, what is left and when that was, under a lock of the kernel: whichever
-receiver a film comes to, C-STORE or STOW-RS, takes from the same one. A process that dies lets go of it.
+A bucket is a file of two numbers, the tokens left and the time of that count, read and written under
+`flock`. All receivers, for C-STORE and STOW-RS, use the same bucket. The kernel releases the lock of a
+process that dies.
 """
 
 import contextlib
@@ -17,23 +18,27 @@ from typing import Final
 from service.system.private_servers import private_folder
 
 _BUCKET: Final = struct.Struct("<dd")
-# Clocks of machines that share the folder differ less than this; one that differs more was set back.
+# Clocks of machines that share the folder differ by less than this. A larger step means that a clock was
+# set back: without this bound the bucket would not refill until the clock has caught up.
 _AHEAD_SECONDS: Final = 60.0
 
 
 class RateLimits:
-    """Counts the films of each caller in a bucket that refills steadily; for threads and processes."""
+    """Counts the Instances of each calling AE, in buckets that refill steadily.
+
+    Safe for use from several threads and processes.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        """Take the folder of the buckets, made when missing, and the clock, in seconds since 1970."""
+        """Take the folder of the buckets, created if missing, and the clock, in seconds since 1970."""
         self._folder = folder
         self._clock = clock
 
     def takes(self, ae_title: str, per_minute: int) -> bool:
-        """Return whether one more film is within the limit, and count it if so.
+        """Return whether one more Instance is within the limit, and count it if so.
 
         Raises:
-            OSError: The disk refused the bucket.
+            OSError: The bucket cannot be read or written.
         """
         with self._bucket(ae_title) as bucket:
             now, most = self._clock(), float(per_minute)
@@ -48,7 +53,7 @@ class RateLimits:
 
     @contextlib.contextmanager
     def _bucket(self, ae_title: str) -> Iterator[int]:
-        """Hold a caller's bucket for the length of the block; its file is named by a hash alone."""
+        """Lock a calling AE's bucket for the block; its file name is a hash of the AE title."""
         path = self._folder / hashlib.sha256(ae_title.encode()).hexdigest()[:32]
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:

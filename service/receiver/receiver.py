@@ -1,4 +1,4 @@
-"""`wetread receive`: the process that listens for modalities, from its start to its end."""
+"""`wetread receive`: the process that runs the storage SCP, from its start to its end."""
 
 import errno
 import os
@@ -40,19 +40,19 @@ log = get_logger(__name__)
 
 
 def serve(settings: Settings, *, number: int = 1) -> None:
-    """Receive until SIGTERM or SIGINT; then let running associations finish.
+    """Receive until SIGTERM or SIGINT; then let running associations finish (`receiver.stop_seconds`).
 
     Args:
-        settings: In force.
-        number: Which of several receivers on this machine it is, from 1.
+        settings: The settings in force.
+        number: The number of this receiver among those of this machine, from 1.
 
     Raises:
         StoreError: The database cannot be used at the start.
         ConfigurationError: No broker is configured, the address cannot be bound, or the installed
             pynetdicom lacks what receiving needs.
-        ReceiverDeaf: A port has closed by a fault; the supervisor starts another process.
+        ReceiverNotListening: A port has closed by a fault; the supervisor starts another process.
     """
-    # A thread that comes back from the disk or the network waits less for those that compute.
+    # Below Python's 5 ms: a thread that returns from the disk or the network gets the GIL sooner.
     sys.setswitchinterval(_SWITCH_SECONDS)
     report_untried(
         pynetdicom_private.LIBRARY,
@@ -104,19 +104,19 @@ def serve(settings: Settings, *, number: int = 1) -> None:
 
 
 def allow_many_connections() -> None:
-    """Let this process open as many files as the system grants: each connection is one."""
+    """Raise the limit of open files to the hard limit: each connection needs one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _beat_name(number: int = 1) -> str:
-    """Return the name of this part on this machine."""
+    """Return the name under which this receiver sends heartbeats."""
     part = "receive" if number == 1 else f"receive-{number}"
     return f"{part}@{socket.gethostname()}"
 
 
 def open_spool(settings: Settings) -> Spool:
-    """Return the spool, rid of what interrupted receptions left in it.
+    """Return the spool, after removing the temporary files of interrupted receptions.
 
     Raises:
         ConfigurationError: The folder cannot be used.
@@ -180,7 +180,7 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
 
 
 def _not_listening(settings: Settings, error: OSError) -> str:
-    """Return why the receiver does not listen: a TLS file, or a port that cannot be had."""
+    """Return why the receiver cannot listen: an unusable TLS file, or a port that cannot be bound."""
     of_a_file = isinstance(error, ssl.SSLError) or error.errno in {errno.ENOENT, errno.EACCES}
     if of_a_file and (fault := tls_fault(settings, "receiver.")):
         return fault

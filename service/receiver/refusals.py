@@ -1,4 +1,4 @@
-"""What the receiver did not accept, counted in memory and written to the database now and then."""
+"""Counts of what the receiver refused, kept in memory and written to the database periodically."""
 
 import threading
 from collections import Counter
@@ -11,29 +11,29 @@ from service.log import get_logger
 from service.store import Store
 from service.store.refusals import OTHERS
 
-# Different things that are kept between two writes, for instance while the database is away.
+# Different refusals counted between two writes, so that memory is bounded while the database is away.
 _MOST: Final = 1000
 
 log = get_logger(__name__)
 
 
 class Refusals:
-    """Counts; safe to call from many threads."""
+    """Counts refusals; thread-safe."""
 
     def __init__(self, store: Store) -> None:
-        """Take where the counts are written."""
+        """Take the store to which the counts are written."""
         self._store = store
         self._turn = threading.Lock()
         self._counts: Counter[NotAccepted] = Counter()
         self._is_failing = False
 
     def add(self, refused: NotAccepted) -> None:
-        """Count one."""
+        """Count one refusal."""
         with self._turn:
             self._count(refused, 1)
 
     def write(self) -> None:
-        """Write what was counted since the last time; what the database does not take is kept."""
+        """Write the counts since the last write; keep them if the database does not accept them."""
         with self._turn:
             counts, self._counts = self._counts, Counter()
         if not counts:

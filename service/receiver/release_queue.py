@@ -1,4 +1,4 @@
-"""Released associations become jobs, apart from the threads that receive."""
+"""Schedules the jobs of released associations in a thread apart from those that receive."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from dicom.error_boundary import places
 from service.log import get_logger
 from service.receiver.intake import Intake
 
-# Where one release follows another this soon, more are likely to: they are waited for this long.
+# If a release follows another within the first time, more are likely: wait the second time for them.
 _BUSY_SECONDS: Final = 0.05
 _GATHER_SECONDS: Final = 0.01
 
@@ -18,16 +18,16 @@ log = get_logger(__name__)
 
 
 class ReleaseQueue:
-    """Makes the jobs of associations in a thread of its own; those together that end meanwhile.
+    """Schedules the jobs of released associations in one thread, several associations at a time.
 
-    A release that comes alone is not kept waiting. Among many each would wake the thread for a job or
-    two, and it would take turns from those that receive: then it gathers a few.
+    A single release is handled at once. Under load, one wake-up for each release would take the GIL from
+    the receiving threads, so the thread first waits 10 ms and then handles all queued releases.
 
-    Nothing is lost with it: a study whose release was forgotten is scheduled after its quiet time.
+    The queue is in memory only: after a crash, a Study is scheduled once its quiet time is over.
     """
 
     def __init__(self, intake: Intake) -> None:
-        """Take the intake; the thread begins with the first release."""
+        """Take the intake; the thread starts with the first release."""
         self._intake = intake
         self._ended: deque[str] = deque()
         self._last = -math.inf
@@ -35,11 +35,12 @@ class ReleaseQueue:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="releases")
 
     def add(self, association_id: str) -> None:
-        """Have the studies that the released association brought become jobs soon."""
+        """Schedule soon the Studies that the released association brought; does not block."""
         now = time.monotonic()
         busy, self._last = now - self._last < _BUSY_SECONDS, now
         self._ended.append(association_id)
-        # In this order: what is appended before the flag falls is taken by the turn that lowers it.
+        # Append before the test: `_make_jobs` clears the flag before it empties the queue, so a release
+        # appended while the flag is set is still handled.
         if not self._awaited:
             self._awaited = True
             self._have_made(_GATHER_SECONDS if busy else 0.0)
@@ -49,12 +50,12 @@ class ReleaseQueue:
         try:
             made = self._thread.submit(self._make_jobs, gather_seconds)
         finally:
-            if made is None:  # no thread can be started now; the next release tries again
+            if made is None:  # no thread could be started; the next release tries again
                 self._awaited = False
         made.add_done_callback(_log_unforeseen)
 
     def close(self) -> None:
-        """Return once all jobs are made."""
+        """Return once all jobs are scheduled."""
         self._thread.shutdown()
 
     def _make_jobs(self, gather_seconds: float) -> None:

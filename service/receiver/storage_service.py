@@ -1,4 +1,4 @@
-"""Who may send, and what happens with a film that is durable in the spool."""
+"""The service behind the storage SCP: admits calling AEs, records Instances, promises commitment."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ from service.settings.sections import Caller
 from service.store import Store
 from service.system.disk_space import DiskLevel, Watermark
 
-# A modality that is set up wrongly tries again every few seconds: one incident an hour says enough.
+# A misconfigured modality tries again every few seconds: record one incident an hour at most.
 _INCIDENT_EVERY: Final = 3600.0
 _REMEMBERED: Final = 1000
 _AWAY: Final = "the database cannot take it now"
@@ -34,7 +34,7 @@ log = get_logger(__name__)
 
 
 class StorageService:
-    """Answers the SCP for the service; its methods are called from many threads."""
+    """Implements `dicom.scp.storage_handler.StorageHandler`; thread-safe."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class StorageService:
         *,
         callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
-        """Take the settings, where refusals and films are recorded, and who answers for them.
+        """Take the settings, the store, the intake and the commitments.
 
-        Without `callers` those of the settings stay in force.
+        `callers` returns the settings of a calling AE; without it, those in `settings` apply.
         """
         self._caller = callers or settings.caller
         self._commitments = commitments
@@ -62,7 +62,7 @@ class StorageService:
         self._turn = threading.Lock()
 
     def admit(self, association: IncomingAssociation) -> Refusal | None:
-        """Return why a peer may not associate, logged with the reason in words, or None."""
+        """Return None if a peer may associate, else why not; a refusal is logged with its reason."""
         verdict = self._judge(association)
         if verdict is None:
             return None
@@ -79,7 +79,10 @@ class StorageService:
         return refusal
 
     def not_now(self, association: IncomingAssociation) -> DicomError | None:
-        """Return why no film can be taken from it now: database, disk, or it sends too many."""
+        """Return why no Instance is accepted now (database, disk, rate limit), or None.
+
+        None counts as one Instance against the calling AE's rate limit.
+        """
         if refusal := self.refusal:
             return OutOfResources(refusal)
         caller = self._caller(association.calling_ae)
@@ -95,31 +98,31 @@ class StorageService:
 
     @property
     def refusal(self) -> str:
-        """Why nobody's films are taken now, in words, or ""; cheap to ask."""
+        """Why no Instance of any sender is accepted now, as text, or ""; costs one `statvfs`."""
         if self._database_away:
             return _AWAY
         return "the spool's disk is nearly full" if self._disk.look() is DiskLevel.FULL else ""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the database takes films."""
+        """Whether the database accepts Instances."""
         return not self._database_away
 
     def database_answers(self, answers: bool) -> None:
-        """Take films, or refuse them before they are written."""
+        """Set whether Instances are accepted; if not, they are refused before they are written."""
         if answers == self._database_away:
             log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
         self._database_away = not answers
 
     def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
-        """Commit the rows of films that came at the same time, in one transaction if that can be.
+        """Commit the rows of Instances that arrived together, in one transaction if possible.
 
         Returns:
-            For each film None, OutOfResources when the database did not take it, or InternalError
-            where an error in this program prevented that.
+            For each Instance None, OutOfResources if the database did not accept it, or InternalError
+            if an error in this program prevented that.
         """
         if self._database_away:
-            # They waited while others found that out: their senders have waited once already.
+            # Another thread has just met the fault: do not make these senders wait for a timeout too.
             return [OutOfResources(_AWAY) for _ in arrived]
         unforeseen: DicomError | None = InternalError("an error in this program: see its log")
         fault = error_boundary(
@@ -130,7 +133,7 @@ class StorageService:
         if fault is None:
             return [None for _ in arrived]
         if len(arrived) > 1 and not self._database_away:
-            # The fault may be of one of them only: each gets its own answer.
+            # Retry one by one to isolate the failing Instance.
             return [answer for each in arrived for answer in self.stored([each])]
         return [fault for _ in arrived]
 
@@ -146,10 +149,10 @@ class StorageService:
     def commitment_asked(
         self, request: CommitmentRequest, association: IncomingAssociation
     ) -> bool:
-        """Promise a report where the caller's settings say where to.
+        """Promise a report if the calling AE has a `commitment_port`; return whether it is promised.
 
         Raises:
-            OutOfResources: The promise cannot be written down.
+            OutOfResources: The promise cannot be written.
         """
         caller = self._caller(association.calling_ae)
         if caller is None or caller.commitment_port is None:
@@ -163,19 +166,23 @@ class StorageService:
         return True
 
     def commitment_failures(self, request: CommitmentRequest) -> dict[str, int]:
-        """Return what is not committed, read from the disk now."""
+        """Return the Failure Reason of each Instance that is not committed; the files are read now.
+
+        Raises:
+            OutOfResources: The database or the spool cannot be read now, so the answer is unknown.
+        """
         return self._commitments.failures(request)
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
-        """Let the studies that are complete now become jobs, soon and in another thread.
+        """Schedule the Studies that a released association completed, soon and in another thread.
 
-        After an abort the quiet time decides, because the sender will probably try again.
+        After an abort the Study waits for its quiet time, because the sender will probably try again.
         """
         if outcome == "released":
             self._releases.add(association.id)
 
     def close(self) -> None:
-        """Return once the jobs of all released associations are made."""
+        """Return once the jobs of all released associations are scheduled."""
         self._releases.close()
 
     def _judge(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
@@ -204,7 +211,7 @@ class StorageService:
             if last is not None and now - last < _INCIDENT_EVERY:
                 return False
             if len(self._reported) >= _REMEMBERED:
-                # Somebody tries many names: what is written down then says no more than the log.
+                # A scan with many AE titles: more incidents would show nothing that the log does not.
                 self._reported = {k: at for k, at in self._reported.items() if now - at < 60}
                 if len(self._reported) >= _REMEMBERED:
                     return False
