@@ -1,9 +1,10 @@
-"""A backup: database, images, results and what else a site needs, made while the service runs.
+"""Makes a backup of database, images, results and settings while the service runs.
 
-    files ──▶ files that are gone by now are left out ──▶ database ──▶ files that came meanwhile
+    copy files ──▶ drop copies of files removed since ──▶ copy database ──▶ copy new files
 
-A file is there before its row, and its row is marked before retention forgets it: so the copy has the
-file of each row that the copy of the database has.
+A file is written before its row, and retention marks a row after it has removed the file. So the backup
+has the file of each row that its database does not mark as removed. The exception is a file whose row
+retention has not marked yet: the restored service repeats that removal.
 
     BACKUP/manifest.json   what it is a backup of      BACKUP/wetread.db or wetread.dump
     BACKUP/SHA256SUMS      digest of each file         BACKUP/wetread.toml   the settings file
@@ -41,9 +42,9 @@ class Manifest:
     """What a backup holds.
 
     Attributes:
-        data_dir: The absolute path under which rows name files.
+        data_dir: The absolute path of the data folder, with which the rows' file paths begin.
         database: `sqlite` or `postgresql`.
-        revision: Of the database.
+        revision: The schema revision of the database.
     """
 
     format: int
@@ -60,8 +61,8 @@ class Backup:
     """Makes one backup.
 
     Args:
-        settings: Those in force.
-        target: A folder that is made, or is empty.
+        settings: The settings in force.
+        target: An empty folder; created if missing.
     """
 
     def __init__(self, settings: Settings, target: Path) -> None:
@@ -73,13 +74,13 @@ class Backup:
         """Return the manifest once everything is copied and on stable storage.
 
         Args:
-            settings_file: The file that the settings come from.
-            dump: A copy of the database that was made just before; made here when None.
+            settings_file: The settings file to copy; None for none.
+            dump: A copy of the database made just before; None to make it here.
 
         Raises:
             ConfigurationError: The target is not empty, or pg_dump is missing.
             StoreError: The database cannot be copied.
-            OSError: The disk refuses.
+            OSError: A file cannot be read or written.
         """
         url = self._settings.database_url
         self._make_target()
@@ -104,7 +105,7 @@ class Backup:
             raise ConfigurationError(f"{self._target} is not empty: name a new folder")
 
     def _copy_files(self) -> None:
-        """Copy what is not copied yet."""
+        """Copy the files that are not copied yet."""
         root = self._settings.data_dir
         for source in _files(root):
             name = f"{DATA}/{source.relative_to(root).as_posix()}"
@@ -133,7 +134,7 @@ class Backup:
                 del self._digests[name]
 
     def _finish(self, revision: str | None) -> Manifest:
-        """Write the manifest last: a backup without it is not whole."""
+        """Write the manifest last, since a backup without it counts as incomplete; return it."""
         manifest = Manifest(
             format=FORMAT,
             wetread=metadata.version("wetread"),
@@ -152,7 +153,7 @@ class Backup:
 
 
 def copy_times(source: Path, target: Path) -> None:
-    """Give a copy the times of its source: when an image was written is looked at later."""
+    """Give a copy the times of its source: the store reads when an Instance's file was written."""
     times = source.stat()
     os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 
@@ -164,9 +165,13 @@ def digest_of(path: Path) -> str:
 
 
 def _files(data_dir: Path) -> Iterator[Path]:
-    """Yield what is kept of a data folder: its own files, and those of its folders.
+    """Yield the files of a data folder to copy: those at its top level and those of `_FOLDERS`.
 
-    The database is copied by itself; `run`, locks and what is being received are of this moment only.
+    The database is copied separately. `run`, lock files and partly received files are left out: they
+    matter only to running processes.
+
+    Raises:
+        ConfigurationError: The data folder does not exist.
     """
     if not data_dir.is_dir():
         raise ConfigurationError(f"data_dir: {data_dir} is no folder")

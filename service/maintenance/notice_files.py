@@ -1,4 +1,4 @@
-"""The files of notices about drafts: written once, so that every destination gets the same bytes."""
+"""The files of notices about drafts, written once so that every destination gets the same bytes."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from dicom.spool.durable import write_durably
 from service.records import ResultObject
 from service.store import Store
 
-_DOUBTS: Final = "in-doubt-"  # what the names of the notices of doubt begin with
+_DOUBTS: Final = "in-doubt-"  # prefix of the file names of notices that a draft is in doubt
 _ENDINGS: Final = {NoticeForm.DOCUMENT: ".dcm", NoticeForm.PAGE: "-page.dcm"}
 
 
 def draft_report(store: Store, job_id: str) -> ResultObject | None:
-    """Return the draft report of a job; None when none was made."""
+    """Return the draft report of a job; None if there is none."""
     found = [item for item in store.objects(job_id) if item.kind == "draft-report"]
     return found[0] if found else None
 
 
 def stored_notice(path: Path, report: Path, make: Callable[[Dataset], Output]) -> EncodedObject:
-    """Return the notice in the file `path`, which is made where it is not there.
+    """Return the notice in the file `path`; create the file if it is missing.
 
     Args:
-        path: The notice.
-        report: The draft report that it is about.
+        path: The file of the notice.
+        report: The file of the draft report that the notice is about.
         make: Builds the notice from the header of the report.
 
     Raises:
-        DicomError: The report cannot be read, or the notice not be built.
-        OSError: The disk refused.
+        DicomError: The report or the notice cannot be read, or the notice cannot be built.
+        OSError: A file cannot be read or written.
     """
     if not path.exists():
         write_durably(path, encode(make(read_header(report))))
@@ -51,20 +51,20 @@ def stored_notice(path: Path, report: Path, make: Callable[[Dataset], Output]) -
 
 
 def notice_path(outbox: Path, job_id: str, digest: str, form: NoticeForm) -> Path:
-    """Return where the notice is kept that a draft is in doubt because of the copy with this digest."""
+    """Return the path of the notice that a draft is in doubt because of the copy with this digest."""
     return outbox.absolute() / job_id / f"{_DOUBTS}{digest[:16]}{_ENDINGS[form]}"
 
 
 def withdrawal_path(outbox: Path, job_id: str, form: NoticeForm) -> Path:
-    """Return where the notice is kept that a draft is withdrawn."""
+    """Return the path of the notice that a draft is withdrawn."""
     return outbox.absolute() / job_id / f"withdrawn{_ENDINGS[form]}"
 
 
 def doubt_uids(outbox: Path, job_id: str) -> list[str]:
-    """Return the SOP Instance UIDs of the notices of doubt about a job's draft that are kept.
+    """Return the SOP Instance UIDs of the stored notices that a job's draft is in doubt.
 
     Raises:
-        DicomError: One of them cannot be read.
+        DicomError: A notice cannot be read.
     """
     paths = sorted((outbox / job_id).glob(f"{_DOUBTS}*.dcm"))
     return [str(read_header(path).SOPInstanceUID) for path in paths]

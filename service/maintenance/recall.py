@@ -1,11 +1,11 @@
-"""Every draft of one model version is withdrawn wherever it went: removed, or marked.
+"""Withdraws drafts, for instance all of one model version, from every destination.
 
-    plan(...)  -> what would be done, one line for each draft and destination; changes nothing
-    Recall.run -> does it, line by line; doing it again does what is left
+    plan(...)  -> the steps, one for each draft and destination; changes nothing
+    Recall.run -> carries them out one by one; a second run does what is left
 
-An archive of ours (`may_remove`) loses the draft's objects and the notices that it is in doubt; any
-other destination gets a notice that the draft is withdrawn. What still waits to be sent is not sent any
-more. A destination to which a draft was ever sent may have it, whatever it said.
+An archive of ours (`may_remove`): the draft's objects and the notices that it is in doubt are removed.
+Any other destination gets a notice that the draft is withdrawn. Objects that still wait are not sent any
+more. A destination to which sending ever began may have the draft, whatever it answered.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,18 +51,18 @@ class Way(StrEnum):
 
     REMOVE = "remove"
     MARK = "mark"
-    CANCEL = "cancel"  # it has not arrived yet: it will not be sent
-    # The destination is gone from the settings or takes no notice, or our copy is gone from the disk.
+    CANCEL = "cancel"  # sending has not begun: it will not be sent
+    # The destination is not in the settings or accepts no notice, or our draft report's file is gone.
     BY_HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallStep:
-    """One draft at one destination.
+    """The withdrawal of one draft from one destination.
 
     Attributes:
-        done: What was done, or why not, a sentence; empty in a plan.
-        failed: It was tried and did not work.
+        done: What was done, or why it was not, as text; empty in a plan.
+        failed: Whether something is left to do: it did not work, must be run again, or done by hand.
     """
 
     job: Job
@@ -74,15 +74,15 @@ class RecallStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallOrder:
-    """What is to be withdrawn.
+    """Which drafts are to be withdrawn, and why.
 
     Attributes:
-        model: As configured, as its drafts give it, or as `model` of a configured table; any when None.
-        since: Of the drafts' own time, aware; any when None.
-        version: Only of this version of the model; of any when None.
+        model: The name of a model's table, the name in its drafts, or its `model` setting; None for any.
+        since: Only drafts made at this time or later, time zone aware; None for any.
+        version: Only drafts of this version of the model; None for any.
         reason: For the history and for the notices.
-        actor: Who withdraws it.
-        study: Only of this Study Instance UID; of any when None.
+        actor: Who withdraws the drafts.
+        study: Only drafts of this Study Instance UID; None for any.
     """
 
     model: str | None
@@ -94,7 +94,7 @@ class RecallOrder:
 
 
 def wanted_drafts(settings: Settings, order: RecallOrder) -> WantedDrafts:
-    """Return which drafts an order speaks of.
+    """Return the selection of drafts for an order.
 
     A model has up to three names: that of its table, that in its drafts, and the kind of checkpoint
     (`model = "cxr-llava-v2"`), which several tables may share.
@@ -109,10 +109,10 @@ def wanted_drafts(settings: Settings, order: RecallOrder) -> WantedDrafts:
 
 
 def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallStep]:
-    """Return what withdrawing would do, the oldest draft first; changes nothing.
+    """Return the steps of a withdrawal, the oldest draft first; change nothing.
 
     Raises:
-        StoreError: The database is away.
+        StoreError: The database cannot be used.
     """
     return [
         RecallStep(job=job, destination=delivery.destination, way=way)
@@ -123,9 +123,9 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
 
 
 def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way | None:
-    """Return how the draft is withdrawn from one destination; None where it is not and cannot get."""
+    """Return how to withdraw the draft from one destination; None if it neither is nor can get there."""
     if not delivery.fence:
-        # Nobody ever began to send it.
+        # Sending never began.
         return None if job.reason_code == RECALLED else Way.CANCEL
     configured = {each.name: each for each in settings.destinations}
     target = configured.get(delivery.destination)
@@ -149,7 +149,7 @@ class Recall:
         equipment: Callable[[], Equipment],
         order: RecallOrder,
     ) -> None:
-        """Take the store, the settings, where results go, this installation, and what is wanted."""
+        """Take the store, the settings, destinations by name, this site's equipment and the order."""
         self._store = store
         self._settings = settings
         self._destinations = destinations
@@ -157,15 +157,15 @@ class Recall:
         self._order = order
 
     def run(self, steps: list[RecallStep]) -> Iterator[RecallStep]:
-        """Yield each step with what came of it; a step that fails does not stop the others.
+        """Yield each step with its outcome; a step that fails does not stop the others.
 
         Raises:
-            StoreError: The database is away; run it again.
+            StoreError: The database cannot be used; run it again.
         """
         sending: dict[str, UnderWay] = {}
         for step in steps:
             if step.job.id not in sending:
-                # First of all: from here on nothing of it is sent, nor by a retry.
+                # Withdraw before the job's first step: from then on nothing is sent, also by no retry.
                 words = f"Withdrawn: {self._order.reason}"
                 sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
             under_way = sending[step.job.id]
@@ -181,7 +181,7 @@ class Recall:
             yield done
 
     def _as_it_stands(self, step: RecallStep) -> RecallStep:
-        """Return the step as it is to be taken now: since the plan it may have been sent."""
+        """Return the step with its way as of now: the draft may have been sent since the plan."""
         for delivery in self._store.deliveries(step.job.id):
             if delivery.destination == step.destination:
                 way = _way(self._store, self._settings, step.job, delivery)
@@ -238,7 +238,7 @@ class Recall:
         return notice_form(words)
 
     def _notice(self, job: Job, form: NoticeForm) -> EncodedObject:
-        """Return the notice of a job's draft, the same bytes for every destination of this form."""
+        """Return the withdrawal notice of a job, the same bytes for every destination of this form."""
         report, predecessor = draft_report(self._store, job.id), self._store.predecessor(job)
         if report is None or predecessor is None:
             raise FileNotFoundError("the job has no draft report")

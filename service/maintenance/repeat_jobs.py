@@ -1,4 +1,4 @@
-"""Results once more, as a person asks for it: sent again, or read again, also by another model."""
+"""Repeats jobs on request: sends results again, or reads a Study again, also by another model."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,21 +12,21 @@ from service.settings.config import Settings
 from service.store import Store
 from service.store.repeats import Selection
 
-# Which jobs a filter means when it names no state.
+# The states that a selection without states means.
 SENT: Final = (JobState.COMPLETED, JobState.FAILED)
 READ: Final = (JobState.COMPLETED, JobState.FAILED, JobState.NOT_ANALYSED)
-# As many jobs one call changes at most.
+# The most jobs that one call changes.
 MOST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one job.
+    """The outcome for one job.
 
     Attributes:
-        job_id: As it was asked for.
-        job: The job that is on its way now; None when it was refused.
-        refusal: Why it was refused, a sentence.
+        job_id: The id as requested.
+        job: The job that is now scheduled or being delivered; None if the request was refused.
+        refusal: Why it was refused, as text; "" if it was not.
     """
 
     job_id: str
@@ -37,19 +37,19 @@ class Result:
 def resend(
     store: Store, settings: Settings, job_id: str, *, to: str = "", actor: str, reason: str = ""
 ) -> Job:
-    """Return the job whose results are sent again.
+    """Send the results of a job again; return the job.
 
     Args:
         store: The store.
         settings: The settings.
-        job_id: The job, or the first letters of its id.
-        to: Only to the destination of this name; to all of the job's when empty.
-        actor: Who asks.
+        job_id: The job's id, or its first letters.
+        to: The name of the only destination to send to; "" for all of the job's.
+        actor: Who requests it.
         reason: Why, for the job's history.
 
     Raises:
         NotFound: There is no such job or destination.
-        IllegalTransition: The job has nothing to send.
+        IllegalTransition: The job has no results to send.
     """
     known = [each.name for each in settings.destinations]
     if to and to not in known:
@@ -62,22 +62,22 @@ def resend(
 def reread(
     store: Store, settings: Settings, job_id: str, *, model: str = "", actor: str, reason: str = ""
 ) -> Job:
-    """Return the new job that reads the study of `job_id` again.
+    """Schedule a new job that reads the Study of `job_id` again; return the new job.
 
-    By the same model it is the next revision, whose draft supersedes the earlier one; another model's
-    draft stands beside it. Results go where those of `job_id` went.
+    With the same model, the new draft is the next revision and supersedes the earlier one. A draft of
+    another model does not supersede it. Results go to the destinations of `job_id`.
 
     Args:
         store: The store.
         settings: The settings.
-        job_id: The job, or the first letters of its id.
-        model: Name of a configured model; that of the job when empty.
-        actor: Who asks.
+        job_id: The job's id, or its first letters.
+        model: The name of a configured model; "" for the job's own.
+        actor: Who requests it.
         reason: Why, for the new job's history.
 
     Raises:
         NotFound: There is no such job or model.
-        IllegalTransition: The images are not kept any more, or the study waits to be read already.
+        IllegalTransition: The images are removed, or the Study already waits to be read by the model.
     """
     job, models = store.job(job_id), settings.readings()
     name = model or job.model_name
@@ -96,22 +96,22 @@ def reread(
     made = store.schedule_all([wanted], actor=actor, reason=words)
     if not made:
         raise IllegalTransition(f"this study waits already to be read by {name}")
-    # The sweeper publishes it at its next look.
+    # Not published here: marked so that the sweeper publishes it on its next round.
     store.unpublished(made[0].id)
     return made[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatOrder:
-    """Results once more, for several jobs.
+    """A request to repeat several jobs.
 
     Attributes:
-        action: Which of the two.
-        job_ids: These jobs.
-        selection: Or those that match.
-        to: To which destination only results are sent; to all of a job's when empty.
-        model: Which model reads; that of each job when empty.
-        actor: Who asks.
+        action: `resend` or `reread`, see the functions of these names.
+        job_ids: The jobs, by id.
+        selection: The jobs, by condition; used if `job_ids` is empty.
+        to: The name of the only destination to send to; "" for all of a job's.
+        model: The name of the model that reads; "" for each job's own.
+        actor: Who requests it.
         reason: Why, for the jobs' history.
     """
 
@@ -125,10 +125,10 @@ class RepeatOrder:
 
 
 def chosen(store: Store, order: RepeatOrder) -> list[str]:
-    """Return the ids of the jobs that an order means: those that it names, or those that match.
+    """Return the ids of the jobs that an order names, or of those that match its selection.
 
     Raises:
-        SelectionError: It names none and gives no condition, or more than `MOST` match.
+        SelectionError: The order names no job and has no condition, or more than `MOST` jobs match.
         StoreError: The database cannot be used.
     """
     if order.job_ids:
@@ -145,7 +145,7 @@ def chosen(store: Store, order: RepeatOrder) -> list[str]:
 def carried_out(
     store: Store, settings: Settings, order: RepeatOrder, job_ids: Iterable[str]
 ) -> Iterator[Result]:
-    """Yield what becomes of each job; see `resend` and `reread`."""
+    """Resend or reread each job and yield its outcome; see `resend` and `reread`."""
 
     def one(job_id: str) -> Job:
         who, why = order.actor, order.reason
@@ -157,14 +157,14 @@ def carried_out(
 
 
 def selection_of(said: Mapping[str, object]) -> Selection:
-    """Return the selection that a person or program wrote.
+    """Parse a selection from a command, a form or an API request.
 
     Args:
-        said: `state` (a word or a list of them), `since`, `until` (ISO 8601; local time where no zone
-            is given), `destination`, `study`, `model`; what is empty is no condition.
+        said: `state` (one or a list), `since`, `until` (ISO 8601; local time if no zone is given),
+            `destination`, `study`, `model`; an empty value is no condition.
 
     Raises:
-        SelectionError: A key or value is not one of these.
+        SelectionError: A key is unknown or a value is invalid.
     """
     unknown = said.keys() - {"state", "since", "until", "destination", "study", "model"}
     if unknown:
@@ -196,7 +196,7 @@ def _moment(key: str, value: object) -> datetime | None:
 
 
 def each_of(job_ids: Iterable[str], do: Callable[[str], Job]) -> Iterator[Result]:
-    """Yield what becomes of each job; one that is refused does not stop the others.
+    """Apply `do` to each job and yield its outcome; a refused job does not stop the others.
 
     Raises:
         StoreError: The database cannot be used.

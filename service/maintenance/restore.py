@@ -1,4 +1,4 @@
-"""A site is made from a backup, also under another path: its rows then name the files there."""
+"""Restores a site from a backup, also to another path: the file paths in its rows are then rewritten."""
 
 import fcntl
 import json
@@ -25,16 +25,16 @@ from service.maintenance.backup import (
 )
 from service.settings.config import Settings, config_path
 
-# Table with a column `path`, and the folder of the data folder in which its files lie.
+# Each table with a column `path`, and the folder in the data folder that holds its files.
 _NAMING: Final = (("instances", "spool"), ("result_objects", "outbox"))
 _AT_ONCE: Final = 5000
 
 
 def read_backup(folder: Path) -> tuple[Manifest, dict[str, str]]:
-    """Return a backup's manifest and the digest of each file, by its name in the folder.
+    """Return a backup's manifest and the SHA-256 of each file by its name in the folder.
 
     Raises:
-        ConfigurationError: It is no whole backup, or of a later version.
+        ConfigurationError: The backup is incomplete, of a later version, or names a file outside it.
     """
     try:
         content = json.loads((folder / MANIFEST).read_bytes())
@@ -58,7 +58,7 @@ def read_backup(folder: Path) -> tuple[Manifest, dict[str, str]]:
 
 
 def damaged_files(folder: Path, digests: dict[str, str]) -> Iterator[str]:
-    """Yield the name of each file that is missing or not as it was copied."""
+    """Yield the name of each file that is missing, unreadable or changed."""
     for name, digest in digests.items():
         try:
             whole = digest_of(folder / name) == digest
@@ -72,10 +72,11 @@ def restore(settings: Settings, folder: Path) -> Manifest:
     """Fill the empty data folder and the empty database of the settings from a backup.
 
     Raises:
-        ConfigurationError: The backup is not whole, or what is to be filled is not empty; nothing was
-            changed.
-        StoreError: The database cannot be made.
-        OSError: The disk refuses.
+        ConfigurationError: The backup is incomplete or damaged, a service is running, or the data folder
+            or the database is not empty: nothing was changed. Or pg_restore is missing: only the files
+            were restored.
+        StoreError: The database cannot be restored.
+        OSError: A file cannot be read or written.
     """
     manifest, digests = read_backup(folder)
     _check_empty(settings, manifest)
@@ -116,7 +117,7 @@ def _check_empty(settings: Settings, manifest: Manifest) -> None:
 
 
 def _may_stay(path: Path) -> bool:
-    """Return whether a file may lie in a data folder that is to be filled."""
+    """Return whether a path may be in a data folder to be filled: `lost+found` or the settings file."""
     settings_file = config_path()
     return path.name == "lost+found" or (
         settings_file is not None and settings_file.exists() and path.samefile(settings_file)
@@ -135,7 +136,7 @@ def _is_running(settings: Settings) -> bool:
 
 
 def _move_rows(url: str, old: Path, new: Path) -> None:
-    """Have each row name its file under `new`; forget the processes of the copied service."""
+    """Rewrite each row's file path to `new`; delete the heartbeats of the copied service."""
     engine = make_engine(url)
     try:
         with mapped_errors(), engine.begin() as connection:
@@ -160,10 +161,10 @@ def _rename(connection: Connection, table: str, renamed: Callable[[str], str]) -
 
 
 def _renamer(folder: str, old: Path, new: Path) -> Callable[[str], str]:
-    """Return what gives a path under the old data folder its name under the new one.
+    """Return a function that maps a path under the old data folder to one under the new one.
 
-    A site that was moved before has rows with an even older folder: those files are looked for by the
-    end of their path.
+    A site that was moved before may have rows with an even older folder. Such a path is mapped by its
+    part below `folder` if that file exists; else it is left as it is.
     """
 
     def renamed(path: str) -> str:

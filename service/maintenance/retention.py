@@ -1,7 +1,7 @@
-"""Old films and results leave the disk; their rows and history stay.
+"""Removes the files of old Instances and results; their rows and history stay.
 
-Where the disk fills up they leave it before their age, but never before every destination has confirmed
-what was made of them.
+If the disk fills up, files are removed before their age, but never before every destination has
+confirmed the results of their Study.
 """
 
 import errno
@@ -28,14 +28,14 @@ log = get_logger(__name__)
 _AGAIN_AFTER: Final = timedelta(hours=1)
 _EARLY_AT_ONCE: Final = 20
 _EXPECTED: Final = (OSError, OutOfResources, StoreUnavailable)
-# What rmdir says of a folder in which something lies, depending on the file system.
+# The errors of rmdir for a folder that is not empty, depending on the file system.
 _NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
 class Retention:
-    """Removes the files of studies that are old; several processes may do so at once.
+    """Removes the files of old Studies; several processes may do so at once.
 
-    A file goes first and its row is marked then: whoever is killed between the two is repeated.
+    A file is removed before its row is marked: a crash between the steps is retried on the next run.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -44,13 +44,13 @@ class Retention:
         self._put_off: dict[str, datetime] = {}
 
     def remove_old(self, now: datetime) -> int:
-        """Remove the files of studies that ended `sweep.retention_days` ago; return how many.
+        """Remove the files of Studies that ended `sweep.retention_days` ago; return how many Studies.
 
-        A study with a job that waits, or whose results wait for a destination, keeps everything. One
-        whose files cannot be removed is an incident and left alone for an hour; the others go on.
+        A Study with a waiting job, or with results that wait for a destination, keeps all its files. If
+        its files cannot be removed, an incident is recorded and the Study is skipped for an hour.
 
         Raises:
-            StoreUnavailable: The database is away; what was removed is noted the next time.
+            StoreUnavailable: The database is away; the next run marks the rows of files already removed.
             OSError: The spool cannot be used at all; nothing was removed.
         """
         days = self._settings.sweep.retention_days
@@ -58,12 +58,12 @@ class Retention:
         return self._remove_all(now, _Reason(before=now - timedelta(days=days), words=words))
 
     def remove_early(self, now: datetime) -> int:
-        """Remove the files of the oldest studies that every destination has; return how many.
+        """Remove the files of the oldest Studies whose results are all confirmed; return their number.
 
-        At most 20 studies go at once; whoever needs more room asks again.
+        One call removes 20 Studies at most; call it again for more room.
 
         Raises:
-            StoreUnavailable: The database is away; what was removed is noted the next time.
+            StoreUnavailable: The database is away; the next run marks the rows of files already removed.
             OSError: The spool cannot be used at all; nothing was removed.
         """
         words = (
@@ -91,7 +91,7 @@ class Retention:
         return len(studies) - len(faults)
 
     def _tried(self, study_uid: str, why: "_Reason", spool: Spool) -> str:
-        """Remove the files of a study; return why that failed, or ""."""
+        """Remove the files of a Study; return why that failed, or ""."""
         task = Task("remove the files of a study", passed_on=_EXPECTED)
         try:
             done = task.attempt(partial(self._remove, study_uid, why, spool))
@@ -114,7 +114,7 @@ class Retention:
 
     def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
         for film in self._store.spooled(study_uid):
-            # A sender holds this from the file to its row: what it sends again now stays.
+            # The receiver holds this lock from the file to the row: it is not removed in between.
             with spool.exclusive(film.sop_instance_uid):
                 if not self._is_removable(study_uid, why):
                     return
@@ -128,7 +128,10 @@ class Retention:
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
     def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:
-        """Raise when a film is not there, nor any other: noted as removed, it would stay for good."""
+        """Raise FileNotFoundError if neither the file nor any spool folder exists.
+
+        The disk may not be mounted; a row marked now would leave its file on the disk for ever.
+        """
         if film.path.exists() or holds_folders(root):
             return
         if film in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
@@ -140,7 +143,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reason:
-    """Why files are removed: they ended `before`, and if `early` every destination has the results."""
+    """Why files are removed: the Study ended `before`; if `early`, every destination has its results."""
 
     before: datetime
     words: str
@@ -149,19 +152,19 @@ class _Reason:
 
 def _remove_film(path: Path, root: Path) -> None:
     path = path.resolve()
-    # A row's path is ours, but only what lies in the spool may be removed.
+    # The database names the path, but only a file inside the spool may be removed.
     if path.is_relative_to(root):
         path.unlink(missing_ok=True)
         _remove_if_empty(path.parent, root)
 
 
 def _remove_if_empty(folder: Path, root: Path) -> None:
-    """Remove an odd folder; those of the spool's own stay, for films would make them again."""
+    """Remove an empty folder that is not one of the spool's own; those would only be created again."""
     while folder != root and not is_own_folder(folder, root):
         try:
             folder.rmdir()
         except FileNotFoundError:
-            pass  # another sweeper's work, or ours before we were killed
+            pass  # another sweeper has removed it, or this one before a crash
         except OSError as error:
             if error.errno in _NOT_EMPTY:
                 return
@@ -170,10 +173,10 @@ def _remove_if_empty(folder: Path, root: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Leave nothing of a folder, though another sweeper may be at it, too.
+    """Remove a folder with its content, even while another sweeper removes it too.
 
     Raises:
-        OSError: The disk refused.
+        OSError: A file or folder cannot be removed.
     """
     while folder.exists():
         with suppress(FileNotFoundError):

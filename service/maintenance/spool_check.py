@@ -1,12 +1,12 @@
-"""Spool and outbox held against the database, both ways, while the service runs.
+"""Compares spool and outbox with the database, both ways, while the service runs.
 
     file ──its name: SOP Instance UID and hash──▶ row        no row: unknown, unsound, a stray copy
     row  ──its path──────────────────────────────▶ file       no file: lost; other bytes: damaged
 
-Both sides are walked in pieces: memory does not grow with their number. A receiver gives a file its
-name before it commits its row, so what changed a moment ago is passed over, and whatever looks wrong
-is looked at again under the film's lock, which a receiver holds from the file to the row, and retention
-from the file to its mark.
+Both sides are read in batches, so memory does not grow with their number. A receiver renames a file to
+its final name before it commits the row, so files that changed recently are skipped. A suspected fault
+is checked again under the Instance's lock: a receiver holds it from the file to the row, retention from
+the file's removal to the mark in the row.
 """
 
 import hashlib
@@ -41,19 +41,19 @@ _Item = TypeVar("_Item")
 
 
 class Repair(Protocol):
-    """What puts a finding right (`service.maintenance.spool_repair.Repairs`)."""
+    """Repairs a finding (`service.maintenance.spool_repair.Repairs`)."""
 
     def __call__(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Return the finding with what was done about it; called under the film's lock."""
+        """Return the finding with what was done about it; called under the Instance's lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """How closely it is looked.
+    """How thorough a check is.
 
     Attributes:
-        hashes: Read every film and compare its hash, not only its length.
-        young_seconds: What changed this lately is passed over: its row may be on its way.
+        hashes: Read every file and compare its hash, not only its length.
+        young_seconds: Skip files changed within this time: their rows may not be committed yet.
     """
 
     hashes: bool = False
@@ -61,7 +61,7 @@ class Scope:
 
 
 class SpoolCheck:
-    """One look at everything; `tally` is complete when `findings` has ended."""
+    """One check of spool and outbox; `tally` is complete once `findings` is exhausted."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class SpoolCheck:
         repair: Repair | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take what is compared, and what puts right what is found; nothing does when None."""
+        """Take what is compared, and the repair of findings; without it they are only reported."""
         self.tally = Tally()
         self._store = store
         self._outbox = settings.outbox_dir
@@ -82,12 +82,12 @@ class SpoolCheck:
         self._misplaced: set[int] = set()
 
     def findings(self) -> Iterator[SpoolFinding]:
-        """Yield everything that is wrong, as it is found.
+        """Yield each fault as it is found, repaired if that was requested and possible.
 
         Raises:
             StoreUnavailable: The database is away.
             OSError: The disk cannot be read.
-            OutOfResources: The disk refused a lock.
+            OutOfResources: A lock file cannot be opened.
         """
         steps = (self._files(), self._rows(), self._temporary(), self._locks(), self._results())
         for step in steps:
@@ -116,17 +116,17 @@ class SpoolCheck:
             return has_digest(path, row.digest)
         try:
             return data_set_size(path) == row.size
-        except FileNotFoundError:  # retention took it meanwhile, or it never was there
+        except FileNotFoundError:  # retention has removed it meanwhile, or it never existed
             return False
 
     def _look_again(self, file: SpooledFile) -> SpoolFinding | None:
-        """Return what is wrong with a file while nobody can change it; None when nothing is."""
+        """Check a file again under its lock; return what is wrong with it, or None."""
         if file.changed > self._before:
             self.tally.young += 1
             return None
         with self._spool.exclusive(file.name[0] if file.name else ""):
             if not file.path.exists():
-                return None  # retention took it meanwhile
+                return None  # retention has removed it meanwhile
             row = self._row_of(file)
             kind = self._kind(file, row)
             if kind is None:
@@ -142,12 +142,12 @@ class SpoolCheck:
         return named or self._row_of_other_algorithm(file.path, *file.name)
 
     def _row_of_other_algorithm(self, path: Path, uid: str, digest: str) -> SpooledRow | None:
-        """Return a film's row whose digest is not of the algorithm that the file is named after."""
+        """Return the file's row if its digest is of another algorithm than that in the file's name."""
         rows = self._store.films_unlike(uid, digest)
         return next((row for row in rows if has_digest(path, row.digest)), None)
 
     def _kind(self, file: SpooledFile, row: SpooledRow | None) -> Kind | None:
-        """Return what is wrong with a file, or None after all."""
+        """Return what is wrong with a file, or None."""
         if row is None or row.is_removed:
             is_film = file.name is not None and has_digest(file.path, file.name[1])
             return Kind.UNKNOWN_FILM if is_film else Kind.UNSOUND_FILE
@@ -160,7 +160,10 @@ class SpoolCheck:
         return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
 
     def _own_file(self, row: SpooledRow) -> Kind | None:
-        """Return what is wrong with the file that a row names; a whole copy of it speaks for itself."""
+        """Return whether the file that a row names is damaged.
+
+        None if a sound copy exists elsewhere in the spool: the copy is then reported, as SOUND_COPY.
+        """
         if self._is_whole(row.path, row):
             return None
         others = (
@@ -183,7 +186,7 @@ class SpoolCheck:
                         yield finding
 
     def _look_for(self, row: SpooledRow) -> SpoolFinding | None:
-        """Return that a film is lost, unless it was removed or came again meanwhile."""
+        """Return a finding if the file is lost; None if retention removed it or it came meanwhile."""
         with self._spool.exclusive(row.sop_instance_uid):
             name = (row.sop_instance_uid, row.digest)
             now = self._store.films_named([name]).get(name)
@@ -248,12 +251,12 @@ class SpoolCheck:
 
 
 def _is_one_file(path: Path, known: Path) -> bool:
-    """Return whether both name one file: a spool that was moved may be linked to from its old place."""
+    """Return whether both name one file: after a move, the spool's old path may be a symbolic link."""
     return path == known or (known.exists() and known.samefile(path))
 
 
 def _consequence(jobs: list[tuple[str, JobState]]) -> str:
-    """Return what becomes of the jobs of a study that lacks a film."""
+    """Return what a missing Instance means for the jobs of its Study, as text."""
     if not jobs:
         return "No job was made for it. Have its sender send it again."
     waiting = [job_id for job_id, state in jobs if state not in FINAL]

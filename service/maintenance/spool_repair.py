@@ -1,4 +1,4 @@
-"""What is put right in spool and outbox, under the lock of its film; only leftovers are deleted."""
+"""Repairs faults in spool and outbox under the Instance's lock; deletes nothing but temporary files."""
 
 import uuid
 from dataclasses import replace
@@ -24,10 +24,10 @@ log = get_logger(__name__)
 
 
 class Repairs:
-    """Puts findings right: a `service.maintenance.spool_check.Repair`."""
+    """Repairs findings: a `service.maintenance.spool_check.Repair`."""
 
     def __init__(self, store: Store, settings: Settings, intake: Intake) -> None:
-        """Take where films are recorded; `intake` takes a film that nobody knows."""
+        """Take the store, the settings, and the intake that records an Instance without a row."""
         self._store = store
         self._settings = settings
         self._intake = intake
@@ -49,7 +49,8 @@ class Repairs:
 
         Raises:
             StoreUnavailable: The database is away.
-            OSError: The disk refused; what is wrong stays as it was.
+            OSError: A file cannot be moved or read; the fault stays.
+            DicomError: The file of an Instance cannot be read as DICOM; the fault stays.
         """
         way = self._ways.get(finding.kind)
         done = way(finding, row) if way else finding
@@ -58,7 +59,10 @@ class Repairs:
         return done
 
     def _adopt(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Take a whole film for one that has just come: its sender will send it again, or has."""
+        """Record an intact Instance as if it had just arrived; set an unreadable one aside.
+
+        Its sender received no Success, so it will send the Instance again or has done so.
+        """
         path = _path(finding)
         try:
             header = read_header(path, strict=False)
@@ -77,10 +81,10 @@ class Repairs:
         )
 
     def _in_place(self, path: Path, identity: Identity, meta: FileMetaDataset) -> Instance:
-        """Return a film, moved to where films of its name belong.
+        """Move a file to the place of its name in the spool; return its Instance.
 
         Raises:
-            DatasetMismatch: The name says another film.
+            DatasetMismatch: The name holds another SOP Instance UID than the header.
         """
         uid, digest = film_named(path.name) or ("", "")
         if identity.sop_instance_uid != uid:
@@ -105,7 +109,7 @@ class Repairs:
         return target
 
     def _relink(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Have row and file meet where films of this name belong."""
+        """Move the file to the place of its name in the spool, and update the row's path."""
         path = _path(finding)
         if row is not None:
             instance = self._in_place(
@@ -115,7 +119,7 @@ class Repairs:
         return replace(finding, repaired="File and database agree again on where it lies.")
 
     def _restore(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Have the row's file be a copy that is whole; the damaged one is set aside, not deleted."""
+        """Replace the row's damaged file by an intact copy; set the damaged one aside."""
         if row is None:
             return finding
         aside = self._aside(row.path)
@@ -124,7 +128,7 @@ class Repairs:
         return replace(finding, repaired=done)
 
     def _give_up(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Have nobody take the film for being there: sent again, it comes as a new one."""
+        """Mark the row as removed, so that the Instance is stored as new when it is sent again."""
         if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
             absent = "There is no folder of films at all: is the spool's disk there? Not given up."
             return replace(finding, detail=f"{finding.detail} {absent}")
@@ -143,7 +147,7 @@ class Repairs:
         return replace(finding, repaired=f"Set aside as {aside.name} in {aside.parent}.")
 
     def _aside(self, path: Path) -> Path:
-        """Return where `path` lies now: in the quarantine of its own disk, under a name of its own."""
+        """Move `path` to the quarantine folder of its own disk under a unique name; return its path."""
         outbox = self._settings.outbox_dir.absolute()
         root = outbox if path.absolute().is_relative_to(outbox) else self._settings.spool_dir
         folder = root.absolute() / QUARANTINE
