@@ -1,4 +1,4 @@
-"""What valid settings do that their author may not expect, a sentence each. Pure."""
+"""Warnings about valid settings whose effect their author may not expect. Pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,14 +13,14 @@ _INSISTED: Final = (
 
 
 def advice(settings: Settings) -> tuple[str, ...]:
-    """Return a sentence for each setting that has no effect, or one that must not go unnoticed."""
+    """Return a sentence for each setting that has no effect or that must be noticed."""
     return (*cautions(settings), *without_effect(settings))
 
 
 def cautions(settings: Settings) -> tuple[str, ...]:
-    """Return what each page must say of the settings.
+    """Return the warnings about settings that every page must show.
 
-    That is said of the setting alone: which weights a worker has loaded, only that worker knows.
+    They depend on the settings only: the weights that a worker has loaded are not known here.
     """
     names = [name for name, each in settings.readings().items() if each.demo_reads_patients]
     return (_INSISTED.format(", ".join(names)),) if names else ()

@@ -1,4 +1,4 @@
-"""The annotations of the classes of the settings, found by the way to a value."""
+"""Finds the type annotation of a setting in the settings classes, by the setting's location."""
 
 from collections.abc import Iterator
 from typing import get_args, get_origin
@@ -9,7 +9,7 @@ from service.settings.rules import Location
 
 
 def annotation_at(model: type[BaseModel], path: Location) -> object:
-    """Return the annotation that a location leads to; None when it leads nowhere."""
+    """Return the annotation at a location; None if the location does not exist."""
     at: object = model
     for part in path:
         at = step(at, part)
@@ -17,7 +17,7 @@ def annotation_at(model: type[BaseModel], path: Location) -> object:
 
 
 def step(annotation: object, part: int | str) -> object:
-    """Return the annotation one step further: of a field, of an entry, or of the entry's kind."""
+    """Return the annotation one step down: of a list's entry, a table of that `kind`, or a field."""
     if isinstance(part, int):
         return entry_of(annotation)
     for candidate in models(annotation):
@@ -30,13 +30,13 @@ def step(annotation: object, part: int | str) -> object:
 
 
 def entry_of(annotation: object) -> object:
-    """Return the annotation of an entry of a list; None where there is no list."""
+    """Return the annotation of a list's entries; None if the annotation is not a list."""
     entries = [each for each in _alternatives(annotation) if get_origin(each) is tuple]
     return get_args(entries[0])[0] if entries else None
 
 
 def _alternatives(annotation: object) -> Iterator[object]:
-    """Yield the parts of a union, the thing itself when it is none; Annotated is looked through."""
+    """Yield the members of a union, or the annotation itself; `Annotated` is unwrapped."""
     if hasattr(annotation, "__metadata__"):
         annotation = get_args(annotation)[0]
     if get_origin(annotation) is tuple or not get_args(annotation):
@@ -47,13 +47,13 @@ def _alternatives(annotation: object) -> Iterator[object]:
 
 
 def models(annotation: object) -> list[type[BaseModel]]:
-    """Return the classes of tables that may stand there."""
+    """Return the table classes that an annotation allows."""
     found = _alternatives(annotation)
     return [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def tags(annotation: object) -> set[str]:
-    """Return the words by which one of several classes is chosen; none where there is one class."""
+    """Return the values of `kind` that select one of several table classes; empty for one class."""
     every = models(annotation)
     return {tag for model in every for tag in _tags_of(model)} if len(every) > 1 else set()
 
@@ -64,7 +64,7 @@ def _tags_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def field_names(annotation: object) -> list[str]:
-    """Return the keys of the tables that may stand there, sorted."""
+    """Return the keys of the tables that an annotation allows, sorted."""
     return sorted({name for model in models(annotation) for name in model.model_fields})
 
 

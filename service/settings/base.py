@@ -1,4 +1,4 @@
-"""What the tables of the settings have in common: their base, and values that are checked."""
+"""The base class of the settings' tables, and the types of their values with their checks."""
 
 import ipaddress
 import re
@@ -50,7 +50,7 @@ def _ae_title(value: str) -> str:
 
 
 def _http_root(value: str) -> str:
-    """Refuse what is no web address, and credentials in it: addresses are shown in pages and logs."""
+    """Refuse a value that is no web address, or holds credentials: pages and logs show addresses."""
     try:
         parts = urlsplit(value)
         credentials = parts.username or parts.password
@@ -64,7 +64,7 @@ def _http_root(value: str) -> str:
 
 
 def matching(pattern: str, words: str) -> AfterValidator:
-    """Return the check that a text has the form `pattern`; `words` say which form that is."""
+    """Return a validator that the whole text matches `pattern`; its message is "allowed are `words`"."""
     form = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -91,7 +91,7 @@ def _as_list(value: object) -> object:
 
 
 def expanded(value: Any) -> Any:  # noqa: ANN401 - any setting
-    """Return a path with `~` replaced by the home folder, as a shell does; other values as they are."""
+    """Return a path with `~` replaced by the home folder; other values unchanged."""
     if not isinstance(value, Path):
         return value
     try:
@@ -101,7 +101,10 @@ def expanded(value: Any) -> Any:  # noqa: ANN401 - any setting
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    """Refuse what is not redis://[user:password@]host[:port][/number]; never repeats the value."""
+    """Refuse any form but redis://[user:password@]host[:port][/number] or rediss://...
+
+    The messages never repeat the value, which may hold a password.
+    """
     try:
         parts = urlsplit(value.get_secret_value())
         _ = parts.port
@@ -135,7 +138,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
 def _none(value: object) -> object:
-    """Return None for the word that stands for it: TOML and the environment have no other."""
+    """Return None for the text `none`: TOML and the environment have no null value."""
     return None if value == "none" else value
 
 
@@ -152,10 +155,10 @@ Digest = Annotated[str, matching(r"[0-9a-f]{64}", "64 characters of 0-9 and a-f 
 
 
 class Section(BaseModel):
-    """One table: what is not known in it is an error, and nothing changes it.
+    """One table of the settings; immutable, and an unknown key is an error.
 
     Attributes:
-        rules: Each yields the conflicts of one kind between keys of this table and of those in it.
+        rules: Functions that yield the conflicts between keys of this table and of the tables in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -185,7 +188,7 @@ class Section(BaseModel):
 
 
 def tls_pair(table: Any) -> Iterator[Conflict]:  # noqa: ANN401 - any table with the two keys
-    """Yield a conflict where only one of certificate and private key is given."""
+    """Yield a conflict if only one of certificate and private key is given."""
     if (table.tls_certificate is None) != (table.tls_key is None):
         missing = "tls_certificate" if table.tls_certificate is None else "tls_key"
         words = f"tls_certificate and tls_key belong together; {missing} is missing"

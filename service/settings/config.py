@@ -1,8 +1,9 @@
-"""The settings: one TOML file, every key overridable by environment, all faults reported at once.
+"""The settings: one TOML file, with each key overridable by an environment variable.
 
-This is the only file that reads the environment. A key `port` in `[receiver]` is overridden by
-`WETREAD_RECEIVER__PORT`; lists and tables are given as JSON. `WETREAD_CONFIG` names the file, otherwise
-`wetread.toml` in the working folder is read when it exists. docs/configuration.md describes each key.
+All faults are reported at once. Only this module reads the environment. `WETREAD_RECEIVER__PORT`
+overrides `port` in `[receiver]`; lists and tables are given as JSON. `WETREAD_CONFIG` names the file;
+without it, `wetread.toml` in the working folder is read if it exists. docs/configuration.md describes
+each key.
 """
 
 import json
@@ -37,12 +38,12 @@ from service.settings.stow import Stow
 from service.settings.toml_file import read_toml
 
 CONFIG: Final = "WETREAD_CONFIG"
-# Variables with the prefix that are no settings.
+# Variables with the prefix that are not settings.
 _OF_PROCESS: Final = {CONFIG, "WETREAD_PYTHON", "WETREAD_CONSTRAINTS", "WETREAD_RESTARTS"}
 
 
 class Settings(Section):
-    """Everything that can be set; frozen, read once at the start of each process."""
+    """All settings, immutable. Each process reads them at its start; only calling AEs are reloaded."""
 
     rules: ClassVar[tuple[Rule, ...]] = RULES
 
@@ -70,12 +71,12 @@ class Settings(Section):
 
     @property
     def spool_dir(self) -> Path:
-        """Folder of the received films."""
+        """The folder of the received Instances."""
         return self.data_dir / "spool"
 
     @property
     def outbox_dir(self) -> Path:
-        """Folder of the objects made from them."""
+        """The folder of the result objects."""
         return self.data_dir / "outbox"
 
     @property
@@ -87,7 +88,7 @@ class Settings(Section):
 
     @property
     def run_dir(self) -> Path:
-        """Folder of what the running processes tell each other: addresses, locks."""
+        """The folder of files that the running processes share: addresses, locks, rate limits."""
         return self.data_dir / "run"
 
     @property
@@ -95,7 +96,7 @@ class Settings(Section):
         """The Redis URL in force: the configured one, or that of the private Redis that is running.
 
         Raises:
-            ConfigurationError: None is configured and no private one has been started.
+            ConfigurationError: No Redis is configured and no private one has been started.
         """
         if self.broker.url is not None:
             return self.broker.url.get_secret_value()
@@ -108,7 +109,7 @@ class Settings(Section):
             ) from None
 
     def caller(self, ae_title: str) -> Caller | None:
-        """Return what is configured for a calling AE title, or None when it may not send."""
+        """Return the settings of a calling AE title, or None if it may not send."""
         for caller in self.receiver.callers:
             if caller.ae_title == ae_title:
                 return caller
@@ -116,18 +117,18 @@ class Settings(Section):
 
     @property
     def model_name(self) -> str:
-        """Name of the model that `[reading]` speaks of: after `for_model` that of a further one."""
+        """The name of the model in `reading`, which after `for_model` may be one of `models`."""
         return self.reading.name if isinstance(self.reading, Model) else self.reading.model
 
     def readings(self) -> dict[str, Reading]:
-        """Return each configured model's table by its name, that of `[reading]` first."""
+        """Return the table of each configured model by its name, that of `[reading]` first."""
         return {self.model_name: self.reading} | {each.name: each for each in self.models}
 
     def for_model(self, name: str) -> Self:
-        """Return the settings with `[reading]` as a worker of this model needs it.
+        """Return a copy whose `reading` is the table of this model, for the model's worker.
 
         Raises:
-            ConfigurationError: No model is called so.
+            ConfigurationError: No model has this name.
         """
         found = self.readings().get(name)
         if found is None:
@@ -137,7 +138,7 @@ class Settings(Section):
 
 
 def config_path() -> Path | None:
-    """Return the TOML file in force, or None when there is none."""
+    """Return the TOML file to read, or None if there is none."""
     named = os.environ.get(CONFIG)
     if named:
         return Path(named)
@@ -146,7 +147,9 @@ def config_path() -> Path | None:
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - any key
-    """Return the settings of `path` (or of `config_path()`) under the environment and `overrides`.
+    """Read the settings from `path` (or `config_path()`), the environment and `overrides`.
+
+    A later source overrides an earlier one.
 
     Raises:
         ConfigurationError: The file is missing or not TOML, or any value is wrong; the message has a
@@ -161,7 +164,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:  # no
 
 
 def settings_of(overrides: Mapping[str, Any]) -> Settings:
-    """Return the defaults under `overrides`; neither a file nor the environment has a part in them.
+    """Return the defaults with `overrides`, without any file or environment variable.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -170,10 +173,10 @@ def settings_of(overrides: Mapping[str, Any]) -> Settings:
 
 
 def _settings(sources: Sources, faults: Sequence[str]) -> Settings:
-    """Return the settings that the sources give, unless there are faults.
+    """Return the settings of the sources if there is no fault.
 
     Raises:
-        ConfigurationError: Names these faults, and those of every value and between them.
+        ConfigurationError: Lists the given faults, those of single values and conflicts between values.
     """
     values = sources.values()
     try:
@@ -192,23 +195,23 @@ def _settings(sources: Sources, faults: Sequence[str]) -> Settings:
 
 
 def _setting_variables() -> dict[str, str]:
-    """Return the environment's variables that give a setting."""
+    """Return the environment variables that give a setting."""
     names = (name for name in os.environ if name.startswith(PREFIX) and name not in _OF_PROCESS)
     return {name: os.environ[name] for name in names}
 
 
 def zone_variables() -> tuple[str, str]:
-    """Return the variables TZ and TZDIR of the environment, "" where one is not set."""
+    """Return the environment variables TZ and TZDIR, "" for one that is not set."""
     return os.environ.get("TZ", ""), os.environ.get("TZDIR", "")
 
 
 def restarts() -> int:
-    """Return how often the supervisor had to start this process again."""
+    """Return how often the supervisor has restarted this process."""
     return int(os.environ.get("WETREAD_RESTARTS", "0"))
 
 
 def as_environment(overrides: dict[str, Any]) -> dict[str, str]:
-    """Return `overrides` (as for `load_settings`) as the variables that give a child the same."""
+    """Return `overrides` (as for `load_settings`) as environment variables for a child process."""
     variables = {}
     for section, value in overrides.items():
         keys = value.items() if isinstance(value, dict) else [(None, value)]
@@ -220,9 +223,9 @@ def as_environment(overrides: dict[str, Any]) -> dict[str, str]:
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment with `extra`, for a part that is started as its own process.
+    """Return this process's environment with `extra`, for a part that runs as a child process.
 
-    A part that is given a WETREAD_CONFIG of its own gets no setting from this environment.
+    If `extra` has a WETREAD_CONFIG, the settings in this environment are left out.
     """
     own = _setting_variables() if CONFIG in extra else {}
     inherited = {name: value for name, value in os.environ.items() if name not in own}

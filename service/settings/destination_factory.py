@@ -1,4 +1,4 @@
-"""The configured destinations as objects that can send."""
+"""Builds the objects that send to the configured destinations and search the configured archives."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ from service.settings import destinations as sections
 from service.settings.config import Settings
 from service.settings.reconcile import Reconcile
 
-# Those of which destinations use internal parts.
+# The libraries of which destinations use internal parts.
 DESTINATION_LIBRARIES: Final = (
     pynetdicom_private.LIBRARY,
     orthanc_client.LIBRARY,
@@ -32,26 +32,26 @@ DESTINATION_LIBRARIES: Final = (
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
-    """Return each configured destination by its name; nothing is connected to yet.
+    """Return each configured destination by its name, not yet connected.
 
-    A destination keeps its connections for the next delivery, so make them once in a process.
+    A destination reuses its connections, so call this once in a process.
 
     Raises:
-        ConfigurationError: A TLS file of one cannot be used.
+        ConfigurationError: A TLS file of a destination cannot be used.
     """
     calling = settings.receiver.ae_title
     return {each.name: destination(each, calling) for each in settings.destinations}
 
 
 def destination(each: sections.Destination, calling: str) -> Destination:
-    """Return one configured destination; nothing is connected to yet.
+    """Return one configured destination, not yet connected.
 
     Args:
         each: Its table of the settings.
         calling: Our AE title.
 
     Raises:
-        ConfigurationError: A TLS file of it cannot be used.
+        ConfigurationError: A TLS file of the destination cannot be used.
     """
     try:
         return _destination(each, calling)
@@ -63,10 +63,10 @@ def destination(each: sections.Destination, calling: str) -> Destination:
 
 
 def archive(table: Reconcile, settings: Settings) -> Archive:
-    """Return the archive that a table `[[reconcile]]` names; nothing is connected to yet.
+    """Return the archive that a table `[[reconcile]]` names, not yet connected.
 
     Raises:
-        ConfigurationError: It is of a kind that cannot be searched.
+        ConfigurationError: The archive is of a kind that cannot be searched.
     """
     named = {each.name: each for each in settings.destinations}
     section = table.archive or named.get(table.destination or "")
@@ -88,10 +88,10 @@ def archive(table: Reconcile, settings: Settings) -> Archive:
 
 
 def encoded_object(result: ResultObject) -> EncodedObject:
-    """Return `result` as a destination takes it.
+    """Return `result` in the form that a destination accepts.
 
     Raises:
-        InvalidIdentifier: One of its UIDs is none.
+        InvalidIdentifier: A UID is not valid.
     """
     return EncodedObject(
         sop_class_uid=result.sop_class_uid,

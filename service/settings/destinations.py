@@ -1,4 +1,4 @@
-"""What may stand in a table `[[destinations]]` of the settings, by its kind."""
+"""The keys of the table `[[destinations]]` of the settings, by its `kind`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ Name = Annotated[
 ObjectKind = Literal[
     "report", "findings", "images", "overlay", "report-page", "presentation-state", "report-pdf"
 ]
-# Which results each word stands for; a notice that a study was not read goes with the reports.
+# The results that each word of `objects` selects; a notice that a Study was not read goes with reports.
 _KINDS: Final[dict[str, frozenset[str]]] = {
     "report": frozenset({"draft-report", "not-analysed"}),
     "findings": frozenset({"findings", "findings-3d"}),
@@ -42,12 +42,12 @@ ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
 
 def takes(words: Sequence[ObjectKind], kind: str) -> bool:
-    """Return whether a destination with `objects = words` gets results of this kind."""
+    """Return whether a destination with `objects = words` receives results of this kind."""
     return any(kind in _KINDS[word] for word in words)
 
 
 def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
-    """Return as what a destination with these `objects` gets notices about drafts; None: as nothing."""
+    """Return the form of notices about drafts for a destination with these `objects`; None for none."""
     if words is None or takes(words, "draft-report"):
         return NoticeForm.DOCUMENT
     if takes(words, "overlay") or takes(words, "report-page"):
@@ -76,7 +76,7 @@ class _Destination(Section):
 
 
 class _TlsDestination(_Destination):
-    """What every destination over a network may say of TLS."""
+    """The TLS keys of every destination over a network."""
 
     tls_ca: Path | None = Field(
         None,
@@ -97,7 +97,7 @@ class _TlsDestination(_Destination):
 
 
 class _HttpDestination(_TlsDestination):
-    """What every destination over HTTP may say."""
+    """The keys of every destination over HTTP."""
 
     proxy: HttpRoot | None = Field(
         None,
@@ -169,7 +169,7 @@ class FolderDestination(_Destination):
 
 
 def kind_of(given: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
-    """Return the word by which the kind of a destination is chosen."""
+    """Return the `kind` of a destination's table, which selects its class; None if it is not text."""
     kind = given.get("kind") if isinstance(given, Mapping) else getattr(given, "kind", None)
     return kind if isinstance(kind, str) else None
 

@@ -1,4 +1,4 @@
-"""The addresses that the parts of the service listen on, and which of them overlap. Pure."""
+"""The addresses on which the parts of the service listen, and conflicts between them. Pure."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that a part of the service listens on.
+    """An address on which a part of the service listens.
 
     Attributes:
-        table: Table of the settings.
-        key: Its key of the port.
-        host: Interface.
-        port: TCP port; 0 takes a free one.
+        table: The table of the settings.
+        key: The key of the port in that table.
+        host: The interface.
+        port: The TCP port; 0 for any free one.
     """
 
     table: str
@@ -37,11 +37,11 @@ class Endpoint:
 
     @property
     def has_both_versions(self) -> bool:
-        """Whether IPv4 comes in too: `::` of the receiver is dual-stack, that of web and stow is not."""
+        """Whether it accepts IPv4 and IPv6: `::` is dual-stack in the receiver, not in web and stow."""
         return self.table == "receiver" and _is_every(_address(self.host)) and ":" in self.host
 
     def overlaps(self, other: "Endpoint") -> bool:
-        """Return whether only one of the two can be had on one machine."""
+        """Return whether one machine cannot bind both; always False for port 0."""
         if self.port != other.port or self.port == 0:
             return False
         one, another = _address(self.host), _address(other.host)
@@ -53,7 +53,7 @@ class Endpoint:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str:
-    """Return an IP address; a host name as it is, since whether it resolves depends on the machine."""
+    """Return an IP address; a host name as text, since its address depends on the machine."""
     try:
         return ipaddress.ip_address(_LOOPBACK if host.lower() == "localhost" else host)
     except ValueError:
@@ -65,7 +65,7 @@ def _is_every(address: ipaddress.IPv4Address | ipaddress.IPv6Address | str) -> b
 
 
 def endpoints(settings: "Settings") -> Iterator[Endpoint]:
-    """Yield each address that a part listens on; none for a port that is not set."""
+    """Yield each address on which a part listens; none for a port that is not set."""
     receiver, web, stow = settings.receiver, settings.web, settings.stow
     for table, key, host, port in (
         ("receiver", "port", receiver.host, receiver.port),
@@ -78,7 +78,7 @@ def endpoints(settings: "Settings") -> Iterator[Endpoint]:
 
 
 def port_conflicts(settings: "Settings") -> Iterator[Conflict]:
-    """Yield a conflict for each two parts that listen on the same address."""
+    """Yield a conflict for each pair of endpoints that cannot both be bound."""
     for one, other in combinations(endpoints(settings), 2):
         if one.overlaps(other):
             words = (

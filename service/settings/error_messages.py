@@ -1,7 +1,7 @@
-"""What is wrong with the settings, in sentences: file, line, key, value, what is allowed, nearest name.
+"""Messages for wrong settings: line, key, value, what is allowed, nearest name.
 
-pydantic reports each fault as a location, a type and the value. Its own sentences name Python types;
-the sentences here are for the person who edits the file.
+pydantic reports each fault as a location, a type and the value. Its own messages name Python types; the
+messages here are for the person who edits the file.
 """
 
 import re
@@ -26,7 +26,7 @@ from service.settings.sources import Sources
 
 _LONGEST_VALUE: Final = 80
 _ORDINALS: Final = ("first", "second", "third")
-# What the keys of a misspelt table say of the table that is meant, against what its name says.
+# The weight of a misspelled table's keys, against its name, in finding the table that was meant.
 _EVIDENCE: Final = 0.5
 
 
@@ -40,8 +40,8 @@ def sentences(
     """Return a sentence for each fault, in the order of the file.
 
     Args:
-        faults: What `ValidationError.errors()` returned, with inputs; those between keys are left out.
-        conflicts: What the rules found.
+        faults: The result of `ValidationError.errors()`, with inputs; conflicts in it are ignored.
+        conflicts: The conflicts that the rules found.
         model: The class of the settings.
         sources: Where the values come from.
     """
@@ -53,7 +53,7 @@ def sentences(
 
 
 def _line(sentence: str) -> int:
-    """Return the number of the line that a sentence begins with; 0 when it names none."""
+    """Return the line number with which a sentence begins; 0 if there is none."""
     found = re.match(r"line (\d+)", sentence)
     return int(found[1]) if found else 0
 
@@ -71,7 +71,7 @@ def _sentence(
 
 
 def _of_conflict(found: Conflict, sources: Sources, values: Mapping[str, Any]) -> str:
-    """Return a conflict as a sentence, with every place at which a key of it was given."""
+    """Return a conflict as a sentence, with every place where one of its keys was given."""
     exact = dict.fromkeys(place for key in found.keys if (place := sources.exact_place(key)))
     around = next((place for key in found.keys if (place := sources.place(key))), "")
     place = ", ".join(sorted(exact, key=_line)) or around
@@ -80,7 +80,7 @@ def _of_conflict(found: Conflict, sources: Sources, values: Mapping[str, Any]) -
 
 
 def _without_tags(location: Location, model: type[BaseModel]) -> Location:
-    """Return an error's location without the kind that pydantic puts behind an entry's number."""
+    """Return an error's location without the `kind` that pydantic adds after an entry's number."""
     kept: list[int | str] = []
     at: object = model
     for part in location:
@@ -92,7 +92,7 @@ def _without_tags(location: Location, model: type[BaseModel]) -> Location:
 
 
 def key_name(path: Location, values: Mapping[str, Any]) -> str:
-    """Return the key as a person would name it: receiver.callers "CR_1", port."""
+    """Return a location as text for a person: receiver.callers "CR_1", port."""
     text = ""
     value: Any = values
     for part in path:
@@ -112,7 +112,7 @@ def _item(value: Any, part: int | str) -> Any:  # noqa: ANN401 - anything that T
 
 
 def _entry(value: Any, number: int) -> str:  # noqa: ANN401 - anything that TOML can hold
-    """Return what an entry of a repeated table is called: its name, or which one it is."""
+    """Return the quoted name of an entry of a repeated table, or its position: (first entry)."""
     if isinstance(value, Mapping):
         for key in ("name", "ae_title"):
             if isinstance(value.get(key), str):
@@ -122,7 +122,7 @@ def _entry(value: Any, number: int) -> str:  # noqa: ANN401 - anything that TOML
 
 
 def _shown_value(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
-    """Return a short, plain value that can hold no secret as text, otherwise ""."""
+    """Return the value as text if it is short, plain and cannot hold a secret, otherwise ""."""
     value = fault.get("input")
     if fault["type"] in {"missing", "extra_forbidden"} or not isinstance(value, str | int | float):
         return ""
@@ -159,7 +159,7 @@ def _is_repeated(given: list[object]) -> bool:
 
 
 def _evidence(given: object, owner: object) -> dict[str, float]:
-    """Return how far the keys in a table with an unknown name are those of each known table."""
+    """Return, for each known table, a score in 0..0.5: the share of the given keys that it has."""
     entries = given if isinstance(given, list) else [given]
     written = {str(key) for entry in entries if isinstance(entry, Mapping) for key in entry}
     evidence = {}

@@ -1,7 +1,7 @@
-"""The names of the models that can be loaded, as the compute registers them.
+"""The names of the models that `workers` can load.
 
-service never imports workers. The module that the entry point of the compute's commands names has the
-table of models too, and importing it loads no torch.
+`service` never imports `workers`: it finds the module of the workers' commands by its entry point. That
+module also holds the table of models, and importing it does not load torch.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final
 
-# Entry points of the tables that other packages add to the command line: `workers` is one.
+# The group of entry points by which packages such as `workers` add commands.
 TABLES: Final = "wetread.commands"
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the models that can be loaded, sorted; () where the compute is not installed."""
+    """Return the names of the models that can be loaded, sorted; () if `workers` is not installed."""
     return tuple(sorted({name for table in _registries() for name in table}))
 
 

@@ -1,4 +1,4 @@
-"""The nearest of several known names to one that is misspelt, and how that is said."""
+"""Finds the known name nearest to a misspelled one, and words the suggestion."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -6,7 +6,7 @@ from typing import Final
 
 _ENOUGH: Final = 0.6
 _MOST_NAMES: Final = 12
-# A common beginning counts, as in the measure of Jaro and Winkler: people rarely misspell it.
+# A common prefix raises the score, as in the Jaro-Winkler similarity: people rarely misspell it.
 _LONGEST_BEGINNING: Final = 4
 _OF_BEGINNING: Final = 0.1
 
@@ -14,12 +14,12 @@ _OF_BEGINNING: Final = 0.1
 def nearest_name(
     given: str, known: Collection[str], evidence: Mapping[str, float] | None = None
 ) -> str | None:
-    """Return the known name that is meant by `given`, or None when none is similar.
+    """Return the known name most similar to `given`, or None if no name is similar enough.
 
     Args:
         given: The name as it was written.
         known: The names that exist.
-        evidence: What else speaks for a name, from 0 to 1; it decides between similar names.
+        evidence: An additional score of each name, 0 to 1; it decides between similar names.
     """
     scores = {name: _similarity(given.lower(), name.lower()) for name in known}
     similar = {name: score for name, score in scores.items() if score >= _ENOUGH}
@@ -40,14 +40,14 @@ def _similarity(given: str, name: str) -> float:
 def suggestion(
     given: str, known: Sequence[str], evidence: Mapping[str, float] | None = None
 ) -> str:
-    """Return "; did you mean `x`?", or the known names when none is near, or "" when there are many."""
+    """Return "; did you mean `x`?", or the known names if none is near, or "" if they are too many."""
     if found := nearest_name(given, known, evidence):
         return f"; did you mean `{found}`?"
     return f"; allowed are: {', '.join(known)}" if 0 < len(known) <= _MOST_NAMES else ""
 
 
 def choice(given: str, allowed: Sequence[str], meant: str | None = None) -> str:
-    """Return "; allowed are: a, b (did you mean 'a'?)"; `meant` is the nearest where that is known."""
+    """Return "; allowed are: a, b (did you mean 'a'?)"; `meant` replaces the search for the nearest."""
     near = meant or nearest_name(given, allowed)
     hint = f" (did you mean {near!r}?)" if near else ""
     return f"; allowed are: {', '.join(allowed)}{hint}"

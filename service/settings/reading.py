@@ -1,4 +1,4 @@
-"""What may stand in the table [reading] of the settings, and in each of `[[models]]`."""
+"""The keys of the table `[reading]` of the settings, and of each `[[models]]`."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
 
-# Models that are part of Wetread; every other one has files in `model_dir`.
+# Models that are part of Wetread; each other model has its files in `model_dir`.
 MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
 _ADAPTER: Final = "llava-rad"
 _MODEL_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -33,7 +33,7 @@ _TableName = Annotated[
 
 
 def _model_name(value: str) -> str:
-    """Refuse a name that is none, and one that the compute does not know where that can be told."""
+    """Refuse a malformed name, and an unknown one if `workers` is installed here."""
     if not _MODEL_NAME.fullmatch(value):
         raise ValueError("allowed are 1 to 32 lower-case letters, digits and hyphens")
     known = model_names()
@@ -50,7 +50,7 @@ def _device(value: str) -> str:
 
 
 def _numbered(value: str) -> str | None:
-    """Return `cuda:N` for a card that is written in another way."""
+    """Return `cuda:N` for a card written in another way, such as `gpu0`; None for other text."""
     found = re.fullmatch(r"(?:cuda|gpu)[ :_\-]*(\d{1,3})", value.lower())
     return f"cuda:{found[1]}" if found else None
 
@@ -80,7 +80,7 @@ def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
 
 
 class Reading(Section):
-    """What is read, by which model."""
+    """Which images are read, by which model, and how."""
 
     model: Annotated[str, AfterValidator(_model_name)] = Field(
         "demo",
@@ -195,7 +195,7 @@ class Reading(Section):
 
 
 class Model(Reading):
-    """A further model: a table `[[models]]` with a name and what may stand in `[reading]`."""
+    """A further model: a table `[[models]]` with a name and the keys of `[reading]`."""
 
     name: _TableName = Field(
         description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "

@@ -1,4 +1,4 @@
-"""What may stand in a table `[[reconcile]]` of the settings: an archive and how it is compared."""
+"""The keys of the table `[[reconcile]]` of the settings: an archive and how it is compared."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -29,7 +29,7 @@ def _one_connection(table: "Reconcile") -> Iterator[Conflict]:
 
 
 class Reconcile(Section):
-    """An archive whose CR and DX studies must all be here."""
+    """An archive whose Studies (by default those with CR or DX Series) must all be received here."""
 
     destination: str | None = Field(
         None, description="Name of the destination whose connection is used; not of kind `folder`."
@@ -65,5 +65,5 @@ class Reconcile(Section):
 
     @property
     def name(self) -> str:
-        """Name of the archive, in pages, incidents and metrics."""
+        """The name of the archive in pages, incidents and metrics."""
         return self.destination or (self.archive.name if self.archive else "")

@@ -1,4 +1,4 @@
-"""Every setting with its variable, default and meaning, read from the Settings classes themselves."""
+"""Lists every setting with its variable, default and meaning, read from the settings classes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,8 +38,9 @@ class Key:
 
     Attributes:
         name: As written in TOML, with its table ("receiver.port").
-        variable: The environment variable that overrides it, "" inside repeated tables.
-        default: As text; "required" when there is none.
+        variable: The environment variable that overrides it; "" inside repeated tables.
+        default: As text; "required" if there is none.
+        meaning: The description of its field.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Key:
 
 
 def keys() -> Iterator[Key]:
-    """Yield every key: those without a table, the tables, then those of the repeated tables."""
+    """Yield every key: those without a table, those of the tables, then those of repeated tables."""
     sections = {}
     for name, field in Settings.model_fields.items():
         section = field.annotation
@@ -61,7 +62,7 @@ def keys() -> Iterator[Key]:
         for inner, field in section.model_fields.items():
             yield _key(f"{name}.{inner}", field, f"WETREAD_{name}__{inner}".upper())
     for table, model in _REPEATED.items():
-        # What a further model has in common with [reading] is told there.
+        # The keys that `[[models]]` shares with `[reading]` are listed there only.
         told = Reading.model_fields if issubclass(model, Reading) else {}
         for inner, inner_field in model.model_fields.items():
             if inner in told:
@@ -89,7 +90,7 @@ def as_markdown() -> str:
 
 
 def in_force(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield each key with the value in force; secrets are masked."""
+    """Yield each key with its value in force; secrets are masked."""
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):

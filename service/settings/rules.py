@@ -1,9 +1,9 @@
-"""The rules between several keys of the settings, and how they are evaluated beside wrong keys.
+"""Rules between several keys of the settings, evaluated even if some keys are wrong.
 
-A table is checked key by key by pydantic, and by rules that look at several keys. pydantic evaluates a
-rule only where every key is right, so that one mistake would hide the next. Therefore a table can also
-be read leniently (`LENIENT`): a key that is wrong becomes `UNKNOWN`, each rule is evaluated on its own,
-and one that needs an unknown value says nothing.
+pydantic checks a table key by key; a rule checks several keys together. pydantic evaluates a rule only
+if every key is right, so one mistake would hide the next. Therefore a table can also be read leniently
+(`LENIENT`): a wrong key becomes `UNKNOWN`, each rule is evaluated on its own, and a rule that needs an
+unknown value yields nothing more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,22 +14,22 @@ from pydantic import BaseModel, ValidationError
 
 from service.settings.nearest_name import nearest_name
 
-# The way to a value: names of tables and keys, and numbers of entries (from 0).
+# The path to a value: names of tables and keys, and indices of entries (from 0).
 Location: TypeAlias = tuple[int | str, ...]
 
-# The context with which pydantic reads a table leniently, and the type of a fault between keys.
+# The validation context in which pydantic reads a table leniently, and the error type of a conflict.
 LENIENT: Final = {"lenient": True}
 BETWEEN_KEYS: Final = "between_keys"
 
 
 class NotKnown(Exception):
-    """A rule needs a value that is wrong and is reported by itself."""
+    """A rule needs a wrong value, which is reported on its own."""
 
 
 class _Unknown:
-    """Stands for a value that is wrong: whatever is done with it raises NotKnown.
+    """A placeholder for a wrong value: every use of it raises NotKnown.
 
-    The name of an entry that is wrong otherwise may be known.
+    Only the `name` of a wrong entry can be read, if it was given.
     """
 
     def __init__(self, name: object = None) -> None:
@@ -49,12 +49,12 @@ UNKNOWN: Final = _Unknown()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Keys of which each is right and that do not fit together.
+    """A contradiction between keys that are right one by one.
 
     Attributes:
-        subject: The key that the sentence begins with.
-        words: The rest of the sentence: what is wrong and what to do.
-        keys: Every key that is involved; where they were given is the place of the fault.
+        subject: The key with which the message begins.
+        words: The rest of the message: what is wrong and what to do.
+        keys: Every key that is involved; the message names the lines where they were given.
     """
 
     subject: Location
@@ -62,7 +62,7 @@ class Conflict:
     keys: tuple[Location, ...]
 
     def below(self, at: Location) -> "Conflict":
-        """Return the same with its keys as seen from the table that holds `at`."""
+        """Return the same conflict with its keys relative to the table that holds `at`."""
         keys = tuple((*at, *key) for key in self.keys)
         return replace(self, subject=(*at, *self.subject), keys=keys)
 
@@ -71,9 +71,9 @@ def conflict(subject: str, words: str, *others: str) -> Conflict:
     """Return a conflict of keys of one table.
 
     Args:
-        subject: The key that has to be changed; "" where `words` name the keys.
+        subject: The key to change; "" if `words` name the keys.
         words: What is wrong and what to do.
-        others: The further keys that are involved.
+        others: The other keys that are involved.
     """
     keys = tuple((key,) for key in (subject, *others) if key)
     return Conflict(subject=(subject,) if subject else (), words=words, keys=keys)
@@ -83,13 +83,13 @@ Rule: TypeAlias = Callable[[Any], Iterator[Conflict]]
 
 
 def conflicts(table: BaseModel) -> Iterator[Conflict]:
-    """Yield every conflict in a table and in those in it, as far as the values are known."""
+    """Yield every conflict in a table and the tables in it, as far as the values are known."""
     for at, each in tables(table):
         yield from own_conflicts(each, at)
 
 
 def tables(table: BaseModel, at: Location = ()) -> Iterator[tuple[Location, BaseModel]]:
-    """Yield a table and those in it at any depth, each with the way to it."""
+    """Yield a table and the tables in it at any depth, each with its location."""
     yield at, table
     for name in type(table).model_fields:
         value = getattr(table, name)
@@ -101,7 +101,7 @@ def tables(table: BaseModel, at: Location = ()) -> Iterator[tuple[Location, Base
 
 
 def own_conflicts(table: BaseModel, at: Location = ()) -> Iterator[Conflict]:
-    """Yield the conflicts that the rules of one table find; `at` is the way to it."""
+    """Yield the conflicts that the rules of one table find; `at` is the table's location."""
     for rule in getattr(table, "rules", ()):
         found = rule(table)
         while True:
@@ -112,7 +112,7 @@ def own_conflicts(table: BaseModel, at: Location = ()) -> Iterator[Conflict]:
 
 
 def lenient_value(value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - any setting
-    """Return the value as it is in force, with UNKNOWN for what is wrong: all of it, or entries."""
+    """Return the validated value; UNKNOWN if it is wrong, or in a list for each entry that is wrong."""
     if value is UNKNOWN:
         return UNKNOWN
     try:
@@ -122,6 +122,7 @@ def lenient_value(value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: AN
             return UNKNOWN
         if len(value) == 1:
             return (_unknown_entry(value[0]),)
+    # An entry of a list is wrong: validate the entries one by one to find which.
     return tuple(entry for each in value for entry in lenient_value((each,), handler))
 
 
@@ -130,7 +131,7 @@ def _unknown_entry(given: object) -> _Unknown:
 
 
 def lenient_table(model: type[BaseModel], data: Any) -> Any:  # noqa: ANN401 - whatever was given
-    """Return what was given of a table's own keys, and UNKNOWN for those missing or misspelt."""
+    """Return the given values of a table's keys, and UNKNOWN for missing or misspelled ones."""
     if not isinstance(data, Mapping):
         return data
     fields = model.model_fields

@@ -1,4 +1,4 @@
-"""What may stand in each table of the settings: names, types, limits, defaults and meanings."""
+"""The tables of the settings: names, types, limits, defaults and meanings of their keys."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from service.settings.rules import Conflict, Rule, conflict
 
 
 class Caller(Section):
-    """A modality or PACS that may send, and what differs for it."""
+    """A calling AE that may send, and the settings that differ for it."""
 
     ae_title: AETitle = Field(description="Its AE title (calling).")
     address: Addresses | None = Field(
@@ -64,13 +64,16 @@ class Caller(Section):
 
     @property
     def host(self) -> str | None:
-        """The one host that it may come from; None when it may come from several or any."""
+        """The only IP address from which it may send; None if that is a network, several, or any."""
         if self.address is None or len(self.address) != 1 or "/" in self.address[0]:
             return None
         return self.address[0]
 
     def may_come_from(self, address: str) -> bool:
-        """Return whether the caller may associate from a peer's IP address."""
+        """Return whether the calling AE may associate from this IP address.
+
+        An IPv4-mapped IPv6 address counts as IPv4; a zone identifier (`%eth0`) is ignored.
+        """
         if self.address is None:
             return True
         peer = ipaddress.ip_address(address.partition("%")[0])
@@ -226,7 +229,7 @@ class Delivery(Section):
 
 
 class Database(Section):
-    """Where jobs are kept."""
+    """The database in which jobs are stored."""
 
     url: DatabaseUrl | None = Field(
         None,
@@ -245,7 +248,7 @@ def _tls_is_used(broker: "Broker") -> Iterator[Conflict]:
 
 
 class Broker(Section):
-    """Redis, between the database and the workers; it holds job ids only."""
+    """Redis, the broker between the service and the workers; its messages hold job ids only."""
 
     url: RedisUrl | None = Field(
         None,
@@ -277,7 +280,7 @@ class Web(Section):
 
 
 class Sweep(Section):
-    """The sweeper: completes quiet studies, takes back what a dead process held, tidies."""
+    """The sweeper: schedules quiet Studies, takes back the jobs of dead workers, removes old files."""
 
     interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
     republish_seconds: float = Field(
@@ -304,7 +307,7 @@ class Sweep(Section):
 
 
 class Log(Section):
-    """What is written about what happens; never a patient attribute."""
+    """The log; it never holds a patient attribute."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level shown."

@@ -1,4 +1,4 @@
-"""The rules between tables of the settings: names used twice or unknown, ports, the password."""
+"""Rules between tables of the settings: duplicate or unknown names, ports, the web password."""
 
 import ipaddress
 from collections import Counter
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def unknown_to(settings: "Settings", callers: "Sequence[Caller]") -> list[str]:
-    """Return a sentence for each model or destination that callers name and `settings` lacks."""
+    """Return a sentence for each model or destination that `callers` name and `settings` lack."""
     found = (*_unknown_models(settings, callers), *_unknown_destinations(settings, callers))
     return [f"receiver.callers {callers[_number(each)].ae_title}: {each.words}" for each in found]
 
@@ -50,7 +50,7 @@ def _unknown_destinations(settings: "Settings", callers: "Sequence[Caller]") -> 
 
 
 def _known_values(callers: "Sequence[Caller]", key: str) -> Iterator[tuple[int, Any]]:
-    """Yield the number of each caller with its value of a key, but for one that is wrong itself."""
+    """Yield the index of each entry of `callers` with its value of `key`; skip unknown values."""
     for number, caller in enumerate(callers):
         try:
             value = getattr(caller, key)
@@ -137,7 +137,7 @@ def _reconcile_callers(settings: "Settings") -> Iterator[Conflict]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an interface is reached from this machine only."""
+    """Return whether an interface can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where the values of the settings come from: the file, environment variables, arguments. Pure."""
+"""The sources of the settings' values: file, environment variables, arguments. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from service.settings.toml_file import TomlFile
 
 PREFIX: Final = "WETREAD_"
 _BETWEEN: Final = "__"
-# The beginning of json's message, and what it means for the person who writes the variable.
+# The beginning of a message of `json`, and its meaning for the person who writes the variable.
 _JSON_SENTENCES: Final[Mapping[str, str]] = {
     "Expecting value": 'a value is missing, or a text without "quotation marks"',
     "Expecting property name": 'a key in "quotation marks" is missing',
@@ -33,9 +33,9 @@ class Variable:
     """An environment variable that gives a setting.
 
     Attributes:
-        name: As in the environment.
+        name: The name in the environment.
         path: The setting: a table, or a table and a key.
-        value: The text, or for a list or a table what the JSON says.
+        value: The text; for a list or a table the parsed JSON.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything that gives values, the weakest first: file, variables, arguments."""
+    """All sources of values; arguments override variables, variables override the file."""
 
     file: TomlFile | None = None
     variables: Sequence[Variable] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
-        """Return the values in force; tables of several sources are merged key by key."""
+        """Return the values in force; tables given by several sources are merged key by key."""
         merged = dict(self.file.values) if self.file else {}
         for variable in sorted(self.variables, key=lambda each: len(each.path)):
             value = variable.value
@@ -67,14 +67,14 @@ class Sources:
         return _merged(merged, self.arguments)
 
     def place(self, location: Location) -> str:
-        """Return where the value at a location was given, or what it stands in; "" when not known."""
+        """Return where a value or its nearest enclosing table was given; "" if not known."""
         for length in range(len(location), 0, -1):
             if place := self.exact_place(location[:length]):
                 return place
         return ""
 
     def exact_place(self, location: Location) -> str:
-        """Return where the value at a location was given; "" when it was not, or by an argument."""
+        """Return where a value was given (variable or line); "" if it was not, or by an argument."""
         if _contains(self.arguments, location):
             return ""
         giving = [each for each in self.variables if each.gives(location)]
@@ -111,7 +111,7 @@ def read_variables(
     """Return the variables that give settings, and a sentence for each that cannot be used.
 
     Args:
-        environment: The variables with the prefix that name no process's own matter.
+        environment: The variables with the prefix that are settings.
         model: The class of the settings.
     """
     variables, faults = [], []
@@ -156,7 +156,7 @@ def _json_sentence(error: json.JSONDecodeError) -> str:
 
 
 def table_of(annotation: object) -> type[BaseModel] | None:
-    """Return the class of a table; None for another annotation."""
+    """Return an annotation that is the class of a table; None for another annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return None

@@ -1,4 +1,4 @@
-"""What may stand in the table [stow] of the settings: the door for films that come by HTTP."""
+"""The keys of the table `[stow]` of the settings."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +10,7 @@ from service.settings.rules import Rule
 
 
 class Stow(Section):
-    """STOW-RS: a second door for films, with bearer tokens."""
+    """The STOW-RS endpoint (PS3.18 10.5), where senders authenticate by bearer tokens."""
 
     host: Host = Field(
         "127.0.0.1", description="Interface to listen on; another one should have TLS."

@@ -1,4 +1,4 @@
-"""A TOML file with the line of each of its keys, and its mistakes in sentences."""
+"""Reads a TOML file with the line of each key, and explains its mistakes."""
 
 import re
 import tomllib
@@ -17,7 +17,7 @@ _PLACE = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
 _TWICE: Final = "is written twice: write it once, with all its keys below it"
-# The beginning of tomllib's message, and what it means for the person who edits the file.
+# The beginning of a message of `tomllib`, and its meaning for the person who edits the file.
 _SENTENCES: Final[Mapping[str, str]] = {
     "Expected ']' at the end of a table": "the name of a table ends with a bracket: [receiver]",
     "Expected ']]' at the end of an array": "the name of a repeated table ends with two brackets: "
@@ -54,12 +54,12 @@ _UNNAMED: Final = "this cannot be understood: compare it with the examples of do
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
-    """A configuration file that was read.
+    """A parsed configuration file.
 
     Attributes:
-        path: Where it is.
-        values: What it says.
-        lines: The number (from 1) of the line of each table and key.
+        path: The path of the file.
+        values: The parsed values.
+        lines: The line number (from 1) of each table and key.
     """
 
     path: Path
@@ -68,11 +68,11 @@ class TomlFile:
 
 
 def read_toml(path: Path) -> TomlFile:
-    """Return what a TOML file says; a byte order mark, as some editors write it, is no fault.
+    """Read a TOML file; a byte order mark, which some editors write, is accepted.
 
     Raises:
-        ConfigurationError: The file cannot be read, is not UTF-8 or is not TOML; the message says
-            in which line.
+        ConfigurationError: The file cannot be read, is not UTF-8 or is not TOML; the message names
+            the line.
     """
     try:
         raw = path.read_bytes()
@@ -98,7 +98,7 @@ def read_toml(path: Path) -> TomlFile:
 
 
 def _toml_sentence(reason: str) -> str:
-    """Return tomllib's reason in words: ", line 3, column 5: not valid TOML: ..."."""
+    """Return the message for an error of `tomllib`: ", line 3, column 5: not valid TOML: ..."."""
     found = _PLACE.fullmatch(reason)
     what = found["what"] if found else reason
     place = ", at its end"
@@ -111,7 +111,7 @@ def _toml_sentence(reason: str) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[Location, int]]:
-    """Yield each table and key with its line; tomllib does not give positions."""
+    """Yield each table and key with its line, since tomllib gives no positions."""
     counts: dict[Location, int] = {}
     table: Location = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -132,7 +132,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _resolved(name: str, counts: Mapping[Location, int]) -> Location:
-    """Return the location of a table's name: within the last entry of each repeated table."""
+    """Return the location of a table by its name, in the last entry so far of each repeated table."""
     location: Location = ()
     parts = _parts(name)
     for position, part in enumerate(parts, 1):
