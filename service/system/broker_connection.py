@@ -1,8 +1,8 @@
-"""The connection to Redis: whom TLS trusts, and messages that could not be acknowledged.
+"""The connection to Redis: TLS verification, and messages that could not be acknowledged.
 
-redis-py trusts the system's authorities beside those that are configured. kombu keeps a message that
-could not be acknowledged among those in hand: where a cut lets the acknowledgment of each fail, a worker
-counts as full for good. It asks for no message, so that it does not notice that its connection is lost.
+redis-py trusts the system's certificate authorities besides the configured ones. kombu keeps a message
+that could not be acknowledged among the reserved messages. If a network fault lets every acknowledgment
+fail, the worker counts as full for ever: it requests no message and never notices the lost connection.
 """
 
 import socket
@@ -26,9 +26,9 @@ LIBRARY: Final = Library(
 
 
 class TlsConnection(redis.SSLConnection):
-    """A connection to a Redis whose certificate must come from an authority of `ssl_ca_certs`.
+    """A connection to a Redis whose certificate must be issued by an authority in `ssl_ca_certs`.
 
-    Those of the system decide only where no file is given.
+    The system's authorities are trusted only if no file is given. TLS 1.2 or later.
     """
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
@@ -40,13 +40,13 @@ class TlsConnection(redis.SSLConnection):
 
 
 class _Acknowledgments(kombu_redis.QoS):
-    """The messages in hand; one that is done is in hand no longer, whether Redis learns of it or not.
+    """The reserved messages; a finished message is removed even if Redis cannot be informed.
 
-    Redis gives it out again after `visibility_timeout`, and the claim in the database refuses it.
+    Redis then delivers it again after `visibility_timeout`, and the claim in the database refuses it.
     """
 
     def ack(self, delivery_tag: str) -> None:
-        """Remove a message from Redis's list of those in hand.
+        """Remove a message from Redis's list of reserved messages.
 
         Raises:
             redis.RedisError, OSError: Redis does not answer.
@@ -57,7 +57,7 @@ class _Acknowledgments(kombu_redis.QoS):
             virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Remove a message, or give it back to the queue; errors as `ack`."""
+        """Remove a message, or return it to the queue; raises as `ack`."""
         try:
             if requeue:
                 self.restore_by_tag(delivery_tag, leftmost=True)  # type: ignore[no-untyped-call]
@@ -73,7 +73,7 @@ class _Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """kombu's transport to Redis by the rules of this module."""
+    """kombu's Redis transport with the connection and acknowledgments of this module."""
 
     Channel = _Channel
 

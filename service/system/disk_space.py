@@ -1,13 +1,13 @@
-"""How full the spool's disk is, in steps, each with something that is done about it.
+"""The free space of the spool's disk, as a level with an action for each.
 
-| step  | below                     | what is done                                                     |
+| level | free bytes below          | action                                                           |
 |-------|---------------------------|------------------------------------------------------------------|
-| ROOMY |                           | nothing                                                          |
-| WARN  | sweep.warn_free_bytes     | an incident                                                      |
-| EARLY | sweep.early_free_bytes    | films whose drafts every destination has confirmed go at any age |
-| FULL  | receiver.min_free_bytes   | films are refused before they are written                        |
+| ROOMY |                           | none                                                             |
+| WARN  | sweep.warn_free_bytes     | record an incident                                               |
+| EARLY | sweep.early_free_bytes    | remove files of Studies with confirmed results before their age  |
+| FULL  | receiver.min_free_bytes   | refuse Instances before they are written                         |
 
-A step is left when a tenth more than its limit is free, so that nothing goes back and forth.
+A level ends only when 10 % more than its limit is free, so that it does not oscillate.
 """
 
 import shutil
@@ -23,7 +23,7 @@ _CLEARANCE: Final = 1.1
 
 
 class DiskLevel(IntEnum):
-    """How full the disk is; each step includes what is done at those before it."""
+    """How full the disk is; each level includes the actions of the lower ones."""
 
     ROOMY = 0
     WARN = 1
@@ -32,7 +32,7 @@ class DiskLevel(IntEnum):
 
     @property
     def sentence(self) -> str:
-        """Return what it means, for a person."""
+        """Return the meaning as a sentence for a person."""
         return _SENTENCES[self]
 
 
@@ -45,19 +45,19 @@ _SENTENCES = {
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much an unprivileged process may still write there.
+    """Return how many bytes an unprivileged process may still write to the disk of `folder`.
 
     Raises:
-        OSError: The folder cannot be read.
+        OSError: The folder does not exist or cannot be read.
     """
     return shutil.disk_usage(folder).free
 
 
 class Watermark:
-    """Tells the step, and remembers it, so that a step is left later than it was entered."""
+    """Measures the level and remembers it, so that a level ends at a higher limit than it begins."""
 
     def __init__(self, settings: Settings, measure: Callable[[Path], int] = free_bytes) -> None:
-        """Take the limits, the folder, and how it is measured."""
+        """Take the limits and the folder from the settings, and the function that returns free bytes."""
         self._folder = settings.spool_dir
         self._measure = measure
         self._limits = {
@@ -68,9 +68,9 @@ class Watermark:
         self.step = DiskLevel.ROOMY
 
     def look(self) -> DiskLevel:
-        """Return the step now; FULL where the disk does not even say how full it is.
+        """Measure and return the level; FULL if the free space cannot be read.
 
-        Where there is no spool yet there is room: whoever takes a film makes it.
+        ROOMY if there is no spool folder yet: the receiver creates it.
         """
         try:
             free = self._measure(self._folder)
@@ -90,19 +90,19 @@ class Watermark:
         return limit * _CLEARANCE if step <= self.step else limit
 
     def limit(self, step: DiskLevel) -> int:
-        """Return below how many free bytes a step begins."""
+        """Return the number of free bytes below which a level begins."""
         return self._limits[step]
 
 
 def make_folder(path: Path, key: str) -> None:
-    """Make a folder, and those above it, when they are missing.
+    """Create a folder and its parents if they are missing.
 
     Args:
         path: The folder.
-        key: The setting that names it, for the error's sentence.
+        key: The setting that names it, for the error's message.
 
     Raises:
-        ConfigurationError: It cannot be made; the message says which setting to change.
+        ConfigurationError: The folder cannot be created; the message begins with `key`.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,28 +1,27 @@
-"""How a process that receives, which has a thread for each association, uses its memory.
+"""Tunes garbage collection and heaps for a receiver, which has a thread for each association.
 
-Python looks through all objects for those that only hold each other, again and again, as new ones are
-made: with the libraries that a receiver loads, and an association's thousand objects for each sender,
-that was a fifth of the CPU time of a small film. What is loaded at the start stays to the end and need
-not be looked through.
+Python's cyclic garbage collector scans all objects again and again as new ones are made. With a
+receiver's libraries, and about a thousand objects for each association, this took a fifth of the CPU
+time of a small Instance. Objects loaded at the start live until the end and need no scan.
 
-The C library gives threads heaps of their own, up to eight for each core, and each keeps some megabytes
-of what it had: after a busy hour a receiver would be as large as all its heaps have ever been.
+The C library gives threads heaps of their own, up to eight for each core. Each heap keeps some megabytes
+of freed memory, so that after a busy hour a receiver would be as large as the sum of its heaps' peaks.
 """
 
 import ctypes
 import gc
 from typing import Final
 
-# New objects between two looks at them; Python's own 700 is less than one association's.
+# New objects between two scans; Python's default of 700 is less than one association makes.
 _BETWEEN_LOOKS: Final = 10_000
 _HEAPS: Final = 2
 _ARENA_MAX: Final = -8  # M_ARENA_MAX of mallopt(3), of glibc only
 
 
 def prepare_memory() -> None:
-    """Leave out what is here now, look at the rest less often, and let threads share few heaps.
+    """Exempt the present objects from garbage collection, make it rarer, and limit the heaps to two.
 
-    To be called when all is loaded and no association has begun.
+    Call it once everything is loaded and before the first association.
     """
     gc.collect()
     gc.freeze()

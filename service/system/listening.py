@@ -1,4 +1,4 @@
-"""Why a server cannot listen on an address: the reason in words, and who has the port."""
+"""Explains why a server cannot listen on an address, and which process uses the port."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ import psutil
 
 
 def refusal(key: str, host: str, port: int, error: OSError) -> str:
-    """Return why a server cannot listen there and what to do.
+    """Return why a server cannot listen on an address and what to do, as text.
 
     Args:
-        key: The setting of the port.
+        key: The setting of the port, such as `web.port`.
         host: The interface.
         port: The port.
-        error: Why it was refused.
+        error: The error of `bind` or of the name's resolution.
     """
     table = key.partition(".")[0]
     match error.errno:
@@ -34,7 +34,7 @@ def refusal(key: str, host: str, port: int, error: OSError) -> str:
 
 
 def user_of(port: int) -> str:
-    """Return in words which process listens on a port, as far as this user may see it."""
+    """Return as text which process listens on a port, if this user may see it."""
     holders = holders_of(port)
     if not holders:
         return "a process of another user"
@@ -46,7 +46,7 @@ def user_of(port: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that listens on a port."""
+    """A process that listens on a port; `ours` if it belongs to Wetread."""
 
     pid: int
     name: str
@@ -54,7 +54,7 @@ class Holder:
 
 
 def holders_of(port: int) -> list[Holder]:
-    """Return the processes that listen on `port`, as far as this user may see them."""
+    """Return the processes that listen on `port` and that this user may see, by process id."""
     try:
         connections = psutil.net_connections(kind="tcp")  # type: ignore[no-untyped-call]
         found = {
@@ -63,7 +63,7 @@ def holders_of(port: int) -> list[Holder]:
             if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
         }
         return [_holder(psutil.Process(pid)) for pid in sorted(found)]  # type: ignore[no-untyped-call]
-    except psutil.Error:  # it has ended meanwhile, or may not be looked at
+    except psutil.Error:  # a process has ended meanwhile, or may not be inspected
         return []
 
 

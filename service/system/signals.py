@@ -1,4 +1,4 @@
-"""What signals do: SIGTERM and SIGINT end a process in order, SIGHUP has it load its settings again."""
+"""Signal handlers: SIGTERM and SIGINT stop a process in order, SIGHUP reloads its settings."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set from now on; for the main thread only."""
+    """Return an event that SIGTERM and SIGINT set from now on; call it in the main thread only."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -15,19 +15,19 @@ def stop_event() -> threading.Event:
 
 
 def survive_hangup() -> None:
-    """Let SIGHUP end this process no more; what is to be done at it is set once the process is ready.
+    """Ignore SIGHUP, which would end this process, until `on_hangup` sets a handler.
 
-    A start takes seconds, with a model minutes.
+    A process is ready after seconds, with a model after minutes.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def on_hangup(reload: Callable[[], None], stop: threading.Event | None = None) -> None:
-    """Call `reload` at each SIGHUP from now on, in the main thread.
+    """Call `reload` in the main thread at each SIGHUP from now on.
 
     Args:
-        reload: Returns at once.
-        stop: Set instead when the signal says that the terminal of this process was closed.
+        reload: Must return at once.
+        stop: Set instead of calling `reload` if this process has lost its terminal.
     """
     had_terminal = stop is not None and _has_terminal()
 
@@ -41,9 +41,9 @@ def on_hangup(reload: Callable[[], None], stop: threading.Event | None = None) -
 
 
 def end_quietly() -> None:
-    """Ignore a further SIGTERM or SIGHUP while the interpreter ends, if this process has heeded them.
+    """Ignore further SIGTERM and SIGHUP while the interpreter ends, if this process handles them.
 
-    The interpreter takes its handlers away first: a process that ended in order would seem killed.
+    The interpreter removes the handlers first: a later signal would then make the process seem killed.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):

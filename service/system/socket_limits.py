@@ -1,15 +1,15 @@
-"""Time limits of the sockets to PostgreSQL and Redis, decided here once.
+"""Timeouts of the sockets to PostgreSQL and Redis.
 
-A connection whose packets are dropped (firewall, NAT, failover) gives no error: without limits Linux
-sends again for some 15 minutes, and an idle connection is not noticed at all. Three limits are needed,
-because each sees what the others do not:
+A connection whose packets are dropped (firewall, NAT, failover) reports no error: by default Linux
+retransmits for some 15 minutes, and never notices a lost idle connection. Three limits are needed, as
+each detects another fault:
 
-- TCP_USER_TIMEOUT: bytes that were sent are not acknowledged by the peer's kernel;
+- TCP_USER_TIMEOUT: the peer's kernel does not acknowledge sent bytes;
 - keepalive: nothing is sent, and the peer's kernel does not answer probes;
-- a limit on each answer: the peer's kernel acknowledges, and its process says nothing (a stopped
-  server, or a proxy whose other side is cut).
+- a limit on each answer: the peer's kernel acknowledges, but its process does not answer (a stopped
+  server, or a proxy whose other side is cut off).
 
-`dicom/network/keepalive.py` has those of DICOM connections.
+`dicom/network/keepalive.py` has the timeouts of DICOM connections.
 """
 
 import re
@@ -31,30 +31,30 @@ from service.system.psycopg_private import CAN_LIMIT_WAITS, WaitTimeout
 IDLE_SECONDS: Final = 5
 PROBE_SECONDS: Final = 2
 PROBES: Final = 2
-# Of unacknowledged bytes. A silent peer is noticed within IDLE + PROBES * PROBE_SECONDS seconds.
+# For sent bytes. A silent idle peer is noticed within IDLE_SECONDS + PROBES * PROBE_SECONDS.
 UNACKNOWLEDGED_SECONDS: Final = 5
 
 REDIS_CONNECT_SECONDS: Final = 1.0
-# An end that sends is waited for by a receiver or a page; a worker has time, but not for ever.
+# A receiver or a page waits while a job is published; a worker can wait longer.
 REDIS_SENDER_SECONDS: Final = 1.0
 REDIS_WORKER_SECONDS: Final = 5.0
-# Celery's worker drops a connection whose blocking read is overdue by this.
+# Celery's worker drops a connection whose blocking read is overdue by this many seconds.
 REDIS_OVERDUE_SECONDS: Final = 5
-# Waits between tries of a worker to connect grow up to this.
+# The longest wait between a worker's attempts to connect.
 REDIS_RETRY_SECONDS: Final = 5
 
 POSTGRESQL_CONNECT_SECONDS: Final = 3
 POSTGRESQL_PING_SECONDS: Final = 2.0
-# A lock that does not come free is an error of the server before it is one of the socket.
+# Added to the lock timeout, so that the server reports a held lock before the socket times out.
 POSTGRESQL_GRACE_SECONDS: Final = 2.0
-# Of receivers: their sender has an answer within 10 s even where a statement is waited for first.
+# For receivers: a sender gets its answer within 10 s even if it first waits for another statement.
 POSTGRESQL_RECEIVER_SECONDS: Final = 5.0
 
 _OPTION: Final = re.compile(r"(?:-c\s*|--)([A-Za-z_.]+)\s*=")
 
 
 def redis_transport_options(answer_seconds: float) -> dict[str, Any]:
-    """Return kombu's transport options for a Redis whose answers may take `answer_seconds`."""
+    """Return kombu's transport options with a limit of `answer_seconds` for each answer of Redis."""
     return {
         "socket_connect_timeout": REDIS_CONNECT_SECONDS,
         "socket_timeout": answer_seconds,
@@ -65,13 +65,13 @@ def redis_transport_options(answer_seconds: float) -> dict[str, Any]:
 
 
 def redis_tls_options(settings: Settings) -> dict[str, Any]:
-    """Return how the certificate of Redis is judged, as redis-py and kombu name it; {} without TLS.
+    """Return the TLS options of redis-py and kombu; {} without TLS.
 
-    Its certificate must come from an authority of `broker.tls_ca` (of the system if there is none), and
-    be for its host's name.
+    The certificate of Redis must be issued by an authority in `broker.tls_ca` (by default, the system's)
+    and must name its host.
 
     Raises:
-        ConfigurationError: No Redis is configured.
+        ConfigurationError: No Redis is configured, and no private one has been started.
     """
     if not settings.broker_url.startswith("rediss:"):
         return {}
@@ -90,11 +90,11 @@ def redis_tls_options(settings: Settings) -> dict[str, Any]:
 
 
 def redis_client(settings: Settings) -> redis.Redis:
-    """Return a client that is not connected; a stale connection is replaced once, without a wait.
+    """Return a client, not yet connected; it retries once without a wait if a connection is stale.
 
     Raises:
-        ConfigurationError: No Redis is configured.
-        ValueError: The URL is none of Redis.
+        ConfigurationError: No Redis is configured, and no private one has been started.
+        ValueError: The URL is not a Redis URL.
     """
     url = settings.broker_url
     options: dict[str, Any] = {
@@ -111,7 +111,7 @@ def redis_client(settings: Settings) -> redis.Redis:
 
 
 def _keepalive_options() -> dict[int, int]:
-    """Return options of level IPPROTO_TCP."""
+    """Return socket options of level IPPROTO_TCP, in seconds; TCP_USER_TIMEOUT in milliseconds."""
     return {
         socket.TCP_KEEPIDLE: IDLE_SECONDS,
         socket.TCP_KEEPINTVL: PROBE_SECONDS,
@@ -121,7 +121,7 @@ def _keepalive_options() -> dict[int, int]:
 
 
 def postgresql_arguments(url: URL) -> dict[str, Any]:
-    """Return libpq's connection parameters that the URL does not give itself."""
+    """Return our connection parameters for libpq, except those that the URL gives itself."""
     ours = {
         "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
         "tcp_user_timeout": UNACKNOWLEDGED_SECONDS * 1000,
@@ -134,14 +134,14 @@ def postgresql_arguments(url: URL) -> dict[str, Any]:
 
 
 def postgresql_settings(url: URL, busy_seconds: float | None) -> Mapping[str, str]:
-    """Return settings of the server's session, by name.
+    """Return the settings of the server's session, by name.
 
-    They are set by a statement: pgbouncer refuses the startup parameter `options`. With the limits on
-    its own side the server lets go the locks of a client that was cut off.
+    They are set by a statement, as pgbouncer refuses the startup parameter `options`. With these limits
+    on its side, the server releases the locks of a client that was cut off.
 
     Args:
-        url: Limits that its parameter `options` names are left as they are given there.
-        busy_seconds: How long a lock is waited for; no limit when None.
+        url: Limits in its parameter `options` take precedence.
+        busy_seconds: The longest wait for a lock; None for no limit.
     """
     limits = {
         "tcp_keepalives_idle": str(IDLE_SECONDS),
@@ -154,24 +154,24 @@ def postgresql_settings(url: URL, busy_seconds: float | None) -> Mapping[str, st
         limits["statement_timeout"] = str(int((busy_seconds + POSTGRESQL_GRACE_SECONDS) * 1000))
     given = set(_OPTION.findall(str(url.query.get("options", ""))))
     kept = {name: value for name, value in limits.items() if name not in given}
-    # Whatever the server's default: an acknowledged film survives its crash.
+    # Not left to the server's default: an acknowledged Instance must survive a crash of the server.
     return {"timezone": "UTC", "synchronous_commit": "on", **kept}
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that waits for each answer for a limited time, and is closed after that.
+    """A connection that limits the wait for each answer, and is closed once that is exceeded.
 
     Attributes:
-        answer_seconds: The limit of a statement; none when None.
+        answer_seconds: The limit for a statement; None for no limit.
     """
 
     answer_seconds: float | None = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401 - psycopg's own
-        """Return what the server answers.
+        """Wait for the server's answer and return it.
 
         Raises:
-            psycopg.OperationalError: It does not answer in time; the connection is closed.
+            psycopg.OperationalError: No answer came in time; the connection is closed.
         """
         if not CAN_LIMIT_WAITS:
             return super().wait(gen, interval, timeout)
@@ -188,7 +188,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     @property
     def _limit(self) -> float | None:
-        # Outside transactions there are only the pool's ping and the settings of the session.
+        # In autocommit mode there are only the pool's ping and the session's settings, which are fast.
         if self.autocommit and self.answer_seconds is not None:
             return min(POSTGRESQL_PING_SECONDS, self.answer_seconds)
         return self.answer_seconds

@@ -1,4 +1,4 @@
-"""What lies in spool and outbox, named one after the other."""
+"""Lists the files in spool and outbox."""
 
 import fcntl
 import os
@@ -19,10 +19,11 @@ _LOOK_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledFile:
-    """A file in the spool; its name says which film it is, or nothing when it is an odd one.
+    """A file in the spool.
 
     Attributes:
-        name: SOP Instance UID and hash; None when the name is none of ours.
+        path: The path of the file.
+        name: SOP Instance UID and hash in the file's name; None if the name has another form.
         size: In bytes.
         changed: When it was last written or renamed, seconds since 1970.
     """
@@ -50,7 +51,7 @@ def spooled_files(root: Path) -> Iterator[SpooledFile]:
 
 
 def files_called(root: Path, name: str) -> Iterator[Path]:
-    """Yield each file of the spool that has the name of a film, wherever somebody put it."""
+    """Yield each file of the spool with this name, in any of its folders."""
     for entry in _entries(root):
         if entry.name in _OTHER_FOLDERS or not entry.is_dir(follow_symlinks=False):
             continue
@@ -61,12 +62,12 @@ def files_called(root: Path, name: str) -> Iterator[Path]:
 
 
 def holds_folders(root: Path) -> bool:
-    """Return whether there is one folder for films: none is on a disk that was not mounted."""
+    """Return whether the spool has a folder for Instances; it has none if its disk is not mounted."""
     return any(_FOLDER.fullmatch(entry.name) for entry in _entries(root))
 
 
 def is_own_folder(folder: Path, root: Path) -> bool:
-    """Return whether it is one of the folders that the spool has for films."""
+    """Return whether `folder` is one of the spool's folders for Instances (two hexadecimal digits)."""
     return folder.parent == root and _FOLDER.fullmatch(folder.name) is not None
 
 
@@ -74,22 +75,22 @@ def _described(entry: os.DirEntry[str], name: tuple[str, str] | None) -> Iterato
     try:
         yield _file(Path(entry.path), name, entry.stat(follow_symlinks=False))
     except FileNotFoundError:
-        return  # retention was there in between
+        return  # retention has removed it meanwhile
 
 
 def _file(path: Path, name: tuple[str, str] | None, status: os.stat_result) -> SpooledFile:
-    # A rename leaves the time of writing as it was and sets that of the change.
+    # A rename does not change `st_mtime` but sets `st_ctime`.
     return SpooledFile(
         path=path, name=name, size=status.st_size, changed=max(status.st_mtime, status.st_ctime)
     )
 
 
 def leftovers(root: Path, before: float) -> Iterator[Path]:
-    """Yield what interrupted receptions left: temporary files that nobody writes any more.
+    """Yield the temporary files of interrupted receptions: those that no process holds locked.
 
     Args:
         root: The spool.
-        before: Only those last written before this time, seconds since 1970.
+        before: Only files last written before this time, seconds since 1970.
     """
     for entry in _entries(root / TEMPORARY):
         path = Path(entry.path)
@@ -101,7 +102,7 @@ def leftovers(root: Path, before: float) -> Iterator[Path]:
 
 
 def held_locks(root: Path, seconds: float) -> Iterator[Path]:
-    """Yield the locks that somebody keeps from us for this long; each takes a store a moment only."""
+    """Yield the locks that cannot be taken within `seconds`; a receiver holds a lock only briefly."""
     for entry in _entries(root / LOCKS):
         path, deadline = Path(entry.path), time.monotonic() + seconds
         while _is_held(path):
@@ -112,7 +113,7 @@ def held_locks(root: Path, seconds: float) -> Iterator[Path]:
 
 
 def outbox_folders(root: Path) -> Iterator[Path]:
-    """Yield each entry of the outbox: a folder for each job, by its id."""
+    """Yield each entry of the outbox but the quarantine: a folder for each job, named by its id."""
     for entry in _entries(root):
         if entry.name != QUARANTINE:
             yield Path(entry.path)

@@ -1,8 +1,7 @@
-"""Keeps the parts of a one-machine Wetread alive: a process that dies is started again.
+"""Runs the parts of Wetread as child processes, and restarts a process that dies.
 
-Written here rather than taken from a library because what is needed is small and particular: honcho
-stops everything when one process dies, circus and supervisord bring a control protocol and a
-configuration language of their own.
+No library is used: honcho stops everything when one process dies; circus and supervisord bring a control
+protocol and a configuration language of their own.
 """
 
 import ctypes
@@ -37,7 +36,7 @@ class Part:
         command: Program and arguments.
         environment: Variables besides those of the supervisor.
         stage: Parts start by rising stage and stop by falling stage; equal stages together.
-        reloads: SIGHUP is forwarded to it.
+        reloads: Whether SIGHUP is forwarded to it.
     """
 
     name: str
@@ -49,14 +48,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A part does not run though it should; it is started again after `wait` seconds.
+    """A part has ended or could not be restarted; the next start is after `wait` seconds.
 
     Attributes:
         part: The part.
-        ended_by: How it ended; "" where it had ended before and could not be started again.
-        not_started: Why it could not be started again, else "".
-        restarts: How often it was started again, the next time included.
-        wait: Seconds until then.
+        ended_by: How it ended; "" if it could not be restarted.
+        not_started: Why it could not be restarted, else "".
+        restarts: The number of restarts, including the next one.
+        wait: Seconds until the next start.
     """
 
     part: Part
@@ -67,7 +66,7 @@ class Death:
 
     @property
     def words(self) -> str:
-        """What happened, without subject."""
+        """What happened, as a sentence without its subject."""
         if self.not_started:
             return f"could not be started again: {self.not_started}"
         return f"ended by {self.ended_by}"
@@ -84,12 +83,12 @@ class _Child:
 
 
 def wetread_command(*arguments: str) -> tuple[str, ...]:
-    """Return the command line that runs `wetread ARGUMENTS` in this environment."""
+    """Return the command line that runs `wetread ARGUMENTS` with this Python."""
     return (sys.executable, "-m", "service.cli", *arguments)
 
 
 class Supervisor:
-    """Starts parts, starts them again when they die, and stops them in order."""
+    """Starts parts, restarts those that end, and stops all in order."""
 
     def __init__(
         self,
@@ -99,13 +98,13 @@ class Supervisor:
         output: IO[bytes] | None = None,
         stop_seconds: float = 40.0,
     ) -> None:
-        """Take the parts; nothing is started yet.
+        """Take the parts; start nothing yet.
 
         Args:
-            parts: What to run.
-            on_death: Called for each part that ended by itself or could not be started again.
-            output: Where the parts write; this process's own streams when None.
-            stop_seconds: How long one stage may take to stop until it is killed.
+            parts: The parts to run.
+            on_death: Called for each part that ended by itself or could not be restarted.
+            output: Where the parts write; None for this process's own streams.
+            stop_seconds: How long one stage may take to stop before it is killed.
         """
         self._children = [_Child(part) for part in sorted(parts, key=lambda part: part.stage)]
         self._on_death = on_death
@@ -116,15 +115,15 @@ class Supervisor:
         """Start every part.
 
         Raises:
-            OSError: A program does not exist.
+            OSError: A program does not exist, or a process cannot be created.
         """
         for child in self._children:
             self._launch(child)
 
     def run(self, until: threading.Event) -> None:
-        """Start every part and keep it alive until the event is set, then stop all in order.
+        """Start all parts, restart those that end until the event is set, then stop all in order.
 
-        For the main thread: SIGHUP is forwarded.
+        Call it in the main thread, as it sets a handler that forwards SIGHUP.
         """
         try:
             self.start()
@@ -135,7 +134,7 @@ class Supervisor:
             self.stop()
 
     def tend(self) -> None:
-        """Look at every part once: note who died, start again who is due."""
+        """Check every part once: report those that ended, restart those that are due."""
         now = time.monotonic()
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
@@ -152,14 +151,14 @@ class Supervisor:
         }
 
     def reload(self) -> None:
-        """Forward SIGHUP to every part that loads its settings again at it; for the main thread."""
+        """Forward SIGHUP to every running part that reloads its settings."""
         for child in self._children:
             if child.part.reloads and child.process is not None and child.process.poll() is None:
-                # Not to its group: what it started itself has no settings.
+                # Not to its process group: its own children have no settings to reload.
                 child.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
-        """Ask every part to stop, the last stage first, and kill what does not within the limit."""
+        """Send SIGTERM to every part, the last stage first; kill a part that exceeds the limit."""
         for stage in sorted({child.part.stage for child in self._children}, reverse=True):
             running = [
                 child.process
@@ -186,19 +185,19 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
-            # A terminal's Ctrl-C must reach the supervisor alone, which then stops in order.
+            # Ctrl-C in a terminal must reach the supervisor only, which then stops the parts in order.
             start_new_session=True,
             preexec_fn=_prepare_child,  # noqa: PLW1509 - two calls, made before any thread exists
         )
         child.started = time.monotonic()
 
     def _launch_again(self, child: _Child, now: float) -> None:
-        """Start a part that died; a machine that starts no process now is asked again later."""
+        """Restart a part that ended; if the system cannot create the process, try again later."""
         child.restarts += 1
         try:
             self._launch(child)
         except (OSError, subprocess.SubprocessError) as error:
-            # EAGAIN and ENOMEM pass; a program that is missing may be back after an update.
+            # EAGAIN and ENOMEM are temporary; a missing program may be back after an update.
             child.restarts -= 1
             strerror = error.strerror if isinstance(error, OSError) else None
             reason = strerror or type(error).__name__
@@ -216,7 +215,7 @@ class Supervisor:
     def _put_off(
         self, child: _Child, now: float, *, ended_by: str = "", not_started: str = ""
     ) -> None:
-        """Have a part started again after its wait, which grows, and report why it does not run."""
+        """Schedule a part's next start, double its next wait, and report why it does not run."""
         child.due = now + child.wait
         death = Death(
             part=child.part,
@@ -246,6 +245,6 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def _prepare_child() -> None:
-    """Have the kernel end this process with the supervisor, and SIGHUP not before it is ready for it."""
+    """In the child: ignore SIGHUP until it sets a handler; get SIGTERM when the supervisor dies."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

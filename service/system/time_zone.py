@@ -1,4 +1,4 @@
-"""Whether the time zone that the environment names is in force. Pure, but for the zone files."""
+"""Checks whether the time zone that the environment names exists. Pure, but for the zone files."""
 
 import re
 import zoneinfo
@@ -6,18 +6,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-# A zone by its offset, as "CET-1CEST" or "<+03>-3": the C library needs no file for it (POSIX TZ).
+# A zone given by its offset, as "CET-1CEST" or "<+03>-3", needs no zone file (POSIX TZ).
 _POSIX_ZONE: Final = re.compile(r"([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?\d")
 
 
 def zone_fault(given: str, folder: str = "") -> str:
     """Return why a time zone is not in force, or "".
 
-    The C library uses UTC, without a word, where it has no file of a zone.
+    The C library silently uses UTC if it has no file for a zone.
 
     Args:
-        given: The variable TZ; "" uses the system's zone.
-        folder: The variable TZDIR, where zone files are; "" uses the system's folders.
+        given: The variable TZ; "" for the system's zone.
+        folder: The variable TZDIR, the folder of zone files; "" for the system's folders.
     """
     name = given.removeprefix(":")
     if not name or _POSIX_ZONE.match(name):
@@ -39,7 +39,7 @@ def _advice(name: str, folders: list[Path]) -> str:
 
 
 def _is_zone(path: Path) -> bool:
-    """Return whether a file is a time zone's (RFC 9636 3.1)."""
+    """Return whether a file is a time zone file (TZif, RFC 9636 3.1)."""
     try:
         with path.open("rb") as file:
             return file.read(4) == b"TZif"

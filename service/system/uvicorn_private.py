@@ -24,32 +24,32 @@ except ImportError as error:
 
 
 class AdaptedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol of one connection; the ends of its responses can be observed."""
+    """uvicorn's HTTP/1.1 protocol of one connection, with a hook at the end of each response."""
 
     @property
     def answers_nothing(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is being answered on this connection."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def open_connections(self) -> int:
-        """How many connections this server has."""
+        """The number of open connections of this server."""
         return len(self.connections)
 
     @property
     def owner(self) -> ServerState:
-        """What all connections of one server share."""
+        """The state that all connections of one server share."""
         return self.server_state
 
     def on_response_complete(self) -> None:
-        """Note the end of a response, then go on with the next request."""
+        """Call the hook, then continue with the next request."""
         self.note_response_end()
         super().on_response_complete()
 
     def note_response_end(self) -> None:
-        """Called after each response, before the next request is read."""
+        """Override this hook; it is called after each response, before the next request is read."""
 
 
 def running_requests(server: uvicorn.Server) -> Collection[asyncio.Task[None]]:
-    """Return the tasks that answer requests now; none where the installed version was not tried."""
+    """Return the tasks that answer requests now; none if the installed version was not tried."""
     return server.server_state.tasks if LIBRARY.is_tried else ()
