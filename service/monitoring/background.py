@@ -1,4 +1,4 @@
-"""Tasks in the background: an error that nobody foresaw is logged and shown, and the task goes on."""
+"""Repeated background tasks: an unexpected error is logged and shown, and the task is tried again."""
 
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -13,27 +13,27 @@ T = TypeVar("T")
 log = get_logger(__name__)
 
 
-# Of this process; a task that is over leaves by itself.
+# The tasks of this process. Weak references: a task that is no longer used is removed by itself.
 _TASKS: Final[WeakSet["Task"]] = WeakSet()
 _TURN: Final = threading.Lock()
 
 
 def failing() -> str:
-    """Return the names of the tasks of this process that fail now, or ""."""
+    """Return the names of this process's failing tasks, separated by commas, or ""."""
     with _TURN:
         names = sorted({task.name for task in _TASKS if task.fault})
     return ", ".join(names)
 
 
 class Task:
-    """One task that is repeated; it fails from an unforeseen error until it is done without one."""
+    """One repeated task; it counts as failing from an unexpected error until it succeeds again."""
 
     def __init__(self, name: str, *, passed_on: tuple[type[Exception], ...] = ()) -> None:
         """Take the task's name and the errors that its caller handles.
 
         Args:
-            name: For the log and the page; it names no study and no patient.
-            passed_on: These leave `attempt`; they say nothing of the task.
+            name: For the log and the page; it must name no Study and no patient.
+            passed_on: Errors that `attempt` raises again; they do not change whether the task fails.
         """
         self.name = name
         self._passed_on = passed_on
@@ -49,11 +49,11 @@ class Task:
         return f'The task "{self.name}" fails ({self._error}) and is tried again: see the log.'
 
     def attempt(self, work: Callable[[], object]) -> bool:
-        """Do `work`; return whether it ended without an unforeseen error."""
+        """Do `work`; return whether it ended without an unexpected error."""
         return self.attempt_each(lambda _: work(), (None,))
 
     def attempt_each(self, work: Callable[[T], object], items: Iterable[T]) -> bool:
-        """Do `work` for each item, also after one that failed; return whether none did."""
+        """Do `work` for each item, also after a failed one; return whether none failed."""
         errors = []
         for item in items:
             try:
@@ -65,7 +65,7 @@ class Task:
         return self._ended(errors)
 
     async def attempt_async(self, work: Callable[[], Awaitable[object]]) -> bool:
-        """Do the same for a coroutine; a cancellation ends it."""
+        """Do the same for a coroutine; CancelledError is raised again."""
         try:
             await work()
         except self._passed_on:
@@ -80,7 +80,7 @@ class Task:
             return not errors  # the same error again is not logged again
         self._error = name
         if errors:
-            # Without the error's own words, which may quote a value.
+            # Without the error's message, which may quote a patient's value.
             log.error("task_failed", task=self.name, reason=name, places=places(errors[0]))
         else:
             log.info("task_recovered", task=self.name)

@@ -1,4 +1,4 @@
-"""A destination that does not take results for long is recorded once, and once more when it is back."""
+"""Records one incident when a destination has accepted no results for long, and one when it recovers."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ log = get_logger(__name__)
 
 
 def backlogs(store: Store, settings: Settings) -> list[Backlog]:
-    """Return the state of each configured destination, and of others that results wait for.
+    """Return the backlog of each configured destination, and of others for which results wait.
 
     Raises:
         StoreUnavailable: The database is away.
@@ -22,7 +22,7 @@ def backlogs(store: Store, settings: Settings) -> list[Backlog]:
 
 
 def alert_after(settings: Settings) -> timedelta:
-    """Return how old the oldest undelivered result may be."""
+    """Return the age of the oldest undelivered result above which a destination is overdue."""
     return timedelta(minutes=settings.delivery.alert_minutes)
 
 
@@ -34,7 +34,7 @@ class DestinationIncidents:
         self._settings = settings
 
     def look(self) -> None:
-        """Record what is not recorded yet.
+        """Record the outages and ends of outages that are not recorded yet.
 
         Raises:
             StoreUnavailable: The database is away.

@@ -1,4 +1,4 @@
-"""What a person must know before reading a draft that is withdrawn or in doubt. Pure."""
+"""Warnings that a person must see before reading a withdrawn or doubtful draft. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from service.sentence import ended
 
 _DO_NOT_USE: Final = "Do not use this draft."
 _VERIFY: Final = "Verify patient, order and image before use."
-_FAILED_BEFORE: Final = ("failed:", "it was being sent", "a person must")  # of RECALL_DONE, once
+# RECALL_DONE events of earlier versions with these texts are failures.
+_FAILED_BEFORE: Final = ("failed:", "it was being sent", "a person must")
 
 
 class Withdrawal(StrEnum):
-    """How far a recall is at one destination; shown in place of the delivery's state."""
+    """The state of a recall at one destination; shown instead of the delivery's state."""
 
     DONE = "WITHDRAWN"
     PENDING = "NOT_YET_WITHDRAWN"
@@ -26,13 +27,13 @@ class Withdrawal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """The first thing to be seen of a draft.
+    """The warning that is shown above a draft.
 
     Attributes:
         status: WITHDRAWN or IN_DOUBT.
-        sentence: What it is, why, and what to do.
-        by: Who withdrew it, or who sent the other copy; "" where the history does not say.
-        at: When; None where the history does not say.
+        sentence: What is wrong, why, and what to do.
+        by: Who withdrew the draft, or who sent the other copy; "" if the history does not name it.
+        at: When that was; None if the history does not have it.
     """
 
     status: DraftStatus
@@ -42,7 +43,7 @@ class Alarm:
 
 
 def alarm_sentence(job: Job) -> str:
-    """Return what must be known of a job's draft before it is read, "" for nothing."""
+    """Return the warning for a job's draft as text, or ""."""
     match job.draft_status:
         case DraftStatus.WITHDRAWN:
             return f"{job.reason.rstrip('.') or 'Withdrawn'}. {_DO_NOT_USE}"
@@ -53,7 +54,7 @@ def alarm_sentence(job: Job) -> str:
 
 
 def alarm(job: Job, events: Sequence[JobEvent]) -> Alarm | None:
-    """Return what must be known of a job's draft, with who and when; None for nothing."""
+    """Return the warning for a job's draft with its actor and time, or None."""
     sentence = alarm_sentence(job)
     if not sentence:
         return None
@@ -65,11 +66,11 @@ def alarm(job: Job, events: Sequence[JobEvent]) -> Alarm | None:
 
 
 def withdrawal(delivery: Delivery, events: Sequence[JobEvent]) -> tuple[Withdrawal, str]:
-    """Return how far the recall of a withdrawn draft is at one destination, and a sentence on it.
+    """Return the state of a withdrawn draft's recall at one destination, with a sentence about it.
 
     Args:
-        delivery: The draft's, to that destination.
-        events: The job's history.
+        delivery: The delivery of the draft to that destination.
+        events: The job's history, the oldest event first.
     """
     name, head = delivery.destination, f"{delivery.destination}: "
     said = [each for each in events if _is_about(each, head)]

@@ -1,4 +1,4 @@
-"""A process reports that it is alive, so that pages can say who is not."""
+"""Heartbeats: a process reports its status to the database, so that pages show missing processes."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 
 
 def _with_failing_tasks(said: Said) -> Said:
-    """Return what is reported; a background task that fails is the status where no other is at fault."""
+    """Return the report with the status FAILING if it is WORKING and a background task fails."""
     tasks = failing()
     if tasks and said.status is ProcessStatus.WORKING:
         return replace(said, status=ProcessStatus.FAILING, reason=tasks)
@@ -31,7 +31,7 @@ def _with_failing_tasks(said: Said) -> Said:
 
 
 def _report(store: Store, name: str, role: str, *, started_at: datetime, said: Said) -> bool:
-    """Report this process; return whether the database took it."""
+    """Report this process; return whether the database accepted the report."""
     try:
         store.beat(
             name,
@@ -49,10 +49,10 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, said: S
 
 
 class Heartbeat:
-    """Reports one process in each of its roles."""
+    """Reports one process in each of its roles, every 5 s."""
 
     def __init__(self, store: Store, roles: Sequence[str], said: Said = NOTHING) -> None:
-        """Take the store, the roles ("sweep"; "reading" and "delivery") and what it does now."""
+        """Take the store, the roles ("sweep"; "reading" and "delivery") and the first report."""
         self._store = store
         self._roles = tuple(roles)
         self._said = said
@@ -60,11 +60,11 @@ class Heartbeat:
         self._stop = threading.Event()
 
     def names(self) -> dict[str, str]:
-        """Return for each role the name under which it is reported."""
+        """Return the name under which each role is reported."""
         return {role: f"{role}@{socket.gethostname()}:{os.getpid()}" for role in self._roles}
 
     def report(self, said: Said) -> None:
-        """Report what it does now, at once."""
+        """Report a new status at once, and repeat it with each heartbeat."""
         self._said = said
         self._beat()
 
@@ -79,7 +79,7 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator["Heartbeat"]:
-        """Beat in a thread for the length of the block, then sign off."""
+        """Send heartbeats from a thread for the length of the block, then sign off."""
         self._beat()
         thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         thread.start()
@@ -94,10 +94,10 @@ class Heartbeat:
 
 
 class Probe:
-    """Reports a receiver when it is asked to, and so learns whether the database answers."""
+    """Sends a receiver's heartbeats on demand, which also shows whether the database answers."""
 
     def __init__(self, store: Store, name: str, port: int) -> None:
-        """Take the store, the name of the receiver and the port on which it listens."""
+        """Take the store, the receiver's name in heartbeats, and the port on which it listens."""
         self._store = store
         self._name = name
         self._port = port
@@ -107,11 +107,11 @@ class Probe:
         self._refusal = ""
 
     def answers(self, *, doubt: bool, refusal: str = "") -> bool:
-        """Return whether the database answers, asked when it is time or when there is a doubt.
+        """Return whether the database accepted the latest heartbeat; send one if it is due.
 
         Args:
-            doubt: Whether to ask now.
-            refusal: Why no films are taken now, for the page; told as soon as it changes.
+            doubt: Send one now.
+            refusal: Why no Instances are accepted now, for the page; a change is sent at once.
         """
         if time.monotonic() < self._due and not doubt and refusal == self._refusal:
             return self._answered

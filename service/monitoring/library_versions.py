@@ -1,4 +1,4 @@
-"""Logs, at the start of a process, each of its libraries whose version was not tried."""
+"""Logs, at the start of a process, its libraries whose installed version was not tried."""
 
 from dicom.library import Library
 from service.log import get_logger

@@ -1,7 +1,7 @@
-"""Whether a reading worker could load its model, kept in the database until one could.
+"""Records why a reading worker could not load its model, until one could.
 
-A worker whose model does not load ends, and its heartbeat with it. Why it ended stays as a row of its
-own among the processes, one for each role and machine, for the page, `/readyz` and `/metrics`.
+A worker whose model does not load ends, and so do its heartbeats. The reason stays as a separate row
+among the processes, one for each role and machine, for the page, `/readyz` and `/metrics`.
 """
 
 import os
@@ -18,11 +18,11 @@ log = get_logger(__name__)
 
 
 def note_failure(store: Store, role: str, model: str, reason: str) -> None:
-    """Keep why the model could not be loaded; an incident too when the reason is a new one.
+    """Record why the model could not be loaded; record an incident if the reason is new.
 
     Args:
-        store: The store; when it does not answer, the log alone has the reason.
-        role: As the worker reports itself ("reading").
+        store: The store; if it does not answer, only the log has the reason.
+        role: The role in the worker's heartbeats ("reading").
         model: The model's name as configured.
         reason: A sentence without patient attributes.
     """
@@ -46,7 +46,7 @@ def note_failure(store: Store, role: str, model: str, reason: str) -> None:
 
 
 def note_success(store: Store, role: str) -> None:
-    """Forget why this machine could not load the model before."""
+    """Remove this machine's record of an earlier failure to load the model."""
     with suppress(StoreError):
         store.sign_off(_name(role))
 

@@ -1,6 +1,6 @@
-"""The names of states for people: page, command line, notices and messages use this one table.
+"""The names of states for people: pages, command line, notices and messages all use this table.
 
-JSON (the API, `--json`), metrics and filters keep the machine words, which are stable.
+JSON (the API, `--json`), metrics and filters use the stored values, which are stable.
 """
 
 from collections.abc import Mapping

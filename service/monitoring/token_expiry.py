@@ -1,4 +1,4 @@
-"""Tokens that expire soon, and those that have expired, are reported before a sender is refused."""
+"""Reports bearer tokens that expire soon or have expired, before or when senders are refused."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -24,7 +24,7 @@ def tokens_at_risk(store: Store) -> Iterator[tuple[Token, TokenState]]:
 
 
 def sentence(token: Token, state: TokenState) -> str:
-    """Return what a person should know of a token at risk."""
+    """Return when a token expires or expired, the consequence and what to do, as text."""
     at = f"{token.expires_at:%Y-%m-%d %H:%M} UTC"
     if state is TokenState.EXPIRED:
         return f"It expired at {at}: {token.consequence()}. {_RENEW}"
@@ -32,13 +32,13 @@ def sentence(token: Token, state: TokenState) -> str:
 
 
 class TokenExpiry:
-    """Records an incident of each token at risk, once for each state."""
+    """Records an incident for each token at risk, once for each state."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def look(self) -> None:
-        """Record what is not recorded yet.
+        """Record the tokens at risk that are not recorded yet.
 
         Raises:
             StoreUnavailable: The database is away.
