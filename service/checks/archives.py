@@ -18,7 +18,7 @@ def archive_checks(settings: Settings) -> Iterator[Check]:
 
 
 def _searched(settings: Settings, table: Reconcile) -> Outcome:
-    """List an empty or short window: whether a search is allowed is seen only by searching."""
+    """Search for Studies from now on, an empty result: only a search shows whether it is allowed."""
     window = Window(since=datetime.now(UTC), modalities=table.modalities)
     archive(table, settings).listing(window)
     fetched = "" if table.fetch else "; fetch = false: missing studies are only listed"

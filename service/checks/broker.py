@@ -1,4 +1,4 @@
-"""Checks of the broker."""
+"""Checks the message broker (Redis)."""
 
 from service.checks.check import Grade, Outcome
 from service.checks.tls_files import tls_fault
@@ -13,11 +13,11 @@ _NEVER_EVICTS = "noeviction"
 
 
 def broker(settings: Settings) -> Outcome:
-    """Return which Redis answers, and whether it keeps the messages that it takes.
+    """Check that Redis answers, accepts messages and does not evict them.
 
     Raises:
-        BrokerUnavailable: It does not answer.
-        ConfigurationError: None is configured, and none is installed.
+        BrokerUnavailable: Redis does not answer.
+        ConfigurationError: No Redis is configured, and no Redis server is installed.
     """
     if settings.broker.url is None:
         return _private(settings)
@@ -27,11 +27,11 @@ def broker(settings: Settings) -> Outcome:
 
 
 def _private(settings: Settings) -> Outcome:
-    """Return what the private Redis says; a note where `wetread up` has not started one yet.
+    """Check the private Redis; a note if `wetread up` has not started one yet.
 
     Raises:
-        BrokerUnavailable: It ran and does not answer now.
-        ConfigurationError: There is no program that `wetread up` could start.
+        BrokerUnavailable: It was started and does not answer now.
+        ConfigurationError: No Redis server is installed.
     """
     program = redis_program()
     try:
@@ -57,7 +57,7 @@ def _judged(settings: Settings) -> Outcome:
 
 
 def memory_limits(found: Memory) -> Outcome:
-    """Return whether Redis takes messages and keeps them, as far as its memory goes."""
+    """Judge whether Redis has memory for messages, and keeps them at its limit (`noeviction`)."""
     if not found.limit:
         return Outcome(f"{found.used // _MIB} MiB in use, no limit")
     used = f"{found.used // _MIB} of {found.limit // _MIB} MiB (maxmemory) in use"

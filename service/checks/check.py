@@ -1,4 +1,4 @@
-"""One check of `wetread check`, its outcome, and how a list of them is run."""
+"""The checks of `wetread check`: definition, outcome, and how a list of them is run."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Grade(StrEnum):
     """What a check found."""
 
     OK = "ok"
-    NOTE = "note"  # not there yet, and made by the first start
+    NOTE = "note"  # missing, but created by the first start
     WARNING = "warning"  # the service works; an administrator should know
     FAULT = "FAULT"  # the service does not work, or not fully
 
@@ -27,11 +27,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part of the site and the function that looks at it.
+    """One part of the site and the function that checks it.
 
     Attributes:
         what: The part, such as "broker".
-        probe: Returns the outcome; a `WetreadError`, `DicomError` or `OSError` is a fault.
+        probe: Returns the outcome; a `WetreadError`, `DicomError` or `OSError` counts as a fault.
     """
 
     what: str
@@ -47,7 +47,7 @@ class Result:
 
     @property
     def is_fault(self) -> bool:
-        """Whether something does not work."""
+        """Whether the check found a fault."""
         return self.outcome.grade is Grade.FAULT
 
     def line(self) -> str:
@@ -56,7 +56,7 @@ class Result:
 
 
 def results(checks: Iterable[Check]) -> Iterator[Result]:
-    """Yield the result of each check as soon as it is known."""
+    """Run the checks one after the other and yield each result at once."""
     for check in checks:
         yield Result(check.what, _outcome(check))
 

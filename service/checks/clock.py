@@ -1,4 +1,4 @@
-"""Check of the time zone in which times are shown."""
+"""Checks the time zone in which times are shown."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from service.system.time_zone import zone_fault
 
 
 def time_zone() -> Outcome:
-    """Return the time zone in force; one that does not exist is a warning."""
+    """Return the time zone in force; a warning if TZ names one that does not exist."""
     if fault := zone_fault(*zone_variables()):
         return Outcome(fault, Grade.WARNING)
     now = datetime.now().astimezone()

@@ -1,4 +1,4 @@
-"""Checks of the database."""
+"""Checks the database."""
 
 from service.checks.check import Outcome
 from service.checks.first_start import unless_first_start
@@ -8,10 +8,10 @@ from service.store import Store
 
 
 def database(settings: Settings) -> Outcome:
-    """Return the revision of the database, which can be written; a note before the first start.
+    """Check that the database can be written, and return its revision; a note before the first start.
 
     Raises:
-        StoreError: It cannot be reached or written, or is at another revision.
+        StoreError: The database cannot be reached or written, or is at another revision.
     """
     return unless_first_start(
         settings, lambda: _writable(settings), "the database is not there yet"

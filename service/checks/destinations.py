@@ -1,4 +1,4 @@
-"""Checks of the destinations: does each answer, and may results be written there?"""
+"""Checks that each destination answers and allows us to store results."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +14,7 @@ from service.settings.sections import Outputs
 
 
 def destination_checks(settings: Settings) -> Iterator[Check]:
-    """Yield a check of each destination; without any, one that says so."""
+    """Yield a check of each destination; if there is none, one check that fails."""
     for each in settings.destinations:
         yield destination_check(settings, each)
     if not settings.destinations:
@@ -35,7 +35,7 @@ def _probe(settings: Settings, each: Destination) -> Outcome:
 
 
 def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
-    """Return the (SOP Class UID, transfer syntax UID) pairs of the results that it will get."""
+    """Return the (SOP Class UID, Transfer Syntax UID) pairs of the results that it will receive."""
     kinds = [kind for kind in _kinds(outputs, each) if takes(each.objects or ALL_OBJECTS, kind)]
     pairs = []
     for sop_class in dict.fromkeys(SOP_CLASSES[kind] for kind in kinds):

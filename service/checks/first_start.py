@@ -1,4 +1,4 @@
-"""What a check says before the first start of the service: what is not there yet is no fault."""
+"""Before the first start of the service, a missing database is a note and not a fault."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from service.settings.config import Settings
 
 
 def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: str) -> Outcome:
-    """Return what a probe of the database finds; a note where the first start will make the database.
+    """Return the outcome of a database check; a note if the first start will create the database.
 
     Args:
-        settings: They name the database and the folders.
-        probe: Looks at the database.
-        what: What is not there yet, for the note.
+        settings: The settings, which name the database and the folders.
+        probe: Checks the database.
+        what: What is missing, for the note.
 
     Raises:
         StoreError: The database cannot be used, or is missing although there are images or results.
@@ -30,6 +30,6 @@ def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: s
 
 
 def _has_files(settings: Settings) -> bool:
-    """Return whether images or results are there, whose database must be there too."""
+    """Return whether images or results exist, so that a missing database is a fault."""
     folders = (settings.spool_dir, settings.outbox_dir)
     return any(path.is_file() for each in folders if each.is_dir() for path in each.rglob("*"))

@@ -1,4 +1,4 @@
-"""Check of the libraries of which we use internal parts: is each of a tried version?"""
+"""Checks that the libraries of which we use internal parts are of tried versions."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +21,10 @@ LIBRARIES: Final = (
 
 
 def library_checks() -> Iterator[Check]:
-    """Yield one check for all tried libraries, and one for each whose version was not tried."""
+    """Yield a check for each library of an untried version, and one for all others together.
+
+    A pynetdicom without the parts that receiving needs is a fault.
+    """
     untried = [library for library in LIBRARIES if not library.is_tried]
     if gap := pynetdicom_private.plain_path_gap():
         yield Check("receive path", partial(Outcome, gap, Grade.FAULT))

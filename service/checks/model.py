@@ -1,4 +1,4 @@
-"""Checks of the configured models."""
+"""Checks that each configured model can be loaded and can read an image."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
 from service.system.supervisor import wetread_command
 
-# How `wetread load-model` marks its lines.
+# The prefix and the suffix by which `wetread load-model` marks lines.
 _WARNING: Final = "warning: "
 _STEP: Final = "..."
 Say = Callable[[str], None]
@@ -23,8 +23,8 @@ def model_checks(settings: Settings, say: Say, seconds: float) -> Iterator[Check
     """Yield a check of each configured model.
 
     Args:
-        settings: They name the models.
-        say: Takes each step of a check while it goes on.
+        settings: The settings, which name the models.
+        say: Called with each step of a running check.
         seconds: How long a model may take to load and to read an image.
     """
     for name in settings.readings():
@@ -32,13 +32,13 @@ def model_checks(settings: Settings, say: Say, seconds: float) -> Iterator[Check
 
 
 def _model(name: str, say: Say, seconds: float) -> Outcome:
-    """Load a model and let it read, in a process of its own: this one must not need torch."""
+    """Load a model and read an image in a child process, so that this process needs no torch."""
     process = subprocess.Popen(  # noqa: S603 - our own command, no shell
         wetread_command("load-model", "--model", name),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # a compiler's processes end with it
+        start_new_session=True,  # so that `_end` also kills the compiler processes of torch
     )
     limit = threading.Timer(seconds, _end, [process])
     limit.start()

@@ -1,7 +1,7 @@
-"""Certificates in a PEM file: how many there are, and from when until when each is valid.
+"""Reads the validity of each certificate in a PEM file.
 
-The standard library parses a certificate only within a handshake, so that the two times are read here
-from the DER encoding (RFC 5280 section 4.1).
+The standard library parses a certificate only within a handshake, so the two times are read here from
+the DER encoding (RFC 5280 section 4.1).
 """
 
 import re
@@ -18,13 +18,13 @@ _VERSION: Final = 0xA0
 _UTC_TIME: Final = 0x17
 _GENERALIZED_TIME: Final = 0x18
 _LONG_FORM: Final = 0x80
-# The years of UTCTime from 50 on are those of the 20th century (RFC 5280 section 4.1.2.5.1).
+# Two-digit years of UTCTime from 50 on belong to the 20th century (RFC 5280 section 4.1.2.5.1).
 _PIVOT: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """From when until when a certificate is valid, in UTC."""
+    """The first and the last moment at which a certificate is valid, in UTC."""
 
     begins: datetime
     ends: datetime
@@ -46,7 +46,7 @@ def _der(block: str) -> bytes:
 
 
 def _validity(der: bytes) -> Validity:
-    """Return the validity within Certificate.tbsCertificate: behind serial, signature and issuer."""
+    """Return Certificate.tbsCertificate.validity, which follows serialNumber, signature and issuer."""
     _, certificate, _ = _element(der, 0)
     _, at, _ = _element(der, certificate)
     tag, _, following = _element(der, at)
@@ -62,7 +62,7 @@ def _validity(der: bytes) -> Validity:
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of a DER element, where its content begins and where the next one begins."""
+    """Return a DER element's tag, and the offsets of its content and of the next element."""
     if at + 2 > len(der):
         raise ValueError("a certificate ends too early")
     tag, length, begin = der[at], der[at + 1], at + 2

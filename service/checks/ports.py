@@ -1,4 +1,4 @@
-"""Checks of the ports: free, in use by this service, or in use by another program."""
+"""Checks whether each port is free, in use by this service, or in use by another program."""
 
 import errno
 import socket
@@ -12,7 +12,7 @@ from service.system.listening import holders_of, refusal
 
 
 def port_checks(settings: Settings) -> Iterator[Check]:
-    """Yield a check of each port that the settings name; 0 takes a free one and needs none."""
+    """Yield a check of each configured port; port 0 (any free one) needs no check."""
     for each in endpoints(settings):
         if each.port:
             yield Check(each.name, partial(_port, each))
@@ -27,10 +27,10 @@ def _port(endpoint: Endpoint) -> Outcome:
 
 
 def _bind(host: str, port: int) -> None:
-    """Return when a server could listen there.
+    """Listen on an address for a moment.
 
     Raises:
-        OSError: It could not.
+        OSError: A server cannot listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,6 +1,6 @@
-"""Checks of the folders and the disk below `data_dir`. Nothing is made that is not there yet.
+"""Checks the folders and the disk below `data_dir`, and leaves no new folder behind.
 
-A folder that this command made would belong to its user, who need not be the service's.
+A folder created by `wetread check` would belong to its user, who may not be the service's.
 """
 
 import os
@@ -18,7 +18,7 @@ _ADVICE = "Run this as the service's user, or change the folder's owner"
 
 
 def storage_checks(settings: Settings) -> Iterator[Check]:
-    """Yield a check of each folder that the service writes; that of the spool has the free space."""
+    """Yield a check of each folder that the service writes; for the spool also of its free space."""
     yield Check("data_dir", partial(_writable, settings.data_dir.absolute()))
     yield Check("spool", partial(_spool, settings))
     for what, folder in {"outbox": settings.outbox_dir, "run folder": settings.run_dir}.items():
@@ -33,7 +33,7 @@ def _spool(settings: Settings) -> Outcome:
 
 
 def _writable(folder: Path) -> Outcome:
-    """Return whether this user can write a file in `folder`, or make it."""
+    """Check that this user can write and sync a file in `folder`, or can create the folder."""
     if not folder.exists():
         return _can_be_made(folder)
     if not folder.is_dir():
@@ -62,7 +62,7 @@ def _can_be_made(folder: Path) -> Outcome:
 
 
 def _up_to_what_exists(folder: Path) -> list[Path]:
-    """Return `folder` and the folders above it, to the first that is there."""
+    """Return `folder` and its parents, up to the first that exists."""
     chain = []
     for each in (folder, *folder.parents):
         chain.append(each)
@@ -84,7 +84,7 @@ def _user() -> str:
 
 
 def _space(settings: Settings, writable: str) -> Outcome:
-    """Return how much room there is for films, after the words that they can be written."""
+    """Judge the free space for Instances; `writable` is the text with which the detail begins."""
     free = free_bytes(_up_to_what_exists(settings.spool_dir.absolute())[-1])
     least, sweep = settings.receiver.min_free_bytes, settings.sweep
     words = f"{writable}, {free // _MIB} MiB free"

@@ -1,7 +1,6 @@
-"""Checks of the TLS files: each exists, can be read by this user, can be used, and has not expired.
+"""Checks that each TLS file exists, can be read by this user, can be used, and has not expired.
 
-Every table of the settings with a key `tls_*` that names a file is looked at, so that a new table needs
-no line here.
+Every key `tls_*` of the settings that names a file is checked, so a new table needs no change here.
 """
 
 import os
@@ -26,7 +25,7 @@ _LARGEST: Final = 4 * 2**20
 _SOON: Final = timedelta(days=30)
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----")
 _ENCRYPTED: Final = re.compile(r"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
-# OpenSSL's reasons for a key of another certificate, of the same and of another kind.
+# OpenSSL's reasons for a key that does not belong to the certificate.
 _OF_ANOTHER: Final = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 _DER: Final = "\x30"  # the first byte of a certificate or key that is not PEM
 
@@ -45,7 +44,7 @@ def tls_file_checks(settings: Settings) -> Iterator[Check]:
 
 
 def tls_fault(settings: Settings, where: str) -> str:
-    """Return the first fault of a TLS file whose key begins with `where`, "" when there is none."""
+    """Return the first fault of a TLS file whose setting begins with `where`, or ""."""
     for check in tls_file_checks(settings):
         if check.what.startswith(where) and (found := check.probe()).grade is Grade.FAULT:
             return f"{check.what}: {found.detail}"
@@ -53,7 +52,7 @@ def tls_fault(settings: Settings, where: str) -> str:
 
 
 def _tables(table: BaseModel, where: str) -> Iterator[tuple[str, BaseModel]]:
-    """Yield each table at any depth, after what stands before its keys: `receiver.`."""
+    """Yield each table at any depth with the prefix of its keys, such as `receiver.`."""
     for name in type(table).model_fields:
         value = getattr(table, name)
         if isinstance(value, BaseModel):
@@ -80,10 +79,10 @@ def _outcome(table: BaseModel, name: str, key: str) -> Outcome:
 
 
 def _text(path: Path, key: str) -> str:
-    """Return what a file holds.
+    """Return the content of a file, decoded as Latin-1; 4 MiB of it at most.
 
     Raises:
-        _Unusable: It does not exist, is no file, or this user may not read it.
+        _Unusable: The file does not exist, is not a regular file, or cannot be read by this user.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -116,7 +115,7 @@ def _certificate(path: Path, text: str) -> Outcome:
 
 
 def _authorities(path: Path, text: str) -> Outcome:
-    """Return whether the certificates of authorities can be used; one that has expired warns."""
+    """Judge the certificates of authorities: a warning if some have expired, a fault if all have."""
     every = _validities(path, text)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
@@ -133,10 +132,10 @@ def _authorities(path: Path, text: str) -> Outcome:
 
 
 def _validities(path: Path, text: str) -> list[Validity]:
-    """Return the validity of each certificate in a file, of one at least.
+    """Return the validity of each certificate in a file, at least one.
 
     Raises:
-        _Unusable: There is none, or one is damaged.
+        _Unusable: The file holds no certificate, or a damaged one.
     """
     try:
         found = validities(text)
@@ -156,7 +155,7 @@ def _validities(path: Path, text: str) -> list[Validity]:
 
 
 def _valid(path: Path, found: Validity, what: str) -> Outcome:
-    """Return whether a certificate is valid now, and for how long."""
+    """Judge whether a certificate is valid now; a warning if it expires within 30 days."""
     now = datetime.now(UTC)
     if found.ends < now:
         words = f"{what} in {path} expired on {found.ends:%Y-%m-%d}"
@@ -171,10 +170,10 @@ def _valid(path: Path, found: Validity, what: str) -> Outcome:
 
 
 def _private_key(path: Path, text: str, certificate: Path | None) -> Outcome:
-    """Return whether a private key can be used and belongs to the certificate.
+    """Judge whether a private key can be used and belongs to the certificate.
 
     Raises:
-        _Unusable: It cannot or does not.
+        _Unusable: The key cannot be used or belongs to another certificate.
     """
     if not _PRIVATE_KEY.search(text):
         raise _Unusable(f"{path} {_no_key(text)}")
@@ -187,7 +186,7 @@ def _private_key(path: Path, text: str, certificate: Path | None) -> Outcome:
         return Outcome(f"{path}: there is no certificate to compare it with")
     try:
         _validities(certificate, _text(certificate, _CERTIFICATE))
-    except _Unusable:  # said by the certificate's own check
+    except _Unusable:  # reported by the certificate's own check
         return Outcome(f"{path}: not compared with the certificate, which cannot be used")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, path)

@@ -1,4 +1,4 @@
-"""Check of the bearer tokens."""
+"""Checks the bearer tokens."""
 
 from contextlib import closing
 
@@ -11,9 +11,9 @@ from service.tokens import TokenState
 
 
 def tokens(settings: Settings) -> Outcome:
-    """Return which tokens expire soon; one that has expired and is not revoked is a fault.
+    """Check for tokens that expire soon (warning) or have expired without being revoked (fault).
 
-    Before the first start there is none, which is a note.
+    A note before the first start.
 
     Raises:
         StoreError: The database cannot be reached, or is at another revision.
