@@ -1,4 +1,4 @@
-"""The whole service on one machine: which parts, in which order, and what is noted when one dies."""
+"""Runs the whole service on one machine: its parts, their order, and the record of parts that died."""
 
 import fcntl
 import threading
@@ -23,15 +23,15 @@ log = get_logger(__name__)
 
 
 def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
-    """Return the parts of `wetread up` under `environment`; a private Redis when none is configured."""
+    """Return the parts of `wetread up`, each with `environment`; with a private Redis if none is set."""
     infrastructure = []
     if settings.broker.url is None:
         redis, url = redis_part(settings.run_dir)
         infrastructure.append(redis)
         environment = {**environment, "WETREAD_BROKER__URL": url}
     commands = {
-        # Stopped in this order of stages, the highest first: nothing new comes in while what has
-        # come in is finished, and the page is there until the end.
+        # The highest stage stops first: reception, then the work in progress, and the web last, so
+        # that the pages show the stop.
         "receive": (("receive",), 3),
         "sweep": (("sweep",), 2),
         "worker-reading": (("worker", "--queues", "reading"), 2),
@@ -57,10 +57,10 @@ def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
 
 @contextmanager
 def sole_owner(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one supervisor at a time.
+    """Lock `folder` for one supervisor; the kernel releases the lock when the process ends.
 
     Raises:
-        ConfigurationError: Another process has it.
+        ConfigurationError: Another process holds the lock.
     """
     private_folder(folder)
     with (folder / "up.lock").open("w") as lock:
@@ -75,12 +75,12 @@ def sole_owner(folder: Path) -> Iterator[None]:
 
 
 class AllInOne:
-    """A supervised Wetread: brings the database up to date, runs the parts, records who died."""
+    """A supervised Wetread: upgrades the database, runs the parts, records parts that died."""
 
     def __init__(
         self, settings: Settings, members: Sequence[Part], *, output: IO[bytes] | None = None
     ) -> None:
-        """Take the parts and where they write (this process's streams when None)."""
+        """Take the settings, the parts, and their output (None: this process's streams)."""
         self._settings = settings
         self._store: Store | None = None
         self._supervisor = Supervisor(
@@ -91,11 +91,12 @@ class AllInOne:
         )
 
     def start(self) -> None:
-        """Bring the database to the current revision, then start every part.
+        """Upgrade the database to the current revision, then start every part.
 
         Raises:
-            ConfigurationError: A folder cannot be made.
+            ConfigurationError: A folder cannot be created.
             StoreError: The database cannot be reached or upgraded.
+            OSError: A part cannot be started.
         """
         make_folder(self._settings.spool_dir, "data_dir")
         make_folder(self._settings.outbox_dir, "data_dir")
@@ -104,7 +105,7 @@ class AllInOne:
         self._supervisor.start()
 
     def run(self, until: threading.Event) -> None:
-        """Tend the parts until the event is set; SIGHUP has them load their settings again."""
+        """Restart parts that end until the event is set; SIGHUP makes them reload their settings."""
         on_hangup(self._reload, until)
         while not until.wait(_LOOK_EVERY):
             self._supervisor.tend()
@@ -114,11 +115,11 @@ class AllInOne:
         self._supervisor.reload()
 
     def tend(self) -> None:
-        """Look at the parts once."""
+        """Check the parts once, and restart those that are due."""
         self._supervisor.tend()
 
     def stop(self) -> None:
-        """Stop every part in order; nothing is left running."""
+        """Stop every part in order and close the database."""
         self._supervisor.stop()
         if self._store is not None:
             self._store.close()
@@ -143,5 +144,5 @@ class AllInOne:
             self._store.record_incident(
                 actor="supervisor", kind="process_died", subject=death.part.name, detail=detail
             )
-        except StoreError as error:  # the database may be what died
+        except StoreError as error:  # the database may be the cause of the end
             log.warning("incident_not_recorded", part=death.part.name, reason=str(error))

@@ -1,4 +1,4 @@
-"""The `wetread` command. Each subcommand is loaded only when it is asked for, so that all start fast."""
+"""The `wetread` command. A subcommand's module is imported only when it is used, for a fast start."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from service.jobs import IllegalTransition
 from service.settings.model_names import TABLES
 from service.system.signals import end_quietly
 
-# Name -> where the command is, and its line in the help, which must not import anything.
+# Name -> (module:command, help line). The list of commands must not import any of them.
 _COMMANDS = {
     "backup": (
         "service.commands.backup:backup",
@@ -88,8 +88,8 @@ def wetread() -> None:
 
 
 def main() -> None:
-    """Run the command line; a known error becomes one message and exit status 1."""
-    # Films, results and the database are about patients: nobody outside user and group reads them.
+    """Run the command line; a known error gives one message and exit status 1."""
+    # Files hold patients' data: other users get no access, and the group's access is kept.
     os.umask(os.umask(0o077) | 0o007)
     try:
         wetread(prog_name="wetread")
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def _tell(error: Exception) -> None:
-    """Write the error that ends this process, in the form of its log where that is JSON."""
+    """Report the error that ends this process: as a log line if the log is JSON, else as text."""
     from service.log import get_logger, writes_json  # noqa: PLC0415 - not needed for a start
 
     if writes_json():

@@ -1,7 +1,7 @@
-"""`wetread demo`: the whole service with synthetic films, in a folder of its own.
+"""`wetread demo`: the whole service with synthetic images, in a folder of its own.
 
-Everything but the films is real: the receiver, the associations, Redis, the workers, and Orthanc
-where it is installed.
+Everything but the images is real: the receiver, the associations, Redis, the workers, and Orthanc if it
+is installed.
 """
 
 import shutil
@@ -29,11 +29,11 @@ from service.system.private_servers import free_port, orthanc_part, orthanc_prog
 from service.system.supervisor import Part
 
 CALLING_AE = "DEMO"
-# The small checkpoint takes seconds to make and the lock is held while the folder is cleared.
+# Not cleared: the small checkpoint takes seconds to make, and `run` holds the lock of this process.
 _KEPT = {"models", "run"}
 _READY_SECONDS = 90.0
 
-# One study a line: what its film shows. The last is a lateral, which must not be read.
+# The findings in the image of each Study. The last (None) is a lateral image, which must not be read.
 _SHOWN: tuple[tuple[PhantomFinding, ...] | None, ...] = (
     (),
     (
@@ -48,7 +48,7 @@ _SHOWN: tuple[tuple[PhantomFinding, ...] | None, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoImage:
-    """One file to send, and the study that it belongs to."""
+    """One file to send, its Study Instance UID, and what the image shows (or the file's name)."""
 
     path: Path
     study_instance_uid: str
@@ -58,14 +58,14 @@ class DemoImage:
 def demo_settings(
     base: Settings, *, patients: bool = False
 ) -> tuple[Settings, dict[str, Any], list[Part], str]:
-    """Return the demo's settings, the same as overrides, its own servers, and Orthanc's address.
+    """Return the demo's settings, the same as overrides, its own servers, and Orthanc's URL.
 
-    Nothing of the site has a part in them but the place of its folder: what is not given here has its
-    default, whatever the site's file and environment say.
+    Of the site's settings only `data_dir` is used. Every setting that is not given here has its default,
+    whatever the site's file and environment contain. The URL is "" if Orthanc is not installed.
 
     Args:
         base: The site's settings.
-        patients: Set `reading.demo_reads_patients`.
+        patients: Whether to set `reading.demo_reads_patients`.
     """
     folder = demo_folder(base)
     servers, orthanc_url = [], ""
@@ -85,7 +85,7 @@ def demo_settings(
             "host": "127.0.0.1",
             "port": free_port(),
             "callers": [{"ae_title": CALLING_AE}],
-            # Many public films are wrapped as Secondary Captures.
+            # Many public radiographs are distributed as Secondary Captures.
             "storage_classes": [SecondaryCaptureImageStorage],
         },
         "web": {"host": "127.0.0.1", "port": free_port()},
@@ -97,11 +97,11 @@ def demo_settings(
 
 
 def demo_environment(folder: Path, overrides: dict[str, Any]) -> dict[str, str]:
-    """Return the variables that give the demo's processes these settings and none of the site.
+    """Return the environment variables that give the demo's processes these settings only.
 
     Args:
-        folder: The demo's; an empty configuration file is written there.
-        overrides: As `demo_settings` returned them.
+        folder: The demo's folder; a configuration file without settings is written to it.
+        overrides: The overrides that `demo_settings` returned.
     """
     private_folder(folder / "run")
     file = folder / "run" / "demo.toml"
@@ -110,12 +110,12 @@ def demo_environment(folder: Path, overrides: dict[str, Any]) -> dict[str, str]:
 
 
 def demo_folder(base: Settings) -> Path:
-    """Return the folder that holds everything of the demo."""
+    """Return the folder for all files of the demo, `data_dir`/demo."""
     return base.data_dir.absolute() / "demo"
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier demo left, but for the model's files and the lock."""
+    """Remove the files of an earlier demo, except the model's files and the lock."""
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name in _KEPT:
             continue
@@ -126,7 +126,7 @@ def clear(folder: Path) -> None:
 
 
 def draw_films(folder: Path) -> Iterator[DemoImage]:
-    """Draw the demo's synthetic films and yield each when it is written."""
+    """Draw the demo's synthetic images and yield each once it is written."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, findings in enumerate(_SHOWN, start=1):
         if findings is None:
@@ -141,10 +141,10 @@ def draw_films(folder: Path) -> Iterator[DemoImage]:
 
 
 def own_films(files: Sequence[Path]) -> Iterator[DemoImage]:
-    """Yield the user's films.
+    """Yield the user's images.
 
     Raises:
-        ConfigurationError: A file cannot be read as DICOM; names it and says why.
+        ConfigurationError: A file cannot be read as DICOM; the message names it and the reason.
     """
     for path in files:
         try:
@@ -158,7 +158,7 @@ class Demo:
     """One run of the demo over settings that `demo_settings` made."""
 
     def __init__(self, settings: Settings, members: Sequence[Part], orthanc_url: str) -> None:
-        """Take the parts; `start` starts them, `stop` leaves nothing running."""
+        """Take the settings, the parts and Orthanc's URL; create the log file, start nothing yet."""
         private_folder(settings.run_dir)
         self.settings = settings
         self.log_path = settings.run_dir / "demo.log"
@@ -169,14 +169,14 @@ class Demo:
 
     @property
     def web_url(self) -> str:
-        """Address of the queue's page."""
+        """The URL of the queue's page."""
         return f"http://{self.settings.web.host}:{self.settings.web.port}/"
 
     def start(self) -> None:
         """Start every part and return once the receiver and the PACS answer.
 
         Raises:
-            WetreadError: They do not within the limit; names the log.
+            WetreadError: One of them does not answer within 90 s; the message names the log file.
         """
         self._machine.start()
         self._store = Store.open(self.settings)
@@ -185,10 +185,11 @@ class Demo:
             self._wait(self._orthanc_answers, "Orthanc")
 
     def send(self, films: Sequence[DemoImage]) -> None:
-        """Send one study over one association; in Orthanc its films lie beside the results.
+        """Send the images of one Study over one association; also store them in Orthanc, if any.
 
         Raises:
-            DicomError: The receiver refused.
+            DicomError: The receiver cannot be reached or rejects the association.
+            WetreadError: The receiver refused an image.
         """
         receiver = self.settings.receiver
         if self._orthanc_url:
@@ -206,7 +207,7 @@ class Demo:
                 raise WetreadError(f"{result.path.name} was refused: {result.error}")
 
     def jobs(self) -> dict[str, Job]:
-        """Tend the parts, and return the latest job of each study."""
+        """Check the parts once; return the latest job of each Study, by Study Instance UID."""
         self._machine.tend()
         found = self._store.jobs(limit=1000) if self._store else ()
         latest: dict[str, Job] = {}
@@ -217,7 +218,7 @@ class Demo:
         return latest
 
     def places(self, job: Job) -> list[str]:
-        """Return where the results of `job` are: files, and the study in Orthanc."""
+        """Return a line for each place with results of `job`: its files, and the Study in Orthanc."""
         objects = self._store.objects(job.id) if self._store else ()
         lines = [f"{item.kind}: {item.path}" for item in objects]
         if objects and self._orthanc_url:
@@ -268,5 +269,5 @@ class Demo:
 
 
 def settled(job: Job | None) -> bool:
-    """Return whether `job` will not change any more by itself."""
+    """Return whether there is a job and its state is final."""
     return job is not None and job.state in FINAL

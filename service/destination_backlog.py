@@ -1,4 +1,4 @@
-"""How each destination answers and what waits for it, with the sentences that say so. Pure."""
+"""The state of each destination and the results that wait for it, with texts for people. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,15 +7,15 @@ from typing import Final
 
 
 class Trouble(StrEnum):
-    """What a try that failed showed of its destination."""
+    """The kind of a failed delivery attempt."""
 
     SILENT = "SILENT"  # no connection, or no complete answer in time
-    REFUSED = "REFUSED"  # it answered, and did not take or list the results
+    REFUSED = "REFUSED"  # it answered, but did not accept or list the results
     LOCAL = "LOCAL"  # the results could not be sent from here
 
 
 class DestinationState(StrEnum):
-    """How a destination answers, by the latest try that ended."""
+    """How a destination answers, by the latest attempt that ended."""
 
     ANSWERING = "ANSWERING"
     SILENT = "SILENT"
@@ -43,19 +43,19 @@ _FAULTY: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits for one destination, and how its latest tries ended.
+    """What waits for one destination, and how its latest delivery attempts ended.
 
     Attributes:
-        waiting: Results, and notices, that are due and not confirmed.
-        oldest_at: Since when the oldest of them is due; None when none waits.
-        succeeded_at: When it confirmed something last; None: never.
-        failed_at: When a try failed last; None: never.
-        trouble: What that try showed; None: never.
-        last_error: Its error as a sentence; may name an address.
-        tried_since: Since when the oldest result waits that was tried and is not confirmed; None when
-            no result was tried.
-        next_try_at: When the next result is due after the latest try that failed; None: at once.
-        configured: Whether the settings name it.
+        destination: The name of the destination.
+        waiting: The number of results and notices that are due and not confirmed.
+        oldest_at: Since when the oldest of them is due; None if none waits.
+        succeeded_at: When the destination last confirmed something; None for never.
+        failed_at: When an attempt last failed; None for never.
+        trouble: The kind of that failure; None if there was none.
+        last_error: The error of that attempt as a sentence; it may name an address.
+        tried_since: Since when the oldest attempted and unconfirmed result waits; None if there is none.
+        next_try_at: When the next result is due after the latest failed attempt; None for at once.
+        configured: Whether the settings name the destination.
     """
 
     destination: str
@@ -86,7 +86,7 @@ class Backlog:
 
     @property
     def unreached_since(self) -> datetime | None:
-        """Since when the destination cannot be reached; None where its latest try reached it."""
+        """Since when the destination cannot be reached; None if the latest attempt reached it."""
         if self.trouble is not Trouble.SILENT or self._succeeded_since():
             return None
         known = [each for each in (self.tried_since, self.succeeded_at) if each is not None]
@@ -94,19 +94,19 @@ class Backlog:
 
     @property
     def is_faulty(self) -> bool:
-        """Whether the latest try failed."""
+        """Whether the latest attempt failed, or the settings do not name the destination."""
         return self.state in _FAULTY
 
     def age(self, now: datetime) -> timedelta:
-        """Return the age of the oldest result that waits; none when no result waits."""
+        """Return the age of the oldest waiting result; zero if no result waits."""
         return max(timedelta(), now - self.oldest_at) if self.oldest_at else timedelta()
 
     def is_overdue(self, now: datetime, limit: timedelta) -> bool:
-        """Return whether a result waits for longer than `limit`."""
+        """Return whether a result has waited longer than `limit`."""
         return self.age(now) > limit
 
     def pieces(self) -> tuple[str | datetime, ...]:
-        """Return what waits and why, as words and the moments between them; names no address."""
+        """Return what waits and why, as text with the times as separate items; names no address."""
         words = _WORDS[self.state] if self.configured else "the settings do not name it"
         if self.oldest_at is not None:
             count = "1 result waits" if self.waiting == 1 else f"{self.waiting} results wait"
@@ -120,7 +120,7 @@ class Backlog:
         return (f"No result waits for {self.destination}.",)
 
     def sentence(self) -> str:
-        """Return the same as text, each moment in UTC."""
+        """Return the same as one text, with the times in UTC."""
         return "".join(
             each if isinstance(each, str) else f"{each.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
             for each in self.pieces()

@@ -1,22 +1,24 @@
-"""What can go wrong inside the service, each with a sentence for the person who must act.
+"""The service's errors; each message is a sentence for the person who must act.
 
 WetreadError
-├── ConfigurationError   the settings cannot be used; names every fault
-├── StoreError           the database
-│   ├── StoreUnavailable     away, locked or full: try again
-│   │   └── StoreNotWritable     answers, and takes nothing: read-only, full, or not ours
+├── ConfigurationError   the settings cannot be used; lists every fault
+├── ReceiverNotListening the receiver's port is closed: start a new process
+├── StoreError           a database operation failed
+│   ├── StoreUnavailable     unreachable, locked or full: try again
+│   │   └── StoreNotWritable     readable only: a replica, a full disk, or missing permissions
 │   ├── SchemaMismatch       not at the revision that this code needs
-│   ├── NotFound             no such job, study or instance
-│   └── LeaseLost            somebody else holds the job now: stop, write nothing
-├── SelectionError       which jobs are meant cannot be told
+│   ├── NotFound             no such job, Study or Instance
+│   └── LeaseLost            this claim of the job is void: stop, write nothing
+├── SelectionError       a selection of jobs is empty, too wide or invalid
+├── InvalidToken         a bearer token cannot be made or found (in `service.tokens`)
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
-└── ReadingError         a study could not be read
-    ├── TransientReadingError   may pass: try again
-    │   ├── ReaderStopped           this worker reads no more: it must be replaced
-    │   └── ReadingHangs            it made no step for too long
-    ├── PermanentReadingError   will not pass: fail the job
-    │   └── TextNotLanguage         the model's text is not language: no draft, no code
-    └── ReadingCancelled        nobody wants the draft any more: write nothing
+└── ReadingError         a Study could not be read
+    ├── TransientReadingError   temporary: try again
+    │   ├── ReaderStopped           this worker cannot read any more: replace it
+    │   └── ReadingHangs            the reading made no step for too long
+    ├── PermanentReadingError   permanent: fail the job
+    │   └── TextNotLanguage         the model's text is not language: no draft, no codes
+    └── ReadingCancelled        the draft is no longer needed: write nothing
 """
 
 from typing import ClassVar
@@ -29,32 +31,32 @@ class WetreadError(Exception):
 
 
 class ConfigurationError(WetreadError):
-    """The settings cannot be used; the message lists every fault with its key."""
+    """The settings, or what they name, cannot be used; the message names each fault with its key."""
 
 
 class ReceiverNotListening(WetreadError):
-    """The receiver listens no more; only a new process can."""
+    """The receiver has stopped listening; only a new process can listen again."""
 
 
 class StoreError(WetreadError):
-    """The database refused."""
+    """A database operation failed."""
 
 
 class StoreUnavailable(StoreError):
-    """The database is away, locked or full."""
+    """The database is unreachable, locked or full."""
 
     retry = True
 
 
 class StoreNotWritable(StoreUnavailable):
-    """The database can be read and not be written; the message says what to look at."""
+    """The database can be read but not written; the message names the cause."""
 
 
 class SchemaMismatch(StoreError):
     """The database is not at the revision that this code needs: run `wetread db upgrade`.
 
     Attributes:
-        is_empty: It is empty or not there yet.
+        is_empty: Whether the database is empty or does not exist yet.
     """
 
     def __init__(self, message: str, *, is_empty: bool = False) -> None:
@@ -63,48 +65,48 @@ class SchemaMismatch(StoreError):
 
 
 class NotFound(StoreError):
-    """There is no such job, study or instance."""
+    """There is no such job, Study, Instance, model or destination."""
 
 
 class LeaseLost(StoreError):
-    """Somebody else holds the job now; whatever was computed must not be written."""
+    """This claim of the job is void; its results must not be written."""
 
 
 class SelectionError(WetreadError):
-    """A choice of jobs is empty, too wide or not understood."""
+    """A selection of jobs is empty, too wide or invalid."""
 
 
 class BrokerUnavailable(WetreadError):
-    """Redis does not answer; jobs wait in the database and the sweeper publishes them later."""
+    """Redis does not answer; jobs wait in the database until the sweeper publishes them."""
 
     retry = True
 
 
 class ReadingError(WetreadError):
-    """A study could not be read."""
+    """A Study could not be read."""
 
 
 class TransientReadingError(ReadingError):
-    """Reading failed for a reason that may pass (memory, device, file system)."""
+    """Reading failed for a temporary reason (memory, device, file system)."""
 
     retry = True
 
 
 class ReaderStopped(TransientReadingError):
-    """What computes in this worker has ended or hangs: another process may read the study."""
+    """The computation in this worker has ended or hangs; another process may read the Study."""
 
 
 class ReadingHangs(TransientReadingError):
-    """The reading made no step for too long; nothing in this process can end it."""
+    """The reading made no step for too long, and this process cannot end it."""
 
 
 class PermanentReadingError(ReadingError):
-    """Reading failed and the same study will fail again."""
+    """Reading failed, and the same Study would fail again."""
 
 
 class TextNotLanguage(PermanentReadingError):
-    """What the model wrote is not language, as of a wrong tokenizer or of damaged weights."""
+    """The model's text is not language, for instance because of a wrong tokenizer or damaged weights."""
 
 
 class ReadingCancelled(ReadingError):
-    """Nobody wants the draft any more; whoever asked for the end decides what becomes of the job."""
+    """The draft is no longer needed; the code that canceled the reading sets the job's state."""

@@ -1,6 +1,6 @@
-"""The states of a Job and of a Delivery, and the only ways from one to another. Pure.
+"""The states of a Job and of a Delivery, and the transition table of a Job. Pure.
 
-The words follow the Unified Procedure Step (PS3.4 CC.1.1): SCHEDULED, IN PROGRESS, COMPLETED,
+The names follow the Unified Procedure Step (PS3.4 CC.1.1): SCHEDULED, IN PROGRESS, COMPLETED,
 CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
 
     SCHEDULED ──claim──▶ IN_PROGRESS ──draft──▶ DRAFTED ──confirm──▶ COMPLETED
@@ -20,7 +20,7 @@ LONGEST_WAIT: Final = 60.0  # seconds between two tries to read a job, at most
 
 
 class JobState(StrEnum):
-    """Where a Job stands."""
+    """The state of a Job."""
 
     SCHEDULED = "SCHEDULED"
     IN_PROGRESS = "IN_PROGRESS"
@@ -44,41 +44,41 @@ JOB_NAMES: Final[dict[str, str]] = {
 
 
 class DraftStatus(StrEnum):
-    """What a person must know of a job's draft before reading it; the gravest of what holds."""
+    """What a person must know of a job's draft before reading it; the first that applies."""
 
     WITHDRAWN = "WITHDRAWN"  # recalled: it must not be used
-    IN_DOUBT = "IN_DOUBT"  # a copy of its image came that is of another patient, or another image
+    IN_DOUBT = "IN_DOUBT"  # a copy of its image came that is of another patient or is another image
     SUPERSEDED = "SUPERSEDED"
     STANDS = "STANDS"
     NONE = ""  # there is no draft
 
 
-# These are shown in place of the job's state, in the color of an alarm.
+# Shown instead of the job's state, in the color of an alarm.
 ALARMS: Final = (DraftStatus.WITHDRAWN, DraftStatus.IN_DOUBT)
 
 
 class Event(StrEnum):
-    """Words in a job's history that are no Action and that code looks for."""
+    """Entries of a job's history that are not an Action and that code searches for."""
 
     RECALL = "recall"
     RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
-    RECALL_FAILED = "recall_failed"  # likewise; the recall is to be run again
+    RECALL_FAILED = "recall_failed"  # so does this one's; the recall must be run again
     DOUBT = "draft_in_doubt"
 
 
 class Action(StrEnum):
-    """What happens to a Job."""
+    """An event that changes a Job's state."""
 
     CLAIM = "claim"  # a worker took the lease
-    HAND_BACK = "hand_back"  # lease expired, worker stopping, or an error that may pass
+    HAND_BACK = "hand_back"  # lease expired, worker stopping, or a temporary error
     DRAFT = "draft"  # the draft and its objects are on disk and in the database
     NOT_ANALYSED = "not_analysed"  # nothing to read, with a reason
-    CONFIRM = "confirm"  # every destination has confirmed what it is to get
-    FAIL = "fail"  # an error that cannot pass, or too many attempts
-    CANCEL = "cancel"  # a person, or the service where a new job made this one needless
-    RETRY = "retry"  # a person: read again
-    REDELIVER = "redeliver"  # a person: the draft stands, send it again
-    RESEND = "resend"  # a person: send the results once more, also to one destination only
+    CONFIRM = "confirm"  # every destination has confirmed its results
+    FAIL = "fail"  # a permanent error, or too many attempts
+    CANCEL = "cancel"  # by a person, or by the service if a new job replaces this one
+    RETRY = "retry"  # by a person: read again
+    REDELIVER = "redeliver"  # by a person: the draft is kept, send it again
+    RESEND = "resend"  # by a person: send the results once more, also to one destination only
 
 
 TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
@@ -95,7 +95,7 @@ TRANSITIONS: dict[tuple[JobState, Action], JobState] = {
     (JobState.DRAFTED, Action.CANCEL): JobState.CANCELED,
     (JobState.FAILED, Action.RETRY): JobState.SCHEDULED,
     (JobState.FAILED, Action.REDELIVER): JobState.DRAFTED,
-    (JobState.FAILED, Action.CANCEL): JobState.CANCELED,  # nobody wants it any more
+    (JobState.FAILED, Action.CANCEL): JobState.CANCELED,  # it is no longer needed
     (JobState.NOT_ANALYSED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.RETRY): JobState.SCHEDULED,
     (JobState.CANCELED, Action.REDELIVER): JobState.DRAFTED,
@@ -110,7 +110,7 @@ FINAL = frozenset({JobState.COMPLETED, JobState.NOT_ANALYSED, JobState.FAILED, J
 
 
 class DeliveryState(StrEnum):
-    """Where one Job's results stand with one Destination."""
+    """The state of the delivery of one Job's results to one Destination."""
 
     PENDING = "PENDING"
     SENDING = "SENDING"
@@ -120,14 +120,14 @@ class DeliveryState(StrEnum):
 
 
 class IllegalTransition(Exception):
-    """The table has no way from this state by this action."""
+    """The action is not allowed in the job's state."""
 
 
 def next_state(state: JobState, action: Action) -> JobState:
-    """Return the state that `action` leads to.
+    """Return the state to which `action` leads.
 
     Raises:
-        IllegalTransition: The table has no such row.
+        IllegalTransition: `TRANSITIONS` does not allow the action in this state.
     """
     try:
         return TRANSITIONS[state, action]
@@ -137,5 +137,5 @@ def next_state(state: JobState, action: Action) -> JobState:
 
 
 def allowed(state: JobState) -> frozenset[Action]:
-    """Return the actions that the table has for `state`."""
+    """Return the actions that `TRANSITIONS` allows in `state`."""
     return frozenset(action for known, action in TRANSITIONS if known is state)

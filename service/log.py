@@ -1,4 +1,4 @@
-"""Structured logs: an event name and keys; never a patient attribute, never a data set."""
+"""Structured logs: an event name and keys, never a patient attribute or a data set."""
 
 import contextlib
 import logging
@@ -16,11 +16,11 @@ from service.system.time_zone import zone_fault
 
 
 def configure_logging(settings: Log, *, process: str) -> None:
-    """Send every event of this process, of ours and of the libraries, to standard error.
+    """Write every log event of this process, also those of libraries, to standard error.
 
     Args:
-        settings: Least level and format.
-        process: The part that this process is ("receive", "worker"), bound to each line.
+        settings: The lowest level shown and the format.
+        process: The part that runs in this process ("receive", "worker"), bound to each line.
     """
     level = getattr(logging, settings.level.upper())
     shared: list[structlog.types.Processor] = [
@@ -38,7 +38,7 @@ def configure_logging(settings: Log, *, process: str) -> None:
     caught = structlog.processors.ExceptionRenderer(_wordless)
     finish: list[structlog.types.Processor] = [caught, renderer]
     lines = _Lines(sys.stderr)
-    # Our own lines do not pass through `logging`: that would cost as much as all the rest of a line.
+    # Our own lines bypass `logging`, which would double the cost of a line.
     structlog.configure(
         processors=[*shared, *finish],
         logger_factory=lambda *_: lines,
@@ -57,10 +57,10 @@ def configure_logging(settings: Log, *, process: str) -> None:
     root.setLevel(level)
     # A level on their loggers would not last: pydicom sets its own when it is imported.
     handler.addFilter(_quotes_nobody)
-    # These tell of every message and of every look at the database; we log what they mean.
+    # Below WARNING these log every message and every schema check; our own events suffice.
     for name in ("alembic", "celery"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    # The same words would go to standard error past the log.
+    # Their warnings would write the same values to standard error, bypassing the log.
     warnings.filterwarnings("ignore", module="pydicom|highdicom")
     structlog.contextvars.bind_contextvars(process=process)
     if fault := zone_fault(*zone_variables()):
@@ -68,37 +68,37 @@ def configure_logging(settings: Log, *, process: str) -> None:
 
 
 def writes_json() -> bool:
-    """Return whether `configure_logging` was called and asked for JSON."""
+    """Return whether `configure_logging` has been called with the format JSON."""
     return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 class _Lines:
-    """Writes finished lines; one that cannot be written is lost, and no film is refused for it."""
+    """Writes finished lines; a line that cannot be written is dropped, so no Instance is refused."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # A signal handler that speaks while its own thread writes must not wait for it.
+        # Reentrant: a signal handler may log while its own thread is writing a line.
         self._turn = threading.RLock()
 
     def _write(self, line: str) -> None:
-        """Give the line to the system, in one write(2): a process killed now has told of it."""
-        # RuntimeError: what the handler says in the middle of a write that blocks is lost.
+        """Write and flush the line at once, so that it is not lost if the process is killed."""
+        # RuntimeError: a signal handler logs during a blocked write (reentrant call): drop its line.
         with self._turn, contextlib.suppress(OSError, ValueError, RuntimeError):
             self._stream.write(f"{line}\n")
             self._stream.flush()
 
-    # What `structlog` calls, by the level of the line.
+    # The methods that `structlog` calls, by the level of the line.
     debug = info = warning = error = critical = _write
 
 
 def _wordless(exc_info: structlog.typing.ExcInfo) -> str:
-    """Return what a library caught, and where: its own words may quote a value."""
+    """Format an exception by its type and places only: its message may quote a patient's value."""
     kind, error, _ = exc_info
     return f"Traceback (without words) of {kind.__name__}:\n{places(error)}"
 
 
 def _quotes_nobody(record: logging.LogRecord) -> bool:
-    """Return False for what these libraries log: they quote values of data sets."""
+    """Return False for records of libraries that quote values of data sets."""
     return record.name.partition(".")[0] not in {"pynetdicom", "pydicom", "highdicom"}
 
 

@@ -1,4 +1,4 @@
-"""What the store hands out: frozen records, detached from any session, times in UTC."""
+"""The records that the store returns and accepts: immutable, detached from any session, times in UTC."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, JobState
 
 
 class ProcessStatus(StrEnum):
-    """What a process can do now; stored in `processes.status`."""
+    """The status of a process; stored in `processes.status`."""
 
     WORKING = "WORKING"
     LOADING = "LOADING"  # a reading worker loads its model
-    REFUSING = "REFUSING"  # a receiver takes no images
+    REFUSING = "REFUSING"  # a receiver accepts no Instances
     HINDERED = "HINDERED"  # the sweeper cannot remove files
-    FAILING = "FAILING"  # a background task meets an error of this program
+    FAILING = "FAILING"  # a background task fails by an error in this program
     CUT_OFF = "CUT_OFF"  # the broker delivers no message to a worker
     NOT_LOADED = "NOT_LOADED"  # a reading worker ended because of its model
 
     @property
     def words(self) -> str:
-        """The status for people; the reason comes after it."""
+        """The status as text, after which the reason is shown; "" for WORKING."""
         return _STATUS_WORDS[self]
 
 
@@ -43,7 +43,7 @@ _STATUS_WORDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalCount:
-    """How often the receiver did not accept the same thing of the same peer."""
+    """How often the receiver refused the same thing from the same peer, and when first and last."""
 
     refused: NotAccepted
     count: int
@@ -53,7 +53,7 @@ class RefusalCount:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a process reports of itself: what it does, what it can do, and why not."""
+    """The report of a process: its activity, its status, and the reason for the status."""
 
     detail: str = ""
     status: ProcessStatus = ProcessStatus.WORKING
@@ -64,26 +64,26 @@ NOTHING: Final = Said()
 
 
 class Arrival(StrEnum):
-    """What the store found when an instance arrived."""
+    """What the store found when an Instance arrived."""
 
     NEW = "new"
     SAME = "same"  # the same SOP Instance UID with the same bytes: acknowledged, nothing changed
-    CONFLICT = "conflict"  # the same UID with other bytes: kept apart and reported, never read
+    CONFLICT = "conflict"  # the same UID with other bytes: stored apart and reported, never read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """One instance as it arrived, before the store has seen it.
+    """One Instance as it arrived, before the store records it.
 
     Attributes:
-        instance: The film, already durable in the spool.
-        calling_ae: Who sent it.
-        association_id: On which association, unique among all processes and times.
-        eligible: Whether it may be what is read.
-        quiet_seconds: How long after it the study counts as complete if nothing else happens.
-        urgent: The study's next job overtakes others.
-        file_is_new: Until now its file was not there, whatever its row says.
-        begins_job: Its study waits for a job because of it; False for documents and our own results.
+        instance: The Instance, already durable in the spool.
+        calling_ae: The AE title of the sender.
+        association_id: The association that brought it; unique among all processes and times.
+        eligible: Whether it may be selected for reading.
+        quiet_seconds: Seconds without a further arrival until the Study counts as complete.
+        urgent: Whether the Study's next job is urgent.
+        file_is_new: Whether its file was missing until now, even if a row names it.
+        begins_job: Whether the Study needs a job because of it; False for documents and our own results.
     """
 
     instance: Instance
@@ -98,11 +98,11 @@ class Film:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A study that is to be read, see `Store.schedule`.
+    """A Study that is to be read, see `Store.schedule`.
 
     Attributes:
-        destinations: Names of where its results go, for good; when None, what the settings say of the
-            caller when it is read.
+        destinations: The names of the job's destinations; None for those in the settings of the calling
+            AE at the time of the reading.
     """
 
     study_instance_uid: str
@@ -116,28 +116,28 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One reading of one study by one model version.
+    """One reading of one Study by one model version.
 
     Attributes:
-        revision: 1 for the first job of a study and model, then counting up; a later film or a
-            person's wish makes a new revision that supersedes the one before.
-        reason_code: Machine word for the state where it has one (`NOT_FRONTAL`, `LEASE_EXPIRED`).
-        reason: The same for a person, one sentence; why it waits, was not analyzed or failed.
-        not_before: Earliest next try, after an error that may pass.
-        lease_until: While IN_PROGRESS: when the holder counts as lost.
-        fence: Counts claims; a holder with an older number may write nothing.
-        forced: A person asked for it: read although nothing changed.
-        destinations: Names of where its results go, fixed when it was made; None in jobs made before
-            this was kept, of which the caller's settings at the time of the reading say it.
-        produced_at: Time of the first claim, which the results carry: a second attempt makes the same
-            bytes.
-        published_at: When workers were last told of it; None: not since it last changed hands.
-        read_through: The last film that it reads, in order of arrival (`Store.study`).
+        revision: 1 for the first job of a Study and model, then counting up; a later Instance or a
+            person's request makes a new revision that supersedes the one before.
+        reason_code: The code of the reason for the state, if any (`NOT_FRONTAL`, `LEASE_EXPIRED`).
+        reason: The same as a sentence: why the job waits, was not analyzed or failed.
+        not_before: The earliest time of the next attempt, after a temporary error.
+        lease_until: While IN_PROGRESS: when the lease expires.
+        fence: The number of the latest claim; a worker with an older number may write nothing.
+        forced: Whether a person requested it, so that it is read although nothing changed.
+        destinations: The names of its destinations, fixed when it was made; None in older jobs, to
+            which the settings of the calling AE at the time of the reading apply.
+        produced_at: The time of the first claim; the results carry it, so that a second attempt makes
+            the same bytes.
+        published_at: When it was last published to the workers; None if it is to be published.
+        read_through: The number of the last Instance that it reads, in order of arrival (`Store.study`).
         removed_at: When retention removed its files.
-        draft_fault: A sentence, if there is a draft that cannot be read; `draft` is None then.
-        drafted_image: SOP Instance UID of the image that the draft is about, "" if not known; also of
-            a draft that cannot be read as a whole.
-        doubt: A sentence, if another copy of the draft's image came: in what it differs.
+        draft_fault: A sentence, if there is a draft that cannot be parsed; `draft` is then None.
+        drafted_image: The SOP Instance UID of the drafted image, also if the draft cannot be parsed as a
+            whole; "" if not known.
+        doubt: A sentence on how another copy of the draft's image differs; "" if there is none.
         doubted_at: When that was found.
     """
 
@@ -176,7 +176,7 @@ class Job:
 
     @property
     def drafted_by(self) -> str:
-        """Name and version of the model as the draft gives them; as configured if it cannot be read."""
+        """The model's name and version in the draft; as configured if there is no readable draft."""
         if self.draft is None:
             return f"{self.model_name} {self.model_version}"
         return f"{self.draft.model.name} {self.draft.model.version}"
@@ -194,17 +194,17 @@ class Job:
 
     @property
     def shown_state(self) -> JobState | DraftStatus:
-        """What stands where the state is shown: that of the draft where it is an alarm."""
+        """The state to show: the draft's status if it is an alarm, else the job's state."""
         return self.draft_status if self.draft_status in ALARMS else self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedDrafts:
-    """Which drafts are asked for; what is None, or empty, leaves none out.
+    """A selection of drafts; a condition that is None or empty excludes none.
 
     Attributes:
-        models: Names as configured or as the drafts give them.
-        since: Of the draft's own time.
+        models: The models' names as configured or in the drafts.
+        since: Only drafts made at this time or later.
     """
 
     models: frozenset[str] = frozenset()
@@ -215,13 +215,13 @@ class WantedDrafts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftedModel:
-    """A model by which there are drafts.
+    """A model with drafts in the database.
 
     Attributes:
-        name: As it was configured.
-        own_name: As its drafts give it.
-        drafts: Their number.
-        last: The time of the last one, None where none has a time.
+        name: Its name as configured.
+        own_name: Its name in its drafts.
+        drafts: The number of its drafts.
+        last: The time of the latest draft; None if no draft has a time.
     """
 
     name: str
@@ -233,11 +233,11 @@ class DraftedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastClaims:
-    """A job of which no claim is at work.
+    """A job that no worker holds.
 
     Attributes:
         fence: The number of its last claim.
-        kept: Names of the folders in which its results lie: numbers of claims.
+        kept: The names of the folders that hold its results, each the number of a claim.
     """
 
     job_id: str
@@ -260,12 +260,12 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultObject:
-    """One object made for a job, as it lies in the outbox.
+    """One result object of a job in the outbox.
 
     Attributes:
-        kind: "draft-report", "findings", "overlay", "report-page".
-        path: PS3.10 file.
-        sha256: Hex digest of the whole file.
+        kind: A `dicom.content.result_header.OutputKind`, such as "draft-report" or "overlay".
+        path: The PS3.10 file.
+        sha256: The hexadecimal SHA-256 of the whole file.
     """
 
     kind: str
@@ -279,16 +279,16 @@ class ResultObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Where one job's results stand with one destination.
+    """The delivery of one job's results, or of a notice, to one destination.
 
     Attributes:
-        created_at: When it was first due; a destination away for too long after this fails it.
-        fence: Counts claims, like that of a Job.
-        notice: Empty for the job's results; for the notice that the draft is in doubt the digest of the
-            copy that caused it.
-        unlisted: Tries after which the destination had acknowledged objects and did not list them.
-        read_back: When CONFIRMED: whether the objects were read back; False when the destination only
-            acknowledged them; None when that is not known.
+        created_at: When it was first due; it fails if the destination is away for too long after this.
+        fence: The number of the latest claim, as in a Job; 0 if sending never began.
+        notice: "" for the job's results; for a notice that the draft is in doubt, the digest of the copy
+            that caused it.
+        unlisted: The number of attempts after which the destination did not list acknowledged objects.
+        read_back: If CONFIRMED: True if the objects were read back, False if the destination only
+            acknowledged them; None if that is not known.
     """
 
     id: int
@@ -309,7 +309,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """Destinations to which a job's results, and notices about its draft, are being sent."""
+    """The destinations to which a job's results, and notices about its draft, are being sent."""
 
     results: frozenset[str]
     notices: frozenset[str]
@@ -320,11 +320,11 @@ class Conflict:
     """Two contents of one SOP Instance UID that have not been compared yet.
 
     Attributes:
-        first: What was read, or may be; None where its file was removed.
-        second: The copy that came later and is kept apart; None where its file was removed.
-        study_instance_uid: The study of the first.
-        digest: Of the second.
-        differs: What an earlier comparison found, "" for nothing that matters or for none.
+        first: The Instance that was or may be read; None if its file was removed.
+        second: The copy that came later and is stored apart; None if its file was removed.
+        study_instance_uid: The Study of the first.
+        digest: The digest of the second.
+        differs: The relevant difference that an earlier comparison found, else "".
     """
 
     id: int
@@ -339,11 +339,11 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedInstance:
-    """One film as the study's page lists it.
+    """One Instance in the list of a Study's page.
 
     Attributes:
-        conflict: It has the UID of another film and other content.
-        differs: In what it differs from that film, where that matters; known once `compared`.
+        conflict: Whether it has the UID of another Instance and other content.
+        differs: The relevant difference from that Instance, else ""; known once `compared`.
     """
 
     sop_instance_uid: str
@@ -361,12 +361,12 @@ class ReceivedInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessBeat:
-    """One of the service's processes, as it last reported itself.
+    """The latest heartbeat of one of the service's processes.
 
     Attributes:
-        restarts: How often the supervisor had to start it again.
-        detail: What it does ("listening on port 104"); for people only.
-        status: What it can do now.
+        restarts: How often the supervisor has restarted it.
+        detail: Its activity ("listening on port 104"); for people only.
+        status: Its status.
         reason: Why it cannot work, without a patient attribute, or "".
     """
 
@@ -383,23 +383,23 @@ class ProcessBeat:
 
     @property
     def load_failure(self) -> str:
-        """Why this worker could not load its model, or ""; then it has ended."""
+        """Why this worker could not load its model and has ended, or ""."""
         return self.reason if self.status is ProcessStatus.NOT_LOADED else ""
 
     @property
     def complaint(self) -> str:
-        """What it cannot do, and why, or ""."""
+        """The status and its reason as text; "" if it is working."""
         return ": ".join(filter(None, (self.status.words, self.reason)))
 
     @property
     def words(self) -> str:
-        """What it does, and what it cannot do, for people."""
+        """The activity, the status and its reason as text."""
         return ", ".join(filter(None, (self.detail, self.complaint)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """What a person should know although the service went on: a refused sender, a conflict."""
+    """An event that a person should know of although the service continued, such as a refused sender."""
 
     at: datetime
     actor: str
@@ -422,11 +422,11 @@ class Reconciliation:
     """The latest comparison with an archive.
 
     Attributes:
-        position: The archive's last change before which everything is here; 0 where it has none.
-        compared_at: When the archive last answered; None: never.
-        complete_at: When everything that it had was last here; None: never.
-        missing: Studies that it has and that are not here, or not whole.
-        fault: Why the latest comparison failed; "" when it did not.
+        position: The number of the archive's change before which everything is here; 0 if it has none.
+        compared_at: When the archive last answered; None for never.
+        complete_at: When everything in the archive was last here; None for never.
+        missing: The number of its Studies that are not here, or not complete.
+        fault: Why the latest comparison failed; "" if it did not.
     """
 
     archive: str
@@ -440,7 +440,7 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivingStudy:
-    """A study whose films still arrive: it has no job for them until `quiet_at` or the release."""
+    """A Study whose Instances still arrive; its job is made at `quiet_at` or the release."""
 
     study_instance_uid: str
     calling_ae: str

@@ -1,12 +1,12 @@
-"""Sentences that end with one full stop, and text of several lines as one line."""
+"""Formats text: sentences with one full stop, several lines as one."""
 
 
 def ended(sentence: str) -> str:
-    """Return a sentence with a full stop, unless it ends with a mark of its own."""
+    """Return a sentence with a full stop, unless it ends with `.`, `?` or `!`."""
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def one_line(text: str) -> str:
-    """Return text as one line, for a log: the lines after the first are separated by semicolons."""
+    """Join the lines of a text for a log; the lines after the first are separated by semicolons."""
     first, *others = (line.strip() for line in text.splitlines() if line.strip())
     return " ".join([first, "; ".join(others)]).strip()

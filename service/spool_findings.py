@@ -1,4 +1,4 @@
-"""What a look at spool and outbox can find, in words; pure."""
+"""The findings of a check of spool and outbox, with their texts. Pure."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """Return what it means, for a person."""
+        """Return the meaning as a sentence for a person."""
         return _SENTENCES[self]
 
 
@@ -43,7 +43,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledRow:
-    """A film as its row has it; `is_removed` when retention has removed its file."""
+    """The row of an Instance; `is_removed` if its file was removed or given up as lost."""
 
     id: int
     study_instance_uid: str
@@ -56,7 +56,7 @@ class SpooledRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeRow:
-    """A result that a destination still waits for, as its row has it."""
+    """The row of a result object that is not yet delivered to every destination."""
 
     id: int
     job_id: str
@@ -66,14 +66,14 @@ class MadeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolFinding:
-    """One thing that is wrong.
+    """One fault in spool or outbox.
 
     Attributes:
-        path: The file; None where there is none.
-        study_uid: Of the film, where it is known.
-        sop_uid: Of the film, where it is known.
-        detail: What follows from it, a sentence without patient attributes, or "".
-        repaired: What was done about it, a sentence; "" when nothing was.
+        path: The file; None if there is none.
+        study_uid: The Study Instance UID of the Instance, if known.
+        sop_uid: The SOP Instance UID, if known.
+        detail: The consequence, as text without patient attributes, or "".
+        repaired: What was done about it, as text; "" if nothing was done.
     """
 
     kind: Kind
@@ -84,7 +84,7 @@ class SpoolFinding:
     repaired: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return it for programs."""
+        """Return the finding as JSON values, for `--json`."""
         return {
             "kind": self.kind.value,
             "path": str(self.path or ""),
@@ -98,15 +98,15 @@ class SpoolFinding:
 
 @dataclass(slots=True)
 class Tally:
-    """What was looked at, and what came of it.
+    """The counts of a check.
 
     Attributes:
-        files: Files of films.
-        film_bytes: Their size.
-        rows: Rows of films whose file should be there.
-        young: Files passed over because they came a moment ago.
-        found: How many findings of each kind.
-        repaired: How many of them were repaired.
+        files: Files in the spool's folders.
+        film_bytes: Their total size in bytes.
+        rows: Rows of Instances whose file should exist.
+        young: Files skipped because they changed recently.
+        found: The number of findings of each kind.
+        repaired: The number of repaired findings.
     """
 
     files: int = 0
@@ -117,11 +117,11 @@ class Tally:
     repaired: int = 0
 
     def count(self, finding: SpoolFinding) -> None:
-        """Take a finding into account."""
+        """Count a finding."""
         self.found[finding.kind] = self.found.get(finding.kind, 0) + 1
         self.repaired += bool(finding.repaired)
 
     @property
     def left(self) -> int:
-        """How many findings were not repaired."""
+        """The number of findings that were not repaired."""
         return sum(self.found.values()) - self.repaired

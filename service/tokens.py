@@ -1,10 +1,10 @@
-"""Bearer tokens: how one is made, what of it is kept, and what it allows.
+"""Bearer tokens: how they are made, what is stored of them, and what they allow.
 
-    wetread_<id>_<secret>      id: 12 hexadecimal digits, no secret; secret: 256 random bits
+    wetread_<id>_<secret>      id: 12 hexadecimal digits, not secret; secret: 256 random bits
 
-Only the SHA-256 of the secret is kept. A slow hash is for passwords, which people choose and others
-guess; 256 random bits cannot be guessed at any speed, and a slow hash on each request would only give
-strangers a way to keep the service busy.
+Only the SHA-256 of the secret is stored. A slow hash protects passwords, which can be guessed; 256
+random bits cannot be guessed at any speed, and a slow hash on each request would only enable denial of
+service.
 """
 
 import hashlib
@@ -21,30 +21,30 @@ from service.errors import WetreadError
 _TOKEN: Final = re.compile(r"wetread_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _LIFETIME: Final = re.compile(r"([1-9]\d{0,4})([hdw])")
 _UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-# A token's user is warned this long before it expires; of a short life, in its last quarter.
+# A warning begins this long before the expiry, or for a short lifetime in its last quarter.
 _WARNED_BEFORE: Final = timedelta(days=14)
 _LAST_PART: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 class InvalidToken(WetreadError):
-    """A token cannot be made or found as it was asked for; the message says why."""
+    """A token cannot be made or found as requested; the message states why."""
 
 
 class Scope(StrEnum):
     """What a token allows."""
 
-    STOW = "stow"  # store films, in the name of its AE title
+    STOW = "stow"  # store Instances as the calling AE of its AE title
     READ = "read"  # the JSON API and the metrics
-    ADMIN = "admin"  # what READ allows, and to retry, cancel and hurry jobs
+    ADMIN = "admin"  # what READ allows, and to retry, cancel and prioritize jobs
 
     def allows(self, wanted: "Scope") -> bool:
-        """Return whether this scope is enough for what needs `wanted`."""
+        """Return whether this scope includes `wanted`."""
         return self is wanted or (self is Scope.ADMIN and wanted is Scope.READ)
 
 
 class TokenState(StrEnum):
-    """Whether a token is in force."""
+    """The state of a token."""
 
     ACTIVE = "active"
     EXPIRING = "expires soon"  # in force
@@ -53,19 +53,19 @@ class TokenState(StrEnum):
 
     @property
     def is_in_force(self) -> bool:
-        """Whether requests with it are answered."""
+        """Whether requests with the token are accepted."""
         return self in {TokenState.ACTIVE, TokenState.EXPIRING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What is known of a token; never its secret.
+    """The stored record of a token, without its secret.
 
     Attributes:
-        ae_title: In whose name it stores; "" without the scope STOW.
+        ae_title: The calling AE as which it stores; "" without the scope STOW.
         created_by: Who made it.
-        expires_at: None: never.
-        last_used_at: To the minute; None: not yet.
+        expires_at: None for never.
+        last_used_at: To the minute; None if not used yet.
     """
 
     id: str
@@ -79,11 +79,11 @@ class Token:
     revoked_at: datetime | None
 
     def allows(self, wanted: Scope) -> bool:
-        """Return whether one of its scopes is enough."""
+        """Return whether one of its scopes includes `wanted`."""
         return any(scope.allows(wanted) for scope in self.scopes)
 
     def state(self, now: datetime) -> TokenState:
-        """Return whether it is in force at `now`."""
+        """Return its state at `now`."""
         if self.revoked_at is not None:
             return TokenState.REVOKED
         if self.expires_at is None:
@@ -95,7 +95,7 @@ class Token:
         return TokenState.EXPIRING if left <= warned else TokenState.ACTIVE
 
     def consequence(self) -> str:
-        """Return, as the end of a sentence, what is refused once it is not in force."""
+        """Return what is refused once the token has expired, as the end of a sentence."""
         if Scope.STOW in self.scopes:
             return f"images that {self.ae_title} sends by STOW-RS are answered 401"
         return "requests to the JSON API and /metrics are answered 401"
@@ -103,7 +103,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a client presented, or what was just made: the id, and the secret's hash.
+    """The id and the secret's hash of a presented or a new token.
 
     The value itself is not kept, so it cannot reach a log.
     """
@@ -112,18 +112,18 @@ class Credential:
     digest: str
 
     def matches(self, digest: str) -> bool:
-        """Return whether it is the secret of this hash, in constant time."""
+        """Return whether the secret has this hash; takes constant time."""
         return hmac.compare_digest(self.digest, digest)
 
 
 def mint() -> tuple[str, Credential]:
-    """Return a new token's value, to be shown once, and what is kept of it."""
+    """Make a token; return its value, to be shown once, and the credential to store."""
     identifier, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     return f"wetread_{identifier}_{secret}", _credential(identifier, secret)
 
 
 def presented(value: str) -> Credential | None:
-    """Return what a client presented, or None when that is no token of ours."""
+    """Parse the value that a client presented; return None if it has not the form of our tokens."""
     found = _TOKEN.fullmatch(value)
     return _credential(*found.groups()) if found else None
 
@@ -133,10 +133,10 @@ def _credential(identifier: str, secret: str) -> Credential:
 
 
 def check_name(name: str) -> str:
-    """Return `name` if a token may have it.
+    """Return `name` if it is a valid name of a token.
 
     Raises:
-        InvalidToken: It may not.
+        InvalidToken: The name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise InvalidToken("a token's name has 1 to 40 letters, digits, dots, dashes, underscores")
@@ -144,10 +144,10 @@ def check_name(name: str) -> str:
 
 
 def lifetime(text: str) -> timedelta | None:
-    """Return how long a token lives: `12h`, `90d`, `8w`; None for `never`.
+    """Parse the lifetime of a token, such as `12h`, `90d` or `8w`; return None for `never`.
 
     Raises:
-        InvalidToken: It is none of these.
+        InvalidToken: The text has another form.
     """
     if text == "never":
         return None
