@@ -85,6 +85,7 @@ class CallingAEs:
         state = self._file_state()
         is_news = state != self._state or self._asked
         if is_news or self._unread:
+            # Set before the load, so that an invalid file is not loaded again until it changes.
             self._state, self._asked, self._unread = state, False, False
             self._fault = self._load_again(is_news=is_news)
         self._tell()
@@ -130,7 +131,7 @@ class CallingAEs:
 
 
 def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None]:
-    """Return a function that keeps one open incident while the calling AEs of a file are not in force.
+    """Return a function that shows one incident while the calling AEs of a file are not in force.
 
     Args:
         store: Where incidents are recorded.
@@ -140,6 +141,7 @@ def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None
     subject = f"{path or 'the environment'} on {socket.gethostname()}"
 
     def report(fault: str) -> None:
+        # Remove the earlier incident first: only one, with the latest reason, is shown.
         store.end_incident(kind=NOT_RELOADED, subject=subject)
         if fault:
             detail = f"The changed callers are not in force: {fault}"

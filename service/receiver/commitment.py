@@ -171,6 +171,7 @@ class Commitments:
             return  # another receiver process has delivered it
         except (ValueError, TypeError, KeyError) as error:
             log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
+            # Kept for inspection; without the suffix `.json` the thread does not read it again.
             path.rename(path.with_suffix(".unreadable"))
             return
         wait = promise.due - time.time()

@@ -92,6 +92,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
             refusal = reception.refusal
             reception.database_answers(probe.answers(doubt=not reception.is_ready, refusal=refusal))
     finally:
+        # In this order: associations end, then their jobs are made, then the store is closed.
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)
         scp.stop(settings.receiver.stop_seconds)
         reception.close()

@@ -34,6 +34,7 @@ class Refusals:
 
     def write(self) -> None:
         """Write the counts since the last write; keep them if the database does not accept them."""
+        # Swap the counter under the lock and write outside it: `add` never waits for the database.
         with self._turn:
             counts, self._counts = self._counts, Counter()
         if not counts:

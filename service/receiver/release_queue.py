@@ -20,8 +20,8 @@ log = get_logger(__name__)
 class ReleaseQueue:
     """Schedules the jobs of released associations in one thread, several associations at a time.
 
-    A single release is handled at once. Under load, one wake-up for each release would take the GIL from
-    the receiving threads, so the thread first waits 10 ms and then handles all queued releases.
+    A single release is handled at once. Under load, one wake-up for each release would take CPU time
+    from the receiving threads, so the thread first waits 10 ms and then handles all queued releases.
 
     The queue is in memory only: after a crash, a Study is scheduled once its quiet time is over.
     """

@@ -142,6 +142,7 @@ class StorageService:
             self._intake.instances_arrived(arrived)
         except StoreError as error:
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            # StoreUnavailable refuses all Instances until the main loop's probe succeeds.
             self.database_answers(not isinstance(error, StoreUnavailable))
             return OutOfResources(_AWAY)
         return None
