@@ -147,6 +147,7 @@ class Backup:
         )
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._digests.items()))
         write_durably(self._target / DIGESTS, lines.encode())
+        # All files are on stable storage before the manifest that makes the backup complete.
         os.sync()
         write_durably(self._target / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
         return manifest

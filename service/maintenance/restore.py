@@ -91,6 +91,7 @@ def restore(settings: Settings, folder: Path) -> Manifest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, target)
             copy_times(folder / name, target)
+    # The files are on stable storage before the rows that name them.
     os.sync()
     url = settings.database_url
     database_copy.load(url, folder / database_copy.copy_name(url))

@@ -50,7 +50,7 @@ class Retention:
         its files cannot be removed, an incident is recorded and the Study is skipped for an hour.
 
         Raises:
-            StoreUnavailable: The database is away; the next run marks the rows of files already removed.
+            StoreUnavailable: The database cannot be used now; the next run marks the removed files.
             OSError: The spool cannot be used at all; nothing was removed.
         """
         days = self._settings.sweep.retention_days
@@ -63,7 +63,7 @@ class Retention:
         One call removes 20 Studies at most; call it again for more room.
 
         Raises:
-            StoreUnavailable: The database is away; the next run marks the rows of files already removed.
+            StoreUnavailable: The database cannot be used now; the next run marks the removed files.
             OSError: The spool cannot be used at all; nothing was removed.
         """
         words = (
@@ -114,7 +114,7 @@ class Retention:
 
     def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
         for film in self._store.spooled(study_uid):
-            # The receiver holds this lock from the file to the row: it is not removed in between.
+            # The receiver holds this lock from the file to the row: no file is removed in between.
             with spool.exclusive(film.sop_instance_uid):
                 if not self._is_removable(study_uid, why):
                     return

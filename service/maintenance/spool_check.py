@@ -79,13 +79,14 @@ class SpoolCheck:
         self._scope = scope
         self._repair = repair
         self._before = clock() - scope.young_seconds
+        # Rows whose file was found at another path: `_rows` must not report it as lost, too.
         self._misplaced: set[int] = set()
 
     def findings(self) -> Iterator[SpoolFinding]:
         """Yield each fault as it is found, repaired if that was requested and possible.
 
         Raises:
-            StoreUnavailable: The database is away.
+            StoreUnavailable: The database cannot be used now.
             OSError: The disk cannot be read.
             OutOfResources: A lock file cannot be opened.
         """

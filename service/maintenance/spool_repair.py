@@ -48,7 +48,7 @@ class Repairs:
         """Return the finding with what was done about it.
 
         Raises:
-            StoreUnavailable: The database is away.
+            StoreUnavailable: The database cannot be used now.
             OSError: A file cannot be moved or read; the fault stays.
             DicomError: The file of an Instance cannot be read as DICOM; the fault stays.
         """
