@@ -21,6 +21,7 @@ from service.system.signals import on_hangup
 REPLACE_ME = 75  # exit status of a part that cannot go on (EX_TEMPFAIL of sysexits.h)
 
 _PR_SET_PDEATHSIG = 1
+# Seconds before a restart: doubled each time, and reset once the part has run for `_SETTLED_AFTER`.
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
 _SETTLED_AFTER = 60.0
