@@ -16,7 +16,7 @@ def backlogs(store: Store, settings: Settings) -> list[Backlog]:
     """Return the backlog of each configured destination, and of others for which results wait.
 
     Raises:
-        StoreUnavailable: The database is away.
+        StoreUnavailable: The database cannot be used now.
     """
     return store.backlogs(each.name for each in settings.destinations)
 
@@ -37,7 +37,7 @@ class DestinationIncidents:
         """Record the outages and ends of outages that are not recorded yet.
 
         Raises:
-            StoreUnavailable: The database is away.
+            StoreUnavailable: The database cannot be used now.
         """
         now, limit = self._store.now(), alert_after(self._settings)
         for each in backlogs(self._store, self._settings):

@@ -41,7 +41,7 @@ class TokenExpiry:
         """Record the tokens at risk that are not recorded yet.
 
         Raises:
-            StoreUnavailable: The database is away.
+            StoreUnavailable: The database cannot be used now.
         """
         for token, state in tokens_at_risk(self._store):
             kind = EXPIRED if state is TokenState.EXPIRED else EXPIRES_SOON
