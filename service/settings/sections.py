@@ -174,7 +174,7 @@ class Receiver(Section):
 
 
 class Outputs(Section):
-    """What is made from a draft."""
+    """The result objects that are made from a draft."""
 
     completion: Literal["PARTIAL", "COMPLETE"] = Field(
         "PARTIAL",
