@@ -123,7 +123,7 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
 
 
 def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way | None:
-    """Return how to withdraw the draft from one destination; None if it neither is nor can get there."""
+    """Return how to withdraw the draft from one destination; None if it is never sent there."""
     if not delivery.fence:
         # Sending never began.
         return None if job.reason_code == RECALLED else Way.CANCEL

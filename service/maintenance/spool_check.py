@@ -44,7 +44,7 @@ class Repair(Protocol):
     """Repairs a finding (`service.maintenance.spool_repair.Repairs`)."""
 
     def __call__(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
-        """Return the finding with what was done about it; called under the Instance's lock."""
+        """Return the finding with what was done about it; for an Instance called under its lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Repairs faults in spool and outbox under the Instance's lock; deletes nothing but temporary files."""
+"""Repairs faults in spool and outbox; deletes nothing but temporary files.
+
+The files of Instances are repaired under the Instance's lock.
+"""
 
 import uuid
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Warnings that a person must see before reading a withdrawn or doubtful draft. Pure."""
+"""Warnings that a person must see before reading a draft that is withdrawn or in doubt. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 J): hashes of the files are checked, and the result is reported to the peer.
+"""Storage commitment (PS3.4 J): checks the hashes of the files and reports the result to the peer.
 
 A report over an association of our own is a *promise*: a small file in the data folder. It is written
 and synced before the peer's request is accepted, and removed once the report is delivered or given up

@@ -81,7 +81,7 @@ class StorageService:
     def not_now(self, association: IncomingAssociation) -> DicomError | None:
         """Return why no Instance is accepted now (database, disk, rate limit), or None.
 
-        None counts as one Instance against the calling AE's rate limit.
+        Each time None is returned, one Instance counts against the calling AE's rate limit.
         """
         if refusal := self.refusal:
             return OutOfResources(refusal)
