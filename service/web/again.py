@@ -1,4 +1,4 @@
-"""Send or read again, for several jobs: `POST /api/jobs/resend`, `/reread`, and the queue's form."""
+"""Send or read several jobs again: `POST /api/jobs/resend`, `/api/jobs/reread`, the queue's form."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
@@ -19,7 +19,7 @@ from service.web.render import page, root_of
 
 Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
-FORM: Final = "jobs-again"  # what the form's token is issued for
+FORM: Final = "jobs-again"  # the name for which the form's token is issued
 _CONDITIONS: Final = ("state", "since", "until", "destination", "study", "model")
 _SHOWN: Final = 100
 
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 
 def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
-    """Return the handler for several jobs: `jobs` or `select` says which, the rest as for one."""
+    """Return the handler for several jobs, named by `jobs` or `select`; other keys as for one job."""
 
     async def handler(request: Request) -> JSONResponse:
         here, body = wiring(request), await body_of(request)
@@ -49,7 +49,7 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
 
 
 async def again_page(request: Request) -> Response:
-    """Carry out the form of the queue's page; answer with what became of each job."""
+    """Carry out the form of the queue's page; answer with the number done and the jobs refused."""
     here = wiring(request)
     form = await request.form(max_files=0, max_fields=12)
     said = {key: str(value) for key, value in form.items()}

@@ -1,4 +1,4 @@
-"""The JSON API: the same as the pages, for programs. docs/api.md describes each route."""
+"""The JSON API: what the pages show and do, for programs. docs/api.md describes each route."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ _LARGEST_LIMIT: Final = 1000
 
 
 async def jobs(request: Request) -> JSONResponse:
-    """Answer with jobs, the newest first: `state` (repeatable), `study`, `before`, `limit`."""
+    """Answer with jobs, newest first; query: `state` (repeatable), `study`, `before`, `limit`."""
     asked = request.query_params
     states, limit = _states(asked.getlist("state")), _limit(asked.get("limit"))
     here = wiring(request)
@@ -46,13 +46,13 @@ async def jobs(request: Request) -> JSONResponse:
 
 
 async def job(request: Request) -> JSONResponse:
-    """Answer with one job: draft, deliveries, objects and events too."""
+    """Answer with one job, its draft, deliveries, notices, objects and events."""
     here, job_id = wiring(request), request.path_params["job_id"]
     return JSONResponse(await run_in_threadpool(_job_in_full, here, job_id))
 
 
 async def study(request: Request) -> JSONResponse:
-    """Answer with one study: its films and its jobs, no patient attribute."""
+    """Answer with one study: its Instances and jobs, without patient attributes."""
     here = wiring(request)
     try:
         uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
@@ -66,7 +66,7 @@ async def study(request: Request) -> JSONResponse:
 
 
 def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
-    """Return the handler of one action; it takes an object of strings as application/json."""
+    """Return the handler of one action; its body is a JSON object of strings."""
 
     async def handler(request: Request) -> JSONResponse:
         here, job_id = wiring(request), request.path_params["job_id"]
@@ -79,9 +79,12 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """Return the object in the body.
+    """Return the JSON object in the body.
 
-    Only application/json is taken: a foreign page cannot send that without asking us first (CORS).
+    Only application/json is accepted: another site cannot send it without a CORS preflight.
+
+    Raises:
+        HTTPException: 400, 403 or 415.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -98,7 +101,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 def details_of(body: Mapping[str, Any]) -> Details:
-    """Return what a person said beside the action."""
+    """Return the details of an action; raise HTTPException (400) if one is not a string."""
     said = {key: body.get(key, "") for key in ("reason", "destination", "model")}
     for key, value in said.items():
         if not isinstance(value, str):
@@ -107,7 +110,7 @@ def details_of(body: Mapping[str, Any]) -> Details:
 
 
 def jobs_json(store: Store, jobs: Sequence[Job], situation: SystemStatus) -> list[dict[str, Any]]:
-    """Return jobs as the API lists them, with a number of statements that does not grow with theirs."""
+    """Return jobs as the API lists them; the number of SQL statements does not grow with the jobs."""
     deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
     return [_job_json(job, deliveries.get(job.id, ()), situation) for job in jobs]
 
@@ -196,7 +199,7 @@ def _job_in_full(here: AppContext, job_id: str) -> dict[str, Any]:
 
 
 def _alarm_json(found: Job, events: Sequence[JobEvent]) -> dict[str, Any] | None:
-    """Return what must be known of a draft before it is read; None for nothing."""
+    """Return the warning about a draft, or None."""
     known = alarm(found, events)
     if known is None:
         return None
@@ -209,7 +212,7 @@ def _alarm_json(found: Job, events: Sequence[JobEvent]) -> dict[str, Any] | None
 
 
 def _withdrawal_json(found: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:
-    """Return how far the recall of a withdrawn draft is at a destination; nothing of other drafts."""
+    """Return the state of a withdrawn draft's recall at a destination; {} for other drafts."""
     if found.draft_status is not DraftStatus.WITHDRAWN:
         return {}
     state, sentence = withdrawal(delivery, events)

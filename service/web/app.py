@@ -35,7 +35,7 @@ from service.web.server import Server, address_of, announced, listen, run, stop_
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
 
-# A page must not hang as long as a writer may wait for the database.
+# Limit of the wait for a busy database: pages must answer sooner than processes that write.
 _BUSY_SECONDS: Final = 5.0
 
 
@@ -46,7 +46,7 @@ def make_wiring(
     max_streams: int = MAX_STREAMS,
     fresh_seconds: float = FRESH_SECONDS,
 ) -> AppContext:
-    """Return the parts of the web process; nothing runs yet."""
+    """Return the shared objects of the web process; nothing is started."""
     return AppContext(
         settings=settings,
         store=store,
@@ -66,11 +66,11 @@ def make_wiring(
 
 
 def make_app(here: AppContext) -> Starlette:
-    """Return the application: routes, errors as pages or JSON, the guard around all of it."""
+    """Return the application with its routes, error handlers and middleware."""
     app = Starlette(
         routes=ROUTES,
         middleware=[
-            # Outermost: an answer that comes before the body is read must reach the client.
+            # Outermost: a response that is sent before the body was read must reach the client.
             Middleware(LingeringClose),
             Middleware(Guard, settings=here.settings.web, bearers=Bearers(here.store)),
             Middleware(ErrorMiddleware),
@@ -130,10 +130,11 @@ ROUTES: Final = [
 
 
 def serve(settings: Settings) -> None:
-    """Serve the pages until SIGTERM or SIGINT, which ends every stream and returns within 2 seconds.
+    """Serve the pages until SIGTERM or SIGINT.
 
-    The address in force is written to `run/web.json` in the data folder. A database that is away
-    does not keep the page away: it says so.
+    A stop ends every stream, cancels requests that still run after 1 second, and gives these at most
+    5 seconds to end. The address in force is written to `run/web.json` in the data folder. The pages
+    are served without a database too: they show the fault.
 
     Raises:
         ConfigurationError: The address cannot be listened on.

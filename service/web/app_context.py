@@ -1,4 +1,4 @@
-"""What the handlers share: made once when the process starts."""
+"""The objects that all request handlers share, created when the process starts."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from service.web.status.system_status import StatusObserver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppContext:
-    """The parts of the web process."""
+    """The shared objects of the web process."""
 
     settings: Settings
     store: Store
@@ -29,6 +29,6 @@ class AppContext:
 
 
 def wiring(request: HTTPConnection) -> AppContext:
-    """Return the parts that belong to the application that was asked."""
+    """Return the context of the application that handles this request."""
     parts: AppContext = request.app.state.wiring
     return parts

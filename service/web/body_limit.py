@@ -1,4 +1,4 @@
-"""ASGI middleware: no request body is read beyond a limit, however its length is announced."""
+"""ASGI middleware that limits request bodies, with and without a Content-Length."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ MOST_BYTES: Final = 16 * 2**10
 
 
 class BodyLimit:
-    """Counts a body's bytes as they come: a chunked request announces no length (RFC 9112 7.1)."""
+    """Counts the bytes of a body as they arrive: a chunked request has no length (RFC 9112 7.1)."""
 
     def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES) -> None:
         """Wrap `app`, whose exception handlers answer 413."""
@@ -18,7 +18,7 @@ class BodyLimit:
         self._most = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; its body raises HTTPException when it is too large."""
+        """Pass the request on; reading a body that is too large raises HTTPException (413)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

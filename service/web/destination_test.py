@@ -1,4 +1,4 @@
-"""`POST /destinations/{name}/test`: whether a destination answers and lets us write, for a person."""
+"""`POST /destinations/{name}/test`: test whether a destination answers and can be written to."""
 
 import threading
 import time
@@ -20,8 +20,8 @@ from service.web.access.auth import same_origin
 from service.web.app_context import wiring
 from service.web.render import page, root_of
 
-FORM: Final = "destinations-test"  # what the forms' token is issued for
-# Of each exchange: a person waits for the answer.
+FORM: Final = "destinations-test"  # the name for which the forms' token is issued
+# Timeout of each exchange; short, because a person waits for the answer.
 _LONGEST_SECONDS: Final = 10.0
 _KINDS: Final = {
     "orthanc": "REST API",
@@ -29,14 +29,14 @@ _KINDS: Final = {
     "stow": "DICOMweb",
     "folder": "writing a file",
 }
-# Tests at once: each holds a thread of the page for as long as its destination is silent.
+# Limits concurrent tests: each blocks a thread of the web process until its destination answers.
 _RUNNING: Final = threading.BoundedSemaphore(2)
 
 log = get_logger(__name__)
 
 
 async def test_page(request: Request) -> Response:
-    """Test one destination; answer with a page that says what was found."""
+    """Test one destination; answer with a page that shows the result."""
     here = wiring(request)
     form = await request.form(max_files=0, max_fields=2)
     if not same_origin(request) or not here.tokens.valid(FORM, str(form.get("csrf", ""))):

@@ -1,4 +1,4 @@
-"""Errors become answers: a page for people, JSON for programs, and one line in the log."""
+"""Turns errors into responses: a page for people, JSON for programs. Faults are logged."""
 
 import asyncio
 import traceback
@@ -32,9 +32,9 @@ log = get_logger(__name__)
 
 
 class ErrorMiddleware:
-    """ASGI middleware: whatever nobody expected ends here, in a log line and an answer.
+    """ASGI middleware that turns unexpected errors into a log line and a 500 response.
 
-    The log gets the class and the place of the error, not its words: they may quote a value.
+    The log gets the class and the place of the error, not its message, which may quote a value.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,7 +42,7 @@ class ErrorMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 when that raises, 503 when a stop cuts it short."""
+        """Pass the request on; answer 500 if it raises, 503 if the stop of the server cancels it."""
         begun = False
 
         async def noting(message: Message) -> None:
@@ -53,7 +53,8 @@ class ErrorMiddleware:
         try:
             await self._app(scope, receive, noting)
         except asyncio.CancelledError:
-            # The server stops, and this request had its time; nobody else waits for this task.
+            # The stop of the server cancels requests that take too long. Not raised again: no other
+            # code awaits this task.
             if scope["type"] != "http":
                 raise
             log.warning("request_cut_short", reason="the server stops")
@@ -119,7 +120,7 @@ def _failure(
     program = request.url.path.startswith(("/api/", "/live/", "/dicom-web/"))
     if program or request.headers.get("accept") == "application/json":
         return JSONResponse({"error": words or title}, status, headers)
-    # The STOW-RS endpoint has error pages too, but no pages that they could belong to.
+    # The STOW-RS process uses these error pages too, but has no AppContext.
     here = wiring(request) if hasattr(request.app.state, "wiring") else None
     html = page(
         "error.html",

@@ -1,6 +1,6 @@
-"""`/healthz`: this process lives. `/readyz`: every part that a Study needs is in place, or which is not.
+"""`/healthz`: whether this process serves. `/readyz`: whether every part that a Study needs works.
 
-Both are open, so that probes need no password.
+Neither needs a password, because probes send none.
 """
 
 from starlette.requests import Request
@@ -16,7 +16,7 @@ async def healthz(_request: Request) -> JSONResponse:
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 with every part, or 503 that names what is at fault."""
+    """Answer 200 if every part works, else 503 with the names of the parts at fault."""
     here = wiring(request)
     report = await here.readiness.report()
     live = PartHealth(name="live_updates", fault=here.hub.fault)

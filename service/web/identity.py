@@ -1,6 +1,6 @@
-"""Whose study a page shows, and in what two copies of its image differ, read from the files now.
+"""The patient of a study, and the differences between copies of its image, read from the files.
 
-The values go to the one page that asked and nowhere else: not stored, not logged, not in its live parts.
+The values are sent only to the page that requested them: never stored, logged or sent as live updates.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _IDENTITY: Final = {
     "StudyDate": "Study date",
     "StudyDescription": "Study description",
 }
-# What of two copies is shown beside it where they differ (`dicom.selection.copy_comparison`).
+# Further attributes, shown where two copies differ in them (`dicom.selection.copy_comparison`).
 _COMPARED: Final = {
     "IssuerOfPatientID": "Issuer of patient ID",
     "StudyInstanceUID": "Study Instance UID",
@@ -52,10 +52,10 @@ _UNREADABLE: Final = "cannot be read"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
-    """One attribute of all copies.
+    """One attribute in all copies.
 
     Attributes:
-        values: Its value in each copy, the copy that was read first; "" for none.
+        values: Its value in each copy, in the order of `Copies.copies`; "" where it is absent.
         differs: Whether a later copy has another value than the first.
     """
 
@@ -66,12 +66,12 @@ class CopyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """The copies of an image beside each other.
+    """Copies of one image, side by side.
 
     Attributes:
-        copies: The one that was read, then the later ones, the latest last.
-        rows: The identity as far as a copy has it, and other attributes that differ; what differs
-            comes first.
+        copies: The copy that was read, then the latest ones that differ, in order of arrival.
+        rows: The identity attributes that a copy has, and other attributes that differ; rows that
+            differ come first.
     """
 
     copies: Sequence[ReceivedInstance]
@@ -79,11 +79,11 @@ class Copies:
 
 
 def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[dict[str, str], str]:
-    """Return names and values of a study's identity, and a sentence when they cannot be read.
+    """Return a study's identity by attribute name, and a sentence if it cannot be read, else "".
 
     Args:
-        job: The job that the page is about.
-        instances: The study's images, conflicts included.
+        job: The job that the page shows, or None.
+        instances: The study's Instances, conflicts included.
     """
     readable = [each for each in instances if not each.conflict]
     if not readable:
@@ -98,7 +98,7 @@ def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[di
 
 
 def copies(store: Store, job: Job | None) -> Copies | None:
-    """Return the copies of the image of a draft in doubt; None where the draft is not in doubt.
+    """Return the copies of the image of a draft in doubt; None if it is not, or no copy differs.
 
     Raises:
         StoreError: The database does not answer.
@@ -132,7 +132,7 @@ def _header(instance: ReceivedInstance) -> Dataset | None:
 
 
 def _readable(header: Dataset, keyword: str) -> str:
-    """Return a header value as people write it, cut to a bounded length."""
+    """Return the first 200 characters of a header value, in readable form."""
     value = header.get(keyword)
     several = "\\".join(map(str, value)) if isinstance(value, MultiValue) else value
     words = "" if several is None else str(several)[:_LONGEST]

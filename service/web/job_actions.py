@@ -1,4 +1,4 @@
-"""What a person may do to a job, from the page and from the JSON API alike."""
+"""The actions on a job, for the pages and the JSON API."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,12 +18,12 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What a person may say beside the action.
+    """Optional details of an action.
 
     Attributes:
-        reason: Why, in the person's words; kept in the job's history.
-        destination: To which destination only results are sent again; all when "".
-        model: Which model reads again; the same when "".
+        reason: The reason that the user gave; kept in the job's history.
+        destination: The only destination of a "resend"; all when "".
+        model: The model of a "reread"; the job's own when "".
     """
 
     reason: str = ""
@@ -34,17 +34,17 @@ class Details:
 def act(
     here: AppContext, job_id: str, action: str, details: Details | None = None, *, actor: str = ""
 ) -> Job:
-    """Return the job after the action; the sweeper publishes it within its interval where needed.
+    """Carry out an action; the sweeper publishes the job within its interval where needed.
 
     Args:
-        here: The parts of this process.
+        here: The shared objects of this process.
         job_id: The job.
         action: One of `ACTIONS`.
-        details: What else the person said.
-        actor: Who, for the history; the person with the password when "".
+        details: Details of the action.
+        actor: The name for the history; that of the password user when "".
 
     Returns:
-        The job; after "reread" the new one.
+        The changed job; after "reread" the new one.
 
     Raises:
         NotFound: There is no such job, action, destination or model.
@@ -72,11 +72,11 @@ def act(
 
 
 def person(here: AppContext) -> str:
-    """Return the name under which what the person with the password does is recorded."""
+    """Return the name under which actions of the password user are recorded."""
     return f"{here.settings.web.username} ({ACTOR_SUFFIX})"
 
 
 def cleaned(reason: str) -> str:
-    """Return one line without control characters, of a bounded length."""
+    """Return `reason` as one line of printable characters, at most 200."""
     words = "".join(each if each.isprintable() else " " for each in reason)
     return " ".join(words.split())[:_REASON_LENGTH]

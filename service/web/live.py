@@ -1,8 +1,8 @@
-"""Live updates: one look at the store for all open pages, Server-Sent Events to each of them.
+"""Live updates: one query of the store for all open pages, sent to each by Server-Sent Events.
 
-A page names its view by a key. While somebody watches, one task asks the store for its version; on a
-change (and every few seconds, because "no worker is alive" comes true without any row changing) each
-watched view is rendered once and every watcher is sent what it is missing.
+A key identifies the view that a page shows. While pages are open, one task polls the store's version.
+When it has changed, each view is rendered once and every page gets the parts that changed. Views are
+also rendered every few seconds, because "no worker is alive" becomes true without a change of a row.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from service.web.render import NOTHING, Snapshot
 LOOK_EVERY: Final = 0.3
 RENDER_AT_LEAST_EVERY: Final = 3.0
 MAX_STREAMS: Final = 64
-# A reader that takes no bytes for this long is gone; its stream is closed.
+# The stream of a client that takes no bytes for this long is closed.
 _SEND_TIMEOUT: Final = 20.0
 _PING_SECONDS: Final = 15
-# After a look that failed.
+# Pause after a query that failed.
 _PAUSE_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
@@ -43,7 +43,7 @@ class _View:
 
 @dataclass(eq=False)
 class _Watcher:
-    # One slot: a slow reader gets the newest snapshot, never a backlog.
+    # One slot: a slow client gets the newest snapshot, never a backlog.
     latest: Snapshot = NOTHING
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -53,14 +53,14 @@ class _Watcher:
 
 
 class Hub:
-    """Knows who watches what; `run` is its task, `close` ends every stream."""
+    """Holds the open streams of each view; `run` is its task, `close` ends every stream."""
 
     def __init__(self, version: Callable[[], object], *, max_streams: int = MAX_STREAMS) -> None:
-        """Take what tells that something changed; call it in a thread.
+        """Take the function that detects changes.
 
         Args:
-            version: Cheap; equal results mean that nothing changed.
-            max_streams: More are refused with 503, and the page asks every few seconds instead.
+            version: Cheap, called in a thread; equal results mean that nothing changed.
+            max_streams: Further streams are refused with 503; their pages poll every few seconds.
         """
         self._version = version
         self._max_streams = max_streams
@@ -85,7 +85,7 @@ class Hub:
                 watcher.woken.set()
 
     def stream(self, key: str, render: Callable[[], Snapshot]) -> Response:
-        """Return the response that follows view `key`, or 503 when there are too many."""
+        """Return the event stream of view `key`, or 503 if there are too many or the hub is closed."""
         if self._closed or self.streams >= self._max_streams:
             return JSONResponse(
                 {"error": "too many live pages"}, status_code=503, headers={"Retry-After": "60"}
@@ -96,12 +96,12 @@ class Hub:
 
     @property
     def fault(self) -> str:
-        """Why pages are not kept up to date, a sentence that names no study, or ""."""
+        """Why pages are not updated, a sentence that names no study, or ""."""
         tasks = [self._task, *(view.task for view in list(self._views.values()))]
         return next((task.fault for task in tasks if task.fault), "")
 
     async def run(self) -> None:
-        """Look and render until closed; an error ends one look, never the task."""
+        """Query and render until closed; an error ends one round, never the task."""
         while not self._closed:
             await self._watched.wait()
             await asyncio.sleep(LOOK_EVERY)
@@ -125,13 +125,13 @@ class Hub:
             try:
                 await view.task.attempt_async(partial(_render, view, view.watchers))
             except StoreError as error:
-                # Of this view only: its study may be gone. The others are rendered.
+                # Only this view fails: its study may have been removed. The others are rendered.
                 log.warning("live_update_failed", reason=str(error))
 
     async def _events(
         self, key: str, render: Callable[[], Snapshot]
     ) -> AsyncIterator[ServerSentEvent]:
-        # Entered here, not where the response is made: a response that nobody reads is never left.
+        # Entered here, not in `stream`: a response that is never iterated does not run `finally`.
         watcher = self._enter(key, render)
         known = NOTHING
         try:
@@ -150,7 +150,7 @@ class Hub:
             self._leave(key, watcher)
 
     async def _give_first(self, key: str, watcher: _Watcher) -> None:
-        """Give a watcher its first snapshot at once; after an error it waits for the next look."""
+        """Give a watcher its first snapshot at once; after an error it gets one in the next round."""
         view = self._views[key]
         with suppress(StoreError):
             await view.task.attempt_async(partial(_render, view, (watcher,)))

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, computed from the store at each scrape; no patient, no UID as a label."""
+"""`/metrics` for Prometheus, computed from the store at each scrape; no label holds a patient or UID."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ async def metrics(request: Request) -> Response:
 
 
 def make_registry(store: Store, settings: Settings) -> CollectorRegistry:
-    """Return a registry of what the store knows, and of this process."""
+    """Return a registry with the metrics of the store and of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry, namespace="wetread_web")
     registry.register(StoreCollector(store, settings))
@@ -46,10 +46,10 @@ def make_registry(store: Store, settings: Settings) -> CollectorRegistry:
 
 
 class StoreCollector(Collector):
-    """Asks the store at each scrape; a store that does not answer is itself a metric."""
+    """Queries the store at each scrape; `wetread_database_up` reports whether it answered."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        """Take where to ask."""
+        """Take the store and the settings."""
         self._store = store
         self._settings = settings
 
@@ -63,6 +63,7 @@ class StoreCollector(Collector):
         yield _broker_faults(broker)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
         try:
+            # All queries come before the first `yield`: a scrape has all families of the store or none.
             families = [
                 self._jobs(),
                 self._drafts(),

@@ -1,4 +1,4 @@
-"""The pages for people: the queue, a study, films, and the forms that act on a job."""
+"""The HTML pages: the queue, a study, its images, and the forms that act on a job."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -61,7 +61,7 @@ async def study_live(request: Request) -> Response:
     """Answer with the stream of a study's changes."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
     render = _study_view(wiring(request), uid, job_id)
-    await run_in_threadpool(render)  # an unknown study is 404, not a silent stream
+    await run_in_threadpool(render)  # an unknown study is 404, not an empty stream
     return wiring(request).hub.stream(f"study {uid} {job_id or ''}", render)
 
 
@@ -78,9 +78,10 @@ async def job_page(request: Request) -> Response:
 
 
 async def job_film(request: Request) -> Response:
-    """Answer with the film that a job read as PNG, with its findings drawn in when there are any.
+    """Answer with the image that a job read, as PNG, with the draft's findings drawn in, if any.
 
-    Those of a withdrawn draft are drawn in for `?withdrawn=1` only, below a stamp that says so.
+    `?source=1` leaves them out. Those of a withdrawn draft are drawn in only for `?withdrawn=1`, below a
+    stamp that says that it is withdrawn.
     """
     here = wiring(request)
     asked = request.query_params
@@ -95,7 +96,7 @@ async def job_film(request: Request) -> Response:
 
 
 async def study_film(request: Request) -> Response:
-    """Answer with one received film as PNG, small with `?size=160`."""
+    """Answer with one received image as PNG; `?size=160` makes a thumbnail."""
     here = wiring(request)
     uid, film = _study_uid(request), check_uid(request.path_params["film_uid"])
     path = await run_in_threadpool(_film_path, here, uid, film)
@@ -105,7 +106,7 @@ async def study_film(request: Request) -> Response:
 
 
 def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler of one form: checks who asks, acts, and goes back to the study's page."""
+    """Return the handler of one form: it checks origin and token, acts, and redirects to the study."""
 
     async def handler(request: Request) -> Response:
         here = wiring(request)

@@ -1,4 +1,4 @@
-"""What the queue's page shows, as a Snapshot."""
+"""The content of the queue's page, as a Snapshot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class QueueChoice:
     """Which jobs the page lists.
 
     Attributes:
-        state: Only these, by the job's state or its draft's status; all when None.
-        before: Only those older than the job of this id; the newest when empty.
+        state: Only jobs in this state, or whose draft has this status; all when None.
+        before: Only jobs older than the one with this id; the newest when empty.
     """
 
     state: JobState | DraftStatus | None = None
@@ -34,7 +34,7 @@ class QueueChoice:
 
     @property
     def key(self) -> str:
-        """Return a word that is equal for equal choices."""
+        """Return the key of the live view, equal for equal choices."""
         return f"queue {self.state or ''} {self.before}"
 
 
@@ -46,7 +46,7 @@ class _Notice:
 
 
 def listed_jobs(store: Store, choice: QueueChoice) -> list[Job]:
-    """Return the jobs of one page, the newest first, and one more when older ones exist."""
+    """Return the jobs of one page, newest first, and one more if older ones exist."""
     before = choice.before or None
     if isinstance(choice.state, DraftStatus):
         return store.jobs(status=choice.state, limit=PAGE_LENGTH + 1, before=before)
@@ -67,9 +67,9 @@ def queue_snapshot(
     Args:
         store: The store.
         settings: The settings.
-        situation: What the service looks like.
+        situation: The state of the service.
         choice: Which jobs are listed.
-        csrf: Token of the forms that test a destination; "" shows none.
+        csrf: Token of the forms that test a destination; "" leaves the forms out.
     """
     counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
@@ -114,12 +114,12 @@ def queue_snapshot(
 
 
 def _refusals(store: Store) -> Sequence[RefusalLine]:
-    """Return the latest lines; one may stand for dozens of rows, so all of them are read."""
+    """Return the latest lines; all rows are read, because one line may combine dozens of them."""
     return refusal_lines(store.refusals(limit=2 * MOST_ROWS))[:_INCIDENTS]
 
 
 def _destinations(store: Store, settings: Settings) -> Sequence[tuple[Backlog, bool]]:
-    """Return each destination, and whether a result waits too long for it."""
+    """Return each destination, and whether a result has waited too long for it."""
     now, limit = store.now(), alert_after(settings)
     return [(each, each.is_overdue(now, limit)) for each in backlogs(store, settings)]
 
@@ -136,7 +136,7 @@ def _in_doubt(count: int) -> Sequence[_Notice]:
 
 
 def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:
-    """Return the studies without a job yet; they belong to the whole queue's first page."""
+    """Return the studies without a job yet; only the first page of all jobs shows them."""
     return () if choice.state or choice.before else store.arriving()
 
 

@@ -1,8 +1,8 @@
-"""Whether every part that a Study needs is in place, or which is not, for `/readyz`.
+"""The health of every part that a Study needs, for `/readyz`.
 
-The address is open, so that probes need no password: the sentences name no patient, no study, no
-address and no user. It cannot be used to load the service: all that ask at the same time share one
-look at each part.
+The endpoint needs no password, because probes send none: its sentences name no patient, no study, no
+address and no user. Many requests do not load the service: those at the same time share one check of
+each part.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from service.system.disk_space import Watermark, free_bytes
 from service.web.status.status_text import SystemStatus
 
 FRESH_SECONDS: Final = 1.0
-# A probe of an orchestrator has an answer within 10 s, whatever is silent.
+# An orchestrator's probe must get its answer within 10 s, even if a part does not answer.
 ANSWER_SECONDS: Final = 8.0
 
 _SILENT: Final = "The database does not answer."
@@ -36,32 +36,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartHealth:
-    """One part of readiness; `fault` is a sentence, or "" when all is well."""
+    """The health of one part; `fault` is a sentence, or "" if the part works."""
 
     name: str
     fault: str
 
 
 class SharedLook(Generic[T]):
-    """Calls a blocking function in a thread, once for all that ask meanwhile, and keeps what it said."""
+    """Calls a blocking function in a thread; concurrent callers share the call, its result is cached."""
 
     def __init__(self, look: Callable[[], T], *, fresh_seconds: float) -> None:
-        """Take the function, and for how long its answer counts as new."""
+        """Take the function and the time for which its result is reused."""
         self._look = look
         self._fresh_seconds = fresh_seconds
         self._running: asyncio.Task[T] | None = None
         self._ended_at = float("-inf")
 
     async def get(self, limit_seconds: float) -> T:
-        """Return the answer of the function.
+        """Return the result of the function.
 
         Raises:
-            TimeoutError: It takes longer than `limit_seconds`. It goes on, and later callers wait for
-                the same call.
+            TimeoutError: The call takes longer than `limit_seconds`. It goes on, and later callers wait
+                for the same call.
         """
         running = self._running
         if running is None or (running.done() and not self._is_fresh()):
             running = self._running = asyncio.create_task(self._call())
+        # Shielded: the timeout of one caller must not cancel the call that others wait for.
         return await asyncio.wait_for(asyncio.shield(running), limit_seconds)
 
     def _is_fresh(self) -> bool:
@@ -76,11 +77,11 @@ class SharedLook(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLook:
-    """What the database says; without an answer nothing else is known.
+    """The result of checking the database; the other fields are empty if it does not answer.
 
     Attributes:
         fault: A sentence, or "".
-        situation: What the processes report of themselves, or None.
+        situation: The state of the processes as they report it, or None.
         destinations: Each destination's state, by name.
     """
 
@@ -91,7 +92,7 @@ class DatabaseLook:
 
 @dataclass(frozen=True, slots=True)
 class SpoolLook:
-    """The spool's fault, a sentence or "", and how full its disk is, in the words of the API."""
+    """The spool's fault, a sentence or "", and the level of its disk, as the API names it."""
 
     fault: str
     disk: str
@@ -107,12 +108,12 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Looks at every part at the same time, each for a limited time; used from one event loop."""
+    """Checks all parts concurrently, each with a time limit; use it from one event loop only."""
 
     def __init__(
         self, store: Store, settings: Settings, *, fresh_seconds: float = FRESH_SECONDS
     ) -> None:
-        """Take where to look, and for how long an answer counts as new."""
+        """Take what to check, and the time in seconds for which a result is reused."""
         self._database = SharedLook(
             lambda: look_at_database(store, settings), fresh_seconds=fresh_seconds
         )
@@ -120,7 +121,7 @@ class Readiness:
         self._spool = SharedLook(lambda: look_at_spool(settings), fresh_seconds=fresh_seconds)
 
     async def report(self, limit_seconds: float = ANSWER_SECONDS) -> ReadinessReport:
-        """Return each part's health; one that takes longer than the limit is at fault."""
+        """Return each part's health; a part whose check takes longer than the limit is at fault."""
         slow = f"gave no answer within {limit_seconds:g} s."
         database, broker, spool = await asyncio.gather(
             _within(self._database, limit_seconds, DatabaseLook(f"The database {slow}", None, {})),
@@ -147,7 +148,7 @@ async def _within(look: SharedLook[T], limit_seconds: float, otherwise: T) -> T:
 
 
 def look_at_database(store: Store, settings: Settings) -> DatabaseLook:
-    """Return what the database says; one that gives no answer is asked no second question."""
+    """Return the result of checking the database; make no further query if it does not answer."""
     fault = database_fault(settings) or writing_fault(store)
     if fault == _SILENT:
         return DatabaseLook(fault, None, {})
@@ -160,9 +161,10 @@ def look_at_spool(settings: Settings) -> SpoolLook:
 
 
 def destination_health(store: Store, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return each destination's state; one that is away keeps no sender from sending.
+    """Return each destination's state by name, or {} if the database does not answer.
 
-    The sentence of a fault names no address. Without a database nothing is known.
+    A destination's fault does not make `/readyz` 503: images are accepted without it. The sentence of a
+    fault names no address.
     """
     try:
         found, now = backlogs(store, settings), store.now()
@@ -186,12 +188,12 @@ def _destination(each: Backlog, *, overdue: bool) -> dict[str, Any]:
 
 
 def database_fault(settings: Settings) -> str:
-    """Return what is wrong with the database as far as reading shows, or ""."""
+    """Return the fault of the database that reading it shows, or ""."""
     try:
         schema.check(settings.database_url)
     except SchemaMismatch:
         return "The database is at another revision than this code needs: run `wetread db upgrade`."
-    except ConfigurationError:  # its words name a path
+    except ConfigurationError:  # its message names a path
         return "The folder of the database is missing: is data_dir mounted?"
     except StoreNotWritable as error:
         return _as_sentence(error)
@@ -201,7 +203,7 @@ def database_fault(settings: Settings) -> str:
 
 
 def writing_fault(store: Store) -> str:
-    """Return why the database takes nothing, or ""; found by a transaction that writes."""
+    """Return why the database cannot be written, or ""; found by a transaction that writes."""
     try:
         store.check_writable()
     except StoreNotWritable as error:
@@ -217,7 +219,7 @@ def _as_sentence(error: StoreError) -> str:
 
 
 def _situation(store: Store, settings: Settings) -> SystemStatus | None:
-    """Return what the processes report of themselves, or None when the database does not answer."""
+    """Return the state of the processes, or None if the database does not answer."""
     try:
         roles = reading_queues(settings)
         return SystemStatus(now=store.now(), processes=store.processes(), roles=roles)
@@ -226,12 +228,12 @@ def _situation(store: Store, settings: Settings) -> SystemStatus | None:
 
 
 def broker_fault(settings: Settings) -> str:
-    """Return why no message can be sent by the message broker, or ""."""
+    """Return why no message can be sent through the message broker, or ""."""
     return look(settings).sentence
 
 
 def spool_fault(settings: Settings) -> str:
-    """Return why films could not be taken now, or ""."""
+    """Return why Instances cannot be stored now, or ""; found by writing and syncing a file."""
     folder = settings.spool_dir
     try:
         free = free_bytes(folder)
@@ -247,12 +249,13 @@ def spool_fault(settings: Settings) -> str:
 
 
 def _complaint(situation: SystemStatus | None) -> str:
-    """Return what a receiver says that takes no films, or a sweeper that can remove none.
+    """Return the complaint of a receiver that refuses images, or a sweeper that cannot remove files.
 
-    A full disk is left later than it was entered, and the sweeper may see another disk than we do.
+    `spool_fault` does not cover these: a receiver accepts again only at more free space than that at
+    which it began to refuse, and the sweeper may see another disk than this process.
     """
     if situation is None:
-        return ""  # the database's own part says so
+        return ""  # the part "database" reports it
     if refusing := situation.reporting(ProcessStatus.REFUSING):
         return f"A receiver {refusing[0].complaint}."
     hindered = situation.reporting(ProcessStatus.HINDERED)
@@ -260,7 +263,7 @@ def _complaint(situation: SystemStatus | None) -> str:
 
 
 def background_fault(situation: SystemStatus | None) -> str:
-    """Return which processes report that a background task of theirs fails, or ""."""
+    """Return which processes report a failing background task, or ""."""
     failing = situation.reporting(ProcessStatus.FAILING) if situation else ()
     return " ".join(f"{each.name}: {each.complaint}." for each in failing)
 
@@ -273,5 +276,5 @@ def _reader_fault(situation: SystemStatus | None) -> str:
 
 
 def _capital(sentence: str) -> str:
-    # Not `capitalize`, which lowers the rest: a time has a capital T in it.
+    # Not `capitalize`, which makes the rest lower case: an ISO 8601 time has a capital T.
     return sentence[:1].upper() + sentence[1:]

@@ -1,4 +1,4 @@
-"""Templates to HTML, every value escaped; the parts of a page that can be replaced alone."""
+"""Renders templates to HTML, every value escaped: whole pages, and parts that can be replaced alone."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ class Snapshot:
     """A page's replaceable parts at one moment.
 
     Attributes:
-        parts: HTML by the id of its root element; equal content gives equal text at any time, so
-            that only what changed is sent.
+        parts: HTML by the id of its root element; equal content gives equal HTML at any time, so
+            that only changed parts are sent.
         order: Ids of those parts that are rows of the page's list, in order.
     """
 
@@ -31,7 +31,7 @@ class Snapshot:
     order: tuple[str, ...] | None = None
 
     def since(self, known: "Snapshot") -> dict[str, Any]:
-        """Return as JSON types what somebody who has `known` is missing."""
+        """Return, as JSON types, the parts that differ from `known`, and the order."""
         fresh = {key: html for key, html in self.parts.items() if known.parts.get(key) != html}
         return {"parts": fresh, "order": list(self.order) if self.order is not None else None}
 
@@ -51,7 +51,7 @@ def _sentence_case(text: str) -> str:
 
 
 def _action_word(action: str) -> str:
-    """Return what happened to a job, in the word of the state that it led to where that has one."""
+    """Return the words for an action: those of the state of the same name, if there is one."""
     return STATE_WORDS.get(action.upper(), _sentence_case(action))
 
 
@@ -90,15 +90,15 @@ _TEMPLATES: Final = _environment()
 
 
 def root_of(path: str) -> str:
-    """Return the way from a page's address to the queue: "./" from "/", "../" from "/studies/1.2".
+    """Return the relative URL of the queue from a page's path: "./" from "/", "../" from "/studies/1".
 
-    Every address in a page is relative, so that a proxy may serve it under any path.
+    Every URL in a page is relative, so that a proxy may serve it under any path.
     """
     return "../" * (path.count("/") - 1) or "./"
 
 
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
-    """Return a whole page."""
+    """Return a whole HTML page."""
     given = {"site_name": "", "live_url": "", "poll_url": "", "cautions": ()}
     return _TEMPLATES.get_template(name).render({**given, **values})
 

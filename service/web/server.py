@@ -1,4 +1,4 @@
-"""The process around the application: its address and its orderly end."""
+"""The HTTP server of the web process: its listening socket, its signals and its orderly stop."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from service.system.uvicorn_private import running_requests
 from service.web.live import Hub
 
 _STOP_SECONDS: Final = 1
-# What a request that a stop cuts short has to tidy up, and to answer.
+# Time that a request which a stop has cancelled gets to clean up and answer.
 _END_SECONDS: Final = 5.0
 _BACKLOG: Final = 128
 
@@ -36,18 +36,18 @@ class QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Capture none."""
+        """Install no signal handlers."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests that have to be cut short end in order: the loop would cut them a second time."""
+        """Wait for requests that the stop cancelled: the end of the loop would cancel them once more."""
         await super().shutdown(sockets)
         if cut_short := running_requests(self):
             await asyncio.wait(cut_short, timeout=_END_SECONDS)
 
 
 class Server(QuietServer):
-    """Ends the live streams first, so that a stop does not wait for pages that stay open."""
+    """Ends the live streams first, so that a stop does not wait for open pages."""
 
     def __init__(self, app: Starlette, hub: Hub) -> None:
         """Take the application and the streams that it serves."""
@@ -56,7 +56,7 @@ class Server(QuietServer):
                 app,
                 lifespan="on",
                 log_config=None,
-                access_log=False,  # addresses of pages hold study UIDs and nothing that is needed
+                access_log=False,  # URLs of pages hold study UIDs and nothing that is needed
                 server_header=False,
                 timeout_graceful_shutdown=_STOP_SECONDS,
                 timeout_keep_alive=15,
@@ -71,19 +71,19 @@ class Server(QuietServer):
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Return the listening socket that the settings name; port 0 takes a free one.
+    """Return a socket that listens on web.host and web.port; port 0 takes a free one.
 
     Raises:
-        ConfigurationError: It cannot be had.
+        ConfigurationError: The address cannot be listened on.
     """
     return bind(settings.web.host, settings.web.port, section="web")
 
 
 def bind(host: str, port: int, *, section: str) -> socket.socket:
-    """Return a socket that listens on this address; the settings of `section` name it.
+    """Return a socket that listens on this address, which the settings of `section` name.
 
     Raises:
-        ConfigurationError: It cannot be had.
+        ConfigurationError: The address cannot be listened on.
     """
     try:
         listener = socket.create_server(
@@ -101,7 +101,7 @@ def bind(host: str, port: int, *, section: str) -> socket.socket:
 
 
 def address_of(listener: socket.socket, scheme: str = "http") -> str:
-    """Return the URL at which a browser on this machine finds the page."""
+    """Return the URL by which a browser on this machine reaches the server."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
     return f"{scheme}://{host}:{port}/"
@@ -109,11 +109,11 @@ def address_of(listener: socket.socket, scheme: str = "http") -> str:
 
 @contextlib.contextmanager
 def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None, None]:
-    """Keep `<name>.json` with the address and the process id in `folder` while this lasts."""
+    """Keep `<name>.json` with the URL and the process id in `folder` for the length of the block."""
     private_folder(folder)
     draft, final = folder / f"{name}.json.{os.getpid()}", folder / f"{name}.json"
     draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-    draft.replace(final)
+    draft.replace(final)  # atomic: no reader sees half a file
     log.info("web_listening", part=name, url=url)
     try:
         yield
@@ -123,9 +123,9 @@ def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None
 
 
 def stop_at_signals(server: uvicorn.Server) -> None:
-    """Have SIGTERM and SIGINT end the server from now on, also before it runs.
+    """Make SIGTERM and SIGINT stop the server from now on, also before it runs.
 
-    SIGHUP changes nothing unless the caller has set what it does.
+    SIGHUP only writes a log line, unless a handler for it was set before.
     """
 
     def stop(*_: object) -> None:
@@ -138,5 +138,5 @@ def stop_at_signals(server: uvicorn.Server) -> None:
 
 
 def run(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until a signal; `stop_at_signals` was called before."""
+    """Serve until a signal; call `stop_at_signals` first."""
     asyncio.run(server.serve(sockets=[listener]))

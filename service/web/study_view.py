@@ -1,4 +1,4 @@
-"""What a study's page shows without any patient attribute; for those see `service.web.identity`."""
+"""The content of a study's page without patient attributes; `service.web.identity` reads those."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -88,7 +88,7 @@ _CANCEL = _ActionForm(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """A study's jobs and films; `job` is the one that the page is about, None when there is none."""
+    """A study's jobs and Instances; `job` is the one that the page shows, or None."""
 
     uid: str
     job: Job | None
@@ -97,7 +97,7 @@ class StudyRecord:
 
 
 def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyRecord:
-    """Return what the store knows about a study.
+    """Return the jobs and Instances of a study.
 
     Args:
         store: The store.
@@ -105,7 +105,7 @@ def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyReco
         job_id: The job to show; the newest revision when None.
 
     Raises:
-        NotFound: No film of this study was received, or it has no such job.
+        NotFound: No Instance of this study was received, or it has no such job.
     """
     jobs = sorted(store.jobs(study=uid, limit=200), key=lambda job: job.created_at, reverse=True)
     instances = store.instances(uid)
@@ -246,7 +246,7 @@ def _of_conflict(instance: ReceivedInstance) -> str:
 def _delivery(
     job: Job | None, delivery: Delivery, events: Sequence[JobEvent], situation: SystemStatus
 ) -> tuple[Delivery, str, StatusReason]:
-    """Return a delivery, the word for how it stands, and a sentence on it."""
+    """Return a delivery, its state, and a sentence about it."""
     if job is None or job.draft_status is not DraftStatus.WITHDRAWN:
         return delivery, delivery.state, delivery_reason(delivery, situation)
     state, sentence = withdrawal(delivery, events)

@@ -1,7 +1,7 @@
-"""A server that waits for nobody for ever, and lets its answer arrive before it closes.
+"""Time limits for idle connections, and responses that arrive although the body was not read.
 
-uvicorn gives a connection that says nothing, or half a request, all the time in the world; and when an
-answer comes before the body has been read, closing at once makes the kernel throw that answer away.
+uvicorn waits without limit for a request that does not come, or comes in part. When a response is sent
+before the body was read, closing the connection at once makes the kernel discard the response.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from service.system.uvicorn_private import LIBRARY, AdaptedProtocol
 
 _REQUEST_SECONDS: Final = 15.0
 _MOST_SILENT: Final = 256
-# More than any that may send: who has no token is answered, and then listened to for a while.
+# More than may upload: a request without a token is answered, and its connection drained for a while.
 _MOST_OPEN: Final = 2048
 _DRAIN_SECONDS: Final = 5.0
 _DRAIN_BYTES: Final = 64 * 2**20
@@ -25,13 +25,13 @@ _Lines = WeakKeyDictionary[object, dict["TimeoutH11Protocol", None]]
 
 
 class TimeoutH11Protocol(AdaptedProtocol):
-    """Closes connections on which no request arrives whole, the oldest when they are too many."""
+    """Closes idle connections: those whose request is late, and the oldest if there are too many."""
 
-    # Of each server those that may be silent, the oldest first.
+    # For each server the connections that may be idle, oldest first.
     _silent: ClassVar[_Lines] = WeakKeyDictionary()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the peer a time within which its request must have come; close one too many."""
+        """Start the deadline of the first request; abort the connection if too many are open."""
         super().connection_made(transport)
         if self.open_connections > _MOST_OPEN:
             transport.abort()
@@ -39,19 +39,19 @@ class TimeoutH11Protocol(AdaptedProtocol):
         self._line_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time limit with the connection."""
+        """Cancel the deadline and remove the connection from the idle list."""
         self._deadline.cancel()
         self._silent[self.owner].pop(self, None)
         super().connection_lost(exc)
 
     def note_response_end(self) -> None:
-        """Give the peer its time again, for the next request."""
+        """Restart the deadline, for the next request."""
         self._deadline.cancel()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
         self._line_up()
 
     def _line_up(self) -> None:
-        """Be the last of those that may be silent; where they are too many the first must go."""
+        """Move this connection to the end of the idle list; close the oldest if over the limit."""
         line = self._silent.setdefault(self.owner, {})
         line.pop(self, None)
         line[self] = None
@@ -65,17 +65,17 @@ class TimeoutH11Protocol(AdaptedProtocol):
             self.transport.abort()
 
 
-# With another version of uvicorn its own protocol serves, without our time limits.
+# With a version of uvicorn that was not tried its own protocol is used, without these time limits.
 HTTP_PROTOCOL: Final[type[TimeoutH11Protocol] | str] = (
     TimeoutH11Protocol if LIBRARY.is_tried else "h11"
 )
 
 
 class LingeringClose:
-    """ASGI middleware: an answer that comes before the body is read arrives all the same.
+    """ASGI middleware that delivers a response even if it is sent before the body was read.
 
-    The answer is sent at once; then what the peer still sends is thrown away, within limits, before
-    the connection is closed.
+    The response is sent at once; then the rest of the body is read and discarded, within limits,
+    before the connection is closed.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -83,7 +83,7 @@ class LingeringClose:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and end its answer when its body has ended."""
+        """Pass the request on; end the response after the rest of the body was discarded."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -104,6 +104,7 @@ class LingeringClose:
                 MutableHeaders(scope=message)["Connection"] = "close"
                 await send(message)
                 return
+            # Kept open: uvicorn closes the connection at the end of the response.
             await send({**message, "more_body": True})
             if not message.get("more_body", False):
                 if not _is_cut_short():
@@ -114,13 +115,13 @@ class LingeringClose:
 
 
 def _is_cut_short() -> bool:
-    """Return whether a stop of the server has cancelled this request: then nobody waits for it."""
+    """Return whether a stop of the server has cancelled this request: then nothing is drained."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def _drain(receive: Receive) -> None:
-    """Throw away what still comes, for a while."""
+    """Read and discard the rest of the body, for at most 5 s and 64 MiB."""
     left = _DRAIN_BYTES
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):

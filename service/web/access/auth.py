@@ -1,4 +1,4 @@
-"""Who may see and do what: password, tokens, same origin, and headers that hold scripts off."""
+"""Access control: password, bearer tokens, same-origin check, form tokens, security headers."""
 
 import asyncio
 import base64
@@ -21,10 +21,11 @@ from service.tokens import Scope as Allowed
 from service.web.access.bearer import Bearers, bearer_value
 
 ACTOR_SUFFIX: Final = "web page"
-# Probes carry no password; what they tell names no patient, no study and no address.
+# Open, because probes send no password; the answers name no patient, study or address.
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-# What programs use; the pages are for people, who have a password.
+# Paths that accept a bearer token, for programs; the pages need the password.
 TOKEN_PATHS: Final = ("/api/", "/metrics")
+# Seconds before a wrong password is answered: slows down guessing.
 _WRONG_PASSWORD_WAIT: Final = 0.5
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -39,27 +40,27 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 
 class FormTokens:
-    """Tokens that only our own pages hold: another site can make a browser post, but not read one."""
+    """Tokens in the forms of our own pages: another site can make a browser post, but not read them."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def issue(self, job_id: str) -> str:
-        """Return the token for the forms of one job; good until this process ends."""
+        """Return the token for the forms of one job (or one `FORM`), valid until this process ends."""
         return hmac.new(self._key, job_id.encode(), hashlib.sha256).hexdigest()
 
     def valid(self, job_id: str, token: str) -> bool:
-        """Return whether `token` was issued for this job, in constant time."""
+        """Return whether `token` was issued for this job; compare in constant time."""
         return hmac.compare_digest(self.issue(job_id).encode(), token.encode())
 
 
 def same_origin(request: Request) -> bool:
-    """Return whether no header says that another site made this request.
+    """Return False if a header shows that another site made this request.
 
-    The browser's own judgment (Sec-Fetch-Site, Fetch Metadata 2.4) counts first: behind a proxy the
-    Host that arrives here may be another than the one that the browser knows. `Origin: null` decides
-    nothing: our own forms send it, because of no-referrer. Foreign pages are kept out by the form's
-    token, and by the preflight that application/json needs.
+    The browser sets Sec-Fetch-Site (Fetch Metadata 2.4), which is checked first: behind a proxy the
+    Host header can differ from the host that the browser sees. `Origin: null` is accepted: our own
+    forms send it, because of the no-referrer policy. Other sites are kept out by the form's token, and
+    by the CORS preflight that application/json needs.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -69,21 +70,22 @@ def same_origin(request: Request) -> bool:
 
 
 class Guard:
-    """ASGI middleware: password or token, without a password only loopback names; headers on answers.
+    """ASGI middleware that requires the password or a bearer token, and sets the security headers.
 
-    Basic authentication: no session to steal or to store, and scripts use the same door. Whoever puts
-    the page on a network puts TLS in front of it (docs/api.md). Programs may bring a bearer token.
+    Without a password only requests to a loopback host name are accepted. Basic authentication needs
+    no session that could be stolen, and scripts can use it. On a network the page needs TLS in front of
+    it (docs/api.md). Programs may send a bearer token instead.
     """
 
     def __init__(self, app: ASGIApp, settings: Web, bearers: Bearers) -> None:
-        """Wrap `app`; `bearers` knows the tokens."""
+        """Wrap `app`; `bearers` checks the tokens."""
         self._app = app
         self._bearers = bearers
         self._password = settings.password.get_secret_value()
         self._expected = _digest(f"{settings.username}:{self._password}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 421, or pass the request on."""
+        """Answer 401, 403, 421 or 503, or pass the request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -105,7 +107,7 @@ class Guard:
         return _UNAUTHORIZED
 
     async def _token_refusal(self, scope: Scope) -> Response | None:
-        """Return why a bearer token does not open this, or None; then `state.actor` names it."""
+        """Return the refusal of a bearer token; if it is accepted, set `state.actor` and return None."""
         wanted = Allowed.READ if scope["method"] in {"GET", "HEAD"} else Allowed.ADMIN
         found = await self._bearers.judge(scope, wanted)
         if isinstance(found, Response):
@@ -119,8 +121,8 @@ _UNAUTHORIZED: Final = PlainTextResponse(
     status_code=401,
     headers={"WWW-Authenticate": 'Basic realm="Wetread", charset="UTF-8"'},
 )
-# Without a password the loopback interface is the only fence; a foreign name that resolves to it
-# (DNS rebinding) must not open it to a web site.
+# Without a password only the loopback interface protects the page. A web site can make its own name
+# resolve to loopback (DNS rebinding), so other host names are refused.
 _MISDIRECTED: Final = PlainTextResponse(
     "This page answers to localhost only. Set web.password to use it under another name.\n",
     status_code=421,

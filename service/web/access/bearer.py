@@ -1,4 +1,4 @@
-"""Bearer tokens at the door: who comes in, and the answers for who does not (RFC 6750)."""
+"""Bearer tokens of HTTP requests: the check, and the error responses (RFC 6750)."""
 
 from datetime import timedelta
 from typing import Final
@@ -21,14 +21,14 @@ log = get_logger(__name__)
 
 
 class Bearers:
-    """Judges the Authorization header of requests."""
+    """Checks the bearer token of requests against the store."""
 
     def __init__(self, store: Store) -> None:
-        """Take the store, where the tokens are."""
+        """Take the store that holds the tokens."""
         self._store = store
 
     async def judge(self, connection: Connection, wanted: Scope) -> Token | Response:
-        """Return the token by which a request may do what needs `wanted`, or the refusal."""
+        """Return the request's token if it has the scope `wanted`, else a 401, 403 or 503 response."""
         value = bearer_value(Headers(scope=connection))
         if value is None:
             return _unauthorized("A bearer token, please.", _REALM)
@@ -56,7 +56,7 @@ class Bearers:
         return token
 
     def _report_known(self, credential: Credential, address: str) -> None:
-        """Record, once an hour, that a token of ours is used that is not in force any more."""
+        """Record an incident, at most once an hour, when an expired or revoked token is used."""
         try:
             token, now = self._store.known_token(credential), self._store.now()
             if token is None:
@@ -72,7 +72,7 @@ class Bearers:
 
 
 def bearer_value(headers: Headers) -> str | None:
-    """Return what follows `Bearer` in the Authorization header, or None when it is another scheme."""
+    """Return the credentials of a Bearer Authorization header, or None without one."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else None
 

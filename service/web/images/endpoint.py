@@ -1,4 +1,4 @@
-"""Films as PNG for a browser: decoded in child processes under limits, made small, kept a while."""
+"""Images as PNG for a browser: decoded in child processes under limits, scaled down, cached."""
 
 import asyncio
 import importlib
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from service.web.images.png import PngRenderer
 
 _THREADS: Final = 2
-_WAITING: Final = 16
+_WAITING: Final = 16  # requests, those being rendered included
 _CACHE_BYTES: Final = 48 * 2**20
 
 
 def artist(settings: Settings) -> "PngRenderer":
-    """Return what draws under the limits of the settings; its processes are started.
+    """Return a renderer with the limits of the settings; its decoder processes are started.
 
     Raises:
         OSError: No process can be started.
     """
+    # Imported at the first image: the decoders slow the start of the process.
     drawing = importlib.import_module("service.web.images.png")
     made: PngRenderer = drawing.PngRenderer(
         max_pixels=settings.reading.max_pixels,
@@ -41,10 +42,10 @@ def artist(settings: Settings) -> "PngRenderer":
 
 
 class FilmCache:
-    """Makes PNGs, the newest few of which it keeps in memory; `close` ends what it started."""
+    """Renders PNGs and caches the most recently used in memory; `close` stops its renderer."""
 
     def __init__(self, make_artist: "Callable[[], PngRenderer]") -> None:
-        """Take what draws, which is made when the first picture is asked for."""
+        """Take the factory of the renderer; it is called at the first request for an image."""
         self._make_artist = make_artist
         self._artist: PngRenderer | None = None
         self._closed = False
@@ -55,7 +56,7 @@ class FilmCache:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Begin nothing more; films that are being decoded are given up."""
+        """Start no more renderings; abandon the images that are being decoded."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._closed = True
@@ -66,9 +67,10 @@ class FilmCache:
         """Return the picture as PNG.
 
         Raises:
-            NotFound: The file is not kept any more.
-            DicomError: It cannot be decoded under the limits, now or a short while ago, or too many wait
-                to be decoded.
+            NotFound: The file has been removed.
+            DicomError: The image cannot be decoded under the limits, now or in the last ten minutes, or
+                too many requests wait.
+            OSError: The file cannot be read, or no decoder process can be started.
         """
         if self._queued >= _WAITING:
             raise OutOfResources("too many films are being drawn: try again in a moment")
@@ -97,7 +99,8 @@ class FilmCache:
         return png
 
     def _drawn(self, picture: Picture, changed: int) -> bytes:
-        # A film in the spool has its hash in its name: it is remembered whatever its size on the page.
+        # Without the size: an image that cannot be decoded fails at every size. The name of a file in
+        # the spool holds its UID and hash.
         film = (film_named(picture.path.name) or picture.path, picture.sha256, changed)
         self._undrawable.check(film)
         try:
@@ -107,7 +110,7 @@ class FilmCache:
             raise
 
     def _drawing(self) -> "PngRenderer":
-        """Return what draws, made once."""
+        """Return the renderer; create it at the first call."""
         with self._lock:
             if self._closed:
                 raise OutOfResources("the page is being stopped")

@@ -1,4 +1,4 @@
-"""Films that could not be drawn, and why, so that no view of a page tries each of them again."""
+"""Images that could not be rendered, and why, so that a page does not decode them at every view."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ _MOST: Final = 256
 
 
 class FailedRenderCache:
-    """Remembers the newest few refusals for ten minutes; safe for several threads."""
+    """Keeps the 256 newest rendering errors for ten minutes; thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the clock, in seconds."""
@@ -22,10 +22,10 @@ class FailedRenderCache:
         self._refused: OrderedDict[Hashable, tuple[float, DicomError]] = OrderedDict()
 
     def check(self, film: Hashable) -> None:
-        """Return when nothing is known against a film.
+        """Return if no error is cached for this image.
 
         Raises:
-            DicomError: What was noted of it.
+            DicomError: The cached error.
         """
         with self._lock:
             until, error = self._refused.get(film, (0.0, None))
@@ -36,7 +36,7 @@ class FailedRenderCache:
             del self._refused[film]
 
     def note(self, film: Hashable, error: DicomError) -> None:
-        """Remember why a film was not drawn, unless that may be gone in a moment."""
+        """Cache the error of an image; of transient errors only DecoderSlow is cached."""
         if error.transient and not isinstance(error, DecoderSlow):
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""What can be drawn for a page."""
+"""The description of an image that a page shows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ THUMBNAIL_SIZE: Final = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """What to draw.
+    """An image to render as PNG.
 
     Attributes:
         path: The DICOM file.
-        sha256: Of the file as it was written, of one of our own Secondary Captures, which is shown
-            colours and all; "" of a received film.
-        stamp: Words across the picture, of one of our own; "" for none.
-        size: The longer side of the PNG in pixels, at most.
+        sha256: SHA-256 of the file as it was written, for a Secondary Capture of this service, which is
+            shown in its own colors; "" for a received Instance.
+        stamp: Text in a band above a Secondary Capture of this service; "" for none.
+        size: Maximum length of the longer side of the PNG, in pixels.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Films as PNG. Imported when the first film is asked for: decoders make the start slow."""
+"""Images as PNG. Imported at the first request for an image, because the decoders slow the start."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ _STAMP: Final = (160, 20, 16)
 
 
 class PngRenderer:
-    """Draws pictures, films decoded in child processes; safe for several threads."""
+    """Renders images; received ones are decoded in child processes. Thread-safe."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class PngRenderer:
         seconds: float,
         program: Sequence[str] = PROGRAM,
     ) -> None:
-        """Start the processes.
+        """Start the decoder processes.
 
         Args:
-            max_pixels: Rows times columns that may be decoded.
-            max_bytes: Decoded bytes that a film may take.
-            at_once: Films that are decoded at the same time.
-            seconds: How long decoding one film may take.
-            program: What runs `dicom.decoding.child.main`.
+            max_pixels: Limit of Rows times Columns.
+            max_bytes: Limit of the decoded size of an image, in bytes.
+            at_once: Number of images that are decoded at the same time.
+            seconds: Time limit for decoding one image.
+            program: Command that runs `dicom.decoding.child.main`.
 
         Raises:
             OSError: No process can be started.
@@ -52,7 +52,7 @@ class PngRenderer:
         """Return the picture as an 8-bit PNG, its longer side at most `picture.size` pixels.
 
         Raises:
-            DicomError: It cannot be decoded under the limits.
+            DicomError: The image cannot be decoded under the limits.
             OSError: The file cannot be read.
         """
         if picture.sha256:
@@ -63,14 +63,18 @@ class PngRenderer:
         return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
 
     def close(self) -> None:
-        """End the processes; a film that one of them is at is not drawn."""
+        """End the decoder processes; abandon the images that are being decoded."""
         self._decoders.close()
 
 
 def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
-    """Return uint8 [H, W] or [H, W, 3] of an object that this service made, as it is.
+    """Return the stored pixels of an object that this service made, as uint8 [H, W] or [H, W, 3].
 
-    It is decoded here: its bytes are those that our own encoder wrote, or it is refused.
+    It is decoded in this process: the digest shows that its bytes are those that our encoder wrote.
+
+    Raises:
+        InvalidDataset: The file does not match its digest.
+        LimitExceeded: The image has more than `max_pixels` pixels.
     """
     content = picture.path.read_bytes()
     if hashlib.sha256(content).hexdigest() != picture.sha256:
@@ -83,7 +87,7 @@ def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _stamped(pixels: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
-    """Return the picture with words on a red band above it, which covers nothing of it."""
+    """Return the image with a red band added above it that holds `words`; no pixel is covered."""
     if not words:
         return pixels
     picture = Image.fromarray(pixels).convert("RGB")

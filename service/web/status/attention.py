@@ -1,4 +1,4 @@
-"""What needs a person soon: results not delivered, tokens that expire, studies that did not come."""
+"""Notices that need action soon: undelivered results, missing studies, expiring tokens."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,14 +12,15 @@ from service.store import Store
 from service.tokens import Token, TokenState
 from service.web.status.status_text import StatusReason
 
-# Weight (a class of the style sheet), title and sentence of a notice.
+# CSS class, title and sentence of a notice.
 Notice = tuple[str, str, StatusReason]
 
+# An archive that was not compared for this many periods gets a notice.
 _MANY_PERIODS = 3
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices: of destinations, of archives, then of tokens."""
+    """Yield the notices of destinations, then of archives, then of tokens."""
     yield from _destinations(store, settings)
     rows, now = store.reconciliations(), store.now()
     for row in rows:

@@ -1,4 +1,4 @@
-"""What was not accepted, and what to do about it, in words for a page."""
+"""Sentences for the page: what the receiver did not accept, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,13 +43,13 @@ _OF_A_CONTEXT: Final = frozenset({Cause.SOP_CLASS, Cause.TRANSFER_SYNTAX})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalLine:
-    """What a page shows of refusals that belong together.
+    """One line of the page, for refusals that are shown together.
 
     Attributes:
         key: Identifies the line on its page.
         sentence: What happened.
         advice: What can be done about it, as sentences.
-        last_at: When it happened last.
+        last_at: Time of the latest refusal.
         parts: A sentence for each presentation context, where there are several.
     """
 
@@ -61,12 +61,12 @@ class RefusalLine:
 
 
 def refusal_lines(counts: Sequence[RefusalCount]) -> list[RefusalLine]:
-    """Return one line for the presentation contexts of each calling AE, and one for all else.
+    """Return one line for all presentation contexts of a calling AE, and one for each other refusal.
 
-    A sender that offers every SOP Class it knows has dozens of them refused at each association.
+    A sender that proposes every SOP Class it supports has dozens of them refused in each association.
 
     Args:
-        counts: Those last added to first.
+        counts: The counts, the most recently updated first.
     """
     return list(_lines(counts))
 
@@ -119,17 +119,17 @@ def refusal_sentence(each: RefusalCount) -> str:
 
 
 def refusal_advice(each: RefusalCount) -> str:
-    """Return what can be done about it, a sentence."""
+    """Return a sentence that says what to do about the refusal."""
     return _ADVICE[each.refused.cause]
 
 
 def class_name(uid: str) -> str:
-    """Return the name of a SOP Class and its UID; the UID alone where it has no name."""
+    """Return the name of a SOP Class and its UID; the UID alone if it has no name."""
     name = UID(uid).name
     return uid if name == uid else f"{name} ({uid})"
 
 
 def class_label(uid: str) -> str:
-    """Return a SOP Class for a metric: a name of the Standard's, "other" or ""."""
+    """Return the metric label of a SOP Class: its name in the Standard, else "other"; "" for no UID."""
     name = UID(uid).name if uid else ""
     return "other" if uid and name == uid else name

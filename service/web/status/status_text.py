@@ -1,4 +1,4 @@
-"""Why a job stands where it stands, in words for the person who looks at the queue. Pure."""
+"""Sentences that explain the state of a job to people. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from service.monitoring.draft_warnings import alarm_sentence
 from service.records import Delivery, Job, ProcessBeat, ProcessStatus
 from service.sentence import ended
 
-# A process reports itself every few seconds; one that is silent this long counts as dead.
+# Processes send a heartbeat every few seconds; one without a heartbeat for this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
 READING_ROLE = "reading"
 DELIVERY_ROLE = "delivery"
 
-# What is known of a confirmed delivery: read back or not, None where an earlier version noted neither.
+# By `Delivery.read_back`; None for a delivery of an earlier version, which did not record it.
 _CONFIRMED: Mapping[bool | None, str] = {
     True: "holds every object; read back.",
     False: "acknowledged every object; not read back.",
@@ -25,30 +25,30 @@ _CONFIRMED: Mapping[bool | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ClockTime:
-    """A moment that a page shows as a time of day, not as a distance from now."""
+    """A time that a page shows as a clock time, not relative to now."""
 
     at: datetime
 
 
 class StatusReason:
-    """One sentence, with moments in it that a page shows as distances from now, or as clock times."""
+    """A sentence with times in it; a page shows a datetime relative to now, a ClockTime as it is."""
 
     __slots__ = ("pieces",)
 
     def __init__(self, *pieces: str | datetime | ClockTime) -> None:
-        """Take the words and the moments between them, in order."""
+        """Take the texts and times that make up the sentence, in order."""
         self.pieces = pieces
 
     def plain(self) -> str:
-        """Return the sentence as text, each moment in ISO 8601."""
+        """Return the sentence as text, each time in ISO 8601."""
         return "".join(_plain(each) for each in self.pieces)
 
     def led_by(self, words: str) -> "StatusReason":
-        """Return the sentence with words before it."""
+        """Return the sentence with `words` before it."""
         return StatusReason(words, *self.pieces)
 
     def followed_by(self, words: str) -> "StatusReason":
-        """Return the sentence with words after it."""
+        """Return the sentence with `words` after it."""
         return StatusReason(*self.pieces, words)
 
 
@@ -61,16 +61,16 @@ def _plain(piece: str | datetime | ClockTime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemStatus:
-    """What the whole service looks like at one moment, as far as a waiting job cares.
+    """The state of the whole service at one moment, as far as it affects waiting jobs.
 
     Attributes:
-        broker_fault: Sentence when the message broker does not answer, else "".
-        database_fault: Sentence when the database cannot be written, else "".
-        processes: As they last reported themselves, alive or not.
-        roles: What the workers of each configured model report themselves as, by the model's name;
-            where none is given every job is any reading worker's.
-        ahead: How many are read before a waiting job, by its id, as far as is known.
-        backlogs: What waits for each destination, and how it answers, by its name.
+        broker_fault: Why the message broker cannot be used, a sentence, or "".
+        database_fault: Why the database cannot be written, a sentence, or "".
+        processes: The latest heartbeat of each process, alive or not.
+        roles: The role that the workers of each configured model report, by model name; if empty, any
+            reading worker may read any job.
+        ahead: Number of jobs that are read before a waiting job, by job id, where known.
+        backlogs: The state of each destination and the results that wait for it, by destination name.
     """
 
     now: datetime
@@ -82,13 +82,13 @@ class SystemStatus:
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
 
     def alive(self, process: ProcessBeat) -> bool:
-        """Return whether the process reported itself lately, and not as one that ended."""
+        """Return whether the process sent a heartbeat lately and did not end for lack of its model."""
         return not process.load_failure and self.now - process.seen_at <= ALIVE_FOR
 
     def load_failure(self, role: str) -> ProcessBeat | None:
         """Return the latest worker of `role` that could not load its model, or None.
 
-        None too while another worker of the role works: then the studies are read.
+        None also while another worker of the role works, because it reads the studies.
         """
         members = [process for process in self.processes if process.role == role]
         if any(self.alive(each) and each.status is not ProcessStatus.LOADING for each in members):
@@ -102,12 +102,12 @@ class SystemStatus:
 
     @property
     def cut_off_words(self) -> str:
-        """What workers say that receive nothing from the broker, or ""."""
+        """The complaints of workers that receive nothing from the broker, or ""."""
         cut_off = self.reporting(ProcessStatus.CUT_OFF)
         return " ".join(f"{each.name} {each.complaint}." for each in cut_off)
 
     def absent(self, role: str) -> StatusReason | None:
-        """Return the sentence that no process of `role` is alive, or None when one is."""
+        """Return a sentence that says that no process of `role` is alive, or None if one is."""
         failed = self.load_failure(role)
         members = [process for process in self.processes if process.role == role]
         if failed is None and any(self.alive(process) for process in members):
@@ -126,7 +126,7 @@ class SystemStatus:
 def why(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
     """Return why `job` waits, failed or was not analyzed, or what is done with it now.
 
-    What must be known of its draft stands first.
+    A warning about its draft comes first.
     """
     if job.draft_status is DraftStatus.WITHDRAWN:
         return StatusReason(alarm_sentence(job))
@@ -135,7 +135,7 @@ def why(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> St
 
 
 def state_reason(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
-    """Return the same without what must be known of the draft, where that stands elsewhere."""
+    """Return the same without the warning about the draft, for pages that show it elsewhere."""
     match job.state:
         case JobState.SCHEDULED:
             return _why_scheduled(job, situation)
@@ -203,13 +203,13 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> Sta
 def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> StatusReason:
     if job.reason or not deliveries:
         return StatusReason(job.reason or "Every destination has confirmed the results.")
-    # A job of an earlier version, which did not keep what the confirmation was.
+    # Completed by an earlier version, which did not record how the results were confirmed.
     held = [one for one in deliveries if one.state is DeliveryState.CONFIRMED]
     return StatusReason(f"Confirmed by {_names(held)}." if held else "Nothing was sent.")
 
 
 def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason:
-    """Return where one delivery stands, as a sentence."""
+    """Return the state of one delivery as a sentence."""
     name = delivery.destination
     match delivery.state:
         case DeliveryState.CONFIRMED:
@@ -223,7 +223,7 @@ def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason
 
 
 def _why_open(delivery: Delivery, situation: SystemStatus) -> StatusReason:
-    """Return why a delivery that is due is not confirmed yet."""
+    """Return why an open delivery is not confirmed yet."""
     backlog = situation.backlogs.get(delivery.destination)
     if backlog is not None and backlog.unreached_since is not None:
         return _why_unreached(delivery, backlog, backlog.unreached_since, situation.now)
@@ -243,7 +243,7 @@ def _why_unreached(
 ) -> StatusReason:
     """Return why a delivery waits for a destination that cannot be reached.
 
-    One result at a time is tried there, whichever is due; all others wait for that try.
+    Only one due result at a time is sent there; all others wait for that try.
     """
     begun = (
         f"Waiting for {delivery.destination}, which cannot be reached since ",
@@ -257,14 +257,14 @@ def _why_unreached(
 
 
 def _next_try(words: str, at: datetime | None, now: datetime) -> tuple[str | ClockTime, ...]:
-    """Return when the next try is; one whose time has come waits for a free delivery worker."""
+    """Return the time of the next try; a try that is due waits for a free delivery worker."""
     if at is not None and at > now:
         return f"{words} at ", ClockTime(at), "."
     return (f"{words} as soon as a delivery worker is free.",)
 
 
 def notice_reason(notice: Delivery, situation: SystemStatus) -> StatusReason:
-    """Return where the notice that a draft is in doubt stands at one destination, as a sentence."""
+    """Return the state, at one destination, of the notice that a draft is in doubt, as a sentence."""
     name = notice.destination
     match notice.state:
         case DeliveryState.CONFIRMED:

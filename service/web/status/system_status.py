@@ -1,4 +1,4 @@
-"""The Situation as it is now; what costs time is looked at every two seconds at most."""
+"""The current SystemStatus; expensive queries are made every two seconds at most."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from service.store import Store
 from service.web.status.status_text import SystemStatus
 
 _EVERY: Final = 2.0
-# A commit costs a disk's time.
+# The check whether the database can be written commits, which costs a disk write.
 _WRITE_EVERY: Final = 10.0
 
 
 def waited_for(store: Store, names: Iterable[str]) -> dict[str, Backlog]:
-    """Return the state of these destinations, and of others that results wait for, by name.
+    """Return the state of the named destinations, and of others for which results wait, by name.
 
     Raises:
         StoreError: The database does not answer.
@@ -24,9 +24,9 @@ def waited_for(store: Store, names: Iterable[str]) -> dict[str, Backlog]:
 
 
 class StatusObserver:
-    """Looks at processes, broker and database; call it in a thread.
+    """Observes processes, broker and database; it blocks, so call it in a thread.
 
-    While one thread waits for a broker that is silent, the others have what was known before.
+    While one thread waits for a broker that does not answer, the others get the previous result.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class StatusObserver:
         writing_fault: Callable[[], str] = str,
         destinations: Collection[str] = (),
     ) -> None:
-        """Take where to look.
+        """Take what to observe.
 
         Args:
             store: The store.
-            broker_fault: Returns what is wrong with the broker, or "".
-            roles: What the workers of each model report themselves as.
-            destinations: The names of those that are configured.
+            broker_fault: Returns why the broker cannot be used, or "".
+            roles: The role that the workers of each model report, by model name.
+            destinations: The names of the configured destinations.
             writing_fault: Returns why the database cannot be written, or ""; it writes to find out.
         """
         self._roles = roles or {}
@@ -58,7 +58,7 @@ class StatusObserver:
         self._backlogs: Mapping[str, Backlog] = {}
 
     def situation(self) -> SystemStatus:
-        """Return the service's situation.
+        """Return the current state of the service.
 
         Raises:
             StoreError: The database does not answer.
@@ -75,7 +75,8 @@ class StatusObserver:
         )
 
     def _look(self) -> None:
-        """Look again at what costs time, unless that was done lately or is being done."""
+        """Repeat the expensive queries, unless another thread does so or did within two seconds."""
+        # Only the first callers wait for the lock; later ones use the previous result.
         first = self._asked == float("-inf")
         if not self._turn.acquire(timeout=_EVERY if first else 0):
             return
