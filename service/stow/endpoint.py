@@ -1,9 +1,9 @@
-"""STOW-RS (PS3.18 10.5): films come in by HTTP, as durable when acknowledged as those of a C-STORE.
+"""STOW-RS (PS3.18 10.5): receives Instances by HTTP, as durable when acknowledged as by C-STORE.
 
-    token ─▶ caller ─▶ ready? ─▶ body, piece by piece ─▶ parts ─▶ kept, some at a time ─▶ answer
+    token ─▶ calling AE ─▶ ready? ─▶ body, piece by piece ─▶ parts ─▶ stored, 8 at a time ─▶ response
 
-A request counts as an association: its studies are complete when it is answered. The body is not read
-before all that can be judged without it has been; what is read goes to the spool as it comes.
+A request counts as an association: its studies are complete when it is answered. Everything that does
+not need the body is checked before the body is read; the body is written to the spool as it arrives.
 """
 
 import uuid
@@ -53,7 +53,7 @@ log = get_logger(__name__)
 class StowContext:
     """What the requests share; `running` counts those whose body is being read.
 
-    `watch_fault` is a sentence while the task that looks after callers and database fails, else "".
+    `watch_fault` is a sentence while reloading the calling AEs or checking the database fails, else "".
     """
 
     settings: Settings
@@ -67,17 +67,17 @@ class StowContext:
     accepted: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Know the SOP Classes that are taken."""
+        """Set the SOP Classes that are accepted."""
         configured = self.settings.receiver.storage_classes
         self.accepted = frozenset({*STORAGE_CLASSES, *DOCUMENT_CLASSES, *configured})
 
     def refusal(self) -> str:
-        """Return why nobody's films are taken now, a sentence, or "": the rule of the C-STORE door."""
+        """Return why no Instance is accepted now, a sentence, or ""; the same rule as for C-STORE."""
         refusal = self.reception.refusal
         return f"{refusal[0].upper()}{refusal[1:]}." if refusal else ""
 
     def announced(self, association: IncomingAssociation, announced: Announced) -> Incoming:
-        """Return where a data set goes, refused before it is written where that can be told."""
+        """Return the spool file for a data set; if it is refused already, nothing of it is written."""
         refused: DicomError | None = None
         if announced.sop_class_uid not in self.accepted:
             self._count(association, announced, Cause.SOP_CLASS)
@@ -101,7 +101,7 @@ class StowContext:
 
 
 async def store_instances(request: Request) -> Response:
-    """Answer with a Store Instances Response; in the address may stand the only study that is taken."""
+    """Answer with a Store Instances Response; a study in the URL is the only one that is accepted."""
     door: StowContext = request.app.state.door
     token = await door.bearers.judge(request.scope, Scope.STOW)
     if isinstance(token, Response):
@@ -115,7 +115,7 @@ async def store_instances(request: Request) -> Response:
         raise
     except ClientDisconnect:
         log.warning("request_broken_off", token=token.name)
-        return Response(status_code=400)  # which nobody reads
+        return Response(status_code=400)  # the client is gone: not delivered
 
 
 async def _store(request: Request, door: StowContext, token: Token) -> Response:
@@ -157,7 +157,7 @@ def _study(request: Request) -> str:
 
 
 async def _admitted(door: StowContext, request: Request, token: Token) -> IncomingAssociation:
-    """Return the request as an association of its token's AE title, if that may send."""
+    """Return the request as an association of its token's AE title, or raise 403 if it may not send."""
     association = IncomingAssociation(
         id=uuid.uuid4().hex,
         calling_ae=token.ae_title,
@@ -203,7 +203,7 @@ def _busy(words: str) -> HTTPException:
 def _answer(
     request: Request, door: StowContext, association: IncomingAssociation, outcomes: list[Outcome]
 ) -> Response:
-    """Return the answer, after which the studies that are complete now become jobs."""
+    """Return the response; once it is sent, the studies that are now complete become jobs."""
     wanted = XML if XML in request.headers.get("accept", "") else JSON
     status = _status(outcomes)
     return Response(
@@ -216,7 +216,7 @@ def _answer(
 
 
 def _status(outcomes: list[Outcome]) -> int:
-    """Return the status of PS3.18 table 10.5.3-1; 503 where all may be stored another time."""
+    """Return the status of PS3.18 table 10.5.3-1; 503 if every part failed for a transient reason."""
     failed = [each for each in outcomes if each.failure_reason]
     if not failed:
         return 200

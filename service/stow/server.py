@@ -1,7 +1,7 @@
-"""`wetread receive-web`: the STOW-RS door as a process of its own.
+"""`wetread receive-web`: the STOW-RS endpoint as a process of its own.
 
-It is no part of the page's process: a slow upload, or a hundred, must not hold up the page, and the
-two are reached by different people from different networks.
+It is not part of the web process: slow uploads must not delay the pages, and the two are used by
+different people from different networks.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ def make_door(settings: Settings, store: Store, queue: Queue, callers: CallingAE
 
 
 def make_app(door: StowContext, store: Store, callers: CallingAEs) -> Starlette:
-    """Return the application; while it runs it looks after its callers and its database."""
+    """Return the application; while it runs it reloads the calling AEs and checks the database."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -95,7 +95,7 @@ def make_app(door: StowContext, store: Store, callers: CallingAEs) -> Starlette:
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 when films are taken now, else 503 with the reason."""
+    """Answer 200 if Instances are accepted now, else 503 with the reason."""
     door: StowContext = request.app.state.door
     fault = await run_in_threadpool(
         lambda: door.refusal() or door.watch_fault or spool_fault(door.settings)
@@ -113,7 +113,7 @@ ROUTES: Final = [
 
 
 async def _watch(door: StowContext, store: Store, callers: CallingAEs) -> None:
-    """Take changed callers, and know whether the database answers."""
+    """Reload changed calling AEs, and check whether the database answers."""
     loop = asyncio.get_running_loop()
     due = 0.0
     reload, ping = Task("reload the callers"), Task("watch the database")
@@ -123,6 +123,7 @@ async def _watch(door: StowContext, store: Store, callers: CallingAEs) -> None:
 
     while True:
         await reload.attempt_async(partial(run_in_threadpool, callers.look))
+        # While the database is away it is checked every time, so that Instances are accepted soon.
         if loop.time() >= due or not door.reception.is_ready:
             due = loop.time() + _PING_EVERY
             await ping.attempt_async(answers)
@@ -139,7 +140,7 @@ def _answers(store: Store) -> bool:
 
 
 class StowServer(QuietServer):
-    """Lets running requests finish when it is stopped, as associations may."""
+    """Lets running requests finish after a stop, within receiver.stop_seconds, like associations."""
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
         """Take the application.
@@ -166,7 +167,7 @@ class StowServer(QuietServer):
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the context with the certificate of the settings as it is at each connection."""
+    """Return a TLS context that loads a changed certificate at the next connection; None without TLS."""
     certificate, key = settings.stow.tls_certificate, settings.stow.tls_key
     if certificate is None or key is None:
         return None
@@ -177,6 +178,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
         raise ConfigurationError(tls_fault(settings, "stow.") or words) from None
     context = renewed()
 
+    # OpenSSL calls this at each handshake, so a renewed certificate needs no restart.
     def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = renewed()
 
@@ -189,7 +191,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         StoreError: The database cannot be used at the start.
-        ConfigurationError: The settings name no port, or one that cannot be had.
+        ConfigurationError: stow.port is not set or cannot be listened on, or a TLS file cannot be used.
     """
     stow = settings.stow
     if stow.port is None:

@@ -1,4 +1,4 @@
-"""The body of one STOW-RS request on its way to the spool; memory does not grow with its length."""
+"""Writes the body of one STOW-RS request to the spool; memory use does not depend on its length."""
 
 import asyncio
 import time
@@ -26,11 +26,11 @@ from dicom.identifiers import check_uid
 from dicom.spool.incoming_file import Incoming
 from service.log import get_logger
 
-# Bytes that go to the spool at once: fewer cost a change of threads each, more are held in memory.
+# Bytes that are written at once: each write costs a change of threads, and the bytes are held in memory.
 _PIECE: Final = 512 * 2**10
-# Parts of one request that are made durable at the same time, while others come.
+# Parts of one request that are made durable at the same time, while others arrive.
 _AT_ONCE: Final = 8
-# How long a sender may keep us waiting in all: this, and a second more for each so many bytes.
+# Limit of the total wait for a sender: _WAIT_SECONDS, and 1 s more for each _LEAST_RATE bytes received.
 _WAIT_SECONDS: Final = 60.0
 _LEAST_RATE: Final = 10_000
 
@@ -38,10 +38,10 @@ log = get_logger(__name__)
 
 
 class Keep(Protocol):
-    """Makes a data set durable and recorded, or raises DicomError (`Keeper.keep`)."""
+    """Makes a data set durable and records it, or raises DicomError (`Ingest.keep`)."""
 
     def __call__(self, incoming: Incoming) -> object:
-        """Return when its sender may forget it."""
+        """Return when the data set may be acknowledged."""
 
 
 class Upload:
@@ -55,24 +55,24 @@ class Upload:
         interrupted: Callable[[], None],
         max_bytes: int,
     ) -> None:
-        """Take where the bytes go, what keeps a part, and who is told when the body breaks off."""
+        """Take the parser, what stores a part, and what is called if the body is not read to its end."""
         self._parts = parts
         self._keep = keep
         self._interrupted = interrupted
         self._max_bytes = max_bytes
         self._advancing: asyncio.Task[None] | None = None
-        self._come: deque[Part] = deque()  # whole, and not handed on yet
+        self._come: deque[Part] = deque()  # complete, not yet being stored
         self._tasks: list[asyncio.Task[Outcome]] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._limiter = CapacityLimiter(_AT_ONCE)
 
     async def run(self, request: Request) -> list[Outcome]:
-        """Return what became of each part, in their order.
+        """Store every part; return the outcome of each, in their order.
 
         Raises:
-            HTTPException: The body is not whole, too long or too slow; parts before the fault that
-                were whole are kept, nothing else is.
-            ClientDisconnect: The sender went away.
+            HTTPException: The body is malformed, empty, too long or too slow; parts that were complete
+                before the fault are kept, nothing else is.
+            ClientDisconnect: The sender closed the connection.
         """
         whole = False
         try:
@@ -93,9 +93,9 @@ class Upload:
         return [task.result() for task in self._tasks]
 
     async def _close(self) -> None:
-        """Leave nothing that is not kept, and return when all that is being kept is."""
+        """Discard every part that is not being stored, and wait for those that are."""
         if self._advancing is not None:
-            # A stop cancels the request, not its thread: until that returns the open file is its own.
+            # A stop cancels the request but not its thread, which uses the open file until it returns.
             await asyncio.wait([self._advancing])
         self._parts.discard()
         for part in self._come:
@@ -104,7 +104,7 @@ class Upload:
             await asyncio.wait(self._tasks)
 
     async def _pieces(self, request: Request) -> AsyncIterator[list[bytes]]:
-        """Yield the body in lists of pieces, about `_PIECE` bytes in each."""
+        """Yield the body as lists of pieces, about `_PIECE` bytes in each list."""
         gathered: list[bytes] = []
         received, given, waited, more = 0, 0, 0.0, True
         while more:
@@ -154,7 +154,7 @@ class Upload:
             self._slots.release()
 
     def _store(self, part: Part) -> Outcome:
-        """Return what became of a part; a bug must not end as stored."""
+        """Return the outcome of a part; an unexpected error counts as a processing failure."""
         try:
             reason, transient = error_boundary(
                 lambda: self._verdict(part), (PROCESSING_FAILURE, False), lambda: "STOW-RS"
@@ -164,7 +164,7 @@ class Upload:
         return _outcome(part, reason, transient)
 
     def _verdict(self, part: Part) -> tuple[int, bool]:
-        """Return why a part is not stored, 0 where it is, and whether it may be another time."""
+        """Store a part; return its failure reason, 0 if stored, and whether the failure is transient."""
         try:
             if part.fault is not None:
                 raise part.fault
@@ -194,7 +194,7 @@ def _outcome(part: Part, reason: int, transient: bool) -> Outcome:
 
 
 def _valid(class_uid: str, instance_uid: str) -> tuple[str, str] | None:
-    """Return the UIDs of a part when they can be told to its sender."""
+    """Return the UIDs of a part, or None if one is invalid and must not stand in the response."""
     try:
         return check_uid(class_uid), check_uid(instance_uid)
     except InvalidIdentifier:
