@@ -1,4 +1,4 @@
-"""`wetread jobs resend` and `wetread jobs reread`: results once more, of some jobs or all that match."""
+"""`wetread jobs resend` and `wetread jobs reread`, for the named jobs or all jobs that match."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`wetread check`: is everything in place? A line a check, and exit status 1 with the fault's name."""
+"""`wetread check`: checks the installation; one line a check, exit status 1 if one finds a fault."""
 
 import sys
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _progress(line: str) -> None:
 
 
 def _checks(settings: Settings) -> Iterator[Check]:
-    """Yield every check but those of the models."""
+    """Yield every check except those of the models."""
     yield Check("configuration", lambda: Outcome("valid"))
     for number, sentence in enumerate(advice(settings), start=1):
         yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))

@@ -40,7 +40,7 @@ _ONLY_SYNTHETIC = (
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C or a stop signal: leaves through every `finally`."""
+    """Raised at Ctrl-C or SIGTERM; no `except Exception` stops it, and every `finally` runs."""
 
 
 @click.command()
@@ -74,7 +74,7 @@ def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    # A second signal must not break off the orderly stop.
+    # A second signal must not interrupt the orderly stop.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise _Interrupted
@@ -98,7 +98,7 @@ def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool)
             return
         click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything")
         while True:
-            running.jobs()
+            running.jobs()  # restarts processes that ended
             time.sleep(_LOOK_EVERY)
     finally:
         running.stop()
@@ -152,7 +152,7 @@ def _lines(job: Job) -> list[str]:
         item
         for item in draft.findings
         if item.presence in STATED
-        and item.observation is not Observation.NO_FINDING  # "no finding absent" says nothing
+        and item.observation is not Observation.NO_FINDING  # "no finding absent" has no meaning
     ]
     findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in said)
     return [

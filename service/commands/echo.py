@@ -1,4 +1,4 @@
-"""`wetread echo AE`: is a DICOM peer there?"""
+"""`wetread echo AE`: tests whether a DICOM peer answers a C-ECHO."""
 
 import time
 

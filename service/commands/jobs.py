@@ -1,4 +1,4 @@
-"""`wetread jobs`: the queue without the web page."""
+"""`wetread jobs`: the queue on the command line."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from service.web.status.status_text import SystemStatus, why
 from service.web.status.system_status import waited_for
 
 _STATES = [state.value for state in JobState]
-# Columns from which on the whole Study Instance UID fits beside the reason.
+# Terminal width from which the whole Study Instance UID fits beside the reason.
 _WIDE: Final = 150
 _UID_END: Final = 8
 _STATE_KEYS: Final = frozenset({"state", "draft_status", "to_state", "withdrawal"})
@@ -60,7 +60,7 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
 
 
 def _table(listed: Sequence[tuple[Job, str]], *, wide: bool) -> Table:
-    """Return the list; in a narrow terminal without lines and with the ends of UIDs."""
+    """Return the table of jobs; if not `wide`, without lines and with only the ends of UIDs."""
     study = Column("study", overflow="fold", no_wrap=not wide)
     columns = ("job", "state", "age", "from", study, "rev", "reason")
     box = HEAVY_HEAD if wide else None
@@ -81,7 +81,7 @@ def _table(listed: Sequence[tuple[Job, str]], *, wide: bool) -> Table:
 
 
 def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
-    """Yield why each job stands where it stands, as the page and the API say it."""
+    """Yield the sentence that explains each job's state, as on the page and in the API."""
     settings = load_settings()
     waits = any(job.state is JobState.SCHEDULED for job in jobs)
     delivers = any(job.state is JobState.DRAFTED for job in jobs)
@@ -153,10 +153,10 @@ def urgent(job_ids: tuple[str, ...]) -> None:
 
 
 def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
-    """Do it for each job and say what became of it; exit with status 1 when one was refused.
+    """Call `do` for each job and print the result; exit with status 1 if one was refused.
 
     Raises:
-        StoreUnavailable, SchemaMismatch: The database cannot be used, for the others neither.
+        StoreUnavailable, SchemaMismatch: The database cannot be used, so the loop ends.
     """
     refused = False
     for job_id in job_ids:
@@ -174,7 +174,7 @@ def _state(job: Job) -> str:
 
 
 def _in_full(store: Store, job: Job) -> dict[str, Any]:
-    """Return what `show` says of a job, as JSON has it."""
+    """Return what `show` prints of a job, as JSON types."""
     events = store.events(job.id)
     return {
         **_alarm(job, events),
@@ -226,7 +226,7 @@ def _in_full(store: Store, job: Job) -> dict[str, Any]:
 
 
 def _alarm(job: Job, events: Sequence[JobEvent]) -> dict[str, Any]:
-    """Return the first lines of a job whose draft is withdrawn or in doubt."""
+    """Return the first lines of a job whose draft is withdrawn or in doubt, {} for other jobs."""
     known = alarm(job, events)
     if known is None:
         return {}

@@ -1,4 +1,4 @@
-"""What commands that ask or change the database share: the store, and in whose name they act."""
+"""Shared by commands that use the database: the open store, and the actor that is recorded."""
 
 import getpass
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from service.store import Store
 
 @contextmanager
 def opened_store() -> Iterator[Store]:
-    """Give the store that the settings name for the length of the block.
+    """Open the store of the settings for the length of the block.
 
     Raises:
         ConfigurationError: The settings cannot be used.
@@ -24,5 +24,5 @@ def opened_store() -> Iterator[Store]:
 
 
 def actor() -> str:
-    """Return the name under which a change is recorded: that of the user at the command line."""
+    """Return the name under which a change is recorded: "USER (command line)"."""
     return f"{getpass.getuser()} (command line)"

@@ -25,7 +25,7 @@ def receive(number: int | None) -> None:
 
 
 def _run_processes(settings: Settings) -> None:
-    """Keep as many receivers alive on one port as are configured, until SIGTERM or SIGINT."""
+    """Run `receiver.processes` receivers on one port until SIGTERM or SIGINT; restart those that end."""
     parts = [
         Part(
             name=f"receive-{number}",
@@ -33,6 +33,7 @@ def _run_processes(settings: Settings) -> None:
         )
         for number in range(1, settings.receiver.processes + 1)
     ]
+    # A receiver ends its associations within stop_seconds; the supervisor must not kill it before.
     limit = settings.receiver.stop_seconds + 5
     Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
 

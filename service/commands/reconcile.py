@@ -1,4 +1,4 @@
-"""`wetread reconcile`: which studies of an archive are not here?"""
+"""`wetread reconcile`: lists the studies of an archive that were not received."""
 
 import json
 import sys
@@ -64,7 +64,7 @@ def _chosen(settings: Settings, archives: tuple[str, ...], hours: float | None) 
 
 
 def _compared(workbench: ReconcileContext, table: Reconcile, *, fetch: bool) -> Comparison | str:
-    """Return what was found, or why the archive could not be compared."""
+    """Return the comparison, or the reason why the archive could not be compared."""
     try:
         return workbench.reconciler(table, fetches=fetch).look(complete=True, at_once=True)
     except DestinationError as error:

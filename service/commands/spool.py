@@ -1,4 +1,4 @@
-"""`wetread spool`: do disk and database agree?"""
+"""`wetread spool`: compares spool and outbox with the database."""
 
 import json
 import sys
@@ -61,7 +61,7 @@ def verify(*, repair: bool, hashes: bool, young_minutes: float, as_json: bool) -
 
 
 def _tell_nobody(*_: Job) -> None:
-    """The sweeper makes the job of a film that was adopted, and tells of it."""
+    """Publish nothing: the sweeper makes and publishes the job of an adopted Instance."""
 
 
 def _readable(check: SpoolCheck, settings: Settings) -> Iterator[SpoolFinding]:

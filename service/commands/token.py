@@ -1,4 +1,4 @@
-"""`wetread token`: who may come in by HTTP."""
+"""`wetread token`: the bearer tokens for HTTP requests."""
 
 import json
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
 
 
 def _not_a_caller(settings: Settings, ae_title: str) -> str:
-    """Return why what is stored in the name of `ae_title` will be refused, "" where it will not be."""
+    """Return why Instances sent under `ae_title` will be refused, or "" if they will not."""
     if settings.caller(ae_title) is not None:
         return ""
     known = {each.ae_title.upper(): each.ae_title for each in settings.receiver.callers}
@@ -82,7 +82,7 @@ def list_tokens(*, as_json: bool) -> None:
 
 
 def _table(found: Sequence[Token], now: datetime) -> Table:
-    """Return the list; what does not fit into its column is wrapped, never cut."""
+    """Return the table of tokens; a value too long for its column is wrapped, never cut."""
     names = ("name", "state", "allows", "AE title", "made", "expires", "last used", "id")
     columns = (Column(name, overflow="fold") for name in names)
     table = Table(*columns, box=None, padding=(0, 1, 0, 0))

@@ -1,4 +1,4 @@
-"""`wetread up`: everything on one machine, supervised."""
+"""`wetread up`: runs all processes on one machine and restarts those that end."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`wetread validate FILE...`: does an SR or SC pass the gate, ours or another vendor's?"""
+"""`wetread validate FILE...`: validates SR and SC objects, ours or another vendor's."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def _faults(path: Path, film: Dataset | None) -> tuple[ValidationFault, ...]:
     except DicomError as error:
         return (ValidationFault("unreadable", str(error)),)
     except PYDICOM_ERRORS:
-        # Pixel elements are decoded when the gate touches them, and the file may hold anything.
+        # pydicom decodes pixel elements when they are accessed, and the file may hold anything.
         return (ValidationFault("unreadable", "a value cannot be decoded"),)
 
 
