@@ -1,4 +1,4 @@
-"""`wetread label`: report text to structured findings."""
+"""`wetread label`: turns report text into structured findings."""
 
 import json
 from typing import Any, TextIO
@@ -35,7 +35,7 @@ def _texts(content: str) -> tuple[list[str], bool]:
     try:
         texts = json.loads(content)
     except json.JSONDecodeError:
-        return [content], False  # a report may begin with a bracket
+        return [content], False  # report text may begin with a bracket
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ConfigurationError("label: a JSON input must be an array of strings")
     return texts, True

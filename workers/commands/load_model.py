@@ -1,4 +1,4 @@
-"""`wetread load-model`: what `wetread check` runs in a process of its own."""
+"""`wetread load-model`: loads and tries a model; `wetread check` runs it in a process of its own."""
 
 import time
 

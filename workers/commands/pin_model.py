@@ -1,4 +1,4 @@
-"""`wetread pin-model`: note the digests of a checkpoint's files, so that only these are loaded."""
+"""`wetread pin-model`: records the digests of a checkpoint's files, so that no others are loaded."""
 
 from pathlib import Path
 

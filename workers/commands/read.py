@@ -1,4 +1,4 @@
-"""`wetread read`: films to SR and SC without any server."""
+"""`wetread read`: reads DICOM files and writes SR and SC, without any server."""
 
 import json
 import os
@@ -80,10 +80,10 @@ def _status(states: set[str]) -> int:
 
 
 def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[dict[str, Any]]]:
-    """Return what lies under `paths`, and a result for each file that is not read.
+    """Return the Instances under `paths`, and a result for each file that is not read.
 
     Returns:
-        For each SOP Instance UID the files that hold this instance, equal byte for byte; and results.
+        By SOP Instance UID the files that hold the Instance, equal byte for byte; and the results.
     """
     films: dict[str, list[Instance]] = {}
     faults = []
@@ -132,7 +132,7 @@ def _not_analysed(outcome: NotAnalysed) -> dict[str, Any]:
 
 
 def _written(folder: Path, outputs: tuple[Output, ...], study: Study) -> dict[str, str]:
-    """Return the path of each of `outputs` by its kind, now files in `folder`."""
+    """Write `outputs` to `folder`; return the path of each by its kind."""
     if not outputs:
         return {}
     films = [instance.path for instance in study.instances]
@@ -179,6 +179,6 @@ def _draft_lines(result: dict[str, Any]) -> Sequence[str]:
 
 
 def _progress(text: str) -> None:
-    """Show that work goes on, to a person only: what is piped stays clean."""
+    """Print progress to stderr, only if it is a terminal: logs and pipes stay clean."""
     if sys.stderr.isatty():
         click.echo(text, err=True)

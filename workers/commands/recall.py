@@ -1,4 +1,4 @@
-"""`wetread recall`: withdraw every draft of one model from wherever it went."""
+"""`wetread recall`: withdraws every draft of a model, or of a study, from its destinations."""
 
 import getpass
 import sys
@@ -69,7 +69,7 @@ def recall(
 
 
 def _run(store: Store, settings: Settings, order: RecallOrder, *, really: bool) -> int:
-    """Do it or show it; return the exit status."""
+    """Carry out the recall, or show what it would do; return the exit status."""
     if not store.drafts_since(wanted_drafts(settings, order)):
         click.echo(_nothing_matches(store, settings, order))
         return 1
@@ -83,7 +83,7 @@ def _run(store: Store, settings: Settings, order: RecallOrder, *, really: bool) 
 
 
 def _nothing_matches(store: Store, settings: Settings, order: RecallOrder) -> str:
-    """Return which drafts there are instead, by model and version."""
+    """Return a message with the drafts that exist, by model and version, and the configured models."""
     asked = [
         f"of the model {order.model!r}" if order.model else "",
         f"version {order.version!r}" if order.version else "",

@@ -1,4 +1,4 @@
-"""`wetread train-demo`: the demo model from nothing, on the CPU."""
+"""`wetread train-demo`: trains the demo model from scratch, on the CPU."""
 
 import time
 from pathlib import Path
