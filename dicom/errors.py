@@ -18,6 +18,7 @@
     └── DestinationError            -       a result did not reach its destination
         ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
         │   ├── DestinationSilent   -       no connection, or no complete answer in time
+        │   ├── CannotSendNow       -       this machine cannot send; nothing is known of the peer
         │   └── NotListed           -       the peer acknowledged objects that it does not list
         └── DestinationRejected     -       will not pass: the peer understood and said no
             └── ObjectsRefused      -       it refused some of the objects; the others were sent
@@ -140,6 +141,10 @@ class DestinationUnavailable(DestinationError):
 
 class DestinationSilent(DestinationUnavailable):
     """No connection could be made, or no complete answer arrived in time."""
+
+
+class CannotSendNow(DestinationUnavailable):
+    """This machine cannot send the result now; it shows nothing of the destination."""
 
 
 class NotListed(DestinationUnavailable):

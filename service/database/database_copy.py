@@ -65,13 +65,27 @@ def load(url: str, copy: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _copy_sqlite(copy, path)
         return
+    options = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
+    _run(url, _restoring_program(), *options, str(copy))
+
+
+def check_can_load(url: str) -> None:
+    """Return when this machine has the program that `load` needs.
+
+    Raises:
+        ConfigurationError: pg_restore is not on this machine.
+    """
+    if kind_of(url) != SQLITE:
+        _restoring_program()
+
+
+def _restoring_program() -> str:
     program = _program("pg_restore")
     if program is None:
         raise ConfigurationError(
             "pg_restore is not on this machine: install it (Debian: postgresql-client)"
         )
-    options = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
-    _run(url, program, *options, str(copy))
+    return program
 
 
 def is_empty(url: str) -> bool:

@@ -72,9 +72,8 @@ def restore(settings: Settings, folder: Path) -> Manifest:
     """Fill the empty data folder and the empty database of the settings from a backup.
 
     Raises:
-        ConfigurationError: The backup is incomplete or damaged, a service is running, or the data folder
-            or the database is not empty: nothing was changed. Or pg_restore is missing: only the files
-            were restored.
+        ConfigurationError: The backup is incomplete or damaged, a service is running, the data folder
+            or the database is not empty, or pg_restore is missing: nothing was changed.
         StoreError: The database cannot be restored.
         OSError: A file cannot be read or written.
     """
@@ -115,6 +114,8 @@ def _check_empty(settings: Settings, manifest: Manifest) -> None:
         )
     if not database_copy.is_empty(url):
         raise ConfigurationError("database.url: the database is not empty: name an empty one")
+    # Before any file is copied: another try needs an empty data folder.
+    database_copy.check_can_load(url)
 
 
 def _may_stay(path: Path) -> bool:

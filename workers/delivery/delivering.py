@@ -9,10 +9,10 @@ from typing import Final
 from dicom.destinations.dimse import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import (
+    CannotSendNow,
     DestinationError,
     DestinationRejected,
     DestinationSilent,
-    DestinationUnavailable,
     NotListed,
     ObjectsRefused,
 )
@@ -181,11 +181,11 @@ class Delivering:
         """Check that the outbox exists; without its disk each result would count as lost.
 
         Raises:
-            DestinationUnavailable: There is no outbox on this machine.
+            CannotSendNow: There is no outbox on this machine.
         """
         if not self._settings.outbox_dir.is_dir():
-            raise DestinationUnavailable(
-                "the outbox is not here: is data_dir mounted, and the same as the reading worker's?"
+            raise CannotSendNow(
+                "the outbox folder does not exist: mount data_dir, the same as the reading worker's"
             )
 
     def _remove_superseded(self, archive: OrthancDestination, delivery: Delivery) -> None:
@@ -274,6 +274,8 @@ def _is_silent(error: Exception) -> bool:
 def _trouble(error: Exception) -> Trouble:
     if _is_silent(error):
         return Trouble.SILENT
+    if isinstance(error, CannotSendNow):
+        return Trouble.LOCAL
     return Trouble.REFUSED if isinstance(error, DestinationError) else Trouble.LOCAL
 
 

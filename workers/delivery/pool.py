@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from dicom.errors import (
+    CannotSendNow,
     DestinationError,
     DestinationSilent,
-    DestinationUnavailable,
     lacks_thread,
 )
 from service.settings.config import Settings
@@ -87,7 +87,7 @@ class DeliveryPool:
             if not lacks_thread(error):
                 raise
             # Give the claim back now; otherwise the delivery would wait for the end of its lease.
-            fault = DestinationUnavailable("this machine starts no thread now")
+            fault = CannotSendNow("no thread could be started on this machine")
             self._delivering.give_back(claim, fault)
             self._ended(claim, fault)
             self._left()
@@ -124,6 +124,8 @@ class DeliveryPool:
 def _outcome(error: Exception | None) -> Outcome:
     if isinstance(error, DestinationSilent):
         return Outcome.SILENT
+    if isinstance(error, CannotSendNow):
+        return Outcome.UNKNOWN
     if error is None or isinstance(error, DestinationError):
         return Outcome.ANSWERED
     return Outcome.UNKNOWN

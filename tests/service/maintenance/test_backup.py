@@ -220,6 +220,17 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(harm, used, site
     assert database_copy.is_empty(second.database_url)
 
 
+@pytest.mark.parametrize("new_url", ["postgresql"], indirect=True)
+def test_without_pg_restore_no_file_is_copied(used, site, tmp_path, monkeypatch):
+    """Another try needs an empty data folder."""
+    Backup(used, tmp_path / "copy").make(None)
+    monkeypatch.setattr(database_copy, "_program", lambda _name: None)
+    settings = site("elsewhere")
+    with pytest.raises(ConfigurationError, match="pg_restore is not on this machine"):
+        restore(settings, tmp_path / "copy")
+    assert not any(settings.data_dir.glob("*"))
+
+
 def test_rows_of_a_site_that_was_moved_before_find_their_files(used, site, tmp_path):
     """A row that names a folder of long ago is changed by the end of its path."""
     if used.database.url is not None:

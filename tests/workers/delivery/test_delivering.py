@@ -195,7 +195,7 @@ def test_an_outbox_that_is_away_fails_no_job(bench_of, store, clock, tmp_path):
     bench.settings.outbox_dir.rename(elsewhere)
     bench.task(job.id)
     assert bench.state(job) == (JobState.DRAFTED, {"A": DeliveryState.PENDING})
-    assert "is data_dir mounted" in store.deliveries(job.id)[0].last_error
+    assert "mount data_dir" in store.deliveries(job.id)[0].last_error
     elsewhere.rename(bench.settings.outbox_dir)
     clock.move(60)
     bench.task(job.id)

@@ -7,8 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from dicom.errors import CannotSendNow
+from service.destination_backlog import Trouble
 from service.jobs import DeliveryState, JobState
 from workers.delivery.bulkheads import MOST_PROBES, OPEN_AFTER, Bulkheads, Outcome
+from workers.delivery.delivering import _trouble
+from workers.delivery.pool import _outcome
 
 MANY = 200
 
@@ -238,3 +242,11 @@ def test_what_says_nothing_of_the_destination_changes_nothing(limits):
         limits.begin("A")
         limits.end("A", Outcome.UNKNOWN)
     assert fill(limits, "A") == 4
+
+
+def test_what_this_machine_lacks_shows_nothing_of_the_destination():
+    """It neither ends nor begins the silence of a destination, and is reported as a local fault."""
+    error = CannotSendNow("no thread could be started on this machine")
+    assert _outcome(error) is Outcome.UNKNOWN
+    assert _trouble(error) is Trouble.LOCAL
+    assert error.transient
