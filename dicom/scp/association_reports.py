@@ -1,4 +1,4 @@
-"""Each association that ends otherwise than by its release leaves one log line and one report."""
+"""Writes one log line and one report for each association that ends without a release."""
 
 import logging
 from collections import defaultdict
@@ -24,18 +24,18 @@ class AssociationReports:
     """Logs and reports aborts, rejections and refused presentation contexts."""
 
     def __init__(self, report: Report) -> None:
-        """Take what counts them."""
+        """Store `report`, which is called with each refusal."""
         self._report = report
-        # Weak: with a thread of its own the upper layer may report after the association's end.
+        # Weak, because a report from the upper layer's own thread may follow the association's end.
         self._accounted: WeakSet[Association] = WeakSet()
 
     def rejected(self, association: "Association", cause: Cause) -> None:
-        """Report an association that was rejected; the reason was logged where it was rejected."""
+        """Report a rejected association; the rejecting code has logged the reason."""
         self._accounted.add(association)
         self._send(association, cause)
 
     def aborted(self, association: "Association", cause: Cause, words: str) -> None:
-        """Log and report an abort, once for each association."""
+        """Log and report an abort, once per association."""
         if association in self._accounted:
             return
         self._accounted.add(association)
@@ -43,7 +43,7 @@ class AssociationReports:
         self._send(association, cause)
 
     def ended(self, association: "Association", cause: Cause | None) -> None:
-        """Note the end of an association; `cause` is why it was not released, or None."""
+        """Log and report the end of an association unless `cause` is None or it was reported before."""
         accounted = association in self._accounted
         self._accounted.discard(association)
         if accounted or cause is None:
@@ -52,11 +52,11 @@ class AssociationReports:
         self._send(association, cause)
 
     def contexts(self, association: "Association") -> None:
-        """Report each presentation context that was refused, and log one line for each cause.
+        """Report each refused presentation context, and log one line for each cause.
 
-        A sender that offers every SOP Class it knows has a hundred of them refused each time. As long
-        as a context of another class than Verification is accepted this is how DICOM negotiates (PS3.8
-        7.1.1.14), so the line is at level debug; where none is left, nothing can be sent.
+        A sender that proposes every SOP Class it supports has a hundred refused each time. That is
+        ordinary negotiation (PS3.8 7.1.1.14), so the line has level debug. It has level warning if no
+        context except Verification is accepted, because then nothing can be sent.
         """
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
         level = logging.DEBUG if accepted - {_VERIFICATION} else logging.WARNING

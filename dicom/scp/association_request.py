@@ -1,8 +1,9 @@
-"""An A-ASSOCIATE-RQ as real peers send it, rewritten into one that pynetdicom decodes (PS3.8 9.3.2).
+"""Rewrites an A-ASSOCIATE-RQ of a real peer into one that pynetdicom can decode (PS3.8 9.3.2).
 
-pynetdicom takes an unknown item, an AE title padded with NUL or a version name of 17 characters for an
-invalid PDU and aborts. Here what the Standard lets an acceptor ignore is left out and what is merely
-written badly is put right. Only what cannot be divided into items at all is refused.
+pynetdicom treats an unknown item, an AE title padded with NUL or a version name of 17 characters as an
+invalid PDU and aborts. Here items that the Standard lets an acceptor ignore are removed, and malformed
+values are corrected. Only a request that cannot be divided into items, or with an even presentation
+context ID, is refused.
 """
 
 import re
@@ -15,7 +16,7 @@ _ITEM: Final = struct.Struct(">BxH")
 # Protocol version, reserved, called and calling AE title, reserved: before the variable items.
 _FIXED: Final = struct.Struct(">HH16s16s32s")
 _FIRST_VERSION: Final = 1
-# Stands for a blank AE title: no caller is configured so, but an open receiver can name it.
+# Replaces a blank AE title: no calling AE is configured so, but an open receiver can log it.
 BLANK_TITLE: Final = "?"
 
 _APPLICATION_CONTEXT: Final = 0x10
@@ -32,30 +33,31 @@ _EXTENDED: Final = 0x56
 _COMMON_EXTENDED: Final = 0x57
 _USER_IDENTITY: Final = 0x58
 
-# Taken for the maximum length of a peer that sends none: every implementation takes PDUs so long.
+# Maximum length assumed for a peer that sends none; every implementation accepts PDUs of this size.
 _ASSUMED_LENGTH: Final = 4096
 _ONCE: Final = frozenset(
     {_IMPLEMENTATION_CLASS, _ASYNCHRONOUS, _IMPLEMENTATION_VERSION, _USER_IDENTITY}
 )
 _IDENTITY_TYPES: Final = range(1, 6)  # PS3.7 D.3.3.7.1
 _UID: Final = re.compile(rb"[0-9.]{1,64}")
-# In a context without a usable syntax: valid in form and known to nobody, so the context is refused.
+# For a context without a usable syntax: a valid UID that nothing supports, so the context is refused.
 _NO_SYNTAX: Final = b"2.25.0"
 _NOT_IN_TITLE: Final = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
 
 
 class MalformedRequest(ValueError):
-    """The bytes cannot be divided into items; the message says where."""
+    """The request cannot be divided into items, or has an even context ID; the message says where."""
 
 
 def readable_request(encoded: bytes) -> bytes:
-    """Return an A-ASSOCIATE-RQ PDU without what pynetdicom would refuse for its form alone.
+    """Return an A-ASSOCIATE-RQ PDU without the irregularities that pynetdicom would refuse.
 
     Args:
-        encoded: The whole PDU.
+        encoded: The complete PDU.
 
     Raises:
-        MalformedRequest: A length exceeds what it is in, or a presentation context ID is even.
+        MalformedRequest: The PDU or a context is too short, an item is longer than what contains it,
+            or a presentation context ID is even.
     """
     if len(encoded) < _HEADER.size + _FIXED.size:
         raise MalformedRequest("its association request is too short")
@@ -67,18 +69,18 @@ def readable_request(encoded: bytes) -> bytes:
 
 
 def has_known_version(encoded: bytes) -> bool:
-    """Say whether an A-ASSOCIATE-RQ PDU has bit 0 of its protocol version set (PS3.8 9.3.2)."""
+    """Return whether bit 0 of an A-ASSOCIATE-RQ PDU's protocol version is set (PS3.8 9.3.2)."""
     return bool(encoded[_HEADER.size + 1] & _FIRST_VERSION)
 
 
 def _title(raw: bytes) -> bytes:
-    """Return an AE title up to its first NUL, padded with spaces; "?" for what may not be in one."""
+    """Return an AE title up to its first NUL, padded with spaces; invalid characters become "?"."""
     title = _NOT_IN_TITLE.sub(b"?", raw.partition(b"\0")[0].strip(b" "))
     return (title or BLANK_TITLE.encode()).ljust(16)
 
 
 def _variable_items(encoded: bytes) -> bytes:
-    """Return the items that this version knows; several User Information items as one."""
+    """Return the known items; several User Information items are merged into one."""
     written, information = [], b""
     for kind, body in _items(encoded, "its association request"):
         if kind == _APPLICATION_CONTEXT and _uid(body):
@@ -107,7 +109,7 @@ def _presentation_context(body: bytes) -> bytes:
 
 
 def _user_information(body: bytes) -> bytes:
-    """Return the sub-items that are well formed; the others are ignored, as unknown ones are."""
+    """Return the well-formed sub-items; malformed and unknown ones are ignored."""
     written: list[bytes] = []
     lengths: list[int] = []
     seen: set[int] = set()
@@ -117,13 +119,13 @@ def _user_information(body: bytes) -> bytes:
         elif (kept := _user_item(kind, value)) and kind not in seen:
             written.append(_item(kind, kept))
             seen |= {kind} & _ONCE
-    # Sent twice, the smaller one satisfies both; 0 means no limit (PS3.8 D.1).
+    # If sent twice, the smaller length satisfies both; 0 means no limit (PS3.8 D.1).
     most = min(filter(None, lengths), default=0) if lengths else _ASSUMED_LENGTH
     return b"".join([_item(_MAXIMUM_LENGTH, most.to_bytes(4, "big")), *written])
 
 
 def _user_item(kind: int, value: bytes) -> bytes:
-    """Return the value of a user information sub-item as pynetdicom reads it; b"" to leave it out."""
+    """Return the value of a user information sub-item in valid form; b"" to leave it out."""
     if kind == _IMPLEMENTATION_CLASS:
         return _uid(value)
     if kind == _IMPLEMENTATION_VERSION:
@@ -134,24 +136,27 @@ def _user_item(kind: int, value: bytes) -> bytes:
 
 
 def _is_window(value: bytes) -> bool:
-    """Say whether it is two numbers of operations (PS3.7 D.3.3.3)."""
+    """Return whether the value holds two numbers of operations (PS3.7 D.3.3.3)."""
     return len(value) == 4
 
 
 def _is_role_selection(value: bytes) -> bool:
-    """Say whether it is a UID with its length and two roles of 0 or 1 (PS3.7 D.3.3.4)."""
+    """Return whether the value is a UID with its length and two roles of 0 or 1 (PS3.7 D.3.3.4).
+
+    At least one role must be 1.
+    """
     roles = value[-2:]
     fits = _begins_with_uid(value) and _prefix(value) == len(value) - 4
     return fits and max(roles) <= 1 and any(roles)
 
 
 def _is_extended(value: bytes) -> bool:
-    """Say whether it is a UID with its length and something of the service (PS3.7 D.3.3.5)."""
+    """Return whether the value is a UID with its length and service information (PS3.7 D.3.3.5)."""
     return _begins_with_uid(value) and len(value) > 2 + _prefix(value)
 
 
 def _is_common_extended(value: bytes) -> bool:
-    """Say whether SOP Class, Service Class and related classes fit (PS3.7 D.3.3.6)."""
+    """Return whether SOP Class, Service Class and related classes are valid (PS3.7 D.3.3.6)."""
     for _ in range(2):
         if not _begins_with_uid(value):
             return False
@@ -167,7 +172,7 @@ def _is_common_extended(value: bytes) -> bool:
 
 
 def _is_user_identity(value: bytes) -> bool:
-    """Say whether type, fields and their lengths fit (PS3.7 D.3.3.7)."""
+    """Return whether type, fields and their lengths are valid (PS3.7 D.3.3.7)."""
     if len(value) < 6 or value[0] not in _IDENTITY_TYPES or value[1] > 1:
         return False
     primary = int.from_bytes(value[2:4], "big")
@@ -194,7 +199,7 @@ def _prefix(value: bytes) -> int:
 
 
 def _uid(value: bytes) -> bytes:
-    """Return a UID without padding, or b"" for what is none."""
+    """Return a UID without padding, or b"" if the value is not a UID."""
     uid = value.partition(b"\0")[0].strip(b" ")
     return uid if _UID.fullmatch(uid) else b""
 

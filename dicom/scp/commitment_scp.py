@@ -1,4 +1,4 @@
-"""Storage commitment by the SCP: a request in, a report out on the same association or another."""
+"""Storage commitment SCP: receives N-ACTION requests and sends the promised N-EVENT-REPORTs."""
 
 import logging
 import time
@@ -28,15 +28,15 @@ LOGGER: Final = logging.getLogger(__name__)
 
 _RESOURCES: Final = 0x0213  # PS3.7 C.5.19
 _NO_SUCH_ACTION: Final = 0x0123  # PS3.7 C.5.9
-# A database that is away for a moment must not become a peer's final answer. Longer than this the
-# association is not held up: its peer asks again (PS3.4 J.3.3).
+# Every failure reason is final for the peer, so a short database outage must not be reported as one.
+# After this time the association is no longer blocked: the peer may request again (PS3.4 J.3.3).
 _KNOWN_SECONDS: Final = 10.0
 _AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(slots=True)
 class CommitmentService:
-    """One association's requests for storage commitment (PS3.4 J)."""
+    """The storage commitment requests of one association (PS3.4 J)."""
 
     handler: StorageHandler
     association: IncomingAssociation
@@ -71,7 +71,7 @@ class CommitmentService:
     def _failures(
         self, request: CommitmentRequest, association: dul.Association
     ) -> Mapping[str, int] | None:
-        """Return what is not committed; None if that is not known within some seconds."""
+        """Return the failures; None if unknown after 10 s or if the association has ended."""
         deadline = time.monotonic() + _KNOWN_SECONDS
         while association.is_established:
             try:
@@ -85,11 +85,11 @@ class CommitmentService:
         return None
 
     def report(self, association: dul.Association) -> None:
-        """Send what was promised on the association itself."""
+        """Send the reports that were promised on this association."""
         while self.unanswered and association.is_established:
             failures = self._failures(self.unanswered[0], association)
             if failures is None:
-                return  # still unanswered: tried again after the next request
+                return  # stays unanswered; tried again after the next request
             request = self.unanswered.pop(0)
             status = send_report(association, *make_report(request, failures))
             if status != 0x0000:

@@ -1,4 +1,4 @@
-"""What the parts of the storage SCP call as associations and data sets come and go."""
+"""Callbacks from the connections of the storage SCP to the SCP itself."""
 
 from typing import Protocol
 
@@ -9,24 +9,29 @@ from dicom.spool.incoming_file import Announced, Incoming
 
 
 class Hooks(Protocol):
-    """What happens on each accepted connection; called from its threads."""
+    """Callbacks for the events of a connection; called from its threads.
+
+    Attributes:
+        request_seconds: Timeout for the association request.
+        idle_seconds: Timeout for a silent association.
+    """
 
     request_seconds: float
     idle_seconds: float
 
     def announced(self, association: Association, announced: Announced) -> Incoming:
-        """Return where the data set goes that a C-STORE command announces."""
+        """Return the file for the data set that a C-STORE command announces."""
 
     def stored(
         self, association: Association, incoming: Incoming | None, context_class: str
     ) -> tuple[int, str]:
-        """Return status and comment for a data set that came in full; never raises."""
+        """Store a completely received data set; return status and comment, never raise."""
 
     def served(self, association: Association) -> None:
-        """A request was answered; from the fast path only, where this thread may send requests."""
+        """Send pending requests; the fast path calls it after a response, in the same thread."""
 
     def aborted(self, association: Association, cause: Cause, words: str) -> None:
-        """The association is aborted or rejected for what the peer sent: `words`, without values."""
+        """Report an abort or rejection; `words` describes its reason without values."""
 
     def ended(self, association: Association) -> None:
-        """The association is over and its thread ends."""
+        """Clean up; the association is over and its thread ends."""

@@ -1,8 +1,8 @@
-"""The door: connections wait here, without a thread, until they say their first byte.
+"""The TCP listener: a connection is held without a thread until its first byte arrives.
 
-pynetdicom's server gives each connection two threads before it has said anything and keeps five in the
-queue. Here a thread begins when bytes have come; a connection that stays silent is closed after a while,
-and when too many are silent the one that has been so for longest goes first.
+pynetdicom's server starts two threads for each connection before any byte has arrived and has a listen
+backlog of 5. Here a thread is used only once bytes have arrived. A silent connection is closed after a
+timeout; when too many connections are silent, the oldest is closed.
 """
 
 import contextlib
@@ -26,21 +26,21 @@ from dicom.scp.thread_pool import ThreadPool
 
 LOGGER: Final = logging.getLogger(__name__)
 
-# accept() failed because of us or the machine, not of the peer; it will be tried again.
+# accept() failed for lack of local resources, not because of the peer; it is tried again.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPTED_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """How connections are taken.
+    """Address and limits of a listener.
 
     Attributes:
         address: Host and port; port 0 takes a free one.
         shared: Other processes may listen on the same port (SO_REUSEPORT).
-        silent_seconds: How long a connection may stay without saying anything.
-        max_silent: So many may do so at once.
-        max_open: Connections that have said something, at once; one more is closed.
+        silent_seconds: How long a connection may send nothing before it is closed.
+        max_silent: Number of such connections at once; beyond it the oldest is closed.
+        max_open: Number of connections being served at once; one more is closed.
     """
 
     address: tuple[str, int]
@@ -51,11 +51,11 @@ class ListenerSettings:
 
 
 class Listener(ThreadedAssociationServer):
-    """Accepts connections; hands each to a request handler, in a thread, once bytes have come."""
+    """Accepts connections; passes each to a request handler in a thread once bytes have arrived."""
 
     request_queue_size = 1024
     daemon_threads = True
-    # Threads that are over are nobody's business; socketserver would keep a list of them.
+    # Do not track finished threads: socketserver would keep a list of them.
     block_on_close = False
 
     def __init__(
@@ -65,10 +65,16 @@ class Listener(ThreadedAssociationServer):
         report: Report,
         **arguments: Any,  # noqa: ANN401 - pynetdicom's own
     ) -> None:
-        """Bind the address; `report` is called for each connection that is closed.
+        """Bind the address.
+
+        Args:
+            entity: The application entity of the associations.
+            door: Address and limits.
+            report: Called for each connection that is closed by a timeout, a limit or an error.
+            arguments: Of pynetdicom's ThreadedAssociationServer.
 
         Raises:
-            OSError: It cannot be bound.
+            OSError: The address cannot be bound.
         """
         self._door = door
         self._report = report
@@ -85,8 +91,9 @@ class Listener(ThreadedAssociationServer):
         )
 
     def server_bind(self) -> None:
-        """Bind, if so set together with other processes."""
+        """Bind the listening socket, with SO_REUSEPORT if the port is shared."""
         listening = self._listening()
+        # Accepted connections inherit keepalive from the listening socket.
         keep_alive(listening)
         if self._door.shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -94,7 +101,7 @@ class Listener(ThreadedAssociationServer):
         listening.setblocking(False)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Accept until `shutdown`; `poll_interval` is how late a silent connection may be closed."""
+        """Accept until `shutdown`; a silent connection is closed up to `poll_interval` seconds late."""
         try:
             self._watch(self._listening(), poll_interval)
         finally:
@@ -105,22 +112,25 @@ class Listener(ThreadedAssociationServer):
 
     @property
     def has_ended(self) -> bool:
-        """True once nobody listens any more: after `shutdown`, or after a fault of ours."""
+        """Whether listening has ended, by `shutdown` or by an internal error."""
         return self._stopped.is_set()
 
     def shutdown(self) -> None:
-        """Stop listening and close who has said nothing yet; associations go on."""
+        """Stop listening and close connections without a byte; associations continue."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # the listener has ended already
             self._wake.send(b"\0")
         self._stopped.wait(10)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's own
-        """Close a connection whatever state it is in."""
+        """Close a connection in any state."""
         request.close()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
-        """Serve one connection; returns when its association is over, or goes on in its own thread."""
+        """Serve one connection.
+
+        Return when its association is over (fast path) or has started its own threads (plain path).
+        """
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -128,7 +138,7 @@ class Listener(ThreadedAssociationServer):
                 self._open -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
-        """Log what failed, without values; socketserver would print it with all that it quotes."""
+        """Log and report the error without values; socketserver would print its full traceback."""
         del request
         error = sys.exc_info()[1]
         if isinstance(error, HandshakeFailed):
@@ -137,7 +147,7 @@ class Listener(ThreadedAssociationServer):
             self._closed(client_address, Cause.INTERNAL_ERROR, type(error).__name__)
 
     def _closed(self, address: Any, cause: Cause, words: str) -> None:  # noqa: ANN401 - socketserver's own
-        """Log and report a connection that ends before an association is requested on it."""
+        """Log and report a connection that is closed before an association is requested."""
         LOGGER.warning("a connection from %s was closed: %s", address[0], words)
         self._report(NotAccepted(cause=cause, calling_ae="", address=str(address[0])))
 
@@ -164,6 +174,7 @@ class Listener(ThreadedAssociationServer):
             except BlockingIOError:
                 return
             except OSError as error:
+                # Free a descriptor or pause: the listening socket stays readable, the loop would spin.
                 if error.errno in _EXHAUSTED and not self._close_oldest():
                     time.sleep(0.05)
                 return
@@ -181,11 +192,11 @@ class Listener(ThreadedAssociationServer):
     def _begin(self, connection: socket.socket) -> None:
         waiting = self._waiting.pop(connection, None)
         if waiting is None:
-            return  # it was the oldest one, and was closed since select() saw its byte
+            return  # closed as the oldest one after select() had reported it
         address, _ = waiting
         self._selector.unregister(connection)
         if _has_ended(connection):
-            connection.close()  # a port check: nothing was requested and nothing is reported
+            connection.close()  # a port check: nothing was requested, so nothing is reported
             return
         with self._turn:
             full = self._open >= self._door.max_open
@@ -204,7 +215,7 @@ class Listener(ThreadedAssociationServer):
 
     def _close_silent(self) -> None:
         now = time.monotonic()
-        # In order of arrival, and all with the same patience: the first ones end first.
+        # Ordered by arrival and all with the same timeout, so the first ones expire first.
         while self._waiting and next(iter(self._waiting.values()))[1] <= now:
             self._close_oldest()
 
@@ -220,7 +231,7 @@ class Listener(ThreadedAssociationServer):
         return True
 
     def _end(self) -> None:
-        # The port first: nobody else is to knock where nobody opens.
+        # Close the port first so that no client connects to a listener that has ended.
         self.server_close()
         while self._close_oldest():
             pass
@@ -230,7 +241,7 @@ class Listener(ThreadedAssociationServer):
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the peer closed a readable connection without a byte."""
+    """Return whether the peer closed a readable connection without sending a byte."""
     try:
         return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:

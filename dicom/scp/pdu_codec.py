@@ -1,4 +1,4 @@
-"""What the fast path reads and writes on the wire: PDUs, PDVs, a C-STORE command and its response."""
+"""Encoding for the fast path: PDU and PDV headers, C-STORE commands and responses."""
 
 import re
 import struct
@@ -10,7 +10,7 @@ P_DATA_TF: Final = 0x04
 A_ABORT: Final = bytes([7, 0, 0, 0, 0, 4, 0, 0, 2, 6])
 PDU: Final = struct.Struct(">BxL")
 PDV: Final = struct.Struct(">LBB")
-# A C-STORE command with UIDs of one character is longer.
+# Length of a P-DATA-TF PDU without its header; that of a C-STORE command with valid UIDs is greater.
 SMALLEST_COMMAND: Final = 80
 _ELEMENT: Final = struct.Struct("<HHL")
 _UID: Final = re.compile(rb"[0-9.]{1,64}\0?")
@@ -20,16 +20,16 @@ _C_STORE_RSP: Final = 0x8001
 
 
 class ConnectionBroken(OSError):
-    """The connection ended, or its peer stopped talking, in the middle of a PDU."""
+    """The connection ended before the expected bytes, or was closed already."""
 
 
 class UnexpectedFragment(Exception):
-    """The peer sent fragments that belong to no message, or lengths that contradict each other."""
+    """Fragments do not belong to the current message, or PDU and PDV lengths contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCommand:
-    """A C-STORE command as its elements' values, padding removed."""
+    """The values of a C-STORE command that the fast path uses, without padding."""
 
     message_id: int
     class_uid: str
@@ -37,7 +37,7 @@ class StoreCommand:
 
 
 def read_command(encoded: bytes) -> StoreCommand | None:
-    """Return an ordinary C-STORE command (PS3.7 9.3.1.1); None for every other or odd one."""
+    """Return an ordinary C-STORE command (PS3.7 9.3.1.1); None for any other or malformed command."""
     values = {}
     at = 0
     while at + _ELEMENT.size <= len(encoded):
@@ -48,6 +48,7 @@ def read_command(encoded: bytes) -> StoreCommand | None:
         values[element] = encoded[at : at + length]
         at += length
     class_uid, instance_uid = values.get(0x0002, b""), values.get(0x1000, b"")
+    # Command Field, Message ID, Priority and Command Data Set Type, each US (PS3.7 E.1).
     numbers = [values.get(element, b"") for element in (0x0100, 0x0110, 0x0700, 0x0800)]
     if not (_UID.fullmatch(class_uid) and _UID.fullmatch(instance_uid)):
         return None

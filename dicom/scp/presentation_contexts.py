@@ -1,4 +1,4 @@
-"""How the storage SCP listens, and what it offers in negotiation."""
+"""Settings of the storage SCP, and the presentation contexts that it supports."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,13 +16,13 @@ STORAGE_CLASSES: Final = (
     uids.ComputedRadiographyImageStorage,
     uids.DigitalXRayImageStorageForPresentation,
     uids.DigitalXRayImageStorageForProcessing,
-    # Digitizers and converters send radiographs so; tags and picture decide whether it is one.
+    # Used by digitizers and converters; header and pixels decide whether it is a radiograph.
     uids.SecondaryCaptureImageStorage,
     uids.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     uids.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
-# What belongs to a radiograph's study without being an image. An archive that sends a whole study sends
-# these, too, and some stop at the first one that is refused. They are stored; no job reads them.
+# Objects of a radiograph's study that are not images. An archive that sends a whole study sends these,
+# too, and some stop at the first one that is refused. They are stored, but no job reads them.
 DOCUMENT_CLASSES: Final = (
     uids.BasicTextSRStorage,
     uids.EnhancedSRStorage,
@@ -41,8 +41,9 @@ _DOCUMENT_SYNTAXES: Final = (
     uids.DeflatedExplicitVRLittleEndian,
     uids.ExplicitVRBigEndian,
 )
-# All that our decoders can read. Of several proposed in one context the first of these is accepted:
-# lossless ones as they are, so that nobody decodes for us; lossy ones last, so that nobody compresses.
+# All that our decoders can read. If a context proposes several, the first one of this list is accepted:
+# compressed lossless syntaxes first, so that a sender need not decompress; lossy ones last, so that a
+# sender does not compress with loss for us.
 TRANSFER_SYNTAXES: Final = (
     uids.JPEGLosslessSV1,
     uids.JPEGLossless,
@@ -63,19 +64,21 @@ _VERIFICATION: Final = "1.2.840.10008.1.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScpSettings:
-    """How the SCP listens.
+    """Settings of the storage SCP.
 
     Attributes:
-        port: For plain DICOM; 0 takes a free one, None opens none.
+        ae_title: AE title of this SCP.
+        host: Address to listen on.
+        port: TCP port for plain DICOM; 0 takes a free one, None opens none.
         storage_classes: SOP Class UIDs accepted besides STORAGE_CLASSES and DOCUMENT_CLASSES.
-        max_associations: At the same time; one more is rejected as over the local limit.
-        request_seconds: How long a connection may stay without an association request.
-        idle_seconds: How long an association may be silent.
-        fast: Receive by `dicom.scp.fast_path.fast_association`, with a version of pynetdicom that
-            it was tried with.
+        max_associations: Concurrent associations; one more is rejected (local limit exceeded).
+        request_seconds: Timeout for the association request on a new connection.
+        idle_seconds: Timeout for a silent association.
+        fast: Use `dicom.scp.fast_path.fast_association` if the installed version of pynetdicom is
+            one that it was tested with.
         shared_port: Other processes may listen on the same port.
-        tls: The files with which the TLS port is secured, or None for no such port.
-        tls_port: That port; 0 takes a free one.
+        tls: Files of the TLS port; None opens no such port.
+        tls_port: TCP port for TLS; 0 takes a free one.
     """
 
     ae_title: str
@@ -92,23 +95,23 @@ class ScpSettings:
 
     @property
     def is_fast(self) -> bool:
-        """Whether the fast path is in force."""
+        """Whether the fast path is used."""
         return self.fast and LIBRARY.is_tried
 
 
 def offering_entity(settings: ScpSettings) -> AE:
-    """Return the application entity that accepts what these settings say."""
+    """Return an application entity with the presentation contexts and timeouts of `settings`."""
     entity = AE(ae_title=settings.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.maximum_associations = 2**31  # counted by us, without a walk over all threads
+    entity.maximum_associations = 2**31  # StorageSCP counts; pynetdicom would walk over all threads
     entity.maximum_pdu_size = MAXIMUM_PDU - 6
     entity.acse_timeout = settings.request_seconds
     entity.dimse_timeout = entity.network_timeout = settings.idle_seconds
     entity.add_supported_context(_VERIFICATION)
     plain = [uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian]
     entity.add_supported_context(PUSH_MODEL, plain)
-    # Few contexts: pynetdicom copies all of them for each association.
+    # One context per SOP Class: pynetdicom copies all contexts for each association.
     for storage_class in (*STORAGE_CLASSES, *settings.storage_classes):
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
     for document_class in sorted(set(DOCUMENT_CLASSES) - set(settings.storage_classes)):

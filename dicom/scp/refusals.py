@@ -1,4 +1,4 @@
-"""What the storage SCP did not accept: associations, connections and presentation contexts."""
+"""Records of refused associations, connections and presentation contexts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dicom.scp.storage_handler import Refusal
 
 
 class Cause(StrEnum):
-    """Why something was not accepted or ended before its release; a bounded set for metrics."""
+    """Why something was refused, or ended without a release; a bounded set for metrics."""
 
     CALLING_AE = "calling AE title not accepted"
     CALLED_AE = "called AE title not ours"
@@ -35,11 +35,13 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAccepted:
-    """One thing that was not accepted.
+    """A refused association, connection or presentation context.
 
     Attributes:
-        calling_ae: "" where no association was requested.
-        sop_class_uid: Of a presentation context; else "".
+        cause: The reason.
+        calling_ae: Calling AE title; "" if no association was requested.
+        address: IP address of the peer.
+        sop_class_uid: SOP Class UID of a refused presentation context; else "".
     """
 
     cause: Cause

@@ -1,4 +1,4 @@
-"""TLS for incoming associations: BCP 195 (RFC 9325) as PS3.15 annex B asks, renewed while running."""
+"""TLS for incoming associations by BCP 195 (RFC 9325), PS3.15 annex B; reloads changed certificates."""
 
 import logging
 import socket
@@ -14,7 +14,7 @@ LOGGER: Final = logging.getLogger(__name__)
 
 _HANDSHAKE: Final = 0x16  # content type of the first TLS record (RFC 8446 5.1)
 _ASSOCIATE_RQ: Final = 0x01
-# What OpenSSL calls it, and what that means for who configures the peer.
+# OpenSSL's reason, and what it means for the administrator of the peer.
 _FAULTS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": (Cause.NO_CERTIFICATE, "it sent no client certificate"),
     "CERTIFICATE_VERIFY_FAILED": (
@@ -32,7 +32,7 @@ _FAULTS: Final = {
 
 
 class HandshakeFailed(OSError):
-    """A connection to the TLS port was not secured; `cause` and the message say why."""
+    """The TLS handshake failed; `cause` and the message state the reason."""
 
     def __init__(self, cause: Cause, words: str) -> None:
         super().__init__(words)
@@ -52,12 +52,12 @@ _CIPHERS: Final = ":".join(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """PEM files.
+    """PEM files of the TLS port.
 
     Attributes:
-        certificate: Ours, with its chain.
+        certificate: Our certificate with its chain.
         key: Its private key, without a password.
-        client_ca: Who must have signed the peers' certificates; None asks peers for none.
+        client_ca: Authorities that must have signed a peer's certificate; None requests no certificate.
     """
 
     certificate: Path
@@ -65,10 +65,10 @@ class TlsFiles:
     client_ca: Path | None = None
 
     def state(self) -> tuple[tuple[int, int, int], ...]:
-        """Return what changes when a file is replaced.
+        """Return modification time, size and inode of each file, to detect a replaced file.
 
         Raises:
-            OSError: One cannot be looked at.
+            OSError: A file cannot be accessed.
         """
         files = (self.certificate, self.key, self.client_ca or self.certificate)
         stats = [file.stat() for file in files]
@@ -76,17 +76,17 @@ class TlsFiles:
 
 
 class RenewedContext:
-    """Gives the TLS context in force, loaded again when a file has changed.
+    """Returns the current TLS context, loaded again if a file has changed; threads may share it.
 
-    Associations that are open keep the certificate with which they began. Files that cannot be loaded,
-    for instance because they are being replaced, change nothing; they are tried at the next connection.
+    Open associations keep the certificate with which they began. If the files cannot be loaded, for
+    instance while they are being replaced, the old context stays; the next connection tries again.
     """
 
     def __init__(self, files: TlsFiles) -> None:
         """Load the files.
 
         Raises:
-            OSError: They cannot be read or used (ssl.SSLError is one).
+            OSError: A file cannot be read or used (ssl.SSLError is one).
         """
         self._files = files
         self._turn = threading.Lock()
@@ -107,7 +107,7 @@ class RenewedContext:
 
 
 def make_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a server's context: TLS 1.2 at least, forward secrecy, no compression or renegotiation.
+    """Return a server context: at least TLS 1.2, forward secrecy, no compression or renegotiation.
 
     Raises:
         OSError: The files cannot be read or used.
@@ -125,12 +125,13 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def secured(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Return the connection of a peer after the TLS handshake.
+    """Perform the TLS handshake and return the secured connection.
 
     Raises:
-        HandshakeFailed: It failed, or the peer did not begin one.
+        HandshakeFailed: The handshake failed, or the peer did not begin one.
     """
     try:
+        # OpenSSL's error would not say that a peer speaks plain DICOM: look at the first byte.
         first = connection.recv(1, socket.MSG_PEEK)
         if first and first[0] != _HANDSHAKE:
             what = "plain DICOM" if first[0] == _ASSOCIATE_RQ else "no TLS"

@@ -1,4 +1,4 @@
-"""What the storage SCP asks of the application, and what it may answer."""
+"""The interface that an application implements for the storage SCP."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -22,39 +22,43 @@ class Refusal(Enum):
 
 
 class StorageHandler(Protocol):
-    """What the application does; called from the threads of the associations."""
+    """Decisions and records of the application; called from the threads of the associations."""
 
     def admit(self, association: IncomingAssociation) -> Refusal | None:
-        """Return why a peer may not associate, or None when it may."""
+        """Return why an association is rejected, or None to accept it."""
 
     def not_now(self, association: IncomingAssociation) -> DicomError | None:
-        """Return why no object could be recorded now; asked when a C-STORE command has come."""
+        """Return why no object can be recorded now, or None; called for each C-STORE command."""
 
     def stored(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
-        """Record durable Instances that came at the same time, on any associations.
+        """Record durable Instances that arrived at the same time, on any associations.
 
-        A sender hears Success only after this has returned.
+        Success is sent only after this has returned.
 
         Returns:
-            For each of them None, or why it cannot be recorded: then its file is removed and its
-            sender hears that error's status.
+            For each Instance None, or why it cannot be recorded; then its new file is removed and
+            that error's status is sent.
         """
 
     def commitment_asked(
         self, request: CommitmentRequest, association: IncomingAssociation
     ) -> bool:
-        """Return whether the answer goes over an association of our own, which is then promised.
+        """Accept a request for storage commitment.
+
+        Returns:
+            True if the application will report on an association that we request; False to report on
+            the association of the request.
 
         Raises:
-            DicomError: It cannot be promised; the peer hears a failure.
+            DicomError: No report can be promised; a failure status is sent.
         """
 
     def commitment_failures(self, request: CommitmentRequest) -> Mapping[str, int]:
-        """Return, by SOP Instance UID, why something is not committed (see `dicom.scu.commitment`).
+        """Return the Failure Reason of each SOP Instance UID not committed (`dicom.scu.commitment`).
 
         Raises:
-            OutOfResources: That is not known now.
+            OutOfResources: It cannot be determined now.
         """
 
     def association_ended(self, association: IncomingAssociation, outcome: Outcome) -> None:
-        """An association that was admitted is over."""
+        """Note the end of an association that was established."""

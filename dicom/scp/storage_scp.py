@@ -1,8 +1,8 @@
-"""The storage SCP: C-ECHO and C-STORE in, files in the spool, one status for each object out.
+"""The storage SCP: accepts C-ECHO, C-STORE and storage commitment; writes data sets to the spool.
 
-What arrives goes from the socket to the spool undecoded. A StorageHandler decides who may associate and
-records each durable Instance; only when it has returned does the sender hear 0x0000. Nothing here knows
-of a database; what reaches into pynetdicom is in `dicom/scp/streaming.py`.
+Data sets go from the socket to the spool undecoded. A StorageHandler decides which peers may associate
+and records each durable Instance; status 0x0000 is sent only after it has returned. This module does
+not use a database; the parts that depend on pynetdicom's internals are in `dicom/scp/streaming.py`.
 """
 
 import logging
@@ -50,7 +50,7 @@ APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 
 @dataclass(slots=True)
 class _Session:
-    """One association from its request to its end."""
+    """State of one association from its request to its end."""
 
     association: IncomingAssociation
     commitments: CommitmentService
@@ -62,7 +62,7 @@ class _Session:
 
 
 class StorageSCP:
-    """Listens for modalities; every object that it acknowledges is in the spool and recorded."""
+    """Storage SCP; each object that it acknowledges is durable in the spool and recorded."""
 
     def __init__(
         self,
@@ -72,7 +72,14 @@ class StorageSCP:
         *,
         report: Report = lambda _: None,
     ) -> None:
-        """Take the settings, where objects are stored, who answers, and what counts refusals."""
+        """Store the parts; `start` listens.
+
+        Args:
+            settings: Ports, limits and accepted SOP Classes.
+            spool: Where data sets are stored.
+            handler: The application's decisions.
+            report: Called for each association, connection or presentation context not accepted.
+        """
         self._report = report
         self._reports = AssociationReports(report)
         self.idle_seconds = settings.idle_seconds
@@ -87,7 +94,7 @@ class StorageSCP:
 
     @property
     def port(self) -> int:
-        """The TCP port for plain DICOM in force, known once started; 0 when there is none."""
+        """The TCP port for plain DICOM, the actual one once started; 0 if there is none."""
         if self._server is None:
             return self._settings.port or 0
         port: int = self._server.server_address[1]
@@ -95,18 +102,18 @@ class StorageSCP:
 
     @property
     def tls_port(self) -> int:
-        """The secured TCP port in force; 0 when there is none."""
+        """The TLS port in use; 0 if there is none or it is not started."""
         port: int = self._tls_server.server_address[1] if self._tls_server else 0
         return port
 
     @property
     def is_deaf(self) -> bool:
-        """True when a port that `start` opened is closed by a fault of ours; a new start is needed."""
+        """Whether a listener ended because of an internal error; the SCP must be started again."""
         servers = filter(None, (self._server, self._tls_server))
         return any(server.has_ended for server in servers)
 
     def start(self) -> None:
-        """Listen, in threads of its own.
+        """Start listening, in one thread per port.
 
         Raises:
             OSError: An address cannot be bound, or the TLS files cannot be used.
@@ -153,7 +160,7 @@ class StorageSCP:
         )
 
     def stop(self, timeout: float) -> None:
-        """Take no new association, let running ones finish for `timeout` seconds, abort the rest."""
+        """Accept no new association; abort those still running after `timeout` seconds."""
         if self._server is None and self._tls_server is None:
             return
         deadline = time.monotonic() + timeout
@@ -168,12 +175,13 @@ class StorageSCP:
         for association in left:
             self.aborted(association, Cause.STOPPED, "nothing more in time: the receiver stops")
             association.abort(block=False)
+        # The associations' own threads send the A-ABORT.
         for association in left:
             running[association].over.wait(1.5)
         self._server = self._tls_server = None
 
     def announced(self, association: dul.Association, announced: Announced) -> Incoming:
-        """Return where the data set goes that a C-STORE command announces (see acceptor.Hooks)."""
+        """Return the file for the data set that a C-STORE command announces (see `Hooks`)."""
         session = self._sessions[association]
         incoming = self._spool.receive(announced, refused=self._not_now(session.association))
         session.incoming.add(incoming)
@@ -186,7 +194,7 @@ class StorageSCP:
         )
 
     def ended(self, association: dul.Association) -> None:
-        """Tidy up after an association, however it ended (see acceptor.Hooks)."""
+        """Clean up after an association, however it ended (see `Hooks`)."""
         session = self._sessions.pop(association, None)
         self._reports.ended(association, _end_cause(session))
         if session is None:
@@ -197,7 +205,7 @@ class StorageSCP:
         session.over.set()
 
     def aborted(self, association: dul.Association, cause: Cause, words: str) -> None:
-        """Log and report an abort or rejection (see acceptor.Hooks)."""
+        """Log and report an abort or rejection (see `Hooks`)."""
         self._reports.aborted(association, cause, words)
 
     def _on_requested(self, event: evt.Event) -> None:
@@ -213,6 +221,7 @@ class StorageSCP:
         if refusal is None:
             self._sessions[event.assoc] = session
             return
+        # For the report: pynetdicom sets it only when it negotiates, after this event.
         event.assoc.requestor.ae_title = association.calling_ae
         self._reports.rejected(event.assoc, CAUSES[refusal])
         event.assoc.acse.send_reject(*refusal.value)
@@ -244,6 +253,7 @@ class StorageSCP:
 
     def _on_acse(self, event: evt.Event) -> None:
         session = self._sessions.get(event.assoc)
+        # A lost connection is indicated as A-P-ABORT (action AA-4 of PS3.8), which is another class.
         if session and isinstance(getattr(event, "primitive", None), A_ABORT):
             session.peer_aborted = True
 
@@ -251,6 +261,7 @@ class StorageSCP:
         self._end(self._sessions[event.assoc], "released")
 
     def _end(self, session: _Session, outcome: Outcome) -> None:
+        # Called at the release and again at the end of the association.
         if session.ended or not session.established:
             return
         session.ended = True
@@ -265,12 +276,12 @@ class StorageSCP:
         commitments = self._sessions[event.assoc].commitments
         status = commitments.ask(event)
         if commitments.unanswered and not self._settings.is_fast:
-            # There another thread may send, after the response.
+            # On the plain path the report is sent by a timer thread, after the N-ACTION response.
             threading.Timer(0.1, self.served, [event.assoc]).start()
         return status, None
 
     def served(self, association: dul.Association) -> None:
-        """Send what was promised on the same association (see acceptor.Hooks)."""
+        """Send the commitment reports promised on this association (see `Hooks`)."""
         session = self._sessions.get(association)
         if session:
             session.commitments.report(association)
@@ -283,12 +294,12 @@ class StorageSCP:
     def stored(
         self, association: dul.Association, incoming: Incoming | None, context_class: str
     ) -> tuple[int, str]:
-        """Return the response's status and comment; the one place where a C-STORE may fail in any way.
+        """Return status and comment of the C-STORE response; every error becomes a status here.
 
         Args:
-            association: On which it came.
-            incoming: Its data set; None when there was none.
-            context_class: SOP Class of the presentation context.
+            association: The association of the request.
+            incoming: Its data set; None if there was none.
+            context_class: SOP Class UID of the presentation context.
         """
         session = self._sessions[association]
         try:
@@ -319,13 +330,14 @@ class StorageSCP:
     ) -> None:
         if incoming is None:
             raise InvalidDataset("the C-STORE request brought no data set")
+        # An earlier fault takes precedence; `Ingest.keep` raises it.
         if not incoming.fault and incoming.announced.sop_class_uid != context_class:
             raise DatasetMismatch("SOP Class differs between command and presentation context")
         self._keeper.keep(incoming, association)
 
 
 def _end_cause(session: _Session | None) -> Cause | None:
-    """Return why an association that ends was not released, or None when it was."""
+    """Return why an association ended without a release, or None if it was released."""
     if session is None:
         return Cause.NO_REQUEST
     if session.ended:

@@ -1,9 +1,9 @@
 """What the storage SCP needs from inside pynetdicom on the plain path.
 
-pynetdicom's own server reads 4,096 bytes at a time, believes any PDU length and assembles data sets in
-memory. Here each accepted association gets a socket that reads whole PDUs up to a bound and a DIMSE
-provider that passes data set fragments on as they come. `dicom/scp/fast_path/fast_association.py`
-does the same with less work.
+pynetdicom's own server reads 4,096 bytes at a time, accepts any PDU length and assembles data sets in
+memory. Here each accepted association gets a socket that reads whole PDUs up to a maximum length, and a
+DIMSE provider that writes data set fragments to the spool as they arrive.
+`dicom/scp/fast_path/fast_association.py` does the same with less processor time.
 """
 
 import logging
@@ -47,23 +47,24 @@ LOGGER: Final = logging.getLogger(__name__)
 log_no_content()
 
 MAXIMUM_PDU: Final = 256 * 2**10
-# No command of the services that we offer comes near this.
+# Far above the longest command of the services that we offer.
 MAXIMUM_COMMAND: Final = 64 * 2**10
 _PRIORITIES: Final = range(3)
 
 
 class PlainSocket(AdaptedSocket):
-    """pynetdicom's socket, reading as much at once as there is of a PDU, and no PDU beyond a bound."""
+    """pynetdicom's socket with reads of any size, up to the maximum PDU length."""
 
     @property
     def ready(self) -> bool:
-        """Whether reading would not wait; unlike select(), for any number of open files."""
+        """Whether a read would not block; unlike select(), for any number of open files."""
         return self.wait(0)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether bytes, or the end of the connection, come within `seconds`."""
+        """Return whether bytes, or the end of the connection, arrive within `seconds`."""
         if self.socket is None or not self.is_connected:
             return False
+        # Bytes that OpenSSL has decrypted already are invisible to poll().
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         poll = select.poll()
@@ -71,10 +72,10 @@ class PlainSocket(AdaptedSocket):
         return bool(poll.poll(max(0, int(seconds * 1000))))
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return so many bytes, or fewer when the peer closed the connection.
+        """Return `nr_bytes` bytes, or fewer if the peer closed the connection.
 
         Raises:
-            OSError: A PDU longer than we agreed to take, or the peer was silent for too long.
+            OSError: The PDU exceeds the negotiated maximum length, or the read timed out.
         """
         if nr_bytes > MAXIMUM_PDU:
             raise OSError("the peer announced a PDU longer than the negotiated maximum")
@@ -88,7 +89,7 @@ class PlainSocket(AdaptedSocket):
         return received
 
     def shut_down(self) -> None:
-        """Close it even when the peer is gone already, which pynetdicom forgets."""
+        """Close the socket even if the peer has disconnected; pynetdicom then leaves it open."""
         if self.socket is not None:
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -101,7 +102,7 @@ class PlainSocket(AdaptedSocket):
 
 
 class IncomingConnection(AdaptedRequestHandler):
-    """Makes an accepted connection an association that streams to the spool."""
+    """Turns an accepted connection into an association that streams to the spool."""
 
     def __init__(
         self,
@@ -114,50 +115,53 @@ class IncomingConnection(AdaptedRequestHandler):
         super().__init__(*args)
 
     def setup(self) -> None:
-        """Set up the connection; on the TLS port, secure it.
+        """Set the socket options; on the TLS port, perform the handshake.
 
         Raises:
-            HandshakeFailed: The peer cannot or will not, or not in time.
+            HandshakeFailed: The handshake failed or timed out.
         """
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             self.request.settimeout(self._hooks.request_seconds)
             self.request = secured(self.request, self._tls())
-        # A sender that stops in the middle of a PDU would otherwise hold its thread for ever.
+        # Without a timeout a sender that stops in the middle of a PDU would block its thread forever.
         self.request.settimeout(self._hooks.idle_seconds)
 
     def handle(self) -> None:
-        """Begin the association, in threads of its own."""
+        """Start the association in its own threads."""
         self.make_association().start()
 
     def make_association(self) -> Association:
-        """Return an association whose sockets and providers are ours; it does not run yet."""
+        """Return an association with our socket and providers; it is not started."""
         association = super().make_association()
         association.dimse = StreamingDIMSE(association, self._hooks)
         association.dul = ReportingDUL(association, self._hooks)
-        # They set the timers of the upper layer that has just been exchanged.
+        # Assigned again because these setters configure the timers of the new upper layer.
         association.acse_timeout = self.ae.acse_timeout
         association.network_timeout = self.ae.network_timeout
         association.dul.socket = PlainSocket(association, client_socket=self.request)
-        # pynetdicom makes the objects itself; only their methods can be exchanged.
+        # pynetdicom creates these objects itself; only their methods can be replaced.
         run = partial(run_to_the_end, association.run, association, self._hooks)
         association.run = run  # type: ignore[method-assign]
         upper_layer = partial(_run_upper_layer, association.dul.run, association, self._hooks)
         association.dul.run = upper_layer  # type: ignore[method-assign]
-        # What is durable was acknowledged; a process that stops need not wait for dead peers.
+        # Acknowledged objects are durable, so process exit need not wait for unresponsive peers.
         association.daemon = association.dul.daemon = True
         return association
 
 
 class StreamingDIMSE(DIMSEServiceProvider):
-    """Passes the fragments of a C-STORE data set to the spool instead of collecting them."""
+    """Writes the fragments of a C-STORE data set to the spool instead of collecting them."""
 
     def __init__(self, association: Association, hooks: Hooks) -> None:
         super().__init__(association)
         self._hooks = hooks
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take the fragments of one P-DATA-TF one by one: a command may end where its data begin."""
+        """Process the fragments of one P-DATA-TF one by one.
+
+        One PDU may hold the end of a command and the start of its data set.
+        """
         for context_id, fragment in primitive.presentation_data_value_list:
             if self._is_out_of_turn(context_id, fragment):
                 self._refuse("fragments of another message between those of one")
@@ -174,8 +178,9 @@ class StreamingDIMSE(DIMSEServiceProvider):
                 self._direct(self.message)
 
     def _is_out_of_turn(self, context_id: int, fragment: bytes) -> bool:
-        """Return whether it belongs to no message, or to another than the one begun (PS3.8 E.2)."""
+        """Return whether a fragment does not continue the current message (PS3.8 E.2)."""
         message = self.message
+        # pynetdicom changes the class of a message once its command is complete.
         awaits_data = message is not None and type(message) is not DIMSEMessage
         is_data = bool(fragment) and not fragment[0] & 1
         return awaits_data != is_data or (
@@ -217,21 +222,21 @@ class StreamingDIMSE(DIMSEServiceProvider):
 
 
 class DatasetStream(BytesIO):
-    """Takes the place of the buffer in which pynetdicom collects a data set; stays empty."""
+    """Replaces the buffer in which pynetdicom collects a data set; stays empty."""
 
     def __init__(self, incoming: Incoming) -> None:
         super().__init__()
         self.incoming = incoming
 
     def write(self, fragment: "ReadableBuffer", /) -> int:
-        """Give a fragment to the spool."""
+        """Append a fragment to the spool file; return its length in bytes."""
         view = memoryview(fragment)
         self.incoming.write(view)
         return view.nbytes
 
 
 def _run_upper_layer(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
-    """Run pynetdicom's upper layer; what it does not understand ends it, and so the association."""
+    """Run pynetdicom's upper layer; abort the association on an error that it does not handle."""
     try:
         run()
     except (InvalidEventError, *PYDICOM_ERRORS) as error:
@@ -239,7 +244,7 @@ def _run_upper_layer(run: Callable[[], None], association: Association, hooks: H
 
 
 def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
-    """Run an association and tell the hooks when it is over, whatever happens."""
+    """Run an association; call `hooks.ended` when it is over, also after an error."""
     try:
         run()
     except PYDICOM_ERRORS as error:
@@ -251,8 +256,8 @@ def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hoo
 
 
 def abort_for(error: Exception, association: Association, hooks: Hooks) -> None:
-    """Send an A-ABORT because of what pynetdicom could not decode, and report it."""
-    # The words of the error may quote what the peer sent.
+    """Send an A-ABORT because pynetdicom could not decode what the peer sent, and report it."""
+    # Only the error's type: its message may quote values that the peer sent.
     words = f"what cannot be understood ({type(error).__name__})"
     hooks.aborted(association, Cause.INVALID_PDU, words)
     if association.dul.socket is not None:

@@ -1,7 +1,7 @@
-"""Threads that serve one connection after another, so that nobody waits for a thread to begin.
+"""A pool of threads that serve one connection after another, to avoid starting a thread for each.
 
-Starting a thread returns only when the new one has run: in a busy process that takes tens of
-milliseconds, during which the listener could accept nobody.
+`Thread.start` returns only when the new thread has run. In a busy process that takes tens of
+milliseconds, during which the listener could accept no connection.
 """
 
 import threading
@@ -13,32 +13,32 @@ Work = TypeVarTuple("Work")
 
 
 class ThreadPool(Generic[*Work]):
-    """Calls `serve` in a thread of its own for each work; a thread without any for a while ends."""
+    """Calls `serve` in a pool thread for each work item; a thread that stays idle ends."""
 
     def __init__(
         self, serve: Callable[[Unpack[Work]], None], name: str, *, patience: float = 2.0
     ) -> None:
-        """Take what is done with each work.
+        """Store the parameters; threads are started on demand.
 
         Args:
-            serve: Called in a thread; its errors are its own business.
-            name: What the threads are called.
-            patience: Seconds after which a thread without work ends.
+            serve: Called in a pool thread with the arguments of `give`; must handle its own errors.
+            name: Name of the threads.
+            patience: Idle timeout of a thread, in seconds.
         """
         self._serve = serve
         self._name = name
         self._patience = patience
-        # No SimpleQueue: its get() may wait for ever when another took the item as the time ran out.
+        # Not SimpleQueue: its get() may block forever if another thread takes the item at the timeout.
         self._given: Queue[tuple[*Work]] = Queue()
         self._turn = threading.Lock()
-        # Threads that wait, less works that are given to one of them.
+        # Waiting threads minus items queued for them.
         self._free = 0
 
     def give(self, *work: *Work) -> None:
-        """Have `work` served at once, by a thread that is free or by a new one.
+        """Serve `work` at once, in a free thread or a new one.
 
         Raises:
-            RuntimeError: There is none free, and the machine has no more threads.
+            RuntimeError: No thread is free and no new one can be started.
         """
         with self._turn:
             is_taken = self._free > 0
@@ -51,7 +51,7 @@ class ThreadPool(Generic[*Work]):
     def _run(self, work: tuple[*Work] | None) -> None:
         while work is not None:
             self._serve(*work)
-            work = None  # what is over is not kept while waiting
+            work = None  # release the served connection before waiting for the next
             work = self._next()
 
     def _next(self) -> tuple[*Work] | None:
@@ -65,4 +65,4 @@ class ThreadPool(Generic[*Work]):
                     if self._free:
                         self._free -= 1
                         return None
-            # Work has been given to one of those who wait: it comes, here or, quicker, to another.
+            # No free thread is left, so each waiting thread has an item queued: wait again.

@@ -1,7 +1,7 @@
-"""pynetdicom's upper layer, reading requests as real peers send them and reporting each abort.
+"""pynetdicom's upper layer, extended to tolerate irregular requests and to report each abort.
 
-pynetdicom aborts an association that sends an invalid PDU and says so in a log of its own only, which
-may quote what the peer sent. Here the cause goes to the hooks.
+pynetdicom aborts an association that sends an invalid PDU and reports it only in its own log, which
+may quote what the peer sent. Here the cause is passed to the hooks.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,7 @@ _ASSOCIATE_RQ: Final = 0x01
 
 
 class ReportingDUL(AdaptedDUL):
-    """Repairs an A-ASSOCIATE-RQ before it is decoded; reports what makes the state machine abort."""
+    """Repairs an A-ASSOCIATE-RQ before it is decoded; reports why the state machine aborts."""
 
     def __init__(self, association: "Association", hooks: "Hooks") -> None:
         super().__init__(association)
@@ -27,9 +27,9 @@ class ReportingDUL(AdaptedDUL):
         self._fault = ""
 
     def read_pdu(self) -> None:
-        """Read one PDU; report it when the state machine answers it with an abort."""
+        """Read one PDU; report it if the state machine answers it with an abort."""
         if self.has_invalid_pdu:
-            return  # what follows it is not at the beginning of a PDU
+            return  # the bytes after an invalid PDU do not begin at a PDU boundary
         self._fault = "a PDU of unknown type"
         super().read_pdu()
         if self.has_invalid_pdu:
@@ -38,10 +38,10 @@ class ReportingDUL(AdaptedDUL):
             self._hooks.aborted(self.assoc, Cause.OUT_OF_TURN, "a PDU out of turn")
 
     def decode_pdu(self, content: bytearray) -> Any:  # noqa: ANN401 - pynetdicom's own
-        """Return the PDU and its event, of an A-ASSOCIATE-RQ after its repair.
+        """Return the PDU and its event; an A-ASSOCIATE-RQ is repaired first.
 
         Raises:
-            MalformedRequest: It cannot be repaired.
+            MalformedRequest: The A-ASSOCIATE-RQ cannot be repaired.
         """
         self._fault = f"a PDU of type {content[0]:02X} that cannot be decoded"
         if content[0] != _ASSOCIATE_RQ:
@@ -52,7 +52,7 @@ class ReportingDUL(AdaptedDUL):
             self._fault = str(error)
             raise
         if not has_known_version(request):
-            # pynetdicom rejects it without an event (PS3.8 table 9-21: 1, 2, 2).
+            # Reported here because pynetdicom rejects it without an event (PS3.8 table 9-21: 1, 2, 2).
             words = "a protocol version other than 1"
             self._hooks.aborted(self.assoc, Cause.PROTOCOL_VERSION, words)
         return super().decode_pdu(bytearray(request))

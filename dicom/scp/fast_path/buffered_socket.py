@@ -1,4 +1,4 @@
-"""A socket that reads as much as there is into one buffer; everybody reads from that buffer first."""
+"""A socket with one receive buffer, shared by the fast path and pynetdicom's own reads."""
 
 import mmap
 import socket
@@ -11,57 +11,67 @@ from typing import Any, Final
 from dicom.scp.pdu_codec import ConnectionBroken
 from dicom.scp.streaming import PlainSocket
 
-# More than a small film, so that it is written at once.
+# Larger than a small image, so that its data set is written in one call.
 BUFFER: Final = 640 * 2**10
-# A piece of at least this size is waited for by the kernel, not by us in many small reads.
+# From this size on the kernel waits for all bytes (MSG_WAITALL), instead of many small reads.
 _LARGE: Final = 32 * 2**10
 _GOODBYE_SECONDS: Final = 1.0
 
 
 class BufferedSocket(PlainSocket):
-    """Reads as much as there is into one buffer; everybody else reads from that buffer first."""
+    """Reads all available bytes into one buffer, from which every other read is served first.
+
+    Attributes:
+        view: The buffer; empty once the socket is closed.
+        low: Start of the unread bytes in `view`.
+        high: End of the unread bytes in `view`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - pynetdicom's own
         super().__init__(*args, **kwargs)
-        # Pages of its own: they go back to the system at the end, which those of malloc need not.
+        # A separate mapping returns to the system when it is freed; malloc keeps a part of its memory.
         self.view = memoryview(mmap.mmap(-1, BUFFER))
         self.low = self.high = 0
         self._begun = b""
-        # In one call the kernel may collect a whole PDU; a TLS record is all that OpenSSL gives.
+        # The kernel can collect a whole PDU in one call; OpenSSL returns one TLS record at most.
         self._flags = 0 if isinstance(self.socket, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def wait(self, seconds: float) -> bool:
-        """Return whether bytes, or the end of the connection, come within `seconds`."""
+        """Return whether bytes, or the end of the connection, arrive within `seconds`."""
         return bool(self._begun) or self.high > self.low or super().wait(seconds)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the next bytes are in the middle of a PDU that was begun elsewhere."""
+        """Whether the header that `put_back` stored is still unread."""
         return bool(self._begun)
 
     def set_patience(self, seconds: float) -> None:
-        """Let one read or write last so long; then it raises OSError."""
+        """Set the timeout of each read and write; when it expires they raise OSError."""
         if self.socket is None:
             return
         if isinstance(self.socket, ssl.SSLSocket):
             self.socket.settimeout(seconds)
             return
-        # The kernel's own time limit: with Python's the socket would not be a blocking one, and
-        # MSG_WAITALL would have no effect.
+        # Use the kernel's timeout: Python's makes the socket non-blocking, and then MSG_WAITALL has no
+        # effect.
         self.socket.settimeout(None)
         limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def stop_reading(self) -> None:
-        """Wake whoever waits for the peer; from now on the connection seems ended to its reader."""
+        """Unblock a waiting read; from now on reads return the end of the connection."""
         connection = self.socket
         if connection is not None:
             with suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RD)  # not the one of TLS
+                # Not SSLSocket.shutdown: it would change the socket under the thread that reads.
+                socket.socket.shutdown(connection, socket.SHUT_RD)
 
     def say_goodbye(self) -> None:
-        """Close so that the peer still receives what was sent: unread bytes would reset it."""
+        """Close so that the peer still receives what was sent.
+
+        A socket that is closed with unread bytes resets the connection: read for up to 1 s first.
+        """
         connection = self.socket
         if connection is not None:
             with suppress(OSError):
@@ -74,20 +84,20 @@ class BufferedSocket(PlainSocket):
         self.close()
 
     def close(self) -> None:
-        """Close it; an association that is over keeps no buffer until it is collected."""
+        """Close the socket and release the buffer before the association is garbage-collected."""
         super().close()
         self.low = self.high = 0
         self.view = memoryview(b"")
 
     def put_back(self, header: bytes) -> None:
-        """Let the next reader begin with `header`."""
+        """Return `header` before all other bytes at the next read."""
         self._begun = header
 
     def need(self, count: int) -> None:
-        """Have at least `count` bytes in the buffer.
+        """Read until the buffer holds at least `count` unread bytes.
 
         Raises:
-            OSError: The connection ended before, or was silent for too long.
+            OSError: The connection ended before that, or a read timed out.
         """
         have = self.high - self.low
         if have >= count:
@@ -99,20 +109,23 @@ class BufferedSocket(PlainSocket):
 
     @property
     def room(self) -> int:
-        """How many bytes can be read behind those that are here."""
+        """Free bytes at the end of the buffer."""
         return len(self.view) - self.high
 
     def begin_again(self) -> None:
-        """Have what nobody has taken yet at the buffer's beginning; views of the rest become void."""
+        """Move the unread bytes to the buffer's start; earlier views of the buffer become invalid."""
         have = self.high - self.low
         self.view[:have] = self.view[self.low : self.high]
         self.low, self.high = 0, have
 
     def fill(self, certain: int = 0) -> None:
-        """Read into the buffer's free end; `certain` is how many bytes are known to come.
+        """Read into the free end of the buffer.
+
+        Args:
+            certain: Number of bytes that will certainly arrive (the rest of a fragment); 0 if unknown.
 
         Raises:
-            OSError: The connection ended, or was silent for too long.
+            OSError: The connection ended, or the read timed out.
         """
         if self.socket is None:
             raise ConnectionBroken("the connection is closed")

@@ -1,4 +1,4 @@
-"""The fragments of one data set on their way from the socket's buffer to the file."""
+"""Transfers the fragments of one data set from the socket's buffer to the spool file."""
 
 import struct
 from typing import Any, Final
@@ -8,16 +8,19 @@ from dicom.scp.pdu_codec import P_DATA_TF, PDU, PDV, UnexpectedFragment
 from dicom.scp.streaming import MAXIMUM_PDU
 from dicom.spool.incoming_file import Incoming
 
-# With less room behind what was collected, that is written first.
+# With less free room in the buffer, the collected fragments are written first.
 _ROOM: Final = 64 * 2**10
-# Fragments may be as short as a byte; so many are written at once at most.
+# Most fragments in one write; a fragment may be as short as one byte.
 _MOST_PIECES: Final = 512
 
 
 class DatasetTransfer:
-    """Takes a data set apart into its fragments and writes them, as many at once as the buffer holds.
+    """Splits a data set into its fragments and writes as many at once as the buffer holds.
 
-    Each write is a chance for another thread to take the interpreter: a small film is written in one.
+    Each write releases the interpreter lock to other threads, so a small image is written in one call.
+
+    Attributes:
+        pdu_left: Bytes of the current PDU that have not been read.
     """
 
     def __init__(self, source: BufferedSocket, incoming: Incoming, pdu_left: int) -> None:
@@ -27,15 +30,16 @@ class DatasetTransfer:
         self._pieces: list[memoryview] = []
 
     def run(self, context_id: int) -> bool:
-        """Return True after the last fragment; False when another PDU than data interrupts it.
+        """Write all fragments; return True after the last, False if a PDU other than P-DATA-TF comes.
 
         Raises:
-            OSError: The connection ended, or was silent for too long.
-            OutOfTurn: The fragments are not those of one data set.
+            OSError: The connection ended, or a read timed out.
+            UnexpectedFragment: A fragment does not belong to the data set, or lengths contradict.
         """
         while self._begin_pdu():
             length, context, control = self._unpack(PDV)
-            self.pdu_left -= length + 4
+            self.pdu_left -= length + 4  # the length excludes its own four bytes (PS3.8 9.3.5.1)
+            # Control bit 0 marks a command fragment, bit 1 the last fragment (PS3.8 E.2).
             if self.pdu_left < 0 or length < 2 or context != context_id or control & 1:
                 raise UnexpectedFragment
             self._fragment(length - 2)
@@ -50,7 +54,7 @@ class DatasetTransfer:
             return True
         kind, length = self._unpack(PDU)
         if kind != P_DATA_TF:
-            self._source.low -= PDU.size
+            self._source.low -= PDU.size  # unread its header, for pynetdicom
             return False
         if not PDV.size <= length <= MAXIMUM_PDU:
             raise UnexpectedFragment
@@ -79,10 +83,10 @@ class DatasetTransfer:
                 self._write()
 
     def _read_on(self, certain: int = 0) -> None:
-        """Read behind what is collected, or instead of it when the buffer is full."""
+        """Read more; if the buffer is nearly full, write the collected fragments first."""
         source = self._source
         if source.room < _ROOM:
-            self._write()
+            self._write()  # before begin_again, which overwrites the collected views
             source.begin_again()
         source.fill(certain)
 

@@ -1,12 +1,13 @@
-"""The short way of a data set from the socket to the spool, inside pynetdicom.
+"""The fast path of a data set from the socket to the spool, inside pynetdicom.
 
-One thread for each association instead of two that wake every millisecond. Between the first and the
-last byte of a C-STORE request nothing is decoded: the command is read by its few elements, data set
-fragments go from one buffer to the file, the response is written as bytes. Whatever is not an ordinary
-C-STORE request - all other services, odd commands, release, abort - goes to pynetdicom's own decoding
-and state machine, and from there the plain path of `dicom/scp/streaming.py`.
+One thread serves an association, instead of two that wake every millisecond. An ordinary C-STORE request
+bypasses pynetdicom: the command is parsed by its few elements, data set fragments go from one buffer to
+the file, and the response is encoded directly. Everything else - other services, unusual commands,
+release, abort - goes through pynetdicom's decoding and state machine and the plain path of
+`dicom/scp/streaming.py`.
 
-This depends on internal parts of pynetdicom (`dicom/pynetdicom_private.py`): only with tried versions.
+This depends on internal parts of pynetdicom (`dicom/pynetdicom_private.py`), so it is used only with
+tested versions.
 """
 
 import threading
@@ -24,12 +25,12 @@ from dicom.scp.pdu_codec import UnexpectedFragment
 from dicom.scp.refusals import Cause
 from dicom.scp.streaming import IncomingConnection, abort_for, run_to_the_end
 
-# A response must fit into one PDU of the peer to be sent in one.
+# A response is sent as one PDU, so the peer's maximum length must allow at least this.
 _SMALLEST_PEER: Final = 1024
 
 
 class FastAssociation(AdaptedAssociation):
-    """An association that is one thread."""
+    """An association that runs in a single thread."""
 
     dul: InlineDUL
 
@@ -39,12 +40,12 @@ class FastAssociation(AdaptedAssociation):
         self._negotiated = False
         self.dul = InlineDUL(self, hooks)
         self.dimse = InlineDIMSE(self, hooks)
-        # They set the timers of the upper layer that has just been exchanged.
+        # Assigned again because these setters configure the timers of the new upper layer.
         self.acse_timeout = connection.ae.acse_timeout
         self.network_timeout = connection.ae.network_timeout
 
     def run(self) -> None:
-        """Negotiate and serve until it is over."""
+        """Negotiate and serve until the association is over."""
         self.dul.thread_number = threading.get_ident()
         try:
             error_boundary(self._negotiate_and_serve, None, lambda: self.requestor.ae_title)
@@ -61,7 +62,7 @@ class FastAssociation(AdaptedAssociation):
             self.dul.wire.say_goodbye()
 
     def serve_requests(self) -> None:
-        """Serve C-STORE requests by the short way and all else by pynetdicom, to the end."""
+        """Serve C-STORE requests by the fast path and all others by pynetdicom, until the end."""
         self._negotiated = True
         self.dul.wire.set_patience(self._hooks.idle_seconds)
         while not self.is_killed:
@@ -72,6 +73,7 @@ class FastAssociation(AdaptedAssociation):
                 self._hooks.aborted(self, Cause.OUT_OF_TURN, "fragments out of turn")
                 self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
             except OSError:
+                # `stop_reading` also ends the read; then a queued abort must be sent first.
                 if self.dul.to_provider_queue.empty():
                     self.dul.event_queue.put(ProviderEvent.CONNECTION_CLOSED)
             self.dul.step(0)
@@ -88,8 +90,10 @@ class FastAssociation(AdaptedAssociation):
             self._hooks.aborted(self, Cause.SILENT, words)
             self.abort(block=False)
             return False
+        # pynetdicom has begun this message, or this PDU holds more fragments: let it go on.
         if self.dimse.message is not None or dul.wire.has_begun:
             return False
+        # A maximum length of 0 means no limit (PS3.8 D.1).
         peer_takes = self.requestor.maximum_length or _SMALLEST_PEER
         if (
             dul.state_machine.current_state != ProviderState.ESTABLISHED
@@ -102,13 +106,16 @@ class FastAssociation(AdaptedAssociation):
         context_id, message = self.dimse.get_msg()
         if message is not None and context_id is not None:
             self.serve_request(message, context_id)
-            # No other thread takes a message: whoever sends a request here need not wait for that.
+            # No other thread takes messages, so a request sent from here need not pause one.
             self.allow_requests()
             if self.is_established:
                 self._hooks.served(self)
 
     def _is_over(self) -> bool:
-        """Tell the peer and the handlers of the end, as pynetdicom's own loop does."""
+        """Return whether the association is over.
+
+        Answer a release request and trigger the event handlers, as pynetdicom's own loop does.
+        """
         if self.is_established and self.acse.is_release_requested():
             self.acse.send_release(is_response=True)
             self.is_released = True
@@ -116,7 +123,7 @@ class FastAssociation(AdaptedAssociation):
             evt.trigger(self, evt.EVT_RELEASED, {})
             return True
         if self.acse.is_aborted():
-            self.dul.receive_pdu()
+            self.dul.receive_pdu()  # triggers EVT_ACSE_RECV
             self.is_aborted = True
             self.is_established = False
             evt.trigger(self, evt.EVT_ABORTED, {})
@@ -125,15 +132,15 @@ class FastAssociation(AdaptedAssociation):
 
 
 class FastConnection(IncomingConnection):
-    """Makes an accepted connection an association of one thread: the one that it is called in."""
+    """Turns an accepted connection into an association that runs in the calling thread."""
 
     def handle(self) -> None:
-        """Run the association to its end."""
+        """Run the association until its end."""
         association = self.make_association()
         run_to_the_end(association.run, association, self._hooks)
 
     def make_association(self) -> FastAssociation:
-        """Return an association of one thread; it does not run yet."""
+        """Return a single-threaded association; it is not started."""
         association = FastAssociation(self, self._hooks)
         wire = BufferedSocket(association, client_socket=self.request)
         wire.set_patience(self._hooks.request_seconds)
@@ -144,9 +151,9 @@ class FastConnection(IncomingConnection):
         acceptor.address_info = self.local
         acceptor.implementation_class_uid = self.ae.implementation_class_uid
         acceptor.implementation_version_name = self.ae.implementation_version_name
-        # Negotiation only reads them; pynetdicom copies them all for each association.
+        # Shared, because negotiation only reads them; pynetdicom copies them for each association.
         acceptor.supported_contexts = self.server.contexts
         association.requestor.address_info = self.remote
-        # The server's table holds pynetdicom's own handlers and ours, as its associations' do.
+        # The server's table has pynetdicom's default handlers and ours, like that of its associations.
         self.share_server(association)
         return association

@@ -1,4 +1,4 @@
-"""pynetdicom's upper layer and DIMSE provider, driven by the thread of their association."""
+"""pynetdicom's upper layer and DIMSE provider, run by the thread of their association."""
 
 import threading
 import time
@@ -26,34 +26,35 @@ from dicom.spool.incoming_file import Announced
 
 
 class InlineDUL(ReportingDUL):
-    """pynetdicom's upper layer without a thread of its own: the association's thread drives it."""
+    """pynetdicom's upper layer without its own thread: the association's thread runs it."""
 
     def __init__(self, association: Association, hooks: Hooks) -> None:
         super().__init__(association, hooks)
         self._running = False
-        # The thread that runs the association.
+        # threading.get_ident() of the thread that runs the association.
         self.thread_number = 0
 
     @property
     def wire(self) -> BufferedSocket:
-        """The socket, which is always one of ours."""
+        """The socket, always a BufferedSocket."""
         return cast("BufferedSocket", self.socket)
 
     def start(self) -> None:
-        """Let the association begin; pynetdicom would start a thread."""
+        """Mark the upper layer as running; pynetdicom would start a thread."""
         self._running = True
         self.note_ready()
 
     def is_alive(self) -> bool:
-        """Return whether it still works."""
+        """Return whether the upper layer is running."""
         return self._running and not self.is_ended
 
     def is_awaited(self) -> bool:
-        """Return whether there is something to do before the peer says more."""
+        """Return whether events or primitives are queued that need no more bytes from the peer."""
         return not (self.event_queue.empty() and self.to_provider_queue.empty())
 
     def stop_dul(self) -> bool:
-        """Return True once the state machine is idle; until then let it come to its end."""
+        """Advance the state machine to its end; return True once it is idle (called repeatedly)."""
+        # Closing queues "transport connection closed", which leads from every state to idle.
         if self.state_machine.current_state not in {ProviderState.IDLE, ProviderState.AWAITS_CLOSE}:
             self.wire.close()
         self.step(0)
@@ -63,7 +64,7 @@ class InlineDUL(ReportingDUL):
         return True
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401 - pynetdicom's own
-        """Send it before returning; when another thread asks, wake the association's to do so."""
+        """Send `primitive` before returning; from another thread, wake the association's to send it."""
         super().send_pdu(primitive)
         if threading.get_ident() == self.thread_number:
             self.step(0)
@@ -71,7 +72,12 @@ class InlineDUL(ReportingDUL):
             self.wire.stop_reading()
 
     def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:  # noqa: ANN401 - pynetdicom's own
-        """Return the next primitive for the user, working until there is one or `timeout` is over."""
+        """Return the next primitive for the user, or None; with `wait`, run until one or the timeout.
+
+        Args:
+            wait: Whether to wait for a primitive.
+            timeout: Seconds; None takes the timeout of an association request.
+        """
         if wait:
             end = time.monotonic() + (timeout or self._hooks.request_seconds)
             while self.to_user_queue.empty() and self.is_alive() and time.monotonic() < end:
@@ -79,7 +85,7 @@ class InlineDUL(ReportingDUL):
         return super().receive_pdu()
 
     def step(self, seconds: float) -> None:
-        """Do what there is to do, waiting up to `seconds` for the peer when there is nothing."""
+        """Process queued events and primitives, or one PDU, for which it waits up to `seconds`."""
         if self.state_machine.current_state == ProviderState.AWAITS_CLOSE:
             self.wire.say_goodbye()
         elif not self.event_queue.empty() or self.take_primitive():
@@ -95,11 +101,11 @@ class InlineDUL(ReportingDUL):
                 self.end()
 
     def serve_store(self) -> bool:
-        """Serve one C-STORE request if one comes next; return False when something else does.
+        """Serve one C-STORE request; return False if something else comes next.
 
         Raises:
-            OSError: The connection ended, or was silent for too long.
-            OutOfTurn: The fragments are not those of one message.
+            OSError: The connection ended, or a read timed out.
+            UnexpectedFragment: A fragment does not belong to the message, or lengths contradict.
         """
         wire = self.wire
         found = self._next_store()
@@ -118,7 +124,10 @@ class InlineDUL(ReportingDUL):
         )
         transfer = DatasetTransfer(wire, incoming, pdu_left)
         if not transfer.run(context.context_id):
-            return False  # whatever it is, it ends the association; the state machine says how
+            # Another PDU ends the association: the state machine decides how, and `Hooks.ended` removes
+            # the incomplete file.
+            return False
+        # The rest of this PDU belongs to the next message: give it a PDU header of its own.
         if transfer.pdu_left:
             wire.put_back(PDU.pack(P_DATA_TF, transfer.pdu_left))
         status, comment = self._hooks.stored(self.assoc, incoming, command.class_uid)
@@ -126,10 +135,10 @@ class InlineDUL(ReportingDUL):
         return True
 
     def _next_store(self) -> tuple[Any, StoreCommand, int] | None:
-        """Take an ordinary C-STORE command off the buffer; anything else is left there.
+        """Take an ordinary C-STORE command from the buffer; leave anything else there.
 
         Returns:
-            Its presentation context, what it says, and how many bytes of its PDU follow.
+            Presentation context, command, and the number of bytes that follow in its PDU; or None.
         """
         wire = self.wire
         wire.need(PDU.size)
@@ -138,6 +147,7 @@ class InlineDUL(ReportingDUL):
             return None
         wire.need(PDU.size + PDV.size)
         length, context_id, control = PDV.unpack_from(wire.view, wire.low + PDU.size)
+        # Only a command in a single fragment: bit 0 is set for a command, bit 1 for the last fragment.
         if control & 3 != 3 or not 2 <= length <= min(pdu_left - 4, MAXIMUM_COMMAND):
             return None
         size = PDU.size + 4 + length
@@ -152,10 +162,10 @@ class InlineDUL(ReportingDUL):
 
 
 class InlineDIMSE(StreamingDIMSE):
-    """Waits for a message by working, for no other thread would bring it."""
+    """Runs the upper layer while waiting for a message, because no other thread does."""
 
     def get_msg(self, block: bool = False) -> Any:  # noqa: ANN401 - pynetdicom's own
-        """Return the next message, with `block` after at most the DIMSE timeout."""
+        """Return the next message; with `block`, wait for it until the DIMSE timeout."""
         dul = cast("InlineDUL", self.dul)
         end = time.monotonic() + (self.dimse_timeout or 0)
         while block and self.msg_queue.empty() and time.monotonic() < end:
