@@ -1,8 +1,9 @@
-"""Digests of received films: the one place that knows the algorithm.
+"""Digests of received data sets; the algorithm is chosen only here.
 
-A film is hashed with BLAKE3: as safe against collisions as SHA-256, and four times as fast where the
-processor has instructions for that. Of its output, which may be of any length, 28 bytes are kept: 56 hex
-digits, 112 bits against collisions. Films from before have 64, a SHA-256: the length tells.
+Data sets are hashed with BLAKE3: as collision-resistant as SHA-256, and four times as fast even where
+the processor has instructions for SHA-256. 28 bytes of its output of any length are used: 56 hex digits,
+112 bits of collision resistance. Earlier digests are SHA-256 with 64 hex digits; the length
+distinguishes them.
 """
 
 import hashlib
@@ -15,10 +16,10 @@ EARLIER_DIGITS: Final = 64
 
 
 class Hasher(Protocol):
-    """What takes a film's bytes in pieces."""
+    """An incremental hash of a data set."""
 
     def update(self, piece: bytes | memoryview, /) -> object:
-        """Take the next bytes."""
+        """Add the next bytes."""
 
     def hexdigest(self) -> str:
         """Return the digest of the bytes so far, in lower-case hex digits."""
@@ -38,10 +39,10 @@ class _FilmDigest:
 
 
 def film_digest() -> Hasher:
-    """Return what hashes a film that arrives."""
+    """Return a hasher for an arriving data set."""
     return _FilmDigest()
 
 
 def hasher_like(digest: str) -> Hasher:
-    """Return what hashes as it was done for `digest`, so that the two can be compared."""
+    """Return a hasher with the algorithm of `digest`, so that the results can be compared."""
     return hashlib.sha256() if len(digest) == EARLIER_DIGITS else _FilmDigest()

@@ -1,7 +1,7 @@
-"""Bytes and names reach the disk: in good time, and so that they survive a power cut.
+"""Durable writes: files and names that survive a power cut, and hints that make syncing faster.
 
-What `begin_writeback` asked for is not yet durable: that is what fsync is for, which then waits less.
-Both calls of Linux are hints here: where they cannot be had, or fail, only time is lost.
+`begin_writeback` makes nothing durable; it shortens the wait of a later fsync. sync_file_range and
+fallocate are hints here: if they are unavailable or fail, only time is lost.
 """
 
 import ctypes
@@ -29,42 +29,43 @@ def _system_call(name: str, *arguments: type) -> Any:  # noqa: ANN401 - a C func
 _SYNC_FILE_RANGE: Final = _system_call(
     "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
 )
-# Not os.posix_fallocate: where the file system cannot, that one writes zeros instead.
+# Not os.posix_fallocate: it writes zeros where the file system does not support fallocate.
 _FALLOCATE: Final = _system_call(
     "fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64
 )
 
 
 def begin_writeback(descriptor: int, start: int) -> None:
-    """Ask for the file from `start` on to be written soon."""
+    """Start writing the file's content from byte `start` on to the disk, without waiting."""
     if _SYNC_FILE_RANGE is not None:
         _SYNC_FILE_RANGE(descriptor, start, 0, _WRITE)
 
 
 def reserve(descriptor: int, start: int, length: int) -> None:
-    """Ask for the blocks that will hold so many bytes from `start` on; the file stays as long as it is.
+    """Allocate the disk blocks for `length` bytes from `start` on; the file's size does not change.
 
-    The file system otherwise sets them aside page by page, which costs a quarter of all it does for a
-    large file. `release_reserve` gives back what was not needed.
+    Otherwise the file system allocates page by page, which takes a quarter of its CPU time for a large
+    file. `release_reserve` frees the unused blocks.
     """
     if _FALLOCATE is not None:
         _FALLOCATE(descriptor, _KEEP_SIZE, start, length)
 
 
 def release_reserve(descriptor: int) -> None:
-    """Give the blocks back that lie behind the last byte written.
+    """Free the blocks beyond the current file position, the end of the bytes written.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The file system reported an error.
     """
     os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Have a small file hold `content` and nothing else, through a power cut as well.
+    """Replace the content of a small file atomically and durably.
 
     Raises:
-        OSError: The disk refused; the file is as it was.
+        OSError: The file could not be written and is unchanged, or its folder could not be synced:
+            then it has the new content, which may be lost in a power cut.
     """
     temporary = path.with_name(f"{uuid.uuid4().hex}.part")
     try:
@@ -79,10 +80,10 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return once the names in `folder` survive a power cut.
+    """Sync `folder`, so that the names in it survive a power cut.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The folder could not be synced.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

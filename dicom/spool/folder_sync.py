@@ -1,7 +1,7 @@
-"""Names reach the disk: those that came into one folder at the same time by one sync.
+"""Syncs of the spool's folders: names added to one folder at the same time share one sync.
 
-Each thread syncs the folder of its own film, so that the disk has several to do at once; those whose
-films lie in the same folder are done by one of them.
+Each thread syncs the folder of its own Instance, so that the disk can process several syncs at once;
+threads whose Instances are in the same folder share one.
 """
 
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from dicom.spool.group_commit import GroupCommit
 
 
 class FolderSyncs:
-    """Syncs the folders of a spool, of which there are few; threads may share it."""
+    """Syncs the folders of a spool (256 at most); threads may share it."""
 
     def __init__(self) -> None:
         self._each: dict[Path, GroupCommit[None, OSError | None]] = {}
 
     def sync(self, folder: Path) -> None:
-        """Return once the names in `folder` survive a power cut.
+        """Sync `folder`, so that the names in it survive a power cut.
 
         Raises:
-            OSError: The disk refused.
+            OSError: The folder could not be synced.
         """
         together = self._each.get(folder)
         if together is None:
-            # Of two threads that come here at once, both use the one that was first.
+            # setdefault is atomic: two threads that arrive here at once use the same object.
             together = self._each.setdefault(folder, GroupCommit(partial(_sync_for_all, folder)))
         fault = together.do(None)
         if fault is not None:
-            raise OSError(fault.errno, fault.strerror)  # one of its own for each thread
+            raise OSError(fault.errno, fault.strerror)  # a new one for each thread
 
 
 def _sync_for_all(folder: Path, asked: Sequence[None]) -> list[OSError | None]:

@@ -1,4 +1,4 @@
-"""Group commit: what many threads ask for at the same time is done at once, by one of them."""
+"""Group commit: one thread performs an action for all threads that request it at the same time."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,17 +9,17 @@ Result = TypeVar("Result")
 
 
 class BatchFailed(Exception):
-    """The work that was done for several failed in the thread that did it, which raises the error."""
+    """The batch failed in another thread, which raises the original error."""
 
 
 class _Turn(Generic[Item, Result]):
-    """One thread's item, and what became of it."""
+    """The item of one thread, and its result."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.results: list[Result] = []
         self.is_over = False
-        # Let go when the item is done, or when it is this thread's turn to work for all.
+        # Released when the item is done, or when this thread must perform the next batch.
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -30,25 +30,25 @@ class _Turn(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Calls `action` with all items that came while it was busy before.
+    """Calls `action` with all items that arrived during its previous call.
 
-    A lone item waits for nobody. While one thread works for a batch the next batch gathers, so the more
-    there is to do the more is done at once.
+    A single item does not wait. While one thread performs a batch, the next one accumulates, so batches
+    grow with the load.
     """
 
     def __init__(self, action: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Take what is done: it returns one result for each item, in their order."""
+        """Store `action`, which returns one result for each item, in the same order."""
         self._action = action
         self._mutex = threading.Lock()
         self._waiting: list[_Turn[Item, Result]] = []
         self._working = False
 
     def do(self, item: Item) -> Result:
-        """Return the result for `item`, worked for by this thread or another.
+        """Return the result for `item`, whose batch this thread or another performs.
 
         Raises:
-            BrokenOff: `action` raised for the batch, in another thread; where it raised in this one,
-                its own error comes through.
+            BatchFailed: `action` raised an error in another thread; an error that it raises in this
+                thread propagates unchanged.
         """
         turn: _Turn[Item, Result] = _Turn(item)
         with self._mutex:
@@ -74,6 +74,7 @@ class GroupCommit(Generic[Item, Result]):
         with self._mutex:
             self._working = bool(self._waiting)
             successors = self._waiting[:1]
+        # Set before the gates open: a thread whose turn is not over performs the next batch.
         for turn in batch:
             turn.is_over = True
         for turn in batch + successors:

@@ -1,4 +1,4 @@
-"""A data set on its way to the disk: its bytes go to a temporary PS3.10 file and are hashed."""
+"""Writes an arriving data set to a temporary PS3.10 file and hashes it."""
 
 import errno
 import fcntl
@@ -18,16 +18,20 @@ from dicom.spool.digest import film_digest
 from dicom.spool.durable import begin_writeback, release_reserve, reserve
 
 _PIECES: Final = 512  # below IOV_MAX of every Linux
-# A small film is on the disk before this would help.
+# Bytes between two calls of `begin_writeback`; for a smaller image it would not help.
 _WRITEBACK: Final = 2 * 2**20
-# Bytes for which blocks are asked at once, of a film that has grown as large already.
+# Bytes for which disk blocks are allocated in advance, once a data set exceeds this size.
 _RESERVE: Final = 2**20
 _START: Final = bytes(128) + b"DICM"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """What the C-STORE command and its presentation context say of the data set that follows."""
+    """What a C-STORE command and its presentation context state about the data set that follows.
+
+    Attributes:
+        source_ae: AE title of the sender; source application entity in the file meta information.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -36,15 +40,16 @@ class Announced:
 
 
 class Incoming:
-    """A data set on its way to the disk.
+    """An arriving data set and its temporary file.
 
-    Writing never raises: what went wrong is kept in `fault`, further bytes are dropped, and the sender
-    learns of it in the response, after it sent the last of them (PS3.7 9.3.1 has no earlier place).
+    Writing never raises: an error is stored in `fault`, and further bytes are dropped. The sender gets
+    the error's status in the response, after its last byte (PS3.7 9.3.1 allows no earlier response).
 
     Attributes:
         path: The temporary file; preamble and file meta group are written with the first bytes.
+        announced: UIDs and sender, from the command.
         size: Bytes of the data set so far.
-        fault: Why the data set cannot be kept.
+        fault: Why the data set cannot be stored, or None.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class Incoming:
         self._begun = 0
         self._reserved = 0
         self._hash = film_digest()
-        self._meta = b""  # what is still to be written before the first bytes
+        self._meta = b""  # preamble and file meta group, until they are written
         self._descriptor: int | None = None
         if fault is None:
             self._open()
@@ -68,16 +73,16 @@ class Incoming:
         self._meta = file_meta(self.announced)
         try:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-            # Held as long as we live: recover() takes what nobody holds for a leftover.
+            # Locked while in use: recover() removes files that no process has locked.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         except OSError as error:
             self.fail(out_of_resources(error))
 
     @property
     def head(self) -> bytes:
-        """Its first `WINDOW` bytes: what a header is read from without asking the disk.
+        """The first `WINDOW` bytes of the data set (all bytes if it is shorter).
 
-        All of them while `size` is no more.
+        Its header is read from these without access to the disk.
         """
         return bytes(self._head)
 
@@ -91,7 +96,7 @@ class Incoming:
         self.write_all([fragment])
 
     def write_all(self, fragments: Sequence[bytes | memoryview]) -> None:
-        """Append the bytes of several fragments in their order."""
+        """Append several fragments in order."""
         if self._descriptor is None or self.fault:
             return
         begins = self.size
@@ -122,34 +127,35 @@ class Incoming:
         self._reserved += length
 
     def _take(self, fragments: Sequence[bytes | memoryview], begins: int) -> None:
-        """Hash bytes, and keep those that belong to the head; they begin at `begins`."""
-        # At once: BLAKE3 works on blocks, and pieces that end within one cost up to four times as much.
+        """Hash fragments that start at byte `begins`, and copy the part that belongs to the head."""
+        # Joined, because BLAKE3 works on blocks: pieces that end within a block take up to four times
+        # as long.
         content = fragments[0] if len(fragments) == 1 else b"".join(fragments)
         self._hash.update(content)
         if begins < WINDOW:
             self._head += content[: WINDOW - begins]
 
     def _begin_writeback(self) -> None:
-        """Let the disk begin: what it has written by then need not be waited for in `sync`."""
+        """Start writing to the disk, so that `sync` waits for fewer bytes."""
         if self._descriptor is not None:
             begin_writeback(self._descriptor, self._begun)
             self._begun = self.size
 
     def fail(self, fault: DicomError) -> None:
-        """Give the disk space back at once and remember why."""
+        """Remember the first fault and remove the file, to free disk space at once."""
         self.fault = self.fault or fault
         self.discard()
 
     def complete(self) -> None:
-        """Have the file be one that can be read, also where no byte of a data set came."""
+        """Ensure the file has a valid header even if the data set is empty."""
         if self._meta:
             self.write_all([])
 
     def sync(self) -> None:
-        """Return once the file is on stable storage.
+        """Sync the file to stable storage.
 
         Raises:
-            OutOfResources: The disk refused; nothing is left of the file.
+            DicomError: `fault`, or OutOfResources if the disk reports an error; the file is removed.
         """
         self.complete()
         if self._descriptor is None:
@@ -163,23 +169,23 @@ class Incoming:
             raise self.fault or error from None
 
     def discard(self) -> None:
-        """Remove the temporary file, unless it was given its final name; may be called again."""
+        """Remove the temporary file unless it was renamed; may be called repeatedly."""
         if self._descriptor is not None:
-            # What a failing disk keeps is a leftover, which the next start removes.
+            # If the disk fails here, the next start removes the file (`Spool.recover`).
             with suppress(OSError):
                 self.path.unlink()
         self.release()
 
     def release(self) -> None:
-        """Let go of the file, which has its final name now."""
+        """Close the file, after which `discard` does nothing; called once it has its final name."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # what counts was synced
+            with suppress(OSError):  # the content was synced before
                 os.close(descriptor)
 
 
 def file_meta(announced: Announced) -> bytes:
-    """Return preamble, prefix and file meta group for a data set that follows (PS3.10 7.1)."""
+    """Return preamble, prefix and file meta group of a data set (PS3.10 7.1)."""
     before, after = _around_instance(
         announced.sop_class_uid, announced.transfer_syntax_uid, announced.source_ae
     )
@@ -190,7 +196,7 @@ def file_meta(announced: Announced) -> bytes:
 
 @lru_cache(maxsize=256)
 def _around_instance(class_uid: str, syntax_uid: str, source_ae: str) -> tuple[bytes, bytes]:
-    """Return the elements before and after that of the SOP Instance UID: alike in many films."""
+    """Return the elements before and after the SOP Instance UID; many Instances share them."""
     before = [
         _element(0x0001, b"OB", b"\x00\x01"),
         _element(0x0002, b"UI", class_uid.encode("ascii")),
@@ -213,7 +219,7 @@ def _element(number: int, vr: bytes, value: bytes) -> bytes:
 
 
 def out_of_resources(error: OSError) -> OutOfResources:
-    """Return what the sender hears of an error of the disk, in words without a path."""
+    """Return the error for the sender if the disk fails; its message contains no path."""
     name = errno.errorcode.get(error.errno or 0, "unknown error")
     return OutOfResources(f"the spool cannot be written ({name})")
 
@@ -224,6 +230,7 @@ def _write_all(descriptor: int, fragments: Sequence[bytes | memoryview]) -> None
         written = os.writev(descriptor, pieces)
         if written == sum(map(len, pieces)):
             continue
+        # A short write, e.g. on a nearly full disk: write the rest piece by piece.
         for piece in pieces:
             view = memoryview(piece)[written:]
             written = max(0, written - len(piece))

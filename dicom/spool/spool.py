@@ -1,10 +1,10 @@
-"""The spool: bytes as they arrived become PS3.10 files that survive a power cut.
+"""The spool: received data sets as PS3.10 files that survive a power cut.
 
     receive() ──▶ tmp/<random>.part ──keep()──▶ <aa>/<study>.<SOP Instance UID>.<hash>.dcm
                   written, hashed            synced, renamed, folder synced
 
-File names are made from validated UIDs and from hashes only. The same SOP Instance with the same bytes
-has the same name, so that it is found again; with other bytes it has another name and lies beside.
+File names consist of validated UIDs and hashes only. The same SOP Instance with the same bytes gets the
+same name, so that a repeated store is recognized; with other bytes it becomes a second file.
 """
 
 import errno
@@ -30,7 +30,7 @@ from dicom.spool.folder_sync import FolderSyncs
 from dicom.spool.incoming_file import Announced, Incoming, out_of_resources
 from dicom.study import Instance
 
-_LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash begins so
+_LOCK_DIGITS: Final = 2  # 256 lock files, each for all UIDs whose hash has this prefix
 _TRIES: Final = 20
 _META_START: Final = 140  # preamble, prefix, and the group length's element up to its value
 _NAME: Final = re.compile(
@@ -43,11 +43,12 @@ LOCKS: Final = "locks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A durable Instance.
+    """An Instance in the spool.
 
     Attributes:
-        created: Its name was free until now.
-        repaired: Under its name lay something else than its bytes, which its bytes have replaced.
+        instance: The Instance with its path, digest and size.
+        created: Whether no file of this name existed.
+        repaired: Whether a damaged file of this name was replaced.
     """
 
     instance: Instance
@@ -56,12 +57,12 @@ class Kept:
 
 
 class Spool:
-    """The folder in which received Instances lie; threads and processes may share it.
+    """The folder of the received Instances; threads and processes may share it.
 
     Args:
-        root: The folder; made when missing.
-        max_object_bytes: A longer data set is refused.
-        min_free_bytes: Below this free space nothing is taken.
+        root: The folder; created if missing.
+        max_object_bytes: Longer data sets are refused.
+        min_free_bytes: With less free space every data set is refused.
     """
 
     def __init__(
@@ -79,19 +80,19 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
 
     def recover(self) -> int:
-        """Remove what interrupted receptions left; return how many files those were."""
+        """Remove temporary files of interrupted receptions; return their number."""
         return sum(_remove_if_abandoned(path) for path in self._temporary.iterdir())
 
     def free_bytes(self) -> int:
-        """Return how many bytes an unprivileged process may still write."""
+        """Return the free bytes available to an unprivileged process."""
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
 
     def check_space(self) -> None:
-        """Return when there is room for more.
+        """Check that the disk has `min_free_bytes` free.
 
         Raises:
-            OutOfResources: There is not, or nobody can tell.
+            OutOfResources: It has less, or the free space cannot be determined.
         """
         try:
             free = self.free_bytes()
@@ -101,10 +102,10 @@ class Spool:
             raise OutOfResources("the spool's disk is nearly full")
 
     def receive(self, announced: Announced, *, refused: DicomError | None = None) -> Incoming:
-        """Return where the bytes of an announced data set go; refused ones go nowhere.
+        """Return the temporary file for an announced data set.
 
-        Its `fault` is set from the start when a UID is invalid, the disk is nearly full, or somebody
-        has `refused` it already: then nothing is written, and the sender hears the status.
+        Its `fault` is set from the start if a UID is invalid, the disk is nearly full, or `refused` is
+        given. Then nothing is written, and the sender gets the fault's status.
         """
         path = self._temporary / f"{uuid.uuid4().hex}.part"
         fault = refused
@@ -120,11 +121,12 @@ class Spool:
         """Make a data set durable under its final name.
 
         Args:
-            incoming: All of its bytes.
-            identity: Its UIDs, read from it and valid.
+            incoming: The completely received data set.
+            identity: Its UIDs, read from the data set and validated.
 
         Raises:
-            OutOfResources: The disk refused; nothing is left of it.
+            DicomError: `incoming.fault`, or OutOfResources if the disk reports an error; no new file
+                is left.
         """
         kept = self.place(incoming, identity)
         try:
@@ -136,12 +138,11 @@ class Spool:
         return kept
 
     def place(self, incoming: Incoming, identity: Identity) -> Kept:
-        """Give a data set, its bytes on stable storage, its final name.
-
-        The name itself is durable only after `settle`.
+        """Sync a data set and give it its final name; the name is durable only after `settle`.
 
         Raises:
-            OutOfResources: The disk refused; nothing is left of it.
+            DicomError: `incoming.fault`, or OutOfResources if the disk reports an error; the temporary
+                file is removed.
         """
         incoming.sync()
         digest = incoming.digest
@@ -164,10 +165,10 @@ class Spool:
         return Kept(instance=instance, created=created, repaired=repaired)
 
     def settle(self, paths: Iterable[Path]) -> None:
-        """Return once the names of placed files survive a power cut.
+        """Sync the folders of placed files, so that their names survive a power cut.
 
         Raises:
-            OutOfResources: The disk refused.
+            OutOfResources: The disk reported an error.
         """
         try:
             for folder in {path.parent for path in paths}:
@@ -176,19 +177,19 @@ class Spool:
             raise out_of_resources(error) from None
 
     def remove(self, path: Path) -> None:
-        """Make sure that a kept file is gone."""
+        """Remove a stored file if it exists."""
         with suppress(FileNotFoundError):
             path.unlink()
 
     @contextmanager
     def exclusive(self, sop_instance_uid: str) -> Iterator[None]:
-        """Hold off everybody else, in any process, who stores an Instance of the same UID.
+        """Lock a SOP Instance UID against other threads and processes that store it.
 
-        Without it the failed second store of a film could remove the file that the first one's
-        Success stands for.
+        Without the lock a failed second store of an Instance could remove the file that was
+        acknowledged by the first.
 
         Raises:
-            OutOfResources: The disk refused the lock file.
+            OutOfResources: The lock file cannot be opened.
         """
         stripe = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:_LOCK_DIGITS]
         try:
@@ -196,24 +197,25 @@ class Spool:
         except OSError as error:
             raise out_of_resources(error) from None
         try:
+            # The file is opened for each call, so flock excludes other threads as well as processes.
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
 
     def path_of(self, identity: Identity, digest: str) -> Path:
-        """Return where a data set with this hash lies when it is kept."""
-        # `film_named` reads it back.
+        """Return the path of a data set with this digest."""
+        # `film_named` parses the name.
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
-        # 256 folders that are there already: a folder for each study would have to be synced as well.
+        # 256 existing folders; a new folder for each study would need a sync of its own.
         return self.root / f"{study[:2]}/{name}"
 
     def _place(self, incoming: Incoming, path: Path, digest: str) -> tuple[bool, bool]:
-        """Return whether `path` is new, and whether what lay there was damaged and is replaced.
+        """Rename the temporary file to `path`; return whether it is new and whether it was damaged.
 
-        A film that lies there whole stays as it was acknowledged. That is read from the disk: its sender
-        deletes the bytes that we have now.
+        An intact file at `path` is kept. It is verified from the disk, because the sender will delete
+        its own copy after Success.
         """
         new = not path.exists()
         if not new and has_digest(path, digest):
@@ -231,41 +233,41 @@ class Spool:
                         self._make_folders()
                 source.rename(target)
             except FileNotFoundError:
-                self._has_folders = False  # somebody took the folder away
+                self._has_folders = False  # the folder was removed from outside: create it again
                 continue
             return
         raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
 
     def _make_folders(self) -> None:
-        """Have the folders of all films, through a power cut as well.
+        """Create the folders of all Instances durably.
 
-        Not before the first film: a folder is a sign that the spool's disk is mounted.
+        Not before the first Instance: an existing folder shows that the spool's disk is mounted.
         """
         for number in range(256):
             with suppress(FileExistsError):
                 (self.root / f"{number:02x}").mkdir()
-        # For those too that another process has made and has not synced yet.
+        # Also needed if all existed: another process may have created them and not synced yet.
         sync_folder(self.root)
         self._has_folders = True
 
 
 def film_named(name: str) -> tuple[str, str] | None:
-    """Return SOP Instance UID and hash of the film that a file's name says, or None."""
+    """Return SOP Instance UID and digest from a file name in the spool; None for any other name."""
     match = _NAME.fullmatch(name)
     return (match["uid"], match["digest"]) if match else None
 
 
 def has_digest(path: Path, digest: str) -> bool:
-    """Return whether a kept file, read from the disk, has the data set that `digest` was made of."""
+    """Return whether the data set of a stored file, read from the disk, has this digest."""
     return content_digest(path, like=digest) == digest != ""
 
 
 def content_digest(path: Path, *, like: str) -> str:
-    """Return the digest of a kept file's data set, read from the disk; "" when it cannot be read.
+    """Return the digest of a stored file's data set, read from the disk; "" if it cannot be read.
 
     Args:
         path: The file.
-        like: A digest by the algorithm that is wanted (`dicom.spool.digest`).
+        like: A digest whose algorithm is used (`dicom.spool.digest`).
     """
     try:
         return _content_digest(path, like)
@@ -274,10 +276,10 @@ def content_digest(path: Path, *, like: str) -> str:
 
 
 def is_kept(path: Path, digest: str) -> bool:
-    """Return what `has_digest` returns, where the disk can be read.
+    """Return what `has_digest` returns; False if the file does not exist.
 
     Raises:
-        OSError: The file is there, as far as is known, and cannot be read now.
+        OSError: The file may exist but cannot be read now.
     """
     try:
         return _content_digest(path, digest) == digest != ""
@@ -298,7 +300,7 @@ def _content_digest(path: Path, like: str) -> str:
 
 
 def written_at(path: Path) -> datetime | None:
-    """Return when a kept file was written, by the clock of its disk; None when it cannot be told."""
+    """Return when a stored file was modified, by the file system's clock; None if it is unknown."""
     try:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:
@@ -306,7 +308,7 @@ def written_at(path: Path) -> datetime | None:
 
 
 def data_set_size(path: Path) -> int:
-    """Return how many bytes follow the file meta group; less than none where it was cut short.
+    """Return the number of bytes after the file meta group; negative if the file was truncated in it.
 
     Raises:
         OSError: The file cannot be read.
@@ -317,13 +319,14 @@ def data_set_size(path: Path) -> int:
 
 
 def _data_set_begins(start: bytes) -> int:
-    """Return where the data set begins, of a file's first bytes (PS3.10 7.1)."""
+    """Return the offset of the data set, given the first bytes of a file (PS3.10 7.1)."""
     return _META_START + 4 + int.from_bytes(start[_META_START:], "little")
 
 
 def _remove_if_abandoned(path: Path) -> bool:
     try:
         with path.open("rb") as file:
+            # Fails while the receiving process lives (see `Incoming._open`).
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
     except (BlockingIOError, FileNotFoundError):
