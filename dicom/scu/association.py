@@ -1,6 +1,6 @@
-"""An association that we request: who is called, how it is bounded in time, why it failed.
+"""Associations that we request: the peer, time limits, and errors with a reason.
 
-An association is used by one thread, and never again after anything went wrong on it.
+An association is used by one thread, and not used again after an error.
 """
 
 import socket
@@ -29,22 +29,26 @@ from dicom.network.deadline import Deadline
 from dicom.network.keepalive import keep_alive
 from dicom.pynetdicom_private import set_poll
 
-# Seconds between two looks of pynetdicom's thread at a connection: in an exchange, and while its peer is
-# silent, when hundreds of such threads must leave the processor to others.
+# Polling interval of pynetdicom's thread in seconds: during an exchange, and while the peer is slow,
+# when hundreds of such threads must not use up the processor.
 _POLL: Final = 0.001
 _SLOW_POLL: Final = 0.05
-# Seconds by which a connection outlives pynetdicom's own timeouts, which end it in order.
+# Seconds after pynetdicom's own timeouts until the connection is shut down: they end it in order.
 _GRACE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The application entity that is called, and as whom.
+    """The called application entity, and our calling AE title.
 
     Attributes:
-        timeout: Seconds for the negotiation, and for each request with its complete answer.
-        tls: How to speak TLS with it; None speaks plain DICOM.
-        name: What a person calls it; part of each error's sentence.
+        host: Host name or IP address.
+        port: TCP port.
+        called: Its AE title.
+        calling: Our AE title.
+        timeout: Seconds for the negotiation, and for each request with its complete response.
+        tls: TLS parameters; None for plain DICOM.
+        name: Display name, included in each error message; "" for none.
     """
 
     host: str
@@ -56,7 +60,7 @@ class Peer:
     name: str = ""
 
     def __str__(self) -> str:
-        """Return how an error's sentence names it."""
+        """Return the name and address for error messages."""
         address = f"{self.called} at {self.host}:{self.port}"
         return f"{self.name} ({address})" if self.name else address
 
@@ -68,17 +72,17 @@ def associate(
     negotiate: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
-    """Give an established association; released at the end, aborted after an error.
+    """Request an association; release it at the end of the block, or abort it after an error.
 
     Args:
-        peer: Who is called.
-        contexts: (abstract syntax, transfer syntax) pairs, each proposed as a context of its own.
-        negotiate: Roles other than that of the SCU.
-        handlers: What answers requests of the peer, as C-STORE within C-GET.
+        peer: The called application entity.
+        contexts: (abstract syntax, transfer syntax) pairs, each proposed as a separate context.
+        negotiate: Role selections other than SCU.
+        handlers: Event handlers for requests of the peer, such as C-STORE within C-GET.
 
     Yields:
-        The association. Where the peer accepted none of the contexts it is over already and its
-            `accepted_contexts` are empty: the caller knows what that means.
+        The established association. If the peer accepted none of the contexts, it has ended already
+            and its `accepted_contexts` are empty; the calling function must check that.
 
     Raises:
         DestinationUnavailable: No connection, no answer in time, or a transient rejection.
@@ -101,10 +105,11 @@ def associate(
 
 @contextmanager
 def established(association: Association, peer: Peer) -> Iterator[None]:
-    """Let the block make one request on an association that may end at any moment.
+    """Limit one request, made in the block, and report an association that ends meanwhile.
 
     Raises:
-        DestinationSilent: It has ended, or the answer was not complete within the peer's timeout.
+        DestinationSilent: The association has ended, or the response was not complete within
+            `peer.timeout`.
     """
     sentence = f"{peer} ended the association before all was exchanged"
     if not association.is_established:
@@ -113,7 +118,7 @@ def established(association: Association, peer: Peer) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            # So pynetdicom calls it; while the association stands the error is another one.
+            # pynetdicom raises RuntimeError for an ended association; otherwise it is another error.
             if association.is_established:
                 raise
             raise DestinationSilent(sentence) from error
@@ -122,7 +127,7 @@ def established(association: Association, peer: Peer) -> Iterator[None]:
 
 
 def _limited(association: Association, seconds: float) -> Deadline:
-    """Return a deadline that ends what pynetdicom's threads read or write on the connection."""
+    """Return a deadline that interrupts reads and writes of pynetdicom's threads on the connection."""
     set_poll(association, _POLL)
     deadline = Deadline(seconds, lambda: set_poll(association, _SLOW_POLL))
     connection = association.dul.socket
@@ -144,6 +149,7 @@ def _request(
     entity.connection_timeout = entity.acse_timeout = peer.timeout
     entity.dimse_timeout = entity.network_timeout = peer.timeout
 
+    # Filled by EVT_CONN_OPEN, because AE.associate returns only after the negotiation.
     begun: list[Association] = []
 
     def slow() -> None:
@@ -178,11 +184,11 @@ def _request(
 
 
 def _bound_socket(association: Association, seconds: float, deadline: Deadline) -> None:
-    """Send small PDUs at once, and limit each read and write, and the negotiation as a whole.
+    """Set TCP_NODELAY and timeouts for reads and writes; limit the negotiation by `deadline`.
 
     Without TCP_NODELAY a small object waits some 40 ms for the peer's delayed acknowledgement.
-    pynetdicom reads and writes without a time limit: a peer that stops in the middle of a PDU would
-    hold the thread. One that goes on byte by byte is ended by the deadline.
+    pynetdicom reads and writes without a timeout: a peer that stops in the middle of a PDU would block
+    the thread. The deadline also ends the connection of a peer that sends single bytes.
     """
     connection = association.dul.socket
     if connection is None or connection.socket is None:

@@ -1,4 +1,4 @@
-"""Storage Commitment Push Model (PS3.4 annex J): what a peer asks, and what it is told in the end."""
+"""Storage Commitment Push Model (PS3.4 annex J): decodes requests, makes and sends reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ MAXIMUM_REQUEST: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """One object that the peer wants to be sure of."""
+    """One SOP Instance for which the peer requests commitment."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -46,22 +46,22 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """An N-ACTION's information; every UID is valid."""
+    """The Action Information of an N-ACTION request; every UID is valid."""
 
     transaction_uid: str
     references: tuple[Reference, ...]
 
 
 def read_request(encoded: bytes, transfer_syntax: str) -> CommitmentRequest:
-    """Return what a peer asks.
+    """Return the decoded Action Information of a request.
 
     Args:
-        encoded: The action information as it came.
-        transfer_syntax: That of its presentation context; one of the two little endian ones.
+        encoded: The Action Information as received.
+        transfer_syntax: UID from its presentation context: Implicit or Explicit VR Little Endian.
 
     Raises:
         InvalidDataset: It cannot be read, a UID is missing or invalid, or nothing is referenced.
-        LimitExceeded: It is larger than anybody needs.
+        LimitExceeded: It is longer than MAXIMUM_REQUEST.
     """
     asked = _decode(encoded, explicit=transfer_syntax != ImplicitVRLittleEndian)
     try:
@@ -91,6 +91,7 @@ def _decode(encoded: bytes, *, explicit: bool) -> Dataset:
     if len(encoded) > MAXIMUM_REQUEST:
         raise LimitExceeded(f"the action information is longer than {MAXIMUM_REQUEST} bytes")
     try:
+        # Checks the limits before pydicom decodes the data set.
         ElementScanner(encoded, len(encoded), "<", HeaderLimits()).dataset(
             0, len(encoded), explicit=explicit
         )
@@ -100,11 +101,11 @@ def _decode(encoded: bytes, *, explicit: bool) -> Dataset:
 
 
 def make_report(request: CommitmentRequest, failures: Mapping[str, int]) -> tuple[int, Dataset]:
-    """Return the event type and the event information of an answer (PS3.4 J.3.3).
+    """Return the Event Type ID and Event Information of a report (PS3.4 J.3.3).
 
     Args:
-        request: What was asked.
-        failures: Failure Reason by SOP Instance UID; who is not in it is committed.
+        request: The request.
+        failures: Failure Reason by SOP Instance UID; all other references are committed.
     """
     report = Dataset()
     report.TransactionUID = request.transaction_uid
@@ -127,13 +128,13 @@ def _item(reference: Reference) -> Dataset:
 
 
 def send_report(association: Association, event_type: int, report: Dataset) -> int | None:
-    """Return the status with which the peer of an association took a report; None without an answer."""
+    """Send a report; return the status of the peer's response, or None without a response."""
     try:
         status, _ = association.send_n_event_report(
             report, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE
         )
     except RuntimeError:
-        # So pynetdicom calls an association that has ended.
+        # pynetdicom raises RuntimeError for an ended association; otherwise it is another error.
         if association.is_established:
             raise
         return None
@@ -142,11 +143,11 @@ def send_report(association: Association, event_type: int, report: Dataset) -> i
 
 
 def deliver_report(peer: Peer, event_type: int, report: Dataset) -> None:
-    """Tell a peer over an association of our own, on which we are the SCP (PS3.4 J.3.3, PS3.7 D.3.3.4).
+    """Send a report on an association that we request in the SCP role (PS3.4 J.3.3, PS3.7 D.3.3.4).
 
     Raises:
-        DestinationUnavailable: It cannot be reached, or did not answer.
-        DestinationRejected: It takes no reports, or not this one.
+        DestinationUnavailable: The peer cannot be reached, or did not answer.
+        DestinationRejected: The peer accepts no reports, or refused this one.
     """
     role = SCP_SCU_RoleSelectionNegotiation()
     role.sop_class_uid = PUSH_MODEL

@@ -1,7 +1,7 @@
-"""We as a Service Class User: C-ECHO, C-STORE of PS3.10 files as they lie, C-FIND of one instance.
+"""The SCU: C-ECHO, C-STORE of PS3.10 files, C-FIND of one Instance.
 
-Data sets leave in the transfer syntax of their file, byte for byte; only where a peer accepts no other
-context than Implicit VR Little Endian is an uncompressed data set encoded again.
+Data sets are sent byte for byte in the transfer syntax of their file. An uncompressed data set is
+encoded again only if the peer accepts nothing but Implicit VR Little Endian.
 """
 
 import struct
@@ -43,13 +43,14 @@ _MAX_CONTEXTS: Final = (
     128  # presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2)
 )
 _PENDING: Final = (0xFF00, 0xFF01)
-# A peer that ignores the keys might list all that it has.
+# A peer that ignores the matching keys might list its whole archive.
 _MOST_FOUND: Final = 100
 _CONVERTIBLE: Final = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     DeflatedExplicitVRLittleEndian,
 )
+# Errors that pydicom raises for files and data sets that it cannot read or write.
 UNREADABLE: Final = (
     AttributeError,
     BytesLengthException,
@@ -66,11 +67,12 @@ UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOutcome:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
-        status: Of the C-STORE-RSP (PS3.4 B.2.3); None when there was no answer.
-        error: A sentence, or "" when it was stored.
+        path: The file.
+        status: Status of the C-STORE response (PS3.4 B.2.3); None if there was no response.
+        error: An error message; "" if the file was stored.
     """
 
     path: Path
@@ -79,7 +81,7 @@ class StoreOutcome:
 
     @property
     def stored(self) -> bool:
-        """Whether the peer has it."""
+        """Whether the peer has stored the file."""
         return not self.error
 
 
@@ -96,7 +98,7 @@ class StoredFile:
         """Return what the file meta information of `path` says.
 
         Raises:
-            InvalidDataset: It is no PS3.10 file, or cannot be read.
+            InvalidDataset: `path` is not a PS3.10 file, or cannot be read.
         """
         try:
             meta = read_file_meta_info(path)
@@ -109,10 +111,11 @@ class StoredFile:
         return cls(path=path, sop_class_uid=UID(sop_class), transfer_syntax_uid=UID(syntax))
 
     def contexts(self) -> list[tuple[UID, UID]]:
-        """Return the (abstract syntax, transfer syntax) pairs to propose for it.
+        """Return the (abstract syntax, transfer syntax) pairs to propose for the file.
 
-        An SCU must offer the default transfer syntax too, unless the pixels are compressed (PS3.5 10.1).
-        Big endian, retired, is not offered otherwise: its pixels would have to be swapped.
+        An SCU must also propose the default transfer syntax unless the pixels are compressed (PS3.5
+        10.1). A file in the retired Big Endian syntax is proposed only as it is: otherwise its pixels
+        would have to be swapped.
         """
         own = (self.sop_class_uid, self.transfer_syntax_uid)
         if self.transfer_syntax_uid not in _CONVERTIBLE:
@@ -121,17 +124,17 @@ class StoredFile:
 
 
 def echo(host: str, port: int, *, calling: str, called: str, timeout: float = 10.0) -> None:
-    """Return once `called` has answered a C-ECHO with Success.
+    """Send a C-ECHO to `called` and return after Success.
 
     Raises:
-        DestinationUnavailable: It did not answer in time.
-        DestinationRejected: It refused the association or the verification.
+        DestinationUnavailable: The peer did not answer in time.
+        DestinationRejected: The peer rejected the association or the C-ECHO.
     """
     echo_peer(Peer(host=host, port=port, called=called, calling=calling, timeout=timeout))
 
 
 def echo_peer(peer: Peer) -> None:
-    """Return once `peer` has answered a C-ECHO with Success; errors as `echo`."""
+    """Send a C-ECHO to `peer` and return after Success; raise the errors of `echo`."""
     with associate(peer, [(VERIFICATION, ImplicitVRLittleEndian)]) as association:
         if not association.accepted_contexts:
             raise DestinationRejected(f"{peer} does not accept C-ECHO from {peer.calling}")
@@ -151,20 +154,23 @@ def send_files(
     timeout: float = 30.0,
     progress: Callable[[StoreOutcome], None] | None = None,
 ) -> list[StoreOutcome]:
-    """Send PS3.10 files in their own transfer syntax over one association, or few, and tell of each.
+    """Send PS3.10 files over one association, or more if they need more than 128 contexts.
 
     Args:
         paths: Files; a file that is not DICOM gets an outcome, too.
-        host: Of the receiver.
-        port: Of the receiver.
+        host: Host name or IP address of the receiver.
+        port: TCP port of the receiver.
         calling: Our AE title.
-        called: Its AE title.
+        called: AE title of the receiver.
         timeout: Seconds for each exchange.
         progress: Called after each file, in this thread.
 
+    Returns:
+        One outcome for each file, first those of files that are not DICOM.
+
     Raises:
-        DestinationUnavailable: No association could be had.
-        DestinationRejected: The association was refused.
+        DestinationUnavailable: No association could be established.
+        DestinationRejected: The association was rejected.
     """
     peer = Peer(host=host, port=port, called=called, calling=calling, timeout=timeout)
     outcomes = []
@@ -214,22 +220,22 @@ def _batches(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
 
 
 def is_stored(status: int) -> bool:
-    """Return whether a C-STORE status means that the peer has the instance.
+    """Return whether a C-STORE status means that the peer has the Instance.
 
-    Success, the warnings of the Storage Service (0xB000 coercion, 0xB006 elements discarded, 0xB007
-    data set does not match SOP class: stored all the same, PS3.4 B.2.3), and 0x0111, by which a peer
-    says that it holds this instance already (PS3.7 C).
+    It does for Success, for the warnings of the Storage Service, which store the Instance (0xB000
+    coercion, 0xB006 elements discarded, 0xB007 data set does not match SOP class; PS3.4 B.2.3), and for
+    0x0111, duplicate SOP Instance (PS3.7 C).
     """
     return status in (0x0000, 0x0111) or status & 0xF000 == 0xB000
 
 
 def store(association: Association, peer: Peer, file: StoredFile) -> int:
-    """Send one file and return the status of the C-STORE-RSP.
+    """Send one file and return the status of the C-STORE response.
 
     Raises:
         DestinationRejected: No presentation context for it was accepted, or it cannot be encoded.
-        DestinationSilent: There was no answer, the association is over.
-        DestinationUnavailable: The file cannot be read at this moment.
+        DestinationSilent: There was no complete response, or the association has ended.
+        DestinationUnavailable: The file cannot be read now.
     """
     accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
     usable = [pair for pair in file.contexts() if pair in accepted]
@@ -238,7 +244,7 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
             f"{peer} accepts no presentation context for {file.sop_class_uid.name} in "
             f"{file.transfer_syntax_uid.name}: allow this SOP class from {peer.calling} there"
         )
-    own = usable[0][1] == file.transfer_syntax_uid
+    own = usable[0][1] == file.transfer_syntax_uid  # `contexts` lists the file's own syntax first
     try:
         with established(association, peer):
             response = association.send_c_store(file.path if own else dcmread(file.path))
@@ -255,11 +261,11 @@ def store(association: Association, peer: Peer, file: StoredFile) -> int:
 def find_instance(
     association: Association, peer: Peer, *, study: str, series: str, sop: str
 ) -> bool:
-    """Return whether a C-FIND at the IMAGE level finds the instance (PS3.4 C.6.2).
+    """Return whether a C-FIND at the IMAGE level finds the Instance (PS3.4 C.6.2).
 
     Raises:
-        DestinationUnavailable: There was no answer, or a failure status.
-        DestinationRejected: The identifier does not suit the peer (0xA9xx), or it lists everything.
+        DestinationUnavailable: There was no response, or a failure status.
+        DestinationRejected: The peer refused the identifier (0xA9xx), or ignored the matching keys.
     """
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
@@ -278,7 +284,7 @@ def find_instance(
 
 
 def _is_listed(sop: str, answer: tuple[Dataset, Dataset | None], peer: Peer) -> bool:
-    """Whether a C-FIND response is about the instance; one that cannot be read is not."""
+    """Return whether a C-FIND response lists the Instance; False if its identifier cannot be read."""
     response, identifier = answer
     status = _status(response, peer)
     if status == 0x0000:
