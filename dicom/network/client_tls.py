@@ -1,7 +1,7 @@
-"""TLS of connections that we open: who is trusted, what we show, and why a handshake failed.
+"""TLS for connections that we open: trusted authorities, our certificate, handshake errors.
 
-BCP 195 (RFC 9325) as PS3.15 annex B asks: TLS 1.2 at least. One context serves the three clients that
-reach destinations (pynetdicom, requests, httpx), because each wraps its sockets by it.
+TLS 1.2 at least, by BCP 195 (RFC 9325) and PS3.15 annex B. One context class serves the three client
+libraries (pynetdicom, requests, httpx), because each wraps its sockets with the given context.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from dicom.network.failure import causes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerTls:
-    """How the certificate of a peer is judged, and which certificate is shown to it.
+    """How the certificate of a peer is verified, and which certificate we present.
 
     Attributes:
-        ca: PEM file of the only authorities that are trusted; None trusts those of the system.
-        certificate: PEM file of our certificate and chain; None shows none.
+        ca: PEM file of the only trusted authorities; None trusts those of the system.
+        certificate: PEM file of our certificate and chain; None presents none.
         key: PEM file of its private key, without a password.
-        sha256: Digest of the peer's certificate (DER), 64 hexadecimal digits: no other is accepted.
-            Without `ca` it is the only condition: name and authority do not matter then.
+        sha256: SHA-256 of the only accepted peer certificate (DER), 64 hexadecimal digits. Without `ca`
+            it is the only condition: host name and authority are not verified.
     """
 
     ca: Path | None = None
@@ -34,7 +34,7 @@ class PeerTls:
     sha256: str | None = None
 
     def context(self) -> "ClientContext":
-        """Return a context for new connections, made from the files as they are now.
+        """Return a context for new connections, made from the current files.
 
         Raises:
             OSError: A file cannot be read or used (ssl.SSLError is one).
@@ -45,6 +45,7 @@ class PeerTls:
         if self.ca is not None:
             context.load_verify_locations(self.ca)
         elif self.sha256 is not None:
+            # The pin alone identifies the peer: `check_pin` compares it after the handshake.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         else:
@@ -55,7 +56,7 @@ class PeerTls:
 
 
 class _PinnedSocket(ssl.SSLSocket):
-    """Compares the peer's certificate with the pin when the handshake is done."""
+    """Compares the peer's certificate with the pin after the handshake."""
 
     def do_handshake(self, block: bool = False) -> None:
         context = self.context
@@ -72,12 +73,12 @@ class _PinnedSocket(ssl.SSLSocket):
 
 
 class ClientContext(ssl.SSLContext):
-    """A context that can hold a pin.
+    """A client context that can pin the peer's certificate.
 
     Attributes:
         pin: As `PeerTls.sha256`.
-        failure: The error of the last handshake that failed: pynetdicom does not pass it on.
-        on_handshake: Called with the socket before each handshake, so that a time limit includes it.
+        failure: Error of the last failed handshake, because pynetdicom does not pass it on.
+        on_handshake: Called with the socket before each handshake, so that a deadline includes it.
     """
 
     sslsocket_class = _PinnedSocket
@@ -86,13 +87,13 @@ class ClientContext(ssl.SSLContext):
     on_handshake: Callable[[socket.socket], None] | None = None
 
     def check_pin(self, certificate: bytes) -> None:
-        """Return when a peer's certificate is the pinned one, or when none is pinned.
+        """Check that a peer's certificate is the pinned one, if one is pinned.
 
         Args:
-            certificate: As DER; empty when the peer showed none.
+            certificate: In DER encoding; empty if the peer presented none.
 
         Raises:
-            ssl.SSLCertVerificationError: It is another one.
+            ssl.SSLCertVerificationError: It is a different certificate.
         """
         if self.pin is None:
             return
@@ -104,7 +105,7 @@ class ClientContext(ssl.SSLContext):
             )
 
 
-# What OpenSSL says (verify result), and what to do about it. X509_V_ERR_* of openssl/x509_vfy.h
+# Advice by OpenSSL's verify result: X509_V_ERR_* of openssl/x509_vfy.h
 _ADVICE: Final = {
     10: "its certificate has expired",
     18: "its certificate is self-signed: give that file as tls_ca, or its digest as tls_sha256",
@@ -119,7 +120,7 @@ _ADVICE: Final = {
 
 
 def tls_failure(error: BaseException | None) -> str | None:
-    """Return why TLS failed as a sentence's end; None when no TLS error lies behind `error`."""
+    """Return why TLS failed, as the end of a sentence; None if no TLS error is a cause of `error`."""
     found = _ssl_error(error)
     if found is None:
         return None

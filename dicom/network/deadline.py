@@ -1,8 +1,8 @@
-"""A total time limit for one exchange with a peer, also where the peer sends a byte now and then.
+"""A time limit for a whole exchange with a peer, even if the peer keeps sending single bytes.
 
-A socket timeout limits each read and write. A peer that sends or takes single bytes resets it each time
-and holds the thread for hours. At the end of a Deadline the connection is shut down, which ends the read
-or write that blocks, in whatever library.
+A socket timeout limits each read and write. A peer that sends or accepts single bytes resets it each
+time and can block the thread for hours. When a Deadline expires, the connection is shut down, which ends
+a blocking read or write in any library.
 """
 
 import socket
@@ -12,10 +12,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-# Bytes a second that a peer must move at least, beyond its timeout: 1 Mbit/s.
+# Minimum transfer rate of a peer in bytes per second (1 Mbit/s); see `allowance`.
 SLOWEST: Final = 128 * 2**10
 
-# An exchange that takes longer than this many seconds waits for its peer.
+# After this many seconds an exchange counts as slow, and `on_wait` is called.
 _QUICK: Final = 0.5
 
 _current = threading.local()
@@ -27,13 +27,13 @@ def allowance(timeout: float, size: int) -> float:
 
 
 class Deadline:
-    """Shuts down the connections of one exchange when its time is over; a context manager.
+    """Context manager that shuts down the connections of one exchange when its time limit expires.
 
-    Within the block it is the deadline of this thread, see `follow_connection`.
+    Within the block it is this thread's current deadline, see `follow_connection`.
     """
 
     def __init__(self, seconds: float, on_wait: Callable[[], None] | None = None) -> None:
-        """Take the time limit, and what is called once when the exchange turns out to be slow."""
+        """Store the limit in seconds, and `on_wait`, called once if the exchange takes over 0.5 s."""
         self._seconds = seconds
         self._on_wait = on_wait
         self._connections: list[socket.socket] = []
@@ -44,11 +44,11 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over."""
+        """Whether the limit expired within the block."""
         return self._expired
 
     def follow(self, connection: socket.socket) -> None:
-        """Shut this connection down at the deadline; at once when that has passed."""
+        """Shut this connection down when the deadline expires; at once if it has expired."""
         with self._lock:
             known = any(each is connection for each in self._connections)
             if not known:
@@ -72,10 +72,10 @@ class Deadline:
                 _shut(connection)
 
     def __enter__(self) -> Self:
-        """Start the time.
+        """Start the timer thread.
 
         Raises:
-            RuntimeError: The machine starts no thread now.
+            RuntimeError: No thread can be started.
         """
         threading.Thread(target=self._run, name="deadline", daemon=True).start()
         self._outer = getattr(_current, "deadline", None)
@@ -88,19 +88,19 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the time; nothing is shut down from here on."""
+        """Stop the timer and restore the outer deadline."""
         self._over.set()
         _current.deadline = self._outer
 
 
 def follow_connection(connection: socket.socket | None) -> None:
-    """Let the deadline of this thread, if it has one, limit what is done on `connection`."""
+    """Apply this thread's current deadline, if any, to `connection`."""
     deadline: Deadline | None = getattr(_current, "deadline", None)
     if deadline is not None and connection is not None:
         deadline.follow(connection)
 
 
 def _shut(connection: socket.socket) -> None:
-    # The plain method, also of a TLS socket: that of SSLSocket changes it under the thread that reads.
+    # Not SSLSocket.shutdown: it would change the socket under the thread that reads.
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

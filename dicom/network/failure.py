@@ -1,4 +1,4 @@
-"""Why a peer could not be reached, in words for a person instead of a library's."""
+"""Messages for the user about a peer that could not be reached, instead of a library's own."""
 
 import errno
 import socket
@@ -12,10 +12,10 @@ _CLOSED: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, e
 
 
 def network_failure(error: BaseException | None) -> str:
-    """Return why no answer came, as a sentence's end and with what to check.
+    """Return why there was no answer and what to check, as the end of a sentence.
 
     Args:
-        error: A library's error; its causes, and the errors among its arguments, are searched.
+        error: A library's error; its causes and the errors among its arguments are searched, too.
     """
     for each in causes(error):
         if isinstance(each, socket.gaierror):
@@ -38,7 +38,7 @@ def _words(error: OSError) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, the errors among its arguments, and its causes, each once."""
+    """Yield an error, its causes and the errors among its arguments, recursively, each once."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

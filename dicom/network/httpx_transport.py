@@ -1,4 +1,4 @@
-"""A transport for `httpx` whose connections obey the Deadline of the thread that uses them."""
+"""A transport for `httpx` whose connections are limited by the current Deadline of their thread."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ LIBRARY: Final = Library(
 
 
 class _Stream(httpcore.NetworkStream):
-    """Gives its socket to the current Deadline before each read and write."""
+    """Registers its socket with the current Deadline before each read and write."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -53,7 +53,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects as httpcore does."""
+    """Connects like httpcore, and returns a `_Stream`."""
 
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
@@ -75,8 +75,8 @@ class LimitedTransport(httpx.HTTPTransport):
     """Sends requests over connections that a Deadline can shut down."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - httpx's
-        """Take the options of httpx.HTTPTransport."""
+        """Accept the options of httpx.HTTPTransport."""
         super().__init__(**options)
         if LIBRARY.is_tried:
-            # httpx passes no network backend on.
+            # httpx has no option for httpcore's network backend.
             self._pool._network_backend = _Backend()  # noqa: SLF001

@@ -1,9 +1,9 @@
-"""Keepalive of DICOM and HTTP connections: a peer whose packets are dropped is noticed while idle.
+"""TCP keepalive for DICOM and HTTP connections, to detect an unreachable peer on an idle connection.
 
-Reads and writes have time limits of their own (`dicom.scu.association`, `dicom.scp.streaming`).
-Keepalive ends the connection of a peer that was cut off before those limits, and keeps the state
-that a firewall or NAT holds for a connection that is idle on purpose. Those of the database and the
-broker are in `service.system.socket_limits`.
+Reads and writes have separate timeouts (`dicom.scu.association`, `dicom.scp.streaming`). Keepalive ends
+the connection of an unreachable peer before those timeouts, and preserves the state of a firewall or NAT
+for a connection that is idle on purpose. The limits for database and broker are in
+`service.system.socket_limits`.
 """
 
 import socket
@@ -15,7 +15,7 @@ PROBES: Final = 3
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Probe the peer of an idle connection; those that a listening socket accepts have it from it."""
+    """Enable keepalive; connections that a listening socket accepts inherit it."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)

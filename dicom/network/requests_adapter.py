@@ -1,4 +1,4 @@
-"""An adapter for `requests` whose connections obey the Deadline of the thread that uses them."""
+"""An adapter for `requests` whose connections are limited by the current Deadline of their thread."""
 
 import socket
 from typing import Any, Final
@@ -19,12 +19,12 @@ LIBRARY: Final = Library(
 
 
 class _Followed:
-    """Gives the socket of a connection to the current Deadline: a new one at once, an old one at use."""
+    """Registers a connection's socket with the current Deadline: when new, and at each use."""
 
     sock: socket.socket | None
 
     def _new_conn(self) -> socket.socket:
-        # Before the TLS handshake, which a peer can draw out as well.
+        # Before the TLS handshake, which a peer can delay as well.
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
         follow_connection(made)
         return made
@@ -39,11 +39,11 @@ class _Followed:
 
 
 class _Connection(_Followed, HTTPConnection):
-    """An HTTP connection that is followed."""
+    """An HTTP connection that registers with the current Deadline."""
 
 
 class _SecureConnection(_Followed, HTTPSConnection):
-    """An HTTPS connection that is followed."""
+    """An HTTPS connection that registers with the current Deadline."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -61,12 +61,12 @@ class LimitedAdapter(HTTPAdapter):
     """Sends requests over connections that a Deadline can shut down."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests'
-        """Make the pools of our connections."""
+        """Use pools of `_Connection` and `_SecureConnection`."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> ProxyManager:  # noqa: ANN401 - requests'
-        """Make the pools of our connections through a proxy."""
+        """Use the same pools for connections through a proxy."""
         manager: ProxyManager = super().proxy_manager_for(*arguments, **options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
