@@ -1,8 +1,8 @@
-"""multipart/related as a stream (RFC 2046 5.1, RFC 2387): parts come out while the body comes in.
+"""Incremental parser of multipart/related bodies (RFC 2046 5.1, RFC 2387).
 
-    bytes ──feed()──▶ PartBegins, bytes, bytes, PartEnds, PartBegins, ... ──end()──▶ it was whole
+    bytes ──feed()──▶ PartBegins, bytes, bytes, PartEnds, PartBegins, ... ──end()──▶ complete
 
-Whatever the sender does, no more is held than the piece that was fed and one part's headers.
+Memory is bounded for any input: at most the fed piece and the headers of one part are held.
 """
 
 import re
@@ -14,7 +14,7 @@ from dicom.errors import DicomError
 
 _LONGEST_PADDING: Final = 256
 _LONGEST_PREAMBLE: Final = 4096
-# bchars of RFC 2046 5.1.1, no space at the end. It allows 70 of them; Orthanc's plugin sends 73.
+# bchars of RFC 2046 5.1.1, no space at the end. The RFC allows 70 characters; Orthanc's plugin sends 73.
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,127}[0-9A-Za-z'()+_,\-./:=?]")
 _MEDIA_TYPE: Final = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)\s*", re.ASCII)
 _PARAMETER: Final = re.compile(
@@ -23,16 +23,16 @@ _PARAMETER: Final = re.compile(
 
 
 class InvalidMultipart(DicomError):
-    """The bytes are no multipart body that can be read."""
+    """The bytes are not a valid multipart body."""
 
 
 class TooManyParts(InvalidMultipart):
-    """The body has more parts than are taken at once."""
+    """The body has more parts than `MultipartLimits.max_parts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultipartLimits:
-    """How much a multipart body may ask of us; the length of a part is for its receiver to limit."""
+    """Limits of a multipart body; the receiver of a part limits its length."""
 
     max_parts: int = 1000
     max_header_bytes: int = 8 * 2**10
@@ -41,43 +41,44 @@ class MultipartLimits:
 
 @dataclass(frozen=True, slots=True)
 class PartBegins:
-    """A part's headers, names in lower case, are complete; its content follows."""
+    """The headers of a part are complete, names in lower case; its content follows."""
 
     headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnds:
-    """All of the part's content has come."""
+    """The content of the part is complete."""
 
 
 Event = PartBegins | memoryview | PartEnds
 
 
 class MultipartReader:
-    """Takes a body in pieces of any length and gives the parts in it, as far as they have come."""
+    """Parses a body, fed in pieces of any length, into events."""
 
     def __init__(self, boundary: str, limits: MultipartLimits | None = None) -> None:
-        """Take the boundary parameter of the Content-Type."""
+        """Store the boundary parameter of the Content-Type, and the limits (None for the defaults)."""
         self._limits = limits or MultipartLimits()
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
-        self._buffer = b"\r\n"  # so that a delimiter at the very beginning is one like the others
+        self._buffer = b"\r\n"  # a delimiter includes CR LF, which the first one may lack
         self._at = 0
         self._skipped = 0
         self._parts = 0
         self._step: Callable[[], Event | bool] = self._preamble
 
     def feed(self, *pieces: bytes) -> None:
-        """Take the next bytes of the body; the events before them must have been taken."""
+        """Add the next bytes of the body; consume all `events` first, so that only one piece is held."""
         self._buffer = b"".join([memoryview(self._buffer)[self._at :], *pieces])
         self._at = 0
 
     def events(self) -> Iterator[Event]:
-        """Yield what has come whole; content as views that stay good.
+        """Yield the events in the bytes so far; content as memoryviews that remain valid.
 
         Raises:
-            InvalidMultipart: The bytes do not follow RFC 2046, or a part's headers are too long.
-            TooManyParts: Another part begins after the last one that is taken.
+            InvalidMultipart: The bytes do not follow RFC 2046, or a part's headers are too long or too
+                many.
+            TooManyParts: More than `max_parts` parts begin.
         """
         while True:
             found = self._step()
@@ -87,7 +88,7 @@ class MultipartReader:
                 yield found
 
     def end(self) -> None:
-        """Return when the body that has been fed was whole.
+        """Check that the body was complete.
 
         Raises:
             InvalidMultipart: Its closing delimiter is missing.
@@ -95,7 +96,7 @@ class MultipartReader:
         if self._step != self._epilogue:
             raise InvalidMultipart("the body ends without its closing delimiter")
 
-    # Each step returns an event, True when it went on without one, False when it needs more bytes.
+    # Each step returns an event, True to continue without one, or False if it needs more bytes.
 
     def _preamble(self) -> bool:
         found = self._buffer.find(self._delimiter, self._at)
@@ -109,11 +110,12 @@ class MultipartReader:
         return self._go_on(found + len(self._delimiter), self._delimiter_line)
 
     def _delimiter_line(self) -> bool:
-        """Tell the closing delimiter from one that a part follows."""
+        """Distinguish the closing delimiter from one before a part."""
         if self._buffer.startswith(b"--", self._at):
             return self._go_on(self._at + 2, self._epilogue)
         end = self._buffer.find(b"\r\n", self._at)
         padding = self._buffer[self._at : end if end >= 0 else None]
+        # Not enough bytes yet to tell "--" from CR LF.
         if end < 0 and padding in {b"", b"-"}:
             return False
         if padding.strip(b" \t\r") or len(padding) > _LONGEST_PADDING:
@@ -155,7 +157,7 @@ class MultipartReader:
         if found == begin:
             self._go_on(found + len(self._delimiter), self._delimiter_line)
             return PartEnds()
-        # The last bytes may be the beginning of a delimiter.
+        # The last bytes may be the start of a delimiter.
         stop = found if found >= 0 else len(self._buffer) - len(self._delimiter) + 1
         if stop <= begin:
             return False
@@ -172,10 +174,10 @@ class MultipartReader:
 
 
 def media_type(value: str) -> tuple[str, dict[str, str]]:
-    """Return a Content-Type's type in lower case and its parameters, quotes removed (RFC 9110 8.3.1).
+    """Return a Content-Type's media type in lower case and its unquoted parameters (RFC 9110 8.3.1).
 
     Raises:
-        InvalidMultipart: It is not one.
+        InvalidMultipart: `value` is not a valid Content-Type.
     """
     start = _MEDIA_TYPE.match(value)
     parameters: dict[str, str] = {}
@@ -194,10 +196,10 @@ def media_type(value: str) -> tuple[str, dict[str, str]]:
 
 
 def check_boundary(value: str) -> str:
-    """Return a boundary that RFC 2046 5.1.1 allows, or one somewhat longer.
+    """Return `value` if it is a boundary by RFC 2046 5.1.1, or a longer one of up to 128 characters.
 
     Raises:
-        InvalidMultipart: It is missing, longer than 128 characters or has others than are allowed.
+        InvalidMultipart: It is empty, too long or contains other characters.
     """
     if not _BOUNDARY.fullmatch(value):
         raise InvalidMultipart("the Content-Type has no boundary of 1 to 128 allowed characters")
@@ -205,10 +207,10 @@ def check_boundary(value: str) -> str:
 
 
 def first_part_pieces(content_type: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the content of the first part of a multipart body; of another body, all of it.
+    """Yield the content of the first part of a multipart body, or the whole of any other body.
 
     Raises:
-        InvalidMultipart: The body is not as its Content-Type says.
+        InvalidMultipart: The Content-Type is invalid, or the body does not match it.
     """
     kind, parameters = media_type(content_type)
     if not kind.startswith("multipart/"):

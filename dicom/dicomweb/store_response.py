@@ -1,4 +1,4 @@
-"""The Store Instances Response Module: what a STOW-RS sender is told (PS3.18 annex I)."""
+"""The Store Instances Response Module, the response to a STOW-RS request (PS3.18 annex I)."""
 
 import json
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one part of a request.
+    """The result for one part of a request.
 
     Attributes:
-        sop_class_uid: Valid, or "" when it is not known.
-        sop_instance_uid: Likewise.
-        failure_reason: 0 when it is stored, else a value of PS3.18 table I.2-2.
-        transient: Whether the same part may be stored later.
+        sop_class_uid: A valid UID, or "" if unknown.
+        sop_instance_uid: A valid UID, or "" if unknown.
+        failure_reason: 0 if the Instance is stored, else a value of PS3.18 table I.2-2.
+        transient: Whether sending the same part again later may succeed.
     """
 
     sop_class_uid: str
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def make_response(outcomes: Sequence[Outcome]) -> Dataset:
-    """Return the response; its Retrieve URLs are empty, for nothing is given back here (type 2)."""
+    """Return the response; Retrieve URLs are empty (type 2), because nothing can be retrieved here."""
     response = Dataset()
     response.RetrieveURL = ""
     stored = [_item(each) for each in outcomes if not each.failure_reason]
@@ -59,7 +59,7 @@ def _item(outcome: Outcome) -> Dataset:
 
 
 def encode(response: Dataset, media_type: str) -> bytes:
-    """Return the response in one of `JSON` (PS3.18 annex F) and `XML` (PS3.19 A.1)."""
+    """Return the response encoded as `JSON` (PS3.18 annex F) or `XML` (PS3.19 A.1)."""
     if media_type == XML:
         model = f'<NativeDicomModel xmlns="{_NAMESPACE}" xml:space="preserve">'
         head = '<?xml version="1.0" encoding="UTF-8"?>\n'

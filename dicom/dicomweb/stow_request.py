@@ -1,7 +1,7 @@
-"""The parts of a STOW-RS request become data sets in the spool, while they come (PS3.18 10.5.1).
+"""Writes the parts of a STOW-RS request to the spool while they arrive (PS3.18 10.5.1).
 
 Each part is a PS3.10 file. Its preamble and file meta group are read under limits and replaced by ours,
-as for an object that came by C-STORE; its data set goes to the disk undecoded.
+as for C-STORE; its data set is written to the disk undecoded.
 """
 
 from collections import deque
@@ -29,11 +29,11 @@ _TRANSPARENT: Final = frozenset({"", "binary", "8bit", "7bit"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part that has come whole: where its data set is, or why there is none.
+    """A complete part: its data set, or why it cannot be stored.
 
     Attributes:
-        incoming: Its data set; None when what it is could not be told.
-        fault: Why nothing of it can be kept; None when `incoming` is to be kept.
+        incoming: Its data set; None if its file meta information could not be read.
+        fault: Why it cannot be stored; None if `incoming` can be stored.
     """
 
     incoming: Incoming | None
@@ -41,7 +41,7 @@ class Part:
 
 
 class PartFile:
-    """A PS3.10 file that comes in pieces: the part of a request, or what was fetched."""
+    """A PS3.10 file that arrives in pieces: a part of a request, or a file fetched from an archive."""
 
     def __init__(
         self, headers: Mapping[str, str], announce: Callable[[Announced], Incoming], source_ae: str
@@ -53,7 +53,7 @@ class PartFile:
         self.fault = _header_fault(headers)
 
     def write(self, content: memoryview) -> None:
-        """Take the next bytes; after a fault they are dropped."""
+        """Add the next bytes; after a fault they are dropped."""
         if self.fault is not None:
             return
         if self.incoming is not None:
@@ -65,14 +65,14 @@ class PartFile:
             self.write(content[_START_BYTES:])
 
     def end(self) -> Part:
-        """Return what came, after the last bytes."""
+        """Return the complete part, after its last bytes."""
         if self.fault is None and self.incoming is None:
             self._begin()
         fault = self.fault or (self.incoming.fault if self.incoming else None)
         return Part(incoming=self.incoming, fault=fault)
 
     def _begin(self) -> None:
-        """Learn from its first bytes what it is, and let the data set among them go to the disk."""
+        """Read the file meta information and start writing the data set."""
         try:
             meta, at = read_file_start(bytes(self._start), _META_LIMITS)
         except DicomError as error:
@@ -90,7 +90,7 @@ class PartFile:
 
 
 class PartStream:
-    """The parts of one request; used by one thread at a time."""
+    """Stores the parts of one request; used by one thread at a time."""
 
     def __init__(
         self,
@@ -98,7 +98,13 @@ class PartStream:
         announce: Callable[[Announced], Incoming],
         source_ae: str,
     ) -> None:
-        """Take the multipart reader, what opens a place for an announced data set, and who sends."""
+        """Store the parameters.
+
+        Args:
+            reader: The multipart parser of the request's body.
+            announce: Returns the file for an announced data set.
+            source_ae: AE title of the sender.
+        """
         self._reader = reader
         self._announce = announce
         self._source_ae = source_ae
@@ -106,18 +112,19 @@ class PartStream:
         self._fault: InvalidMultipart | None = None
 
     def feed(self, *pieces: bytes) -> None:
-        """Take the next bytes of the body; `advance` must have said that there is nothing more."""
+        """Add the next bytes of the body, once `advance` adds no more parts."""
         self._reader.feed(*pieces)
 
     def advance(self, most: int, parts: deque[Part]) -> None:
-        """Add at most `most` parts that are whole now; none when more bytes are needed.
+        """Append up to `most` complete parts to `parts`; none if more bytes are needed.
 
         Args:
-            most: So many at once.
-            parts: Empty; each is added as soon as it is whole, whatever fails after it.
+            most: Maximum number of parts to append.
+            parts: Empty at the call; each part is appended as soon as it is complete, even if a later
+                one fails.
 
         Raises:
-            InvalidMultipart: The body cannot be read any further; all parts before were added.
+            InvalidMultipart: The body cannot be read further; all earlier parts have been appended.
         """
         if self._fault is not None:
             raise self._fault
@@ -134,6 +141,7 @@ class PartStream:
                     self._opened().write(event)
         except InvalidMultipart as error:
             self._fault = error
+            # Otherwise raised at the next call, once the parts before the fault have been processed.
             if not parts:
                 raise
 
@@ -143,22 +151,22 @@ class PartStream:
         return self._open
 
     def end(self) -> None:
-        """Return when the body was whole.
+        """Check that the body was complete.
 
         Raises:
-            InvalidMultipart: It was not.
+            InvalidMultipart: Its closing delimiter is missing.
         """
         self._reader.end()
 
     def discard(self) -> None:
-        """Leave nothing of the part that has not come whole."""
+        """Remove the file of an incomplete part."""
         if self._open is not None and self._open.incoming is not None:
             self._open.incoming.discard()
         self._open = None
 
 
 def _header_fault(headers: Mapping[str, str]) -> DicomError | None:
-    """Return why a part with these headers is no PS3.10 file as it is, or None."""
+    """Return why a part with these headers is not an unencoded PS3.10 file, or None."""
     if headers.get("content-transfer-encoding", "").lower() not in _TRANSPARENT:
         return InvalidDataset("a part is in a transfer encoding")
     try:
