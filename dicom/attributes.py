@@ -1,4 +1,4 @@
-"""Attributes of a header, read tolerantly: a value, a text to search, the items of a sequence."""
+"""Tolerant access to the attributes of a header: values, searchable text, sequence items."""
 
 import unicodedata
 from functools import cache
@@ -17,18 +17,18 @@ _SEPARATORS: Final = str.maketrans(dict.fromkeys("_-./\\,:;()+", " "))
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """Return the tag of an attribute of the Standard; pydicom looks it up anew each time."""
+    """Return the tag of an attribute of the Standard, cached; pydicom looks it up each time."""
     return Tag(keyword)
 
 
 def value_of(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the attribute holds
-    """Return the value of an attribute, None when absent: as `header.get(keyword)`, for less."""
+    """Return the value of an attribute, or None if absent; a faster `header.get(keyword)`."""
     tag = tag_of(keyword)
     return header[tag].value if tag in header else None
 
 
 def words(header: Dataset, *keywords: str) -> str:
-    """Return the text of attributes, joined: upper case, without accents, separators as spaces."""
+    """Return the joined text of attributes in upper case, without accents, separators as spaces."""
     found = []
     for keyword in keywords:
         value = value_of(header, keyword)
@@ -42,13 +42,13 @@ def words(header: Dataset, *keywords: str) -> str:
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence; of something else that bears its name, none."""
+    """Return the items of a sequence; none if the element is absent or not a sequence."""
     value = value_of(header, keyword)
     return list(value) if isinstance(value, Sequence) else []
 
 
 def is_for_processing(header: Dataset) -> bool:
-    """Say whether the film is a raw one: as the detector saw it, not prepared for reading."""
+    """Return whether the image is FOR PROCESSING: raw detector data, not prepared for reading."""
     return (
         words(header, "PresentationIntentType") == "FOR PROCESSING"
         or value_of(header, "SOPClassUID") == DigitalXRayImageStorageForProcessing

@@ -1,4 +1,4 @@
-"""Where a bug ends: in a line of the log and an answer that is not Success."""
+"""The outermost handler of unexpected errors: they are logged, and the peer gets a failure."""
 
 import logging
 import traceback
@@ -13,11 +13,11 @@ LOGGER: Final = logging.getLogger(__name__)
 def error_boundary(
     work: Callable[[], Result], otherwise: Result, caller: Callable[[], str]
 ) -> Result:
-    """Return what `work` returns, or `otherwise` where it raises what nobody foresaw, which is logged.
+    """Return the result of `work`; if it raises, log the error and return `otherwise`.
 
     Args:
-        work: Done on behalf of a peer, in a thread of its association.
-        otherwise: What the peer hears of a bug.
+        work: Called for a peer, in a thread of its association.
+        otherwise: The result after an unexpected error.
         caller: Returns the peer's AE title, for the log.
     """
     try:
@@ -29,5 +29,5 @@ def error_boundary(
 
 
 def places(error: BaseException) -> str:
-    """Return where an unforeseen error arose, without its own words: those may quote a value."""
+    """Return the traceback of an error without its message, which may quote a patient's value."""
     return "".join(traceback.format_tb(error.__traceback__))

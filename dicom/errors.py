@@ -1,35 +1,35 @@
-"""What can go wrong between DICOM peers and us, each with its DIMSE status.
+"""Errors of DICOM exchanges, each with its DIMSE status.
 
     DicomError                      0xC000  cannot understand
     ├── InvalidDataset              0xC000  not a data set that can be read
-    │   ├── InvalidIdentifier       0xA900  a UID or AE title against PS3.5 6.2 or 9.1
+    │   ├── InvalidIdentifier       0xA900  a UID or AE title violates PS3.5 6.2 or 9.1
     │   └── MissingAttribute        0xA900  a type 1 attribute is absent
     ├── DatasetMismatch             0xA900  data set and command or SOP class disagree
     ├── UnsupportedSOPClass         0x0122  SOP Class not supported
-    ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; where none is negotiated
-    ├── OutOfResources              0xA700  disk, memory or database cannot take it now
-    │   ├── DecodersBusy            0xA700  every decoder is at another film
-    │   └── DecoderSlow             0xA700  decoding a film takes longer than it may
-    ├── PixelError                  0xC000  the pixel data cannot become a Frame
-    │   ├── LimitExceeded           0xC000  larger than the configured limits; refused before allocation
-    │   └── DecoderDied             0xC000  decoding it ended the decoders' process, more than once
-    ├── InternalError               0x0110  an error in this program; the log says where
-    ├── InvalidOutput               0xC000  a result of ours breaks a rule; it must not leave
+    ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; STOW-RS only
+    ├── OutOfResources              0xA700  disk, memory or database cannot store it now
+    │   ├── DecodersBusy            0xA700  every decoder is busy with another image
+    │   └── DecoderSlow             0xA700  decoding exceeded its time limit
+    ├── PixelError                  0xC000  the pixel data cannot be turned into a Frame
+    │   ├── LimitExceeded           0xC000  larger than a limit allows
+    │   └── DecoderDied             0xC000  decoding it ended the decoder process, more than once
+    ├── InternalError               0x0110  an error in this program; the log has its traceback
+    ├── InvalidOutput               0xC000  a result that we made violates a rule; it is not sent
     └── DestinationError            -       a result did not reach its destination
-        ├── DestinationUnavailable  -       may pass: refused, timed out, out of resources
+        ├── DestinationUnavailable  -       transient: refused, timed out, out of resources
         │   ├── DestinationSilent   -       no connection, or no complete answer in time
         │   ├── CannotSendNow       -       this machine cannot send; nothing is known of the peer
-        │   └── NotListed           -       the peer acknowledged objects that it does not list
-        └── DestinationRejected     -       will not pass: the peer understood and said no
+        │   └── NotListed           -       the peer does not list an object that was sent
+        └── DestinationRejected     -       permanent: the peer understood the result and refused it
             └── ObjectsRefused      -       it refused some of the objects; the others were sent
 
-`status` is what a C-STORE-RSP carries (PS3.4 B.2.3, PS3.7 C). `transient` says whether trying again
-later can help. `str(error)` is one sentence for a person and never holds a patient attribute.
+`status` is the status of the C-STORE response (PS3.4 B.2.3, PS3.7 C). `transient` is whether a later
+attempt may succeed. `str(error)` is one sentence for the user and contains no patient attribute.
 """
 
 from typing import ClassVar, Final
 
-# The status of a bug of ours (PS3.7 C.5.13); a Failure Reason, too (PS3.3 C.14.1.1, PS3.18 I.2-2).
+# Status of an internal error (PS3.7 C.5.13); also a Failure Reason (PS3.3 C.14.1.1, PS3.18 I.2-2).
 PROCESSING_FAILURE: Final = 0x0110
 # PS3.7 C.5.6, then the failures of the Storage Service (PS3.4 B.2.3).
 _SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
@@ -39,9 +39,9 @@ _CANNOT_UNDERSTAND: Final = 0xC000
 
 
 def is_passing(status: int) -> bool:
-    """Say whether a peer that answered a C-STORE so may take the same object later.
+    """Return whether a C-STORE status is transient: the peer may accept the same object later.
 
-    It is so of 0x0110 (processing failure, PS3.7 C.5.13) and of 0xA7xx (out of resources, PS3.4 B.2.3).
+    True for 0x0110 (processing failure, PS3.7 C.5.13) and 0xA7xx (out of resources, PS3.4 B.2.3).
     """
     return status == PROCESSING_FAILURE or status & 0xFF00 == _OUT_OF_RESOURCES
 
@@ -95,7 +95,7 @@ class OutOfResources(DicomError):
 
 
 def lacks_thread(error: RuntimeError) -> bool:
-    """Return whether it is Python's way to say that the machine starts no thread now."""
+    """Return whether Python raised this error because no thread can be started now."""
     return "can't start new thread" in str(error)
 
 
@@ -126,7 +126,7 @@ class InternalError(DicomError):
 
 
 class InvalidOutput(DicomError):
-    """A result that we made breaks a rule that must hold before it leaves; it is not sent."""
+    """A result that we made violates a validation rule; it is not sent."""
 
 
 class DestinationError(DicomError):
@@ -134,7 +134,7 @@ class DestinationError(DicomError):
 
 
 class DestinationUnavailable(DestinationError):
-    """The destination did not answer, or answered that it has no resources now."""
+    """The destination did not answer, or has no resources now."""
 
     transient = True
 
@@ -163,7 +163,7 @@ class ObjectsRefused(DestinationRejected):
     """
 
     def __init__(self, sentence: str, uids: frozenset[str] = frozenset()) -> None:
-        """Take the reasons as a sentence, and which objects were refused."""
+        """Store the reasons as a sentence, and the UIDs of the refused objects."""
         super().__init__(sentence)
         self.uids = uids
 
@@ -171,5 +171,5 @@ class ObjectsRefused(DestinationRejected):
 class UnreadableDraft(ValueError):
     """A stored draft cannot be read: another version wrote it, or its record is damaged.
 
-    No error of an exchange: it has no status.
+    It is not an error of an exchange and has no status.
     """

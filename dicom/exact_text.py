@@ -1,10 +1,10 @@
-"""Identifying text exactly as every archive reads it, or why there is no such reading.
+"""Decodes identifying text exactly as every archive reads it, or states why archives may differ.
 
 An archive files an object by the bytes of its Patient ID. A result belongs to the patient of its image
 only if the archive reads both values as the same text. Measured with Orthanc (DCMTK): it cuts at NUL,
-keeps leading spaces, control characters and a space before a NUL, and does not read bytes that the
-declared character set does not define. Others cut, trim or replace differently. Text is therefore
-exact only where all of them agree.
+keeps leading spaces, control characters and a space before a NUL, and does not decode bytes that the
+declared character set does not define. Other archives cut, trim or replace differently. Text is
+therefore exact only where all of them agree.
 """
 
 import re
@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-# Identifiers whose bytes `dicom.parsing.value_decoding` keeps beside the decoded value, at any depth.
+# Identifiers whose bytes `dicom.parsing.value_decoding` keeps with the decoded value, at any depth.
 IDENTIFIERS: Final = frozenset(
     {"PatientID", "IssuerOfPatientID", "OtherPatientIDs", "AccessionNumber", "StudyID"}
     | {"RequestedProcedureID", "ScheduledProcedureStepID"}
@@ -36,8 +36,8 @@ LENGTHS: Final = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240, "UT": 10240, "UC"
 
 _CHARACTER_SET: Final = BaseTag(0x00080005)
 _UTF_8: Final = "ISO_IR 192"
-# Defined terms under which all bytes have one reading (PS3.3 C.12.1.1.2). Without code extensions
-# only; ISO_IR 203 is left out because Orthanc does not know it.
+# Defined terms without code extensions, under which each byte sequence has one reading (PS3.3
+# C.12.1.1.2). ISO_IR 203 is left out because Orthanc does not support it.
 _CODECS: Final = {
     "ISO_IR 13": "shift_jis",
     "ISO_IR 100": "latin_1",
@@ -54,14 +54,14 @@ _CODECS: Final = {
     "GB18030": "gb18030",
     "GBK": "gbk",
 }
-# In JIS X 0201 the bytes of backslash and tilde are other characters (PS3.3 C.12.1.1.2).
+# In JIS X 0201 the bytes of backslash and tilde stand for other characters (PS3.3 C.12.1.1.2).
 _JIS_X_0201: Final = frozenset({"ISO_IR 13", "ISO 2022 IR 13"})
 _KATAKANA: Final = re.compile(rb"[\x20-\x5b\x5d-\x7d\xa1-\xdf]*")
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e\x80-\xff]*")
 _ASCII: Final = re.compile(rb"[\x20-\x7e]*")
-# ASCII that is the same in every character set, and no backslash.
+# ASCII characters that are the same in every character set, without backslash.
 _PLAIN: Final = re.compile(rb"[\x20-\x5b\x5d-\x7d]*")
-# No character that all know (Cs, Cn, Co); line and paragraph separators.
+# Surrogate, unassigned and private-use characters; line and paragraph separators.
 _NO_TEXT: Final = frozenset({"Cs", "Cn", "Co", "Zl", "Zp"})
 _REPLACEMENT: Final = "�"
 _TEXT_VRS: Final = frozenset(
@@ -71,7 +71,7 @@ _TEXT_VRS: Final = frozenset(
 
 
 class Inexact(StrEnum):
-    """Why a value has no reading that all archives share; the end of a sentence."""
+    """Why archives may read a value differently; the end of a sentence."""
 
     CONTROL = "it contains control characters, such as NUL, tab, line feed or ESC"
     SEVERAL = "it has more than one value or a backslash"
@@ -87,10 +87,10 @@ class Inexact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a value says.
+    """The exact text of a value, or the reason why there is none.
 
     Attributes:
-        text: The value without padding; "" where it is empty or has a fault.
+        text: The value without padding; "" if it is empty or has a fault.
         fault: Why it has no exact reading, or None.
     """
 
@@ -99,7 +99,7 @@ class Reading:
 
 
 class EncodedElement(DataElement):
-    """A decoded element that still has its bytes, its written VR and its character set.
+    """A decoded element with its original bytes, VR and character set.
 
     Attributes:
         encoded: The value as it was received.
@@ -110,7 +110,7 @@ class EncodedElement(DataElement):
     def __init__(
         self, element: DataElement, *, encoded: bytes, written_vr: str, terms: tuple[str, ...]
     ) -> None:
-        """Take the decoded element and how it was written."""
+        """Copy the decoded element and store its original encoding."""
         super().__init__(element.tag, element.VR, element.value, already_converted=True)
         self.encoded = encoded
         self.written_vr = written_vr
@@ -118,12 +118,12 @@ class EncodedElement(DataElement):
 
 
 def is_plain(encoded: bytes, written_vr: str) -> bool:
-    """Return whether a value is plain ASCII apart from padding, so that its decoded text is exact."""
+    """Return whether a value without padding is plain ASCII, so that its decoded text is exact."""
     return written_vr in _TEXT_VRS and _PLAIN.fullmatch(_unpadded(encoded)) is not None
 
 
 def character_sets(dataset: Dataset) -> tuple[str, ...]:
-    """Return the values of Specific Character Set (0008,0005) of a data set; none when absent."""
+    """Return the values of Specific Character Set (0008,0005) of a data set; () if it is absent."""
     element = dataset.get_item(_CHARACTER_SET)
     if element is None or not element.value:
         return ()
@@ -141,14 +141,14 @@ def reading(source: Dataset, keyword: str) -> Reading:
 
     Args:
         source: A header from `dicom.parsing.header`, from pydicom, or built in memory.
-        keyword: An attribute whose value is text.
+        keyword: Keyword of an attribute with a text value.
     """
     written = _written(source, keyword)
     return Reading("") if written is None else _exact(*written, keyword=keyword)
 
 
 def readings(source: Dataset, keyword: str) -> Iterator[Reading]:
-    """Yield what `reading` returns for each value of an attribute that may have several."""
+    """Yield the result of `reading` for each value of a multi-valued attribute."""
     written = _written(source, keyword)
     if written is None:
         return
@@ -158,9 +158,9 @@ def readings(source: Dataset, keyword: str) -> Iterator[Reading]:
 
 
 def name_fault(source: Dataset, keyword: str) -> Inexact | None:
-    """Return why a person's name is not what its bytes say once decoded, or None.
+    """Return why a person name cannot be decoded exactly, or None.
 
-    Unlike an identifier a name may use code extensions (PS3.5 6.1.2.5) and several groups.
+    Unlike an identifier, a name may use code extensions (PS3.5 6.1.2.5) and several component groups.
     """
     written = _written(source, keyword)
     if written is None:
@@ -180,7 +180,7 @@ def name_fault(source: Dataset, keyword: str) -> Inexact | None:
 
 
 def _written(source: Dataset, keyword: str) -> tuple[bytes, str, tuple[str, ...]] | None:
-    """Return bytes, VR and character sets of a value; None where there is no value."""
+    """Return bytes, VR and character sets of a value; None if the element is absent."""
     tag = Tag(keyword)
     element = source.get_item(tag)
     if element is None:
@@ -217,9 +217,9 @@ def _exact(encoded: bytes, vr: str, terms: tuple[str, ...], *, keyword: str) -> 
 
 
 def _unpadded(encoded: bytes) -> bytes:
-    """Return a value without its padding: spaces, or NUL and perhaps spaces behind it.
+    """Return a value without its padding: trailing spaces, or NUL followed by spaces.
 
-    A space before a NUL is part of the value for archives that cut at NUL: then the NUL stays.
+    A NUL after a space is kept: archives that cut at NUL treat that space as part of the value.
     """
     value = encoded.rstrip(b" ")
     if not value.endswith(b"\0"):

@@ -1,7 +1,8 @@
-"""Libraries of which we use internal parts, and the versions with which that was tried.
+"""Libraries whose internal parts we use, and the versions tested with them.
 
-One adapter module for each library holds every use of its internal parts and a `Library` record. On a
-version that was not tried the adapter uses public parts only, and the record says so.
+One adapter module for each library contains all uses of its internal parts and a `Library` record. With
+an untested version the adapter uses only public parts (that of pynetdicom also a few internal ones,
+which it checks), and `Library.warning` states what is different.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dicom.errors import DicomError
 
 
 class UnsuitableLibrary(DicomError):
-    """The installed version of a library lacks what no path of ours can do without."""
+    """The installed version of a library lacks a part that every code path needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +21,9 @@ class Library:
     """One library whose internal parts an adapter module uses.
 
     Attributes:
-        name: Of the distribution, as pip knows it.
+        name: Name of the distribution on PyPI.
         tried: Versions with which the adapter was tested.
-        otherwise: What is different with another version, as the rest of a sentence.
+        otherwise: What is different with another version, as the end of a sentence.
     """
 
     name: str
@@ -31,22 +32,22 @@ class Library:
 
     @property
     def installed(self) -> str:
-        """The installed version; "none" when there is none."""
+        """The installed version; "none" if it is not installed."""
         return _installed(self.name)
 
     @property
     def is_tried(self) -> bool:
-        """Whether the internal parts of the installed version are known."""
+        """Whether the adapter was tested with the installed version."""
         return self.installed in self.tried
 
     @property
     def versions(self) -> str:
-        """The installed and the tried versions, for an error's sentence."""
+        """The installed and the tested versions, for error messages."""
         return f"{self.name} {self.installed} is installed; tried: {', '.join(self.tried)}"
 
     @property
     def warning(self) -> str:
-        """What an administrator should know of the installed version; "" when it was tried."""
+        """A warning for the administrator about an untested version; "" for a tested one."""
         return "" if self.is_tried else f"{self.versions}; {self.otherwise}"
 
 

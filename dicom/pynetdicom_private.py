@@ -1,8 +1,8 @@
-"""Every internal part of pynetdicom that we use, under public names.
+"""All internal parts of pynetdicom that we use, under public names.
 
 The plain receive path (`dicom/scp/streaming.py`) and the SCU need few of them; `plain_path_gap`
-says which of these the installed version lacks. The fast path
-(`dicom/scp/fast_path/fast_association.py`) needs all of them as they are in a tried version:
+returns which of these the installed version lacks. The fast path
+(`dicom/scp/fast_path/fast_association.py`) needs all of them as they are in a tested version:
 `LIBRARY.is_tried` decides whether it is used.
 """
 
@@ -41,7 +41,7 @@ _ABORTS: Final = frozenset({"AA-1", "AA-8"})  # actions that send an A-ABORT (PS
 
 
 class ProviderState(StrEnum):
-    """States of the upper layer that we compare (PS3.8 9.2.1), by pynetdicom's names."""
+    """The states of the upper layer used here (PS3.8 9.2.1), by pynetdicom's names."""
 
     IDLE = "Sta1"
     AWAITS_REQUEST = "Sta2"
@@ -57,22 +57,22 @@ class ProviderEvent(StrEnum):
 
 
 def log_no_content() -> None:
-    """Switch off pynetdicom's own handlers, which format each PDU and command for a log."""
+    """Disable pynetdicom's logging handlers, which format each PDU and command."""
     _config.LOG_HANDLER_LEVEL = "none"
 
 
 def send_files_as_they_are() -> None:
-    """Let `send_c_store(path)` send the bytes of the file without decoding and encoding them."""
+    """Make `send_c_store(path)` send the file's bytes without decoding and encoding them."""
     _config.STORE_SEND_CHUNKED_DATASET = True
 
 
 def set_poll(association: Association, seconds: float) -> None:
-    """Set the time between two looks of pynetdicom's thread at its connection."""
+    """Set the polling interval of the upper layer's thread, in seconds."""
     association.dul._run_loop_delay = seconds
 
 
 class AdaptedDUL(DULServiceProvider):
-    """pynetdicom's upper layer; its internal steps can be called and overridden by public names."""
+    """pynetdicom's upper layer; public names to call and override its internal steps."""
 
     def _read_pdu_data(self) -> None:
         self.read_pdu()
@@ -85,54 +85,54 @@ class AdaptedDUL(DULServiceProvider):
         return self.decode_pdu(bytestream)
 
     def decode_pdu(self, content: bytearray) -> Any:  # noqa: ANN401 - pynetdicom's own
-        """Return the PDU that `content` encodes, and its event."""
+        """Return the decoded PDU and its event."""
         return super()._decode_pdu(content)
 
     def take_primitive(self) -> bool:
-        """Queue the event of the next primitive of the user; return False when there is none."""
+        """Queue the event of the user's next primitive; return False if there is none."""
         return bool(self._process_recv_primitive())
 
     @property
     def newest_event(self) -> str:
-        """The event that was queued last; "" when none is left."""
+        """The event queued last; "" if the queue is empty."""
         events = self.event_queue.queue
         return str(events[-1]) if events else ""
 
     @property
     def has_invalid_pdu(self) -> bool:
-        """Whether an invalid PDU was read and not answered yet."""
+        """Whether an invalid PDU was read and not yet answered."""
         return ProviderEvent.INVALID_PDU in self.event_queue.queue
 
     @property
     def aborts_next(self) -> bool:
         """Whether the newest event makes the state machine send an A-ABORT."""
         state = self.state_machine.current_state
-        # With a thread of its own the connection's event may still be queued before this one.
+        # If it has a thread of its own, the event of the connection may still be queued before this one.
         state = ProviderState.AWAITS_REQUEST.value if state == ProviderState.IDLE else state
         return TRANSITION_TABLE.get((self.newest_event, state)) in _ABORTS
 
     @property
     def is_ended(self) -> bool:
-        """Whether its work is over."""
+        """Whether the upper layer is stopped or stopping."""
         return self._kill_thread
 
     def end(self) -> None:
-        """Let its work be over."""
+        """Stop the upper layer."""
         self._kill_thread = True
 
     def note_ready(self) -> None:
-        """Let the association begin, as `start` does for one with a thread."""
+        """Signal that the upper layer is ready, as its thread does after `start`."""
         self.assoc._dul_ready.set()
 
 
 class AdaptedAssociation(Association):
-    """pynetdicom's association; its loop can be replaced."""
+    """pynetdicom's association with a replaceable loop."""
 
     def _run_reactor(self) -> None:
         self.serve_requests()
 
     def serve_requests(self) -> None:
-        """Serve what the peer requests until the association is over."""
+        """Serve the peer's requests until the association is over."""
         super()._run_reactor()
 
     def serve_request(self, message: Any, context_id: int) -> None:  # noqa: ANN401 - a DIMSE primitive
@@ -145,20 +145,23 @@ class AdaptedAssociation(Association):
         return self._kill
 
     def allow_requests(self) -> None:
-        """Let this thread send requests at once: no other thread takes messages."""
+        """Let this thread send requests at once; only valid if no other thread takes messages."""
         self._is_paused = True
 
     def accepted_context(self, context_id: int) -> PresentationContext | None:
-        """Return the accepted presentation context of this number; the public list is a sorted copy."""
+        """Return the accepted presentation context with this ID, or None.
+
+        Faster than the public list, which is a sorted copy.
+        """
         return self._accepted_cx.get(context_id)
 
 
 class AdaptedSocket(AssociationSocket):
-    """pynetdicom's socket; how it closes can be replaced."""
+    """pynetdicom's socket with a replaceable way to close."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether pynetdicom takes it for connected."""
+        """Whether pynetdicom considers the socket connected."""
         return bool(self._is_connected)
 
     def _shutdown_socket(self) -> None:
@@ -170,22 +173,22 @@ class AdaptedSocket(AssociationSocket):
 
 
 class AdaptedRequestHandler(RequestHandler):
-    """pynetdicom's handler of an accepted connection; the association that it makes can be replaced."""
+    """pynetdicom's handler of an accepted connection; creates a replaceable association."""
 
     def _create_association(self) -> Association:
         return self.make_association()
 
     def make_association(self) -> Association:
-        """Return the association of this connection; it does not run yet."""
+        """Return the association of this connection; it is not started."""
         return super()._create_association()
 
     def share_server(self, association: Association) -> None:
-        """Give the association the server and the server's table of event handlers."""
+        """Assign the server, and a copy of its event handlers, to the association."""
         association._server = self.server
         association._handlers = dict(self.server._handlers)
 
 
-# What the plain path and the SCU use: methods, and attributes that constructors set.
+# Parts used by the plain path and the SCU: methods, and attributes that constructors set.
 _PLAIN_METHODS: Final = (
     (AssociationSocket, "_shutdown_socket"),
     (DULServiceProvider, "_decode_pdu"),
@@ -199,7 +202,7 @@ _PLAIN_ATTRIBUTES: Final = (
 
 
 def plain_path_gap() -> str:
-    """Return one sentence on what the plain receive path lacks in the installed version, or ""."""
+    """Return a sentence that lists what the installed version lacks for the plain path, or ""."""
     lacking = [
         f"{owner.__name__}.{name}" for owner, name in _PLAIN_METHODS if not hasattr(owner, name)
     ]

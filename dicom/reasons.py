@@ -1,10 +1,10 @@
-"""Why a film is not read: a word for machines and a sentence for the radiologist."""
+"""Reasons why an image is not read: a code, and a sentence for the radiologist."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a film, or a whole study, was not analyzed."""
+    """Why an image, or a whole study, was not analyzed."""
 
     NO_IMAGE = "NO_IMAGE"
     OWN_RESULT = "OWN_RESULT"
@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """Return what a person is told."""
+        """Return the sentence for the radiologist."""
         return _SENTENCES[self]
 
 

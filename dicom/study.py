@@ -1,4 +1,4 @@
-"""Study, Series, Instance as frozen records, and a header reader that works under limits."""
+"""Study and Instance as frozen records."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One SOP Instance as it lies in the spool.
+    """One SOP Instance in the spool.
 
     Attributes:
         path: The PS3.10 file, in the transfer syntax in which it was received.
-        digest: Of the data set bytes as received (without preamble and file meta group), see
+        digest: Hex digest of the data set as received (without preamble and file meta group), see
             `dicom.spool.digest`.
-        size: Length of those bytes.
+        size: Length of the data set in bytes.
     """
 
     sop_instance_uid: str
@@ -28,7 +28,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """The Instances of one Study Instance UID that have been received so far, in order of arrival."""
+    """The received Instances of one Study Instance UID, in order of arrival."""
 
     study_instance_uid: str
     instances: tuple[Instance, ...]
