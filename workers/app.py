@@ -1,7 +1,7 @@
-"""A worker process: one queue, a pool of threads, and an end in order.
+"""The worker process: one queue, a pool of threads, an orderly shutdown.
 
-Celery hands out job ids and nothing more. What it believes about a task counts for nothing: results
-are off, and a message that is lost or comes twice is the database's business.
+Celery delivers job ids and nothing more. Its own task state is not used: results are off, and the
+database makes lost and repeated messages harmless.
 """
 
 import os
@@ -51,12 +51,12 @@ _LAST_SECONDS: Final = 5.0
 
 
 def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -> None:
-    """Work on `queues` ("reading", "delivery") until SIGTERM or SIGINT, then finish what is in hand.
+    """Serve `queues` ("reading", "delivery") until SIGTERM or SIGINT, then finish the current work.
 
-    Reading is done by `model`, one of `settings.readings()`; by that of `[reading]` when None.
+    `model` is one of `settings.readings()`; None stands for the model of `[reading]`.
 
-    For more than one queue a process each is supervised: sending shall not wait for reading, and a
-    device has one process.
+    With more than one queue, this supervises one process for each: deliveries must not wait for
+    readings, and a device belongs to one process.
 
     Raises:
         StoreError: The database does not answer, or is at another revision.
@@ -77,6 +77,7 @@ def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
         Part(name=queue, command=wetread_command("worker", "--queues", queue, "--model", model))
         for queue in queues
     ]
+    # Longer than a worker's own shutdown (`_end_in_time`), in which it hands back its jobs.
     limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
     Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
 
@@ -87,7 +88,7 @@ def _note(death: Death) -> None:
 
 
 class _Worker:
-    """One process on one queue."""
+    """A process that serves one queue."""
 
     def __init__(self, settings: Settings, queue: str) -> None:
         self._settings = settings
@@ -96,7 +97,7 @@ class _Worker:
         self._store = Store.open(settings)
         self._stopping = threading.Event()
         self._abandon = threading.Event()
-        # Never the same again: a later process on this machine is another holder of leases.
+        # Unique: a later process on this host must not count as the holder of these leases.
         self._owner = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._app = worker_app(settings)
         path = config_path()
@@ -130,10 +131,10 @@ class _Worker:
             yield from DESTINATION_LIBRARIES
 
     def _registered(self, publisher: Queue) -> AbstractContextManager[Any]:
-        """Register the task; return what must be kept while it is worked on."""
+        """Register the task; return a context to hold open while messages are consumed."""
         if not self._reads:
             return self._deliveries()
-        # Imported here: these load torch, which a process that only delivers does without.
+        # Imported here because they load torch, which a process that only delivers does not need.
         drafting = import_module("workers.reading.drafting")
         reader = self._reader()
         work = drafting.Drafting(
@@ -158,10 +159,10 @@ class _Worker:
         return kept
 
     def _reader(self) -> Any:  # noqa: ANN401 - a Reader, whose module loads torch
-        """Return the loaded model; why it does not load stays in the database.
+        """Return the reader with its model loaded; record in the database whether loading succeeded.
 
         Raises:
-            ReadingError: It does not load.
+            ReadingError: The model cannot be loaded.
         """
         for sentence in without_effect(self._settings):
             log.warning("setting_without_effect", reason=sentence)
@@ -176,7 +177,7 @@ class _Worker:
         return reader
 
     def _deliveries(self) -> ExitStack:
-        """Register the task; return what waits at its end for the deliveries that are under way."""
+        """Register the task; return a context whose exit waits for the running deliveries."""
         sending = destinations(self._settings)
         limits = bulkheads(self._settings)
         work = Delivering(
@@ -195,10 +196,10 @@ class _Worker:
 
     @property
     def _threads(self) -> int:
-        """How many jobs are in work at once, urgent ones that come later not counted."""
+        """Size of Celery's thread pool; the urgent lane has its own thread."""
         if not self._reads:
             return self._settings.delivery.concurrency
-        # While some are in the model, others are decoded or written.
+        # More threads than rows: while some jobs are in the model, others decode or write.
         rows = self._settings.reading.concurrency
         return rows + (rows + 1) // 2
 
@@ -220,11 +221,11 @@ class _Worker:
         self._replace()
 
     def _consume(self, received: Callable[[], None]) -> None:
-        # Celery warns root of pickled messages; only JSON is accepted here.
+        # Celery warns a root user about pickled messages; this application accepts JSON only.
         warnings.filterwarnings("ignore", message=".*superuser privileges")
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_stop, weak=False)
-        # From here on a signal ends it in order.
+        # From this event on, a signal leads to an orderly shutdown.
         signals.worker_ready.connect(
             lambda **_: log.info("worker_ready", queue=self._queue), weak=False
         )
@@ -242,11 +243,11 @@ class _Worker:
 
     def _reload(self) -> None:
         self._callers.ask()
-        # The main thread serves the broker; a database that is away must not keep it.
+        # In a thread: the main thread serves the broker and must not wait for the database.
         threading.Thread(target=self._callers.look, name="reload", daemon=True).start()
 
     def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
-        """Begin nothing new; within the limit finish what is in hand, then give it back."""
+        """Stop taking jobs; after `stop_seconds`, hand back those that are not finished."""
         self._stopping.set()
         log.info("worker_stopping", queue=self._queue)
         threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
@@ -256,19 +257,19 @@ class _Worker:
         self._abandon.set()
         threading.Event().wait(_LAST_SECONDS)
         self._release()
-        # A thread that hangs in a driver or a socket would keep the process for ever.
+        # A thread that hangs in a driver or a socket would keep the process alive.
         os._exit(0)
 
     def _replace(self) -> None:
-        """End this process now, for its supervisor to start another; what it holds goes back."""
+        """Hand back the held jobs and exit with REPLACE_ME, so that a supervisor starts a process."""
         log.error("worker_must_be_replaced", queue=self._queue)
-        # A database that does not answer must not keep it.
+        # Exit even if the database does not answer.
         threading.Timer(_LAST_SECONDS, os._exit, [REPLACE_ME]).start()
         self._release()
         os._exit(REPLACE_ME)
 
     def _release(self) -> None:
-        """Give back in the database what this process still holds."""
+        """Hand back the jobs and deliveries that this process still holds."""
         try:
             self._store.take_back_deliveries(self._store.now(), owner=self._owner)
             for job in self._store.held_by(self._owner):
@@ -281,12 +282,12 @@ class _Worker:
         try:
             self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
         except LeaseLost as error:
-            # Its thread or a sweeper was sooner, or a person canceled it; the others still wait.
+            # Its thread or the sweeper was first, or a user canceled it; go on with the other jobs.
             log.info("given_back_already", reason=str(error))
 
 
 def worker_app(settings: Settings) -> Celery:
-    """Return the Celery application of a worker: late acknowledgement, no prefetch, our own logs."""
+    """Return a worker's Celery application: late acknowledgement, one message a thread, our logs."""
     app = celery_app(settings)
     app.conf.update(
         task_acks_late=True,
@@ -301,7 +302,7 @@ def worker_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
     )
     app.conf.broker_transport_options |= {
-        # A message that a lost worker held comes back after this; the sweeper is sooner.
+        # Seconds until Redis redelivers a lost worker's message; the sweeper publishes sooner.
         "visibility_timeout": 3600,
         **redis_transport_options(REDIS_WORKER_SECONDS),
     }
@@ -310,4 +311,4 @@ def worker_app(settings: Settings) -> Celery:
 
 
 def _leave_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
-    """Being connected is enough: Celery then leaves the logging as `service.log` set it."""
+    """Do nothing: with a receiver connected, Celery leaves the logging of `service.log` alone."""

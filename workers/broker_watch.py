@@ -1,8 +1,8 @@
-"""Notices that a worker receives nothing from its broker, and has it replaced.
+"""Detects that a worker receives no messages from its broker, and replaces the worker.
 
 Celery and its Redis library have time limits on their sockets (`service.system.socket_limits`), so a
-connection that went silent is normally replaced within seconds. What they cannot see is looked at
-here, by a connection of its own: messages lie in the queue, a thread is free, and none arrives.
+silent connection is normally replaced within seconds. This watch covers the rest, over a connection of
+its own: messages wait in the queue, a thread is free, and no message arrives.
 """
 
 import threading
@@ -20,12 +20,12 @@ log = get_logger(__name__)
 
 READY: Final = Said("ready")
 LOOK_SECONDS: Final = 5.0
-# Longer than Celery takes to find a silent connection and to replace it, which is 15 s.
+# Longer than the 15 s that Celery takes to detect and replace a silent connection.
 SILENT_SECONDS: Final = 30.0
 
 
 class BrokerWatch:
-    """Compares what lies in the queue with what arrives."""
+    """Compares the messages in the queue with those that arrive."""
 
     def __init__(
         self,
@@ -37,14 +37,14 @@ class BrokerWatch:
         silent_seconds: float = SILENT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what to look at.
+        """Set up the watch; `watching` starts it.
 
         Args:
-            waiting: Returns how many messages lie in the queue; raises BrokerUnavailable.
-            is_full: Returns whether the worker takes no message now, because its threads have work.
-            report: Reports the state of this process, for the page.
-            replace: Ends the process, for another to be started; takes the reason.
-            silent_seconds: How long messages may lie there while none arrives.
+            waiting: Returns the number of messages in the queue; raises BrokerUnavailable.
+            is_full: Returns whether the worker takes no message now, because all threads are busy.
+            report: Reports the state of this process for the status page.
+            replace: Ends the process so that another starts; takes the reason.
+            silent_seconds: How long messages may wait while a thread is free and none arrives.
             clock: Monotonic clock in seconds.
         """
         self._waiting = waiting
@@ -62,7 +62,7 @@ class BrokerWatch:
         self._last = self._clock()
 
     def look(self) -> None:
-        """Compare once."""
+        """Compare once: report a change of state; replace the process after `silent_seconds`."""
         try:
             waiting = self._waiting()
         except BrokerUnavailable as error:
@@ -74,7 +74,7 @@ class BrokerWatch:
             self.received()
         silent = self._clock() - self._last
         if silent < self._silent_seconds:
-            # Once cut off it is ready when something arrives, or nothing waits.
+            # After CUT_OFF, READY needs an arrival, or a moment in which no message had to wait.
             if silent < LOOK_SECONDS:
                 self._say(READY)
             return
@@ -94,7 +94,7 @@ class BrokerWatch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look every few seconds for the length of the block."""
+        """Compare every LOOK_SECONDS for the duration of the block."""
         thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""Which installation this is, as its results name it, and which results it makes."""
+"""The installation as its results identify it, and the result objects that it makes."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ _FILE: Final = "device-uid"
 
 
 def this_equipment(settings: Settings) -> Equipment:
-    """Return this installation, with a device UID that is made once and kept in its data folder.
+    """Return this installation; its device UID is created once and kept in the data folder.
 
     Raises:
         OSError: The data folder cannot be read or written.
@@ -29,7 +29,7 @@ def this_equipment(settings: Settings) -> Equipment:
 
 
 def output_options(settings: Settings) -> OutputOptions:
-    """Return what this installation makes from a draft."""
+    """Return which result objects this installation makes from a draft."""
     chosen = settings.outputs
     return OutputOptions(
         completion=chosen.completion,
@@ -54,7 +54,7 @@ def device_uid(data_dir: Path) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    # A whole file is linked into place, and only where none is: the first of several processes wins.
+    # Link a complete file into place, only if there is none: the first of several processes wins.
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)
     try:

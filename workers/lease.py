@@ -1,4 +1,4 @@
-"""A claim is kept alive while its work runs, and the work hears when the claim is gone."""
+"""Keeps a claim alive while its work runs, and reports when the claim is lost."""
 
 import threading
 import time
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class Lease:
-    """Extends one claim three times in its length.
+    """Extends one claim three times within its length.
 
-    A database that is away does not end the lease at once: only when it has been away for the whole
-    length could somebody else have taken the claim over.
+    An unavailable database does not end the lease at once: no other worker can take over the claim
+    until a whole length has passed without an extension.
 
     Attributes:
         interval: Seconds between two extensions.
@@ -32,12 +32,12 @@ class Lease:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what extends the claim (raises LeaseLost when it is gone) and the lease's length.
+        """Start the lease now; `kept` extends it.
 
         Args:
-            extend: Extends the claim once.
-            seconds: The length of the lease.
-            clock: Seconds that only ever increase.
+            extend: Extends the claim once; raises LeaseLost when the claim is gone.
+            seconds: Length of the lease.
+            clock: Monotonic clock in seconds.
         """
         self.interval = seconds / 3
         self._extend = extend
@@ -49,26 +49,26 @@ class Lease:
         self._moved = clock()
 
     def moved(self) -> None:
-        """Note that the work goes on."""
+        """Record that the work makes progress."""
         self._moved = self._clock()
 
     @property
     def stalled(self) -> float:
-        """Seconds since the work was last known to go on."""
+        """Seconds since the last recorded progress."""
         return self._clock() - self._moved
 
     def lose(self) -> None:
-        """Let the work hear that the claim is gone."""
+        """Mark the claim as lost."""
         self._lost.set()
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else holds, or may hold, the claim now: nothing may be written any more."""
+        """Whether the claim is gone, or may have been taken over: the work must write nothing more."""
         return self._lost.is_set() or self._clock() > self._good_until
 
     @contextmanager
     def kept(self) -> Iterator["Lease"]:
-        """Keep the claim for the length of the block."""
+        """Extend the claim, in a thread, for the duration of the block."""
         thread = threading.Thread(target=self._run, name="lease", daemon=True)
         thread.start()
         try:
@@ -80,8 +80,9 @@ class Lease:
     def extend(self) -> bool:
         """Extend the claim once; return whether it can be extended again.
 
-        While the database is away the lease keeps its end.
+        An unavailable database leaves the end of the lease unchanged.
         """
+        # From before the call: the lease must not end later here than in the database.
         begun = self._clock()
         try:
             self._extend()
@@ -101,10 +102,10 @@ class Lease:
 
 
 def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
-    """Return what `write` returns, tried again while the database is away and the lease is good.
+    """Return the result of `write`; retry it while the database is unavailable and the lease holds.
 
     Raises:
-        StoreError: The database refused, or was away until the lease was over.
+        StoreError: The database refused, or was unavailable until the lease was lost.
     """
     while True:
         try:
@@ -113,5 +114,5 @@ def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
             if not error.retry or lease.lost:
                 raise
             log.warning("store_unavailable", reason=str(error))
-        lease.moved()  # it is the database that does not go on
+        lease.moved()  # waiting for the database is not a hang
         time.sleep(pause)

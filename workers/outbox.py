@@ -1,4 +1,4 @@
-"""Results lie on disk, synced, before the database says that they exist."""
+"""Writes result objects durably to the outbox, before the database records them."""
 
 import hashlib
 import os
@@ -23,34 +23,34 @@ _UNFINISHED: Final = ".partial"
 def write_outputs(
     folder: Path, outputs: tuple[Output, ...], sources: Sequence[Path]
 ) -> tuple[ResultObject, ...]:
-    """Return the records of `outputs`, each a durable file `<kind>.dcm` in `folder`.
+    """Write each of `outputs` durably as `<kind>.dcm` in `folder`; return their records.
 
     Args:
-        folder: Where they go.
-        outputs: The objects.
-        sources: Files of the Instances that they are about; each object has the identifiers of one.
+        folder: Folder of the claim; created if missing.
+        outputs: The result objects.
+        sources: Files of the Instances that were read; each object must match one of them.
 
     Raises:
-        InvalidOutput: One of them claims to be verified or final, or an archive would file it under
-            another patient or study than its image.
+        InvalidOutput: An object claims to be verified or final, or an archive would file it under
+            another patient or study than its Instance.
         InvalidDataset: The file of an Instance cannot be read.
-        OSError: The disk refused; what was written is replaced by the next try.
+        OSError: The disk refused; a repeated call replaces what was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # One thread each: while one waits for the disk the next is encoded.
+    # One thread for each object: one is encoded while another waits for the disk.
     with ThreadPoolExecutor(max(1, len(outputs))) as pool:
         paths = [folder / f"{output.kind}.dcm" for output in outputs]
         written = tuple(pool.map(_write, paths, outputs, repeat(sources)))
+    # A new folder is durable only after its parent is synced: claim, job, outbox.
     for directory in (folder, folder.parent, folder.parent.parent):
         sync_folder(directory)
     return written
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Leave no file that was not written to its end in the folders of a job's claims in `folder`.
+    """Remove the partial files that killed writes left in `folder`, which holds a job's claims.
 
-    A write that was killed leaves one. A worker that was thought dead and writes yet fails by this; its
-    claim is void.
+    If the worker of an expired claim still writes, its write fails; its result is void anyway.
 
     Raises:
         OSError: The disk refused.
@@ -60,7 +60,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def wants_sidecar(settings: Settings) -> bool:
-    """Whether the draft is to lie as JSON beside its objects: for the site, or for a folder."""
+    """Return whether the draft is also written as JSON: for the site, or for a folder destination."""
     return settings.outputs.json_sidecar or any(
         isinstance(each, sections.FolderDestination) and each.json_sidecar
         for each in settings.destinations
@@ -68,7 +68,7 @@ def wants_sidecar(settings: Settings) -> bool:
 
 
 def write_sidecar(folder: Path, draft: DraftReport, outputs: tuple[Output, ...]) -> Path:
-    """Leave the draft as JSON, `draft.json`, beside its objects in `folder`; return its path.
+    """Write the draft durably as `draft.json` beside its objects in `folder`; return its path.
 
     Raises:
         OSError: The disk refused.

@@ -1,4 +1,4 @@
-"""What an error means for the work that it ended: try again or not, and in which words."""
+"""Whether the work that an error ended is tried again, and how the error is reported."""
 
 import errno
 import re
@@ -23,9 +23,9 @@ def may_pass(error: Exception) -> bool:
 
 
 def is_outage(error: Exception) -> bool:
-    """Return whether nothing could be kept now, of any study: a full disk, a database that is away.
+    """Return whether no study's result could be stored now: disk full, or database unavailable.
 
-    Such an attempt says nothing of the study, and must not use up its attempts.
+    Such a failure says nothing about the study and must not use up its attempts.
     """
     if isinstance(error, OSError):
         return error.errno in _NO_ROOM
@@ -33,14 +33,15 @@ def is_outage(error: Exception) -> bool:
 
 
 def code(error: Exception) -> str:
-    """Return the machine word for an error: `PIXEL_ERROR`."""
+    """Return the code of an error, such as `PIXEL_ERROR` for PixelError."""
     return _WORD.sub("_", type(error).__name__).upper()
 
 
 def sentence(error: Exception) -> str:
-    """Return one sentence for a person.
+    """Return one sentence for the user.
 
-    An error that is not ours gives its type only: what it says may hold a patient attribute.
+    Of an error that is not ours, only the type or `strerror` is used: its text may hold a patient
+    attribute.
     """
     if isinstance(error, WetreadError | DicomError) and str(error):
         return str(error)

@@ -1,7 +1,7 @@
-"""The two Celery tasks: a job's id comes in, and any error ends here.
+"""The two Celery tasks: each takes a job id and works on it.
 
-This is one of the three places with a broad except: whatever went wrong is in the log, and in the
-state of the job or the delivery.
+This is one of the four places with a broad except: an error of the work is logged and becomes the state
+of the job or the delivery.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -21,7 +21,7 @@ Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
 class _Worker(Protocol[Item_contra]):
-    """Works on what it claimed, or gives it back with a state that tells of the error."""
+    """Works on a claimed item, or gives it back with a state that records the error."""
 
     def work(self, item: Item_contra, /) -> None: ...
 
@@ -29,7 +29,7 @@ class _Worker(Protocol[Item_contra]):
 
 
 def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - Celery's task type
-    """Return the task `wetread.read`, which drafts one job."""
+    """Register and return the task `wetread.read`, which drafts one job."""
 
     def read(job_id: str) -> None:
         job = drafting.claim(job_id)
@@ -42,7 +42,7 @@ def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - C
 
 
 def register_deliver(app: Celery, pool: DeliveryPool) -> Any:  # noqa: ANN401 - Celery's task type
-    """Return the task `wetread.deliver`, which starts what is due of one job, then of any."""
+    """Register and return the task `wetread.deliver`: start due deliveries of one job, then of any."""
 
     def deliver(job_id: str) -> None:
         pool.deliver(job_id)
@@ -51,7 +51,7 @@ def register_deliver(app: Celery, pool: DeliveryPool) -> Any:  # noqa: ANN401 - 
 
 
 def work_on(worker: _Worker[Item_contra], item: Item_contra) -> Exception | None:
-    """Return the error of the work on `item`, of which its state tells; None when it was done."""
+    """Work on `item`; return the error that its state now records, or None on success."""
     try:
         worker.work(item)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the item gets a state
