@@ -1,7 +1,7 @@
-"""How many sampled reports of the same film say what the draft says, finding by finding. Pure.
+"""Counts how many sampled reports of the same image agree with the draft, for each finding. Pure.
 
-A sample is what the model might as well have written. Where few of them say what the draft says, it is
-one of several possible readings; where all do, the model is sure, which is not the same as right.
+A sample is another report that the model could have written. If few samples agree, the draft is one of
+several possible readings; if all agree, the model is consistent, which does not mean correct.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Final
 from dicom.content.report import Agreement, Finding, Observation, Presence
 from workers.model.vlm import Decoding
 
-_LOW: Final = 0.5  # of the samples; fewer are few
+_LOW: Final = 0.5  # share of the samples; below it, few agree
 _FOUND: Final = (Presence.PRESENT, Presence.UNCERTAIN)
 _WORDS: Final = {
     Presence.PRESENT: "is present",
@@ -24,13 +24,13 @@ _WORDS: Final = {
 def agreed(
     findings: Sequence[Finding], samples: Sequence[Sequence[Finding]]
 ) -> tuple[Finding, ...]:
-    """Return the findings, those that a sentence says with how many samples say the same.
+    """Return the findings; those stated by a sentence also hold how many samples agree.
 
-    The same is: the same presence, and the same side where the draft says one.
+    A sample agrees if it has the same presence and, where the draft states a side, the same side.
 
     Args:
         findings: Of the draft, one for each observation.
-        samples: Of each sampled report, one for each observation; or none, then nothing changes.
+        samples: Findings of each sampled report, one for each observation; if empty, nothing changes.
     """
     if not samples:
         return tuple(findings)
@@ -42,14 +42,14 @@ def agreed(
 def doubts(
     findings: Sequence[Finding], samples: Sequence[Sequence[Finding]], asked: int
 ) -> Iterator[str]:
-    """Yield a sentence for the reader for each finding of which most samples say otherwise.
+    """Yield a sentence for the radiologist for each finding that most samples do not confirm.
 
-    That a finding is absent is in doubt only where a sample sees it: to pass over it says little.
+    An absent finding is in doubt only if a sample reports it: not mentioning it says little.
 
     Args:
         findings: As `agreed` returns them.
         samples: As `agreed` takes them.
-        asked: So many samples were asked for.
+        asked: Number of samples that were requested.
     """
     if len(samples) < asked:
         yield f"Only {len(samples)} of {asked} sampled readings could be made."
@@ -68,7 +68,7 @@ def doubts(
 
 
 def sampled_beside(samples: Sequence[Decoding]) -> str:
-    """Return how the samples were written, to stand behind how the draft was; or an empty text."""
+    """Return the samples' decoding, to append to that of the draft; "" without samples."""
     if not samples:
         return ""
     first, last = samples[0], samples[-1]

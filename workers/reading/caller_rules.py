@@ -1,4 +1,4 @@
-"""Which films of a sender may be read."""
+"""Which Instances of a calling AE may be read."""
 
 from dicom.selection.image_selection import Rules
 from service.settings.config import Settings
@@ -6,7 +6,7 @@ from service.settings.sections import Caller
 
 
 def rules_for(settings: Settings, caller: Caller | None) -> Rules:
-    """Return which of a caller's films may be read; `settings.reading` is that of its model."""
+    """Return the rules for a calling AE's Instances; `settings.reading` is the table of its model."""
     age, children = settings.reading.minimum_age_years, settings.reading.read_children
     if caller is None:
         return Rules(minimum_age_years=age, read_children=children)

@@ -1,4 +1,4 @@
-"""What a model's answer puts into a draft: sections, coded findings, notes for the reader. Pure."""
+"""Turns a model's answer into the content of a draft: sections, coded findings, notes. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TOLD_NOTE: Final = "The model was told why the film was ordered."
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an answer puts into a draft; see `DraftReport`."""
+    """The part of a draft that comes from the answer; see `DraftReport`."""
 
     findings_text: tuple[str, ...]
     impression_text: tuple[str, ...]
@@ -43,20 +43,20 @@ def content(
     samples: int = 0,
     locates: bool = False,
 ) -> Content:
-    """Return what `answer` puts into a draft.
+    """Return the draft content of `answer`.
 
     Args:
-        answer: Of the model.
-        frame: float32 [rows, columns] in 0..1, 0 black, the film that it read.
-        child: It was asked with the pediatric prompt.
-        reason: The indication that the model was told, or "".
-        meaningless: Its words say nothing of this film: they are shown, and must never reach an archive
-            as codes, nor be judged as a report.
-        samples: Sampled reports that were asked for beside it.
-        locates: The model is set to show where it sees its findings.
+        answer: The model's answer.
+        frame: float32 [rows, columns] in 0..1, 0 black: the image that the model read.
+        child: The model got the pediatric prompt.
+        reason: The indication in the prompt, or "".
+        meaningless: The text says nothing about this image: it is shown, but must never reach an archive
+            as codes, nor be checked as a report.
+        samples: Number of sampled reports that were requested.
+        locates: The model is configured to locate its findings.
 
     Raises:
-        PermanentReadingError: It has no text.
+        PermanentReadingError: The answer has no text.
     """
     findings_text, impression_text = _sections(answer.text)
     lines = findings_text + impression_text
@@ -83,7 +83,7 @@ def _sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def shown_prompt(answer: Answer, reason: str) -> str:
-    """Return the prompt on one line, "[indication]" standing for what an order says of a patient."""
+    """Return the prompt on one line, with "[indication]" in place of the patient's indication."""
     prompt = answer.prompt.replace(reason, "[indication]") if reason else answer.prompt
     return " ".join(prompt.split())
 

@@ -1,4 +1,4 @@
-"""One job from its claim to DRAFTED: claim, read, write the objects, say so, tell the deliverers."""
+"""Takes a job from its claim to DRAFTED: claim, read, write objects, record, publish deliveries."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -40,12 +40,12 @@ from workers.retry_policy import backoff, code, is_outage, may_pass, sentence, w
 log = get_logger(__name__)
 
 _FIRST_WAIT: Final = 2.0
-# It costs a whole reading to find out that the disk is still full.
+# Long, because each attempt costs a whole reading before it finds the disk still full.
 _OUTAGE_WAIT: Final = 10.0
 
 
 class StudyReader(Protocol):
-    """What reads a study: `workers.reading.reader.Reader`."""
+    """The methods of `workers.reading.reader.Reader` that are used here."""
 
     def read(
         self,
@@ -63,7 +63,7 @@ class StudyReader(Protocol):
 
 
 class Drafting:
-    """The reading worker's work; its methods may be called from several threads."""
+    """Runs the jobs of a reading worker; its methods may be called from several threads."""
 
     def __init__(
         self,
@@ -76,17 +76,17 @@ class Drafting:
         replace: Callable[[], None],
         callers: Callable[[str], Caller | None] | None = None,
     ) -> None:
-        """Take what it works with.
+        """Set up the work of one process.
 
         Args:
             store: The store.
             settings: The settings.
-            reader: The loaded model.
-            publish: Sends the id of a drafted job to the deliverers.
-            owner: This worker's name on the leases.
-            abandon: Set when the process must end now: what is held goes back.
-            replace: Ends the process, for another to take its place; what is held goes back.
-            callers: What is configured for a calling AE title; as in `settings` when None.
+            reader: The reader with its loaded model.
+            publish: Publishes a job to the delivery queue.
+            owner: This worker's name in its leases.
+            abandon: Set when the process must end now: held jobs are handed back.
+            replace: Hands back held jobs and ends the process, so that another starts.
+            callers: Returns the settings of a calling AE title; `settings.caller` when None.
         """
         self._callers = callers or settings.caller
         self._store = store
@@ -101,17 +101,17 @@ class Drafting:
 
     @property
     def in_hand(self) -> int:
-        """How many jobs are in work."""
+        """Number of jobs that are being worked on."""
         return self._watch.followed
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Notice for the length of the block what is canceled, and what hangs."""
+        """Detect canceled and hanging jobs for the duration of the block."""
         with self._watch.kept():
             yield
 
     def claim(self, job_id: str) -> Job | None:
-        """Return the job, ours now, or None when there is nothing to do, or no database to ask."""
+        """Claim the job and return it; None if it cannot be claimed or the database is unavailable."""
         try:
             return self._store.claim_reading(
                 job_id,
@@ -124,10 +124,11 @@ class Drafting:
             return None
 
     def work(self, job: Job) -> None:
-        """Read the job's study and keep the result; stop quietly when somebody else holds the job.
+        """Read the job's study and store the result.
 
         Raises:
-            ReadingError, DicomError, StoreError, OSError: It could not be read or kept.
+            ReadingError, DicomError, StoreError, OSError: It could not be read or stored.
+            ReadingCancelled, LeaseLost: The job was canceled, or another worker holds it.
         """
         seconds = self._settings.reading.lease_seconds
 
@@ -149,7 +150,8 @@ class Drafting:
             lease.moved()
             return lease.lost or self._abandon.is_set()
 
-        # What ends or hangs a worker takes others with it: of their last try that must not be said.
+        # A reading that crashes or hangs the process costs the jobs beside it an attempt too. The last
+        # attempt runs alone, so that no job fails because of another.
         alone = 1 < job.attempts == self._settings.reading.max_attempts
         with self._turns.taken(alone=alone, given_up=cancelled):
             return self._reader.read(
@@ -212,39 +214,42 @@ class Drafting:
         return ended
 
     def _standing(self, job: Job, previous: Job | None, study: Study) -> frozenset[str]:
-        """Return the films, none if so, of which none would change the earlier draft, which stands."""
+        """Return the SOP Instance UIDs that, if selected, would not change the earlier draft."""
         if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
             return frozenset()
         if previous.model_version != job.model_version:
             return frozenset()
-        # It has to be, or to come, wherever this one is asked for.
+        # The earlier draft must have gone, or be due, to every destination of this job.
         if set(self._destinations(job)) - set(self._destinations(previous)):
             return frozenset()
         read = previous.draft.source.sop_instance_uid
         if any(film.sop_instance_uid == read for film in study.instances):
             return frozenset({read})
-        # It was removed from the spool: what came again of its study was no match for it.
+        # The image read is no longer in the spool. The Instances that were not selected beside it do
+        # not replace it.
         return frozenset({read, *(film.sop_instance_uid for film in previous.draft.not_read)})
 
     def _destinations(self, job: Job) -> list[str]:
         if job.destinations is None:
             return destinations_for(self._settings, self._callers(job.calling_ae))
-        # Also one that the settings do not name any more: its delivery says so, and nobody else gets it.
+        # Also one removed from the settings: its delivery reports that, no other one gets the result.
         return list(job.destinations)
 
     def _folder(self, job: Job) -> Path:
-        # One for each claim: a worker that was thought dead may still be writing into its own.
+        # One folder for each claim: the worker of an expired claim may still write to its own.
         return (self._settings.outbox_dir / job.id / str(job.fence)).absolute()
 
     def _tell(self, job: Job, names: list[str]) -> None:
-        # One message for each destination: a slow one does not hold up the others.
+        # One message for each destination: a slow one does not delay the others. `all` stops at the
+        # first that cannot be published; the sweeper publishes those later.
         all(publish_jobs(self._store, self._publish, job) for _ in names)
 
     def give_back(self, job: Job, error: Exception) -> None:
-        """End the claim after `error`: to be tried again, or FAILED.
+        """End the claim after `error`: SCHEDULED for another attempt, or FAILED.
 
-        If not even that can be written, the lease ends by itself.
+        If the database cannot record that, the lease expires by itself.
         """
+        # A process that ends (`abandon`) also raises ReadingCancelled; its jobs are handed back.
         canceled = isinstance(error, ReadingCancelled) and not self._abandon.is_set()
         if canceled or isinstance(error, LeaseLost):
             log.warning("lease_lost", job_id=job.id)
@@ -257,7 +262,7 @@ class Drafting:
             self._replace()
 
     def _hang(self, jobs: Sequence[Job]) -> None:
-        """Give back the jobs whose readings hang, with an incident, and have the process replaced."""
+        """Hand back the jobs whose readings hang, record incidents, and replace the process."""
         seconds = self._settings.reading.hang_seconds
         words = f"The reading made no step for {seconds:g} s; its worker was replaced."
         for job in jobs:
@@ -290,13 +295,13 @@ class Drafting:
 
 
 def _open_each(study: Study) -> None:
-    """Return when every film of the study can be opened here.
+    """Check that every Instance of the study can be opened in the spool.
 
-    The selection takes a film that it cannot open for an unreadable one; on a machine without the
-    spool that would be said of every study, for good.
+    The selection treats a file that it cannot open as an unreadable image; on a machine without the
+    spool, every study would get that permanent result.
 
     Raises:
-        TransientReadingError: A film is not here.
+        TransientReadingError: A file cannot be opened.
     """
     for instance in study.instances:
         try:

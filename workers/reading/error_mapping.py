@@ -1,4 +1,4 @@
-"""The lower layers' errors as a reading's, each with its verdict on trying again."""
+"""Maps errors of the lower layers to ReadingErrors, whose class says whether to retry."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from workers.model.errors import Cancelled, EngineStopped, ModelError
 
 @contextlib.contextmanager
 def reading_errors() -> Iterator[None]:
-    """Raise what the block raises as a `ReadingError`.
+    """Raise the expected errors of the block as a `ReadingError`.
 
     Raises:
-        TransientReadingError: Memory, device or file system refused; later it may not.
+        TransientReadingError: Memory, device or file system failed; a retry may succeed.
         ReaderStopped: The engine has ended or hangs.
-        PermanentReadingError: The film, the model or its files are not what is needed.
+        PermanentReadingError: The image, the model or its files cannot be used.
         ReadingCancelled: The answer is no longer wanted.
     """
     try:
@@ -43,7 +43,7 @@ def reading_errors() -> Iterator[None]:
     except OSError as error:
         raise TransientReadingError(f"the file system refused: {error.strerror}") from error
     except RuntimeError as error:
-        # PyTorch tells of an allocation that the CPU refused by its words alone.
+        # PyTorch reports a failed CPU allocation as a RuntimeError that only its text identifies.
         short = "can't allocate memory" in str(error) or lacks_thread(error)
         kind = TransientReadingError if short else PermanentReadingError
         raise kind(f"the model failed: {_first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Who reads beside others, and who alone."""
+"""Lets readings run side by side, or one of them alone."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ _ASK_SECONDS: Final = 0.5
 
 
 class ExclusiveAttempt:
-    """Any number read together, or one alone; once somebody wants to be alone, nobody else begins."""
+    """A shared or exclusive lock; while an exclusive reading waits or runs, no other reading starts."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -20,15 +20,17 @@ class ExclusiveAttempt:
 
     @contextmanager
     def taken(self, *, alone: bool, given_up: Callable[[], bool]) -> Iterator[None]:
-        """Read for the length of the block.
+        """Hold the lock for the duration of the block.
 
         Args:
-            alone: Nobody else reads meanwhile.
-            given_up: Asked while it waits.
+            alone: No other reading runs meanwhile.
+            given_up: Called every half second while waiting; True ends the wait.
 
         Raises:
             ReadingCancelled: `given_up` returned True.
         """
+        # First stop new readings, then wait for the running ones; else they could follow each other
+        # without end.
         with self._changed:
             self._wait(lambda: not self._alone, given_up)
             self._alone = alone

@@ -1,4 +1,4 @@
-"""Findings get their regions from where the model looked, and the draft a note where none is shown."""
+"""Adds regions from the model's heat maps to findings, and notes where no region is shown."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from workers.model.prompts import IS_THERE
 from workers.model.vlm import Heat
 from workers.reading.locating import locate
 
-# Edema is everywhere in both lungs.
+# Edema is diffuse in both lungs: it has no location.
 LOCATED: Final = tuple(name for name in CODED_OBSERVATIONS if name is not Observation.EDEMA)
 QUESTIONS: Final = frozenset(IS_THERE[name.value] for name in LOCATED)
 _SHOWN: Final = (Presence.PRESENT, Presence.UNCERTAIN)
@@ -36,13 +36,13 @@ def placed(
     *,
     locates: bool = False,
 ) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """Return the findings with the regions that may be shown, and notes for the reader.
+    """Return the findings with the regions that may be shown, and notes for the radiologist.
 
     Args:
         findings: One for each observation.
-        heat: For each question that the model answered by yes, where it looked.
-        frame: float32 [rows, columns] in 0..1, 0 black, the film that was read.
-        locates: The model is set to show where it sees its findings: what has no outline is named.
+        heat: Heat map of each question that the model answered with yes.
+        frame: float32 [rows, columns] in 0..1, 0 black: the image that was read.
+        locates: The model is configured to locate findings: a note names those without an outline.
     """
     pairs = [_placed(finding, heat, frame) for finding in findings]
     notes = [note for _, note in pairs if note]

@@ -1,4 +1,4 @@
-"""Which film of a study is read: each is looked at as long as the draft is wanted."""
+"""Selects the image of a study that is read; stops when the draft is no longer wanted."""
 
 import contextlib
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from service.errors import PermanentReadingError
 from service.settings.config import Settings
 from workers.model.errors import Cancelled
 
-_BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for whatever else a file holds
+_BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for the rest of the file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectedImage:
-    """The film that was chosen; `pixels` float32 [rows, columns] in 0..1."""
+    """The selected image; `pixels` is float32 [rows, columns] in 0..1, 0 black."""
 
     instance: Instance
     header: Dataset
@@ -34,7 +34,7 @@ class SelectedImage:
 
     @classmethod
     def of(cls, selection: Selection) -> Self | None:
-        """Return the film that a selection names, or None when it names none."""
+        """Return the image of a selection, or None if nothing was selected."""
         if selection.instance is None or selection.frame is None or selection.header is None:
             return None
         return cls(
@@ -47,7 +47,7 @@ class SelectedImage:
 
     @property
     def source(self) -> SourceImage:
-        """What a draft says of the film that was read."""
+        """The image as a draft references it."""
         rows, columns = self.pixels.shape
         return SourceImage(
             sop_instance_uid=self.instance.sop_instance_uid,
@@ -59,16 +59,16 @@ class SelectedImage:
 
 
 class ImageSelector:
-    """Chooses by what a site wants read; safe for several threads."""
+    """Selects images by the site's settings; safe for several threads."""
 
     def __init__(self, settings: Settings, look: Look, *, synthetic_only: bool = False) -> None:
-        """Take the settings.
+        """Derive the rules and the pixel limits.
 
         Args:
-            settings: Which films the site wants read.
-            look: How a film is looked at.
-            synthetic_only: The model says nothing about a patient. Patients' films are then read
-                only where `reading.demo_reads_patients` is set.
+            settings: The site's settings.
+            look: Opens and checks one image.
+            synthetic_only: The model says nothing about a patient. Patients' images are then read
+                only if `reading.demo_reads_patients` is set.
         """
         self._look = look
         self._synthetic_only = synthetic_only and not settings.reading.demo_reads_patients
@@ -82,10 +82,11 @@ class ImageSelector:
     def selected(
         self, study: Study, rules: Rules | None, cancelled: Callable[[], bool]
     ) -> Selection:
-        """Return which film is read, by `rules` or by those of the settings.
+        """Return which image is read, by `rules` or by those of the settings.
 
         Raises:
-            PermanentReadingError: None is, and of one nobody knows what it shows: a person must look.
+            PermanentReadingError: No image was selected and the decoder died on one: a person must
+                look at it.
             Cancelled: `cancelled` returned True.
         """
         deaths: list[DecoderDied] = []
@@ -104,7 +105,7 @@ class ImageSelector:
         return selection
 
     def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Looked:
-        """Return what a film looks like; a job that waits its turn is asked again and is not hung."""
+        """Look at one image; retry while all decoders are busy, so that waiting is no hang."""
         while True:
             go_on(cancelled)
             with contextlib.suppress(DecodersBusy):
@@ -112,10 +113,10 @@ class ImageSelector:
 
 
 def go_on(cancelled: Callable[[], bool]) -> None:
-    """Return when the draft is still wanted.
+    """Check that the draft is still wanted.
 
     Raises:
-        Cancelled: It is not.
+        Cancelled: `cancelled` returned True.
     """
     if cancelled():
         raise Cancelled("the draft is no longer wanted")

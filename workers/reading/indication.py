@@ -1,6 +1,6 @@
-"""Why a film was ordered, from its header, for models that were trained to be told.
+"""Finds the indication of an image in its header, for models that were trained with indications.
 
-What a header says there is clinical text about a patient: it goes into the prompt, never into a log.
+It is clinical text about a patient: it goes into the prompt, never into a log.
 """
 
 import re
@@ -13,9 +13,9 @@ from dicom.content.patient_study import value_of
 
 _LONGEST: Final = 300  # characters; an order's indication is a line, not a history
 _SHORTEST: Final = 2
-# Marks of chat layouts: an order must not be able to speak for the model.
+# Control marks of chat layouts: text of an order must not act as a turn of the chat.
 _MARKS = re.compile(r"[<>\[\]{}|\\]|\b(?:USER|ASSISTANT|SYSTEM|INST)\b:?")
-# Words that name the examination, and words that stand where nothing was written.
+# Texts that only name the examination, and texts that stand for an empty entry.
 _PROCEDURE = re.compile(
     r"(?:\b(?:x|xr|xray|rays?|cr|dx|dr|rx|rad\w*|plain|film|chest|thorax|cxr|portable|mobile|bedside|stat"
     r"|routine|urgent|frontal|erect|supine|upright|pa|ap|lat(?:eral)?|and|or|one|two|single|views?"
@@ -30,15 +30,15 @@ _NOTHING = re.compile(
 
 
 def indication(header: Dataset) -> str:
-    """Return why the film was ordered, on one line, or "" where the header does not say.
+    """Return the indication on one line of at most 300 characters, or "" if the header has none.
 
-    Looked for in this order: Reason for the Requested Procedure (0040,1002) and its codes
+    The first usable text is taken from Reason for the Requested Procedure (0040,1002) and its codes
     (0040,100A) in the Request Attributes, Reason for Study (0032,1030), Additional Patient History
-    (0010,21B0), Admitting Diagnoses (0008,1080). What only names the examination, repeats its
-    description or stands for "nothing" is left out.
+    (0010,21B0), Admitting Diagnoses (0008,1080). A text that only names the examination, repeats its
+    description or stands for "nothing" is skipped.
 
     Args:
-        header: Of the film.
+        header: Header of the image.
     """
     descriptions = {
         _plain(str(value_of(header, keyword) or "")).casefold()

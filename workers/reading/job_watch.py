@@ -1,8 +1,8 @@
-"""Watches over the jobs in hand: which are no longer wanted, and which have stopped to move.
+"""Watches the running jobs: which are canceled, and which hang.
 
-A reading may hang in a device or in the code of a library, where nothing of ours can end it. Its lease
-is then not to be extended for ever: the job goes back, and the process must be replaced. Should not even
-the watch come to look, because that code holds Python's lock, an alarm of faulthandler ends the process.
+A reading may hang in a device or in library code, where our code cannot end it. Its lease must not be
+extended for ever: the job is handed back, and the process is replaced. If the hanging code holds the
+GIL, the watch cannot run either; then an alarm of faulthandler ends the process.
 """
 
 import faulthandler
@@ -23,12 +23,12 @@ log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.5
 _ALARM_SECONDS: Final = 60.0
 _STDERR: Final = 2
-# What hangs with the first that is noticed made its last step at the same moment, or nearly.
+# Share of the limit: readings that hang together made their last step at nearly the same time.
 _AS_LONG: Final = 0.9
 
 
 class JobWatch:
-    """Looks at the jobs in hand twice a second."""
+    """Checks the running jobs twice a second."""
 
     def __init__(
         self,
@@ -37,30 +37,30 @@ class JobWatch:
         hang_seconds: float,
         on_hang: Callable[[Sequence[Job]], None],
     ) -> None:
-        """Take what it looks at.
+        """Set up the watch; `kept` starts it.
 
         Args:
             store: The store.
-            owner: The worker whose jobs they are.
-            hang_seconds: How long a reading may make no step.
-            on_hang: Told once, in the watch's own thread, which jobs hang.
+            owner: This worker's name in its leases.
+            hang_seconds: Time without a step after which a reading hangs.
+            on_hang: Called once, in the watch's own thread, with the jobs that hang.
         """
         self._store = store
         self._owner = owner
         self._hang_seconds = hang_seconds
         self._on_hang = on_hang
-        # By claim: a worker may take up again what it was thought to have lost, while it still ends it.
+        # Keyed by claim: a worker may claim a job again before the work of its lost claim has ended.
         self._followed: dict[tuple[str, int], tuple[Job, Lease]] = {}
         self._stop = threading.Event()
 
     @property
     def followed(self) -> int:
-        """How many jobs are watched over."""
+        """Number of jobs that are watched."""
         return len(self._followed)
 
     @contextmanager
     def kept(self) -> Iterator["JobWatch"]:
-        """Watch for the length of the block."""
+        """Watch, in a thread, for the duration of the block."""
         thread = threading.Thread(target=self._run, name="watch", daemon=True)
         thread.start()
         try:
@@ -71,7 +71,7 @@ class JobWatch:
 
     @contextmanager
     def over(self, job: Job, lease: Lease) -> Iterator[None]:
-        """Watch over one job for the length of the block."""
+        """Watch one job for the duration of the block."""
         self._followed[job.id, job.fence] = (job, lease)
         try:
             yield
@@ -79,8 +79,9 @@ class JobWatch:
             del self._followed[job.id, job.fence]
 
     def look(self) -> None:
-        """Look at every job once."""
-        followed = list(self._followed.values())  # before the database is asked: none is newer
+        """Check every job once."""
+        # Before the query: a job claimed in between would look canceled.
+        followed = list(self._followed.values())
         if not followed:
             return
         self._notice_canceled(followed)
@@ -92,10 +93,11 @@ class JobWatch:
             )
 
     def _run(self) -> None:
-        # Not less than a minute: a database that is slow to say that it is away may hold up a look.
+        # At least a minute: an unavailable database may delay a check until its timeout.
         alarm = max(_ALARM_SECONDS, self._hang_seconds)
         task = Task("watch the jobs in hand")
         while not self._stop.wait(min(_LOOK_SECONDS, self._hang_seconds / 4)):
+            # Each check starts the alarm anew; without one, it ends the process.
             faulthandler.dump_traceback_later(alarm, exit=True, file=_STDERR)
             task.attempt(self.look)
         faulthandler.cancel_dump_traceback_later()

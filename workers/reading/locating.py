@@ -1,7 +1,7 @@
-"""From where a model looked to a region on the film, or to the reason why none is shown. Pure.
+"""Turns a heat map into a region of the image, or finds that none may be shown. Pure.
 
-A region is drawn only where it would be believed: the heat has one clear peak, it lies in the body, it
-is not half of the film, and it is on the side that the text names.
+A region is shown only if it is plausible: the heat has one clear peak, the peak lies in the body, the
+region is not too large, and it lies on the side that the text states.
 """
 
 import math
@@ -17,25 +17,25 @@ from scipy.spatial import ConvexHull
 from dicom.content.report import Region, Side
 from workers.model.heat import HeatMap
 
-_FINE: Final = 128  # cells along an edge of the map whose shape is drawn
-_GRAIN: Final = 0.06  # of a patch's edge, a standard deviation: single pixels say little
-_NEAR: Final = 1 / 3  # of a patch's edge, a standard deviation
-_LEVEL: Final = 0.5  # of the peak: what is warmer belongs to the region
-_FLAT: Final = 2.0  # a peak lower than so many means is none
-_LARGEST: Final = 0.35  # of the square
-_CENTRAL: Final = 0.06  # of the film's width beside its middle belong to both sides
-_THUMB: Final = 64  # pixels of the film's shorter edge when the body is looked for
-_DARK: Final = 0.06  # of the film's brightness: air beside the body, and the collimator's border
+_FINE: Final = 128  # cells along an edge of the resized map that gives the outline
+_GRAIN: Final = 0.06  # of a patch's edge: standard deviation that smooths single pixels
+_NEAR: Final = 1 / 3  # of a patch's edge: standard deviation of the weight around the center
+_LEVEL: Final = 0.5  # of the peak: warmer cells belong to the region
+_FLAT: Final = 2.0  # times the mean: a lower maximum is no peak
+_LARGEST: Final = 0.35  # of the square's area
+_CENTRAL: Final = 0.06  # of the image's width: so near the middle, a place is on both sides
+_THUMB: Final = 64  # pixels, at least, of the shorter edge when the body is searched
+_DARK: Final = 0.06  # of the highest brightness: air beside the body, and the collimator's border
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a finding was seen.
+    """Where the model saw a finding.
 
     Attributes:
-        peak: (column, row) on the film, sub-pixel, of the warmest place; None where there is none.
-        region: Around it; None where none may be shown.
-        contradicts: Whether it lies on the other side than the text says.
+        peak: (column, row) of the warmest place in pixels of the image; None if there is none.
+        region: Outline around the peak; None if none may be shown.
+        contradicts: Whether the heat lies on the other side than the text states.
     """
 
     peak: tuple[float, float] | None = None
@@ -45,30 +45,30 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """The central square of a film, in its pixels; what the models are shown of it."""
+    """The central square of an image, in its pixels: the part that the models see."""
 
     left: float
     top: float
     edge: float
 
     def on_film(self, column: float, row: float) -> tuple[float, float]:
-        """Return a place of the square, as fractions of its edge, on the film."""
+        """Return (column, row) in the image of a place given as fractions of the square's edge."""
         return self.left + column * self.edge, self.top + row * self.edge
 
 
 def central_square(rows: int, columns: int) -> Square:
-    """Return the square that `workers.model.preprocess.centre_square` takes out of a film."""
+    """Return the square that `workers.model.preprocess.centre_square` crops from an image."""
     edge = min(rows, columns)
     return Square((columns - edge) / 2, (rows - edge) / 2, edge)
 
 
 def locate(heat: HeatMap, frame: NDArray[np.float32], side: Side | None = None) -> Spot:
-    """Return where a finding was seen.
+    """Return where the model saw a finding.
 
     Args:
-        heat: Over the film's central square.
-        frame: float32 [rows, columns] in 0..1, 0 black; the patient's right at the left.
-        side: That the text says.
+        heat: Heat over the central square of the image.
+        frame: float32 [rows, columns] in 0..1, 0 black; the patient's right side is on the left.
+        side: The side that the text states, or None.
     """
     fine = _finer(heat.cells, _FINE)
     row, column = (int(i) for i in np.unravel_index(int(fine.argmax()), fine.shape))
@@ -90,7 +90,7 @@ def locate(heat: HeatMap, frame: NDArray[np.float32], side: Side | None = None) 
 
 
 def in_body(frame: NDArray[np.float32], point: tuple[float, float]) -> bool:
-    """Return whether a place lies in the body: not in the dark that reaches the film's border.
+    """Return whether a place lies in the body: not in a dark area that reaches the image's border.
 
     Args:
         frame: float32 [rows, columns] in 0..1, 0 black.
@@ -108,13 +108,13 @@ def in_body(frame: NDArray[np.float32], point: tuple[float, float]) -> bool:
 def _finer(
     heat: NDArray[np.float32], size: int, how: Image.Resampling = Image.Resampling.BICUBIC
 ) -> NDArray[np.float32]:
-    """Return the map between the cells' centres too, float32 [size, size]."""
+    """Return the map interpolated to float32 [size, size]."""
     image = Image.fromarray(np.ascontiguousarray(heat, np.float32))
     return np.asarray(image.resize((size, size), how), np.float32)
 
 
 def _peak(heat: HeatMap) -> tuple[float, float]:
-    """Return the warmest place as fractions of the edge: the pixel near it that spoke most for yes."""
+    """Return the peak as fractions of the edge: the pixel near the center most in favor of yes."""
     column, row = _centre(heat.cells)
     if heat.detail is None:
         return column, row
@@ -132,9 +132,9 @@ def _peak(heat: HeatMap) -> tuple[float, float]:
 
 
 def _centre(heat: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the heat's centre of mass in and around its warmest cell, as fractions of the edge.
+    """Return the heat's center of mass in and around its warmest cell, as fractions of the edge.
 
-    A cell is a whole patch of the film: what lies on the line between two of them warms both.
+    A cell covers a whole patch: a finding on the border of two patches warms both cells.
     """
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     rows, columns = np.indices(heat.shape)
@@ -156,7 +156,7 @@ def _outline(mask: NDArray[np.bool_], square: Square) -> tuple[tuple[float, floa
 
 
 def _elsewhere(across: float, side: Side | None) -> bool:
-    """Return whether a place, as a fraction of the film's width, is surely not on `side`."""
+    """Return whether a place, as a fraction of the image's width, is clearly not on `side`."""
     if side is None or side is Side.BILATERAL or math.isclose(across, 0.5, abs_tol=_CENTRAL):
         return False
     return (across < 0.5) != (side is Side.RIGHT)

@@ -1,4 +1,4 @@
-"""What the settings say of the model: which one, from where, on what, and how it chooses its words."""
+"""Loads the model that the settings name, and derives how it decodes."""
 
 import dataclasses
 from pathlib import Path
@@ -12,15 +12,15 @@ from workers.model.placement import place
 from workers.model.vlm import Decoding
 from workers.reading.finding_regions import QUESTIONS
 
-_TINY_FOLDER: Final = Path("models", "tiny-2")  # the number counts up when its recipe changes
+_TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the recipe changes
 
 
 def opened(settings: Settings) -> Llava:
-    """Return the model that is to read, loaded.
+    """Load and return the model of the settings.
 
     Raises:
-        CheckpointError: Its files do not fit or are not those that were pinned.
-        DeviceError: The device is not there, lacks the memory or what the settings ask for.
+        CheckpointError: Its files do not fit or are not the pinned ones.
+        DeviceError: The device is missing, or lacks the memory or a format that the settings name.
     """
     reading = settings.reading
     folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
@@ -43,7 +43,7 @@ def opened(settings: Settings) -> Llava:
 
 
 def rows(settings: Settings) -> int:
-    """Return how many answers grow together: the report of each study, and its samples."""
+    """Return the number of answers written at once: for each study its report and samples."""
     reading = settings.reading
     return reading.concurrency * (1 + reading.samples)
 
@@ -53,7 +53,7 @@ def decoding(settings: Settings, bound: int | None) -> Decoding:
 
     Args:
         settings: The site's.
-        bound: The checkpoint's own, on the number of new tokens.
+        bound: The checkpoint's own limit on new tokens, or None.
     """
     reading = settings.reading
     return Decoding(
@@ -66,7 +66,7 @@ def decoding(settings: Settings, bound: int | None) -> Decoding:
 
 
 def sampling(settings: Settings, draft: Decoding) -> tuple[Decoding, ...]:
-    """Return how the reports are written that a draft is compared with, each with a seed of its own."""
+    """Return the decoding of the samples that a draft is compared with, each with its own seed."""
     reading = settings.reading
     return tuple(
         dataclasses.replace(draft, temperature=reading.sample_temperature, seed=draft.seed + number)

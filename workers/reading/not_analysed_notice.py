@@ -1,4 +1,4 @@
-"""Whether a study that was not read is told of, and what is told."""
+"""Decides which destinations get a notice of a study that was not read, and builds the notice."""
 
 from datetime import datetime
 from typing import Final
@@ -17,23 +17,23 @@ from workers.reading.reader import NotAnalysed
 
 log = get_logger(__name__)
 
-# Of our own results and of objects without a picture nobody expects a reading; telling of them could
-# go round in a circle with a PACS that forwards what it gets.
+# A reading of our own results and of objects without pixels is never expected. A notice could start a
+# loop with a PACS that forwards everything it receives.
 _NOT_TOLD: Final = (Reason.OWN_RESULT.value, Reason.NO_IMAGE.value)
 
 
 def is_told(result: NotAnalysed) -> bool:
-    """Whether anybody expects a reading of what was not read."""
+    """Return whether a reading could be expected, so that a notice makes sense."""
     return result.code not in _NOT_TOLD
 
 
 def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> list[str]:
-    """Return the destinations that want to hear that a study was not read.
+    """Return the names of the destinations that get a notice that a study was not read.
 
     Args:
-        settings: Each destination says whether it wants that.
-        result: Why it was not read.
-        earlier: The study's job whose draft stands; then there is a result, and nothing to tell.
+        settings: `not_analysed` of each destination selects it.
+        result: Why the study was not read.
+        earlier: The job whose draft of the study stands, or None; with such a result, no notice is due.
     """
     if earlier is not None or not is_told(result):
         return []
@@ -43,14 +43,14 @@ def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> lis
 def notice(
     settings: Settings, study: Study, result: NotAnalysed, revision: int, produced_at: datetime
 ) -> tuple[Output, ...]:
-    """Return the objects that tell of it; none when no film says whose study it is.
+    """Build the notice objects; return none if no Instance has a header that identifies the study.
 
     Args:
-        settings: Whether there is a page of it too, and which installation this is.
-        study: What was not read.
-        result: Why.
-        revision: Of the reading, 1 for the first.
-        produced_at: When that was found, an aware time.
+        settings: Whether the notice has a page too, and the installation's identity.
+        study: The study that was not read.
+        result: Why it was not read.
+        revision: Revision of the reading, 1 for the first.
+        produced_at: Time of the result, timezone-aware.
 
     Raises:
         OSError: The installation's identity cannot be read.
@@ -76,7 +76,7 @@ def notice(
 
 
 def _built(settings: Settings, study: Study, unread: UnreadStudy) -> tuple[Output, ...]:
-    """Return the notice after the first film whose header can be copied."""
+    """Build the notice from the first header of the study that can be copied."""
     equipment, page = this_equipment(settings), settings.outputs.not_analysed_page
     for instance in study.instances:
         try:

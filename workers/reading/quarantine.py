@@ -1,4 +1,4 @@
-"""A result that the gate refused is kept beside its job with the reasons, for a person to look at."""
+"""Keeps a result that failed validation, with the reasons, for inspection by a person."""
 
 import json
 from io import BytesIO
@@ -18,12 +18,12 @@ REASONS = "reasons.json"
 
 
 def quarantine(folder: Path, error: BaseException) -> bool:
-    """Keep the result that `error` speaks of, if it is one of the gate's, in `folder`.
+    """Keep the rejected result in `folder`, if `error` or a cause of it is ValidationFailed.
 
-    A disk that refuses does not hide the error: that is logged, and the job says why it failed anyway.
+    A result that cannot be written is only logged: the job must still show `error` as its reason.
 
     Returns:
-        Whether there was anything to keep.
+        Whether `error` is a failed validation.
     """
     refused = _refused(error)
     if refused is None:
@@ -36,7 +36,7 @@ def quarantine(folder: Path, error: BaseException) -> bool:
         dcmwrite(buffer, as_file(refused.dataset), enforce_file_format=True)
         write_durably(folder / OBJECT, buffer.getvalue())
     except (OSError, ValueError, TypeError, AttributeError) as fault:
-        # What breaks rules may break the writer's too.
+        # An object that breaks our rules may be one that pydicom cannot write.
         log.warning("not_quarantined", reason=type(fault).__name__)
     return True
 

@@ -1,7 +1,7 @@
-"""A study becomes a draft and its objects: choose the film, ask the model, code the text, build.
+"""Turns a study into a draft and its objects: select the image, ask the model, code the text, build.
 
-Knows no Celery and no database. Films are decoded in processes of their own and objects built by the
-calling thread, while the engine's thread gives each of its callers' answers a token a step.
+Uses neither Celery nor the database. Images are decoded in separate processes, objects are built in the
+calling thread, and the engine's thread extends the answers of all callers by one token a step.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ _NO_CHANGE: Final = "The later films do not change what is read: the earlier dra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafted:
-    """A study was read."""
+    """The result of a study that was read."""
 
     draft: DraftReport
     outputs: tuple[Output, ...]
@@ -56,12 +56,12 @@ class Drafted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAnalysed:
-    """A study holds nothing that may be read.
+    """The result of a study without an image that may be read.
 
     Attributes:
-        code: Machine word, such as NOT_FRONTAL.
-        sentence: The reason, for a person.
-        not_read: Each film and why it was not read.
+        code: Reason code, such as NOT_FRONTAL.
+        sentence: The reason, for the user.
+        not_read: Each Instance and why it was not read.
     """
 
     code: str
@@ -71,16 +71,16 @@ class NotAnalysed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged(NotAnalysed):
-    """The film that would be read was read before: the model was not asked, the draft stands."""
+    """The selected image was read before: the model was not asked, the earlier draft stands."""
 
 
 def _unsaid(line: str) -> None:
-    """Take a line of progress that nobody asked for."""
+    """Discard a line of progress."""
     del line
 
 
 class Reader:
-    """A loaded model and what a site wants read; safe for several threads."""
+    """Reads studies with a loaded model, by the site's settings; safe for several threads."""
 
     def __init__(
         self,
@@ -89,13 +89,13 @@ class Reader:
         equipment: Equipment,
         look: Look = look,
     ) -> None:
-        """Take what reads.
+        """Set up the reader.
 
         Args:
-            model: What answers.
-            settings: What the site wants.
+            model: The engine that answers.
+            settings: The site's settings.
             equipment: This installation.
-            look: How a film is looked at: here, or in a process of its own.
+            look: Opens and checks an image, in this process or in another.
         """
         self._model = model
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
@@ -110,21 +110,21 @@ class Reader:
 
     @classmethod
     def from_settings(cls, settings: Settings, progress: Callable[[str], None] = _unsaid) -> Self:
-        """Return a reader whose model is loaded and has answered once, so that no study waits for it.
+        """Load the model and let it answer once, so that no study waits for it; return the reader.
 
         Args:
-            settings: What is loaded, from where, on what.
-            progress: Takes a line before each step that lasts.
+            settings: The model, its folder and its device.
+            progress: Called with a line before each slow step.
 
         Raises:
-            PermanentReadingError: The checkpoint or the device is not what the settings say.
-            TransientReadingError: Memory or the file system refused.
+            PermanentReadingError: The checkpoint or the device does not fit the settings.
+            TransientReadingError: Memory or the file system failed.
         """
         reading = settings.reading
         cores = len(os.sched_getaffinity(0))
         torch.set_num_threads(cores)
         with reading_errors():
-            # They get ready while the model is loaded.
+            # The decoder processes start while the model loads.
             decoders = Decoders(
                 at_once=min(cores, reading.concurrency),
                 seconds=reading.decode_seconds,
@@ -134,7 +134,7 @@ class Reader:
             loaded = opened(settings)
             if reading.compile:
                 progress("compiling (reading.compile), which takes minutes ...")
-            # The worker replaces itself sooner; this is for who has no worker around the engine.
+            # A worker replaces itself sooner (`JobWatch`); this limit is for use without a worker.
             patience = 2 * reading.hang_seconds
             model = Engine(
                 loaded,
@@ -151,12 +151,12 @@ class Reader:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Which weights read, where and as what."""
+        """The loaded weights, their device and number format."""
         return self._model.checkpoint
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model reads, as each of its drafts records it."""
+        """The model as each of its drafts records it."""
         checkpoint = self._model.checkpoint
         return ModelIdentity(
             name=checkpoint.name,
@@ -171,7 +171,7 @@ class Reader:
         )
 
     def identity_for(self, header: Dataset | None) -> ModelIdentity:
-        """Return which model reads a film: a demo model's caveat is milder on a synthetic one."""
+        """Return the model as the draft of this image records it: the caveat depends on the image."""
         model, checkpoint = self.identity, self._model.checkpoint
         if not checkpoint.synthetic_only:
             return model
@@ -197,20 +197,19 @@ class Reader:
         """Return the draft of a study and its objects, or why there is none.
 
         Args:
-            study: The films received so far.
-            revision: Of the draft, from 1.
+            study: The Instances received so far.
+            revision: Revision of the draft, from 1.
             predecessor: The draft report that this one supersedes.
             produced_at: The draft's time; the same arguments give the same objects.
-            already_read: SOP Instance UIDs of films; an earlier draft stands if one of them would be
-                read.
-            urgent: It is the next that the model reads.
-            rules: Which films may be read; those of the settings when None.
-            cancelled: Asked between the parts of the work, and at every step of the model; being asked
-                is a sign that the work goes on.
+            already_read: SOP Instance UIDs; if one of them is selected, the earlier draft stands.
+            urgent: The model reads this study next.
+            rules: Which images may be read; those of the settings when None.
+            cancelled: Called between the parts of the work, and at every step of the model; a call also
+                shows that the work makes progress.
 
         Raises:
-            TransientReadingError: Memory, device or file system refused; later it may not.
-            PermanentReadingError: The film or the model's answer cannot become a draft.
+            TransientReadingError: Memory, device or file system failed; a retry may succeed.
+            PermanentReadingError: The image or the model's answer cannot become a draft.
             ReadingCancelled: `cancelled` returned True.
         """
         with reading_errors():
@@ -250,7 +249,7 @@ class Reader:
     def _said(
         self, film: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
     ) -> "_Said":
-        """Return what the model says of a film; what it does not know it is not asked for as a code."""
+        """Return the model's answer about an image, without questions and samples if meaningless."""
         checkpoint = self._model.checkpoint
         reason = indication(film.header) if checkpoint.takes_indication else ""
         meaningless = checkpoint.meaningless or (
@@ -268,9 +267,8 @@ class Reader:
             samples=samples,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
-        if (
-            not checkpoint.meaningless
-        ):  # random weights that say so are not expected to write language
+        # Random weights that are marked as such are not expected to write language.
+        if not checkpoint.meaningless:
             insist_on_language(answer.text)
         said = content(
             answer,
@@ -286,7 +284,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a model said of a film, and how it was asked; `sampled`: beside what, or ""."""
+    """An answer's content, the prompt as shown, and in `sampled` the samples' decoding, or ""."""
 
     content: Content
     prompt: str

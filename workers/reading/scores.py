@@ -1,6 +1,6 @@
-"""What a model answers when it is asked for each finding, beside what its text says of it.
+"""Adds the model's yes-or-no probabilities to findings, and reports where its text disagrees.
 
-A score is the model's own probability of "Yes" against "No"; nobody promises that it is calibrated.
+A score is the model's own probability of "Yes" against "No"; it need not be calibrated.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ def scored(findings: Sequence[Finding], chances: Sequence[float]) -> tuple[Findi
 
     Args:
         findings: One for each observation.
-        chances: In 0..1, one for each of QUESTIONS; or none, then nothing changes.
+        chances: In 0..1, one for each of QUESTIONS; if empty, nothing changes.
     """
     if not chances:
         return tuple(findings)
@@ -32,7 +32,7 @@ def scored(findings: Sequence[Finding], chances: Sequence[float]) -> tuple[Findi
 
 
 def disagreements(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return a sentence for each finding whose score says otherwise than the text."""
+    """Return a sentence for each finding whose score contradicts the text."""
     return tuple(_sentences(findings))
 
 
@@ -59,7 +59,7 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _about_normal(finding: Finding, chance: str) -> Iterator[str]:
-    # A text that mentions none of the fourteen says nothing about normal or not.
+    # A text that mentions none of the fourteen observations does not say whether all is normal.
     if finding.presence in STATED:
         says = "nothing abnormal" if finding.presence is Presence.PRESENT else "a finding"
         yield (

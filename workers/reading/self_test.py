@@ -1,4 +1,4 @@
-"""A loaded model reads one synthetic image, and its answer is looked at: `wetread load-model`."""
+"""Reads one synthetic image with a loaded model and checks the answer (`wetread load-model`)."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -21,11 +21,11 @@ _SHOWN: Final = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.R
 
 
 def read_phantom(reader: Reader) -> str:
-    """Return what the model's answer to a synthetic image is worth, as a sentence.
+    """Read a synthetic image and check the answer; return a sentence about it.
 
     Raises:
-        PermanentReadingError: It is not language, or the demo model does not see what is shown.
-        TransientReadingError: Memory, device or file system refused.
+        PermanentReadingError: The answer is not language, or the demo model misses the finding.
+        TransientReadingError: Memory, device or file system failed.
     """
     draft = _draft(reader)
     checkpoint = reader.checkpoint
@@ -39,7 +39,7 @@ def read_phantom(reader: Reader) -> str:
 
 
 def memory_in_use(checkpoint: Checkpoint) -> int:
-    """Return the bytes that the model takes: on its card, or of this process."""
+    """Return the memory in bytes: the peak on the CUDA device, or what this process holds."""
     if checkpoint.device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(checkpoint.device))
     process = psutil.Process()  # type: ignore[no-untyped-call]

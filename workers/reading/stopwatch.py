@@ -1,17 +1,17 @@
-"""Where the time of a reading goes."""
+"""Measures the time of each part of a reading."""
 
 import time
 
 
 class Stopwatch:
-    """Milliseconds between marks."""
+    """Measures milliseconds between marks."""
 
     def __init__(self) -> None:
         self.spent_ms: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def mark(self, name: str, *, waited_ms: float | None = None) -> None:
-        """Book the time since the last mark under `name`, what was waited of it under "wait"."""
+        """Record the time since the last mark under `name`, but `waited_ms` of it under "wait"."""
         now = time.perf_counter()
         if waited_ms is not None:
             self.spent_ms["wait"] = round(waited_ms, 1)

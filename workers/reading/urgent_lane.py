@@ -1,8 +1,8 @@
-"""An urgent job does not wait until a routine one has ended: it has a lane of its own.
+"""Reads urgent jobs in an extra thread, so that they do not wait for routine jobs.
 
-A thread of the worker that is free takes the urgent message first. When none is free nobody looks at the
-queue, so this looks at the database, which is what decides: it claims the job there, and the message
-that comes later finds nothing to do.
+A free thread of the worker takes an urgent message first. When no thread is free, the worker takes no
+messages. The lane then finds urgent jobs in the database and claims them there; the message that arrives
+later finds nothing to do.
 """
 
 import threading
@@ -21,17 +21,17 @@ _LOOK_SECONDS: Final = 0.25
 
 
 class UrgentLane:
-    """One more thread that reads, for urgent jobs only."""
+    """An extra reading thread for urgent jobs."""
 
     def __init__(
         self, store: Store, model: str, busy: Callable[[], bool], read: Callable[[str], None]
     ) -> None:
-        """Take the store, the model whose jobs it may take, and how they are read.
+        """Set up the lane; `open` starts it.
 
         Args:
             store: The store.
-            model: The name on the jobs.
-            busy: Returns whether no other thread could take a job now.
+            model: Name of the model whose jobs it takes.
+            busy: Returns whether no other thread can take a job now.
             read: The task, which claims a job by its id and reads it.
         """
         self._store = store
@@ -42,7 +42,7 @@ class UrgentLane:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Take urgent jobs for the length of the block, and finish what was begun."""
+        """Take urgent jobs for the duration of the block, then finish the current one."""
         thread = threading.Thread(target=self._run, name="urgent", daemon=True)
         thread.start()
         try:
@@ -68,7 +68,7 @@ class UrgentLane:
             log.warning("not_claimed", job_id=job_id, reason=str(error))
 
     def _waiting(self) -> str | None:
-        """Return the urgent job that waits longest, if one does."""
+        """Return the id of the urgent job that has waited longest, or None."""
         try:
             return self._store.next_urgent(self._model)
         except StoreError as error:
