@@ -1,4 +1,4 @@
-"""`config.json` of a CXR-LLaVA v2 checkpoint as frozen records; what it asks beyond them is refused."""
+"""Reads `config.json` of a CXR-LLaVA v2 checkpoint; settings that are not implemented are refused."""
 
 import json
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ _LANGUAGE_FIXED: Final[dict[str, Any]] = {
 }
 _MAX_JSON_BYTES: Final = 8 * 2**20
 
-# What reading a file of another layout brings about.
+# The errors that a file of another layout causes.
 CONFIG_FAULTS: Final = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionConfig:
-    """The vision transformer: sizes in pixels and channels, and the grey scale it was trained on."""
+    """The vision transformer: sizes in pixels and channels, and the gray scale it was trained on."""
 
     image_size: int
     patch_size: int
@@ -80,14 +80,14 @@ class ModelConfig:
     """Everything that `config.json` and `generation_config.json` decide.
 
     Attributes:
-        token_budget: The prompt and the answer together may have this many ids, an image counting as
-            one (the published code's rule).
-        max_new_tokens: The checkpoint's own bound on an answer, or None.
-        caveat: A sentence that must accompany what this checkpoint writes, or "".
-        synthetic_caveat: What accompanies it instead on a film that is marked as synthetic, or "".
-        mark: The caveat in at most 20 characters, for the series description of other films, or "".
-        scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
-        meaningless: Whether its text says nothing about the film.
+        token_budget: Most ids of prompt and answer together, an image counting as one (the published
+            code's rule).
+        max_new_tokens: The checkpoint's own limit on an answer, or None.
+        caveat: A sentence that must accompany the text of this checkpoint, or "".
+        synthetic_caveat: The caveat for an image that is marked as synthetic, or "".
+        mark: The caveat in at most 20 characters, for the series description of other images, or "".
+        scores_measured: Whether the quality of its yes-or-no probabilities has been measured.
+        meaningless: Whether its text says nothing about the image.
     """
 
     vision: VisionConfig
@@ -146,7 +146,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def missing(path: Path, error: OSError) -> CheckpointError:
-    """Return the error that a file of a checkpoint cannot be opened; an absent folder is named."""
+    """Return the error for a checkpoint file that cannot be opened; it names an absent folder."""
     if not path.parent.is_dir():
         return CheckpointError(f"{path.parent}: there is no such folder")
     if isinstance(error, FileNotFoundError):
@@ -155,7 +155,7 @@ def missing(path: Path, error: OSError) -> CheckpointError:
 
 
 def unusable(path: Path, error: Exception) -> CheckpointError:
-    """Return the error that a configuration is not one of this model; names what it lacks."""
+    """Return the error for a configuration that is not one of this model; it names the fault."""
     if isinstance(error, KeyError):
         return CheckpointError(f"{path}: key {error} is missing; is it another model's checkpoint?")
     if isinstance(error, ValueError):
@@ -219,10 +219,10 @@ def language_config(llama: dict[str, Any]) -> LanguageConfig:
 
 
 def refuse(where: str, section: dict[str, Any], fixed: dict[str, Any]) -> None:
-    """Return when `section` asks for nothing but the values in `fixed`; absent keys do not ask.
+    """Check that `section` has no other values than those in `fixed`; a key may be absent or empty.
 
     Raises:
-        ValueError: It asks for something else; names the key.
+        ValueError: It has another value; names the key.
     """
     for key, only in fixed.items():
         value = section.get(key, only)

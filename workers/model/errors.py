@@ -1,11 +1,11 @@
-"""What can go wrong with a model, each with a sentence for the person who chose it.
+"""The errors of a model; each message is a sentence for the person who chose the model.
 
 ModelError
-├── CheckpointError   the files are not the checkpoint that the loader was told to expect
-├── DeviceError       the device is not there, or does not hold the model
-├── GenerationError   the model computed something that is no text
-├── EngineStopped     what computes the answers has ended or hangs; another may give this one
-└── Cancelled         the caller no longer wants the answer
+├── CheckpointError   the files are not the checkpoint that the loader expects
+├── DeviceError       the device is missing, or too small for the model
+├── GenerationError   the computed values are not finite, or the request cannot be answered
+├── EngineStopped     the engine has ended or hangs; another engine may answer the request
+└── Cancelled         the caller withdrew the request
 """
 
 
@@ -18,16 +18,16 @@ class CheckpointError(ModelError):
 
 
 class DeviceError(ModelError):
-    """The device is not there or has too little memory; says what would fit."""
+    """The device is missing or has too little memory; the message says what would fit."""
 
 
 class GenerationError(ModelError):
-    """The model computed values that are no probabilities, or was asked for what it cannot do."""
+    """The model computed values that are not finite, or the request cannot be answered."""
 
 
 class EngineStopped(ModelError):
-    """The engine has ended, or the device has not answered for long; the question may be asked again."""
+    """The engine has ended, or the device has not answered for long; the request may be repeated."""
 
 
 class Cancelled(ModelError):
-    """The caller withdrew the question while the answer was being written."""
+    """The caller withdrew the request before its answer was complete."""

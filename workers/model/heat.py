@@ -1,4 +1,4 @@
-"""Where a model looked: how warm each of its film tokens is, and each pixel where tokens are coarse."""
+"""Heat maps: the share of each image token in a yes, and of each pixel if the tokens are coarse."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """Where on its film a model saw what it says yes to. Both arrays lie over the same square.
+    """Where in the image a model saw what it says yes to. Both arrays cover the same square.
 
     Attributes:
-        cells: float32 [G, G], 0 or more: what was taken of each film token.
-        detail: float32 [S, S], of each pixel that the model is shown: how much its difference from
-            what is around it spoke for the yes, below 0 where against it. None where the cells are
-            fine enough, or memory was short.
+        cells: float32 [G, G], 0 or more: the share of each image token in the yes.
+        detail: float32 [S, S] over the model's input pixels: how much the contrast of each pixel with
+            its surroundings favored the yes; negative if it opposed it. None if the cells are fine
+            enough or memory was short.
     """
 
     cells: NDArray[np.float32]

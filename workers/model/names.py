@@ -1,8 +1,8 @@
-"""The models that can be loaded, by name, without importing any. Another model: one line here."""
+"""The names of the models that can be loaded; imports none of them. A new model is one line here."""
 
 from typing import Final
 
-# name -> the module whose `load` takes it; imported only when it is wanted.
+# name -> the module whose `load` loads it; imported on demand.
 MODELS: Final = {
     "cxr-llava-v1": "workers.model.checkpoints.cxr_llava_v1",
     "cxr-llava-v2": "workers.model.checkpoints.cxr_llava",

@@ -1,4 +1,4 @@
-"""Where a model runs, as what, and for how many answers at once."""
+"""The device of a model, its number format, and how many answers it writes at once."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,20 +12,20 @@ DTYPES: Final = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-# name -> bytes that a weight of the decoder takes, its share of the scales included.
+# name -> bytes of a decoder weight, its share of the scales included.
 QUANTISED: Final = {"int8": 1.01, "int4": 0.57}
-_BFLOAT16_SINCE: Final = (8, 0)  # the compute capability of the first cards that calculate in it
+_BFLOAT16_SINCE: Final = (8, 0)  # the lowest CUDA compute capability that has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a model runs and as what.
+    """The device and number format of a model.
 
     Attributes:
-        dtype: Of the arithmetic, and of the weights that are not quantised.
-        quantisation: "none", or a key of `QUANTISED`: how the decoder's weights are kept.
-        rows: Answers that will grow together.
-        new_tokens: Of each of them, at most.
+        dtype: Format of the arithmetic, and of the weights that are not quantized.
+        quantisation: "none", or a key of `QUANTISED`: the format of the decoder's weights.
+        rows: Number of answers that are written at once.
+        new_tokens: Most new tokens of an answer.
     """
 
     device: torch.device = torch.device("cpu")  # noqa: RUF009 - cannot be changed
@@ -47,17 +47,17 @@ HERE: Final = Place()
 def place(
     device: str, dtype: str, *, quantisation: str = "none", rows: int = 1, new_tokens: int = 512
 ) -> Place:
-    """Return the place that settings name.
+    """Return the place for these settings.
 
     Args:
         device: "cpu", "cuda" or "cuda:N".
-        dtype: A key of `DTYPES`, or "auto": what the device calculates in best.
+        dtype: A key of `DTYPES`, or "auto" for the device's best format.
         quantisation: "none" or a key of `QUANTISED`.
-        rows: Answers that will grow together.
-        new_tokens: Of each of them, at most.
+        rows: Number of answers that are written at once.
+        new_tokens: Most new tokens of an answer.
 
     Raises:
-        DeviceError: There is no such device here, or it does not calculate in this format.
+        DeviceError: The device does not exist here, or does not support the format.
     """
     if dtype not in {"auto", *DTYPES} or quantisation not in {"none", *QUANTISED}:
         raise DeviceError(

@@ -1,4 +1,4 @@
-"""From a film to the numbers that the vision tower was trained on, bit for bit as its authors did."""
+"""Turns a frame into the vision tower's input, bit for bit as the model's authors did."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from PIL import Image
 from workers.model.config import VisionConfig
 from workers.model.errors import GenerationError
 
-# A strip that is longer than this, in widths, is no radiograph; resizing it would fill the memory.
+# Length / width; a longer strip is no radiograph, and resizing it would exhaust the memory.
 MAX_ASPECT: Final = 16
 # Red, green, blue: OpenAI's CLIP.
 _CLIP_MEAN: Final = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
@@ -19,7 +19,7 @@ _CLIP_STD: Final = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
 
 
 def grey_image(frame: NDArray[np.float32]) -> Image.Image:
-    """Return a frame as an 8-bit grey image: the one place where it is rounded.
+    """Return a frame as an 8-bit gray image: the only step that rounds it.
 
     Args:
         frame: float32 [H, W] in 0..1, 0 black; values outside are clipped.
@@ -42,14 +42,14 @@ def centre_square(
 ) -> Image.Image:
     """Return the central square of `image`, `size` x `size` pixels.
 
-    The shortest edge becomes `size`, the longer edge is truncated to whole pixels, the centre is
-    cropped. What lies outside the square is not seen.
+    The shorter edge becomes `size`, the longer edge is truncated to whole pixels, and the center is
+    cropped; pixels outside the square are dropped.
 
     Args:
         image: Of any size.
         size: Edge in pixels.
         resample: How it is resized.
-        half: What becomes of half a pixel of offset: `math.floor`, or `round` to the even pixel.
+        half: Rounds an offset of half a pixel: `math.floor`, or `round` (to the even pixel).
     """
     short, long = min(image.size), max(image.size)
     stretched = int(size * long / short)
@@ -60,14 +60,14 @@ def centre_square(
 
 
 def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32]:
-    """Return the central square of `image`, resized by LANCZOS on 8 bits and normalised.
+    """Return the central square of `image`, resized by LANCZOS on 8 bits and normalized.
 
     Args:
-        image: 8 bits a channel, any mode; colour becomes ITU-R 601 luma.
+        image: 8 bits a channel, any mode; color becomes ITU-R 601 luma.
         config: Size, mean and standard deviation.
 
     Returns:
-        float32 [1, 1, S, S], (grey in 0..1 - mean) / std.
+        float32 [1, 1, S, S], (gray in 0..1 - mean) / std.
     """
     square = np.asarray(centre_square(image.convert("L"), config.image_size))
     return _normalised(square, config.mean, config.std)[None, None]
@@ -76,27 +76,27 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
 def colour_pixel_values(
     image: Image.Image, size: int, mean: float, std: float
 ) -> NDArray[np.float32]:
-    """Return what `pixel_values` does of a colour image, as float32 [1, 3, S, S]."""
+    """Return the same as `pixel_values` for a color image, float32 [1, 3, S, S]."""
     square = np.asarray(centre_square(image.convert("RGB"), size))
     return np.ascontiguousarray(_normalised(square, mean, std).transpose(2, 0, 1)[None])
 
 
 def _normalised(square: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float32]:
-    # The factor is applied in double precision and only then stored, as the reference does.
+    # Multiplied in float64 and only then rounded to float32, as the reference does.
     unit = (square.astype(np.float64) * (1 / 255)).astype(np.float32)
     normal: NDArray[np.float32] = (unit - np.float32(mean)) / np.float32(std)
     return normal
 
 
 def clip_pixel_values(image: Image.Image, size: int) -> NDArray[np.float32]:
-    """Return the central square of `image`, resized by BICUBIC on 8 bits and normalised as for CLIP.
+    """Return the central square of `image`, resized by BICUBIC on 8 bits and normalized as for CLIP.
 
     Args:
-        image: 8 bits a channel, any mode; grey becomes three equal channels.
+        image: 8 bits a channel, any mode; gray becomes three equal channels.
         size: Edge in pixels.
 
     Returns:
-        float32 [1, 3, S, S], (colour in 0..1 - mean) / std of each channel.
+        float32 [1, 3, S, S], (color in 0..1 - mean) / std of each channel.
     """
     square = centre_square(image.convert("RGB"), size, Image.Resampling.BICUBIC, round)
     unit = np.asarray(square).astype(np.float32) / np.float32(255)  # [S, S, 3]

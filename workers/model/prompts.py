@@ -1,7 +1,7 @@
-"""What the model is asked, in the LLaMA-2 chat layout that CXR-LLaVA v2 was run with.
+"""The prompts of CXR-LLaVA v2, in the LLaMA-2 chat layout with which the authors ran it.
 
 The layout is written out here: the checkpoint stores none, and the library that used to supply it by
-default no longer does. A wrong one gives plausible but wrong reports.
+default no longer does. A wrong layout gives plausible but wrong reports.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from workers.model.errors import GenerationError
 from workers.model.tokenizer import BOS, Tokenizer
 
 IMAGE: Final = "<image>"
-IMAGE_SENTINEL: Final = -200  # stands among ids where the film's tokens go
+IMAGE_SENTINEL: Final = -200  # stands among ids in place of the image's tokens
 
 SYSTEM: Final = (
     "You are a helpful radiologist. Try to interpret chest x ray image and answer to the question "
@@ -23,7 +23,7 @@ REPORT: Final = (
     "Write a radiologic report on the given chest radiograph, including information about "
     "atelectasis, cardiomegaly, consolidation, pulmonary edema, pleural effusion, and pneumothorax."
 )
-# Ours, not the authors': their prompt with two words more. Nothing is known of its accuracy.
+# Ours, not the authors': their prompt with three more words. Its accuracy is not known.
 PAEDIATRIC_REPORT: Final = REPORT.replace("chest radiograph", "chest radiograph of a child")
 DIFFERENTIAL: Final = "What are the possible differential diagnoses for this patient?"
 # Yes-or-no questions, one for each of the six findings, for the probability of "Yes" against "No".
@@ -39,7 +39,7 @@ IS_NORMAL: Final = "Is this chest radiograph normal?"
 
 
 class Task(StrEnum):
-    """What is asked of the model."""
+    """The kind of prompt."""
 
     REPORT = "report"
     PAEDIATRIC_REPORT = "paediatric report"
@@ -48,7 +48,7 @@ class Task(StrEnum):
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The speaker of a turn."""
 
     SYSTEM = "system"
     USER = "user"
@@ -57,7 +57,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing said in a chat."""
+    """One turn of a chat."""
 
     role: Role
     content: str
@@ -71,14 +71,14 @@ _WORDS: Final = {
 
 
 def chat(task: Task, question: str = "") -> tuple[Turn, ...]:
-    """Return the system turn and the user turn, with one film, that ask `task`.
+    """Return the system turn and the user turn, with one image, that ask `task`.
 
     Args:
-        task: What is asked.
-        question: For `Task.QUESTION`: the words, which must not hold control words of the layout.
+        task: The kind of prompt.
+        question: For `Task.QUESTION`: the text, without control words of the layout.
 
     Raises:
-        GenerationError: A question without words, or with words that the layout gives a meaning.
+        GenerationError: The question is empty, or contains a control word of the layout.
     """
     words = _WORDS.get(task, question)
     if not words.strip() or any(mark in words for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
@@ -109,10 +109,10 @@ def render(turns: Iterable[Turn]) -> str:
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Return the ids of a rendered chat, IMAGE_SENTINEL where each film goes.
+    """Return the ids of a rendered chat, with IMAGE_SENTINEL in place of each image.
 
     Each piece around `<image>` is tokenized by itself with a BOS, which is kept on the first piece
-    only. The layout begins with `<s>` too, so the ids begin with two BOS: as the authors ran it.
+    only. The layout begins with `<s>` too, so the ids begin with two BOS, as in the authors' runs.
     """
     pieces = [tokenizer.encode(piece) for piece in prompt.split(IMAGE)]
     bos = 1 if pieces[0][:1] == [BOS] and tokenizer.add_bos else 0

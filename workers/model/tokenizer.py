@@ -23,7 +23,7 @@ _UNDERLINE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's space
 
 
 class Tokenizer:
-    """Text to ids and back as the checkpoint's own tokenizer does it."""
+    """Converts text to ids and back, as the checkpoint's own tokenizer does."""
 
     def __init__(self, model: bytes, *, legacy: bool, add_bos: bool) -> None:
         self.legacy = legacy
@@ -42,7 +42,7 @@ class Tokenizer:
 
         Args:
             folder: With `tokenizer.model`.
-            known: How many ids the model knows, which must be all of the tokenizer's.
+            known: Number of ids of the model, which must include all of the tokenizer's.
 
         Raises:
             CheckpointError: `tokenizer.model` is missing or no SentencePiece model, its first ids
@@ -76,7 +76,7 @@ class Tokenizer:
         return int(self._decoder.vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of `text`, a BOS first; `<s>` and the like in it become their ids."""
+        """Return the ids of `text`, after a BOS if `add_bos`; special tokens become their ids."""
         if not self.legacy and text:
             text = _UNDERLINE + text.replace(_UNDERLINE, " ")
         parts = [part for part in _SPLIT.split(text) if part]
@@ -90,7 +90,7 @@ class Tokenizer:
     def _encode_stretch(self, text: str) -> list[int]:
         if self.legacy or not text.startswith((_UNDERLINE, " ")):
             return list(self._pieces.encode(text))
-        # A leading space survives only behind something else.
+        # SentencePiece keeps a leading space only after other text: add `<unk>`, then cut it off.
         return list(self._pieces.encode("<unk>" + text))[self._unk_pieces :]
 
     def decode(self, ids: list[int], *, skip_special: bool = True) -> str:
@@ -108,5 +108,5 @@ class Tokenizer:
         return text + self._spelt(run)
 
     def _spelt(self, ids: list[int]) -> str:
-        # A model may have more ids than its tokenizer (padded tables); those have no spelling.
+        # A model may have more ids than its tokenizer (padded tables); those have no text.
         return str(self._decoder.decode([i for i in ids if i < self.vocab_size]))

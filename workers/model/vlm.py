@@ -1,6 +1,6 @@
-"""The one interface of all models: a film and a task go in; text, ids and timings come out.
+"""The interface of all models: an image and a task go in; text, ids and timings come out.
 
-`llava.Llava` has it for one caller at a time, `engine.Engine` for many.
+`llava.Llava` implements it for one caller at a time, `engine.Engine` for many.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,9 @@ class Decoding:
     Attributes:
         temperature: Up to 0.001: greedy, repeatable to the token. Otherwise sampling.
         top_p: Sampling keeps the likeliest tokens that together have this probability.
-        top_k: Sampling keeps this many tokens at most; 50 was silently active in the published code.
-        seed: Of the sampling.
-        max_new_tokens: Longest answer; the checkpoint may bound it further.
+        top_k: Sampling keeps this many tokens at most; 50 applied implicitly in the published code.
+        seed: Seed of the sampling.
+        max_new_tokens: Most tokens of an answer; the checkpoint may limit it further.
     """
 
     temperature: float = 0.0
@@ -47,27 +47,27 @@ class Decoding:
         )
 
 
-# For a question; None where memory was short or the film's tokens have no places.
+# Question -> heat map; None if memory was short or the image tokens form no grid.
 Heat = Mapping[str, HeatMap | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a model said.
+    """A model's answer.
 
     Attributes:
         text: As decoded, special tokens left out, not stripped.
-        token_ids: The new ids; the last is `</s>` where the model ended by itself.
+        token_ids: The new ids; the last is `</s>` if the model ended the answer.
         token_scores: The log-probability that the model gave each of them.
-        prompt: The rendered prompt, `<image>` standing for the film.
-        ended: Whether the model ended by itself; otherwise the bound on new tokens cut it.
+        prompt: The rendered prompt, with `<image>` in place of the image.
+        ended: Whether the model ended the answer; otherwise the limit on new tokens cut it.
         chances: For each of the `questions`, the probability in 0..1 that the model gives to "Yes"
             against "No".
-        heat: For each question that it says yes to and is set to locate, where it looked.
-        image_tokens: float32 [P, C], what the decoder was shown of the film.
-        timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode".
-        samples: The texts of further answers to the same prompt that were asked for and could be
-            written.
+        heat: Heat map of each question that is answered with yes and configured to be located.
+        image_tokens: float32 [P, C], the image tokens that the decoder received.
+        timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode"; of the
+            engine also "wait".
+        samples: The texts of those requested samples (further answers to the prompt) that succeeded.
     """
 
     text: str
@@ -84,24 +84,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Which weights a model runs, where and as what; a model's file says the rest of itself.
+    """The weights that a model runs, their device and number format, and properties of the model.
 
     Attributes:
-        name: Of the model, for people.
-        revision: The snapshot's commit where its folder is named by it, otherwise the digest's start.
-        weights_sha256: Over the weight files (see `weights.WeightFiles.sha256`).
+        name: Name of the model, for people.
+        revision: The snapshot's commit if its folder is named by it, otherwise the digest's start.
+        weights_sha256: Digest over the weight files (see `weights.WeightFiles.sha256`).
         caveat: A sentence that must accompany every answer, or "".
-        synthetic_caveat: The sentence for films that are marked as synthetic, where it is another.
-        mark: The caveat in a few words, for the series description of other films, or "".
+        synthetic_caveat: The caveat for images that are marked as synthetic, or "" if it is the same.
+        mark: The caveat in a few words, for the series description of other images, or "".
         device: "cpu", "cuda:0".
-        dtype: "float32", "bfloat16", "float16", and how the decoder's weights are kept where that
-            is shorter: "bfloat16 (decoder int8)".
-        libraries: The versions of those that compute.
-        max_new_tokens: The checkpoint's own bound on an answer, or None.
-        scores_measured: Whether somebody has measured what its yes-or-no probabilities are worth.
-        places_measured: Whether somebody has measured whether it looks where its findings are.
-        meaningless: Whether its text says nothing about the film: nothing of it may be coded.
-        takes_indication: Whether it was trained to be told why a film was ordered.
+        dtype: "float32", "bfloat16", "float16"; with the decoder's format if its weights are
+            quantized: "bfloat16 (decoder int8)".
+        libraries: The versions of the libraries that compute.
+        max_new_tokens: The checkpoint's own limit on an answer, or None.
+        scores_measured: Whether the quality of its yes-or-no probabilities has been measured.
+        places_measured: Whether the accuracy of its heat maps has been measured.
+        meaningless: Whether its text says nothing about the image: none of it may be coded.
+        takes_indication: Whether it was trained with the indication in the prompt.
     """
 
     name: str
@@ -126,16 +126,16 @@ class Checkpoint:
 
 
 def never() -> bool:
-    """Return False: nobody withdraws the question."""
+    """Return False: the request is never withdrawn."""
     return False
 
 
 class VisionLanguageModel(Protocol):
-    """A model that reads films."""
+    """A model that reads images."""
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What is running."""
+        """The loaded weights."""
         ...
 
     def answer(
@@ -149,19 +149,19 @@ class VisionLanguageModel(Protocol):
         decoding: Decoding = ...,
         cancelled: Callable[[], bool] = never,
     ) -> Answer:
-        """Return what the model says of one film.
+        """Return the model's answer about one image.
 
         Args:
             frame: float32 [H, W] in 0..1, 0 black.
-            task: What is asked.
-            question: The words, for `Task.QUESTION`.
-            indication: Why the film was ordered; for models that were trained to be told.
-            questions: To be answered by yes or no, for `Answer.chances`.
+            task: The kind of prompt.
+            question: The text, for `Task.QUESTION`.
+            indication: Why the image was ordered; for models that were trained with it.
+            questions: Yes-or-no questions, for `Answer.chances`.
             decoding: How tokens are chosen.
-            cancelled: Asked before every token.
+            cancelled: Called before every token; True ends the answer.
 
         Raises:
-            GenerationError: The film or question cannot be used, or the logits are not finite.
+            GenerationError: The image or question cannot be used, or the logits are not finite.
             Cancelled: `cancelled` returned True.
         """
         ...
@@ -170,6 +170,6 @@ class VisionLanguageModel(Protocol):
         """Return, for each question, the probability in 0..1 of "Yes" against "No"; no text is written.
 
         Raises:
-            GenerationError: The film or a question cannot be used, or the logits are not finite.
+            GenerationError: The image or a question cannot be used, or the logits are not finite.
         """
         ...
