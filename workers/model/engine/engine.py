@@ -1,9 +1,10 @@
-"""One thread owns the model; the answers of many callers grow together, one token each a step.
+"""Continuous batching: one thread owns the model and extends the answers of many callers together.
 
-A caller prepares its film in its own thread, hands over an order and waits. The engine takes waiting
-orders, urgent ones first, into free rows between two steps, reads their films and prompts together, and
-gives each row back the moment its answer ends, so a long answer holds up nobody and a short one is not
-held up. Rows do not see each other: in float32 the greedy answer does not depend on who else is there.
+A caller prepares its image in its own thread, queues a request and waits. Between two steps, the engine
+takes waiting requests, urgent ones first, into free cache rows and reads their images and prompts
+together. Each step adds one token to every answer. A row is free as soon as its answer ends, so that a
+long answer does not delay others. Rows do not see each other: in float32 a greedy answer does not depend
+on the other rows.
 """
 
 import itertools
@@ -34,12 +35,12 @@ from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 PATIENCE: Final = 600.0  # seconds without a step
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
-# What a device, a file that is mapped into memory, or a film can bring about.
+# The errors that a device, a file that is mapped into memory, or an image can cause.
 _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
 
 
 class Engine:
-    """A model that answers several callers at once; itself a `vlm.VisionLanguageModel`."""
+    """Answers several callers at once with one model; implements `vlm.VisionLanguageModel`."""
 
     def __init__(
         self,
@@ -53,14 +54,15 @@ class Engine:
         """Start the engine's thread.
 
         Args:
-            model: Nobody else may use it from now on.
-            rows: Answers that grow together at most.
-            new_tokens: Of an answer, as a rule; a longer one makes the cache grow.
-            patience: Seconds without a step until those who wait are told that the device hangs.
-            compiled: Compile the step first, which takes minutes; see `stepping.CompiledStep`.
+            model: The model; only the engine may use it from now on.
+            rows: Most answers that are written at once.
+            new_tokens: Expected limit of an answer; a higher limit makes the cache grow.
+            patience: Seconds without a step after which waiting callers get EngineStopped.
+            compiled: Compile the step first, which takes minutes; see `decode_step.CompiledStep`.
         """
         self.model = model
         self._most = rows
+        # Rows that may be in use now: fewer than `_most` while memory is short.
         self._room = rows
         self._compile = compiled
         self._compiled: CompiledStep | None = None
@@ -80,7 +82,7 @@ class Engine:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What is running."""
+        """The loaded weights."""
         return self.model.checkpoint
 
     def answer(  # noqa: PLR0913 - the keywords of every model, and the engine's own two
@@ -96,11 +98,14 @@ class Engine:
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
     ) -> Answer:
-        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`.
+        """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`.
 
-        An urgent one gets the next free row. `cancelled` is asked at each step of the engine, while the
-        answer waits for a row too. For each of `samples` a further answer is written beside it, without
-        reading the film again; what cannot be written is missing from `Answer.samples`.
+        An urgent request gets the next free row. `cancelled` is called at each step of the engine, also
+        while the request waits for a row. For each of `samples` one more answer is written, without
+        reading the image again; a sample that fails is missing from `Answer.samples`.
+
+        Raises:
+            EngineStopped: The engine has ended, or the device has not answered for long.
         """
         start = time.perf_counter()
         model = self.model
@@ -126,19 +131,19 @@ class Engine:
         return replace(said, timings_ms=timings, samples=tuple(self._written(beside)))
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
-        """Return the chances of yes; see `vlm.VisionLanguageModel.chances`."""
+        """Return the probabilities of yes; see `vlm.VisionLanguageModel.chances`."""
         one = Decoding(max_new_tokens=1)
         return self.answer(frame, Task.REPORT, questions=questions, decoding=one).chances
 
     def close(self) -> None:
-        """End the thread; what is not finished is given up."""
+        """End the thread; unfinished requests fail with EngineStopped."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
     def _awaited(self, order: AnswerRequest) -> Answer:
-        """Return the answer; where no step ends for long, the device hangs."""
+        """Wait for the answer; raise EngineStopped if no step ends within `patience` seconds."""
         while True:
             steps = self._steps
             try:
@@ -150,14 +155,14 @@ class Engine:
                     raise EngineStopped("the device has not answered for long") from None
 
     def _written(self, samples: Sequence[AnswerRequest]) -> Iterator[str]:
-        """Yield the texts of those that come to an end."""
+        """Yield the texts of the samples that succeed."""
         for one in samples:
             try:
                 yield self._awaited(one).text
             except (Cancelled, EngineStopped):
                 raise
             except _FAULTS:
-                continue  # the answer that they stand beside is there
+                continue  # a failed sample does not fail the answer
 
     @torch.inference_mode()
     def _run(self) -> None:
@@ -170,6 +175,7 @@ class Engine:
                 self._steps += 1
                 self._forget_withdrawn()
         finally:
+            # Also after an error of the engine: no caller may wait for an answer that never comes.
             with self._changed:
                 self._closed = True
             unread = itertools.chain(self._reading, *self._next, self._waiting)
@@ -177,7 +183,7 @@ class Engine:
                 order.fail(EngineStopped("the engine has ended"))
 
     def _take(self) -> bool:
-        """Let waiting orders in, at least one where nothing is under way; False when it is over."""
+        """Wait for work, then take the next requests to read; return False once the engine closes."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting or self._under_way)
             if self._closed:
@@ -196,7 +202,7 @@ class Engine:
         return bool(self._rows or self._next or self._pieces)
 
     def _forget_withdrawn(self) -> None:
-        """Let go what waits or is being read and is no longer wanted."""
+        """End the requests that were withdrawn while they wait or are being read."""
         with self._changed:
             self._waiting.forget_withdrawn()
         for order in itertools.chain(self._reading, *self._next):
@@ -204,7 +210,7 @@ class Engine:
                 order.withdrawn()
 
     def _read_on(self) -> None:
-        """Read a piece of the next orders; to their end where nobody else waits for a token."""
+        """Read a piece of the next requests; read them to the end if no row waits for a token."""
         if self._pieces is None:
             self._reading = self._next.popleft()
             self._pieces = self._desk.read(self._reading)
@@ -226,12 +232,12 @@ class Engine:
                 order.fail(error)
 
     def _short(self, orders: list[AnswerRequest], error: BaseException) -> None:
-        """Memory is short: fewer at once, or later."""
+        """Handle a lack of memory: read fewer requests at once, later, or without samples; else fail."""
         if len(orders) > 1:
             middle = len(orders) // 2
             self._next.extendleft((orders[middle:], orders[:middle]))
         elif self._rows:
-            # What is under way fits; more does not, until something has ended.
+            # The rows in use fit; more do not, until one of them ends.
             self._room = len(self._rows)
             with self._changed:
                 self._waiting.put_back(orders[0])
@@ -241,7 +247,7 @@ class Engine:
             orders[0].fail(error)
 
     def _seat(self, orders: list[AnswerRequest], cache: KVCache, logits: Tensor) -> None:
-        """Give orders that have been read their rows and their first token."""
+        """Give requests that have been read their rows and their first token."""
         start = len(self._rows)
         for order in orders:
             order.share()
@@ -258,7 +264,7 @@ class Engine:
         self._extend(start, logits[[row for _, row in writers]])
 
     def _grow(self, orders: Sequence[AnswerRequest]) -> None:
-        """Make the cache large enough for these orders beside those under way."""
+        """Make the cache large enough for these requests beside the rows in use."""
         longest = max(order.length + order.writing.decoding.max_new_tokens for order in orders)
         slots = max(self._cache.slots, memory.rounded(longest))
         rows = max(self._cache.count, len(self._rows) + len(orders))
@@ -267,16 +273,17 @@ class Engine:
             self._prepare()
 
     def _prepare(self) -> None:
-        """Make ready to step through the cache, which is another one than before."""
+        """Compile the step for the present cache, if compilation is on."""
         self._compiled = None
         if self._compile:
             self._compiled = CompiledStep(self.model.network, self._cache)
             for size in self._compiled.sizes:
                 self._compiled(torch.zeros((size, 2), dtype=torch.long, device=self.model.device))
-                self._steps += 1  # it takes long, but nothing hangs
+                self._steps += 1  # compiling takes long, but is no hang
 
     def _step(self) -> None:
-        """Give every row its next token, and let go those that are finished or not wanted."""
+        """Free the rows that are finished or withdrawn, then give every other row its next token."""
+        # From the end, because `_leave` moves the last row into the free place.
         for row in reversed(range(len(self._rows))):
             if self._rows[row].answer.done() or self._rows[row].withdrawn():
                 self._leave(row)
@@ -294,6 +301,7 @@ class Engine:
             if len(rows) == 1:
                 rows[0].fail(error)
                 return
+            # Half as many rows need less memory at once; only a single row that does not fit fails.
             middle = (start + stop) // 2
             self._advance(start, middle)
             self._advance(middle, stop)
@@ -305,10 +313,11 @@ class Engine:
             self._extend(start, logits)
 
     def _next_logits(self, rows: Sequence[AnswerRequest], start: int) -> Tensor:
-        """Return [B, V], what follows the last id of each row."""
+        """Return the logits [B, V] after the last id of each row."""
         last = torch.tensor(
             [[order.writing.ids[-1], order.length] for order in rows], device=self.model.device
         )
+        # The step is compiled for the first rows of the cache only.
         if self._compiled is not None and start == 0:
             return self._compiled(last)
         cache = self._cache.some(start, start + len(rows))
@@ -324,15 +333,16 @@ class Engine:
                 self._drop([order], row, fault)
 
     def _drop(self, orders: Sequence[AnswerRequest], start: int, error: BaseException) -> None:
-        # Zero times a value that is no number is none either: none may stay in an unseen slot.
+        # A masked slot has weight zero, but zero times NaN is NaN: none may stay in an unseen slot.
         self._cache.some(start, start + len(orders)).clear()
         for order in orders:
             order.fail(error)
 
     def _leave(self, row: int) -> None:
-        """Take a row out; the last one moves into its place."""
+        """Free a row; the last row moves into its place."""
         last = self._rows.pop()
         if row < len(self._rows):
             self._cache.move(len(self._rows), row, last.length)
             self._rows[row] = last
+        # After a lack of memory, all rows are tried again once none is in use.
         self._room = self._most if not self._rows else max(self._room, len(self._rows))

@@ -1,7 +1,7 @@
-"""Where films and prompts of new orders are read, a piece at a time.
+"""Reads the images and prompts of new requests, a piece at a time.
 
-The next token of the answers under way waits for one piece only. What has been read then takes its rows
-beside them.
+The answers in progress wait for one piece at most until their next token. Once read, the requests get
+rows beside them.
 """
 
 from collections.abc import Generator, Sequence
@@ -18,28 +18,28 @@ from workers.model.networks.language import KVCache
 from workers.model.networks.multimodal import Passage, branched
 from workers.model.prompts import IMAGE_SENTINEL, Task
 
-PIECE: Final = 1024  # tokens of all orders together
+PIECE: Final = 1024  # tokens of all requests together
 
-# Each piece ends with a yield; at the end come the cache of the orders and their logits [B, V].
+# Yields after each piece; returns the cache of the requests and their logits [B, V].
 Pieces: TypeAlias = Generator[None, None, tuple[KVCache, Tensor]]
 
 
 class Prefill:
-    """Reads new orders with a model."""
+    """Reads new requests with a model."""
 
     def __init__(self, model: Llava) -> None:
         self._model = model
         self._lead: tuple[list[int], Passage] | None = None
 
     def read(self, orders: Sequence[AnswerRequest]) -> Pieces:
-        """Read orders together; a generator, so that the caller decides when to go on.
+        """Read requests together; a generator, so that the caller decides when to go on.
 
-        Each order knows its film's tokens, its length and its chances afterwards. Returns a cache with
-        a row for each of them, and the logits [B, V] behind each.
+        Sets `film`, `length`, `chances` and `heat` of each request. Returns a cache with a row for each
+        of them, and the logits [B, V] after each.
         """
         network = self._model.network
         for order in orders:
-            del order.marks[1:]  # of a try for which memory was short
+            del order.marks[1:]  # left by an attempt that ran out of memory
         mark(orders)
         films = network.image_tokens(
             torch.cat([order.pixels for order in orders]).to(self._model.device)
@@ -65,9 +65,9 @@ class Prefill:
     def _through(
         self, orders: Sequence[AnswerRequest], embeds: Sequence[Tensor], rows: KVCache
     ) -> Generator[None, None, Tensor]:
-        """Read embeddings [N, C] of each row; return the hidden states [B, C] behind their last."""
+        """Read embeddings [N, C] of each row; return the hidden state [B, C] of each row's last."""
         shared = self._share(orders, rows)
-        # What fills up a row stands behind its end, where nothing of it looks.
+        # Padding stands after a row's end, where no token of the row sees it.
         padded = pad_sequence([one[shared:] for one in embeds], batch_first=True)  # [B, T, C]
         ends = torch.tensor([order.length for order in orders], device=padded.device) - shared - 1
         last = torch.zeros_like(padded[:, 0])  # [B, C]
@@ -84,7 +84,7 @@ class Prefill:
         return last
 
     def _share(self, orders: Sequence[AnswerRequest], rows: KVCache) -> int:
-        """Give each row what stands before the film in every prompt; return how many tokens that is."""
+        """Copy the tokens before the image to each row if all prompts share them; return how many."""
         if self._lead is None:
             ids = self._model.prompt_ids(self._model.chat(Task.REPORT))
             ids = ids[: ids.index(IMAGE_SENTINEL)]
@@ -98,7 +98,7 @@ class Prefill:
         return len(ids)
 
     def _ask(self, order: AnswerRequest, row: KVCache) -> None:
-        """Note the chances of yes, and where the model looked for it."""
+        """Set the request's probabilities of yes and its heat maps."""
 
         def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
             return branched(self._model.network, row, length, suffixes)
@@ -109,4 +109,4 @@ class Prefill:
                 order.pixels.numpy(), row, order.ids, order.questions, order.chances
             )
         except ModelError as error:
-            order.fail(error)  # the others' questions are their own
+            order.fail(error)  # the other requests are not affected

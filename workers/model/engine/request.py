@@ -1,4 +1,4 @@
-"""One answer that a caller waits for while the engine writes it."""
+"""A request: one answer that a caller waits for while the engine writes it."""
 
 import itertools
 import time
@@ -22,22 +22,23 @@ _TIMED: Final = ("wait", "vision", "prefill", "questions", "decode")
 
 @dataclass(slots=True, eq=False)
 class AnswerRequest:
-    """One answer that is wanted.
+    """One requested answer.
 
     Attributes:
-        length: Tokens of it that are in the cache.
-        marks: Times at which it was handed over, taken up, seen, read, asked.
-        samples: Further answers to the same prompt, written beside it; film and prompt are read once.
+        length: Number of its tokens in the cache.
+        marks: Times (`time.perf_counter`) when it was queued, taken, its image seen, its prompt read,
+            its questions asked.
+        samples: Further answers to the same prompt; image and prompt are read once for all.
     """
 
-    pixels: Tensor
+    pixels: Tensor  # [1, channels, S, S]
     turns: Sequence[Turn]
     ids: list[int]
     questions: Sequence[str]
     writing: Writing
     cancelled: Callable[[], bool]
     answer: "Future[Answer]" = field(default_factory=Future)
-    film: Tensor | None = None
+    film: Tensor | None = None  # [P, C]
     length: int = 0
     chances: tuple[float, ...] = ()
     heat: "Heat" = field(default_factory=dict)
@@ -46,36 +47,36 @@ class AnswerRequest:
 
     @property
     def writers(self) -> "tuple[AnswerRequest, ...]":
-        """The order and its samples: each takes a row."""
+        """The request and its samples: each takes a row."""
         return (self, *self.samples)
 
     def share(self) -> None:
-        """Let the samples stand where the order stands, behind film and prompt."""
+        """Let the samples start where the request does, after image and prompt."""
         for one in self.samples:
             one.film, one.length, one.marks = self.film, self.length, list(self.marks)
 
     def forgo(self, error: BaseException) -> bool:
-        """Give up the samples; return whether there were any."""
+        """Remove the samples, which fail with `error`; return whether there were any."""
         given_up, self.samples = self.samples, ()
         for one in given_up:
             one.fail(error)
         return bool(given_up)
 
     def fail(self, error: BaseException) -> None:
-        """End the order and its samples, as far as they have not ended."""
+        """Fail the request and its samples, except those that have ended."""
         for one in self.writers:
             if not one.answer.done():
                 one.answer.set_exception(error)
 
     def withdrawn(self) -> bool:
-        """Return whether the caller wants it no longer; then it has ended."""
+        """Return whether the caller has withdrawn the request; it then fails with Cancelled."""
         if not self.cancelled():
             return False
         self.fail(Cancelled("the answer is no longer wanted"))
         return True
 
     def finish(self, model: Llava) -> None:
-        """End the order with what was written."""
+        """Complete the request with the answer that was written."""
         if self.film is None:
             raise GenerationError("a film must be read before it is written about")
         said = model.finished(self.writing, self.turns, self.film[None])
@@ -87,7 +88,7 @@ class AnswerRequest:
 
 
 def mark(orders: Sequence[AnswerRequest]) -> None:
-    """Note the time in each order: the next part begins."""
+    """Record in each request the time at which its next part begins."""
     now = time.perf_counter()
     for order in orders:
         order.marks.append(now)

@@ -1,4 +1,4 @@
-"""Orders that wait for rows of the engine: urgent ones first, the others as they came."""
+"""Requests that wait for rows of the engine: urgent ones first, the others in order of arrival."""
 
 import itertools
 from collections import deque
@@ -8,7 +8,7 @@ from workers.model.engine.request import AnswerRequest
 
 
 class RequestQueue:
-    """What waits; whoever uses it holds the engine's lock."""
+    """The waiting requests; callers must hold the engine's lock."""
 
     def __init__(self) -> None:
         self._urgent: deque[AnswerRequest] = deque()
@@ -21,20 +21,20 @@ class RequestQueue:
         return itertools.chain(self._urgent, self._routine)
 
     def add(self, order: AnswerRequest, *, urgent: bool) -> None:
-        """Let an order wait behind those that are as urgent."""
+        """Append a request after those of the same urgency."""
         (self._urgent if urgent else self._routine).append(order)
 
     def put_back(self, order: AnswerRequest) -> None:
-        """Let an order be the next: it was its turn already."""
+        """Put a request first again, because it was its turn already."""
         self._urgent.appendleft(order)
 
     def taken(self, count: int, rows: int, *, idle: bool) -> list[AnswerRequest]:
-        """Take out the next orders, none before one that is ahead of it.
+        """Remove and return the next requests, strictly in order.
 
         Args:
-            count: So many at most.
-            rows: That are free; an order takes one for each of its answers.
-            idle: Nothing is under way: the first is taken however many rows it wants.
+            count: Most requests to take.
+            rows: Number of free rows; a request takes one for itself and for each of its samples.
+            idle: No row is in use: the first request is taken even if it needs more rows.
         """
         orders: list[AnswerRequest] = []
         while self and len(orders) < count:
@@ -46,7 +46,7 @@ class RequestQueue:
         return orders
 
     def forget_withdrawn(self) -> None:
-        """Let go what is no longer wanted."""
+        """Remove withdrawn requests, which fail with Cancelled."""
         for queue in (self._urgent, self._routine):
             for order in [order for order in queue if order.withdrawn()]:
                 queue.remove(order)
