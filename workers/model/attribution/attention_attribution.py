@@ -1,13 +1,13 @@
-"""Where on its film a model saw what it says yes to: a heat map of its own attention and gradients.
+"""Heat maps of a model's yes over its image tokens, from its own attention and gradients.
 
-Asked a question, the model answers from the film's tokens that it keeps in every layer. How much each
-head took of each of them, weighted by how much that moved "Yes" against "No", is the gradient of their
-difference by the kept values, times those values (attention times its gradient, in the manner of
-Chefer and others, https://arxiv.org/abs/2103.15679). Film and prompt are not read again: only the
-question is, once forwards and once backwards.
+The model answers a question from the values of the image tokens that every layer keeps in the cache. How
+much each head took of each token, weighted by how much that moved "Yes" against "No", is the gradient of
+log p(Yes) - log p(No) with respect to these values, times the values: attention times its gradient, in
+the manner of Chefer and others (https://arxiv.org/abs/2103.15679). Image and prompt are not read again:
+only the question is, once forward and once backward.
 
 Letters in shape comments: N layers, Q rows, K key-value heads, L tokens kept, T new tokens, D channels
-of a head, P film tokens, G edge of their grid.
+of a head, P image tokens, G edge of their grid.
 """
 
 import math
@@ -22,13 +22,13 @@ from workers.model.attribution.yes_no import Row, advantage
 from workers.model.networks.language import KVCache
 from workers.model.networks.multimodal import Behind, Multimodal, read_behind
 
-# Fewer cells say nothing of a place: the first CXR-LLaVA has one token for the whole film.
+# Fewer cells give no location: CXR-LLaVA v1 has one token for the whole image.
 _FEWEST: Final = 4
 NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 
 
 def grid_edge(tokens: int) -> int:
-    """Return the edge of the grid of a film's tokens, 0 where they are none or too few for a place."""
+    """Return the edge of the grid of the image tokens; 0 if they form none, or one too coarse."""
     edge = math.isqrt(tokens)
     return edge if edge * edge == tokens and edge >= _FEWEST else 0
 
@@ -36,16 +36,16 @@ def grid_edge(tokens: int) -> int:
 def heat_maps(
     network: Multimodal, cache: KVCache, lead: int, questions: Sequence[tuple[Row, ...]]
 ) -> list[NDArray[np.float32] | None]:
-    """Return where the model looked for its yes to each question, or None where memory is short.
+    """Return the heat map of a yes to each question, or None if memory is short.
 
     Args:
-        network: The model.
-        cache: Row 0 begins with `lead` tokens and the film's.
-        lead: Tokens before the film.
-        questions: The rows that ask and answer each, see `asking.rows`.
+        network: The network.
+        cache: Row 0 begins with `lead` tokens and the image tokens.
+        lead: Number of tokens before the image.
+        questions: The rows of each question, see `yes_no.rows`.
 
     Returns:
-        float32 [G, G], 0 or more, for each question; None too where the film's tokens have no grid.
+        float32 [G, G], 0 or more, for each question; None also if the image tokens form no grid.
     """
     edge = grid_edge(network.film_tokens)
     if not edge or not questions:
@@ -69,7 +69,7 @@ def _heat(
     """Return float32 [questions, P]."""
     rows = [row for question in questions for row in question]
     film = slice(lead, lead + network.film_tokens)
-    # What was computed without a tape can only be copied onto one.
+    # Tensors from inference mode cannot take part in autograd; their copies can.
     with torch.inference_mode(mode=False), torch.enable_grad():
         keys = cache.keys[:, :1, :, : film.stop].clone()  # [N, 1, K, L, D]
         values = cache.values[:, :1, :, : film.stop].expand(-1, len(rows), -1, -1, -1)
@@ -78,8 +78,9 @@ def _heat(
         behind = read_behind(network, seen, film.stop, [row.ids[:-1] for row in rows])
         (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), kept)
         taken = (slope * kept)[:, :, :, film].detach().float().sum(-1)  # [N, Q, K, P]
+    # Sum over the answers; drop what opposed the yes; sum over layers and heads: [questions, P].
     answers = len(rows) // len(questions)
     heat = taken.view(taken.shape[0], -1, answers, *taken.shape[2:]).sum(2).clamp(min=0).sum((0, 2))
-    # No number, no place.
+    # NaN and infinity mark no place.
     found: NDArray[np.float32] = heat.nan_to_num(0.0, 0.0, 0.0).cpu().numpy()
     return found

@@ -1,12 +1,12 @@
-"""Which pixels spoke for a yes, where a film's tokens are too coarse to say where that was.
+"""The share of each pixel in a yes, for image tokens that are too coarse to show a location.
 
-Half-way between the film and the film blurred, until what is thinner than a patch is gone, it is asked
-how fast each pixel moves "Yes" against "No"; times what the pixel gained by being sharp, that is its
-share in the answer: integrated gradients (Sundararajan and others, https://arxiv.org/abs/1703.01365) in
-one step. Since patches see what lies on their borders badly, the film is laid under their grid in nine
-places that lie a third of a patch apart, and the mean is taken.
+The image is compared with a blurred copy, in which all that is thinner than a patch is gone. Half-way
+between the two, the gradient of log p(Yes) - log p(No) is taken and multiplied by their difference:
+integrated gradients (Sundararajan and others, https://arxiv.org/abs/1703.01365) in one step. Since
+patches see badly what lies on their borders, the gradient is the mean over nine positions of the image
+under their grid, 0.3 of a patch apart.
 
-Letters in shape comments: V nine places, S edge of the pixels, C hidden size, L tokens to the film's
+Letters in shape comments: V nine positions, S edge of the pixels, C hidden size, L tokens to the image's
 end, Q rows, K key-value heads, T new tokens, D channels of a head.
 """
 
@@ -24,7 +24,7 @@ from workers.model.attribution.yes_no import Row, advantage
 from workers.model.networks.language import KVCache
 from workers.model.networks.multimodal import Behind, Multimodal, read_behind
 
-# A cell of a grid of so many, across a chest, is as wide as a finger.
+# Cells along an edge; across a chest, one cell is then as wide as a finger.
 _FINE_ENOUGH: Final = 16
 _BLUR: Final = 0.25  # of a patch's edge, the standard deviation
 _MOVED: Final = 0.3  # of a patch's edge
@@ -36,18 +36,18 @@ def details(
     read: Sequence[int],
     questions: Sequence[tuple[Row, ...]],
 ) -> list[NDArray[np.float32] | None]:
-    """Return which pixels spoke for the yes to each question, where the film's tokens are coarse.
+    """Return the share of each pixel in the yes to each question, if the image tokens are coarse.
 
-    Film and prompt are read once for all questions, each question once forwards and once backwards.
+    Image and prompt are read once for all questions, each question once forward and once backward.
 
     Args:
-        network: The model.
-        pixels: float32 [1, channels, S, S], normalised.
-        read: Ids of a prompt up to the film's sentinel and with it.
-        questions: The rows that ask and answer each, see `asking.rows`.
+        network: The network.
+        pixels: float32 [1, channels, S, S], normalized.
+        read: Ids of a prompt up to and including the image's sentinel.
+        questions: The rows of each question, see `yes_no.rows`.
 
     Returns:
-        float32 [S, S] for each question; None where tokens are fine enough or have no places, or
+        float32 [S, S] for each question; None if the tokens are fine enough or form no grid, or
         memory is short.
     """
     grid = grid_edge(network.film_tokens)
@@ -84,7 +84,7 @@ def _details(
 
 
 def _moved(film: Tensor, by: int) -> Tensor:
-    """Return a film [1, channels, S, S] in nine places, [V, channels, S, S]; its border repeats."""
+    """Return an image [1, channels, S, S] at nine positions, [V, channels, S, S]; its border repeats."""
     size = film.shape[-1]
     places = [(torch.arange(size) + way).clamp(0, size - 1) for way in (-by, 0, by)]
     return torch.cat([film[:, :, rows][:, :, :, columns] for rows in places for columns in places])
@@ -93,23 +93,23 @@ def _moved(film: Tensor, by: int) -> Tensor:
 def _slope(
     network: Multimodal, film: Tensor, seen: "_Recorded", rows: Sequence[Row]
 ) -> NDArray[np.float32]:
-    """Return how fast each pixel moves the answer, [channels, S, S]: the mean of all places."""
+    """Return the gradient of the answer by each pixel, [channels, S, S]: the mean of all positions."""
     count, length = seen.layers[0][0].shape[0], seen.layers[0][0].shape[2]
-    # The answers of one place stand `count` apart.
+    # The rows of one position stand `count` apart.
     repeated = [row for row in rows for _ in range(count)]
     behind = read_behind(network, Behind(seen.layers), length, [row.ids[:-1] for row in repeated])
     gains = [advantage(behind[place::count], rows).sum() for place in range(count)]
     (slope,) = torch.autograd.grad(torch.stack(gains).mean(), film, retain_graph=True)
-    # No number, no place.
+    # NaN and infinity mark no place.
     found: NDArray[np.float32] = slope[0].nan_to_num(0.0, 0.0, 0.0).float().cpu().numpy()
     return found
 
 
 class _Recorded(KVCache):
-    """Keys and values of a sequence that is read at once, with the tape on which they were computed.
+    """Keys and values of a sequence that is read in one pass, with their autograd graph.
 
     Attributes:
-        layers: Of each layer keys and values [V, K, L, D].
+        layers: Keys and values [V, K, L, D] of each layer.
     """
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class _Recorded(KVCache):
     def update(
         self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
     ) -> tuple[Tensor, Tensor]:
-        """Keep what comes and return it."""
+        """Store the new keys and values and return them."""
         del layer, positions, in_sight  # layers come in their order, once each
         self.layers.append((key.transpose(1, 2), value.transpose(1, 2)))
         return self.layers[-1]
