@@ -1,4 +1,4 @@
-"""One token for every row of a cache: as it comes, or compiled for a few sizes that never change."""
+"""The step that gives every row of a cache one token: eager, or compiled for a few fixed sizes."""
 
 from typing import Final
 
@@ -9,20 +9,20 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 from workers.model.networks.language import KVCache
 from workers.model.networks.multimodal import Multimodal
 
-_SIZES: Final = 8  # graphs that the compiler keeps of one function
+_SIZES: Final = 8  # most compiled graphs that torch keeps of one function
 
 
 def next_logits(
     network: Multimodal, cache: KVCache, last: Tensor, in_sight: int, *, masked: bool = False
 ) -> Tensor:
-    """Return [B, V], float32: what follows the last id of each row.
+    """Return the logits [B, V], float32, after the last id of each row.
 
     Args:
-        network: With its weights.
-        cache: Of B rows.
+        network: The network with its weights.
+        cache: A cache of B rows.
         last: int64 [B, 2], each row's last id and its position.
-        in_sight: Slots that are looked at: the highest position plus one, at least.
-        masked: There may be more of them than that.
+        in_sight: Number of slots that are attended to: at least the highest position plus one.
+        masked: `in_sight` may be larger than that.
     """
     embeds = network.llama.embed_tokens(last[:, :1])  # [B, 1, C]
     hidden = network.llama(embeds, last[:, 1:], cache, in_sight, masked=masked)
@@ -33,8 +33,8 @@ def next_logits(
 class CompiledStep:
     """`next_logits` for one cache, compiled; on CUDA its kernels are replayed as one graph.
 
-    Rows are filled up to a power of two and every slot is in sight, so that there are few shapes. What
-    an idle row writes at its first slot is overwritten when the row is given to somebody.
+    Rows are padded to a power of two and every slot is in sight, so that there are few shapes. An idle
+    row writes to its first slot; the next request that gets the row overwrites that.
     """
 
     def __init__(self, network: Multimodal, cache: KVCache) -> None:
@@ -52,13 +52,13 @@ class CompiledStep:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of rows that are compiled: powers of two, and all."""
+        """The compiled numbers of rows: powers of two, and all rows."""
         most = self._cache.count
         powers = [1 << power for power in range(most.bit_length()) if 1 << power < most]
         return [*powers[-(_SIZES - 1) :], most]
 
     def __call__(self, last: Tensor) -> Tensor:
-        """Return [B, V], what follows the last ids and positions [B, 2] of the first B rows."""
+        """Return the logits [B, V] after the last ids and positions [B, 2] of the first B rows."""
         size = next(size for size in self.sizes if size >= len(last))
         filled = F.pad(last, (0, 0, 0, size - len(last)))
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

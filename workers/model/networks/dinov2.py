@@ -1,7 +1,7 @@
-"""The vision tower of LLaVA-Rad: BiomedCLIP-CXR, a DINOv2-shaped transformer over colour patches.
+"""The vision tower of LLaVA-Rad: BiomedCLIP-CXR, a DINOv2-shaped transformer over color patches.
 
 Attribute names are timm's, which the checkpoint uses.
-Letters in shape comments: B films, P patches, W width, H heads, D channels of a head.
+Letters in shape comments: B images, P patches, W width, H heads, D channels of a head.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class TowerConfig:
     """Sizes in pixels and channels.
 
     Attributes:
-        select: Which hidden state the language model is shown, counted from the end: -1 is the last
+        select: Which hidden state the language model receives, counted from the end: -1 is the last
             block's output, -2 the one before.
     """
 
@@ -32,7 +32,7 @@ class TowerConfig:
 
     @property
     def tokens(self) -> int:
-        """Patches of a film."""
+        """Patches of an image."""
         return (self.image_size // self.patch_size) ** 2
 
 
@@ -69,7 +69,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """One learnt factor a channel."""
+    """One learned factor for each channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class _PatchEmbed(nn.Module):
 
 
 class Dinov2Tower(nn.Module):
-    """Pixels become one token a patch: an inner hidden state, without the final norm."""
+    """Turns pixels into one token for each patch: an inner hidden state, without the final norm."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -121,12 +121,12 @@ class Dinov2Tower(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def embedded(self, pixels: Tensor) -> Tensor:
-        """Return [B, 1+P, W], class token and patches of films [B, 3, S, S], with their places."""
+        """Return class token and patches [B, 1+P, W] of images [B, 3, S, S], positions embedded."""
         first = self.cls_token.expand(len(pixels), -1, -1)
         return torch.cat([first, self.patch_embed(pixels)], dim=1) + self.pos_embed
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the patch tokens [B, P, W] of normalised films [B, 3, S, S], row by row."""
+        """Return the patch tokens [B, P, W] of normalized images [B, 3, S, S], row by row."""
         x = self.embedded(pixels)
         for block in self.blocks[: self._last]:
             x = block(x)

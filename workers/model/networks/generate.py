@@ -1,4 +1,4 @@
-"""From logits to text: the choice of a token, the rule that ends an answer, the loop between them."""
+"""Turns logits into ids: the choice of a token, the rule that ends an answer, the decoding loop."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -15,7 +15,7 @@ _STOP_WINDOW: Final = 3  # ids that may spell the stop text
 
 
 def filtered(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Return `logits` [V] with what must not be sampled at -inf: temperature, top_k, top_p in turn."""
+    """Apply temperature, top_k and top_p in turn to `logits` [V]; excluded ids become -inf."""
     scores = logits.float() / decoding.temperature
     kept = min(decoding.top_k, scores.numel())
     if kept > 0:
@@ -29,9 +29,9 @@ def filtered(logits: Tensor, decoding: Decoding) -> Tensor:
 
 
 def ends(ids: list[int], tokenizer: Tokenizer) -> bool:
-    """Return whether an answer is over: `</s>` as an id, or spelt out by its last pieces.
+    """Return whether an answer is over: `</s>` as an id, or spelled out by its last pieces.
 
-    The published generation settings name no end-of-sequence id, so this rule is ours to apply.
+    The published generation settings name no end-of-sequence id, so we apply this rule ourselves.
     """
     if not ids:
         return False
@@ -39,10 +39,10 @@ def ends(ids: list[int], tokenizer: Tokenizer) -> bool:
 
 
 class Writing:
-    """One answer as it grows, with what decides about its next token.
+    """One answer while it is written, with the settings that choose its next token.
 
     Attributes:
-        ids: So far.
+        ids: The ids written so far.
         scores: The log-probability that the model gave each of them, before any filter.
     """
 
@@ -51,7 +51,7 @@ class Writing:
         self.ids: list[int] = []
         self.scores: list[float] = []
         self._over = over
-        # On the CPU, so that a seed means the same on every device.
+        # On the CPU, so that a seed gives the same draws on every device.
         self._generator = torch.Generator().manual_seed(decoding.seed)
 
     @property
@@ -74,7 +74,7 @@ def extend(writings: Sequence[Writing], logits: Tensor) -> list[bool]:
     """
     highest, likeliest = logits.max(-1)
     total = logits.logsumexp(-1)
-    # One transfer for the whole batch.
+    # One transfer from the device for the whole batch.
     tops, sums, ids = torch.stack([highest, total, likeliest.to(highest)]).double().tolist()
     finite = torch.isfinite(highest).tolist()
     for row, one in enumerate(writings):
@@ -94,16 +94,16 @@ def generate(
     writing: Writing,
     cancelled: Callable[[], bool] = never,
 ) -> None:
-    """Write one answer to its end, `</s>` included where the model said it.
+    """Write one answer to its end, including `</s>` if the model wrote it.
 
     Args:
         first_logits: [V], after the prompt.
         step: Takes the id just chosen and returns the logits [V] that follow it.
         writing: The empty answer.
-        cancelled: Asked before every token.
+        cancelled: Called before every token; True ends the answer.
 
     Raises:
-        Cancelled: The caller withdrew.
+        Cancelled: `cancelled` returned True.
         GenerationError: Logits are not finite.
     """
     logits = first_logits

@@ -34,17 +34,17 @@ class KVCache:
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.keys.shape[1]
 
     @property
     def slots(self) -> int:
-        """How many tokens a row can hold."""
+        """Number of tokens that a row can hold."""
         return self.keys.shape[3]
 
     @property
     def row_bytes(self) -> int:
-        """What a row takes."""
+        """Bytes of a row."""
         return (self.keys.nbytes + self.values.nbytes) // self.count
 
     def some(self, start: int, stop: int) -> "KVCache":
@@ -55,19 +55,19 @@ class KVCache:
         return part
 
     def resized(self, *, rows: int, slots: int) -> "KVCache":
-        """Return a larger cache that begins with what this one holds."""
+        """Return a larger cache that begins with the content of this one."""
         keys = self.keys
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
         other.some(0, self.count).take(self)
         return other
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Overwrite the first `length` slots of row `target` by those of row `source`."""
+        """Overwrite the first `length` slots of row `target` with those of row `source`."""
         self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
 
     def clear(self) -> None:
-        """Fill every slot with zeros: unseen slots may hold anything but values that are no numbers."""
+        """Fill every slot with zeros: unseen slots may hold any finite value, but no NaN or infinity."""
         self.keys.zero_()
         self.values.zero_()
 
@@ -79,12 +79,12 @@ class KVCache:
         return other
 
     def take(self, other: "KVCache") -> None:
-        """Overwrite the beginnings of the rows by another cache with as many, and no more slots."""
+        """Overwrite the first slots of the rows with another cache of as many rows and no more slots."""
         self.keys[:, :, :, : other.slots] = other.keys
         self.values[:, :, :, : other.slots] = other.values
 
     def begin(self, other: "KVCache", length: int) -> None:
-        """Overwrite the first `length` slots of every row by those of row 0 of another cache."""
+        """Overwrite the first `length` slots of every row with those of row 0 of another cache."""
         self.keys[:, :, :, :length] = other.keys[:, :1, :, :length]
         self.values[:, :, :, :length] = other.values[:, :1, :, :length]
 
@@ -102,7 +102,7 @@ class KVCache:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x` as float32; as float64 when it is that, so that a model can be run in float64."""
+    """Return `x` as float32, or unchanged if it is float64, so that a model can run in float64."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -193,7 +193,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, layer: int, step: "StepInput") -> Tensor:
         """Return [B, T, C] like `x`."""
         x = x + self.self_attn(self.input_layernorm(x), layer, step)
-        # Not in place: a gradient needs what the norm was given.
+        # Not in place: the backward pass needs the input of the norm.
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -203,7 +203,7 @@ class StepInput:
 
     Attributes:
         positions: int64 [B, T], the slot of each new token.
-        in_sight: Slots that are looked at: the highest position plus one.
+        in_sight: Number of slots that are attended to, see `LlamaDecoder.forward`.
         mask: bool [B, 1, T, L], or None where one new token of one row sees every slot.
     """
 
@@ -228,12 +228,12 @@ class StepInput:
 
 
 class LlamaDecoder(nn.Module):
-    """Token embeddings, layers and final norm; the head that gives logits is beside it."""
+    """Token embeddings, layers and final norm; the head that gives logits is not part of it."""
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.config = config
-        # Given weights, because drawing random ones on the meta device imports half of torch.
+        # Weights are given: drawing random ones on the meta device would import much more of torch.
         table = torch.empty(config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=table)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
@@ -254,9 +254,9 @@ class LlamaDecoder(nn.Module):
             embeds: [B, T, C].
             positions: int64 [B, T]; in each row counting up from what the cache already holds.
             cache: For B rows.
-            in_sight: The highest position of any row plus one (given, so that nothing has to be
-                fetched from the device to know it), or more.
-            masked: There are more, so that one new token of one row needs a mask too.
+            in_sight: The highest position of any row plus one, or more; passed in, because reading it
+                from `positions` would wait for the device.
+            masked: `in_sight` is larger, so that even one new token of one row needs a mask.
 
         Returns:
             [B, T, C].

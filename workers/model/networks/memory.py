@@ -1,4 +1,4 @@
-"""Whether a model fits, asked before anything is allocated."""
+"""Estimates whether a model fits into memory, before anything is allocated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ from workers.model.errors import DeviceError
 from workers.model.networks.multimodal import BRANCHES, Multimodal
 from workers.model.placement import QUANTISED, Place
 
-TOGETHER: Final = 4  # films that are read at once
-_PROMPT: Final = 256  # tokens of words around a film, indication and question included
-_SLOTS: Final = 64  # tokens
-_QUESTIONS: Final = 16  # asked at once, yes and no apart
-_FLOOR: Final = 64 * 2**20  # the library itself
+TOGETHER: Final = 4  # images that are read at once
+_PROMPT: Final = 256  # tokens of text around an image, indication and question included
+_SLOTS: Final = 64  # tokens by which a cache grows
+_QUESTIONS: Final = 16  # rows asked at once, one for yes and one for no
+_FLOOR: Final = 64 * 2**20  # bytes of the library itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class Need:
     """Bytes on the device.
 
     Attributes:
-        weights: As they are kept.
-        cache: Keys and values of all answers that grow together.
-        working: What one pass holds for a while: an estimate.
+        weights: The weights in their stored format.
+        cache: Keys and values of all answers that are written at once.
+        working: Temporary tensors of one pass: an estimate.
     """
 
     weights: int
@@ -40,19 +40,19 @@ class Need:
 
 
 def slots(network: Multimodal, new_tokens: int) -> int:
-    """Return how many tokens a row is given: a film, its words and an answer."""
+    """Return the number of slots of a row: for an image, its prompt and an answer."""
     wanted = network.film_tokens + _PROMPT + new_tokens
     longest = network.llama.config.max_positions
     return rounded(min(wanted, longest))
 
 
 def rounded(tokens: int) -> int:
-    """Return how many slots a cache has for so many tokens: it grows by `_SLOTS`."""
+    """Return `tokens` rounded up to the next multiple of `_SLOTS`."""
     return -(-tokens // _SLOTS) * _SLOTS
 
 
 def need(network: Multimodal, place: Place) -> Need:
-    """Return what `network`, whose weights need not be there yet, takes in `place`."""
+    """Return the memory that `network`, which may be on the meta device, needs in `place`."""
     language, item = network.llama.config, place.dtype.itemsize
     length = slots(network, place.new_tokens)
     kept = 2 * language.layers * language.kv_heads * language.head_dim * item  # bytes of a token
@@ -76,10 +76,10 @@ def free(device: torch.device) -> int:
 
 
 def check(network: Multimodal, place: Place) -> None:
-    """Return when `network` will fit.
+    """Check that `network` will fit.
 
     Raises:
-        DeviceError: It will not; the sentence says how much is needed and free, and what would fit.
+        DeviceError: It will not; the message says how much is needed and free, and what would fit.
     """
     wanted, available = need(network, place), free(place.device)
     if wanted.total <= available:
@@ -106,7 +106,7 @@ def _weights(network: Multimodal, place: Place) -> int:
 
 
 def _smaller(place: Place) -> Iterator[Place]:
-    """Yield places that take less, those that lose least first."""
+    """Yield places that need less memory, those with the smallest loss first."""
     half = torch.bfloat16 if place.dtype is torch.float32 else place.dtype
     for dtype in dict.fromkeys((place.dtype, half)):
         for rows in range(place.rows, 0, -1):

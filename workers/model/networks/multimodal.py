@@ -1,6 +1,6 @@
-"""What every model here has: a tower that turns a film into tokens, and a LLaMA decoder that reads them.
+"""The base of every model: a tower turns an image into tokens, and a LLaMA decoder reads them.
 
-Letters in shape comments: B films, Q branches, P image tokens, N tokens of the spliced sequence, T new
+Letters in shape comments: B images, Q branches, P image tokens, N tokens of the spliced sequence, T new
 tokens, C hidden size, V vocabulary.
 """
 
@@ -16,11 +16,11 @@ from workers.model.errors import GenerationError
 from workers.model.networks.language import KVCache, LlamaDecoder, at_least_float32
 from workers.model.prompts import IMAGE_SENTINEL
 
-BRANCHES: Final = 2**30  # bytes of cache that questions behind one film may take together
+BRANCHES: Final = 2**30  # most bytes of cache for questions about one image that are read together
 
 
 class Multimodal(nn.Module, ABC):
-    """Decoder and head under the names of the weights; a model adds its tower and its projector."""
+    """Decoder and head, named as in the weights; a model adds its tower and its projector."""
 
     def __init__(self, language: LanguageConfig) -> None:
         super().__init__()
@@ -30,17 +30,21 @@ class Multimodal(nn.Module, ABC):
     @property
     @abstractmethod
     def film_tokens(self) -> int:
-        """How many tokens the decoder is shown of a film, P."""
+        """Number of image tokens that the decoder receives, P."""
 
     @abstractmethod
     def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return [B, P, C], what the decoder is shown of normalised films [B, channels, S, S]."""
+        """Return the image tokens [B, P, C] of normalized images [B, channels, S, S]."""
 
     def splice(self, ids: Sequence[int], image_tokens: Tensor) -> Tensor:
-        """Return the embedded prompt [N, C]: each sentinel replaced by the next film's tokens.
+        """Return the embedded prompt [N, C]: each sentinel replaced by the next image's tokens.
+
+        Args:
+            ids: Ids of the prompt.
+            image_tokens: [B, P, C].
 
         Raises:
-            GenerationError: The prompt does not mark as many films as there are.
+            GenerationError: The number of sentinels is not the number of images.
         """
         if sum(i == IMAGE_SENTINEL for i in ids) != len(image_tokens):
             raise GenerationError(f"the prompt must mark {len(image_tokens)} films with <image>")
@@ -57,7 +61,7 @@ class Multimodal(nn.Module, ABC):
         return rows
 
     def cache(self, *, rows: int, slots: int) -> KVCache:
-        """Return an empty cache where the weights are, in their dtype."""
+        """Return an empty cache on the device of the weights, in their dtype."""
         weight = self.lm_head.weight
         return KVCache(
             self.llama.config, rows=rows, slots=slots, device=weight.device, dtype=weight.dtype
@@ -65,10 +69,10 @@ class Multimodal(nn.Module, ABC):
 
 
 class Passage:
-    """One sequence in a cache of its own, growing at its end.
+    """One sequence in its own cache; tokens are appended to it.
 
     Attributes:
-        cache: Of one row.
+        cache: A cache of one row.
     """
 
     def __init__(self, network: Multimodal, *, slots: int) -> None:
@@ -80,7 +84,7 @@ class Passage:
         """Append embeddings [N, C] and return the logits after the last, [1, V].
 
         Args:
-            embeds: What comes next.
+            embeds: The next embeddings.
             every: Return the logits after each of them instead, [N, V].
         """
         start, self._length = self._length, self._length + len(embeds)
@@ -94,12 +98,12 @@ class Passage:
         return self.read(self._network.embed([token]))[0]
 
     def branch(self, length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Return the logits [T, V] behind each id of every suffix; the passage stays as it is.
+        """Return the logits [T, V] after each id of every suffix; the passage does not change.
 
         Args:
-            length: Each suffix stands behind so many tokens from the passage's beginning, which are
+            length: Number of tokens, from the passage's beginning, that each suffix follows; they are
                 not computed again.
-            suffixes: Ids, of different numbers; they are read together.
+            suffixes: Ids, of any lengths; they are read together.
         """
         return branched(self._network, self.cache, length, suffixes)
 
@@ -107,9 +111,9 @@ class Passage:
 def branched(
     network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
 ) -> list[Tensor]:
-    """Return what `Passage.branch` does, for the sequence in row 0 of a cache."""
+    """Do the same as `Passage.branch` for the sequence in row 0 of a cache."""
     longest = max(map(len, suffixes))
-    # Each branch has a copy of the sequence: as many at once as take no more than this.
+    # Each branch has a copy of the sequence: read as many at once as fit into BRANCHES bytes.
     together = max(1, BRANCHES // (cache.row_bytes // cache.slots * (length + longest)))
     return [
         logits
@@ -129,16 +133,16 @@ def _branched(
 def read_behind(
     network: Multimodal, cache: KVCache, length: int, suffixes: Sequence[Sequence[int]]
 ) -> list[Tensor]:
-    """Return the logits [T, V] behind each id of every suffix.
+    """Return the logits [T, V] after each id of every suffix.
 
     Args:
-        network: The model.
+        network: The network.
         cache: A row for each suffix; each holds `length` tokens.
-        length: Each suffix stands behind so many tokens.
-        suffixes: Ids, of different numbers; they are read together.
+        length: Number of tokens that each suffix follows.
+        suffixes: Ids, of any lengths; they are read together.
     """
     longest = max(map(len, suffixes))
-    # What fills up a row stands behind its end, where nothing of it looks.
+    # Padding stands after a row's end, where no token of the row sees it.
     ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in suffixes])
     ids = ids.to(network.lm_head.weight.device)
     positions = torch.arange(length, length + longest, device=ids.device).expand(len(ids), -1)
@@ -149,26 +153,26 @@ def read_behind(
 
 
 class Behind(KVCache):
-    """Sequences that were read, for rows that stand behind them; nothing new is kept.
+    """A read-only cache of sequences that were read, for rows that follow them.
 
-    Where gradients are taken, what was read keeps the tape on which it was computed.
+    The sequences keep their autograd graph, so that gradients flow back through them.
     """
 
     def __init__(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Take of each layer the keys and the values, [V, K, L, D] each; V divides the rows behind."""
+        """Take the keys and values of each layer, [V, K, L, D] each; V divides the number of rows."""
         self._layers = layers
 
     def update(
         self, layer: int, positions: Tensor, key: Tensor, value: Tensor, in_sight: int
     ) -> tuple[Tensor, Tensor]:
-        """Return what was read, repeated for all rows, and behind it the new keys and values.
+        """Return the stored keys and values, repeated for all rows, followed by the new ones.
 
         Args:
-            layer: Number.
-            positions: They stand behind what was read, all of it in sight.
+            layer: Number of the layer.
+            positions: Not used: the new tokens follow the stored ones.
             key: [R, T, K, D].
             value: [R, T, K, D].
-            in_sight: As `positions`.
+            in_sight: Not used: all tokens are in sight.
 
         Returns:
             Keys and values [R, K, L+T, D].

@@ -1,6 +1,6 @@
-"""The decoder's weights in 8 or 4 bits, by bitsandbytes, which is an extra of its own.
+"""Quantizes the decoder's weights to 8 or 4 bits with bitsandbytes (extra `quantised`).
 
-Projections of the layers only: embeddings, norms, head, projector and image tower keep their format.
+Only projections of the layers: embeddings, norms, head, projector and image tower keep their format.
 """
 
 import importlib
@@ -19,7 +19,7 @@ _OUTLIERS: Final = 6.0
 
 
 def shrink(decoder: nn.Module, place: Place) -> None:
-    """Replace each linear layer of `decoder`, on the CPU, by one of `place.quantisation`.
+    """Replace each linear layer of `decoder`, on the CPU, with a quantized one on the place's device.
 
     Raises:
         DeviceError: The library is not installed.
@@ -38,12 +38,12 @@ def shrink(decoder: nn.Module, place: Place) -> None:
         if isinstance(child, nn.Linear)
     ]
     for parent, name, child in linear:
-        # Its weights are packed by the move to a device, the CPU too.
+        # The move to a device packs the weights; this is so for the CPU too.
         setattr(parent, name, make(layers, child, place.dtype).to(place.device))
 
 
 def _eight_bit(layers: ModuleType, linear: nn.Linear, dtype: torch.dtype) -> nn.Module:
-    del dtype  # that of the activations
+    del dtype  # int8 layers take the dtype of their activations
     sizes: dict[str, Any] = {
         "bias": False,
         "has_fp16_weights": False,

@@ -1,7 +1,7 @@
-"""The vision tower of CXR-LLaVA v1: CLIP's ResNet, whose attention pool gives one vector a film.
+"""The vision tower of CXR-LLaVA v1: CLIP's ResNet, whose attention pool gives one vector an image.
 
 Attribute names are open_clip's, which the checkpoint uses.
-Letters in shape comments: B films, C channels, G edge of the last feature map, H heads, D channels of
+Letters in shape comments: B images, C channels, G edge of the last feature map, H heads, D channels of
 a head.
 """
 
@@ -17,7 +17,7 @@ _EXPANSION = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResNetConfig:
-    """Sizes in pixels, channels and blocks, and the scale the films were trained on."""
+    """Sizes in pixels, channels and blocks, and the gray scale that the tower was trained on."""
 
     image_size: int
     layers: tuple[int, int, int, int]
@@ -43,7 +43,7 @@ class ResNetConfig:
 
 
 class BatchNorm(nn.Module):
-    """A learnt scale and shift a channel, by the statistics of the training."""
+    """Batch normalization with the statistics of the training."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> nn.Co
 
 
 class Bottleneck(nn.Module):
-    """A residual block; where it halves the film, an average pool does it, before the last layer."""
+    """A residual block; an average pool before the last convolution does the stride."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """The mean of a feature map asks all its places; what it gathers is the film's vector."""
+    """The mean of a feature map attends to all its places; the result is the image's vector."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class AttentionPool(nn.Module):
 
 
 class ResNetTower(nn.Module):
-    """Pixels become one vector."""
+    """Turns pixels into one vector."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class ResNetTower(nn.Module):
         self.attnpool = AttentionPool(config)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return [B, 1, output], the one token of each normalised film [B, 3, S, S]."""
+        """Return the one token [B, 1, output] of each normalized image [B, 3, S, S]."""
         x = F.relu(self.bn1(self.conv1(pixels)))
         x = F.relu(self.bn2(self.conv2(x)))
         x = F.avg_pool2d(F.relu(self.bn3(self.conv3(x))), 2)

@@ -1,7 +1,7 @@
-"""The vision tower of CXR-LLaVA v2: a one-channel vision transformer whose every patch is a token.
+"""The vision tower of CXR-LLaVA v2: a one-channel vision transformer with one token for each patch.
 
 Attribute names are the checkpoint's tensor names, so the modules read as its table of contents.
-Letters in shape comments: B films, P patches, W width, H heads, D channels of a head.
+Letters in shape comments: B images, P patches, W width, H heads, D channels of a head.
 """
 
 import torch
@@ -76,7 +76,7 @@ class _Transformer(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """Pixels become one token a patch; the class token takes part and is dropped at the end.
+    """Turns pixels into one token for each patch; the class token is dropped at the end.
 
     The checkpoint's CLIP head (`proj`) contributes nothing to these tokens and is not loaded.
     """
@@ -92,13 +92,13 @@ class VisionTower(nn.Module):
         self.ln_post = nn.LayerNorm(width)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the patch tokens of normalised films.
+        """Return the patch tokens of normalized images.
 
         Args:
             pixels: [B, 1, S, S], S the configured image size.
 
         Returns:
-            [B, P, W], row by row over the film.
+            [B, P, W], row by row over the image.
         """
         patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # [B, P, W]
         first = self.class_embedding.expand(len(patches), 1, -1)
