@@ -1,4 +1,4 @@
-"""CXR-LLaVA v2: a vision transformer for grey films, a linear projector and a LLaMA decoder."""
+"""CXR-LLaVA v2: a vision transformer for gray images, a linear projector and a LLaMA decoder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from workers.model.tokenizer import Tokenizer
 from workers.model.vlm import Checkpoint
 
 NAME: Final = "CXR-LLaVA v2"
-# The CLIP head is in the published files and without effect; old files hold rotary tables.
+# The CLIP head in the published files has no effect; old files also hold rotary tables.
 _IGNORED: Final = ("vision_tower.proj", "*.rotary_emb.inv_freq")
 
 
@@ -37,11 +37,11 @@ class Network(Multimodal):
 
     @property
     def film_tokens(self) -> int:
-        """How many tokens the decoder is shown of a film."""
+        """Number of image tokens that the decoder receives."""
         return self._film_tokens
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return [B, P, C], what the decoder is shown of films [B, 1, S, S]."""
+        """Return the image tokens [B, P, C] of images [B, 1, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
         return tokens
 
@@ -61,7 +61,7 @@ class CxrLlava(Llava):
         return preprocess.pixel_values(image, self.config.vision)
 
     def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
-        """Return the turns that ask `task`; this model was not trained to be told an indication."""
+        """Return the turns that ask `task`, without `indication`: the model was not trained with one."""
         del indication
         return prompts.chat(task, question)
 
@@ -75,7 +75,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
 
     Raises:
         CheckpointError: Files are missing or do not fit together; the message names what differs.
-        DeviceError: The device has not the memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message says what would fit.
     """
     config = ModelConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)

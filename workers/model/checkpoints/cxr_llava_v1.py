@@ -1,6 +1,6 @@
 """CXR-LLaVA v1: one vector from CLIP's ResNet, a linear projector and a LLaMA decoder.
 
-Its weights were withdrawn by the authors; this reads their layout for those who have them.
+The authors withdrew its weights; this module serves users who still have them.
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,15 @@ from workers.model.vlm import Checkpoint
 
 NAME: Final = "CXR-LLaVA v1"
 _IGNORED: Final = ("*.num_batches_tracked", "*.rotary_emb.inv_freq")
-_BUDGET: Final = 2048  # ids of prompt and answer, the film counting as one
-# What the code of v1 falls back to.
+_BUDGET: Final = 2048  # ids of prompt and answer, the image counting as one
+# The defaults of the published v1 code.
 _MEAN: Final = 0.5518136078431373
 _STD: Final = 0.3821719215686275
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class V1Config:
-    """What `config.json` decides."""
+    """The settings of `config.json`."""
 
     tower: ResNetConfig
     language: LanguageConfig
@@ -73,11 +73,11 @@ class Network(Multimodal):
 
     @property
     def film_tokens(self) -> int:
-        """How many tokens the decoder is shown of a film."""
+        """Number of image tokens that the decoder receives."""
         return 1
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return [B, 1, C], what the decoder is shown of films [B, 3, S, S]."""
+        """Return the image tokens [B, 1, C] of images [B, 3, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
         return tokens
 
@@ -100,7 +100,7 @@ class CxrLlavaV1(Llava):
         return preprocess.colour_pixel_values(image, tower.image_size, tower.mean, tower.std)
 
     def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
-        """Return the turns that ask `task`; this model was not trained to be told an indication."""
+        """Return the turns that ask `task`, without `indication`: the model was not trained with one."""
         del indication
         return prompts.chat(task, question)
 
@@ -114,7 +114,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlavaV1:
 
     Raises:
         CheckpointError: Files are missing or do not fit together; the message names what differs.
-        DeviceError: The device has not the memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message says what would fit.
     """
     config = V1Config.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)

@@ -1,6 +1,6 @@
-"""What the models do alike: a film and a chat go in, the next turn comes out, greedy or sampled.
+"""The common part of the models: images and a chat go in, the next turn comes out, greedy or sampled.
 
-A model's own file adds its files, its preprocessing and the layout of its chat.
+A model's own module adds its files, its preprocessing and the layout of its chat.
 """
 
 import dataclasses
@@ -30,17 +30,17 @@ from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
 from workers.model.tokenizer import Tokenizer
 from workers.model.vlm import Answer, Checkpoint, Decoding, Heat, never
 
-_EVEN: Final = 0.5  # from here on the answer is yes
+_EVEN: Final = 0.5  # probability from which the answer is yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long a chat may become.
+    """The limits on the length of a chat.
 
     Attributes:
-        token_budget: Ids of prompt and answer together, a film counting as one.
-        positions: Of the rotary range, a film counting as its tokens.
-        new_tokens: The checkpoint's own bound on an answer, or None.
+        token_budget: Most ids of prompt and answer together, an image counting as one.
+        positions: Positions of the rotary range, an image counting as all of its tokens.
+        new_tokens: The checkpoint's own limit on an answer, or None.
     """
 
     token_budget: int
@@ -52,7 +52,7 @@ class Llava(ABC):
     """A loaded model; answers one caller at a time.
 
     Attributes:
-        located: Questions whose yes is located, for `Answer.heat`.
+        located: Questions of which a yes gets a heat map, for `Answer.heat`.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Llava(ABC):
 
     @abstractmethod
     def pixel_values(self, image: Image.Image) -> NDArray[np.float32]:
-        """Return float32 [1, channels, S, S], the film as the tower was trained on it."""
+        """Return float32 [1, channels, S, S], the image as the tower was trained on it."""
 
     @abstractmethod
     def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
-        """Return the turns that ask `task` of one film."""
+        """Return the turns that ask `task` about one image."""
 
     @abstractmethod
     def render(self, turns: Sequence[Turn]) -> str:
@@ -82,7 +82,7 @@ class Llava(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.network.lm_head.weight.device
 
     def answer(
@@ -96,7 +96,7 @@ class Llava(ABC):
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
         cancelled: Callable[[], bool] = never,
     ) -> Answer:
-        """Return what the model says of one film; see `vlm.VisionLanguageModel.answer`."""
+        """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`."""
         start = time.perf_counter()
         pixels = self.pixel_values(preprocess.grey_image(frame))
         spent = (time.perf_counter() - start) * 1000
@@ -106,7 +106,7 @@ class Llava(ABC):
 
     @torch.inference_mode()
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
-        """Return the probability of "Yes" against "No" for each question about one film."""
+        """Return the probability of "Yes" against "No" for each question about one image."""
         pixels = self.pixel_values(preprocess.grey_image(frame))
         films = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
         ids = self.prompt_ids(self.chat(Task.REPORT))
@@ -124,19 +124,19 @@ class Llava(ABC):
         cancelled: Callable[[], bool] = never,
         questions: Sequence[str] = (),
     ) -> Answer:
-        """Return the assistant's next turn of a chat about one or more films.
+        """Return the assistant's next turn of a chat about one or more images.
 
         Args:
-            pixels: float32 [B, channels, S, S] normalised, one for each `<image>` in the chat.
+            pixels: float32 [B, channels, S, S] normalized, one for each `<image>` in the chat.
             turns: The chat so far.
             decoding: How tokens are chosen.
-            cancelled: Asked before every token.
-            questions: To be answered by yes or no, about the only film.
+            cancelled: Called before every token; True ends the answer.
+            questions: Yes-or-no questions about the only image.
 
         Raises:
-            GenerationError: The chat does not fit the films or the decoder's length, or the logits
+            GenerationError: The chat does not fit the images or the decoder's length, or the logits
                 are not finite.
-            Cancelled: The caller withdrew.
+            Cancelled: `cancelled` returned True.
         """
         marks = [time.perf_counter()]
         ids = self.prompt_ids(turns)
@@ -161,7 +161,7 @@ class Llava(ABC):
         )
 
     def finished(self, writing: Writing, turns: Sequence[Turn], films: Tensor) -> Answer:
-        """Return what was written as an answer, without timings."""
+        """Return the written ids as an answer, without timings; `films` are image tokens [B, P, C]."""
         return Answer(
             text=self.tokenizer.decode(writing.ids),
             token_ids=tuple(writing.ids),
@@ -172,21 +172,21 @@ class Llava(ABC):
         )
 
     def prompt_ids(self, turns: Sequence[Turn], beginning: str = "") -> list[int]:
-        """Return the ids of a chat and of how its answer begins, a sentinel for each film."""
+        """Return the ids of a chat and of the beginning of its answer, a sentinel for each image."""
         return prompts.prompt_ids(self.tokenizer, self.render(turns) + beginning)
 
     def bounded(self, decoding: Decoding, ids: Sequence[int], length: int) -> Decoding:
         """Return `decoding` with no more new tokens than there is room for.
 
         Args:
-            decoding: As asked for.
-            ids: Of the prompt.
-            length: Of the spliced prompt, in tokens.
+            decoding: The requested settings.
+            ids: Ids of the prompt.
+            length: Length of the spliced prompt, in tokens.
 
         Raises:
-            GenerationError: There is room for none.
+            GenerationError: There is room for no new token.
         """
-        # The published budget counts a film as one token; the rotary range counts all of them.
+        # The published budget counts an image as one token; the rotary range counts all its tokens.
         room = min(
             decoding.max_new_tokens,
             self.limits.token_budget - len(ids) - 1,
@@ -203,12 +203,12 @@ class Llava(ABC):
         read: Sequence[int],
         questions: Sequence[str],
     ) -> tuple[float, ...]:
-        """Return the chances of yes for questions about a film that has been read.
+        """Return the probabilities of yes for questions about an image that has been read.
 
         Args:
             branch: `Passage.branch` of a sequence that begins with the ids `read`.
-            read: The film's sentinel and all before it, at least.
-            questions: To be answered by yes or no.
+            read: At least the image's sentinel and all ids before it.
+            questions: Yes-or-no questions.
 
         Raises:
             GenerationError: A question cannot be used, or the logits are not finite.
@@ -231,14 +231,14 @@ class Llava(ABC):
         questions: Sequence[str],
         chances: Sequence[float],
     ) -> Heat:
-        """Return where the model looked for each of the questions that it says yes to and is to locate.
+        """Return a heat map for each question of `located` that is answered with yes.
 
         Args:
-            pixels: float32 [1, channels, S, S] normalised, of the film that was read.
+            pixels: float32 [1, channels, S, S] normalized: the image that was read.
             cache: Row 0 is a sequence that begins with the ids `read`.
-            read: The film's sentinel and all before it, at least.
-            questions: That were asked.
-            chances: Of yes, for each.
+            read: At least the image's sentinel and all ids before it.
+            questions: The questions that were asked.
+            chances: The probability of yes for each.
         """
         asked = zip(questions, chances, strict=True)
         wanted = [one for one, chance in asked if one in self.located and chance >= _EVEN]

@@ -1,6 +1,6 @@
-"""LLaVA-Rad: a colour tower, a two-layer projector and Vicuna with its low-rank adapter merged in.
+"""LLaVA-Rad: a color tower, a two-layer projector and Vicuna with its low-rank adapter merged in.
 
-It writes findings, from the film and the indication of the order.
+It writes findings from the image and the indication of the order.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Checkpoint
 
 NAME: Final = "LLaVA-Rad"
-NEW_TOKENS: Final = 256  # of the authors' evaluation
-# The tower's last norm is in the published file and without effect; old files hold rotary tables.
+NEW_TOKENS: Final = 256  # as in the authors' evaluation
+# The tower's last norm in the published file has no effect; old files also hold rotary tables.
 _IGNORED: Final = ("vision_tower.norm.*", "*.rotary_emb.inv_freq")
 _TOWER_CONFIG: Final = "biomedclipcxr_518.json"
-# timm's name of the published tower, with what the name means.
+# timm's name of the published tower -> the sizes that it stands for.
 _KNOWN_TOWERS: Final = {
     "vit_base_patch14_dinov2.lvd142m": {
         "layers": 12, "width": 768, "head_width": 64, "patch_size": 14,
@@ -58,7 +58,7 @@ _FIXED: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadConfig:
-    """What the published `config.json` and the tower's file decide.
+    """The settings of the published `config.json` and of the tower's file.
 
     Attributes:
         checkpoint: File name of the tower's weights.
@@ -102,11 +102,11 @@ class Network(Multimodal):
 
     @property
     def film_tokens(self) -> int:
-        """How many tokens the decoder is shown of a film."""
+        """Number of image tokens that the decoder receives."""
         return self._film_tokens
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return [B, P, C], what the decoder is shown of films [B, 3, S, S]."""
+        """Return the image tokens [B, P, C] of images [B, 3, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
         return tokens
 
@@ -128,7 +128,7 @@ class LlavaRad(Llava):
         return preprocess.clip_pixel_values(image, self.config.tower.image_size)
 
     def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
-        """Return the turn that asks `task`, a report under its indication."""
+        """Return the turn that asks `task`; for a report, it states the indication."""
         return vicuna.chat(task, question, indication)
 
     def render(self, turns: Sequence[Turn]) -> str:
@@ -136,7 +136,7 @@ class LlavaRad(Llava):
         return vicuna.render(turns)
 
     def ends(self, ids: list[int]) -> bool:
-        """Return whether the last id is `</s>`: the base's generation settings name it, nothing else."""
+        """Return whether the last id is `</s>`, the only one in the base's generation settings."""
         return ids[-1:] == [EOS]
 
 
@@ -145,12 +145,12 @@ def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llav
 
     Args:
         folder: `microsoft/llava-rad`'s files.
-        place: Where it runs and as what; the adapter is merged in float32 before.
+        place: Device and number format; the adapter is merged in float32 before.
         base: `lmsys/vicuna-7b-v1.5`'s files.
 
     Raises:
         CheckpointError: Files are missing or do not fit together; the message names what differs.
-        DeviceError: The device has not the memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message says what would fit.
     """
     if base is None:
         raise CheckpointError(
@@ -167,7 +167,7 @@ def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llav
 
 
 def _tower_file(folder: Path, source: dict[str, Any]) -> Path:
-    # The published key holds a path of the authors' machine; then the published file is meant.
+    # The published key is a path of the authors' machine; it then means the published file.
     named = folder / Path(str(source.get("mm_vision_tower_config"))).name
     return named if named.is_file() else folder / _TOWER_CONFIG
 

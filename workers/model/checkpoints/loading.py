@@ -1,4 +1,4 @@
-"""From files to a network that is ready: what every model's `load` does alike."""
+"""Loads files into a network: the common part of every model's `load`."""
 
 import dataclasses
 import re
@@ -18,14 +18,14 @@ from workers.model.placement import HERE, Place
 from workers.model.vlm import Checkpoint
 
 N = TypeVar("N", bound=Multimodal)
-# Those that decide what is computed, from the film's pixels to the text.
+# The libraries that affect the result, from the image's pixels to the text.
 _LIBRARIES: Final = ("wetread", "torch", "numpy", "pillow", "sentencepiece")
 
 
 class Loader(Protocol):
-    """Loads one kind of model; each model's file has one.
+    """Loads one kind of model; each model's module has one.
 
-    A model whose files come without their language model takes its folder too, as `base`.
+    A model that was published without its language model also takes that folder, as `base`.
     """
 
     def __call__(self, folder: Path, place: Place = HERE, **apart: Path) -> Llava:
@@ -41,25 +41,25 @@ def filled(
     *,
     ignored: tuple[str, ...] = (),
 ) -> tuple[N, Checkpoint]:
-    """Return the network with the weights of `files`, and what is to be recorded of them.
+    """Return the network with the weights of `files`, and `checkpoint` completed with their record.
 
     Args:
         build: Makes the empty network; called on the meta device, so that nothing is allocated twice.
-        files: Where its tensors are.
-        place: Where it runs and as what.
-        checkpoint: What the model says of itself.
-        ignored: Patterns of names that a checkpoint may hold in vain.
+        files: The source of its tensors.
+        place: Device and number format.
+        checkpoint: The properties that the model's module sets.
+        ignored: Patterns of tensor names that a checkpoint may hold and the network does not use.
 
     Raises:
         CheckpointError: The files do not fit the network; the message names what differs.
-        DeviceError: The device has not the memory, and what would fit; or the library for quantised
-            weights is not installed.
+        DeviceError: The device has too little memory (the message says what would fit), or the library
+            for quantized weights is not installed.
     """
     with torch.device("meta"):
         network = build().eval().requires_grad_(requires_grad=False)
     memory.check(network, place)
     whole = place.quantisation == "none"
-    # Quantised on the CPU's copy, so that the device never has to hold the larger one.
+    # Quantized on the CPU, so that the device never holds the larger weights.
     first = place.device if whole else torch.device("cpu")
     weights.fill(network, files, device=first, dtype=place.dtype, ignored=ignored)
     if not whole:
@@ -77,7 +77,7 @@ def filled(
 
 
 def _revision(folder: Path, digest: str) -> str:
-    """Return the commit of a snapshot folder of the Hub, which is named by it, or the digest's start."""
+    """Return the commit that names a snapshot folder of the Hub, or else the start of the digest."""
     name = folder.resolve().name
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:16]}"
 

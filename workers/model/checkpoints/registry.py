@@ -19,14 +19,14 @@ def load(name: str, folder: Path, place: Place = HERE, *, base: Path | None = No
 
     Args:
         name: A key of `MODELS`.
-        folder: The checkpoint's files, or a folder of the Hub's cache; for "tiny" the place where they
-            are, or are made; "demo" has its own.
-        place: Where it runs and as what.
-        base: Folder of the language model, for a checkpoint that comes without.
+        folder: Folder of the files, or a model's folder in the Hub's cache; "tiny" makes its files there
+            if they are missing, "demo" uses its own.
+        place: Device and number format.
+        base: Folder of the language model, for a checkpoint that was published without it.
 
     Raises:
-        CheckpointError: No such model, or its files do not fit or are not those that were pinned.
-        DeviceError: The device has not the memory, or lacks what the place asks for.
+        CheckpointError: No such model, or its files do not fit or differ from their SHA256SUMS.
+        DeviceError: The device has too little memory, or lacks what the place asks for.
     """
     if name not in MODELS:
         raise CheckpointError(f"no model {name!r}; there are {', '.join(MODELS)}")

@@ -1,4 +1,4 @@
-"""The demo model whose files are part of this package: a CXR-LLaVA v2 that has learnt phantoms only."""
+"""The demo model, whose files are part of this package: a CXR-LLaVA v2 trained on phantoms only."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ FOLDER: Final = Path(__file__).parents[1] / "demo"
 
 
 def load(folder: Path, place: Place = HERE) -> CxrLlava:  # noqa: ARG001 - a Loader
-    """Return the shipped model, wherever `folder` points; see `cxr_llava.load`."""
+    """Return the shipped model; `folder` is not used. See `cxr_llava.load`."""
     model = cxr_llava.load(FOLDER, place)
     model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME, places_measured=True)
     return model

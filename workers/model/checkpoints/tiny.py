@@ -1,6 +1,6 @@
-"""A small CXR-LLaVA v2 with random weights, made on the spot: same files, same code path, no download.
+"""A small CXR-LLaVA v2 with random weights, made locally: same files, same code path, no download.
 
-It shows that the service works, nothing else; `CAVEAT` travels in its config.json into every draft.
+It shows that the service works, nothing else; `CAVEAT` in its config.json appears in every draft.
 Its last layer is random for the whole words of its vocabulary and zero for every other piece, so that
 its meaningless text is at least legible.
 """
@@ -51,10 +51,10 @@ The heart is enlarged with mild pulmonary edema and small pleural effusion on th
 
 
 def ensure_tiny(folder: Path) -> Path:
-    """Return `folder`, which holds the complete tiny checkpoint afterwards.
+    """Write the tiny checkpoint to `folder` if it is missing; return `folder`.
 
-    Processes that call this at the same time each write a folder of their own; the first to rename
-    it wins and the others take that one, which has the same content.
+    Processes that call this at the same time each write their own folder; the first to rename it wins,
+    and the others use that one, which has the same content.
 
     Raises:
         OSError: The folder cannot be written.
@@ -75,14 +75,14 @@ def ensure_tiny(folder: Path) -> Path:
 
 
 def load(folder: Path, place: Place = HERE) -> CxrLlava:
-    """Return the tiny model, made in `folder` where it is not there yet; see `cxr_llava.load`."""
+    """Return the tiny model, made in `folder` if it is missing; see `cxr_llava.load`."""
     model = cxr_llava.load(ensure_tiny(folder), place)
     model.checkpoint = dataclasses.replace(model.checkpoint, name=NAME)
     return model
 
 
 def write_checkpoint(folder: Path, seed: int = _SEED) -> None:
-    """Write the checkpoint that belongs to `seed` into the empty `folder`, in the published layout."""
+    """Write the checkpoint of `seed` into the empty `folder`, in the published layout."""
     tokenizer = _train_tokenizer()
     (folder / "tokenizer.model").write_bytes(tokenizer)
     _write_json(
@@ -139,7 +139,7 @@ def _config() -> dict[str, Any]:
 
 
 def _train_tokenizer() -> bytes:
-    # One thread: the merges must not depend on who counted first.
+    # One thread: the merges must not depend on the timing of threads.
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(_CORPUS.splitlines()),
@@ -172,7 +172,7 @@ def _random_weights(config: ModelConfig, seed: int) -> dict[str, Tensor]:
 
 
 def _silence_fragments(head: Tensor, tokenizer: bytes) -> None:
-    # Rows of zero never win against a hundred random ones: only whole words and full stops are said.
+    # Zero rows never win against a hundred random ones: only whole words and full stops are written.
     pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
     for number in range(pieces.vocab_size()):
         piece = pieces.id_to_piece(number)

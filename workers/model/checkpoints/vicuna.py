@@ -1,4 +1,4 @@
-"""What LLaVA-Rad is asked, in the Vicuna v1 layout that it was trained with."""
+"""The prompts of LLaVA-Rad, in the Vicuna v1 layout with which it was trained."""
 
 import re
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ SYSTEM: Final = (
     "helpful, detailed, and polite answers to the user's questions."
 )
 REPORT: Final = "Provide a description of the findings in the radiology image"
-# Ours, not the authors': three words more. Nothing is known of its accuracy.
+# Ours, not the authors': their prompt with three more words. Its accuracy is not known.
 PAEDIATRIC_REPORT: Final = f"{REPORT} of a child"
 _INDICATED: Final = " given the following indication: "
 _CONTROL = re.compile(r"<image>|</?s>|<unk>|\b(?:USER|ASSISTANT):")
 
 
 def chat(task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
-    """Return the user turn, with one film, that asks `task`.
+    """Return the user turn, with one image, that asks `task`.
 
     Args:
-        task: What is asked.
-        question: For `Task.QUESTION`: the words, without control words of the layout.
-        indication: For reports: why the film was ordered, or "". A line break becomes a space, a
-            control word too; nothing else is changed, as in the authors' evaluation.
+        task: The kind of prompt.
+        question: For `Task.QUESTION`: the text, without control words of the layout.
+        indication: For reports: why the image was ordered, or "". Line breaks and control words become
+            spaces; nothing else is changed, as in the authors' evaluation.
 
     Raises:
-        GenerationError: A question without words, or with words that the layout gives a meaning.
+        GenerationError: The question is empty, or contains a control word of the layout.
     """
     if task in {Task.REPORT, Task.PAEDIATRIC_REPORT}:
         words = REPORT if task is Task.REPORT else PAEDIATRIC_REPORT
@@ -45,7 +45,7 @@ def render(turns: Sequence[Turn]) -> str:
     """Return a chat in the layout `... USER: ... ASSISTANT: ...</s>USER: ... ASSISTANT:`.
 
     Raises:
-        GenerationError: Users and assistants do not alternate, or the last is no user.
+        GenerationError: Users and assistants do not alternate, or the last turn is not a user's.
     """
     text = f"{SYSTEM} "
     for number, turn in enumerate(turns):
