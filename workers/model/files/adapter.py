@@ -1,7 +1,7 @@
 """LLaVA-Rad's weights from its published files: base, low-rank adapter, projector and image tower.
 
-Nothing is unpacked to disk and no text encoder is needed: the tensors are renamed, merged and handed
-on one at a time.
+Nothing is unpacked to disk and no text encoder is needed: the tensors are renamed, merged and yielded
+one at a time.
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ _FIXED: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class AdaptedFiles:
-    """The weight files of an adapted model, all but its image tower in the tensors' order.
+    """The weight files of an adapted model: base, adapter, projector and image tower.
 
     Attributes:
-        base: The language model's.
-        folder: The adapter's.
-        tower: The image tower's training checkpoint, of which a part is taken.
+        base: Files of the language model.
+        folder: Folder of the adapter and the projector.
+        tower: Training checkpoint of the image tower; only the tower's part is used.
     """
 
     base: WeightFiles
@@ -48,11 +48,11 @@ class AdaptedFiles:
     tower: Path
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each tensor that the network needs under the network's name, on the CPU.
+        """Yield each tensor that the network needs, with the network's name for it, on the CPU.
 
         Raises:
-            CheckpointError: A file is missing, cut short or not what its name says, or the adapter
-                does not fit the base.
+            CheckpointError: A file is missing, truncated or of another format, or the adapter does not
+                fit the base.
         """
         yield from self._language()
         for name, tensor in _read(self.folder / PROJECTOR):
@@ -79,7 +79,7 @@ class AdaptedFiles:
             )
 
     def _pairs(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return the two factors for each adapted tensor of the base."""
+        """Return the factors (A [r, in], B [out, r]) of each adapted tensor of the base."""
         found: dict[str, dict[str, Tensor]] = {}
         for name, tensor in _read(self.folder / ADAPTER):
             part = next((end for end in _PARTS if name.endswith(end)), None)

@@ -1,7 +1,7 @@
-"""The folder that a model is loaded from: which it is, and whether it is still the one that was pinned.
+"""Finds the folder that a model is loaded from, and checks that its files are the pinned ones.
 
-`SHA256SUMS` in a folder, as `sha256sum` writes it, names the digest of each file beside it; the digest
-of that list stands for all of them, configuration and tokenizer included.
+`SHA256SUMS` in a folder, as `sha256sum` writes it, lists the digest of each file beside it; the digest
+of that list stands for all files, configuration and tokenizer included.
 """
 
 import functools
@@ -14,20 +14,21 @@ from workers.model.errors import CheckpointError
 
 LIST: Final = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/]+)")
-_NAMED: Final = 6  # files that an error names of each kind
+_NAMED: Final = 6  # files of each kind that an error names
 _MAX_BYTES: Final = 2**20
 
 
 def located(folder: Path, pinned: str | None = None) -> Path:
-    """Return the folder with the files, which are those of its list where it has one.
+    """Return the folder with the files, after a check against its list if it has one.
 
     Args:
-        folder: With the files; or a model's folder in the Hub's cache, of which the snapshot that
-            `refs/main` names is taken, or the only one.
+        folder: The folder with the files; or a model's folder in the Hub's cache, of which the snapshot
+            named by `refs/main`, or the only one, is used.
         pinned: The digest that the list must have.
 
     Raises:
-        CheckpointError: Files differ from the list, or the list from what was pinned; it names them.
+        CheckpointError: Files differ from the list (the message names them), the list has not the pinned
+            digest, or it is not clear which snapshot is meant.
     """
     if (folder / "snapshots").is_dir():
         folder = _snapshot(folder)
@@ -57,7 +58,7 @@ def pin(folder: Path) -> str:
 
 
 def list_digest(folder: Path) -> str:
-    """Return the digest of the folder's list, or "" where it has none."""
+    """Return the digest of the folder's list, or "" if it has none."""
     path = folder / LIST
     return file_digest(path) if path.is_file() else ""
 
@@ -70,7 +71,7 @@ def file_digest(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(path: Path, size: int, changed: int) -> str:
-    del size, changed  # tell one content of a path from the next
+    del size, changed  # keys of the cache: they change with the content
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -88,7 +89,7 @@ def _snapshot(folder: Path) -> Path:
 
 
 def _names(folder: Path) -> list[str]:
-    # What is hidden, such as the downloader's own folder, is read by no loader.
+    # No loader reads hidden files, such as those of the downloader.
     return sorted(
         path.name
         for path in folder.iterdir()

@@ -1,7 +1,7 @@
-"""Weight files of a checkpoint: found, checked against the model, read one tensor at a time.
+"""Finds the weight files of a checkpoint, reads one tensor at a time, checks them against the model.
 
-Safetensors are preferred; pickled `.bin` shards are read weights-only, so that no file of a checkpoint
-is ever executed.
+Safetensors are preferred; pickled `.bin` shards are read weights-only, so that no code in a checkpoint
+is executed.
 """
 
 import fnmatch
@@ -23,7 +23,7 @@ from workers.model.files.snapshot import file_digest
 
 _INDEXES: Final = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES: Final = ("model.safetensors", "pytorch_model.bin")
-_NAMED: Final = 6  # tensors that an error names of each kind
+_NAMED: Final = 6  # tensors of each kind that an error names
 
 
 class Source(Protocol):
@@ -31,7 +31,7 @@ class Source(Protocol):
 
     @property
     def folder(self) -> Path:
-        """What an error names."""
+        """The folder that error messages name."""
         ...
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
@@ -51,7 +51,7 @@ class WeightFiles:
 
     @property
     def folder(self) -> Path:
-        """Where they lie, for messages."""
+        """Their folder, for messages."""
         return self.paths[0].parent
 
     @classmethod
@@ -74,7 +74,7 @@ class WeightFiles:
         """Yield each tensor with its name, one at a time, on the CPU and in its stored dtype.
 
         Raises:
-            CheckpointError: A file is cut short or not what its name says.
+            CheckpointError: A file is truncated or not of the format that its name says.
         """
         for path in self.paths:
             try:
@@ -109,17 +109,17 @@ def fill(
     dtype: torch.dtype,
     ignored: tuple[str, ...] = (),
 ) -> None:
-    """Replace every parameter of `model` (on the meta device) by the checkpoint's tensor.
+    """Replace every parameter of `model` (on the meta device) with the checkpoint's tensor.
 
     Args:
         model: Built on the meta device, so that nothing is allocated twice.
-        files: Where the tensors are.
-        device: Where they go.
-        dtype: What they become.
-        ignored: Patterns of names that a checkpoint may hold in vain.
+        files: The source of the tensors.
+        device: The device to which they are moved.
+        dtype: The dtype to which they are converted.
+        ignored: Patterns of names that a checkpoint may hold and the model does not use.
 
     Raises:
-        CheckpointError: Tensors are missing, unexpected or of another shape; it names them.
+        CheckpointError: Tensors are missing, unexpected or of another shape; the message names them.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found: dict[str, Tensor] = {}
@@ -157,7 +157,7 @@ def _indexed(index: Path) -> tuple[Path, ...]:
         raise CheckpointError(f"{index}: no weight_map")
     shards = sorted({str(name) for name in names.values()})
     for shard in shards:
-        # A plain name only: an index must not lead out of its folder.
+        # A plain name only: an index must not point outside its folder.
         if Path(shard).name != shard or not (index.parent / shard).is_file():
             raise CheckpointError(f"{index}: names {shard!r}, which is not beside it")
     return tuple(index.parent / shard for shard in shards)
@@ -174,7 +174,7 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
     mapped = zipfile.is_zipfile(path)
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     if isinstance(content, dict):
-        content = content.get("state_dict", content)  # what a training checkpoint is wrapped in
+        content = content.get("state_dict", content)  # a training checkpoint nests its weights here
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no table of tensors")
     yield from (
