@@ -1,8 +1,8 @@
-"""One array or text of a model held against what the original code computed.
+"""Compares arrays and texts of a model with those that the original code computed.
 
-The golden arrays are float32, and another processor adds in another order. So our model runs twice:
-in float64, which gives the same numbers on every processor and must be the golden ones but for their
-own rounding, and in float32, whose rounding must be of the size of theirs.
+The golden arrays are float32, and another processor adds in another order. So our model runs twice: in
+float64, which gives the same numbers on every processor and must equal the golden arrays but for their
+rounding, and in float32, whose rounding must be of the same size as theirs.
 """
 
 import copy
@@ -22,10 +22,10 @@ from workers.model.networks.multimodal import Passage
 from workers.model.prompts import Turn
 from workers.model.vlm import Decoding
 
-# What the golden arrays are off the float64 run at most: 1.1e-5 and 1.4e-4, by rounding.
+# The golden arrays differ from the float64 run by 1.1e-5 and 1.4e-4 at most, by rounding.
 VISION: Final = 2e-5
 LOGITS: Final = 2e-4
-# How often the golden array's rounding ours may be: processors differ by up to 4 times.
+# Our rounding may be this many times that of the golden array: processors differ by up to 4 times.
 _ROUNDING: Final = 10.0
 _STEPS: Final = 32  # greedy ids in a golden array
 
@@ -35,11 +35,11 @@ LlavaT = TypeVar("LlavaT", bound=Llava)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One array or text held against its golden.
+    """The comparison of one array or text with its golden.
 
     Attributes:
         difference: Largest absolute difference; infinite where shapes or texts differ.
-        tolerance: What is allowed.
+        tolerance: Largest difference that is allowed.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether it is within tolerance."""
+        """Whether the difference is within tolerance."""
         return self.difference <= self.tolerance
 
 
@@ -74,11 +74,11 @@ def near(
     """Yield the comparisons of the float64 run with the golden array, and of the float32 run with it.
 
     Args:
-        name: Of the golden array.
+        name: Name of the golden array.
         array: What our model computed in float32.
         exact: The same in float64.
         golden: The folder's arrays.
-        tolerance: What the float64 run may differ from the golden array.
+        tolerance: Largest difference of the float64 run from the golden array.
     """
     yield held(name, exact, golden, tolerance)
     if exact.shape == golden[name].shape:
@@ -117,7 +117,7 @@ def chat(
         models: On the CPU, in float32 and in float64.
         pixels: float32 [1, channels, S, S].
         turns: The chat.
-        name: What its arrays begin with and its texts are called.
+        name: Prefix of its arrays and key of its texts.
         golden: The folder's arrays.
         notes: The folder's texts.
     """
@@ -142,7 +142,7 @@ def _computed(
 ) -> dict[str, Array]:
     """Return embeddings and logits of a prompt, and the logits along the golden ids `greedy`.
 
-    Along those, so that one early difference does not hide the later ones.
+    The golden ids are followed so that one early difference does not hide the later ones.
     """
     embeds = model.network.splice(ids, model.network.image_tokens(torch.from_numpy(pixels)))
     passage = Passage(model.network, slots=len(embeds) + _STEPS)

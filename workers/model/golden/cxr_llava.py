@@ -60,7 +60,7 @@ def compare(folder: Path) -> Iterator[Comparison]:
 
 
 def vision_stages(model: CxrLlava, pixels: NDArray[np.float32]) -> dict[str, Array]:
-    """Return what the vision tower holds at each named stage for `pixels` [B, 1, S, S]."""
+    """Return the state of the vision tower at each named stage for `pixels` [B, 1, S, S]."""
     tower, seen = model.network.vision_tower, dict[str, Array]()
     stages = {
         "vision_ln_pre": tower.ln_pre,
@@ -83,7 +83,7 @@ def vision_stages(model: CxrLlava, pixels: NDArray[np.float32]) -> dict[str, Arr
 
 
 def turns_of(task: str, question: str) -> tuple[Turn, ...]:
-    """Return the chat behind a golden task."""
+    """Return the chat of a golden task."""
     if task == "report":
         return prompts.chat(Task.REPORT)
     if task == "qa":

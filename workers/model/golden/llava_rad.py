@@ -1,4 +1,4 @@
-"""The golden folder of LLaVA-Rad: base and adapter in folders of their own, records, arrays, texts."""
+"""The golden folder of LLaVA-Rad: base and adapter in separate folders, records, arrays, texts."""
 
 import json
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def parts(folder: Path) -> tuple[Path, Path]:
     """Return the adapter's and the base's folder within a golden folder.
 
     Raises:
-        CheckpointError: There is not one of each.
+        CheckpointError: There is not exactly one of each.
     """
     inner = sorted(one.parent for one in folder.glob("*/config.json"))
     adapters = [one for one in inner if (one / ADAPTER_CONFIG).is_file()]
@@ -85,7 +85,7 @@ def parts(folder: Path) -> tuple[Path, Path]:
 
 @torch.inference_mode()
 def vision_stages(model: LlavaRad, pixels: NDArray[np.float32]) -> dict[str, Array]:
-    """Return what the vision tower holds at each named stage for `pixels` [B, 3, S, S]."""
+    """Return the state of the vision tower at each named stage for `pixels` [B, 3, S, S]."""
     tower = model.network.vision_tower
     film = torch.from_numpy(pixels).to(model.network.lm_head.weight)
     states: list[Any] = [tower.embedded(film)]

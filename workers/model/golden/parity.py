@@ -1,9 +1,9 @@
-"""Runs the checkpoint of a golden folder and holds every array against what the original code gave.
+"""Runs the checkpoint of a golden folder and compares every array with that of the original code.
 
-`python -m workers.model.golden.parity DIR` prints each array's largest difference and exits 1 when
-one is past its tolerance. A golden folder holds a checkpoint (of LLaVA-Rad: two folders, base and
-adapter), `golden.npz`, `golden.json`, `input.png` and `preprocess_cases.npz`. On the CPU, in
-float32 as the arrays were made and in float64; a line of the float32 run ends with ", float32".
+`python -m workers.model.golden.parity DIR` prints each array's largest difference and exits with 1 if
+one exceeds its tolerance. A golden folder holds a checkpoint (of LLaVA-Rad: two folders, base and
+adapter), `golden.npz`, `golden.json`, `input.png` and `preprocess_cases.npz`. The model runs on the CPU,
+in float32 like the original and in float64; lines of the float32 run end with ", float32".
 """
 
 import sys
@@ -16,7 +16,7 @@ from workers.model.golden.comparison import Comparison
 
 
 def compare(folder: Path) -> Iterator[Comparison]:
-    """Yield a comparison for each golden in `folder`, whichever model's it is.
+    """Yield a comparison for each golden in `folder`, of either model.
 
     Raises:
         ModelError: The checkpoint cannot be loaded or run.
@@ -28,7 +28,7 @@ def compare(folder: Path) -> Iterator[Comparison]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the table for the folder named by the only argument; 0 when everything holds."""
+    """Print the table for the folder that is the only argument; return 0 if everything holds."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m workers.model.golden.parity DIR\n")
         return 2
