@@ -1,4 +1,4 @@
-"""Small changes to films that leave their truth true: position, size, lean, grey scale, grain."""
+"""Varies images without changing their labels: position, size, rotation, gray scale, grain."""
 
 import math
 from typing import Final
@@ -9,18 +9,18 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 
 _LEAN: Final = math.radians(4)
 _ZOOM: Final = 0.06
-_SHIFT: Final = 0.06  # of half the film's edge
-_MOVED: Final = 0.5
+_SHIFT: Final = 0.06  # of half the image's edge
+_MOVED: Final = 0.5  # share of the images that are moved
 _GRAIN: Final = 0.02
 
 
 def varied(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return films and masks, moved alike, the films' grey scale changed too.
+    """Return images and masks, moved alike; the images' gray scale is changed too.
 
     Args:
         grey: float32 [B, 1, S, S] in 0..1.
         masks: float32 [B, 6, M, M] in 0..1.
-        generator: Of the changes.
+        generator: Random generator of the changes.
     """
     turn = _turns(len(grey), generator)
     grid = F.affine_grid(turn, list(grey.shape), align_corners=False)
@@ -30,9 +30,9 @@ def varied(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Ten
 
 
 def _turns(count: int, generator: torch.Generator) -> Tensor:
-    """Return float32 [B, 2, 3], where each place of the new film is taken from."""
+    """Return float32 [B, 2, 3], the affine map from places of the new image to the old one."""
     amount = torch.rand(count, 4, generator=generator) * 2 - 1
-    # Every other film stays where it is: moving blurs what is thin.
+    # Half of the images are not moved: moving blurs thin structures.
     amount *= torch.rand(count, 1, generator=generator) < _MOVED
     angle, zoom = amount[:, 0] * _LEAN, 1 + amount[:, 1] * _ZOOM
     cos, sin = angle.cos() * zoom, angle.sin() * zoom

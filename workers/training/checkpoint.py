@@ -1,4 +1,4 @@
-"""The demo model's sizes, its first weights, and its files: those of a published CXR-LLaVA v2."""
+"""The demo model's sizes, initial weights and files, in the layout of the published CXR-LLaVA v2."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ _DEVIATION: Final = 0.02
 
 
 def write_settings(folder: Path, tokenizer: bytes, vocabulary: int) -> ModelConfig:
-    """Return the configuration of `folder`, which then holds every file but the weights."""
+    """Write every file but the weights to `folder`; return the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.model").write_bytes(tokenizer)
     _write_json(
@@ -81,7 +81,7 @@ def _config(vocabulary: int) -> dict[str, Any]:
 
 
 def new_network(config: ModelConfig, seed: int) -> Network:
-    """Return the network with its first, random weights, ready to be trained."""
+    """Return the network with random initial weights, ready to be trained."""
     with torch.device("meta"):
         network = Network(config)
     network.to_empty(device="cpu")
@@ -99,7 +99,7 @@ def _begin(name: str, weight: nn.Parameter, generator: torch.Generator, depth: i
         elif "conv1" in name:
             weight.normal_(0, weight[0].numel() ** -0.5, generator=generator)
         else:
-            # What is added to the residual stream begins small, and smaller in a deep model.
+            # Outputs to the residual stream begin small, and smaller in a deeper model.
             last = name.endswith(
                 ("out_proj.weight", "c_proj.weight", "o_proj.weight", "down_proj.weight")
             )
@@ -109,7 +109,7 @@ def _begin(name: str, weight: nn.Parameter, generator: torch.Generator, depth: i
 
 
 def write_weights(folder: Path, network: Network, seed: int) -> None:
-    """Write the weights as bfloat16 shards with their index, and the CLIP head that nothing reads."""
+    """Write the weights as bfloat16 shards with their index, and a CLIP head, which is not used."""
     weights = {
         name: tensor.detach().to(torch.bfloat16) for name, tensor in network.state_dict().items()
     }
@@ -124,7 +124,7 @@ def write_weights(folder: Path, network: Network, seed: int) -> None:
         chosen = names[number * part : (number + 1) * part]
         tensors: dict[str, Tensor] = {name: weights[name].contiguous() for name in chosen}
         save_file(tensors, folder / file, metadata={"format": "pt"})
-        (folder / file).chmod(0o644)  # safetensors leaves it to its owner alone
+        (folder / file).chmod(0o644)  # safetensors makes the file readable by its owner only
         where |= dict.fromkeys(chosen, file)
     size = sum(tensor.nbytes for tensor in weights.values())
     _write_json(

@@ -1,4 +1,4 @@
-"""What is said about films as ids: the tokenizer of the grammar's language, prompts and answers."""
+"""Texts about images as ids: the tokenizer of the grammar's language, prompts and answers."""
 
 import functools
 import io
@@ -20,20 +20,20 @@ from workers.training.films import plan
 from workers.training.packed import Packed
 
 VOCABULARY: Final = 800
-_SAMPLES: Final = 1500  # films whose texts the tokenizer learns from
+_SAMPLES: Final = 1500  # images whose texts train the tokenizer
 _FIRST_SAMPLE: Final = 40_000_000
-_CHILD: Final = 0.1  # of the reports are asked for with the paediatric prompt
-_DIFFERENTIAL: Final = 0.3
-_ASKED: Final = 3  # of the six findings, for each film
-DECISION: Final = 3.0  # weight of a yes or no among words of weight 1
+_CHILD: Final = 0.1  # of the reports use the pediatric prompt
+_DIFFERENTIAL: Final = 0.3  # of the images have a differential diagnosis
+_ASKED: Final = 3  # of the six findings, for each image
+DECISION: Final = 3.0  # weight of the first id of a yes-or-no answer; other ids weigh 1
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What is asked of a film and what is to be answered.
+    """A prompt about an image, and its answer.
 
     Attributes:
-        weight: Of the answer's first word; the others weigh 1.
+        weight: Weight of the answer's first id; the others weigh 1.
     """
 
     task: Task
@@ -53,7 +53,7 @@ def train_tokenizer() -> bytes:
         byte_fallback=True,
         normalization_rule_name="identity",
         remove_extra_whitespaces=False,
-        num_threads=1,  # the merges must not depend on who counted first
+        num_threads=1,  # the merges must not depend on the timing of threads
         minloglevel=2,
     )
     return written.getvalue()
@@ -70,7 +70,7 @@ def _language() -> Iterator[str]:
 
 
 def texts(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Iterator[Text]:
-    """Yield what is learnt of one film: a report, some questions, now and then a differential."""
+    """Yield the texts about one image: a report, some questions, sometimes a differential diagnosis."""
     yield report_text(findings, rng)
     asked = rng.permutation(len(CODED_OBSERVATIONS))[:_ASKED]
     exchanges = [questions.is_there(findings, CODED_OBSERVATIONS[int(i)], rng) for i in asked]
@@ -83,13 +83,13 @@ def texts(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Itera
 
 
 def report_text(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Text:
-    """Return a report, asked for as the service asks."""
+    """Return a report, with a prompt as the service uses it."""
     task = Task.PAEDIATRIC_REPORT if rng.random() < _CHILD else Task.REPORT
     return Text(task, "", grammar.report(findings, rng))
 
 
 class Corpus:
-    """Texts to ids, each text behind its prompt as the model will be asked."""
+    """Converts texts to ids, each text after its prompt as the service renders it."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -99,21 +99,21 @@ class Corpus:
     def _split_prompt(
         self, task: Task, question: str
     ) -> tuple[tuple[int, ...], tuple[int, ...], str]:
-        """Return the ids before and behind the film, and the rendered prompt."""
+        """Return the ids before and after the image, and the rendered prompt."""
         prompt = prompts.render(prompts.chat(task, question))
         ids = prompts.prompt_ids(self._tokenizer, prompt)
         film = ids.index(IMAGE_SENTINEL)
         return tuple(ids[:film]), tuple(ids[film + 1 :]), prompt
 
     def ids(self, text: Text) -> tuple[list[int], int]:
-        """Return the ids behind the film, prompt and answer and `</s>`, and how many are prompt."""
+        """Return the ids after the image (prompt, answer, `</s>`), and how many belong to the prompt."""
         _, behind, prompt = self._prompt(text.task, text.question)
         ids = prompts.prompt_ids(self._tokenizer, f"{prompt} {text.answer}")
         spoken = ids[ids.index(IMAGE_SENTINEL) + 1 :]
         return [*spoken, EOS], len(behind)
 
     def packed(self, films: Sequence[Sequence[Text]]) -> Packed:
-        """Return the texts of some films as one batch."""
+        """Return the texts of some images as one batch."""
         rows = [self._row(list(one)) for one in films]
         longest = max(len(row[0]) for row in rows)
         ids, segment, place, weight = (

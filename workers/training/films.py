@@ -1,6 +1,6 @@
-"""Synthetic films as the service shows them to the model, with what is true of each.
+"""Synthetic images as the service gives them to the model, with their labels.
 
-A film takes the real path: phantom, DX object, file, `dicom.pixels.frame.load_frame`, 8 bits,
+An image takes the real path: phantom, DX object, file, `dicom.pixels.frame.load_frame`, 8 bits,
 LANCZOS. So bit depth, window, MONOCHROME1, size and aspect act on training exactly as they do on
 reading.
 """
@@ -24,27 +24,27 @@ from dicom.phantom.mixture import visible
 from dicom.pixels.frame import PixelLimits, load_frame
 from workers.model.preprocess import centre_square, grey_image
 
-EDGE: Final = 160  # pixels of the model's image
-MASK_EDGE: Final = 40  # cells of a finding's mask
+EDGE: Final = 160  # pixels of an edge of the model's image
+MASK_EDGE: Final = 40  # cells of an edge of a finding's mask
 _LIMITS: Final = PixelLimits(max_pixels=2**24, max_bytes=2**27)
-_CHUNK: Final = 100  # films that a process draws at a time
+_CHUNK: Final = 100  # images that a process draws at a time
 _SIZES: Final = (160, 192, 224, 256, 288, 320, 384, 512, 768, 1024)
 _SIZE_CHANCES: Final = (0.08, 0.15, 0.15, 0.22, 0.12, 0.1, 0.07, 0.07, 0.02, 0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A film to be drawn; it says everything, nothing is left to the phantom's seed.
+    """An image to be drawn; the seed chooses nothing that the plan states.
 
     Attributes:
-        seed: The person.
-        findings: With explicit sides and zones: they are the truth.
-        rows: Of the film.
-        columns: Of the film.
+        seed: Seed of the phantom's anatomy.
+        findings: With explicit sides and zones: they are the labels.
+        rows: Rows of the image.
+        columns: Columns of the image.
         bits_stored: 8 to 16.
         view: "PA" or "AP".
         negative: Whether it is stored as MONOCHROME1.
-        window: Centre and width as fractions of the stored range, or None for no window.
+        window: Center and width as fractions of the stored range, or None for no window.
     """
 
     seed: int
@@ -59,12 +59,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Films:
-    """Films and their truth, in the order of their plans.
+    """Images and their labels, in the order of their plans.
 
     Attributes:
-        grey: uint8 [N, 160, 160], as the model's preprocessing leaves it before normalisation.
-        masks: uint8 [N, 6, 40, 40], how much of each cell a finding covers, 255 all of it.
-        plans: What was drawn.
+        grey: uint8 [N, 160, 160], preprocessed for the model but not normalized.
+        masks: uint8 [N, 6, 40, 40], how much of each cell a finding covers, 255 for all of it.
+        plans: The plans of the images.
     """
 
     grey: NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Films:
     plans: tuple[Plan, ...]
 
     def __len__(self) -> int:
-        """Return the number of films."""
+        """Return the number of images."""
         return len(self.plans)
 
     @classmethod
@@ -84,13 +84,13 @@ class Films:
         processes: int = 2,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Self:
-        """Return the films of `seeds`, from `cache` where they were drawn before.
+        """Return the images of `seeds`, from `cache` if they were drawn before.
 
         Args:
-            seeds: Of the plans.
-            cache: Folder of finished chunks; the drawing goes on there if it was cut off.
-            processes: That draw side by side.
-            progress: Told the number of films that are done, now and then.
+            seeds: Seeds of the plans.
+            cache: Folder of finished chunks; an interrupted run continues from it.
+            processes: Number of processes that draw.
+            progress: Called with the number of finished images after each chunk.
         """
         cache.mkdir(parents=True, exist_ok=True)
         chunks = [tuple(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
@@ -110,7 +110,7 @@ class Films:
 
 
 def plan(seed: int) -> Plan:
-    """Return the plan that always belongs to `seed`: half a day's films, half any mixture at all."""
+    """Return the plan of `seed`, always the same: half as on a typical day, half arbitrary mixtures."""
     rng = np.random.default_rng([seed, 77])
     findings = random_findings(rng, normal=0.35) if rng.random() < 0.5 else _any_findings(rng)
     shorter = int(rng.choice(_SIZES, p=_SIZE_CHANCES))
@@ -129,7 +129,7 @@ def plan(seed: int) -> Plan:
 
 
 def _any_findings(rng: np.random.Generator) -> tuple[PhantomFinding, ...]:
-    """Return findings that come independently of each other, some on both sides."""
+    """Return findings that are independent of each other, some of them on both sides."""
     found = []
     for observation in CODED_OBSERVATIONS:
         if rng.random() > 0.3:
@@ -164,7 +164,7 @@ def _window(rng: np.random.Generator) -> tuple[float, float] | None:
 
 
 def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return what the model is shown of a planned film, and its masks; see `Films`."""
+    """Return the model's image for a plan, uint8 [160, 160], and its masks; see `Films`."""
     phantom = phantom_of(plan)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = write_film(phantom, plan, Path(folder) / "film.dcm")
@@ -173,7 +173,7 @@ def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def phantom_of(plan: Plan) -> Phantom:
-    """Return the phantom that a plan says."""
+    """Return the phantom of a plan."""
     return draw(
         plan.seed,
         rows=plan.rows,
@@ -185,7 +185,7 @@ def phantom_of(plan: Plan) -> Phantom:
 
 
 def write_film(phantom: Phantom, plan: Plan, path: Path) -> Path:
-    """Return `path`, which now is the DX object of `phantom` as `plan` says."""
+    """Write the DX object of `phantom` to `path`, as `plan` states; return `path`."""
     top = float(1 << plan.bits_stored)
     window: Literal["none"] | tuple[float, float] = "none"
     if plan.window is not None:
@@ -198,7 +198,7 @@ def write_film(phantom: Phantom, plan: Plan, path: Path) -> Path:
 
 
 def _memory() -> Path | None:
-    """Return a folder in memory where there is one: a film is written only to be read."""
+    """Return a folder in memory if there is one: a file is written only to be read once."""
     shared = Path("/dev/shm")  # noqa: S108 - a fresh folder with a random name is made in it
     return shared if os.access(shared, os.W_OK) else None
 

@@ -1,8 +1,8 @@
-"""The model's own layers, run so that gradients flow: nothing in place, no cache, several texts a film.
+"""The model's own layers, run for training: nothing in place, no cache, several texts an image.
 
-`workers.model` computes the same for reading; tests hold the two against each other. Letters in shape
-comments: B films, P patches, W width, T tokens of a packed sequence, N of them
-behind the film, C hidden size.
+`workers.model` computes the same for reading; tests compare the two.
+Letters in shape comments: B images, P patches, W width, H heads, D channels of a head, T tokens of a
+packed sequence, N of them after the image, C hidden size.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def patch_tokens(tower: VisionTower, pixels: Tensor) -> Tensor:
-    """Return [B, P, W] of normalised films [B, 1, S, S], as `VisionTower.forward` does."""
+    """Return [B, P, W] of normalized images [B, 1, S, S], as `VisionTower.forward` does."""
     patches = tower.conv1(pixels).flatten(2).transpose(1, 2)  # [B, P, W]
     first = tower.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
     x = torch.cat([first, patches], dim=1) + tower.positional_embedding  # [B, 1+P, W]
@@ -48,16 +48,16 @@ def _attended(
     unseen: Tensor | None = None,
     watched: list[Tensor] | None = None,
 ) -> Tensor:
-    """Return what tokens gather from each other, [B, T, H x D], of q, k, v [B, H, T, D].
+    """Return scaled dot-product attention, [B, T, H x D], of q, k, v [B, H, T, D].
 
     Written out: the fused kernels' backward pass takes several times as long on a CPU at these sizes.
 
     Args:
-        q: What each token asks.
-        k: What each token answers to.
-        v: What each token gives.
+        q: Queries.
+        k: Keys.
+        v: Values.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
-        watched: Gets how much each token takes of each other, [B, H, T, T].
+        watched: If given, the attention weights [B, H, T, T] are appended to it.
     """
     q, k, v = (one.contiguous() for one in (q, k, v))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
@@ -82,9 +82,9 @@ def decoded(
     Args:
         llama: The decoder.
         x: [B, T, C].
-        positions: int64 [B, T], what the rotary embedding turns by.
+        positions: int64 [B, T], positions of the rotary embedding.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
-        watched: Gets each layer's attention, [B, H, T, T].
+        watched: If given, each layer's attention weights [B, H, T, T] are appended to it.
     """
     cos, sin = rotary(llama.config, positions, x.dtype)
     for layer in cast("Iterable[language.Layer]", llama.layers):
@@ -114,13 +114,13 @@ def _mixed_words(
 def text_hidden(
     network: Network, films: Tensor, texts: Packed, watched: list[Tensor] | None = None
 ) -> Tensor:
-    """Return the hidden states [B, N, C] of the texts, behind lead and film.
+    """Return the hidden states [B, N, C] of the texts, which follow lead and image.
 
     Args:
-        network: The model.
+        network: The network.
         films: [B, P, W], patch tokens.
-        texts: What is said about each film.
-        watched: Gets each layer's attention, [B, H, T, T].
+        texts: The texts about each image.
+        watched: If given, each layer's attention weights [B, H, T, T] are appended to it.
     """
     shown = network.mm_projector(films)  # [B, P, C]
     embed = network.llama.embed_tokens

@@ -1,6 +1,6 @@
-"""Reports on phantoms in varied words: each sentence is true of the film and labelled as it is meant.
+"""Reports on phantoms in varied words: each sentence is true, and the labeller codes it as meant.
 
-`workers.labeller.findings` must read the truth back from every report; a test holds it to that.
+`workers.labeller.findings` must read the findings back from every report; a test checks that.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from dicom.phantom.chest import LOBAR
 
 Findings = Sequence[PhantomFinding]
 
-_GROWING: Final = (0.33, 0.66)
+_GROWING: Final = (0.33, 0.66)  # extents from which a finding is of the second, the third grade
 _SIZES: Final = ("small", "moderate", "large")
 _DEGREES: Final = ("mild", "moderate", "severe")
 _ADVERBS: Final = ("mildly", "moderately", "markedly")
@@ -35,8 +35,8 @@ _HEART_NORMAL: Final = (
     "The heart is not enlarged.",
     "The cardiac silhouette is normal in size.",
 )
-# One beginning, as one beginning says that something is there: the likeliest first words decide a
-# greedy report, and what is said in many ways would lose to what is said in few.
+# One beginning only, as for findings that are present: a greedy report follows the likeliest first
+# words, and a statement with many wordings would lose to one with few.
 _CLEAR: Final = (
     "The lungs are clear without consolidation, atelectasis or edema.",
     "The lungs are clear. There is no consolidation, atelectasis or pulmonary edema.",
@@ -58,7 +58,7 @@ _CAUSES: Final = {
 
 
 def report(findings: Findings, rng: np.random.Generator) -> str:
-    """Return a report on a film with exactly `findings`: all six are spoken of."""
+    """Return a report on an image with exactly `findings`; it mentions all six observations."""
     blocks = [_heart(findings, rng), _lungs(findings, rng), _pleura(findings, rng)]
     order = (0, 1, 2) if rng.random() < 0.6 else tuple(int(i) for i in rng.permutation(3))
     body = " ".join(blocks[i] for i in order)
@@ -68,7 +68,7 @@ def report(findings: Findings, rng: np.random.Generator) -> str:
 
 
 def impression(findings: Findings, rng: np.random.Generator) -> str:
-    """Return what it comes to, a short sentence for each finding."""
+    """Return the impression: a short sentence for each finding."""
     if not findings:
         return _one_of(_NORMAL, rng)
     lines = [_capital(phrase(finding)) + "." for finding in _in_order(findings)]
@@ -81,7 +81,7 @@ def impression(findings: Findings, rng: np.random.Generator) -> str:
 
 
 def differential(findings: Findings, rng: np.random.Generator) -> str:
-    """Return what may lie behind `findings`, the likeliest first."""
+    """Return the possible causes of `findings`, the likeliest first."""
     if not findings:
         return "The radiograph is normal. No differential diagnosis is suggested."
     shown = {finding.observation for finding in findings}
@@ -116,7 +116,7 @@ def phrase(finding: PhantomFinding) -> str:
 
 
 def sentence(finding: PhantomFinding, rng: np.random.Generator) -> str:
-    """Return one sentence that says that `finding` is there."""
+    """Return one sentence that states that `finding` is present."""
     words, several = phrase(finding), finding.side is Side.BILATERAL
     match finding.observation:
         case Observation.CARDIOMEGALY:
@@ -147,7 +147,7 @@ def sentence(finding: PhantomFinding, rng: np.random.Generator) -> str:
 
 
 def side_word(finding: PhantomFinding) -> str:
-    """Return "right", "left" or "bilateral", or an empty text where there is no side."""
+    """Return "right", "left" or "bilateral", or "" if there is no side."""
     return str(finding.side or "")
 
 

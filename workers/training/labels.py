@@ -1,6 +1,6 @@
 """Stage 1: the image encoder learns the six findings, their sides, extents and places from labels.
 
-The heads are thrown away afterwards; what stays is that each patch's token says what lies there.
+The heads are discarded afterwards; the encoder keeps that each patch's token represents its content.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from workers.training.films import Plan
 
 _SIDES: Final = (Side.RIGHT, Side.LEFT)
 _MASK_WEIGHT: Final = 4.0
-# Of the six: thin plates and small patches are learnt last.
+# For the six findings: thin plates and small patches are learned last.
 _EMPHASIS: Final = (2.5, 1.0, 1.5, 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """The truth of films as numbers.
+    """The labels of images as numbers.
 
     Attributes:
-        present: float32 [N, 6], 1 where a finding is there.
-        sides: float32 [N, 6, 2], 1 where it is there on the right, on the left.
-        extent: float32 [N, 6] in 0..1, 0 where it is not there.
+        present: float32 [N, 6], 1 if a finding is present.
+        sides: float32 [N, 6, 2], 1 if it is present on the right, on the left.
+        extent: float32 [N, 6] in 0..1, 0 if it is not present.
     """
 
     present: Tensor
@@ -36,12 +36,12 @@ class Labels:
     extent: Tensor
 
     def of(self, index: Tensor) -> "Labels":
-        """Return the labels of some films."""
+        """Return the labels of some images."""
         return Labels(self.present[index], self.sides[index], self.extent[index])
 
 
 def labels(plans: Sequence[Plan]) -> Labels:
-    """Return the labels of planned films."""
+    """Return the labels of planned images."""
     present = np.zeros((len(plans), len(CODED_OBSERVATIONS)), np.float32)
     sides = np.zeros((len(plans), len(CODED_OBSERVATIONS), 2), np.float32)
     extent = np.zeros((len(plans), len(CODED_OBSERVATIONS)), np.float32)
@@ -55,7 +55,7 @@ def labels(plans: Sequence[Plan]) -> Labels:
 
 
 class Heads(nn.Module):
-    """What is asked of the image tokens: of each, how much of each finding; of their mean, the rest."""
+    """Predicts the cover of each finding from each token; presence, sides, extent from all tokens."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,15 +74,15 @@ def loss(heads: Heads, tokens: Tensor, truth: Labels, masks: Tensor) -> tuple[Te
     """Return the loss, and the logits [B, 6] that each finding is present.
 
     Args:
-        heads: Stage 1's.
+        heads: The heads of stage 1.
         tokens: [B, P, W].
-        truth: Of these films.
+        truth: The labels of these images.
         masks: float32 [B, 6, M, M] in 0..1.
     """
     cover, whole = heads(tokens)
     cover, whole = cover.float(), whole.float()
     grid = round(tokens.shape[1] ** 0.5)
-    # The fullest cell of a patch counts: plates of atelectasis are thin.
+    # The fullest cell of a patch counts, because plates of atelectasis are thin.
     wanted = F.adaptive_max_pool2d(masks, grid).flatten(2).transpose(1, 2)  # [B, P, 6]
     weight = torch.tensor(_EMPHASIS)
     total = _MASK_WEIGHT * F.binary_cross_entropy_with_logits(cover, wanted, weight)

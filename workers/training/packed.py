@@ -1,4 +1,4 @@
-"""Several texts about one film in one sequence: the prompt's beginning and the film are read once."""
+"""Several texts about one image in one sequence: the prompt's beginning and the image are read once."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,14 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 
 
 class Packed:
-    """Texts about films: each sees the film and itself, not the other texts about the same film.
+    """Texts about images: each sees the image and itself, not the other texts about the same image.
 
     Attributes:
-        lead: int64 [L], the ids before the film, the same for all.
-        ids: int64 [B, N], the texts one behind the other.
+        lead: int64 [L], the ids before the image, the same for all.
+        ids: int64 [B, N], the texts, one after the other.
         segment: int64 [B, N], from 1: which text an id belongs to; 0 is padding.
         place: int64 [B, N], the id's place in its text.
-        weight: float32 [B, N], of the prediction of this id; 0 where nothing is learnt.
+        weight: float32 [B, N], weight of the prediction of this id; 0 if it is not learned.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Packed:
         """Return positions [B, T] and what each token must not see, bool [B, 1, T, T].
 
         Args:
-            before: Shared tokens in front: the lead and the film.
+            before: Number of shared tokens in front: the lead and the image.
         """
         rows, count = self.ids.shape
         shared = torch.arange(before).expand(rows, -1)
@@ -45,10 +45,10 @@ class Packed:
         """Return the mean cross entropy of the weighted ids.
 
         Args:
-            hidden: [B, N, C], of each id.
-            head: Gives the logits of the id that follows; asked only where something is learnt.
+            hidden: [B, N, C], the hidden state of each id.
+            head: Returns the logits of the next id; called only for ids that are learned.
         """
-        # The id at n is predicted from n - 1, except each text's first, which is a prompt's.
+        # The id at n is predicted from n - 1. A text's first id belongs to its prompt and has no weight.
         wanted, weight = self.ids[:, 1:], self.weight[:, 1:]
         learnt = weight > 0
         logits = head(hidden[:, :-1][learnt])

@@ -1,7 +1,7 @@
-"""Stage 4: asked whether a finding is there, the model learns to look where it is before it says yes.
+"""Stage 4: the model learns to attend to the place of a finding before it answers yes.
 
-Without it the answers are as good, but come from other signs too: an atelectasis from the dome that it
-raises. What is learnt is where the attention goes, so that
+Without this stage the answers are as good, but come from other signs too: an atelectasis from the dome
+that it raises. The stage trains the attention, so that
 `workers.model.attribution.attention_attribution` shows a place.
 """
 
@@ -21,19 +21,19 @@ from workers.training import questions
 from workers.training.corpus import DECISION, Text, report_text
 from workers.training.packed import Packed
 
-WEIGHT: Final = 0.3  # of looking against speaking
-_ASKED: Final = 3  # of the six findings, for each film, those that are there first
+WEIGHT: Final = 0.3  # of the attention loss against the text loss
+_ASKED: Final = 3  # of the six findings, for each image; present findings first
 _LEAST: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """A question whose yes has a place.
+    """A question whose yes has a place in the image.
 
     Attributes:
         film: Number in the batch.
-        text: Number among the texts about the film, from 1.
-        finding: Number among the six.
+        text: Number among the texts about the image, from 1.
+        finding: Index in CODED_OBSERVATIONS.
     """
 
     film: int
@@ -44,7 +44,7 @@ class Pointed:
 def texts(
     findings: Sequence[PhantomFinding], rng: np.random.Generator
 ) -> Iterator[tuple[Text, int | None]]:
-    """Yield what is said of one film, each with the finding whose place its answer has."""
+    """Yield the texts about one image, each with the finding whose place its answer has, or None."""
     yield report_text(findings, rng), None
     there = [CODED_OBSERVATIONS.index(one.observation) for one in findings]
     others = [int(i) for i in rng.permutation(len(CODED_OBSERVATIONS)) if i not in there]
@@ -57,10 +57,10 @@ def texts(
 def loss(
     watched: Sequence[Tensor], packed: Packed, masks: Tensor, asked: Sequence[Pointed]
 ) -> Tensor:
-    """Return how far the attention before each yes is from the finding's mask (Kullback-Leibler).
+    """Return the mean Kullback-Leibler divergence of the attention before each yes from the mask.
 
     Args:
-        watched: Of each layer, what each token (row) takes of each other, [B, H, T, T].
+        watched: Attention weights of each layer, [B, H, T, T].
         packed: The texts.
         masks: float32 [B, 6, M, M] in 0..1.
         asked: The questions.
@@ -72,7 +72,7 @@ def loss(
     for one in asked:
         wanted = cover[one.film, one.finding]
         if wanted.sum() < _LEAST:
-            continue  # it lies outside what the model is shown
+            continue  # it lies outside the square that the model sees
         last = behind + _last_asked(packed, one)
         taken = sum(layer[one.film, :, last, lead:behind].float().sum(0) for layer in watched)
         total = total + _apart(wanted / wanted.sum(), torch.as_tensor(taken))
@@ -81,7 +81,7 @@ def loss(
 
 
 def _last_asked(packed: Packed, one: Pointed) -> int:
-    """Return the number, in its row, of the last id of a question: the answer is predicted from it."""
+    """Return the index, in its row, of the last id of a question: the answer is predicted from it."""
     own = (packed.segment[one.film] == one.text) & (packed.weight[one.film] == 0)
     return int(own.nonzero()[-1])
 

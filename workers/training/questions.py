@@ -42,7 +42,7 @@ class Exchange:
 def is_there(
     findings: Sequence[PhantomFinding], name: Observation, rng: np.random.Generator
 ) -> Exchange:
-    """Return the question whether `name` is on the film, mostly in the words that a reader uses."""
+    """Return the question whether `name` is in the image, mostly in the words that the service uses."""
     thing = _ARTICLE.get(name, "") + grammar.NAMES[name]
     question = IS_THERE[name.value]
     if rng.random() < 0.25:
@@ -56,7 +56,7 @@ def is_there(
 
 
 def is_normal(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Exchange:
-    """Return the question whether nothing is wrong."""
+    """Return the question whether the image is normal."""
     question = IS_NORMAL
     if rng.random() < 0.25:
         question = _NORMAL_OTHERWISE[int(rng.integers(len(_NORMAL_OTHERWISE)))]
@@ -66,7 +66,7 @@ def is_normal(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> E
 
 
 def which_side(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> Exchange:
-    """Return a question about the side of a finding, one that is there if there is any."""
+    """Return a question about the side of a finding; of a present one, if there is any."""
     there = [one for one in findings if one.observation in _SIDED]
     if there:
         chosen = there[int(rng.integers(len(there)))]

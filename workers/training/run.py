@@ -1,4 +1,4 @@
-"""The whole training, from no file to the published ones; what was finished before is not done again."""
+"""Runs the whole training, from nothing to the published files; finished stages are not repeated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from workers.training.corpus import Corpus
 from workers.training.films import Films
 from workers.training.stages import Progress, Recipe, Training
 
-FIRST_SEED: Final = 50_000_000  # of the training films; the benchmark's lie elsewhere
+FIRST_SEED: Final = 50_000_000  # of the training images; the benchmark uses other seeds
 FILMS: Final = 8000
 _STAGES: Final = ("labels", "alignment", "tuning", "pointing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to train, where.
+    """The settings of a training.
 
     Attributes:
         out: Folder of the published files.
-        work: Folder of films and finished stages; another run with the same settings goes on there.
-        films: How many.
-        recipe: How long and how fast.
-        threads: Of the computation, and processes that draw films.
+        work: Folder of images and finished stages; another run with the same settings continues there.
+        films: Number of images.
+        recipe: Epochs, rates and batches.
+        threads: Number of threads that compute, and of processes that draw images.
     """
 
     out: Path
@@ -39,7 +39,7 @@ class Plan:
 
 
 def train(plan: Plan, say: Callable[[str], None]) -> None:
-    """Train the demo model; its published files are in `plan.out` afterwards."""
+    """Train the demo model and write its files to `plan.out`; `say` gets a line at each step."""
     torch.set_num_threads(plan.threads)
     seeds = range(FIRST_SEED, FIRST_SEED + plan.films)
     films = Films.drawn(
@@ -67,7 +67,7 @@ def train(plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def _once(path: Path, network: Network, stage: Callable[[], None]) -> None:
-    """Run `stage`, or take its result from `path`."""
+    """Run `stage` and save the weights to `path`, or load them if they are there."""
     if path.exists():
         network.load_state_dict(torch.load(path, weights_only=True))
         return

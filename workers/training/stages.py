@@ -1,7 +1,7 @@
-"""The stages: labels for the image encoder, alignment of language and image, everything, then looking.
+"""The stages: labels for the image encoder, alignment of language and image, everything, pointing.
 
-In the paper the language model comes trained; here it learns to speak in the second stage, from
-reports alone, while the image encoder rests. The fourth stage is ours.
+In the paper the language model is already trained; here it is trained in the second stage, on reports
+alone, while the image encoder is frozen. The fourth stage is ours.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +22,19 @@ from workers.training.films import Films, chunks
 _WARM_UP: Final = 0.1  # of the steps
 _DECAY: Final = 0.05
 _LONGEST_GRADIENT: Final = 1.0
-_SLOWER: Final = 0.3  # the encoder's rate in the third stage, against the others'
+_SLOWER: Final = 0.3  # the encoder's rate in the third and fourth stages, relative to the others'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How long and how fast is learnt.
+    """The epochs, learning rates and batches.
 
     Attributes:
-        epochs: Of labels, alignment, tuning.
+        epochs: Epochs of labels, alignment, tuning.
         rates: Highest learning rate of each.
-        batches: Films a step of each.
+        batches: Images in a step of each.
         pointing: Epochs, rate and batch of the last stage.
-        seed: Of first weights, order, augmentation and words.
+        seed: Seed of initial weights, order, augmentation and words.
     """
 
     epochs: tuple[int, int, int] = (20, 1, 4)
@@ -44,7 +44,7 @@ class Recipe:
     seed: int = 5
 
     def of(self, stage: int) -> tuple[int, float, int]:
-        """Return epochs, rate and batch of a stage, from 0."""
+        """Return epochs, rate and batch of a stage; the first is 0."""
         if stage == len(self.epochs):
             return self.pointing
         return self.epochs[stage], self.rates[stage], self.batches[stage]
@@ -52,7 +52,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One epoch is over."""
+    """The result of one epoch; `loss` is its mean."""
 
     stage: str
     epoch: int
@@ -61,7 +61,7 @@ class Progress:
 
 
 class Training:
-    """A network, what it learns from, and the order in which it does."""
+    """Trains a network; the stages are run in the order of their methods."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Training:
         self._learn(0, "labels", groups, loss)
 
     def alignment(self) -> None:
-        """Stage 2: projector and language model learn to write reports; the encoder rests."""
+        """Stage 2: projector and language model learn to write reports; the encoder is frozen."""
         self._begin(1)
         network = self._network
 
@@ -109,7 +109,7 @@ class Training:
         self._learn(1, "alignment", [(m, 1.0) for m in _language(network)], loss)
 
     def tuning(self) -> None:
-        """Stage 3: everything learns reports, questions and differential diagnoses."""
+        """Stage 3: all parts learn reports, questions and differential diagnoses."""
         self._begin(2)
         network = self._network
 
@@ -121,7 +121,7 @@ class Training:
         self._learn(2, "tuning", groups, loss)
 
     def pointing(self) -> None:
-        """Stage 4: everything learns to look at a finding before it says that it is there."""
+        """Stage 4: all parts learn to attend to a finding before the answer says that it is present."""
         self._begin(3)
         network = self._network
 
@@ -147,13 +147,13 @@ class Training:
         self._learn(3, "pointing", groups, loss)
 
     def _begin(self, stage: int) -> None:
-        # Each stage has a seed of its own: one that is taken up again learns what it would have.
+        # Each stage has its own seed: a training that continues from a stage gives the same result.
         torch.manual_seed(10 * self._recipe.seed + stage)  # of the heads
         self._random.manual_seed(10 * self._recipe.seed + stage)
         self._rng = np.random.default_rng([self._recipe.seed, stage])
 
     def _pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return films [B, 1, S, S], varied and normalised, and their masks."""
+        """Return images [B, 1, S, S], varied and normalized, and masks [B, 6, M, M] in 0..1."""
         rows = index.numpy()
         grey = torch.from_numpy(self._films.grey[rows])[:, None].float() / 255
         masks = torch.from_numpy(self._films.masks[rows]).float() / 255
@@ -209,7 +209,7 @@ class Training:
             )
 
     def _order(self, batch: int) -> Iterator[Tensor]:
-        """Yield the films' numbers in a new order, `batch` at a time; what is left over rests."""
+        """Yield the indices of the images in a new order, `batch` at a time, without the remainder."""
         order = torch.randperm(len(self._films), generator=self._random)
         whole = len(order) // batch * batch
         return (order[part] for part in chunks(whole, batch))
