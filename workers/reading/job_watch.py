@@ -97,7 +97,7 @@ class JobWatch:
         alarm = max(_ALARM_SECONDS, self._hang_seconds)
         task = Task("watch the jobs in hand")
         while not self._stop.wait(min(_LOOK_SECONDS, self._hang_seconds / 4)):
-            # Each check starts the alarm anew; without one, it ends the process.
+            # Each check restarts the alarm; if the checks stop, it ends the process.
             faulthandler.dump_traceback_later(alarm, exit=True, file=_STDERR)
             task.attempt(self.look)
         faulthandler.cancel_dump_traceback_later()
