@@ -47,7 +47,7 @@ def is_passing(status: int) -> bool:
 
 
 class DicomError(Exception):
-    """A DICOM exchange failed; `status` is the DIMSE status that tells the peer."""
+    """A DICOM exchange failed; `status` is the DIMSE status for the peer."""
 
     status: ClassVar[int] = _CANNOT_UNDERSTAND
     transient: ClassVar[bool] = False
@@ -76,19 +76,19 @@ class DatasetMismatch(DicomError):
 
 
 class UnsupportedSOPClass(DicomError):
-    """The SOP Class is none that this service is configured to accept (PS3.7 C.5.6)."""
+    """The service is not configured to accept this SOP Class (PS3.7 C.5.6)."""
 
     status = _SOP_CLASS_NOT_SUPPORTED
 
 
 class UnsupportedTransferSyntax(DicomError):
-    """The transfer syntax is none that can be read; only STOW-RS brings such (PS3.18 I.2.2)."""
+    """The transfer syntax cannot be read; only possible by STOW-RS (PS3.18 I.2.2)."""
 
     status = 0xC122
 
 
 class OutOfResources(DicomError):
-    """Disk, memory or database cannot take the instance now; the sender should try again."""
+    """Disk, memory or database cannot store the Instance now; the sender should try again."""
 
     status = _OUT_OF_RESOURCES
     transient = True
@@ -100,27 +100,27 @@ def lacks_thread(error: RuntimeError) -> bool:
 
 
 class DecodersBusy(OutOfResources):
-    """Every decoder is at another film: who still wants this one asks again."""
+    """Every decoder is busy with another image; the request should be repeated."""
 
 
 class DecoderSlow(OutOfResources):
-    """Decoding the picture took longer than it may; it was ended, whosever fault that is."""
+    """Decoding exceeded its time limit and was terminated."""
 
 
 class PixelError(DicomError):
-    """The pixel data of an instance cannot be turned into a Frame."""
+    """The pixel data of an Instance cannot be turned into a Frame."""
 
 
 class LimitExceeded(PixelError):
-    """The instance declares more than the configured limits allow; nothing was allocated."""
+    """The data set, its header or its image is larger than a limit or the memory allows."""
 
 
 class DecoderDied(PixelError):
-    """Decoding the picture ended the process that did it, more than once."""
+    """Decoding the image ended the decoder process, more than once."""
 
 
 class InternalError(DicomError):
-    """An error in this program concerns one Instance; the log says where (PS3.7 C.5.13)."""
+    """An error in this program affects one Instance; the log has its traceback (PS3.7 C.5.13)."""
 
     status = PROCESSING_FAILURE
 

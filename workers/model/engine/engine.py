@@ -150,7 +150,8 @@ class Engine:
                 return order.answer.result(timeout=self._patience)
             except TimeoutError:
                 if order.answer.done():
-                    raise
+                    # It came after the wait ended; an error of its own is raised here.
+                    return order.answer.result()
                 if self._steps == steps:
                     raise EngineStopped("the device has not answered for long") from None
 
