@@ -1,34 +1,34 @@
-"""Rows of one value: what a transfer that was cut off and filled up, or lost a block, leaves."""
+"""Detection of uniform rows, the trace of a transfer that was cut off and padded, or lost a block."""
 
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-# A uniform lower edge of this share is noticed if the upper edge has not half as much: collimation is
-# mostly symmetric, and what was cut off is not.
+# A uniform lower edge of at least this share of the rows is reported if the uniform upper edge is less
+# than half as high: collimation is mostly symmetric, truncation is not.
 _LARGE: Final = 0.1
-# A last row that begins where the one above it begins and ends so much earlier was cut off within.
+# The last row with content was cut off within if it begins where the row above begins (to this share of
+# the width) and ends earlier by more than the second share.
 _SAME: Final = 0.02
 _SHORTER: Final = 0.05
 
-
-# No film has uniform rows between others; a few may be a line that was drawn into it.
+# Radiographs have no uniform rows between others; a few may be a line drawn into the image.
 _HOLE: Final = 0.02
 _FEW: Final = 8
 
 
 def missing_rows(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
-    """Return notes where rows in the image or at its end are uniform without a reason.
+    """Return a note for uniform rows within the image, and one for those at its end, that seem missing.
 
     Args:
-        cells: Integers [H, W], as they are written.
+        cells: Integers [H, W], as stored.
     """
     return (*_tail_notes(cells), *_hole_notes(cells))
 
 
 def _hole_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
-    """Return a note where uniform rows lie between others."""
+    """Return a note if uniform rows lie between others."""
     rows = np.flatnonzero(cells.min(axis=1) != cells.max(axis=1))
     if len(rows) < 2:
         return ()
@@ -41,7 +41,7 @@ def _hole_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
 
 
 def _tail_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
-    """Return a note where the last pixels are all the same and collimation does not explain it."""
+    """Return a note if the last rows are uniform and collimation does not explain it."""
     filling = cells[-1, -1]
     if np.any(cells[-1] != filling):
         return ()
@@ -61,7 +61,7 @@ def _tail_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
 
 
 def _cut_within(above: NDArray[np.bool_], last: NDArray[np.bool_]) -> bool:
-    """Return whether a row's picture ends long before that of the row above, and begins with it."""
+    """Return whether the content of row `last` begins as in the row `above` and ends far earlier."""
     before, own = np.flatnonzero(above), np.flatnonzero(last)
     if not len(before):
         return False

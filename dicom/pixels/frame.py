@@ -1,9 +1,9 @@
-"""The Frame of an instance: its one picture as it is meant to be seen, or why there is none.
+"""The Frame of an Instance: its single image as it is to be displayed.
 
-What the header declares is checked before the pixels are read, and what the compressed picture
-declares before it is decoded; a file is refused before anything is allocated for it. Then, in the
-order of PS3.3 C.11.1 and C.11.2: decode → Modality LUT or rescale → VOI LUT or window → polarity
-(Photometric Interpretation, Presentation LUT Shape) → padding to black.
+The header is checked before the pixels are read, and the header of a codestream before it is
+decoded: a file is refused before memory is allocated for its pixels. Then, in the order of PS3.3
+C.11.1 and C.11.2: decode → Modality LUT or rescale → VOI LUT or window → polarity (Photometric
+Interpretation, Presentation LUT Shape) → padding to black.
 """
 
 from dataclasses import dataclass
@@ -23,18 +23,19 @@ from dicom.pixels.used_bits import Stored
 from dicom.pixels.voi import Histogram, grey_levels, modality_values
 
 _BLOCK: Final = 2**20
-# A padding range of more than this part of all stored values, or of the pixels, is not meant so.
+# A padding range that covers more than this share of all stored values, or of the pixels, is taken for
+# an error of the writer.
 _WIDEST_PADDING: Final = 0.25
 _MOST_PADDING: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelLimits:
-    """What a picture may ask of us.
+    """Upper limits of an image that is read.
 
     Attributes:
         max_pixels: Rows x columns.
-        max_bytes: The whole data set; inflated if deflated.
+        max_bytes: Length of the whole data set, inflated if deflated.
     """
 
     max_pixels: int
@@ -43,12 +44,12 @@ class PixelLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """A film's picture as displayed.
+    """The image of an Instance as displayed.
 
     Attributes:
-        pixels: float32 [H, W], 0 black to 1 white. Air is dark and bone bright, unless the file says
-            otherwise of itself: nothing is inverted on suspicion.
-        warnings: What the reader should know about how it is shown, sentences.
+        pixels: float32 [H, W], 0 black to 1 white. Air is dark and bone bright, unless the header is
+            wrong about polarity: the image is never inverted because of its content.
+        warnings: Sentences for the reader about how the image is displayed.
     """
 
     pixels: NDArray[np.float32]
@@ -56,12 +57,12 @@ class Frame:
 
 
 def load_frame(path: Path, limits: PixelLimits) -> Frame:
-    """Return the picture of a single-frame grayscale image of 8 to 16 bits.
+    """Return the Frame of a single-frame grayscale image of 8 to 16 bits.
 
     Raises:
-        InvalidDataset: The file is not a data set that can be read.
-        LimitExceeded: It declares more than `limits`; nothing was allocated for it.
-        PixelError: It has no such picture, or one that cannot be decoded.
+        InvalidDataset: The file is not a readable data set.
+        LimitExceeded: It declares more than `limits`, or there is not enough memory to decode it.
+        PixelError: It has no such image, or one that cannot be decoded.
     """
     try:
         header = read_header(path)
@@ -74,7 +75,7 @@ def load_frame(path: Path, limits: PixelLimits) -> Frame:
 
 
 def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
-    """Return the stored values as displayed, black where they are padding."""
+    """Return the Frame of the stored values, with padding black."""
     lowest, counts = _counted(stored)
     values = np.arange(lowest, lowest + len(counts), dtype=np.float64)
     padding, padding_warnings = _padding(header, values, counts, matrix)
@@ -99,11 +100,11 @@ def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
 
 
 def _counted(stored: Stored) -> tuple[int, NDArray[np.int64]]:
-    """Return the smallest stored value, and how often it and each one above it occur."""
+    """Return the smallest stored value, and the count of each value from it to the largest."""
     lowest, highest = int(stored.min()), int(stored.max())
     counts = np.zeros(highest - lowest + 1, np.int64)
     flat = stored.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):  # bincount makes eight bytes of each pixel
+    for start in range(0, flat.size, _BLOCK):  # in blocks: bincount needs eight bytes per pixel
         block = flat[start : start + _BLOCK].astype(np.int64) - lowest
         counts += np.bincount(block, minlength=len(counts))
     return lowest, counts
@@ -130,13 +131,13 @@ def _padding(
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Return which stored values are padding, and warnings (PS3.3 C.7.5.1.1.2).
 
-    Padding is one value, or a range with both ends. What cannot be meant is ignored: no image is
-    unreadable because of an attribute that only darkens its background.
+    Padding is one value or an inclusive range. An implausible one is ignored with a warning: an
+    attribute that only darkens the background must not make the image unreadable.
 
     Args:
         header: With Pixel Padding Value and Pixel Padding Range Limit where present.
-        values: Every stored value.
-        counts: How often each occurs.
+        values: float64 [N], each stored value from the smallest to the largest.
+        counts: int64 [N], how often each occurs.
         matrix: Of the image.
     """
     nothing = np.zeros(len(values), bool)
@@ -165,7 +166,7 @@ def _padding_range(header: Dataset, matrix: ImageMatrix) -> tuple[int | None, in
 
 
 def _stored_value(header: Dataset, keyword: str, matrix: ImageMatrix) -> int:
-    # Its VR is US or SS by Pixel Representation, but many writers give the wrong one of the two.
+    # Pixel Representation decides whether the VR is US or SS, but many writers use the wrong one.
     if isinstance(header.get(keyword), bytes):
         raise PixelError(f"{keyword} of the film is not one number")
     value = whole_number(header, keyword) & 0xFFFF
@@ -173,11 +174,11 @@ def _stored_value(header: Dataset, keyword: str, matrix: ImageMatrix) -> int:
 
 
 def _polarity(header: Dataset, matrix: ImageMatrix) -> tuple[bool, tuple[str, ...]]:
-    """Return whether the grey levels are to be inverted, once, and warnings.
+    """Return whether the gray levels are to be inverted, and warnings.
 
-    MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing twice in a DX image
-    (PS3.3 C.8.11.3.1.2). Where they disagree, Photometric Interpretation is believed: it is the one
-    that every modality writes and every viewer follows.
+    In a DX image MONOCHROME1 and Presentation LUT Shape INVERSE mean the same single inversion
+    (PS3.3 C.8.11.3.1.2). If they disagree, Photometric Interpretation is used: every modality writes
+    it and every viewer follows it.
     """
     negative = matrix.photometric == "MONOCHROME1"
     shape = str(header.get("PresentationLUTShape") or "").strip().upper()

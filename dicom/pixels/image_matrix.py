@@ -1,4 +1,4 @@
-"""What a header declares of its picture, checked before a pixel is read: size, depth and colour."""
+"""Size, depth and color of an image as the header declares them, checked before a pixel is read."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,23 +7,23 @@ from pydicom.dataset import Dataset
 
 from dicom.errors import LimitExceeded, PixelError
 
-# By Photometric Interpretation, what the second and third samples of a grey pixel of 8 bits are; None
-# where they equal the first (PS3.3 C.7.6.3.1.2).
+# Second and third sample of a gray 8-bit pixel by Photometric Interpretation; None: they equal the first
+# (PS3.3 C.7.6.3.1.2).
 COLORS: Final = {"RGB": None, "YBR_FULL": 128}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageMatrix:
-    """The Image Pixel Module of one grayscale picture, checked (PS3.3 C.7.6.3).
+    """The checked Image Pixel Module of one grayscale image (PS3.3 C.7.6.3).
 
     Attributes:
-        rows: 1 and more, as `columns`.
+        rows: At least 1, as `columns`.
         bits_allocated: 8 or 16.
         bits_stored: 8 to `bits_allocated`.
-        shift: How many bits lie unused below the lowest one that is stored.
+        shift: Number of unused bits below the lowest stored bit.
         signed: Whether the stored values are in two's complement.
-        photometric: "MONOCHROME1" or "MONOCHROME2"; one of `COLORS` where there are three samples.
-        planes: Whether these are written one plane after another.
+        photometric: "MONOCHROME1" or "MONOCHROME2"; one of `COLORS` if a pixel has three samples.
+        planes: Whether these are stored plane by plane (Planar Configuration 1).
     """
 
     rows: int
@@ -37,31 +37,31 @@ class ImageMatrix:
 
     @property
     def samples(self) -> int:
-        """Samples of a pixel."""
+        """Number of samples per pixel, 1 or 3."""
         return 3 if self.photometric in COLORS else 1
 
 
 def photometric_interpretation(header: Dataset) -> str:
-    """Return Photometric Interpretation, "" where absent; some writers leave NUL and more behind it."""
+    """Return Photometric Interpretation up to the NUL that some writers put in it, "" if absent."""
     written = str(header.get("PhotometricInterpretation") or "")
     return written.partition("\0")[0].strip().upper()
 
 
 def in_color(photometric: str) -> PixelError:
-    """Return the refusal of a color image."""
+    """Return the error for a color image."""
     return PixelError(f"the picture is in color ({photometric[:16]!a}), not grayscale")
 
 
 def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tuple[str, ...]]:
-    """Return what the header declares, and warnings; nothing was allocated for it.
+    """Return the image matrix that the header declares, and warnings; allocate nothing for pixels.
 
     Args:
         header: The data set without its pixels.
-        max_pixels: Rows x columns that are read.
+        max_pixels: The most rows x columns that are read.
 
     Raises:
         LimitExceeded: It declares more pixels.
-        PixelError: It declares no picture, or none that is shown: colour, frames, other depths.
+        PixelError: It declares no image, or one that is not supported: color, frames, other depths.
     """
     photometric = _grey(header)
     rows, columns = _size(header, max_pixels)
@@ -86,7 +86,7 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
 
 
 def _grey(header: Dataset) -> str:
-    """Return Photometric Interpretation; refuse what cannot be one grey picture."""
+    """Return Photometric Interpretation; refuse what cannot be a single gray image."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
         raise PixelError("the object holds no picture")
     photometric = photometric_interpretation(header)
@@ -126,7 +126,7 @@ def _is_signed(header: Dataset) -> bool:
     """Return whether stored values are in two's complement.
 
     Raises:
-        PixelError: Pixel Representation is neither 0 nor 1: the values could mean either.
+        PixelError: Pixel Representation is neither 0 nor 1.
     """
     representation = whole_number(header, "PixelRepresentation", 0)
     if representation not in {0, 1}:
@@ -135,15 +135,15 @@ def _is_signed(header: Dataset) -> bool:
 
 
 def whole_number(header: Dataset, keyword: str, default: int | None = None) -> int:
-    """Return an attribute that is one number.
+    """Return the value of an attribute that is one integer.
 
     Args:
         header: The data set.
-        keyword: Which attribute.
-        default: What an absent or empty one means; None, that it may not be.
+        keyword: Keyword of the attribute.
+        default: Returned if it is absent or empty; None if it is required.
 
     Raises:
-        PixelError: It is absent and may not be, or is no number.
+        PixelError: It is required and has no value, or is not one number.
     """
     value = header.get(keyword)
     if value is None or value == "":

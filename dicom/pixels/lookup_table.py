@@ -1,7 +1,7 @@
 """Look-up tables of an image: Modality LUT and VOI LUT items (PS3.3 C.11.1.1, C.11.2.1.1).
 
-A descriptor often contradicts its table. Some modalities write the stored size of an entry (16) where
-the depth of its values (14) belongs. The table itself shows which depth it needs; that one is used.
+A descriptor often contradicts its table. Some modalities write the allocated size of an entry (16)
+instead of the depth of its values (14). The depth that the entries need is used.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ Words = NDArray[np.uint16]
 
 _SMALLEST_DEPTH: Final = 8
 _SIGN: Final = 2**15
-# A curve of 8 bits that rises and falls no more than twice stays within this sum of its steps.
+# The largest sum of steps of an 8-bit curve that rises and falls at most twice.
 _MOST_STEPS: Final = 4 * 255
-# A table whose steps sum up to more than so many times its range is no curve.
+# A table whose steps add up to more than this multiple of its largest entry is not a curve.
 _ROUGHEST: Final = 16
-# Entries that exceed the declared depth by this share were rounded up; a depth more is twice as much.
+# Entries up to this multiple of the declared maximum were rounded up; one bit more would be about 2.
 _ROUNDED: Final = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LookupTable:
-    """One item of a LUT sequence, checked.
+    """The checked look-up table of one LUT sequence item.
 
     Attributes:
         entries: float64 [N], not negative.
-        first: The value that the first entry stands for.
+        first: The input value that maps to the first entry.
         declared_bits: The third value of the descriptor.
     """
 
@@ -43,7 +43,10 @@ class LookupTable:
 
     @property
     def bits(self) -> int:
-        """The depth that the largest entry needs, at least 8; the declared one where all are 0."""
+        """The depth that the largest entry needs, at least 8.
+
+        The declared depth is kept if the largest entry exceeds it by rounding only, or is 0.
+        """
         largest, declared = int(self.entries.max()), 2**self.declared_bits - 1
         if self.declared_bits >= _SMALLEST_DEPTH and declared < largest <= _ROUNDED * declared:
             return self.declared_bits
@@ -51,7 +54,7 @@ class LookupTable:
         return max(needed, _SMALLEST_DEPTH) if needed else max(self.declared_bits, 1)
 
     def look_up(self, values: FloatTable) -> FloatTable:
-        """Return the entries for `values`; outside the table its first and last entry hold."""
+        """Return the entries for `values`; values outside the table get its first or last entry."""
         place = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1)
         found: FloatTable = self.entries[place.astype(np.int64)]
         return found
@@ -62,12 +65,12 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
 
     Args:
         item: With LUT Descriptor and LUT Data.
-        signed: Whether the values that it is looked up with may be negative. This decides how the
-            second value of the descriptor is meant, whatever its VR says.
+        signed: Whether input values may be negative. This, not its VR, decides whether the second
+            value of the descriptor is signed.
         little_endian: Byte order of the data set.
 
     Raises:
-        PixelError: The item has no descriptor, too few entries, or entries that are no curve.
+        PixelError: The item has no descriptor, too few entries, or entries that form no curve.
     """
     descriptor = item.get("LUTDescriptor")
     if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3:
@@ -82,10 +85,10 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
 
 
 def _entries(item: Dataset, count: int, bits: int, *, little_endian: bool) -> NDArray[np.integer]:
-    """Return `count` entries; half as many words hold two entries of 8 bits each.
+    """Return `count` entries; half as many words hold two 8-bit entries each.
 
-    Where the descriptor says another depth than 8, half as many words may also be a table that was cut:
-    its bytes, taken for entries, do not make a smooth table.
+    If the descriptor declares another depth than 8, half as many words may also be a truncated table:
+    then its bytes, read as entries, do not form a smooth curve.
     """
     value = item.get("LUTData")
     raw = value if isinstance(value, bytes) else _numbers(value)
@@ -102,10 +105,10 @@ def _entries(item: Dataset, count: int, bits: int, *, little_endian: bool) -> ND
 
 
 def _curve(words: Words) -> Words:
-    """Return entries as they are, or with their bytes swapped where only so they are a curve.
+    """Return the entries, with their bytes swapped if only that makes them a curve.
 
     Raises:
-        PixelError: Neither is one.
+        PixelError: They form no curve in either byte order.
     """
     for entries in (words, words.byteswap()):
         if _steps(entries) <= _ROUGHEST * max(int(entries.max()), 1):
@@ -124,10 +127,10 @@ def _words(raw: bytes | list[int], *, little_endian: bool) -> Words:
 
 
 def _unpacked(words: Words) -> NDArray[np.integer]:
-    """Return the 8-bit entries of words, the low byte first, as the Standard has it.
+    """Return the 8-bit entries of words, the low byte first as in the Standard.
 
-    Some writers put the high byte first. Tables are smooth: the order with the smaller steps is the
-    one that was meant.
+    Some writers put the high byte first. Tables are smooth, so the order with the smaller steps is
+    used.
     """
     low, high = words & 0xFF, words >> 8
     standard = np.stack([low, high], axis=1).reshape(-1)

@@ -11,7 +11,7 @@ from dicom.errors import PixelError
 
 _NAMES: Final = {"RescaleSlope": "Rescale Slope", "RescaleIntercept": "Rescale Intercept"}
 _NEUTRAL: Final = {"RescaleSlope": 1.0, "RescaleIntercept": 0.0}
-# Stored values of 16 bits lie within so many of 0, signed or not.
+# No 16-bit stored value, signed or not, has a larger magnitude.
 _MOST_STORED: Final = 2**16
 
 
@@ -22,7 +22,7 @@ class Rescale:
     Attributes:
         slope: Finite and not 0.
         intercept: Finite.
-        notes: What the reader should know, sentences.
+        notes: Sentences for the reader.
     """
 
     slope: float
@@ -31,13 +31,14 @@ class Rescale:
 
 
 def rescale_of(header: Dataset) -> Rescale:
-    """Return the rescale of an image, the identity where it has none.
+    """Return the rescale of an image, the identity if it has none.
 
-    A slope that makes all pixels equal cannot be meant: it is ignored, with the intercept, and noted.
+    A slope that makes all pixels equal is an error of the writer: slope and intercept are ignored,
+    with a note.
 
     Raises:
-        PixelError: A value is no finite number, or several different ones, or gives no finite values:
-            the windows of the image would be applied to other values than they were made for.
+        PixelError: Slope or intercept is not finite, has several different values, or gives infinite
+            modality values. Ignoring it would apply the image's windows to the wrong values.
     """
     given = {keyword: _value(header, keyword) for keyword in _NAMES}
     values = {key: _NEUTRAL[key] if value is None else value for key, value in given.items()}
@@ -60,7 +61,7 @@ def rescale_of(header: Dataset) -> Rescale:
 
 
 def decimals(header: Dataset, keyword: str) -> list[float]:
-    """Return the values of a decimal string attribute; what is not a number becomes NaN."""
+    """Return the values of a Decimal String (DS) attribute, NaN for each that is not a number."""
     raw = header.get(keyword)
     values = list(raw) if isinstance(raw, MultiValue | list) else [] if raw is None else [raw]
     return [_decimal(value) for value in values]
@@ -88,7 +89,7 @@ def _value(header: Dataset, keyword: str) -> float | None:
 
 
 def _assumed(given: dict[str, float | None]) -> tuple[str, ...]:
-    """Return a note where one of the two is absent and the other one changes the values."""
+    """Return a note if one of the two is absent and the other one changes the values."""
     absent = [key for key, value in given.items() if value is None]
     changes = any(value not in (None, _NEUTRAL[key]) for key, value in given.items())
     if not absent or not changes:

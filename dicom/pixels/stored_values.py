@@ -1,7 +1,7 @@
-"""The stored values of a picture: its bytes are decoded once what they declare has been checked.
+"""The stored values of an image, decoded after the codestream's own declarations were checked.
 
-Each coding has one decoder. No other is tried where it refuses: the next one may be lenient, and fill in
-what a damaged file lacks. Where the decoder itself is lenient, the codestream is proven whole before.
+Each coding has one decoder. If it refuses, no other is tried: that one may be lenient and fill in what a
+damaged file lacks. If the decoder itself is lenient, the codestream is first proven to be complete.
 """
 
 import io
@@ -30,7 +30,7 @@ from dicom.pixels.constant_rows import missing_rows
 from dicom.pixels.image_matrix import COLORS, ImageMatrix, in_color
 from dicom.pixels.used_bits import Cells, StoredImage, from_signed_codestream, used_bits
 
-# Decoders raise these on bytes that are not what they say, besides what pydicom itself raises.
+# What decoders raise on malformed data, in addition to the errors of pydicom.
 _DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError, SyntaxError)
 _IN_COLOR: Final = "The film is written as a color image; all of its pixels are gray."
 _END_OF_IMAGE: Final = b"\xff\xd9"
@@ -39,16 +39,17 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> StoredImage:
     """Return the stored values, with unused bits removed and the sign extended.
 
-    What the compressed image declares of itself is checked before it is decoded.
+    The header of a codestream is checked before it is decoded.
 
     Args:
-        header: The data set without its pixels; its transfer syntax says how they are written.
+        header: The data set without its pixels; its transfer syntax gives their encoding.
         pixels: The value of Pixel Data (`dicom.parsing.header.read_pixel_data`).
         matrix: What the header declares.
 
     Raises:
-        LimitExceeded: As `dicom.parsing.pixel_data.compressed_image`.
-        PixelError: The pixels are not what the header declares, or are not proven to be whole.
+        LimitExceeded: The compressed image has more fragments, restart intervals, packets or
+            code-blocks than any writer makes.
+        PixelError: The pixels are not what the header declares, or cannot be proven complete.
     """
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax.is_private or not syntax.is_transfer_syntax:
@@ -68,7 +69,7 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
 
 
 def _grey_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
-    """Return the first samples of an uncompressed color image whose pixels are all grey."""
+    """Return the first sample of each pixel of an uncompressed color image that is all gray."""
     size = matrix.rows * matrix.columns
     if pixels.in_fragments or len(pixels.value) < 3 * size:
         raise in_color(matrix.photometric)
@@ -106,13 +107,13 @@ def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> C
         values, _ = get_decoder(syntax).as_array(pixels.value, index=0, raw=True, **options)
     except _DECODER_ERRORS:
         raise PixelError("the pixel data cannot be read") from None
-    # Bits are taken out of the cells by views of them, which have the byte order of this machine.
+    # `used_bits` views the cells as native integers, so they must have this machine's byte order.
     own = values.astype(values.dtype.newbyteorder("="), copy=False)
     return Cells(values=own, bits=matrix.bits_allocated)
 
 
 def _beyond(value: bytes, matrix: ImageMatrix) -> tuple[str, ...]:
-    """Return a note where more rows follow those that the header declares, not only padding."""
+    """Return a note if more rows, not only padding, follow those that the header declares."""
     row = matrix.columns * matrix.bits_allocated // 8
     more = value[matrix.rows * row :]
     rows = len(more) // row
@@ -123,7 +124,7 @@ def _beyond(value: bytes, matrix: ImageMatrix) -> tuple[str, ...]:
 
 
 def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, tuple[str, ...]]:
-    """Return the cells of a codestream that is proven whole, and notes."""
+    """Return the cells of a codestream after proving it complete, and notes."""
     stream = read_codestream(
         frame,
         str(syntax),
@@ -136,7 +137,7 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
         return Cells(values=values, bits=matrix.bits_allocated), ()
     if stream.coding == Coding.JPEG_2000:
         check_packets(frame)
-    elif stream.coding != Coding.JPEG_LS:  # whose decoder is strict
+    elif stream.coding != Coding.JPEG_LS:  # the JPEG-LS decoder is strict
         check_scans(frame, stream)
     values = _decoded(frame, stream)
     notes: tuple[str, ...] = ()
@@ -144,7 +145,8 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
         _check_range(values, stream.bits)
     if stream.signed:
         values, notes = from_signed_codestream(values, stream.bits, matrix)
-    # JPEG has no sign, so a writer leaves it where Bits Stored says; the others know their own.
+    # The sign is at the top of Bits Stored. JPEG-LS and JPEG 2000 writers may put it at the top of the
+    # codestream's own depth if that is smaller.
     own_sign = stream.coding in {Coding.JPEG_LS, Coding.JPEG_2000}
     within = own_sign and stream.bits < matrix.bits_stored
     sign_bit = stream.bits if within else None
@@ -153,13 +155,17 @@ def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, 
 
 
 def _check_range(values: NDArray[Any], bits: int) -> None:
-    """Check that no value needs more bits than there are: differences that a changed byte altered do."""
+    """Check that no value exceeds the sample depth, as values after a changed byte may do."""
     if int(values.max()) >> bits:
         raise PixelError(f"the compressed image is damaged: it has values of more than {bits} bits")
 
 
 def _decoded(frame: bytes, stream: Codestream) -> NDArray[Any]:
-    """Return what the decoder of the codestream's coding makes of it, integers [H, W]."""
+    """Return the decoded samples, integers [H, W].
+
+    Raises:
+        PixelError: They cannot be decoded, or have another size or depth than declared.
+    """
     try:
         values = _decoder(stream)(frame)
     except _DECODER_ERRORS:
@@ -186,8 +192,8 @@ def _decoder(stream: Codestream) -> Callable[[bytes], NDArray[Any]]:
 
 
 def _decode_charls(frame: bytes) -> NDArray[Any]:
-    """Return a JPEG-LS image; CharLS raises unless the scan is used up to the end marker."""
-    # Bits are stuffed behind FF, so no such bytes lie within a scan. CharLS takes seconds to find out.
+    """Return a JPEG-LS image; CharLS raises unless the scan extends exactly to the end marker."""
+    # A bit is stuffed after FF, so no scan contains EOI. CharLS takes seconds to detect a missing EOI.
     if _END_OF_IMAGE not in frame:
         raise PixelError("the compressed image is cut off: it has no end marker (EOI)")
     buffer, found = decode_charls(frame)
@@ -196,7 +202,7 @@ def _decode_charls(frame: bytes) -> NDArray[Any]:
 
 
 def _decode_lossless(frame: bytes, bits: int) -> NDArray[Any]:
-    """Return a lossless JPEG image of so many bits."""
+    """Return a lossless JPEG image with `bits` bits per sample."""
     shorter, shift = without_point_transform(frame)
     decoded: NDArray[np.integer[Any]] = decode_libjpeg(shorter)
     cells = decoded.astype(np.uint8) if bits <= 8 else decoded.astype(np.uint16)

@@ -1,8 +1,8 @@
-"""Which bits of a pixel's cell are its value (PS3.5 8.1.1), and what the rest of them say.
+"""Which bits of a pixel cell are its value (PS3.5 8.1.1), and what its other bits mean.
 
-A cell is what is written or what a codestream decodes to, as an unsigned number. Its unused bits may
-hold an overlay (retired), a sign or nothing. Some writers understate Bits Stored: then they hold the top
-of the value.
+A cell is the stored or decoded sample as an unsigned number. Its unused bits may hold an overlay
+(retired), sign bits or nothing. Some writers declare too few Bits Stored: then the unused bits hold the
+top of the value.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ Stored = NDArray[np.integer[Any]]
 _NOT_HIGH: Final = "High Bit contradicts the pixels, whose values are in the lowest bits."
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
 _BIT_POSITION: Final = 0x0102
-_EVERY: Final = 4  # of the rows that are compared
-_LEAST_JOINED: Final = 0.6  # of the steps that a right reading leaves small
+_EVERY: Final = 4  # every fourth row is compared
+_LEAST_JOINED: Final = 0.6  # share of small steps between neighbors in a correct reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,10 @@ class Cells:
 
     Attributes:
         values: uint8 or uint16 [H, W].
-        bits: How many bits of them the writer had.
-        sign_bit: Where a signed value has its sign if not at the top of Bits Stored, as a count of bits.
-        proven: Whether each of them is as it was written. Else some may come from a changed byte.
+        bits: Bits of a cell that the encoding can fill: Bits Allocated, or the codestream's depth.
+        sign_bit: Bits up to and including the sign, if the sign is not at the top of Bits Stored.
+        proven: Whether all values are proven to be as written; otherwise a changed byte may have
+            altered some.
     """
 
     values: Stored
@@ -49,7 +50,7 @@ class StoredImage:
     Attributes:
         values: Integers [H, W], without unused bits, with the sign extended.
         matrix: What the header declares, corrected by what was found.
-        notes: What the reader should know of them, sentences.
+        notes: Sentences for the reader about them.
     """
 
     values: Stored
@@ -58,13 +59,13 @@ class StoredImage:
 
 
 def used_bits(cells: Cells, matrix: ImageMatrix, header: Dataset) -> StoredImage:
-    """Return the stored values; High Bit is followed where the cells have so many bits.
+    """Return the stored values; apply High Bit if the cells have that many bits.
 
-    Where bits above High Bit are set that are no declared overlay and no sign, they are kept as part
-    of the value if neighbouring pixels join better with them, and are left out otherwise.
+    Bits set above High Bit that are neither a declared overlay nor the sign are kept as part of the
+    value if more neighboring pixels then differ by a small step, and are dropped otherwise.
 
     Raises:
-        PixelError: The cells are not proven, and neither joins neighbouring pixels.
+        PixelError: The cells are not proven, and too few steps are small in either reading.
     """
     if _right_justified(cells, matrix):
         image = used_bits(cells, replace(matrix, shift=0), header)
@@ -93,7 +94,7 @@ def used_bits(cells: Cells, matrix: ImageMatrix, header: Dataset) -> StoredImage
 
 
 def _right_justified(cells: Cells, matrix: ImageMatrix) -> bool:
-    """Return whether the values lie in the lowest bits, though High Bit says that these are unused."""
+    """Return whether the values lie in the lowest bits, which High Bit declares unused."""
     unused = cells.values & cells.values.dtype.type(2**matrix.shift - 1)
     return bool(unused.any()) and int(cells.values.max()) < 2**matrix.bits_stored
 
@@ -103,12 +104,13 @@ def from_signed_codestream(
 ) -> tuple[Stored, tuple[str, ...]]:
     """Return the cells of a codestream whose samples are signed, and notes.
 
-    Where Pixel Representation says unsigned, the samples are the same bits read as two's complement, or
-    all of them were shifted down by half of the range: neighbours join better in the right image.
+    If Pixel Representation is unsigned, the samples either hold the same bits in two's complement, or
+    were all shifted down by half of their range. The reading with more small steps between neighboring
+    pixels is used.
 
     Args:
         values: Integers [H, W], signed.
-        bits: Of a sample.
+        bits: Bits per sample.
         matrix: What the header declares.
     """
     unsigned = np.dtype(f"u{values.dtype.itemsize}").type
@@ -127,7 +129,7 @@ def from_signed_codestream(
 
 
 def _field(values: Stored, low: int, high: int, *, signed: bool) -> Stored:
-    """Return bits `low` to `high` - 1 of cells as numbers."""
+    """Return bits `low` to `high` - 1 of the cells as integers."""
     width = 8 * values.dtype.itemsize
     if signed:
         values = values.view(f"i{values.dtype.itemsize}")
@@ -139,7 +141,7 @@ def _field(values: Stored, low: int, high: int, *, signed: bool) -> Stored:
 
 
 def _vary_above(values: Stored, top: int, header: Dataset) -> bool:
-    """Return whether bits from `top` on differ between pixels, overlays left out."""
+    """Return whether bits `top` and above differ between pixels, ignoring declared overlays."""
     if int(values.min()) >> top == int(values.max()) >> top:
         return False
     overlays = sum(1 << position for position in _overlay_positions(header) if position >= top)
@@ -150,7 +152,7 @@ def _vary_above(values: Stored, top: int, header: Dataset) -> bool:
 
 
 def _overlay_positions(header: Dataset) -> set[int]:
-    """Return the bits in which the header says that overlays lie (PS3.3 C.9.2)."""
+    """Return the bit positions that the header declares for overlays (PS3.3 C.9.2)."""
     positions = set()
     for group in _OVERLAY_GROUPS:
         try:
@@ -163,15 +165,15 @@ def _overlay_positions(header: Dataset) -> set[int]:
 
 
 def _joined(values: Stored, others: Stored, small: int) -> tuple[float, float]:
-    """Return which share of neighbours is joined in `values`, and which in `others`.
+    """Return the share of small steps between horizontal neighbors in `values`, and in `others`.
 
-    Only neighbours whose step differs between the two are counted: an edge of the image that has the
-    same step in both tells nothing.
+    Only neighbors whose step differs between the two are counted: an edge with the same step in both
+    does not distinguish them.
 
     Args:
         values: Integers [H, W].
         others: Integers [H, W], the same image read in another way.
-        small: The largest step that counts as joined.
+        small: The largest step that counts as small.
     """
     steps, other_steps = (
         np.abs(np.diff(each[::_EVERY].astype(np.int32), axis=1)) for each in (values, others)

@@ -1,8 +1,8 @@
-"""From stored values to grey levels: Modality LUT, VOI LUT or window, polarity, padding.
+"""From stored values to gray levels: Modality LUT or rescale, then VOI LUT or window.
 
-The steps and their order are those of PS3.3 C.11.1 and C.11.2. A radiograph has at most 65,536 stored
-values, so each step acts on a table of them and on how often each occurs; the picture itself is
-looked up once, at the end.
+The steps and their order are those of PS3.3 C.11.1 and C.11.2. A radiograph has at most 65,536
+different stored values, so each step is applied to a table of these values and their counts;
+`dicom.pixels.frame` maps the image itself once, at the end.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ Counts = NDArray[np.int64]
 LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 VOI_FUNCTIONS: Final = (LINEAR, LINEAR_EXACT, SIGMOID)
 
-# A VOI transformation misses the pixels when it clips more of them than this (a child on a large
-# detector leaves most of it to air, and rightly clipped) ...
+# A VOI transformation is rejected if it clips more than this share of the pixels (a child on a large
+# detector leaves most of it to air, which is rightly clipped) ...
 _MOST: Final = 0.8
-# ... or when what lies between the 5th and the 95th percentile is shown with less contrast than this.
+# ... or if the 5th and the 95th percentile of the gray levels differ by less than this.
 _FLAT: Final = 0.25
-# Where no VOI is given nobody chose that contrast, so more is asked before the full range is kept.
+# Without a VOI the contrast was not chosen for this image, so the full range must give more of it.
 _FLAT_UNCHOSEN: Final = 0.3
-# The brightness of a chest radiograph has limits, too. docs/selection.md has the figures of the real
-# films: their 98th percentile is 0.57 and more, their 25th 0.65 and less, 0.4 % of their pixels white.
+# Limits of the brightness of a chest radiograph. Of the real images in docs/selection.md the 98th
+# percentile is above 0.56, the 25th at most 0.65, and 0.4 % of the pixels are white.
 _DARK_98TH: Final = 0.45
 _BRIGHT_25TH: Final = 0.75
 _MOST_WHITE: Final = 0.45
@@ -66,12 +66,12 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Voi:
-    """One way that the file offers to show its values.
+    """A VOI transformation that the file offers.
 
     Attributes:
-        name: In words, for a warning ("window 2").
-        show: From modality values to 0..1.
-        note: What the reader should know when it is used, a sentence, or "".
+        name: Its name in warnings ("window 2").
+        show: Maps modality values to 0..1.
+        note: A sentence for the reader if it is used, or "".
     """
 
     name: str
@@ -106,17 +106,17 @@ def grey_levels(
     *,
     negative: bool = False,
 ) -> tuple[FloatTable, tuple[str, ...]]:
-    """Return the grey level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
+    """Return the gray level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
 
-    VOI LUTs come before windows, and each before the ones after it; the first that does not miss the
-    pixels, nor shows them implausibly dark or bright, is taken. Where none is left, the 0.5 and 99.5
-    percentiles of the pixels become black and white.
+    VOI LUTs are tried before windows, each in file order; the full range is tried if there is no VOI.
+    The first is used that neither clips most pixels nor shows them too flat, dark or bright. If there
+    is none, the 0.5 and 99.5 percentiles of the pixels become black and white.
 
     Args:
         header: With VOI LUT Sequence, Window Center and Window Width where present.
         histogram: Of the pixels that are not padding.
-        full_range: The modality values that the bit depth can hold: shown when there is no VOI.
-        negative: Whether the grey levels are inverted for display afterwards (MONOCHROME1).
+        full_range: Smallest and largest modality value of the bit depth; tried if there is no VOI.
+        negative: Whether the gray levels are inverted for display afterwards (MONOCHROME1).
     """
     if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
         return _linear(histogram.values, *full_range), ()
@@ -140,7 +140,7 @@ def grey_levels(
 
 
 def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: bool) -> str:
-    """Return what is wrong with `levels` as a view of a chest radiograph, a predicate, or ""."""
+    """Return why `levels` cannot display a chest radiograph, as the predicate of a sentence, or ""."""
     if _misses(histogram, levels, flat):
         return "misses most of the picture"
     shown = 1.0 - levels if negative else levels
@@ -156,7 +156,7 @@ def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: b
 
 
 def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
-    """Say whether `levels` clip most pixels or leave them without contrast."""
+    """Return whether `levels` clip most pixels or leave them without contrast."""
     clipped = _inner(histogram) & ((levels <= 0.0) | (levels >= 1.0))
     if histogram.counts[clipped].sum() > _MOST * histogram.counts.sum():
         return True
@@ -165,7 +165,7 @@ def _misses(histogram: Histogram, levels: FloatTable, flat: float) -> bool:
 
 
 def _inner(histogram: Histogram) -> NDArray[np.bool_]:
-    """Return the values that lie within the data: those at its ends were cut off when recorded."""
+    """Return which values lie between the extremes; those at them were clipped on acquisition."""
     lowest, highest = histogram.extremes
     return (histogram.values > lowest) & (histogram.values < highest)
 
@@ -205,12 +205,12 @@ def _function(header: Dataset) -> tuple[str, str]:
 
 
 def _narrowest(function: str) -> float:
-    """Return the least width for which the function is defined (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+    """Return the smallest width for which the function is defined (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
     return 1.0 if function == LINEAR else float(np.nextafter(0.0, 1.0))
 
 
 def _windows(header: Dataset) -> tuple[list[tuple[float, float]], list[str]]:
-    """Return center and width of each window, and a note where one has no partner."""
+    """Return center and width of each window, and a note if their numbers differ."""
     centers, widths = decimals(header, "WindowCenter"), decimals(header, "WindowWidth")
     unpaired = []
     if len(centers) != len(widths):
