@@ -1,32 +1,32 @@
-"""The bytes that a header is read from: as many as are needed, inflated where they are deflated."""
+"""Incremental reading of the first bytes of a data set, inflated if it is deflated."""
 
 import zlib
 from typing import BinaryIO, Final, Protocol
 
 from dicom.errors import InvalidDataset
 
-WINDOW: Final = 64 * 2**10  # bytes that are read at first
+WINDOW: Final = 64 * 2**10  # bytes of the first read
 
 
 class Readable(Protocol):
-    """What bytes are read from."""
+    """A stream of bytes."""
 
     def read(self, length: int, /) -> bytes:
-        """Return at most `length` bytes, fewer at the end only."""
+        """Return `length` bytes, fewer only at the end of the stream."""
 
 
 class Inflating:
-    """A deflated data set as a stream of what it inflates to, never more than is asked (PS3.5 A.5)."""
+    """A stream that inflates a deflated data set, never by more than is read (PS3.5 A.5)."""
 
     def __init__(self, deflated: BinaryIO) -> None:
         self._deflated = deflated
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
     def read(self, length: int, /) -> bytes:
-        """Return at most `length` inflated bytes.
+        """Return `length` inflated bytes, fewer only at the end of the stream.
 
         Raises:
-            InvalidDataset: They cannot be inflated.
+            InvalidDataset: The deflated data is damaged.
         """
         parts = []
         while length > 0 and not self._inflate.eof:
@@ -43,7 +43,7 @@ class Inflating:
 
 
 class Source:
-    """The first bytes of a stream, as many as a walk needs; `size` is exact once the end was seen."""
+    """The first bytes of a stream, read on demand; `size` is exact once the end was reached."""
 
     def __init__(self, stream: Readable, size: int | None = None) -> None:
         self._stream = stream
@@ -51,7 +51,7 @@ class Source:
         self.size = 2**62 if size is None else size
 
     def grow(self, length: int) -> None:
-        """Have the first `length` bytes, or all where there are fewer."""
+        """Read until `bytes` has the first `length` bytes, or the stream ends."""
         self.bytes += self._stream.read(max(0, length - len(self.bytes)))
         if len(self.bytes) < length:
             self.size = len(self.bytes)

@@ -1,7 +1,7 @@
-"""The structure of untrusted elements, walked without decoding a value (PS3.5 7.1, 7.5).
+"""A scan of the structure of untrusted elements without decoding a value (PS3.5 7.1, 7.5).
 
-A length that lies, sequences nested beyond reason, a million empty items: all of that is found here by
-counting, before anything is allocated for it.
+Wrong lengths, deeply nested sequences, a million empty items: all are detected here by counting, before
+memory is allocated for them.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _MULTI_VALUED: Final = frozenset(
 )
 _NOTHING: Final[frozenset[int]] = frozenset()
 _KNOWN: Final = frozenset(vr.encode("ascii") for vr in STANDARD_VR)
-# Of the VRs whose elements hold no others: bytes before the value; whether it is multi-valued text.
+# By VR whose elements are not nested: bytes before the value; whether it is multi-valued text; name.
 _PLAIN: Final = {
     vr.encode("ascii"): (12 if vr in EXPLICIT_VR_LENGTH_32 else 8, vr in _MULTI_VALUED, str(vr))
     for vr in STANDARD_VR - {"SQ", "UN"}
@@ -34,7 +34,7 @@ _PLAIN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Layouts:
-    """How the beginning of an element is unpacked in one byte order (PS3.5 7.1.2, 7.1.3)."""
+    """Layouts of the beginning of an element in one byte order (PS3.5 7.1.2, 7.1.3)."""
 
     explicit: Struct
     implicit: Struct
@@ -51,13 +51,13 @@ _VR: Final = Struct("2s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderLimits:
-    """How much a header may ask of us.
+    """Upper limits of a header that is read.
 
     Attributes:
-        max_bytes: Everything before the pixels, file meta group included; inflated if deflated.
+        max_bytes: Bytes before the pixels, file meta group included; inflated if deflated.
         max_elements: Elements and items at all depths.
-        max_depth: Sequences within sequences.
-        max_text: Bytes of multi-valued text (each value becomes an object).
+        max_depth: Nesting of sequences.
+        max_text: Bytes of multi-valued text, of which pydicom makes an object for each value.
     """
 
     max_bytes: int = 16 * 2**20
@@ -67,12 +67,13 @@ class HeaderLimits:
 
 
 class Found(NamedTuple):
-    """Where an element is; `vr` is None where it is not written.
+    """The position of an element in the window.
 
     Attributes:
-        begin: Where its tag is.
-        value: Where its value begins.
-        end: Where the next element begins.
+        vr: As written; None in implicit VR.
+        begin: Offset of its tag.
+        value: Offset of its value.
+        end: Offset of the next element.
     """
 
     tag: int
@@ -83,19 +84,25 @@ class Found(NamedTuple):
 
 
 class NeedMoreBytes(Exception):
-    """The walk reached the end of its window, not of the data set."""
+    """The scan reached the end of its window, but not of the data set."""
 
 
 @dataclass(slots=True)
 class ElementScanner:
-    """One pass over undecoded elements that only measures and counts; `order` is "<" or ">".
+    """One pass over undecoded elements that only measures and counts.
 
     Attributes:
-        wanted: Tags of which it is noted where they are at the top level.
-        at_all_depths: It is noted within sequences, too.
-        found: Those, and all else there of undefined length, in their order.
-        all_defined: Nothing at the top level has an undefined length.
-        regular: Nothing was met that pydicom might divide into elements otherwise than this walk.
+        window: The first bytes of the data set.
+        size: Length of the whole data set.
+        order: Byte order, "<" or ">".
+        limits: Upper limits of the header.
+        wanted: Tags whose positions at the top level are recorded.
+        at_all_depths: Record positions within sequences, too.
+        elements: Number of elements and items so far.
+        text: Bytes of multi-valued text so far.
+        found: Wanted elements, and there all those of undefined length, in data set order.
+        all_defined: No element at the top level has an undefined length.
+        regular: pydicom is certain to divide the bytes into the same elements as this scan.
     """
 
     window: bytes
@@ -113,7 +120,7 @@ class ElementScanner:
     def dataset(
         self, at: int, end: int, *, explicit: bool, depth: int = 0, groups: range = ALL_GROUPS
     ) -> int:
-        """Return where the data set at `at` ends: after its delimiter, or outside of `groups`."""
+        """Return where the data set at `at` ends: after its delimiter, or before another group."""
         wanted = self.wanted if depth == 0 or self.at_all_depths else _NOTHING
         skip = self._skip_explicit if explicit else self._skip_implicit
         while end - at >= 8:
@@ -141,9 +148,10 @@ class ElementScanner:
         return end
 
     def _skip_explicit(self, at: int, end: int, groups: range, wanted: frozenset[int]) -> int:
-        """Return where the first element begins, from `at` on, that asks for a closer look.
+        """Return where the first element from `at` on begins that `dataset` must examine.
 
-        Those before it have a known VR, hold no others, and are within the window and the limits.
+        The elements before it have a known VR, are not nested, and lie within window and limits. This
+        is the fast path of `dataset`: most headers consist of such elements.
         """
         window, layouts, limits = self.window, _LAYOUTS[self.order], self.limits
         unpack, unpack_length, plain = layouts.explicit.unpack_from, layouts.length, _PLAIN.get
@@ -170,7 +178,7 @@ class ElementScanner:
         return at
 
     def _skip_implicit(self, at: int, end: int, groups: range, wanted: frozenset[int]) -> int:
-        """Return what `_skip_explicit` does, for elements that do not name their VR."""
+        """Return what `_skip_explicit` does, for elements in implicit VR."""
         window, limits = self.window, self.limits
         unpack = _LAYOUTS[self.order].implicit.unpack_from
         last = min(end, len(window), limits.max_bytes)
@@ -194,7 +202,7 @@ class ElementScanner:
         return at
 
     def _element(self, at: int, *, explicit: bool) -> tuple[int, str, int, int]:
-        """Return tag, VR, length and where the value begins (PS3.5 7.1.2, 7.1.3)."""
+        """Return tag, VR, length and offset of the value (PS3.5 7.1.2, 7.1.3)."""
         layouts = _LAYOUTS[self.order]
         group, number, raw_vr, length = self._unpack(layouts.explicit, at)
         tag = group << 16 | number
@@ -208,7 +216,11 @@ class ElementScanner:
         return tag, vr, length, at + 8
 
     def _defined(self, tag: int, value: int, after: int, end: int) -> int:
-        """Return where an element ends that says so itself."""
+        """Return where an element of defined length ends.
+
+        Raises:
+            InvalidDataset: It is longer than what is left.
+        """
         if after > end:
             raise InvalidDataset(
                 f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) declares {after - value} bytes "
@@ -218,7 +230,7 @@ class ElementScanner:
         return after
 
     def _undefined(self, at: int, end: int, *, explicit: bool, depth: int, vr: str) -> int:
-        """Return where the items end of an element of undefined length whose value is at `at`."""
+        """Return where the value at `at` of an element of undefined length ends."""
         self.regular &= vr == "SQ"
         nested = vr in {"SQ", "UN"}
         return self._items(at, end, explicit=explicit, depth=depth + 1, nested=nested)
@@ -250,7 +262,7 @@ class ElementScanner:
         return end
 
     def _item(self, at: int, stop: int, *, explicit: bool, depth: int) -> int:
-        # An item of an explicit VR data set may be in implicit VR, not the other way (PS3.5 6.2.2).
+        # An item in an explicit VR data set may be in implicit VR, but not vice versa (PS3.5 6.2.2).
         if explicit and stop - at >= 8:
             explicit = looks_like_vr(self._unpack(_VR, at + 4)[0])
         return self.dataset(at, stop, explicit=explicit, depth=depth)
@@ -260,8 +272,9 @@ class ElementScanner:
         try:
             self._items(at, end, explicit=explicit, depth=depth, nested=True)
         except InvalidDataset:
-            pass  # its own length is right, so only this element is lost: pydicom leaves it out
+            pass  # its own length is right, so only this element is lost: `decode_values` removes it
         finally:
+            # pydicom reads an element of defined length as a whole, whatever it contains.
             self.regular = regular
 
     def _is_item(self, at: int, length: int) -> bool:
@@ -295,14 +308,14 @@ class ElementScanner:
 def looks_like_vr(raw: bytes) -> bool:
     """Return whether two bytes are a VR: two capitals, known or not; anything else is a length.
 
-    It is pydicom's own rule, so that it reads what was walked.
+    pydicom uses the same rule, so it reads the same elements as the scan.
     """
     return 0x41 <= raw[0] <= 0x5A and 0x41 <= raw[1] <= 0x5A
 
 
 @lru_cache(maxsize=4096)
 def usual_vr(tag: int) -> str:
-    """Return the VR of a tag in the data dictionary; UN where it is not in it."""
+    """Return the VR of a tag in the data dictionary, UN if it is not listed."""
     try:
         return dictionary_VR(tag)
     except KeyError:

@@ -1,8 +1,8 @@
 """The header of an untrusted DICOM file: every element before the pixels, read under limits.
 
-The bytes are first walked without decoding (`dicom.parsing.element_scanner`): where the pixels
-begin, how many elements and how deep, whether each length fits. Only what passed is given to
-pydicom, so a length that lies or a data set made to exhaust memory is refused before anything is
+The bytes are first scanned without decoding (`dicom.parsing.element_scanner`): where the pixels
+begin, how many elements there are and how deep, whether each length fits. Only what passed is given
+to pydicom, so a wrong length or a data set made to exhaust memory is refused before memory is
 allocated for it.
 """
 
@@ -54,7 +54,7 @@ _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The UIDs that place an instance; each is valid."""
+    """The UIDs that identify an Instance and its place; each is valid."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -72,25 +72,25 @@ def read_header(
     only: Collection[int] | None = None,
     strict: bool = True,
 ) -> Dataset:
-    """Return every element before the pixels, all decoded, with `file_meta` naming the encoding.
+    """Return every element before the pixels, all decoded, with the transfer syntax in `file_meta`.
 
-    PS3.10 files and bare data sets (no preamble, no file meta group) are read; for a bare one
-    `file_meta.TransferSyntaxUID` is what its first element looks like. Elements whose value cannot be
+    Both PS3.10 files and bare data sets (no preamble, no file meta group) are read; for a bare one
+    `file_meta.TransferSyntaxUID` is guessed from its first element. Elements whose value cannot be
     decoded are left out, so that reading an attribute of the result does not raise ValueError.
 
     Args:
         path: The file.
-        limits: What the header may ask of us.
-        only: Tags of the elements that are wanted, where not all are: most of the time goes into
-            decoding. The others, of the file meta group all but the transfer syntax, are held to the
-            limits and left out; those that decide what the pixels mean are read in any case.
-        strict: Raise for an attribute that decides what the pixels mean and cannot be decoded. False
-            where no pixels are read: it is left out like any other.
+        limits: Upper limits of the header.
+        only: Tags of the elements to decode, None for all: decoding takes most of the time. The
+            others, and of the file meta group all but the transfer syntax, count towards the limits
+            and are left out; those that decide what the pixels mean are always read.
+        strict: Raise if an attribute that decides what the pixels mean cannot be decoded. Pass False
+            if no pixels are read: it is left out like any other.
 
     Raises:
         InvalidDataset: It cannot be opened, is not DICOM, a length does not fit, or, if `strict`, an
             attribute that decides what the pixels mean cannot be decoded.
-        LimitExceeded: It asks for more than `limits`.
+        LimitExceeded: It exceeds `limits`.
     """
     try:
         with path.open("rb") as file:
@@ -103,11 +103,11 @@ def read_header(
 def read_encoded_header(
     encoded: bytes, limits: HeaderLimits = DEFAULT_LIMITS, *, only: Collection[int] | None = None
 ) -> Dataset:
-    """Return what `read_header`, not strict, returns of a file with these bytes.
+    """Return what `read_header`, not strict, returns for a file with these bytes.
 
     Raises:
         InvalidDataset: As for `read_header`.
-        LimitExceeded: It asks for more than `limits`.
+        LimitExceeded: The header exceeds `limits`.
     """
     wanted = None if only is None else _ALWAYS.union(only)
     return _read(BytesIO(encoded), len(encoded), limits, wanted, strict=False)[0]
@@ -116,21 +116,21 @@ def read_encoded_header(
 def read_arriving_header(
     head: bytes, *, size: int, transfer_syntax_uid: str, path: Path, only: Collection[int]
 ) -> Dataset:
-    """Return what `read_header`, not strict, returns of a file while it is being received.
+    """Return what `read_header`, not strict, returns for a file while it is being received.
 
-    Mostly without opening it. A value that cannot be decoded is no reason to refuse the Instance: its
-    study ends as not analyzed, with the reason.
+    In most cases the file is not opened. A value that cannot be decoded is no reason to refuse the
+    Instance: its Study ends as not analyzed, with the reason.
 
     Args:
         head: The first bytes of its data set; all of them, or enough for most headers.
-        size: Bytes of the data set.
-        transfer_syntax_uid: What its file meta group says; "" for nothing.
-        path: The file: read where `head` does not hold the whole header, or is not written plainly.
-        only: Tags of the elements that are wanted.
+        size: Length of the data set in bytes.
+        transfer_syntax_uid: As in its file meta group; "" if absent.
+        path: The file; read if `head` does not hold the whole header, or its encoding is not certain.
+        only: Tags of the elements to decode.
 
     Raises:
         InvalidDataset: As for `read_header`.
-        LimitExceeded: It asks for more than the usual limits.
+        LimitExceeded: It exceeds `DEFAULT_LIMITS`.
     """
     if _tells_its_encoding(head, size, transfer_syntax_uid):
         syntax = UID(transfer_syntax_uid)
@@ -146,9 +146,9 @@ def read_arriving_header(
 
 
 def _tells_its_encoding(head: bytes, size: int, transfer_syntax_uid: str) -> bool:
-    """Return whether a data set can be read without regard to what its file says before it."""
+    """Return whether a data set can be read without the bytes that precede it in its file."""
     return (
-        # Else it is too short for an element, or what it begins with is read as file meta group.
+        # Otherwise it is too short for an element, or `_read` takes its start for a file meta group.
         (size >= 16 and not head.startswith((b"\x02\x00", b"\xfe\xff")))
         and _UID.fullmatch(transfer_syntax_uid) is not None
         and transfer_syntax_uid != DeflatedExplicitVRLittleEndian
@@ -162,12 +162,12 @@ def read_pixel_elements(
 
     Args:
         path: The file.
-        max_bytes: The longest data set that is read, inflated if deflated.
-        limits: What the header may ask of us.
+        max_bytes: Length of the longest data set that is read, inflated if deflated.
+        limits: Upper limits of the header.
 
     Raises:
-        InvalidDataset: As for `read_header`.
-        LimitExceeded: The header asks for more than `limits`, or all of it for more than `max_bytes`.
+        InvalidDataset: As for `read_header`, not strict; or the pixel elements cannot be read.
+        LimitExceeded: The header exceeds `limits`, or the whole data set `max_bytes`.
     """
     encoded, header = _after_header(path, max_bytes, limits)
     implicit, little_endian = header.original_encoding
@@ -178,16 +178,16 @@ def read_pixel_elements(
 
 
 def read_pixel_data(path: Path, max_bytes: int, limits: HeaderLimits = DEFAULT_LIMITS) -> PixelData:
-    """Return the value of Pixel Data; what follows it in the file does not matter.
+    """Return the value of Pixel Data; ignore what follows it in the file.
 
     Args:
         path: The file.
-        max_bytes: The longest data set that is read, inflated if deflated.
-        limits: What the header may ask of us.
+        max_bytes: Length of the longest data set that is read, inflated if deflated.
+        limits: Upper limits of the header.
 
     Raises:
-        InvalidDataset: As for `read_header`.
-        LimitExceeded: As for `read_pixel_elements`.
+        InvalidDataset: As for `read_header`, not strict.
+        LimitExceeded: As for `read_pixel_elements`, or as `find_pixel_data`.
         PixelError: There is no Pixel Data, or the file ends within it.
     """
     encoded, header = _after_header(path, max_bytes, limits)
@@ -196,7 +196,7 @@ def read_pixel_data(path: Path, max_bytes: int, limits: HeaderLimits = DEFAULT_L
 
 
 def _after_header(path: Path, max_bytes: int, limits: HeaderLimits) -> tuple[bytes, Dataset]:
-    """Return the bytes of a data set that follow its header, and the header."""
+    """Return the bytes of a data set after its header, and the header."""
     try:
         with path.open("rb") as file:
             header, source, at = _read(file, path.stat().st_size, limits, strict=False)
@@ -209,15 +209,15 @@ def _after_header(path: Path, max_bytes: int, limits: HeaderLimits) -> tuple[byt
 
 
 def read_file_start(start: bytes, limits: HeaderLimits) -> tuple[FileMetaDataset, int]:
-    """Return the file meta group of a PS3.10 file and where its data set begins (PS3.10 7.1).
+    """Return the file meta group of a PS3.10 file and the offset of its data set (PS3.10 7.1).
 
     Args:
-        start: The file's first bytes, the whole file meta group among them.
-        limits: What the group may ask of us.
+        start: The file's first bytes, the whole file meta group included.
+        limits: Upper limits of the group.
 
     Raises:
-        InvalidDataset: There is no DICM prefix, or the group cannot be read or does not end in them.
-        LimitExceeded: It asks for more than `limits`.
+        InvalidDataset: There is no DICM prefix, the group cannot be read, or it does not end in `start`.
+        LimitExceeded: It exceeds `limits`.
     """
     if start[128:132] != b"DICM":
         raise InvalidDataset("not a DICOM file: no DICM prefix")
@@ -256,7 +256,7 @@ def _read(
     *,
     strict: bool,
 ) -> tuple[Dataset, Source, int]:
-    """Return the header, what it was read from, and where in that it ends."""
+    """Return the header, the source it was read from, and the offset of its end there."""
     source = Source(file, size)
     source.grow(WINDOW)
     start = 132 if source.bytes[128:132] == b"DICM" else 0
@@ -287,7 +287,12 @@ def _order(syntax: UID) -> str:
 def _header(
     elements: tuple[Dataset, int], at: int, meta: FileMetaDataset, *, strict: bool
 ) -> Dataset:
-    """Return elements that were read from `at` on, decoded, with what says how they are written."""
+    """Return the decoded elements that were read from `at` on, with their file meta group.
+
+    Raises:
+        InvalidDataset: There are none; or, if `strict`, one that decides what the pixels mean cannot
+            be decoded.
+    """
     header, end = elements
     if end == at:
         raise InvalidDataset("the data set is empty")
@@ -320,7 +325,7 @@ def _read_file_meta(
 
 
 def _guess_syntax(start: bytes, at: int) -> UID:
-    """Return the uncompressed transfer syntax that the first element at `at` is written in."""
+    """Return the uncompressed transfer syntax in which the element at `at` is encoded."""
     if start[at : at + 1] == b"\x00":
         return ExplicitVRBigEndian
     explicit = len(start) >= at + 6 and looks_like_vr(start[at + 4 : at + 6])
@@ -337,7 +342,7 @@ def _read_elements(
     groups: range,
     only: frozenset[int] | None = None,
 ) -> tuple[Dataset, int]:
-    """Return the elements of `groups`, or `only` some, values undecoded, and where they all end."""
+    """Return the elements of `groups` (if given, `only` those), undecoded, and where the groups end."""
     length = WINDOW
     while True:
         source.grow(length)
@@ -349,14 +354,16 @@ def _read_elements(
 
 
 def _walked(walk: ElementScanner, at: int, *, explicit: bool, groups: range) -> tuple[Dataset, int]:
-    """Return the wanted elements of `groups`, values undecoded, and where all of them end.
+    """Return the wanted elements of `groups`, undecoded, and where the groups end.
 
     Raises:
+        InvalidDataset: Their structure is damaged.
+        LimitExceeded: They exceed the limits.
         NeedMoreBytes: They do not end within the window.
     """
     written_explicit = explicit
     if len(walk.window) >= at + 6:
-        # Some writers declare one encoding and use the other; the first element tells.
+        # Some writers declare explicit VR and use implicit, or vice versa: the first element decides.
         written_explicit = looks_like_vr(walk.window[at + 4 : at + 6])
     end = walk.dataset(at, walk.size, explicit=written_explicit, groups=groups)
     plain = walk.wanted and walk.regular and walk.all_defined
@@ -367,7 +374,7 @@ def _walked(walk: ElementScanner, at: int, *, explicit: bool, groups: range) -> 
         if elements is None:
             elements = _read_all(walk, at, end, explicit=explicit, found=written_explicit)
     except PYDICOM_ERRORS:
-        # Not chained: the words of the error beneath may quote a value.
+        # Not chained: the message of pydicom's error may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None
     if walk.wanted:
         join_repeated(elements, walk)
@@ -393,11 +400,11 @@ def _cut_character_sets(walk: ElementScanner, at: int, *, explicit: bool, groups
 
 
 def _read_all(walk: ElementScanner, at: int, end: int, *, explicit: bool, found: bool) -> Dataset:
-    """Return what pydicom reads of the walked elements, of the wanted ones alone where that is safe."""
+    """Return what pydicom reads from the scanned elements, if safe from the wanted ones alone."""
     encoded = walk.window[at:end]
     if walk.wanted and walk.regular:
         picked = b"".join([walk.window[each.begin : each.end] for each in walk.found])
-        # pydicom, too, judges by the first element, which here is another one.
+        # pydicom also decides by the first element, and here another element comes first.
         if len(picked) >= 6 and looks_like_vr(picked[4:6]) == found:
             encoded, explicit = picked, found
     tags = list[BaseTag | int](walk.wanted) or None

@@ -1,6 +1,6 @@
 """The Pixel Data element of an untrusted data set, found without decoding (PS3.5 7.1, A.4).
 
-The image of a single-frame instance is all its fragments in their order. The Basic and the Extended
+The image of a single-frame Instance consists of all fragments in order. The Basic and the Extended
 Offset Table are not needed to find them, and many writers get them wrong, so they are not used.
 """
 
@@ -19,7 +19,7 @@ ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0"
 _LONG: Final = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
 _NONE: Final = "the film has no pixel data, or the file ends within it"
-# JPEG, JPEG 2000 codestream, JP2 file: an image where the offset table has been left out.
+# JPEG, JPEG 2000 codestream, JP2 file: if the first item begins so, the offset table is missing.
 _IMAGE_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 _MAX_FRAGMENTS: Final = 2**18
 
@@ -29,9 +29,9 @@ class PixelData:
     """The value of Pixel Data.
 
     Attributes:
-        value: Its bytes; those of the fragments, joined, where it is written in fragments.
+        value: Its bytes; those of all fragments, joined, if it is encapsulated.
         vr: "OB" or "OW".
-        in_fragments: Whether it is a sequence of fragments (undefined length).
+        in_fragments: Whether it is encapsulated, a sequence of fragments (undefined length).
     """
 
     value: bytes
@@ -40,7 +40,7 @@ class PixelData:
 
 
 def find_pixel_data(encoded: bytes, *, explicit: bool, order: str) -> PixelData:
-    """Return Pixel Data; what follows it is not looked at.
+    """Return Pixel Data; ignore what follows it.
 
     Args:
         encoded: The elements of group 7FE0 and what follows them.
@@ -51,7 +51,7 @@ def find_pixel_data(encoded: bytes, *, explicit: bool, order: str) -> PixelData:
         LimitExceeded: There are more fragments than any writer makes.
         PixelError: There is no Pixel Data, or it is cut off.
     """
-    # Some writers declare one encoding and use the other; the first element tells.
+    # Some writers declare explicit VR and use implicit, or vice versa: the first element decides.
     explicit = looks_like_vr(encoded[4:6]) if len(encoded) >= 6 else explicit
     try:
         at, length, written = _element(encoded, explicit=explicit, order=order)
@@ -67,11 +67,11 @@ def find_pixel_data(encoded: bytes, *, explicit: bool, order: str) -> PixelData:
 
 
 def compressed_image(pixels: PixelData) -> bytes:
-    """Return the codestream of a compressed image; some writers give its fragments a length.
+    """Return the codestream of a compressed image, even if Pixel Data was given a defined length.
 
     Raises:
         LimitExceeded: As `find_pixel_data`.
-        PixelError: It is not written in fragments, or they are cut off.
+        PixelError: It is not in fragments, or they are cut off.
     """
     if pixels.in_fragments:
         return pixels.value
@@ -81,11 +81,11 @@ def compressed_image(pixels: PixelData) -> bytes:
 
 
 def _element(encoded: bytes, *, explicit: bool, order: str) -> tuple[int, int, bytes]:
-    """Return where the value of Pixel Data begins, its length and its VR.
+    """Return the offset of the value of Pixel Data, its length and its VR.
 
     Raises:
-        PixelError: Another element than those of the Image Pixel Module comes first.
-        struct.error: The data set ends before.
+        PixelError: An element of undefined length or a higher tag comes first.
+        struct.error: The data set ends before it.
     """
     at = 0
     while True:
@@ -104,14 +104,14 @@ def _element(encoded: bytes, *, explicit: bool, order: str) -> tuple[int, int, b
 
 
 def _fragments(encoded: bytes, at: int) -> list[bytes]:
-    """Return the items from `at` on, the offset table among them.
+    """Return the items from `at` on, including the offset table.
 
-    A missing delimiter, or NUL or FF bytes in its place, does not matter where the last fragment
-    ends before them: what the fragments hold is checked to its end in any case.
+    A missing delimiter, or NUL or FF bytes in its place, is accepted if the last fragment ends before
+    it: the codestream in the fragments is checked to its end in any case.
 
     Raises:
-        LimitExceeded: There are too many.
-        PixelError: A fragment is cut off, or something else stands in its place.
+        LimitExceeded: There are more than `_MAX_FRAGMENTS`.
+        PixelError: A fragment is cut off, or is followed by neither a fragment nor a delimiter.
     """
     items: list[bytes] = []
     limit = len(encoded)
@@ -136,10 +136,10 @@ def _fragments(encoded: bytes, at: int) -> list[bytes]:
 
 
 def _joined(items: list[bytes]) -> bytes:
-    """Return the image that `items` hold, the offset table left out.
+    """Return the image that `items` hold, without the offset table.
 
     Raises:
-        PixelError: They hold nothing.
+        PixelError: They are empty.
     """
     has_table = len(items) > 1 and not items[0].startswith(_IMAGE_STARTS)
     image = b"".join(items[1:] if has_table else items)

@@ -1,4 +1,4 @@
-"""The values of elements that were read: each is decoded once, where an error can be answered."""
+"""Decoding of element values: each is decoded once, at a place where its error can be handled."""
 
 import re
 import struct
@@ -22,8 +22,9 @@ from dicom.exact_text import ENCODED_TAGS, EncodedElement, character_sets, is_pl
 from dicom.identifiers import uid_value
 from dicom.parsing.element_scanner import ElementScanner, usual_vr
 
-CHARACTER_SET: Final = 0x00080005  # says how the text of the others is written
-# Without these the pixels would be decoded by a guess: unreadable is worse than absent.
+CHARACTER_SET: Final = 0x00080005  # gives the encoding of text in the other elements
+# These decide what the pixels mean. An unreadable one must not be treated as absent: the default for an
+# absent one would be a guess.
 DECISIVE: Final = frozenset(
     {
         0x00280002,  # Samples per Pixel
@@ -39,17 +40,17 @@ DECISIVE: Final = frozenset(
         0x00281053,  # Rescale Slope
     }
 )
-# Without a readable value these are kept as NaN, so that their window is reported as unusable.
+# If unreadable, these are kept as NaN, so that their window is reported as unusable.
 _WINDOW: Final = frozenset({0x00281050, 0x00281051})  # Window Center, Window Width
-# Where the archive files an object depends on them.
+# An archive files an object by these identifiers.
 _IDENTIFYING: Final = ENCODED_TAGS | {0x00080016, 0x00080018, 0x0020000D, 0x0020000E}
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-# As pydicom calls what Specific Character Set (0008,0005) says.
+# pydicom's names of the encodings that encode ASCII text as ASCII.
 _ASCII_IS_ASCII: Final = ("iso8859", ["iso8859"], ["latin_1"], ["UTF8"])
 _ASCII: Final = re.compile(rb"[\x00-\x1a\x1c-\x5b\x5d-\x7f]+")  # no escape sequence, no backslash
 _NUMBER: Final = re.compile(rb"-?[0-9]{1,8}(\.[0-9]{1,6})? ?")
-_LONGEST: Final = {"SH": 16, "LO": 64}  # beyond that pydicom warns (PS3.5 6.2)
-# What pydicom raises on bytes that are not what they say. MemoryError comes from lengths that lie.
+_LONGEST: Final = {"SH": 16, "LO": 64}  # pydicom warns about longer values (PS3.5 6.2)
+# What pydicom raises on malformed data. MemoryError comes from wrong lengths.
 PYDICOM_ERRORS: Final = (
     ValueError,  # with UnicodeError
     BytesLengthException,
@@ -68,12 +69,12 @@ PYDICOM_ERRORS: Final = (
 
 
 def read_found(walk: ElementScanner, *, explicit: bool) -> Dataset | None:
-    """Return the elements that a walk found, plain ones decoded; None where pydicom has to find them.
+    """Return the elements that a scan found, simple ones decoded; None if pydicom must find them itself.
 
-    It is what pydicom reads of them; most of its time goes into finding them again.
+    The result equals what pydicom reads, without the time that it needs to find the elements again.
 
     Raises:
-        ValueError, LookupError: Specific Character Set (0008,0005) cannot be understood.
+        ValueError, LookupError: Specific Character Set (0008,0005) is not understood.
     """
     window, little = walk.window, walk.order == "<"
     encodings = _encodings(walk)
@@ -93,7 +94,7 @@ def read_found(walk: ElementScanner, *, explicit: bool) -> Dataset | None:
 
 
 def _encodings(walk: ElementScanner) -> str | MutableSequence[str] | None:
-    """Return what pydicom calls the text's encodings; None where an odd element names them."""
+    """Return pydicom's names of the text encodings; None if pydicom must read the elements itself."""
     named = [each for each in walk.found if each.tag == CHARACTER_SET]
     if not (walk.regular and walk.all_defined) or len(named) > 1:
         return None
@@ -107,9 +108,9 @@ def _encodings(walk: ElementScanner) -> str | MutableSequence[str] | None:
 
 
 def join_repeated(dataset: Dataset, walk: ElementScanner) -> None:
-    """Make an identifier that a data set has twice, with different values, one with two values.
+    """Join the different values of an identifier that a data set contains twice into one element.
 
-    Some archives take the first and some the last; an identifier of two values is refused.
+    Some archives use the first and some the last: an identifier with two values is refused later.
     """
     tags = [each.tag for each in walk.found]
     if len(tags) == len(set(tags)):
@@ -127,18 +128,18 @@ def join_repeated(dataset: Dataset, walk: ElementScanner) -> None:
 def decode_values(
     dataset: Dataset, *, strict: bool = True, outer_terms: tuple[str, ...] = ()
 ) -> None:
-    """Decode each value now, where an error can be answered, and leave out what cannot be.
+    """Decode each value now and remove elements that cannot be decoded.
 
-    Window Center and Window Width become NaN instead. Identifiers keep their bytes
-    (`dicom.exact_text`), also where these cannot be decoded.
+    An unreadable Window Center or Window Width becomes NaN instead. Identifiers keep their bytes
+    (`dicom.exact_text`), even if these cannot be decoded.
 
     Args:
-        dataset: What was read; changed in place.
+        dataset: The elements; changed in place.
         strict: Raise for an unreadable value that decides what the pixels mean.
         outer_terms: Specific Character Set (0008,0005) of the data set around an item.
 
     Raises:
-        InvalidDataset: One cannot be decoded that decides what the pixels mean.
+        InvalidDataset: If `strict`, a value that decides what the pixels mean cannot be decoded.
     """
     plain_text = dataset.original_character_set in _ASCII_IS_ASCII
     terms = character_sets(dataset) or outer_terms
@@ -169,7 +170,7 @@ def _named(tag: BaseTag) -> str:
 def _with_bytes(
     element: DataElement | None, raw: RawDataElement, terms: tuple[str, ...]
 ) -> EncodedElement:
-    """Return an identifier with its bytes; without text where it cannot be decoded."""
+    """Return an identifier with its bytes, and with empty text if it could not be decoded."""
     usual = usual_vr(raw.tag)
     decoded = element or DataElement(raw.tag, usual, "", already_converted=True)
     return EncodedElement(
@@ -180,14 +181,14 @@ def _with_bytes(
 def _simple(
     tag: BaseTag, written_vr: str | None, encoded: bytes | None, *, little: bool, plain_text: bool
 ) -> DataElement | None:
-    """Return an element as pydicom decodes it, by a shorter way; None for those less plain.
+    """Return an element as pydicom decodes it, but faster; None if it is not simple enough.
 
     Args:
         tag: Its tag.
         written_vr: Its VR; None in implicit VR.
-        encoded: Its value.
-        little: Whether it is in little endian.
-        plain_text: Whether ASCII is written as ASCII in text.
+        encoded: The bytes of its value.
+        little: Whether they are in little endian.
+        plain_text: Whether the character set encodes ASCII text as ASCII.
     """
     vr = written_vr or usual_vr(tag)
     value: str | int | float | MutableSequence[str]
@@ -198,7 +199,7 @@ def _simple(
     elif vr == "CS":
         value = multi_string(encoded.decode("latin-1"))
     elif vr == "UI" and b"\\" not in encoded:
-        # What follows a NUL is not part of the UID: archives built on DCMTK cut there.
+        # Bytes after a NUL are not part of the UID: archives built on DCMTK cut it there.
         value = UID(uid_value(encoded.decode("latin-1")), validation_mode=IGNORE)
     elif vr == "DS" and _NUMBER.fullmatch(encoded):
         value = DSfloat(encoded.decode("ascii").strip())
@@ -212,7 +213,7 @@ def _simple(
 def _decoded(
     dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement, terms: tuple[str, ...]
 ) -> DataElement | None:
-    """Return a decoded element, now in `dataset`, or None for one that cannot be decoded."""
+    """Decode an element in `dataset` and return it, or None if it cannot be decoded."""
     try:
         element = dataset[tag]
         _check_digits(element, raw)
@@ -232,7 +233,7 @@ def _decoded(
 
 
 def _check_digits(element: DataElement, raw: DataElement | RawDataElement) -> None:
-    """Check that a number has no underscore: Python reads 1_5 as 15, no archive does.
+    """Check that a DS or IS value has no underscore: Python reads 1_5 as 15, but no archive does.
 
     Raises:
         ValueError: It has one.
@@ -246,23 +247,23 @@ def _check_digits(element: DataElement, raw: DataElement | RawDataElement) -> No
 
 
 def _numbers(element: DataElement) -> DataElement | None:
-    """Return an element of DS or IS whose values are numbers; None where one cannot be read."""
+    """Return a DS or IS element with numbers as values; None if one cannot be read."""
     values = list(element.value) if element.VM > 1 else [element.value]
-    # pydicom leaves text that is no number as it is.
+    # pydicom keeps text that is not a number as text.
     if not any(isinstance(value, str) and value for value in values):
         return element
     return _as_decimals(element.tag, values) if element.VR == VR.DS else None
 
 
 def _raw_decimals(raw: RawDataElement) -> DataElement | None:
-    """Return a DS element of several values, one of which pydicom does not read; else None."""
+    """Return a DS element that pydicom could not read; None if a value is not a number."""
     if (raw.VR or usual_vr(raw.tag)) != VR.DS or not raw.value:
         return None
     return _as_decimals(raw.tag, list(raw.value.decode("latin-1").rstrip("\0").split("\\")))
 
 
 def _as_decimals(tag: BaseTag, values: list[object]) -> DataElement | None:
-    """Return a DS element whose texts are read with a decimal comma; None where one is no number."""
+    """Return a DS element, also reading decimal commas; None if a value is not a number."""
     otherwise = DSfloat(float("nan")) if tag in _WINDOW else None
     numbers = [_decimal(value, otherwise) if isinstance(value, str) else value for value in values]
     if any(number is None for number in numbers):
