@@ -1,8 +1,8 @@
-"""Huffman-coded data of JPEG images, followed code by code without decoding a sample.
+"""A walk along the Huffman codes of JPEG data that decodes no sample.
 
-At each bit position of the data the length of the code that would begin there, together with the extra
-bits that follow it, is looked up for a block of data at once. What is left to do one by one is a walk
-along these lengths: some 30 ns a code (ISO/IEC 10918-1 F.2.2 and H.2, where the codes are defined).
+For each bit position of a block of data, the length of the code that would begin there, extra bits
+included, is looked up in one vectorized step. Only the walk along these lengths is done one by one: some
+30 ns per code (ISO/IEC 10918-1 F.2.2 and H.2 define the codes).
 """
 
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ _DAMAGED: Final = "the compressed image is damaged"
 
 @dataclass(frozen=True, slots=True)
 class HuffmanTable:
-    """A table as lookups by the next 16 bits; 0 bits where no code begins with them.
+    """A Huffman table as lookups by the next 16 bits.
 
     Attributes:
-        bits: uint8 [65536], the length of the code.
-        symbols: uint8 [65536], what the code stands for.
+        bits: uint8 [65536], the length of the code; 0 if no code begins with these bits.
+        symbols: uint8 [65536], the symbol of the code.
     """
 
     bits: Bytes
     symbols: Bytes
 
 
-# Counts of the codes of 1 to 16 bits, and what they stand for.
+# Number of codes of each length from 1 to 16 bits, and their symbols.
 WrittenTable = tuple[bytes, bytes]
 
 
@@ -60,7 +60,7 @@ def make_table(counts: bytes, symbols: bytes) -> HuffmanTable:
     """Return the lookups of a table (C.2).
 
     Raises:
-        PixelError: It has more codes than there can be.
+        PixelError: It has more codes than fit in 16 bits.
     """
     table = HuffmanTable(np.zeros(2**16, np.uint8), np.zeros(2**16, np.uint8))
     begin, used = 0, 0
@@ -77,7 +77,7 @@ def make_table(counts: bytes, symbols: bytes) -> HuffmanTable:
 
 
 def difference_bits(table: HuffmanTable) -> Bytes:
-    """Return bits of code and difference by the next 16 bits, 0 where undefined (F.1.2.1, H.1.2.2)."""
+    """Return the bits of code and difference by the next 16 bits, 0 if undefined (F.1.2.1, H.1.2.2)."""
     extra = np.where(table.symbols == 16, 0, table.symbols)
     return np.where(table.symbols > 16, 0, table.bits + np.where(table.bits, extra, 0)).astype(
         np.uint8
@@ -85,12 +85,12 @@ def difference_bits(table: HuffmanTable) -> Bytes:
 
 
 def coefficient_bits(table: HuffmanTable) -> Bytes:
-    """Return bits of code and coefficient by the next 16 bits (F.1.2.2)."""
+    """Return the bits of code and coefficient by the next 16 bits (F.1.2.2)."""
     return (table.bits + (table.symbols & 15)).astype(np.uint8)
 
 
 def coefficient_advance(table: HuffmanTable) -> Bytes:
-    """Return how many coefficients a code passes by the next 16 bits, `_END_OF_BLOCK` for EOB."""
+    """Return the coefficients that a code covers by the next 16 bits, `_END_OF_BLOCK` for EOB."""
     run, size = table.symbols >> 4, table.symbols & 15
     advance = np.where(size > 0, run + 1, _UNDEFINED)
     advance = np.where(table.symbols == 0xF0, 16, advance)
@@ -99,11 +99,11 @@ def coefficient_advance(table: HuffmanTable) -> Bytes:
 
 
 class Lookups:
-    """Values of tables at each bit position of some data, made block by block.
+    """Values of tables at each bit position of some data, looked up block by block.
 
     Attributes:
-        bits: How many there are.
-        block_starts: Where each block of coefficients begins, as `pass_blocks` comes by.
+        bits: Number of bit positions.
+        block_starts: Bit position of each block of coefficients, appended by `pass_blocks`.
     """
 
     def __init__(self, data: bytes, *tables: Bytes) -> None:
@@ -115,7 +115,7 @@ class Lookups:
         self._values: list[bytes] = [b""] * len(tables)
 
     def at(self, position: int) -> tuple[int, list[bytes]]:
-        """Return where a block that holds `position` begins, in bits, and the values in it."""
+        """Return the first bit position of a block of data with `position`, and its values by table."""
         if not self._begin <= position < self._begin + len(self._values[0]):
             first = position // 8
             block = self._data[first : first + _BLOCK + 2].astype(np.uint32)
@@ -130,12 +130,12 @@ class Lookups:
 
 
 def pass_samples(lookups: Lookups, position: int, samples: int) -> tuple[int, int]:
-    """Return where the differences of a lossless image end, in bits, and their number (H.2.2).
+    """Return the bit position after the differences of a lossless image, and their number (H.2.2).
 
     Args:
         lookups: Of `difference_bits`.
-        position: Where they begin.
-        samples: How many there should be, at least 1; fewer are passed where the data end before.
+        position: Bit position of the first one.
+        samples: How many there should be, at least 1; fewer are passed if the data ends before.
 
     Raises:
         PixelError: A code is undefined.
@@ -148,23 +148,23 @@ def pass_samples(lookups: Lookups, position: int, samples: int) -> tuple[int, in
             for done in range(done, last):  # noqa: B007, B020 - goes on where a block ended
                 at += steps[at]
             done = last
-            if not steps[at]:  # an undefined code is never passed, so the last one tells of any
+            if not steps[at]:  # an undefined code has step 0 and is never passed: any is found here
                 raise PixelError(f"{_DAMAGED}: an undefined code at byte {(begin + at) // 8}")
             at += steps[at]
             done = samples
         except IndexError:
-            pass
+            pass  # continue in the next block of data
         position = begin + at
     return position, done
 
 
 def pass_blocks(lookups: Lookups, position: int, blocks: int) -> tuple[int, int]:
-    """Return where blocks of DCT coefficients end, in bits, and their number (F.2.2).
+    """Return the bit position after blocks of DCT coefficients, and their number (F.2.2).
 
     Args:
         lookups: Of `difference_bits`, `coefficient_bits` and `coefficient_advance`.
-        position: Where they begin.
-        blocks: How many there should be; fewer are passed where the data end before.
+        position: Bit position of the first one.
+        blocks: How many there should be; fewer are passed if the data ends before.
 
     Raises:
         PixelError: A code is undefined, or a block has more than 64 coefficients.
@@ -188,12 +188,13 @@ def pass_blocks(lookups: Lookups, position: int, blocks: int) -> tuple[int, int]
                     coefficient = 0
                     done += 1
         except IndexError:
-            pass
+            pass  # continue in the next block of data
         position = begin + at
     return position, done
 
 
 def _check_block(coefficient: int, byte: int) -> None:
+    """Check that a block ended with its 64th coefficient or by an end-of-block code."""
     ended_by_code = _END_OF_BLOCK < coefficient < _END_OF_BLOCK + _COEFFICIENTS
     if coefficient != _COEFFICIENTS and not ended_by_code:
         raise PixelError(
@@ -202,7 +203,7 @@ def _check_block(coefficient: int, byte: int) -> None:
 
 
 def differences_at(data: bytes, positions: list[int], table: HuffmanTable) -> NDArray[np.int64]:
-    """Return the differences whose codes begin at bit positions (F.2.2.1)."""
+    """Return the differences, int64 [N], whose codes begin at `positions`, in bits (F.2.2.1)."""
     padded = np.frombuffer(data + b"\xff" * 6, np.uint8).astype(np.int64)
     starts = np.asarray(positions, np.int64)
     window = _windows(padded, starts)

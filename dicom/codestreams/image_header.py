@@ -1,8 +1,8 @@
-"""What a compressed image says of itself, read before a decoder allocates anything for it.
+"""The header of a codestream, read before a decoder allocates memory for it.
 
-The codestream's own size decides what a decoder allocates, so it must agree with the header whose
-size was checked against the limits (PS3.5 8.2: the two shall be consistent). Its own frame header,
-not the transfer syntax, also tells which decoder reads it: many files carry another coding of the
+A decoder allocates by the size in the codestream, so this must agree with the DICOM header, whose
+size was checked against the limits (PS3.5 8.2: the two shall be consistent). The codestream's frame
+header, not the transfer syntax, also selects the decoder: many files carry another coding of the
 JPEG family than their transfer syntax names.
 """
 
@@ -26,7 +26,7 @@ _FILL_BYTES: Final = re.compile(rb"\xff+")
 
 
 class Coding(StrEnum):
-    """How a codestream is coded, whatever its transfer syntax says; in words."""
+    """The actual coding of a codestream, by its name in messages; the transfer syntax may differ."""
 
     SEQUENTIAL = "JPEG"
     PROGRESSIVE = "progressive JPEG"
@@ -36,7 +36,7 @@ class Coding(StrEnum):
     RLE = "RLE"
 
 
-# Arithmetic and hierarchical codings are none of DICOM's, and no decoder here proves them whole.
+# Arithmetic and hierarchical codings are not DICOM's, and nothing here proves them complete.
 _CODINGS: Final = {
     0xC0: Coding.SEQUENTIAL,
     0xC1: Coding.SEQUENTIAL,
@@ -51,11 +51,11 @@ class Codestream:
     """What a codestream declares.
 
     Attributes:
-        coding: Which decoder reads it.
-        rows: Pixels, as `columns`.
-        components: 1 for a grey image.
-        bits: Of a sample.
-        signed: Whether its samples are signed; JPEG 2000 alone can say so.
+        coding: Selects the decoder.
+        rows: In pixels, as `columns`.
+        components: 1 for a gray image.
+        bits: Bits per sample.
+        signed: Whether its samples are signed; only JPEG 2000 declares this.
     """
 
     coding: Coding
@@ -69,10 +69,10 @@ class Codestream:
 def read_codestream(
     frame: bytes, transfer_syntax: str, *, rows: int, columns: int, bits_allocated: int
 ) -> Codestream:
-    """Return what `frame` declares, which agrees with what the header declares.
+    """Return what `frame` declares, after checking that it agrees with the DICOM header.
 
     Raises:
-        PixelError: The codestream is of another size or kind, or cannot be read.
+        PixelError: It has another size, depth, coding or number of components, or cannot be read.
     """
     if transfer_syntax == RLELossless:
         return Codestream(
@@ -96,7 +96,7 @@ def read_codestream(
 
 
 def _jpeg(frame: bytes) -> Codestream:
-    """Return what SOFn says (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
+    """Return what SOFn declares (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
     if frame[:2] != b"\xff\xd8":
         raise PixelError("the compressed image is not a JPEG codestream")
     at = 2
@@ -115,7 +115,7 @@ def _jpeg(frame: bytes) -> Codestream:
 
 
 def after_fill(frame: bytes, at: int) -> int:
-    """Return where the last of the FF bytes from `at` on is; those before it fill (B.1.1.2)."""
+    """Return the offset of the last FF byte from `at` on; those before it are fill bytes (B.1.1.2)."""
     found = _FILL_BYTES.match(frame, at)
     return found.end() - 1 if found else at
 
@@ -132,7 +132,7 @@ def _frame_header(frame: bytes, marker: int, at: int) -> Codestream:
 
 
 def _jpeg2000(frame: bytes) -> Codestream:
-    """Return what the SIZ segment says (ISO/IEC 15444-1 A.5.1)."""
+    """Return what the SIZ segment declares (ISO/IEC 15444-1 A.5.1)."""
     at = jpeg2000_start(frame)
     right, bottom, left, top = struct.unpack_from(">4L", frame, at + 8)
     components, bits = struct.unpack_from(">HB", frame, at + 40)
@@ -147,10 +147,10 @@ def _jpeg2000(frame: bytes) -> Codestream:
 
 
 def jpeg2000_start(frame: bytes) -> int:
-    """Return where the JPEG 2000 codestream begins; some writers put JP2 boxes before it.
+    """Return the offset of the JPEG 2000 codestream; some writers put JP2 boxes before it.
 
     Raises:
-        PixelError: There is none.
+        PixelError: There is no codestream.
     """
     at = frame[:4096].find(b"\xff\x4f\xff\x51")
     if at < 0:

@@ -1,8 +1,8 @@
-"""Proof that a JPEG 2000 codestream is whole (ISO/IEC 15444-1 Annexes A and B).
+"""Proof that a JPEG 2000 codestream is complete (ISO/IEC 15444-1 Annexes A and B).
 
-Decoders make an empty packet of zeros and skip what is left over. So the tile-parts must follow each
-other up to the end marker, and the packets of each tile must fill its tile-parts exactly. What the
-packets hold is searched for a hole of zeros only: a changed byte alters its code-block alone.
+Decoders read zeros as empty packets and skip leftover data. Therefore the tile-parts must follow each
+other up to the end marker, and the packets of each tile must fill its tile-parts exactly. Packet bodies
+are only searched for markers and long runs of one byte: a changed byte alters just its code-block.
 """
 
 import struct
@@ -16,20 +16,20 @@ from dicom.errors import PixelError
 
 _SOT, _EOC = 0xFF90, 0xFFD9
 _COD, _COC, _SOD = 0xFF52, 0xFF53, 0xFF93
-# Packet headers elsewhere, another order of packets: legal, made by no known writer of films.
+# POC, PPM, PPT: another packet order, packet headers elsewhere; legal, but no known modality uses them.
 _UNUSUAL: Final = frozenset({0xFF5F, 0xFF60, 0xFF61})
 _SHORTEST: Final = 14  # SOT segment and SOD
 
 
 @dataclass(slots=True)
 class _Found:
-    """What was read of a codestream.
+    """The parts of a codestream.
 
     Attributes:
-        grid: Where its tiles are.
-        style: How its only component is coded.
-        bodies: Packets by tile.
-        unusual: Whether its packets are written in a way that is not followed here.
+        grid: Its tiles.
+        style: The coding style of its only component.
+        bodies: Packet data of its tile-parts, by tile.
+        unusual: Whether its packets are stored in a way that is not checked here.
     """
 
     grid: TileGrid
@@ -39,13 +39,13 @@ class _Found:
 
 
 def check_packets(frame: bytes) -> None:
-    """Return when the tile-parts follow each other up to EOC, and packets fill them exactly.
+    """Check that the tile-parts follow each other up to EOC, and that packets fill them exactly.
 
-    Of HTJ2K, packed packet headers and changed progression orders the tile-parts alone are checked.
+    For HTJ2K, packed packet headers and changed progression orders only the tile-parts are checked.
 
     Raises:
-        LimitExceeded: There are more code-blocks than any writer makes.
-        PixelError: Something is missing or left over.
+        LimitExceeded: There are more packets, precincts or code-blocks than any writer makes.
+        PixelError: Data is missing, damaged or left over.
     """
     try:
         found, at = _read_main_header(frame)
@@ -63,7 +63,7 @@ def check_packets(frame: bytes) -> None:
 
 
 def _read_main_header(frame: bytes) -> tuple[_Found, int]:
-    """Return what the main header says, and where the first tile-part begins."""
+    """Return the content of the main header, and the offset of the first tile-part."""
     at = jpeg2000_start(frame) + 2
     grid, style, unusual = None, None, False
     while (marker := _number(frame, at)) not in {_SOT, _EOC}:
@@ -102,7 +102,7 @@ def _read_tile_parts(frame: bytes, at: int, found: _Found) -> None:
 
 
 def _body(part: bytes, found: _Found) -> bytes:
-    """Return what follows the header of a tile-part."""
+    """Return the packet data after the header of a tile-part."""
     at = 0
     while (marker := _number(part, at)) != _SOD:
         found.unusual |= marker in {_COD, _COC, *_UNUSUAL}

@@ -1,4 +1,4 @@
-"""The packets of a JPEG 2000 tile, passed by what their headers say (ISO/IEC 15444-1 B.9 to B.12)."""
+"""A walk along the packets of a JPEG 2000 tile by their headers (ISO/IEC 15444-1 B.9 to B.12)."""
 
 import re
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from dicom.errors import LimitExceeded, PixelError
 
 _SOP, _EPH = b"\xff\x91", b"\xff\x92"
 _BYPASS, _TERMINATE_ALL = 0x01, 0x04
-_UNKNOWN: Final = 10**6  # the value of a node of which nothing is known
+_UNKNOWN: Final = 10**6  # value of a node that was not read yet
 _MOST_PASSES: Final = 164
 _MOST_LENGTH_BITS: Final = 32
 _HEADER_DAMAGED: Final = "the compressed image is damaged: a packet header cannot be"
 _MAX_PACKETS: Final = 2**18
-# Arithmetically coded bits are as good as random; only raw ones (bypass) can repeat for so long.
+# So many equal bytes are a hole: arithmetically coded data looks random, only raw bits (bypass) repeat.
 _HOLE: Final = 64
-# No marker occurs in the bytes of code-blocks: a bit is stuffed behind FF (C.2, D.6).
+# Code-block data contains no marker: a bit is stuffed after FF (C.2, D.6).
 _MARKER: Final = re.compile(rb"\xff[\x90-\xff]")
 
 
 class _Bits:
-    """The bits of a packet header; after an FF byte one of them is stuffed (B.10.1)."""
+    """Reads the bits of a packet header, which has a stuffed bit after each FF byte (B.10.1)."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data
@@ -36,7 +36,7 @@ class _Bits:
         """Return the next bit.
 
         Raises:
-            IndexError: The data end.
+            IndexError: The data ends.
         """
         if not self._left:
             self._left = 7 if self._byte == 0xFF else 8
@@ -53,12 +53,12 @@ class _Bits:
         return value
 
     def end(self) -> int:
-        """Return where the byte after the header is."""
+        """Return the offset of the byte after the header and the stuffed byte after a final FF."""
         return self._at + (self._byte == 0xFF)
 
 
 class _TagTree:
-    """A tag tree of so many leaves across and down (B.10.2)."""
+    """A tag tree with `across` x `down` leaves (B.10.2)."""
 
     def __init__(self, across: int, down: int) -> None:
         self._parents: list[int] = []
@@ -77,7 +77,7 @@ class _TagTree:
         self._least = [0] * len(self._parents)
 
     def is_below(self, bits: _Bits, leaf: int, threshold: int) -> bool:
-        """Return whether a leaf's value is below a threshold, reading what is needed to know."""
+        """Return whether a leaf's value is below a threshold; read only the bits that decide this."""
         path = [leaf]
         while self._parents[path[-1]] >= 0:
             path.append(self._parents[path[-1]])
@@ -95,12 +95,12 @@ class _TagTree:
 
 @dataclass(slots=True)
 class _Block:
-    """What earlier packets said of a code-block.
+    """The state of a code-block after the packets so far.
 
     Attributes:
         length_bits: Lblock.
-        most: Passes that its last codeword segment can hold; 0, there is none.
-        passes: Passes that this has.
+        most: Coding passes that its last codeword segment can hold; 0 if it has no segment.
+        passes: Coding passes in that segment.
     """
 
     length_bits: int = 3
@@ -118,16 +118,16 @@ class _Band:
 
 
 def pass_packets(data: bytes, tile: Area, style: CodingStyle) -> None:
-    """Return when the packets of a tile fill its data exactly.
+    """Check that the packets of a tile fill its data exactly.
 
     Args:
-        data: The bodies of its tile-parts.
-        tile: Where it is.
-        style: How it is coded.
+        data: The packet data of its tile-parts, joined.
+        tile: Its area on the reference grid.
+        style: Its coding style.
 
     Raises:
-        LimitExceeded: There are more packets than any writer makes.
-        PixelError: A packet is cut off, or bytes are left over.
+        LimitExceeded: There are more packets, precincts or code-blocks than any writer makes.
+        PixelError: A packet is cut off or damaged, or bytes are left over.
     """
     levels = precincts(tile, style)
     count = style.layers * sum(len(level) for level in levels)
@@ -162,6 +162,7 @@ def _order(levels: list[list[Precinct]], style: CodingStyle) -> Iterator[tuple[i
             for layer in range(style.layers):
                 yield from ((layer, level, index) for index in range(len(own)))
     elif style.progression <= 4:
+        # With one component RPCL is the order of `every`; PCRL and CPRL go by position first.
         if style.progression > 2:
             every.sort(key=lambda place: levels[place[0]][place[1]].order)
         yield from ((layer, *place) for place in every for layer in range(style.layers))
@@ -170,11 +171,11 @@ def _order(levels: list[list[Precinct]], style: CodingStyle) -> Iterator[tuple[i
 
 
 def _pass_packet(data: bytes, at: int, bands: list[_Band], layer: int, flags: int) -> int:
-    """Return where the packet at `at` ends.
+    """Return the offset after the packet at `at`.
 
     Raises:
-        IndexError: The data end within its header.
-        PixelError: Its header cannot be.
+        IndexError: The data ends within its header.
+        PixelError: Its header or its body is damaged.
     """
     if data[at : at + 2] == _SOP:
         at += 6
@@ -193,10 +194,10 @@ def _pass_packet(data: bytes, at: int, bands: list[_Band], layer: int, flags: in
 
 
 def _check_body(body: bytes, at: int, flags: int) -> None:
-    """Check that the bytes of a packet's code-blocks may be coded bits.
+    """Check that the code-block bytes of a packet can be coded data.
 
     Raises:
-        PixelError: They have a marker or a hole.
+        PixelError: They contain a marker or a hole.
     """
     if _MARKER.search(body):
         raise PixelError(
@@ -214,7 +215,7 @@ def _check_body(body: bytes, at: int, flags: int) -> None:
 
 
 def _pass_block(bits: _Bits, band: _Band, number: int, layer: int, flags: int) -> int:
-    """Return how many bytes a packet has of a code-block (B.10.3 to B.10.7)."""
+    """Return how many bytes of a code-block a packet contains (B.10.3 to B.10.7)."""
     block = band.blocks[number]
     if block is None:
         if not band.inclusion.is_below(bits, number, layer + 1):
@@ -236,7 +237,7 @@ def _pass_block(bits: _Bits, band: _Band, number: int, layer: int, flags: int) -
 
 
 def _passes(bits: _Bits) -> int:
-    """Return a number of coding passes (Table B.4)."""
+    """Return the next number of coding passes (Table B.4)."""
     if not bits.one():
         return 1
     if not bits.one():
@@ -249,7 +250,7 @@ def _passes(bits: _Bits) -> int:
 
 
 def _lengths(bits: _Bits, block: _Block, passes: int, flags: int) -> int:
-    """Return the bytes of all codeword segments that so many passes belong to (B.10.7)."""
+    """Return the total bytes of the codeword segments of the next `passes` coding passes (B.10.7)."""
     length = 0
     while passes:
         if block.passes == block.most:
@@ -262,7 +263,7 @@ def _lengths(bits: _Bits, block: _Block, passes: int, flags: int) -> int:
 
 
 def _most_passes(before: int, flags: int) -> int:
-    """Return how many passes the next codeword segment holds, by those of the last (D.4, D.6)."""
+    """Return how many passes the next codeword segment can hold, given the last one's (D.4, D.6)."""
     if flags & _TERMINATE_ALL:
         return 1
     if not flags & _BYPASS:

@@ -8,15 +8,15 @@ from typing import Final, NamedTuple, Self
 from dicom.errors import LimitExceeded, PixelError
 
 _HIGH_THROUGHPUT: Final = 0x40
-# Code-blocks of 64 x 64 pixels are usual; of the smallest, 4 x 4, a film would have a million.
+# Code-blocks usually have 64 x 64 pixels; with the smallest, 4 x 4, a radiograph would have a million.
 _MAX_BLOCKS: Final = 2**18
-# Horizontal and vertical high pass of the bands of the lowest resolution and of the others (B.5).
+# Bands of the lowest resolution, and of the others: 1 for horizontal, vertical high-pass (B.5).
 _LOWEST: Final = ((0, 0),)
 _OTHERS: Final = ((1, 0), (0, 1), (1, 1))
 
 
 class Area(NamedTuple):
-    """A rectangle without its right and lower edge."""
+    """A rectangle; `right` and `bottom` are exclusive."""
 
     left: int
     top: int
@@ -25,10 +25,11 @@ class Area(NamedTuple):
 
 
 class Precinct(NamedTuple):
-    """A precinct: how many code-blocks each of its bands has, across and down.
+    """A precinct of one resolution.
 
     Attributes:
-        order: Upper, left edge on the image's grid, resolution: by this position-wise orders sort.
+        order: Sort key of position-wise progressions: top and left on the reference grid, resolution.
+        bands: Number of code-blocks of each band, across and down.
     """
 
     order: tuple[int, int, int]
@@ -45,10 +46,10 @@ class TileGrid:
 
     @classmethod
     def read(cls, segment: bytes) -> Self:
-        """Return what a SIZ segment says.
+        """Return the grid that a SIZ segment declares.
 
         Raises:
-            PixelError: It says nothing that can be.
+            PixelError: The declared grid is impossible.
             struct.error: It is too short.
         """
         right, bottom, left, top, width, height, x, y = struct.unpack_from(">8L", segment, 2)
@@ -58,16 +59,16 @@ class TileGrid:
 
     @property
     def across(self) -> int:
-        """Tiles in a row."""
+        """Number of tiles in a row."""
         return -(-(self.image.right - self.origin[0]) // self.tile[0])
 
     @property
     def tiles(self) -> int:
-        """All tiles."""
+        """Number of all tiles."""
         return self.across * -(-(self.image.bottom - self.origin[1]) // self.tile[1])
 
     def bounds(self, number: int) -> Area:
-        """Return where a tile is."""
+        """Return the area of a tile within the image."""
         down, across = divmod(number, self.across)
         left = self.origin[0] + across * self.tile[0]
         top = self.origin[1] + down * self.tile[1]
@@ -81,15 +82,15 @@ class TileGrid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodingStyle:
-    """How a component is coded (A.6.1).
+    """The coding style of a component (A.6.1).
 
     Attributes:
         progression: 0 LRCP, 1 RLCP, 2 RPCL, 3 PCRL, 4 CPRL.
-        layers: How many quality layers there are.
-        levels: How often the image was halved.
-        block: Exponents of the size of a code-block.
+        layers: Number of quality layers.
+        levels: Number of decomposition levels: how often the image was halved.
+        block: Width and height of a code-block, as exponents of 2.
         flags: Code-block style.
-        precincts: Exponents of the size of a precinct, by resolution.
+        precincts: Width and height of a precinct by resolution, as exponents of 2.
     """
 
     progression: int
@@ -101,11 +102,11 @@ class CodingStyle:
 
     @classmethod
     def read(cls, segment: bytes) -> Self:
-        """Return what a COD segment says.
+        """Return the style that a COD segment declares.
 
         Raises:
-            IndexError: It is too short.
-            PixelError: It says nothing that can be.
+            IndexError, ValueError: It is too short.
+            PixelError: The declared style is impossible.
         """
         style = cls(
             progression=segment[1],
@@ -118,7 +119,7 @@ class CodingStyle:
         return style._with(segment[5:], own_precincts=bool(segment[0] & 1))
 
     def changed(self, segment: bytes) -> Self:
-        """Return this with what a COC segment says of the first component of fewer than 257."""
+        """Return this style with the changes of a COC segment (one byte of component index)."""
         return self._with(segment[2:], own_precincts=bool(segment[1] & 1))
 
     def _with(self, parameters: bytes, *, own_precincts: bool) -> Self:
@@ -136,15 +137,15 @@ class CodingStyle:
 
     @property
     def high_throughput(self) -> bool:
-        """Whether it is HTJ2K (ISO/IEC 15444-15), whose packets say more."""
+        """Whether it is HTJ2K (ISO/IEC 15444-15), whose packet headers differ."""
         return bool(self.flags & _HIGH_THROUGHPUT)
 
 
 def precincts(tile: Area, style: CodingStyle) -> list[list[Precinct]]:
-    """Return the precincts of a tile by resolution, each row by row.
+    """Return the precincts of a tile by resolution, row by row.
 
     Raises:
-        LimitExceeded: They have more code-blocks than any writer makes.
+        LimitExceeded: There are more precincts or code-blocks than any writer makes.
     """
     found = [list(_of_resolution(tile, style, number)) for number in range(style.levels + 1)]
     blocks = sum(
@@ -177,7 +178,7 @@ def _of_resolution(tile: Area, style: CodingStyle, number: int) -> Iterator[Prec
 
 
 def _halved(area: Area, times: int, high_pass: tuple[int, int] = (0, 0)) -> Area:
-    """Return an area after so many halvings, of a band if it is of one (B-15)."""
+    """Return an area after `times` halvings, in the band `high_pass` (equation B-15)."""
     across, down = (each << times >> 1 for each in high_pass)
     return Area(
         *(
@@ -190,7 +191,7 @@ def _halved(area: Area, times: int, high_pass: tuple[int, int] = (0, 0)) -> Area
 def _blocks(
     tile: Area, style: CodingStyle, number: int, place: tuple[int, int]
 ) -> Iterator[tuple[int, int]]:
-    """Yield how many code-blocks each band of a precinct has (B.7)."""
+    """Yield the number of code-blocks, across and down, of each band of a precinct (B.7)."""
     lowest = number == 0
     shrink = 0 if lowest else 1
     wide, high = (size - shrink for size in style.precincts[number])

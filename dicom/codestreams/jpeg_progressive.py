@@ -1,6 +1,6 @@
-"""The scans of a progressive JPEG image of one component, passed code by code (ISO/IEC 10918-1 G).
+"""A walk along the codes of a progressive JPEG image of one component (ISO/IEC 10918-1 G).
 
-Films of this kind are rare, so this is written plainly: about a microsecond a code.
+Such radiographs are rare, so the code is simple rather than fast: about a microsecond per code.
 """
 
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from dicom.codestreams.huffman import HuffmanTable
 from dicom.errors import PixelError
 
 _COEFFICIENTS: Final = 64
-_RUN: Final = 15  # of zeros, where the size is 0
-_UNSENT: Final = 16  # bits of a coefficient that are still to come
+_RUN: Final = 15  # with size 0: 16 zeros (ZRL); a smaller run with size 0 ends the band (EOBn)
+_UNSENT: Final = 16  # missing bits of a coefficient before its first scan
 
 
 @dataclass(slots=True)
 class Progress:
-    """What earlier scans sent.
+    """What the scans so far transmitted.
 
     Attributes:
-        nonzero: One byte for each coefficient of each block: whether it is known not to be zero.
-        missing: How many low bits of each coefficient are still to come.
+        nonzero: One byte for each coefficient of each block: 1 if it is known not to be zero.
+        missing: Number of low bits of each coefficient that are still missing.
     """
 
     nonzero: bytearray
@@ -28,17 +28,17 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Whether all bits of all coefficients were sent."""
+        """Whether all bits of all coefficients were transmitted."""
         return not any(self.missing)
 
     def start(self, first: int, last: int, approximation: int) -> bool:
-        """Note a scan by its header; return whether it refines an earlier one (G.1.1.1).
+        """Record a scan by its header; return whether it refines an earlier one (G.1.1.1).
 
         Raises:
-            PixelError: It does not follow from those before.
+            PixelError: It is damaged, or does not continue the scans before it.
         """
         high, low = approximation >> 4, approximation & 15
-        alone = first == 0 and last > 0  # the mean has scans of its own
+        alone = first == 0 and last > 0  # the DC coefficient must have scans of its own
         due = high or _UNSENT
         if alone or not first <= last < _COEFFICIENTS or (high and low != high - 1):
             raise PixelError("a scan of the compressed image is damaged")
@@ -50,14 +50,14 @@ class Progress:
 
 @dataclass(slots=True)
 class ProgressiveScan:
-    """Passes the codes of one scan.
+    """A walk along the codes of one scan.
 
     Attributes:
         data: Its entropy-coded data without stuffed zeros.
-        table: The table of its codes; None where it has none, as when it refines the means.
-        band: The first and the last coefficient that it sends.
-        refines: Whether it sends one bit more of what an earlier scan sent.
-        progress: What earlier scans sent.
+        table: The table of its codes; None if it has none, as when it refines DC coefficients.
+        band: The first and the last coefficient that it transmits.
+        refines: Whether it transmits one more bit of coefficients of an earlier scan.
+        progress: What earlier scans transmitted; updated by the walk.
     """
 
     data: bytes
@@ -66,18 +66,18 @@ class ProgressiveScan:
     refines: bool
     progress: Progress
     _at: int = 0
-    _blocks_left: int = 0  # of a run of blocks without any more coefficients
+    _blocks_left: int = 0  # in a run of blocks without further coefficients
 
     def passing(self, position: int, first: int, blocks: int) -> tuple[int, int]:
-        """Return where the codes of so many blocks end, in bits, and how many blocks there were.
+        """Return the bit position after the codes of blocks, and the number of blocks.
 
         Args:
-            position: Where they begin.
-            first: The first of the blocks.
-            blocks: How many there should be; fewer are passed where the data end before.
+            position: Bit position of the first code.
+            first: Index of the first block.
+            blocks: How many there should be; fewer are passed if the data ends before.
 
         Raises:
-            PixelError: A code cannot be.
+            PixelError: A code is invalid, or a run of blocks does not end.
         """
         self._at, self._blocks_left = position, 0
         for block in range(first, first + blocks):
@@ -100,7 +100,7 @@ class ProgressiveScan:
             self._send(base)
 
     def _send(self, base: int) -> None:
-        """Pass the first bits of a block's coefficients (G.1.2.2)."""
+        """Pass a block's coefficients in the scan that transmits them first (G.1.2.2)."""
         at, last = self.band
         while at <= last:
             run, size = divmod(self._code(), 16)
@@ -116,7 +116,7 @@ class ProgressiveScan:
                 return
 
     def _refine(self, base: int) -> None:
-        """Pass one bit more of a block's coefficients (G.1.2.3)."""
+        """Pass a block's coefficients in a scan that transmits one more bit of them (G.1.2.3)."""
         at, last = self.band
         while at <= last and not self._blocks_left:
             run, size = divmod(self._code(), 16)
@@ -135,7 +135,7 @@ class ProgressiveScan:
             self._blocks_left -= 1
 
     def _skip(self, base: int, at: int, zeros: int) -> int:
-        """Return the coefficient after so many that are zero; of the others a bit each is passed."""
+        """Return the coefficient after `zeros` zero ones; pass one bit for each nonzero one."""
         nonzero, last = self.progress.nonzero, self.band[1]
         while at <= last:
             if nonzero[base + at]:
@@ -153,13 +153,13 @@ class ProgressiveScan:
         self.progress.nonzero[base + at] = 1
 
     def _run_of_blocks(self, size: int) -> int:
-        """Return how many blocks from this one on have no more coefficients (G.1.2.2)."""
+        """Return how many blocks from this one on have no further coefficients (G.1.2.2)."""
         extra = self._window() >> (16 - size)
         self._at += size
         return (1 << size) + extra
 
     def _code(self) -> int:
-        """Return what the next code stands for."""
+        """Pass the next code and return its symbol."""
         if self.table is None:
             raise PixelError("the compressed image lacks a Huffman table that its scan needs")
         window = self._window()
@@ -172,7 +172,7 @@ class ProgressiveScan:
         return symbol
 
     def _window(self) -> int:
-        """Return the next 16 bits; after the end of the data they are ones."""
+        """Return the next 16 bits, with ones after the end of the data."""
         first = self._at >> 3
         three = self.data[first : first + 3].ljust(3, b"\xff")
         return int.from_bytes(three) >> (8 - (self._at & 7)) & 0xFFFF

@@ -1,11 +1,11 @@
-"""Proof that the scans of a JPEG image are whole (ISO/IEC 10918-1).
+"""Proof that the scans of a JPEG image are complete (ISO/IEC 10918-1).
 
-The decoders of the JPEG family fill in what is missing: of a file that was cut off in transfer they make
-a grey lower half, and report success. So the entropy-coded data are walked to their end before they are
-decoded: each restart interval must hold exactly the samples that it is due, and nothing else.
+JPEG decoders fill in missing data: they decode a truncated file to an image with a gray lower half and
+report success. Therefore the entropy-coded data is walked to its end before it is decoded: each restart
+interval must hold exactly its number of samples and nothing else.
 
-This proves that nothing was cut off or overwritten by zeros. A changed byte is found unless the codes
-after it still count the same; then it alters the values of its neighbourhood and nothing tells.
+This proves that nothing was cut off or overwritten by zeros. A changed byte is detected unless the codes
+after it still give the same number of samples; then it alters the values near it undetected.
 """
 
 import struct
@@ -37,14 +37,13 @@ _DHT, _SOS, _EOI, _DRI = 0xC4, 0xDA, 0xD9, 0xDD
 _DQT, _SEQUENTIAL = 0xDB, (0xC0, 0xC1)
 _RESTARTS: Final = range(0xD0, 0xD8)
 _STANDALONE: Final = frozenset({0x01, 0xD8, *_RESTARTS})
-# Of blocks a film of 20 million pixels has 312,500, of lossless images an interval is a row at least.
+# An image of 20 million pixels has 312,500 blocks; an interval of a lossless image is at least a row.
 _MAX_INTERVALS: Final = 2**19
-# Bits between the last code and the next marker: a byte is filled up, some writers add two.
+# Most bits between the last code and the next marker: the rest of a byte, and two that some writers add.
 _FILLING: Final = 23
 
-
-# Passes codes from a bit position on, of a first unit and a number of units (pixels or blocks); returns
-# where they end and how many units there were.
+# Passes codes: (bit position, first unit, number of units) -> (bit position after them, units passed). A
+# unit is a pixel of a lossless image, otherwise a block.
 _Passing = Callable[[int, int, int], tuple[int, int]]
 
 
@@ -54,10 +53,10 @@ class _Scans:
 
     Attributes:
         tables: Huffman tables by class and destination.
-        steps: Quantization step of the mean of a block, by destination.
-        step: Destination of that of the component.
+        steps: Quantization step of the DC coefficient of a block, by destination.
+        step: Destination of the component's quantization table.
         interval: Restart interval in MCUs, 0 for none.
-        progress: What the scans of a progressive image sent.
+        progress: What the scans of a progressive image transmitted.
         proven: Whether all samples were passed.
     """
 
@@ -77,9 +76,9 @@ class _Entropy:
 
     Attributes:
         data: All restart intervals without stuffed zeros.
-        ends: Where each interval ends in `data`.
-        next: Where the marker after them is in the codestream.
-        closed: Whether there is one.
+        ends: Offset in `data` after each interval.
+        next: Offset in the codestream of the marker after them.
+        closed: Whether there is such a marker.
     """
 
     data: bytes
@@ -89,14 +88,14 @@ class _Entropy:
 
 
 def check_scans(frame: bytes, stream: Codestream) -> None:
-    """Return when a Huffman-coded image of one component has all its samples.
+    """Check that a Huffman-coded image of one component has all its samples.
 
-    A missing EOI is allowed where all scans were proven whole without it: then only these two bytes are
-    missing.
+    A missing EOI is accepted if all scans were proven complete without it: then only these two bytes
+    are missing.
 
     Raises:
         LimitExceeded: A scan has more restart intervals than any writer makes.
-        PixelError: Samples are missing, data are left over, a code is undefined.
+        PixelError: Samples are missing, data is left over, or a code is undefined.
     """
     scans = _Scans(frame, stream)
     try:
@@ -108,7 +107,7 @@ def check_scans(frame: bytes, stream: Codestream) -> None:
 
 
 def _read_segments(scans: _Scans) -> None:
-    """Read marker after marker up to EOI, or to the end where EOI alone is missing."""
+    """Read marker after marker up to EOI, or to the end if only EOI is missing."""
     frame, at = scans.frame, 2
     while True:
         if at >= len(frame) - 1 and scans.proven:
@@ -127,7 +126,7 @@ def _read_segments(scans: _Scans) -> None:
 
 
 def _read_segment(scans: _Scans, marker: int, at: int) -> int:
-    """Read the segment at `at`, with a scan's data; return where the next marker is due."""
+    """Read the segment at `at`, of a scan with its data; return the offset of the next marker."""
     length = int(struct.unpack_from(">H", scans.frame, at)[0])
     segment = scans.frame[at + 2 : at + length]
     if len(segment) != length - 2:
@@ -146,7 +145,7 @@ def _read_segment(scans: _Scans, marker: int, at: int) -> int:
 
 
 def _mean_steps(segment: bytes) -> dict[int, int]:
-    """Return the first element of each table of a DQT segment by destination (B.2.4.1)."""
+    """Return the DC element of each table of a DQT segment by destination (B.2.4.1)."""
     steps, at = {}, 0
     while at < len(segment):
         wide = segment[at] >> 4 != 0
@@ -164,11 +163,11 @@ def _read_scan(scans: _Scans, segment: bytes, at: int) -> int:
 
 
 def _entropy(frame: bytes, at: int) -> _Entropy:
-    """Return the entropy-coded data that begin at `at`, up to a marker other than RSTn (B.1.1.5).
+    """Return the entropy-coded data from `at` up to a marker other than RSTn (B.1.1.5).
 
     Raises:
         LimitExceeded: There are more restart intervals than any writer makes.
-        PixelError: One is missing.
+        PixelError: A restart interval is missing.
     """
     ends: list[int] = []
     parts: list[bytes] = []
@@ -186,7 +185,7 @@ def _entropy(frame: bytes, at: int) -> _Entropy:
         if not restart:
             if (
                 len(parts) > 1 and not parts[-1]
-            ):  # some writers end the last interval like the others
+            ):  # some writers put an RSTn after the last interval, too
                 del ends[-1]
             return _Entropy(b"".join(parts), tuple(ends), position, closed=True)
     parts.append(_unstuffed(frame[begin:]))
@@ -200,7 +199,7 @@ def _unstuffed(interval: bytes) -> bytes:
 
 
 def _markers(frame: bytes, at: int) -> Iterator[int]:
-    """Yield where markers are from `at` on: FF bytes that are not stuffed and do not fill."""
+    """Yield the offset of each marker from `at` on: an FF byte neither stuffed nor a fill byte."""
     following = np.frombuffer(frame, np.uint8, offset=at)
     prefixes = np.flatnonzero(following[:-1] == 0xFF)
     codes = following[prefixes + 1]
@@ -234,10 +233,10 @@ def _walk(scans: _Scans, segment: bytes, entropy: _Entropy) -> None:
 
 
 def _check_means(scans: _Scans, data: bytes, starts: list[int], table: HuffmanTable) -> None:
-    """Check that no block has a mean that no pixels have.
+    """Check that the mean of each block is within the range of the samples.
 
-    Each block's mean is written as the difference to the one before, so a changed byte may shift the
-    brightness of all that follows it: seen where it leaves the range of the samples.
+    Each block's mean is coded as the difference from the block before, so a changed byte may shift the
+    brightness of all blocks after it. That is detected if a mean leaves the range.
     """
     differences = differences_at(data, starts, table)
     sums = np.cumsum(differences)
@@ -254,9 +253,9 @@ def _check_means(scans: _Scans, data: bytes, starts: list[int], table: HuffmanTa
 
 
 def _passing(scans: _Scans, segment: bytes, data: bytes) -> tuple[_Passing, Callable[[], bool]]:
-    """Return what passes the codes of a scan, by its header (B.2.3), and what then looks at the whole.
+    """Return, by the header of a scan (B.2.3), functions to pass its codes and to finish it.
 
-    The latter returns whether no more scans are to come.
+    The latter checks the scan as a whole and returns whether the image needs no more scans.
     """
     components, _, selectors, first, last, approximation = struct.unpack(">6B", segment)
     if components != 1:
@@ -302,10 +301,10 @@ def _table(scans: _Scans, number: int) -> HuffmanTable:
 
 
 def _check_filling(entropy: _Entropy, position: int, end: int) -> None:
-    """Check that only filling lies between the last code and the end of its restart interval.
+    """Check that only fill bits lie between the last code and the end of its restart interval.
 
-    Writers fill with ones (F.1.2.3), some with zeros. Where no marker follows, zeros may also be what
-    a damaged file was filled up with, so only ones and the pad byte of an odd length are accepted.
+    Writers fill with ones (F.1.2.3), some with zeros. If no marker follows, zeros may also be the
+    padding of a damaged file, so only ones and the pad byte of an odd length are accepted.
     """
     left = 8 * end - position
     tail = int.from_bytes(entropy.data[max(position // 8, end - 4) : end]) & (

@@ -1,7 +1,7 @@
-"""The point transform of lossless JPEG images (ISO/IEC 10918-1 H.1.2.1), taken out of a codestream.
+"""Removal of the point transform from lossless JPEG images (ISO/IEC 10918-1 H.1.2.1).
 
-It leaves out the lowest bits of each sample. libjpeg begins such an image with the wrong prediction, so
-the image is given to it as one of fewer bits, which is the same codes.
+The point transform drops the lowest bits of each sample. libjpeg starts such an image with a wrong
+prediction, so it gets the image as one of fewer bits, which has the same codes.
 """
 
 import struct
@@ -14,10 +14,10 @@ _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def without_point_transform(frame: bytes) -> tuple[bytes, int]:
-    """Return an image of as many bits less as its samples are to be shifted up, and this number.
+    """Return the image with fewer bits per sample, and by how many bits to shift its samples up.
 
     Args:
-        frame: A lossless codestream of one component whose segments were walked before.
+        frame: A lossless codestream of one component that `check_scans` accepted.
     """
     precision, at = 0, 2
     while (marker := frame[at + 1]) != _SOS:
@@ -35,7 +35,7 @@ def without_point_transform(frame: bytes) -> tuple[bytes, int]:
 
 
 def _after(frame: bytes, at: int) -> int:
-    """Return where what follows the fill bytes, marker or segment at `at` begins."""
+    """Return the offset after the fill bytes, the marker or the segment at `at`."""
     if frame[at + 1] == 0xFF:
         return after_fill(frame, at)
     if frame[at + 1] in _STANDALONE:

@@ -1,4 +1,4 @@
-"""RLE segments, measured and decoded exactly (PS3.5 Annex G)."""
+"""RLE segments, decoded after checking their exact length (PS3.5 Annex G)."""
 
 import struct
 from itertools import pairwise
@@ -10,7 +10,7 @@ from rle.rle import decode_segment
 
 from dicom.errors import PixelError
 
-# By the head byte of a run: how far the next one is, and how many bytes it stands for (G.3.2).
+# By the first byte of a run: distance to the next run, and number of bytes after decoding (G.3.2).
 _STEPS: Final = bytes([*range(2, 130), 1, *[2] * 127])
 _LENGTHS: Final = bytes([*range(1, 129), 0, *range(128, 1, -1)])
 _HEADER: Final = 64
@@ -34,7 +34,7 @@ def decode_rle(frame: bytes, rows: int, columns: int, bits_allocated: int) -> ND
 
 
 def _edges(frame: bytes, segments: int) -> list[int]:
-    """Return where the segments begin and the last one ends (G.5)."""
+    """Return the offset of each segment and of the end of the last one (G.5)."""
     if len(frame) < _HEADER:
         raise PixelError("the RLE header is cut off")
     count, *offsets = struct.unpack_from("<16L", frame)
@@ -47,7 +47,7 @@ def _edges(frame: bytes, segments: int) -> list[int]:
 
 
 def _used(segment: bytes, pixels: int) -> int:
-    """Return how long the runs are that stand for one byte of each pixel; only padding follows them."""
+    """Return the length of the runs that decode to one byte per pixel; only padding may follow them."""
     steps, lengths = segment.translate(_STEPS), segment.translate(_LENGTHS)
     at, length = 0, 0
     try:
