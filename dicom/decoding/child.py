@@ -1,13 +1,13 @@
-"""The processes in which films are decoded: a parent without threads, and its children.
+"""The processes that decode images: a parent without threads, and its children.
 
-Started by `dicom.decoding.pool` as `python -m dicom.decoding.child`. The parent imports the
-decoders once and keeps some children waiting. A child looks at one film at a time and ends after
-the first that is refused, for nobody knows what it did, or after a hundred; what a film does to it
-is done to nobody else. A child has bounds on memory and processor time that the kernel keeps, and
-writes no core file.
+`dicom.decoding.pool` starts the parent as `python -m dicom.decoding.child`. The parent imports the
+decoders once and forks children that wait for requests. A child decodes one image at a time. It exits
+after the first image that is refused, whose effects on the process are unknown, or after a hundred:
+so one image cannot affect the next. The kernel limits the memory and processor time of a child, and a
+child writes no core file.
 
-Requests and answers are single packets of JSON; an answer's pixels come as a sealed memory file. Nothing
-is pickled.
+Requests and answers are single packets of JSON; the pixels of an answer come as a sealed memory file.
+Nothing is pickled.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from dicom.pixels.frame import PixelLimits
 from dicom.selection.image_selection import Looked, look
 
 PACKET: Final = 2**16
-ORPHANED: Final = 3  # a child's exit status: whoever asks is gone
+ORPHANED: Final = 3  # exit status of a child: the requesting process has ended
 _WORDS: Final = 500
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -43,19 +43,20 @@ _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fc
 
 
 def main() -> None:
-    """Keep children waiting for films until whoever asks is gone.
+    """Keep children waiting for requests until the requesting process ends.
 
-    Arguments of the command line: the descriptor on which requests come, the one on which it is told how
-    a child ended, and JSON with `children`, `memory` (bytes) and `seconds`.
+    Command line arguments: the descriptor for requests, the descriptor for reports of failed children,
+    and JSON with `children`, `memory` (bytes) and `seconds`.
     """
     requests = socket.socket(fileno=int(sys.argv[1]))
     endings = socket.socket(fileno=int(sys.argv[2]))
     bounds = json.loads(sys.argv[3])
-    # A stop signal to the whole group is for the worker, which still finishes what is in hand.
+    # A stop signal to the process group is meant for the worker, which still finishes the current image.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Collections in the children leave the parent's objects alone, so their pages stay shared.
     gc.collect()
     gc.freeze()
     for _ in range(bounds["children"]):
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def _tended(endings: socket.socket) -> bool:
-    """Return when a child has ended, having told of it if it died; False when there is no more to do."""
+    """Wait until a child ends and report a failure; return False if no new child is needed."""
     pid, status = os.wait()
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == ORPHANED:
         return False
@@ -73,10 +74,10 @@ def _tended(endings: socket.socket) -> bool:
         try:
             endings.send(json.dumps({"pid": pid, "status": status}).encode(), socket.MSG_DONTWAIT)
         except BlockingIOError:
-            pass  # of those that were ended for being slow nobody asks, and nobody reads them
+            pass  # unread reports fill the socket: the pool reads none of children that it killed
         except OSError:
             return False
-        time.sleep(_PAUSE)  # children that cannot live must not be born as fast as they die
+        time.sleep(_PAUSE)  # throttle respawning of crashing children
     return True
 
 
@@ -92,23 +93,24 @@ def _fork(
 
 
 def _bind(memory: int) -> None:
-    """Set this process's bounds: `memory` bytes beyond what it has now."""
-    # The size in pages of this process's address space is the file's first number.
+    """Limit this process to `memory` bytes of address space beyond its present size."""
+    # The first number of the file is the size of the address space in pages.
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Where the whole machine runs out of memory this process goes first, not the worker.
-    with contextlib.suppress(OSError):  # a sandbox may not have it
+    # If the whole machine runs out of memory, the kernel kills this process first, not the worker.
+    with contextlib.suppress(OSError):  # a sandbox may not allow it
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _serve(requests: socket.socket, seconds: int) -> int:
-    """Look at film after film and answer; return the exit status."""
+    """Decode image after image and send the answers; return the exit status."""
     for _ in range(_FILMS):
         packet, descriptors, _, _ = socket.recv_fds(requests, PACKET, 1)
         if not packet:
             return ORPHANED
         with socket.socket(fileno=descriptors[0]) as answers:
+            # The pool needs the process id to kill this child if it is too slow.
             answers.send(json.dumps({"pid": os.getpid()}).encode())
             _allow(seconds)
             said, shown = _answer(json.loads(packet))
@@ -120,13 +122,13 @@ def _serve(requests: socket.socket, seconds: int) -> int:
 
 
 def _allow(seconds: int) -> None:
-    """Let this process compute for so long from now."""
+    """Limit this process to `seconds` of processor time from now; beyond it gets SIGXCPU."""
     spent = math.ceil(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
-    """Return what is said of a film, and the descriptor of its pixels where there are any."""
+    """Return the answer for an image, and the descriptor of its pixels if it was decoded."""
     limits = PixelLimits(max_pixels=request["max_pixels"], max_bytes=request["max_bytes"])
     try:
         looked = look(Path(request["path"]), limits)
@@ -151,7 +153,7 @@ def _described(looked: Looked) -> dict[str, Any]:
 
 
 def _sealed(pixels: NDArray[np.float32]) -> int:
-    """Return the descriptor of a memory file with `pixels` that nobody can change any more."""
+    """Return the descriptor of a memory file with `pixels` that no process can change any more."""
     descriptor = os.memfd_create("film", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     content = np.ascontiguousarray(pixels).data.cast("B")
     while content:

@@ -1,4 +1,4 @@
-"""How a decoder ended that gave no answer, and what that says of its film."""
+"""Exit statuses of decoders that gave no answer, and what they mean for the image."""
 
 import os
 import signal
@@ -9,21 +9,21 @@ from dicom.errors import DecoderSlow, OutOfResources
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How a child ended that gave no answer, in words."""
+    """How a child ended that gave no answer."""
 
-    words: str
-    by_itself: bool  # it crashed; otherwise it was ended by us, by the kernel or with its parent
-    error: type[OutOfResources] = OutOfResources  # where it did not crash
+    words: str  # for messages
+    by_itself: bool  # it crashed; otherwise the pool or the kernel killed it, or its parent ended
+    error: type[OutOfResources] = OutOfResources  # raised if it did not crash
 
 
 def slow(seconds: float) -> ExitStatus:
-    """Return the end of a decoder that took too long."""
+    """Return the status of a decoder that exceeded its time limit of `seconds`."""
     words = f"the decoder took longer than {seconds:g} s"
     return ExitStatus(words, by_itself=False, error=DecoderSlow)
 
 
 def ending(status: int | None, seconds: float) -> ExitStatus:
-    """Return what a wait status means, None where nobody told it; `seconds` a film may take."""
+    """Return what a wait status means (None: not reported); `seconds` is the time limit of an image."""
     if status is None:
         return ExitStatus("the decoders have ended", by_itself=False)
     if not os.WIFSIGNALED(status):

@@ -1,8 +1,8 @@
-"""Films are decoded in processes of their own, so that what a film does to a decoder stays with it.
+"""Decoding of images in child processes, so that an image can crash only its own decoder.
 
-`Decoders.look` answers as `dicom.selection.image_selection.look` does. A child that dies, or does
-not answer in time, costs its own film only: the next one is ready. What the other side is like:
-`dicom.decoding.child`.
+`Decoders.look` returns what `dicom.selection.image_selection.look` does. If a child dies or does not
+answer in time, only its image is affected: the next child is ready. `dicom.decoding.child` is the
+other side.
 """
 
 import contextlib
@@ -42,15 +42,15 @@ from dicom.selection.plausibility import Plausibility
 
 PROGRAM: Final = (sys.executable, "-m", "dicom.decoding.child")
 _TRIES: Final = 2
-# Three times what was measured on films of 16 million pixels (plain, RLE, JPEG-LS, JPEG 2000).
+# Three times the measured need of images of 16 million pixels (uncompressed, RLE, JPEG-LS, JPEG 2000).
 _BYTES_A_PIXEL: Final = 24
 _BYTES_AT_LEAST: Final = 512 * 2**20
-_START_SECONDS: Final = 120.0  # until the first child answers, on a machine that is busy
+_START_SECONDS: Final = 120.0  # until a child takes a request, on a busy machine
 _ENDING_SECONDS: Final = 2.0
-_PATIENCE: Final = 1.0  # how long a caller waits for its turn until it may ask again
+_PATIENCE: Final = 1.0  # how long `look` waits for a free decoder
 _STATUSES: Final = 64
 _SEALED: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
-# The decoders' memory allocators and arithmetic need no threads, whose stacks count as memory.
+# The decoders' numeric libraries need no threads, whose stacks would count towards the memory limit.
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "LC_ALL": "C.UTF-8",
@@ -64,18 +64,18 @@ _ERRORS: Final[dict[str, type[DicomError]]] = {
 
 
 class Decoders:
-    """Some children that look at films; safe for several threads."""
+    """A pool of child processes that decode images; thread-safe."""
 
     def __init__(
         self, *, at_once: int, seconds: float, max_pixels: int, program: Sequence[str] = PROGRAM
     ) -> None:
-        """Start the processes; they are ready a second later, and nobody waits for that here.
+        """Start the processes without waiting for them; they are ready about a second later.
 
         Args:
-            at_once: Films that are looked at at the same time; further callers wait a second.
-            seconds: How long one film may take, by the clock and by the processor.
-            max_pixels: Of the largest film; the children's memory is bounded by it.
-            program: What runs `dicom.decoding.child.main`.
+            at_once: Number of images decoded at the same time.
+            seconds: Time limit of one image, both of wall-clock and of processor time.
+            max_pixels: Pixels of the largest image; the memory limit of the children follows from it.
+            program: The command that runs `dicom.decoding.child.main`.
 
         Raises:
             OSError: No process can be started.
@@ -83,7 +83,7 @@ class Decoders:
         self._seconds = seconds
         self._program = tuple(program)
         self._bounds = {
-            "children": at_once + 1,  # one is ready while another ends
+            "children": at_once + 1,  # a spare one is ready while another exits
             "memory": _BYTES_AT_LEAST + _BYTES_A_PIXEL * max_pixels,
             "seconds": math.ceil(seconds),
         }
@@ -103,14 +103,14 @@ class Decoders:
         self.close()
 
     def look(self, path: Path, limits: PixelLimits) -> Looked:
-        """Return what `dicom.selection.image_selection.look` returns, the pixels not to be written to.
+        """Return what `dicom.selection.image_selection.look` returns; the pixels are read-only.
 
         Raises:
             DicomError, OSError: As `dicom.selection.image_selection.look`; and
-            DecoderDied: The film ended two children.
-            DecodersBusy: Nobody was free within a second; its caller is not to be taken for hung.
-            DecoderSlow: The child took too long, by the clock or by the processor.
-            OutOfResources: It was killed from outside.
+            DecoderDied: The image crashed two children.
+            DecodersBusy: No decoder was free within a second; a longer wait would look like a hang.
+            DecoderSlow: The child exceeded its limit of wall-clock or processor time.
+            OutOfResources: It was killed from outside, or no child took the request.
         """
         if not self._free.acquire(timeout=_PATIENCE):
             raise DecodersBusy("every decoder is at another film")
@@ -131,7 +131,7 @@ class Decoders:
         raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
 
     def wait_until_ready(self) -> None:
-        """Return when a film would be looked at without delay.
+        """Wait until a child answers, so that an image would be decoded without delay.
 
         Raises:
             OutOfResources: The children do not start, or die.
@@ -141,7 +141,7 @@ class Decoders:
             self.look(Path(os.devnull), nothing)
 
     def close(self) -> None:
-        """End the processes, and what they are at."""
+        """Kill the processes; images in progress are not finished."""
         self._parent.close()
 
     def _asked(self, path: Path, limits: PixelLimits) -> Looked | ExitStatus:
@@ -165,7 +165,7 @@ class Decoders:
             return self._parent
 
     def _heard(self, parent: "_Parent", answers: socket.socket) -> Looked | ExitStatus:
-        """Return the answer of the child that took the film up."""
+        """Return the answer of the child that took the request."""
         pid = _taken_up(answers)
         if pid is None:
             return ExitStatus("the decoders have ended or do not start", by_itself=False)
@@ -185,7 +185,7 @@ class Decoders:
 
 
 class _Parent:
-    """The process whose children decode."""
+    """The parent process of the children that decode."""
 
     def __init__(self, program: Sequence[str], bounds: dict[str, Any]) -> None:
         self._requests, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -209,12 +209,12 @@ class _Parent:
         return self._process.poll() is None
 
     def send(self, packet: bytes, answers: socket.socket) -> None:
-        """Hand a request over; if that fails, the answer's end is closed, as it is when a child dies."""
+        """Send a request; a failure closes the socket of the answer, as the death of a child does."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._requests, [packet], [answers.fileno()])
 
     def status(self, pid: int) -> int | None:
-        """Return the wait status with which a child ended, or None if nobody tells."""
+        """Return the wait status of a child, or None if the parent does not report it in time."""
         with self._lock:
             while pid not in self._statuses:
                 try:
@@ -225,7 +225,7 @@ class _Parent:
                     return None
                 ending = json.loads(told)
                 self._statuses[ending["pid"]] = ending["status"]
-                while len(self._statuses) > _STATUSES:  # of children for which nobody asked
+                while len(self._statuses) > _STATUSES:  # drop statuses that were never requested
                     del self._statuses[next(iter(self._statuses))]
             return self._statuses.pop(pid)
 
@@ -237,7 +237,7 @@ class _Parent:
 
 
 def _taken_up(answers: socket.socket) -> int | None:
-    """Return the id of the child that has taken a film up, or None if none does."""
+    """Return the process id of the child that took a request, or None if none does in time."""
     answers.settimeout(_START_SECONDS)
     try:
         packet = answers.recv(PACKET)
@@ -261,6 +261,7 @@ def _looked(said: dict[str, Any], descriptors: Sequence[int]) -> Looked:
     if "error" in said:
         raise _ERRORS.get(said["error"], PixelError)(said["words"])
     rows, columns = said["shape"]
+    # Without the seals the child could truncate the mapped file (SIGBUS here) or change its pixels.
     if not descriptors or fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & _SEALED != _SEALED:
         raise PixelError("the decoder's answer has no pixels")
     memory = mmap.mmap(
