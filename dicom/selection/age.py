@@ -1,4 +1,4 @@
-"""How old a patient was on the day of the film, as far as the tags say."""
+"""The patient's age on the day of the exposure, as far as the attributes state it."""
 
 import re
 from calendar import monthrange
@@ -9,18 +9,18 @@ from pydicom.dataset import Dataset
 
 _DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
 _AGE: Final = re.compile(r"0*(\d{1,3})([DWMY]?)", re.IGNORECASE | re.ASCII)
-# Many archives cut a birth date down to its year or month, which DA does not allow (PS3.5 6.2).
+# Many archives shorten a birth date to its year or month, which DA does not allow (PS3.5 6.2).
 _DAY: Final = re.compile(r"(\d{4})[-.]?(?:(\d{2})[-.]?(?:(\d{2}))?)?", re.ASCII)
 _OLDEST: Final = 130.0
 
 
 def age_in_years(header: Dataset) -> float | None:
-    """Return the least age in years that the tags allow on the day of the film; None when silent.
+    """Return the lowest age in years at exposure that the attributes allow; None if they state none.
 
-    Patient's Age (PS3.5 6.2, VR AS) without its unit is taken as years, as many archives of
-    anonymised films write it. Where age and birth date disagree the younger counts: an adult's film
-    left to people costs less than a child's read as an adult's. An age of 0 alone is what modalities
-    write for an unknown age: then the birth date counts.
+    Patient's Age (PS3.5 6.2, VR AS) without a unit is taken as years, as many archives of anonymized
+    images write it. If age and birth date disagree, the lower age counts: to leave an adult's image
+    unread costs less than to read a child's as an adult's. Modalities write age 0 for an unknown age:
+    then the birth date counts if it is given.
     """
     stated, reckoned = _stated(header), _reckoned(header)
     if stated == 0 and reckoned is not None:
@@ -29,7 +29,7 @@ def age_in_years(header: Dataset) -> float | None:
 
 
 def is_age_contradicted(header: Dataset) -> bool:
-    """Return whether Patient's Age is 0 and the birth date says a year or more."""
+    """Return whether Patient's Age is 0 although the birth date gives one year or more."""
     reckoned = _reckoned(header)
     return _stated(header) == 0 and reckoned is not None and reckoned >= 1
 
@@ -46,7 +46,7 @@ def _reckoned(header: Dataset) -> float | None:
     for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
         taken = _last_day(header, keyword)
         if born and taken:
-            # A birth date cut down to a year may seem to lie behind the film.
+            # A birth date shortened to its year is taken as December 31, perhaps after the exposure.
             days = 0 if born.year == taken.year else (taken - born).days
             return _plausible(days / 365.25)
     return None

@@ -1,7 +1,7 @@
-"""What the tags of a film say of the body part and the projection, in the words of many sites.
+"""Body part and projection of an image by its attributes, in the wording of many sites.
 
-Each question is answered by the most telling source that speaks: codes, then the attribute made for
-it, then the words of series and protocol. Silence is an answer of its own.
+The most reliable source that states something decides: codes, then the dedicated attribute, then the
+descriptions of series and protocol. UNSAID is a result of its own.
 """
 
 import re
@@ -15,17 +15,17 @@ from dicom.attributes import items, value_of, words
 
 
 class BodyPart(StrEnum):
-    """What the tags say of the body part."""
+    """The body part according to the attributes."""
 
     CHEST = "chest"
-    NEAR_CHEST = "near the chest"  # ribs, trunk: often, but not always, a chest film
+    NEAR_CHEST = "near the chest"  # ribs, trunk: often, but not always, a chest image
     OTHER = "other"
     UNSAID = "unsaid"
     CONTRADICTORY = "contradictory"
 
 
 class View(StrEnum):
-    """What the tags say of the projection."""
+    """The projection according to the attributes."""
 
     PA = "PA"
     AP = "AP"
@@ -81,7 +81,7 @@ _OTHER_VIEW: Final = re.compile(
 _PA: Final = re.compile(r"\b(PA|P A|POSTERO ?ANTERIOR\w*|DV)\b|後前|后前")
 _AP: Final = re.compile(r"\b(AP|A P|ANTERO ?POSTERIOR\w*|VD)\b|前後|前后")
 _FRONTAL: Final = re.compile(r"\b(FRONTAL\w*|FACE)\b|正面|정면")
-# "AP lordotic", "PA oblique".
+# Words that may qualify a frontal view: "AP lordotic", "PA oblique".
 _QUALIFYING: Final = re.compile(r"\b(LORDOT\w*|OBL\w*|DECUB\w*|APICAL|AXIAL\w*)\b")
 
 _SERIES_WORDS: Final = (
@@ -92,7 +92,7 @@ _SERIES_WORDS: Final = (
 
 
 def region_of(header: Dataset) -> BodyPart:
-    """Return which body part the tags name; series words that disagree make it CONTRADICTORY."""
+    """Return the body part; CONTRADICTORY if it is OTHER but the series descriptions say chest."""
     stated = _coded_region(header)
     if stated is BodyPart.UNSAID:
         stated = _region_in(words(header, "BodyPartExamined"))
@@ -126,7 +126,10 @@ def _region_in(text: str) -> BodyPart:
 
 
 def view_of(header: Dataset) -> View:
-    """Return which projection the tags name: view codes, View Position, orientation, series words."""
+    """Return the projection by view codes and View Position, else orientation, else descriptions.
+
+    CONTRADICTORY if view codes, View Position and orientation disagree whether it is frontal.
+    """
     spoken = [view for view in (_coded_view(header), _position(header)) if view is not View.UNSAID]
     if not spoken:
         spoken = [view for view in (_orientation(header),) if view is not View.UNSAID]
@@ -154,12 +157,12 @@ def _view_in(text: str) -> View:
     other = bool(_OTHER_VIEW.search(text))
     frontal = _frontal_in(text)
     if other and frontal is not View.UNSAID and not _qualifies(text):
-        return View.UNSAID  # "PA and lateral" names a set of films, not this one
+        return View.UNSAID  # "PA and lateral" names a set of images, not this one
     return View.OTHER if other else frontal
 
 
 def _qualifies(text: str) -> bool:
-    """Say whether the other word qualifies the frontal one."""
+    """Return whether a text with a frontal and another view means a variant of the frontal one."""
     return bool(_QUALIFYING.search(text))
 
 
@@ -171,7 +174,7 @@ def _frontal_in(text: str) -> View:
 
 
 def _orientation(header: Dataset) -> View:
-    """Return OTHER when rows or columns run front to back (PS3.3 C.7.6.1.1.1): a lateral film."""
+    """Return OTHER if rows or columns run anterior-posterior (PS3.3 C.7.6.1.1.1): a lateral image."""
     directions = value_of(header, "PatientOrientation")
     if not isinstance(directions, MultiValue | list) or len(directions) != 2:
         return View.UNSAID
@@ -182,7 +185,7 @@ def _orientation(header: Dataset) -> View:
 
 
 def is_mirrored(header: Dataset) -> bool:
-    """Say whether Patient Orientation puts the patient's right side at the viewer's right."""
+    """Return whether Patient Orientation puts the patient's right side at the viewer's right."""
     directions = value_of(header, "PatientOrientation")
     if not isinstance(directions, MultiValue | list) or not directions:
         return False

@@ -1,14 +1,14 @@
-"""In what two copies of one SOP Instance differ, as far as a draft about the first is concerned.
+"""Differences between two copies of one SOP Instance that matter to a draft about the first.
 
     differences(first, second, look, limits) -> ("Patient ID", "the picture"), or () for none
 
-Many differences change nothing: private elements, times, another transfer syntax.
-What matters is whose image it is, which order it answers, where it belongs, and what it shows:
+Many differences do not matter: private elements, times, another transfer syntax.
+What matters is the patient, the order, the Study and Series, and what the image shows:
 
-- Patient ID and its issuer, Study and Series Instance UID: any other value;
-- name, birth date, sex, Accession Number, laterality, orientation, view, body part: another value where
-  both copies have one. A name matters when neither copy's words contain the other's: a second given name
-  or "Mueller" for "Müller" is the same person, a corrected name may be another;
+- Patient ID and its issuer, Study and Series Instance UID: another value in the second copy;
+- name, birth date, sex, Accession Number, laterality, orientation, view, body part: another value if
+  both copies have one. A name differs if neither copy's words contain the other's: a second given name
+  or "Mueller" for "Müller" is the same person, a corrected name may be another person;
 - the picture: other stored bytes, unless both decode to the same picture (another compression).
 """
 
@@ -47,29 +47,29 @@ _WHERE_BOTH: Final = {
     "ViewPosition": "View Position",
     "BodyPartExamined": "Body Part Examined",
 }
-# Letters that languages write in two ways, beside those that lose an accent.
+# Letters with a second spelling, other than without their accent.
 _SPELLED: Final = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss"}
 )
 _PART: Final = 16  # pixels along the edge of the squares whose means are compared
-# Of the range from black to white: more than a lossy compression does to such a mean.
+# The largest accepted difference of such means, in 0..1; lossy compression causes less.
 _LOSS: Final = 0.02
 
 
 def differences(
     first: Path, second: Path, look: Look, limits: PixelLimits, *, is_last_try: bool = True
 ) -> tuple[str, ...]:
-    """Return in what the second copy differs from the first, empty when in nothing that matters.
+    """Return the names of the differences that matter, empty if there are none.
 
     Args:
-        first: The file that was read, or may be.
+        first: The file that was or may be read.
         second: The later copy.
-        look: Decodes a picture, `dicom.decoding.pool.Decoders.look`.
-        limits: Of the pictures.
-        is_last_try: A picture that cannot be decoded now counts as another.
+        look: Decodes a picture, such as `dicom.decoding.pool.Decoders.look`.
+        limits: Upper limits of the pictures.
+        is_last_try: Count a picture that cannot be decoded at the moment as different.
 
     Raises:
-        DicomError, OSError: Not on the last try: no picture can be decoded now; that may pass.
+        DicomError, OSError: A picture cannot be decoded at the moment; never if `is_last_try`.
     """
     try:
         ours, theirs = read_header(first), read_header(second)
@@ -89,7 +89,7 @@ def differences(
 def _attributes(first: Dataset, second: Dataset) -> Iterator[str]:
     for keyword, name in _EXACT.items():
         ours, theirs = _text(first, keyword), _text(second, keyword)
-        # A copy without an identity does not name another patient.
+        # A copy without an identifier does not name another patient, Study or Series.
         if theirs and ours != theirs:
             yield name
     if _is_other_name(_text(first, "PatientName"), _text(second, "PatientName")):
@@ -101,16 +101,16 @@ def _attributes(first: Dataset, second: Dataset) -> Iterator[str]:
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    """Return a value as one line of text, padding left out, "" for none."""
+    """Return a value as one text without padding, "" if absent."""
     raw = header.get(keyword)
     values = raw if isinstance(raw, list | tuple) or hasattr(raw, "append") else [raw]
     return "\\".join("" if each is None else str(each).strip("\0 ") for each in values or ())
 
 
 def _is_other_name(first: str, second: str) -> bool:
-    """Return whether two values of Patient's Name may be of two people.
+    """Return whether two values of Patient's Name may name two people.
 
-    They are compared by their component groups (PS3.5 6.2): one group that agrees is enough.
+    Their component groups are compared in pairs (PS3.5 6.2): one pair that agrees is enough.
     """
     pairs = [
         (ours, theirs)
@@ -145,7 +145,7 @@ def _same_picture(
     look: Look,
     limits: PixelLimits,
 ) -> bool:
-    """Return whether two copies show the same, the same bytes or the same once decoded."""
+    """Return whether two copies have the same stored bytes, or decode to the same picture."""
     (ours, our_header), (theirs, their_header) = first, second
     same_kind = _meaning(our_header) == _meaning(their_header)
     if same_kind and _digest(ours, limits) == _digest(theirs, limits):
@@ -154,7 +154,7 @@ def _same_picture(
 
 
 def _meaning(header: Dataset) -> tuple[str, ...]:
-    """Return what gives stored bytes their meaning as a picture."""
+    """Return the transfer syntax and attributes by which stored bytes are decoded."""
     syntax = str(header.file_meta.TransferSyntaxUID)
     keywords = (
         "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
@@ -169,7 +169,7 @@ def _digest(path: Path, limits: PixelLimits) -> bytes:
 
 
 def _alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
-    """Return whether two pictures show the same but for what a lossy compression changes.
+    """Return whether two pictures differ by no more than lossy compression causes.
 
     Args:
         first: float32 [H, W] in 0..1.
@@ -177,7 +177,7 @@ def _alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
     """
     if first.shape != second.shape:
         return False
-    # What lies beyond the last whole square counts as alike in the rest of its square.
+    # Incomplete squares at the edges are filled up with zero differences.
     apart = np.pad(first - second, [(0, -size % _PART) for size in first.shape])
     squares = apart.reshape(apart.shape[0] // _PART, _PART, apart.shape[1] // _PART, _PART)
     return bool(np.abs(squares.mean(axis=(1, 3))).max() <= _LOSS)

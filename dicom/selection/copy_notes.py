@@ -1,4 +1,4 @@
-"""What results do not carry as the image does: a note for each identifier and name."""
+"""Notes on the identifiers and names that results do not carry as the image does."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,8 +1,8 @@
-"""Which film of a study is read, and why the others are not.
+"""Which image of a Study is read, and why the others are not.
 
-The tags exclude what is certainly not a frontal chest film (`triage`). The rest is put in order, best
-first (`precedence`); the first film whose picture can be decoded and looks like an upright frontal
-chest film (`judge`) is read. docs/selection.md has the rule in words.
+The attributes exclude what is certainly not a frontal chest image (`triage`). The rest is sorted, best
+first (`precedence`); the first image that can be decoded and looks like an upright frontal chest image
+(`judge`) is read. docs/selection.md describes the rule.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,8 @@ __all__ = [
     "triage",
 ]
 
-# Where nothing can be read, the study's reason is the one of the film that came nearest to it.
+# If triage left no candidate, the Study's reason is the first of these that occurs: that of the image
+# that came nearest to being read.
 _NEAREST_FIRST: Final = (
     Reason.NOT_STATED,
     Reason.NOT_FRONTAL,
@@ -53,20 +54,19 @@ _NEAREST_FIRST: Final = (
     Reason.NO_IMAGE,
 )
 
-# An image that would be read but for such a reason decides for its study: no other is read instead.
+# If an image is refused for such a reason alone, no other image of its Study is read instead.
 _FINAL: Final = frozenset({Reason.CHILD, Reason.NO_MODEL_FOR_PATIENTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a site has decided.
+    """A site's rules for the selection.
 
     Attributes:
         minimum_age_years: Younger patients are children.
-        read_children: Whether their films are read.
-        stated_only: Films whose tags leave open whether they are frontal chest films are not read.
-        synthetic_only: Only synthetic images are read: no image of the study may be one that
-            `dicom.phantom` did not make.
+        read_children: Whether images of children are read.
+        stated_only: Read only images whose attributes state that they are frontal chest images.
+        synthetic_only: Read only Studies of which `dicom.phantom` made every image.
     """
 
     minimum_age_years: int
@@ -77,16 +77,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Selection:
-    """The film to read, or why there is none; then instance, frame and header are None.
+    """The image to read, or why there is none; then instance, frame and header are None.
 
     Attributes:
-        header: The film's tags, for the results to copy from.
-        view: "PA", "AP", or "" where the tags do not say.
-        child: The patient is younger than the rules' age.
-        notes: What the reader of a draft should know about the film, sentences.
-        not_read: Every other object of the study, in order of arrival, and why.
-        reason: Why nothing is read, of the film that came nearest to it; None when a film is.
-        sentence: The same for a person; "" when a film is read.
+        header: The attributes of the image, for the results to copy from.
+        view: "PA", "AP", or "" if the attributes do not state it.
+        child: The patient is younger than `Rules.minimum_age_years`.
+        notes: Sentences about the image for the reader of a draft.
+        not_read: Every other Instance of the Study, in order of arrival, and why it is not read.
+        reason: Why nothing is read, from the image that came nearest to it; None if one is read.
+        sentence: The reason as a sentence; "" if an image is read.
     """
 
     not_read: tuple[NotRead, ...]
@@ -102,7 +102,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Looked:
-    """A film's picture, and whether it looks like an upright frontal chest film."""
+    """The Frame of an image, and whether it looks like an upright frontal chest image."""
 
     frame: Frame
     verdict: Plausibility
@@ -112,7 +112,7 @@ Look = Callable[[Path, PixelLimits], Looked]
 
 
 def look(path: Path, limits: PixelLimits) -> Looked:
-    """Return the picture of a film and the verdict on it.
+    """Return the Frame of an image and the verdict on it.
 
     Raises:
         InvalidDataset, LimitExceeded, PixelError: As `dicom.pixels.frame.load_frame`.
@@ -138,18 +138,19 @@ class _Candidate:
 
 
 def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -> Selection:
-    """Return the film of `study` to be read, decoded, or why none is.
+    """Return the image of `study` to be read, decoded, or why none is.
 
-    Whatever is wrong with a film becomes the reason why that one is not read; nothing is raised for it.
+    A fault of an image becomes the reason why it is not read; no error is raised for it.
 
     Args:
-        study: The films.
-        rules: What the site has decided.
-        limits: What a picture may ask of us.
-        look: How a film is looked at: here, or in a process of its own (`dicom.decoding.pool`).
+        study: The Instances.
+        rules: The site's rules.
+        limits: Upper limits of an image that is decoded.
+        look: Decodes and judges an image: here, or in a child process (`dicom.decoding.pool`).
 
     Raises:
-        DicomError: A transient one: the film may be looked at later.
+        DicomError: A transient one: the image can be decoded later.
+        OSError: Raised by `look`.
     """
     refused: dict[str, _Refusal] = {}
     films = _films(study, refused)
@@ -171,7 +172,7 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
 
 
 def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
-    """Return what a modality made, with its tags' verdict; put what cannot be read into `refused`."""
+    """Return the readable Instances that are no AI results, triaged; put the others into `refused`."""
     films = []
     for instance in study.instances:
         try:
@@ -190,7 +191,7 @@ def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
 def _candidates(
     films: list[_Candidate], refused: dict[str, _Refusal], rules: Rules
 ) -> list[_Candidate]:
-    """Return the films that the tags do not exclude; put the others into `refused`."""
+    """Return the images that the attributes do not exclude; put the others into `refused`."""
     candidates = []
     for film in films:
         verdict = film.triage
@@ -205,10 +206,10 @@ def _candidates(
 
 
 def _with_exact_id(candidates: list[_Candidate], refused: dict[str, _Refusal]) -> list[_Candidate]:
-    """Return those whose Patient ID results can carry, and put the others into `refused`.
+    """Return the candidates whose Patient ID can be copied exactly; put the others into `refused`.
 
-    Where none has such an ID all are returned: what is made of the study says why it has no results.
-    An image that was sent again with its Patient ID corrected is read so.
+    If none has such an ID, all are returned: a later step states why the Study has no results. An
+    image that was sent again with a corrected Patient ID is thus preferred.
     """
     exact = [each for each in candidates if reading(each.header, "PatientID").fault is None]
     for each in candidates if exact else []:
@@ -228,7 +229,7 @@ def _unreadable(error: DicomError) -> _Refusal:
 def _examined(
     candidate: _Candidate, rules: Rules, limits: PixelLimits, look: Look
 ) -> Frame | _Refusal:
-    """Return the frame of a film that is to be read, or why it is not."""
+    """Return the Frame of a candidate that can be read, or why it cannot."""
     child = _is_child(candidate.header, rules)
     try:
         looked = look(candidate.instance.path, limits)
@@ -286,7 +287,7 @@ def _patient_notes(header: Dataset) -> tuple[str, ...]:
 
 
 def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:
-    """Return why nothing is read: the reason of the film that came nearest to be read."""
+    """Return why nothing is read: the reason of the image that came nearest to being read."""
     final = [refusal for refusal in refused.values() if refusal.reason in _FINAL]
     if final:
         nearest = final[0]
@@ -303,7 +304,7 @@ def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Ref
 
 
 def _nobodys(study: Study) -> Selection:
-    """Return why nothing is read of a study whose films name different patients."""
+    """Return why nothing is read of a Study whose images name different patients."""
     reason = Reason.TWO_PATIENTS
     return Selection(
         reason=reason,

@@ -1,4 +1,4 @@
-"""DICOM files that did not come through the receiver, as Instances: `wetread read`, the demo."""
+"""Instances from DICOM files that were not received, for `wetread read` and the demo."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _BLOCK = 2**20
 
 
 def describe(path: Path) -> Instance:
-    """Return the Instance that a PS3.10 or headless file holds; its digest is of the whole file.
+    """Return the Instance in a PS3.10 file or bare data set; its digest covers the whole file.
 
     Raises:
-        DicomError: The file cannot be read as a composite instance; says why.
+        DicomError: The file cannot be read as a composite instance; the message says why.
     """
     try:
         size = path.stat().st_size

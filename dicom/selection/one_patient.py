@@ -1,4 +1,4 @@
-"""Whether films that came under one Study Instance UID are of one patient (PS3.3 C.7.1.1)."""
+"""Whether the images of one Study Instance UID belong to one patient (PS3.3 C.7.1.1)."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,12 +10,12 @@ from dicom.exact_text import reading
 
 
 def are_one_patient(headers: Sequence[Dataset]) -> bool:
-    """Say whether no two headers name different patients; two that say nothing may be one.
+    """Return whether no two headers name different patients; absent values never differ.
 
-    Patient ID decides where both have one (with its issuer, where both name that); otherwise name and
-    birth date must agree as far as both say them. An ID without an exact
-    reading (`dicom.exact_text`) says nothing. A wrong worklist entry or a copied UID brings films
-    of two people into one study: a draft of one must never be filed under, or supersede, the other's.
+    If both have a Patient ID, it decides, with its issuer if both state one; otherwise name and birth
+    date must agree if both state them. An ID without an exact reading (`dicom.exact_text`) counts as
+    absent. A wrong worklist entry or a copied UID brings images of two people into one Study: a draft
+    about one must never be filed under the other, nor supersede the other's draft.
     """
     return all(_may_be_the_same(one, other) for one, other in combinations(headers, 2))
 
@@ -41,5 +41,5 @@ def _name(header: Dataset) -> str:
 
 
 def _agree(one: str, other: str) -> bool:
-    """Say whether both are the same, or one of them is empty."""
+    """Return whether both are the same, or one of them is empty."""
     return not one or not other or one == other

@@ -1,21 +1,21 @@
-"""Whether a picture looks like an upright, frontal chest radiograph of a person, by what is measured.
+"""Measurements that show whether an image looks like an upright, frontal chest radiograph of a person.
 
-Five questions, in this order, each with a number that `Plausibility.measured` gives back:
+There are five, in this order; `Plausibility.measured` has their values:
 
-- *contrast*: the grey levels between the 1st and the 99th percentile. Next to none: BLANK.
-- *flat*: the part of the picture where neighbouring mid-grey pixels are exactly equal, as only drawn
-  pictures have it. Much: a test pattern, NOT_PLAUSIBLE.
-- *upright*: how well the picture, reduced to 16 x 16 cells of ranked brightness, agrees with what sets
-  upright chest films apart from their own negatives and turns: lungs dark either side of a bright
-  middle, wider apart below; bright abdomen, dark beside the neck. The same is measured on the picture
-  turned and as a negative; where one of those agrees best, the film is INVERTED or ROTATED. Where none
+- *contrast*: the difference between the 1st and the 99th percentile of gray levels. Almost none: BLANK.
+- *flat*: the share of the image where nearby mid-gray pixels are exactly equal, as in drawings only.
+  Large: a test pattern, NOT_PLAUSIBLE.
+- *upright*: how well the image, reduced to 16 x 16 cells of ranked brightness, agrees with a template of
+  what distinguishes upright chest images from their negatives and rotations: dark lungs on either side
+  of a bright middle, wider apart below; bright abdomen, dark beside the neck. The rotated image and the
+  negative are measured, too; if one of those agrees best, the image is INVERTED or ROTATED. If none
   agrees, it is NOT_PLAUSIBLE.
 - *symmetry* and *ridge*: how well the left half mirrors the right one, and how far the middle stands out
-  between the darkest columns of each side. A lateral film has little of both: NOT_FRONTAL.
+  between the darkest columns of each side. A lateral image has little of both: NOT_FRONTAL.
 
-Left and right cannot be told apart: a mirrored film passes. The template was computed from the films
-that dicom.phantom draws, by benchmarks/selection.py, which also measures the gate on real films; the
-figures are in docs/selection.md.
+Left and right cannot be distinguished: a mirrored image passes. benchmarks/selection.py computed the
+template from images that dicom.phantom draws; it also measures real images, with the figures in
+docs/selection.md.
 """
 
 from dataclasses import dataclass
@@ -69,12 +69,12 @@ TEMPLATE_HALF: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plausibility:
-    """What the gate found.
+    """The result of the measurements.
 
     Attributes:
-        reason: Why the picture is not to be read, or None.
-        sentence: The same for a person, or "".
-        measured: The numbers that decided, by name; those not reached are absent.
+        reason: Why the image is not to be read, or None.
+        sentence: The reason as a sentence, or "".
+        measured: The values by name; those after the one that decided are absent.
     """
 
     reason: Reason | None
@@ -83,7 +83,7 @@ class Plausibility:
 
 
 def judge(frame: Frame) -> Plausibility:
-    """Return whether the picture of `frame` looks like an upright frontal chest film."""
+    """Return whether `frame` looks like an upright frontal chest image."""
     measured: dict[str, float] = {}
     reason, sentence = _judged(frame.pixels, measured)
     return Plausibility(
@@ -107,7 +107,7 @@ def _judged(pixels: FloatPicture, measured: dict[str, float]) -> tuple[Reason | 
 
 
 def _posed(picture: FloatPicture, measured: dict[str, float]) -> tuple[Reason | None, str]:
-    """Judge a picture that is neither blank nor drawn: is it an upright frontal chest?"""
+    """Return why an image, neither blank nor drawn, is not an upright frontal chest, or (None, "")."""
     agreement = orientation_agreement(picture)
     measured["upright"] = float(agreement[0, 0])
     if agreement.max() < UPRIGHT:
@@ -136,9 +136,9 @@ def _turned(turns: int, *, negative: bool) -> tuple[Reason, str]:
 
 
 def orientation_agreement(picture: FloatPicture) -> FloatField:
-    """Return float64 [4, 2]: agreement with an upright chest after 0..3 quarter turns, and as negative.
+    """Return float64 [4, 2]: agreement with the template after 0..3 quarter turns; plain, negative.
 
-    Quarter turns are anticlockwise. 0 is chance; an upright chest film has 0.3 to 0.7 at [0, 0].
+    Turns are counterclockwise. 0 is chance; an upright chest image has 0.3 to 0.7 at [0, 0].
     """
     cells = ranked(picture, _CELLS) - 0.5
     half = np.asarray(TEMPLATE_HALF, np.float64) / 1e4
@@ -148,9 +148,9 @@ def orientation_agreement(picture: FloatPicture) -> FloatField:
 
 
 def ranked(picture: FloatPicture, cells: int) -> FloatField:
-    """Return float64 [cells, cells] in 0..1: what part of the picture's cells is darker.
+    """Return float64 [cells, cells] in 0..1: the share of the image's cells that are darker.
 
-    Ranks are the same for every window and gamma, as long as black stays black.
+    Ranks are the same for every window and gamma that does not invert the image.
     """
     small = np.asarray(Image.fromarray(picture).resize((cells, cells), Image.Resampling.BOX))
     return average_ranks(small) / cells**2
@@ -159,7 +159,7 @@ def ranked(picture: FloatPicture, cells: int) -> FloatField:
 def average_ranks(values: NDArray[np.float32]) -> FloatField:
     """Return the rank of each value, from 1; equal values share their mean rank.
 
-    As `scipy.stats.rankdata`, whose import takes each process 0.3 s.
+    The result is that of `scipy.stats.rankdata`, whose import would cost each process 0.3 s.
     """
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: FloatField = np.cumsum(counts) - (counts - 1) / 2
@@ -167,7 +167,7 @@ def average_ranks(values: NDArray[np.float32]) -> FloatField:
 
 
 def symmetry(fine: FloatField) -> float:
-    """Return the best correlation of one side with the other's mirror image, about a middle column."""
+    """Return the best correlation of the left side with the mirrored right side, over middle columns."""
     width = fine.shape[1]
     found = -1.0
     for column in range(round(0.38 * width), round(0.62 * width)):
@@ -181,9 +181,9 @@ def symmetry(fine: FloatField) -> float:
 
 
 def ridge(fine: FloatField) -> float:
-    """Return how far the brightest middle column is above the brighter of the two sides' darkest ones.
+    """Return by how much a middle column exceeds the darkest columns of both sides, at the best place.
 
-    Columns are averaged over the rows of the lungs, a quarter to six tenths of the height.
+    Columns are averaged over the rows of the lungs, from 0.25 to 0.6 of the height.
     """
     rows, width = fine.shape
     profile = fine[round(0.25 * rows) : int(0.6 * rows)].mean(axis=0)
@@ -198,9 +198,10 @@ def ridge(fine: FloatField) -> float:
 
 
 def flat_part(pixels: FloatPicture) -> float:
-    """Return the part of the picture that equals its neighbours exactly and is neither black nor white.
+    """Return the share of pixels that equal those 4 to the right and below, neither black nor white.
 
-    Every third pixel is looked at. Borders and saturated air are black or white, so do not count.
+    Every third row and column is sampled. Borders and saturated air are black or white, so they do not
+    count.
     """
     at = pixels[:-4:3, :-4:3]
     equal = (at == pixels[4::3, :-4:3]) & (at == pixels[:-4:3, 4::3]) & (at == pixels[4::3, 4::3])
@@ -208,7 +209,7 @@ def flat_part(pixels: FloatPicture) -> float:
 
 
 def _reduced(pixels: FloatPicture) -> FloatPicture:
-    """Return the picture with its shorter side at 256 to 511 pixels, blocks averaged."""
+    """Return the image with blocks averaged, its shorter side at 256 to 511 pixels if it had more."""
     step = max(1, min(pixels.shape) // _WORK)
     rows, columns = pixels.shape[0] // step, pixels.shape[1] // step
     blocks = pixels[: rows * step, : columns * step].reshape(rows, step, columns, step)
@@ -217,14 +218,14 @@ def _reduced(pixels: FloatPicture) -> FloatPicture:
 
 
 def _without_even_borders(picture: FloatPicture) -> FloatPicture:
-    """Return the picture without the rows and columns at its edges that show nothing (collimators)."""
+    """Return the image without the uniform rows and columns at its edges (collimators)."""
     top, bottom = _uneven(picture)
     left, right = _uneven(picture.T)
     return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
 def _uneven(picture: FloatPicture) -> tuple[int, int]:
-    """Return the first row, and the one after the last, that is not even; at most 30 % go at an end."""
+    """Return the first nonuniform row and the one after the last; trim at most 30 % at each end."""
     low, high = np.percentile(picture, (10, 90), axis=1)
     shown = np.flatnonzero(high - low >= _EVEN)
     length = len(picture)

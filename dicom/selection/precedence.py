@@ -1,4 +1,4 @@
-"""In which order the films of a study are looked at, of those that may be read."""
+"""The order in which the images of a Study that may be read are examined."""
 
 from typing import Final
 
@@ -7,15 +7,15 @@ from pydicom.dataset import Dataset
 from dicom.attributes import is_for_processing, words
 from dicom.selection.triage import Eligibility, Triage
 
-# Sort key of one film: not surely a frontal chest film, raw, made from a film, view, how long ago,
-# how small, UID.
+# Sort key of an image: not surely a frontal chest image, raw, derived, view, latest first, largest
+# first, UID.
 Precedence = tuple[bool, bool, bool, int, tuple[int, ...], int, str]
 
 _VIEW_ORDER: Final = {"PA": 0, "AP": 1}
 
 
 def precedence(header: Dataset, verdict: Triage, sop_instance_uid: str) -> Precedence:
-    """Return the sort key of a film; the lowest is looked at first, and no two films share one."""
+    """Return the sort key of an image; the lowest is examined first, and no two images share one."""
     return (
         verdict.eligibility is not Eligibility.LIKELY,
         is_for_processing(header),
@@ -33,13 +33,13 @@ def _matrix_size(header: Dataset) -> int:
 
 
 def _derived_by_subtraction(header: Dataset) -> bool:
-    """Say whether it is a picture made from a film: bone or soft tissue only, with marks on it."""
+    """Return whether it was derived from a radiograph: bone or soft tissue only, or with CAD marks."""
     text = f" {words(header, 'ImageType', 'SeriesDescription', 'DerivationDescription')} "
     return any(word in text for word in (" BONE", " SOFT TISSUE", "SUPPRESS", "SUBTRACT", " CAD "))
 
 
 def _taken_at(header: Dataset) -> str:
-    """Return date and time of the exposure as digits, so that a later one is the greater text."""
+    """Return date and time of the exposure as 14 digits that sort by time; zeros if not stated."""
     for name in ("Acquisition", "Content", "Series", "Study"):
         day = words(header, f"{name}Date")
         if len(day) == 8 and day.isdecimal() and day.isascii():

@@ -1,7 +1,7 @@
-"""From the tags alone: is this likely, possibly or certainly not a film that is read?
+"""Triage by attributes alone: whether an Instance is likely, possibly or certainly not to be read.
 
-Cheap enough to be asked of every instance as it arrives. What the tags leave unsaid excludes
-nothing: the picture decides later. docs/selection.md has the rule in words.
+It is cheap enough to run on every Instance as it arrives. What the attributes do not state excludes
+nothing: the pixels decide later. docs/selection.md describes the rule.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from dicom.selection.body_part_and_view import BodyPart, View, region_of, view_o
 
 
 class Eligibility(StrEnum):
-    """Whether a film can be read, as far as its tags tell."""
+    """Whether an image can be read, as far as its attributes show."""
 
     LIKELY = "LIKELY"
     POSSIBLE = "POSSIBLE"
@@ -34,13 +34,13 @@ class Eligibility(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
-    """What the tags say of one instance.
+    """The result of the triage of one Instance.
 
     Attributes:
         reason: Why it is excluded, or None.
-        sentence: The same for a person, or "".
-        view: "PA", "AP" or "" where the tags do not say.
-        notes: What the tags leave unsaid or contradict, for the reader of a draft; sentences.
+        sentence: The reason as a sentence, or "".
+        view: "PA", "AP" or "" if the attributes do not state it.
+        notes: Sentences for the reader of a draft about missing or contradictory attributes.
     """
 
     eligibility: Eligibility
@@ -57,7 +57,7 @@ _RADIOGRAPH_CLASSES: Final = frozenset(
         DigitalXRayImageStorageForProcessing,
     }
 )
-# A film that was digitised or converted: the class does not say what it shows, Modality may.
+# A digitized or converted image: the class does not tell what it shows, but Modality may.
 _OPEN_CLASSES: Final = frozenset(
     {
         SecondaryCaptureImageStorage,
@@ -73,7 +73,7 @@ _HUMAN_CODES: Final = frozenset({"337915000", "L-85B00"})
 
 
 def triage(header: Dataset) -> Triage:
-    """Return what the tags of an instance say; never raises for odd values."""
+    """Return the triage of an Instance; never raise for malformed values."""
     region, view = region_of(header), view_of(header)
     reason = _excluded(header, region, view)
     if reason is not None:
@@ -90,7 +90,7 @@ def triage(header: Dataset) -> Triage:
 
 
 def _excluded(header: Dataset, region: BodyPart, view: View) -> Reason | None:
-    """Return the first reason that the tags give against reading, from the object to the projection."""
+    """Return the first reason against reading, checked from the object type to the projection."""
     if _is_own_result(header):
         return Reason.OWN_RESULT
     if not _has_picture(header):
@@ -105,7 +105,7 @@ def _excluded(header: Dataset, region: BodyPart, view: View) -> Reason | None:
 
 
 def _is_own_result(header: Dataset) -> bool:
-    """Say whether it is a result of ours or marked as one of another AI (Image Type, value 4)."""
+    """Return whether it is a result of ours or of another AI (Image Type, "AI" in value 3 or later)."""
     if str(value_of(header, "Manufacturer") or "").strip().casefold() == "wetread":
         return True
     kinds = _image_type(header)
@@ -126,7 +126,7 @@ def _may_be_radiograph(header: Dataset, region: BodyPart) -> bool:
         return False
     if _modality(header) in _POSSIBLE_MODALITIES:
         return True
-    # A converted film whose Modality says CT while its body part says chest: the picture decides.
+    # A converted image may state Modality CT and body part chest: the pixels decide.
     return bool(sop_class) and region is BodyPart.CHEST
 
 
@@ -137,7 +137,7 @@ def _is_radiograph(header: Dataset) -> bool:
 
 
 def _is_animal(header: Dataset) -> bool:
-    """Say whether the species is stated and not human (PS3.3 C.7.1.1)."""
+    """Return whether the species is stated and not human (PS3.3 C.7.1.1)."""
     codes = items(header, "PatientSpeciesCodeSequence")
     if any(str(item.get("CodeValue", "")).strip() in _HUMAN_CODES for item in codes):
         return False
