@@ -1,8 +1,8 @@
-"""Whether what an archive gives back is the object that was sent.
+"""Comparison of an archive's copy with the object that was sent.
 
-An archive may write the file meta information anew, store in another transfer syntax and correct the
-attributes that identify patient and study (PS3.4 B.4.1.3 and PS3.18 10.5 call that coercion). What our
-object says must be the same: each other attribute is compared.
+An archive may rewrite the file meta information, store in another transfer syntax and correct the
+attributes that identify patient and study (PS3.4 B.4.1.3 and PS3.18 10.5 call that coercion). All other
+attributes must be equal.
 """
 
 import struct
@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 
-# What changes when an archive stores the pixels in another encoding (PS3.5 8.2, PS3.3 C.7.6.1).
+# Attributes that change if an archive stores the pixels in another encoding (PS3.5 8.2, PS3.3 C.7.6.1).
 _OF_ENCODING: Final = frozenset(
     {
         0x00080008,  # Image Type
@@ -30,7 +30,7 @@ _OF_ENCODING: Final = frozenset(
         0x7FE00010,  # Pixel Data
     }
 )
-# Identification of study and visit, character set, and where the archive tells what it changed.
+# Identification of study and visit, character set, and attributes that record what the archive changed.
 _COERCIBLE: Final = frozenset(
     {
         0x00080005,  # Specific Character Set
@@ -65,7 +65,7 @@ _UNREADABLE = (
 
 
 def first_difference(ours: bytes, theirs: bytes) -> str | None:
-    """Return what differs first between two PS3.10 files, or None when they are the same object.
+    """Return the first difference between two PS3.10 files, or None if they are the same object.
 
     Args:
         ours: The file as it was sent.

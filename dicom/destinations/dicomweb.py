@@ -1,4 +1,4 @@
-"""Any DICOMweb archive as a Destination: STOW-RS, read back by WADO-RS (PS3.18 10.4, 10.5)."""
+"""A DICOMweb archive as a Destination: STOW-RS, read back by WADO-RS (PS3.18 10.4, 10.5)."""
 
 import json
 import uuid
@@ -34,23 +34,23 @@ _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
 _SOP_INSTANCE_UID: Final = "00080018"
-_LONGEST_ANSWER: Final = 2**22  # bytes; to a request of ours some kilobytes are expected
+_LONGEST_ANSWER: Final = 2**22  # bytes; some kilobytes are expected
 _LONGEST_SEARCH_ANSWER: Final = 2**25  # bytes; an archive may ignore the limit of a search
-# Answers to a store request without a part by which an archive tells that it would take one.
+# Answers to a store request without a part that show that the archive would store one.
 _EMPTY: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
-# An archive that stores but does not give back instances.
+# Answers of an archive that stores instances but does not let them be retrieved.
 _NO_RETRIEVE: Final = (403, 405, 406, 501)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What an archive answered; nothing in it is trusted."""
+    """An untrusted answer of an archive."""
 
     status: int
     body: bytes
 
     def json(self) -> object:
-        """Return the body's JSON, or None when it is none."""
+        """Return the body parsed as JSON, or None if it is not JSON."""
         try:
             return cast("object", json.loads(self.body))
         except (ValueError, RecursionError):
@@ -66,10 +66,10 @@ class _RequestRefused(Exception):
 
 
 class StowDestination(HttpDestination):
-    """Any archive by DICOMweb.
+    """A DICOMweb archive.
 
-    Each instance is retrieved and compared. Where the archive does not allow that, a search for it
-    (QIDO-RS) must do.
+    Each instance is retrieved and compared. If the archive does not allow that, it is searched for
+    instead (QIDO-RS).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class StowDestination(HttpDestination):
             auth=httpx.BasicAuth(username, password) if username and not token else None,
             headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=timeout,
-            trust_env=False,  # proxies and authorities of the environment are not this destination's
+            trust_env=False,  # ignore proxies and certificate authorities of the environment
             transport=LimitedTransport(
                 limits=httpx.Limits(max_connections=max_connections),
                 verify=route.context(),
@@ -101,9 +101,9 @@ class StowDestination(HttpDestination):
         )
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Store all objects by one request and judge its Store Instances Response.
+        """Store all objects by one request and evaluate its Store Instances Response.
 
-        Where the archive refuses the request as a whole, each object gets one of its own.
+        If the archive refuses the request as a whole, each object is sent by a request of its own.
         """
         try:
             self._send_together(objects)
@@ -128,7 +128,7 @@ class StowDestination(HttpDestination):
         body = _multipart([item.read() for item in objects], boundary)
         answer = self._exchange("POST", "studies", content=body, headers=headers)
         failures, warnings = _store_response(answer)
-        # 409 is the answer when each instance failed; its body says why (PS3.18 10.5.3).
+        # 409 is the answer if each instance failed; its body lists the reasons (PS3.18 10.5.3).
         if answer.status == HTTPStatus.CONFLICT and not failures:
             raise _RequestRefused(
                 DestinationRejected(
@@ -145,13 +145,14 @@ class StowDestination(HttpDestination):
             self._judge(failures, objects)
 
     def _judge(self, failures: Mapping[str, int], objects: Sequence[EncodedObject]) -> None:
-        """Return when each object that failed is there all the same."""
+        """Raise an error unless the archive holds each object for which it reported a failure."""
         sent = [item.sop_instance_uid for item in objects]
         named = {uid: code for uid, code in failures.items() if uid in sent}
         if len(named) == len(failures):
             self._refuse({uid: self._failure(uid, code) for uid, code in named.items()}, objects)
         else:
-            # Whatever else the archive calls them is its own text, of any length.
+            # A failure with an unknown UID may concern any object. The UID is text of any length, so
+            # no message repeats it.
             code = next(code for uid, code in failures.items() if uid not in named)
             self._refuse(dict.fromkeys(sent, self._failure("an object", code)), objects)
 
@@ -162,7 +163,7 @@ class StowDestination(HttpDestination):
         failed = [item for item in objects if item.sop_instance_uid in errors]
         for item in failed:
             refusals.add(item, errors[item.sop_instance_uid])
-        # An archive may refuse to take again what it has.
+        # An archive may refuse an object that it already holds.
         try:
             refusals.drop(self.held(failed))
         except DestinationError as error:
@@ -176,7 +177,7 @@ class StowDestination(HttpDestination):
         return DestinationRejected(f"{sentence}; see its log for why it refuses the object")
 
     def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
-        """Return the SOP Instance UIDs of the objects that it gives back, or lists."""
+        """Return the SOP Instance UIDs of the objects that can be retrieved, or else are listed."""
         return held_by(self._verify_one, objects)
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
@@ -193,12 +194,12 @@ class StowDestination(HttpDestination):
     def _wrong(self, item: EncodedObject, copy: bytes, difference: str) -> DestinationError:
         if copy[128:132] == b"DICM":
             return self._other_bytes(item, difference)
-        # A proxy's page with status 200, for one: it says nothing of what the archive holds.
+        # For example a proxy's page with status 200: it does not show what the archive holds.
         uid = item.sop_instance_uid
         return DestinationUnavailable(f"{self._where} gave back no DICOM file for {uid}")
 
     def _retrieve(self, item: EncodedObject, limit: int) -> bytes | None:
-        """Return the archive's copy, or None when it gives none but lists the instance."""
+        """Return the archive's copy, or None if it allows no retrieval but lists the instance."""
         address = (
             f"studies/{item.study_instance_uid}/series/{item.series_instance_uid}"
             f"/instances/{item.sop_instance_uid}"
@@ -229,13 +230,13 @@ class StowDestination(HttpDestination):
             raise self._missing(item)
 
     def probe(self) -> None:
-        """Search for at most one study; an archive that has no search service is there, too."""
+        """Search for at most one Study; an archive without a search service counts as reachable."""
         answer = self._exchange("GET", "studies", params={"limit": "1"}, headers={"Accept": JSON})
         if answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
             self._check_status(answer.status)
 
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
-        """Send a store request without a part: who may store is told that it is empty."""
+        """Send a store request without a part; a user who may store gets the answer that it is empty."""
         del contexts
         boundary = uuid.uuid4().hex
         headers = {"Content-Type": f"{_MULTIPART}; boundary={boundary}", "Accept": JSON}
@@ -249,11 +250,11 @@ class StowDestination(HttpDestination):
         return False
 
     def search(self, address: str, params: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return what a search (QIDO-RS, PS3.18 10.6) lists, as DICOM JSON.
+        """Return the results of a search (QIDO-RS, PS3.18 10.6) as DICOM JSON.
 
         Raises:
             DestinationUnavailable: The archive did not answer.
-            DestinationRejected: It refuses, or answers with something else.
+            DestinationRejected: It refuses, or its answer is not a list.
         """
         with (
             self._limited(_LONGEST_SEARCH_ANSWER),
@@ -275,11 +276,11 @@ class StowDestination(HttpDestination):
         return _json_list(answer)
 
     def file(self, address: str) -> Iterator[bytes]:
-        """Yield the PS3.10 file that is retrieved (WADO-RS, PS3.18 10.4) from an instance's address.
+        """Retrieve an instance (WADO-RS, PS3.18 10.4) and yield its PS3.10 file in pieces.
 
         Raises:
-            DestinationUnavailable: The archive did not answer, or broke off.
-            DestinationRejected: It refuses, does not have it, or answers with something else.
+            DestinationUnavailable: The archive did not answer, answered 404, or broke off.
+            DestinationRejected: It refuses, or its answer is not a DICOM file.
         """
         headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
         with self._told(), self._client.stream("GET", address, headers=headers) as response:
@@ -293,7 +294,7 @@ class StowDestination(HttpDestination):
                 ) from error
 
     def _exchange(self, method: str, address: str, **request: Any) -> "_Answer":  # noqa: ANN401 - httpx's
-        """Return the answer to a request, its body cut off where no answer to us is so long."""
+        """Return the answer to a request; stop reading once its body exceeds `_LONGEST_ANSWER`."""
         size = len(request.get("content", b""))
         with (
             self._limited(size),
@@ -322,7 +323,7 @@ def _multipart(parts: Sequence[bytes], boundary: str) -> bytes:
 
 
 def _first_part(content: bytes, content_type: str) -> bytes:
-    """Return the first part of a multipart body, or `content` itself when it is no multipart."""
+    """Return the first part of a multipart body, or `content` itself if it is not multipart."""
     try:
         kind, parameters = media_type(content_type)
     except InvalidMultipart:
@@ -339,7 +340,7 @@ def _first_part(content: bytes, content_type: str) -> bytes:
 def _store_response(response: _Answer) -> tuple[dict[str, int], list[str]]:
     """Return (failure reason by SOP Instance UID, warning reasons) of a Store Instances Response.
 
-    The response may also be XML, or nothing: then reading back alone decides (PS3.18 10.5.3.2).
+    The response may also be XML or empty: then only reading back decides (PS3.18 10.5.3.2).
     """
     answer = response.json()
     if not isinstance(answer, dict):

@@ -1,16 +1,15 @@
-"""Where results go: the Destination interface, and any PACS by C-STORE.
+"""The Destination interface, and a PACS as a Destination by C-STORE.
 
-The others are dicom/destinations/orthanc.py, dicom/destinations/dicomweb.py and
-dicom/destinations/folder.py. Each destination is told the same things and raises the same two kinds
-of errors:
+The other destinations are dicom/destinations/orthanc.py, dicom/destinations/dicomweb.py and
+dicom/destinations/folder.py. All have the same methods and raise the same two kinds of errors:
 
     DestinationUnavailable   refused, timed out, 5xx, 0xA7xx, disk full: try again later
         DestinationSilent    no connection, or no complete answer in time
         NotListed            acknowledged objects are not there
     DestinationRejected      4xx, 0xA9xx, 0xCxxx, no presentation context: a person must act
-        ObjectsRefused       some of the objects only; the others were sent
+        ObjectsRefused       only some of the objects; the others were sent
 
-A message names the destination, what it answered and what to do; never a patient attribute.
+A message names the destination, its answer and what to do; never a patient attribute.
 """
 
 import hashlib
@@ -51,7 +50,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedObject:
-    """One SOP Instance that was made here, as a PS3.10 file.
+    """A SOP Instance that this program made, as a PS3.10 file.
 
     Attributes:
         sha256: Hex digest of the whole file.
@@ -73,7 +72,7 @@ class EncodedObject:
         """Return the file's bytes.
 
         Raises:
-            DestinationRejected: The file is gone, or is not what it was when it was made.
+            DestinationRejected: The file is gone, or was changed after it was made.
             DestinationUnavailable: It cannot be read at this moment.
         """
         try:
@@ -88,7 +87,7 @@ class EncodedObject:
 
     @property
     def copy_limit(self) -> int:
-        """The most bytes that a destination's copy may have: twice ours and a MiB.
+        """The most bytes that a destination's copy may have: twice the size of the file plus 1 MiB.
 
         Raises:
             DestinationRejected: The file is gone.
@@ -103,14 +102,14 @@ class EncodedObject:
         sentence = f"{self.path}: the result cannot be read ({error.strerror})"
         if isinstance(error, FileNotFoundError):
             return DestinationRejected(f"{sentence}; read the study again")
-        # Too many open files, a disk that is away for a moment: it says nothing of the result.
+        # Too many open files, a disk briefly unavailable: the result itself may be intact.
         return DestinationUnavailable(sentence)
 
     def difference(self, copy: bytes) -> str | None:
-        """Return what differs first in a destination's copy, or None when it is this object.
+        """Return the first difference of a destination's copy, or None if it is this object.
 
         Raises:
-            DestinationRejected: The copy is not the same file, and ours cannot be read to compare.
+            DestinationError: The copy is another file, and ours cannot be read to compare (`read`).
         """
         if hashlib.sha256(copy).hexdigest() == self.sha256:
             return None
@@ -118,11 +117,11 @@ class EncodedObject:
 
 
 class Destination(Protocol):
-    """A place that results are sent to; safe to use from several threads.
+    """A place that results are sent to; thread-safe.
 
     Attributes:
         name: As in the settings, in events and on pages.
-        reads_back: Whether `verify` looks for the objects there; otherwise the acknowledgement decides.
+        reads_back: Whether `verify` looks for the objects there; otherwise the acknowledgment decides.
     """
 
     @property
@@ -136,19 +135,19 @@ class Destination(Protocol):
         ...
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Return once the destination has acknowledged, or holds, each object.
+        """Send the objects; return once the destination has acknowledged, or holds, each of them.
 
-        An object that it refuses does not keep the others from being sent.
+        If it refuses one object, the others are sent nevertheless.
 
         Raises:
             DestinationUnavailable: Some may have arrived; send all again later.
-            ObjectsRefused: It will not take some of them; the others were sent.
-            DestinationRejected: It will not take them.
+            ObjectsRefused: It refuses some of them; the others were sent.
+            DestinationRejected: It refuses all of them.
         """
         ...
 
     def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
-        """Return the SOP Instance UIDs of the objects that the destination is seen to hold.
+        """Return the SOP Instance UIDs of the objects that were found at the destination.
 
         Raises:
             DestinationUnavailable: It does not answer.
@@ -156,48 +155,48 @@ class Destination(Protocol):
         ...
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
-        """Return once each object was seen at the destination.
+        """Check that the destination holds each object.
 
         Raises:
-            DestinationUnavailable: It does not answer, or acknowledged an object that it has not.
-            DestinationRejected: It holds something else under one of the UIDs.
+            DestinationUnavailable: It does not answer, or does not have an object.
+            DestinationRejected: It holds another object under one of the UIDs.
         """
         ...
 
     def probe(self) -> None:
-        """Return when the destination can be reached and lets us in; nothing is changed there.
+        """Check that the destination can be reached and grants access; leave nothing changed there.
 
         Raises:
             DestinationUnavailable: It does not answer.
-            DestinationRejected: It refuses us.
+            DestinationRejected: It refuses access.
         """
         ...
 
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
-        """Return whether it was seen that results may be stored; no object is left there.
+        """Check whether results may be stored; leave no object there.
 
         Args:
             contexts: (SOP Class UID, transfer syntax UID) pairs of the results that it will get.
 
         Returns:
-            False where its answer shows neither.
+            True if they may be stored, False if its answer does not show it.
 
         Raises:
             DestinationUnavailable: It does not answer.
-            DestinationRejected: It lets us store nothing, or not all of them.
+            DestinationRejected: It does not let us store, or not all of them.
         """
         ...
 
 
 class Refusals:
-    """What a destination did not take of the objects of one delivery."""
+    """The objects of one delivery that a destination did not take."""
 
     def __init__(self) -> None:
         self._refused: dict[str, str] = {}
         self._passing: dict[str, DestinationUnavailable] = {}
 
     def add(self, item: EncodedObject, error: DestinationError) -> None:
-        """Note why `item` was not taken."""
+        """Record why `item` was not taken."""
         uid = item.sop_instance_uid
         if isinstance(error, DestinationUnavailable):
             self._passing[uid] = error
@@ -209,17 +208,17 @@ class Refusals:
         return item.sop_instance_uid in self._refused or item.sop_instance_uid in self._passing
 
     def drop(self, uids: frozenset[str]) -> None:
-        """Forget the objects that the destination holds all the same."""
+        """Remove the objects that the destination holds nevertheless."""
         for uid in uids:
             self._refused.pop(uid, None)
             self._passing.pop(uid, None)
 
     def raise_any(self) -> None:
-        """Return when every object was taken.
+        """Raise an error unless every object was taken.
 
         Raises:
-            DestinationUnavailable: Another try may succeed for at least one of them.
-            ObjectsRefused: The others only were taken.
+            DestinationUnavailable: Another try may succeed for at least one object.
+            ObjectsRefused: Some objects were refused for good; the others were taken.
         """
         for error in self._passing.values():
             raise error
@@ -247,10 +246,10 @@ def _is_held(verify: Callable[[EncodedObject], None], item: EncodedObject) -> bo
 
 
 class DimseDestination:
-    """Any PACS, by C-STORE; read back by C-FIND.
+    """A PACS, by C-STORE; read back by C-FIND.
 
-    C-FIND shows that the PACS lists the instance, not that it kept the same bytes: over DIMSE there is
-    no way to see that which every PACS allows.
+    C-FIND shows that the PACS lists the instance, not that it kept the same bytes: no DIMSE service
+    that every PACS supports can show that.
     """
 
     def __init__(self, peer: Peer, *, verify: bool = True) -> None:
@@ -270,9 +269,9 @@ class DimseDestination:
     def send(self, objects: Sequence[EncodedObject]) -> None:
         """Store each object; one that is refused although the PACS lists it counts as stored.
 
-        All go over one association. A PACS that ends it at one object gets the others over another.
+        All go over one association. If the PACS ends it at an object, the rest go over another.
         """
-        for item in objects:
+        for item in objects:  # a missing or changed file is found before anything is sent
             item.read()
         refusals = Refusals()
         remaining = list(zip((_stored_file(item) for item in objects), objects, strict=True))
@@ -284,7 +283,7 @@ class DimseDestination:
     def _send_some(
         self, pairs: Sequence[tuple[StoredFile, EncodedObject]], refusals: Refusals
     ) -> int:
-        """Send objects over one association; return how many it got an answer or its end for.
+        """Send objects over one association; return how many were answered or ended it.
 
         Raises:
             DestinationSilent: There was no association, or no answer in time.
@@ -297,7 +296,8 @@ class DimseDestination:
                 except DestinationSilent as error:
                     if time.monotonic() - begun >= self._peer.timeout / 2:
                         raise
-                    # The PACS ended the association at this object: the others may be welcome.
+                    # Too early for a timeout: the PACS ended the association because of this object,
+                    # and may take the others.
                     refusals.add(item, DestinationUnavailable(str(error)))
                     return number
                 except DestinationError as error:
@@ -305,7 +305,7 @@ class DimseDestination:
         return len(pairs)
 
     def _look_for(self, objects: Sequence[EncodedObject], refusals: Refusals) -> None:
-        """Let an object that was not taken pass where the PACS lists it: it takes none twice."""
+        """Drop refused objects that the PACS lists: it may refuse an object that it already holds."""
         failed = [item for item in objects if item in refusals]
         if not failed:
             return
@@ -330,7 +330,7 @@ class DimseDestination:
         raise DestinationRejected(f"{answer}: see its log for why it refuses the object")
 
     def verify(self, objects: Sequence[EncodedObject]) -> None:
-        """Find each object by C-FIND at the IMAGE level, unless that is switched off."""
+        """Find each object by C-FIND at the IMAGE level, unless that is disabled."""
         if not self._verify:
             return
         found = self._found(objects)
@@ -342,7 +342,7 @@ class DimseDestination:
             )
 
     def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
-        """Return the SOP Instance UIDs of the objects that the PACS lists; none without C-FIND."""
+        """Return the SOP Instance UIDs of the objects that the PACS lists; none if it refuses C-FIND."""
         try:
             return self._found(objects)
         except DestinationRejected as error:
@@ -367,7 +367,7 @@ class DimseDestination:
                     yield item.sop_instance_uid
 
     def probe(self) -> None:
-        """Ask by C-ECHO."""
+        """Send a C-ECHO."""
         echo_peer(self._peer)
 
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:

@@ -1,4 +1,4 @@
-"""A plain folder as a Destination: for the demo, for collectors, for sites without a PACS at hand."""
+"""A folder as a Destination: for the demo, for programs that collect files, for sites without a PACS."""
 
 import errno
 import hashlib
@@ -16,14 +16,14 @@ from dicom.errors import DestinationRejected, DestinationUnavailable, NotListed
 from dicom.results.json_sidecar import SIDECAR_NAME
 from dicom.spool.durable import sync_folder
 
-# What a person has to change; anything else (full, stale, away) may pass.
+# Errors that a person must fix; others (disk full, stale or unavailable mount) may pass.
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class FolderDestination:
-    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file whole or not there.
+    """A folder: `<study instance UID>/<SOP instance UID>.dcm`, each file complete or absent.
 
-    By option also the draft as JSON, named as the first object: `<its SOP instance UID>.json`.
+    Optionally also the draft as JSON, named after the first object: `<its SOP instance UID>.json`.
     """
 
     def __init__(self, *, name: str, path: Path, sidecar: bool = False) -> None:
@@ -38,11 +38,11 @@ class FolderDestination:
 
     @property
     def reads_back(self) -> bool:
-        """Always: each file is compared."""
+        """Always true: each file is compared."""
         return True
 
     def place(self, item: EncodedObject) -> Path:
-        """Return where `item` lies or will lie."""
+        """Return the path of `item` in the folder."""
         return self._path / item.study_instance_uid / f"{item.sop_instance_uid}.dcm"
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
@@ -61,7 +61,7 @@ class FolderDestination:
         refusals.raise_any()
 
     def _beside(self, objects: Sequence[EncodedObject]) -> Iterator[tuple[Path, bytes]]:
-        """Yield where the draft's JSON goes and what it says, where it is wanted and was made."""
+        """Yield path and content of the draft's JSON if it is enabled and exists."""
         if self._sidecar and objects:
             content = _or_none(objects[0].path.with_name(SIDECAR_NAME).read_bytes)
             if content is not None:
@@ -71,7 +71,7 @@ class FolderDestination:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             if target.read_bytes() == content:
-                # Whoever wrote it may have died before its name was durable.
+                # An earlier attempt may have crashed before the name was durable.
                 self._sync(target.parent)
                 return
             raise DestinationRejected(f"{self.name}: {target} holds other bytes under the same UID")
@@ -81,24 +81,24 @@ class FolderDestination:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes it private; whoever collects it reads it as one of the group.
+            # mkstemp makes the file private; the program that collects it reads it through the group.
             Path(temporary).chmod(0o640)
             Path(temporary).replace(target)
         finally:
-            # In its place it has no temporary name any more; what failed leaves nothing behind.
+            # After the rename this file is gone; after a failure it must not be left behind.
             with suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
         self._sync(target.parent)
 
     def _sync(self, study: Path) -> None:
-        """Make the names in a study's folder, and its own, survive a power cut."""
+        """Sync a Study's folder and its parent, so that the names survive a power cut."""
         for folder in (study, self._path):
             sync_folder(folder)
 
     def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
-        """Return all SOP Instance UIDs when each file, and the draft's JSON, is as sent; else none.
+        """Return all SOP Instance UIDs if each file and the draft's JSON are as sent, otherwise none.
 
-        Writing again what is there changes nothing, so parts are not told apart.
+        Writing a file again changes nothing, so it is not determined which files are there.
         """
         try:
             self.verify(objects)
@@ -122,14 +122,14 @@ class FolderDestination:
                     raise NotListed(f"{self.name}: {target} is not what was sent")
 
     def probe(self) -> None:
-        """Make a file in the folder and remove it."""
+        """Create a file in the folder and remove it."""
         with self._told():
             self._path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._path) as file:
                 file.write(b"\0")
 
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
-        """Make a file in the folder and remove it."""
+        """Create a file in the folder and remove it."""
         del contexts
         self.probe()
         return True

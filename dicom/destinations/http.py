@@ -1,4 +1,4 @@
-"""What destinations over HTTP have in common: their words for what went wrong, and bounded reading."""
+"""Common parts of destinations over HTTP: error messages, and limits on time and size."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,22 +21,21 @@ from dicom.network.failure import network_failure
 
 # Compressing megabytes of pixels costs more than sending them.
 PLAIN: Final = {"Accept-Encoding": "identity"}
-# 404 is also what an application server or a proxy says before the archive behind it has started.
+# An application server or a proxy also answers 404 before the archive behind it has started.
 _MAY_PASS: Final = frozenset({404, 408, 425, 429})
-# What an archive says of one object, not of this client or of all that it is sent.
+# Statuses that refuse one object, not this client or all of its requests.
 OF_AN_OBJECT: Final = frozenset({400, 406, 409, 413, 415, 422})
 
-
-# Answers to an upload that tell that this user, or this address, stores nothing.
+# Answers to an upload that mean that this user may not store, or that nothing is stored at this URL.
 _FORBIDS: Final = frozenset({401, 403, 404, 405, 501})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRoute:
-    """How an HTTP server is reached; the environment's proxies and authorities do not count.
+    """How an HTTP server is reached; proxies and authorities of the environment are ignored.
 
     Attributes:
-        tls: How its certificate is judged, for https.
+        tls: How its certificate is verified, for https.
         proxy: URL of the proxy to use; None connects directly.
     """
 
@@ -52,13 +51,13 @@ class HttpDestination:
     """A Destination over HTTP.
 
     Attributes:
-        also_may_pass: Status codes after which another try makes sense, beside those of any server.
+        also_may_pass: Status codes after which to try again, in addition to those of any server.
     """
 
     also_may_pass: frozenset[int] = frozenset()
 
     def __init__(self, *, name: str, kind: str, url: str, timeout: float) -> None:
-        """Take its name, what it is in words, where it is, and seconds until an exchange failed."""
+        """Take the name, the kind for messages, the URL, and the timeout of an exchange in seconds."""
         self._name = name
         self._where = f"{name} ({kind} at {url})"
         self._timeout = timeout
@@ -70,15 +69,16 @@ class HttpDestination:
 
     @property
     def reads_back(self) -> bool:
-        """Always: each object is retrieved or searched for."""
+        """Always true: each object is retrieved or searched for."""
         return True
 
     @contextmanager
     def _limited(self, size: int) -> Iterator[None]:
-        """Limit the block, one exchange of about `size` bytes, to the timeout and what they take.
+        """Limit the block, one exchange, to the timeout and the time that `size` bytes may take.
 
         Raises:
             DestinationSilent: It was not complete by then.
+            DestinationUnavailable: The thread that watches the limit cannot be started.
         """
         seconds = allowance(self._timeout, size)
         deadline = Deadline(seconds)
@@ -106,7 +106,7 @@ class HttpDestination:
         return DestinationSilent(f"{self._where} cannot be reached: {network_failure(error)}")
 
     def _status_error(self, code: int) -> DestinationError:
-        """Return what an answer with this HTTP status means for the delivery."""
+        """Return the error for an answer with this HTTP status."""
         sentence = f"{self._where} answered with HTTP status {code}"
         if code == HTTPStatus.NOT_FOUND:
             return DestinationUnavailable(f"{sentence}; check that it has started, and its url")
@@ -122,7 +122,7 @@ class HttpDestination:
         return DestinationRejected(f"{sentence}: check its url, and its log for why it refuses")
 
     def _no_writing(self, error: DestinationError, status: int | None) -> DestinationError:
-        """Return what the answer to an upload without an object means: `error` if not a refusal."""
+        """Return the error for the answer to an upload without an object, `error` if not a refusal."""
         if status not in _FORBIDS:
             return error
         return DestinationRejected(
@@ -141,7 +141,7 @@ class HttpDestination:
 
 
 def bounded(pieces: Iterable[bytes], limit: int) -> bytes:
-    """Return what `pieces` are together, cut off behind `limit` bytes: more cannot be our object."""
+    """Return `pieces` joined; stop once they exceed `limit` bytes, as our object cannot be longer."""
     content = bytearray()
     for piece in pieces:
         content += piece

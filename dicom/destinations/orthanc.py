@@ -16,7 +16,7 @@ from dicom.destinations.orthanc_client import StatusError, orthanc_client
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
 
 _STORED: Final = ("Success", "AlreadyStored")
-_LONGEST_ANSWER: Final = 2**20  # bytes; to a request of ours some hundred are expected
+_LONGEST_ANSWER: Final = 2**20  # bytes; some hundred are expected
 _LONGEST_LIST: Final = 2**24  # bytes; a list of some hundred resources is expected
 
 
@@ -29,13 +29,13 @@ class _ObjectRefused(Exception):
 
 
 class OrthancDestination(HttpDestination):
-    """An Orthanc; every object is read back whole and compared.
+    """An Orthanc; every object is read back completely and compared.
 
-    Orthanc answers `AlreadyStored` with status 200 when it holds another object under the same UID,
-    and keeps that one: so an answer of success is never believed without reading back.
+    Orthanc answers `AlreadyStored` with status 200 also if it holds another object under the same UID,
+    and keeps that one: so success is never accepted without reading back.
     """
 
-    # The same instance is being stored by somebody else at this moment.
+    # 409: another client is storing the same instance at this moment.
     also_may_pass = frozenset({409})
 
     def __init__(
@@ -60,7 +60,7 @@ class OrthancDestination(HttpDestination):
         )
 
     def send(self, objects: Sequence[EncodedObject]) -> None:
-        """Upload each object; one that was there before is compared."""
+        """Upload each object; compare those that Orthanc already holds."""
         refusals = Refusals()
         for item in objects:
             content = item.read()
@@ -97,17 +97,17 @@ class OrthancDestination(HttpDestination):
             self._compare(item)
 
     def held(self, objects: Sequence[EncodedObject]) -> frozenset[str]:
-        """Return the SOP Instance UIDs of the objects of which Orthanc gives back the same."""
+        """Return the SOP Instance UIDs of the objects of which Orthanc returns an equal copy."""
         return held_by(self._compare, objects)
 
     def probe(self) -> None:
-        """Ask for the system's description, with our password."""
+        """Request the system's description with our credentials."""
         system = self._json("GET", "system")
         if not isinstance(system, dict) or "ApiVersion" not in system:
             raise self._no_orthanc()
 
     def probe_writing(self, contexts: Sequence[tuple[UID, UID]]) -> bool:
-        """Upload an empty file: who may upload is told that it is no DICOM file (status 400)."""
+        """Upload an empty file; a user who may upload gets status 400 because it is not DICOM."""
         del contexts
         try:
             self._body("POST", "instances")
@@ -119,13 +119,13 @@ class OrthancDestination(HttpDestination):
         return False
 
     def remove(self, sop_instance_uids: Sequence[str]) -> int:
-        """Remove these instances, none of which it holds any more when this returns.
+        """Delete these instances; Orthanc holds none of them when this returns.
 
         Returns:
-            How many it held.
+            How many were deleted.
 
         Raises:
-            DestinationUnavailable: It did not answer; remove all again later.
+            DestinationUnavailable: It did not answer; delete all again later.
             DestinationRejected: It refuses.
         """
         removed = 0
@@ -139,13 +139,13 @@ class OrthancDestination(HttpDestination):
         """Return at most `limit` changes after number `since`, and the number of the last of them.
 
         Raises:
-            DestinationUnavailable: It did not answer.
-            DestinationRejected: It refuses, or is no Orthanc.
+            DestinationUnavailable: It did not answer, or not as an Orthanc.
+            DestinationRejected: It refuses.
         """
         return self._changes(f"changes?since={since}&limit={limit}")
 
     def last_change(self) -> int:
-        """Return the number of the last change, 0 when there is none; errors as `changes`."""
+        """Return the number of the last change, 0 if there is none; errors as `changes`."""
         return self._changes("changes?last")[1]
 
     def _changes(self, endpoint: str) -> tuple[list[Mapping[str, object]], int]:
@@ -157,11 +157,11 @@ class OrthancDestination(HttpDestination):
         return [each for each in found if isinstance(each, dict)], last
 
     def describe(self, identifiers: Sequence[str]) -> list[Mapping[str, object]]:
-        """Return what Orthanc says of these resources; those that it does not have are left out.
+        """Return Orthanc's descriptions of these resources; those that it does not hold are left out.
 
         Raises:
-            DestinationUnavailable: It did not answer.
-            DestinationRejected: It refuses; it is older than 1.9.4, or no Orthanc.
+            DestinationUnavailable: It did not answer, or not as an Orthanc 1.9.4 or later.
+            DestinationRejected: It refuses.
         """
         if not identifiers:
             return []
@@ -172,11 +172,11 @@ class OrthancDestination(HttpDestination):
         return [each for each in found if isinstance(each, dict)]
 
     def file(self, identifier: str) -> Iterator[bytes]:
-        """Yield the file of an instance, by Orthanc's identifier.
+        """Yield the file of an instance, by Orthanc's identifier, in pieces.
 
         Raises:
-            DestinationUnavailable: It did not answer, or broke off.
-            DestinationRejected: It refuses, or does not have it any more.
+            DestinationUnavailable: It did not answer, does not hold it any more (404), or broke off.
+            DestinationRejected: It refuses.
         """
         with self._told():
             yield from self._client.pieces(f"instances/{quote(identifier, safe='')}/file")
@@ -196,7 +196,7 @@ class OrthancDestination(HttpDestination):
             raise self._other_bytes(item, str(differences[0]))
 
     def _find(self, sop_instance_uid: str) -> list[str]:
-        """Return Orthanc's identifiers of an instance: one for each patient under whom it has it."""
+        """Return Orthanc's identifiers of an instance, one for each patient under which it is stored."""
         found = self._json("POST", "tools/lookup", sop_instance_uid)
         if not isinstance(found, list):
             raise self._no_orthanc()
@@ -222,7 +222,7 @@ class OrthancDestination(HttpDestination):
             return self._client.body(method, endpoint, data=data, limit=limit)
 
     def _no_orthanc(self) -> DestinationUnavailable:
-        # A proxy's page, or an application server whose Orthanc has not started yet, answers so, too.
+        # May pass: a proxy or an application server also answers so before its Orthanc has started.
         return DestinationUnavailable(
             f"{self._where} answers, but not as an Orthanc; check that it has started, and its url"
         )

@@ -1,8 +1,8 @@
-"""Requests to an Orthanc, each with a limit on its time and size and without hidden repetitions.
+"""Requests to an Orthanc, each with a limit on its time and size and without hidden retries.
 
-orthanc-api-client repeats up to three times what timed out, lets some errors of the connection end as a
-missing answer, and reads whatever comes with an error. Its internal hooks are overridden here so that
-each error is raised at once. With a version that was not tried, `requests` is used without it.
+orthanc-api-client retries timeouts up to three times, returns no answer for some connection errors, and
+reads the bodies of errors without a limit. Its internal hooks are overridden here so that each error is
+raised at once. With an untested version of the library, `requests` is used without it.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ LIBRARY: Final = Library(
 
 
 class StatusError(Exception):
-    """Orthanc answered with an HTTP status that is no success."""
+    """Orthanc answered with an HTTP error status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
@@ -34,7 +34,7 @@ class StatusError(Exception):
 
 
 class _RouteAdapter(LimitedAdapter):
-    """Opens connections by our own TLS context, and repeats nothing."""
+    """Opens connections with our own TLS context, and never retries."""
 
     def __init__(self, route: HttpRoute, *, pool_maxsize: int) -> None:
         self._tls: dict[str, Any] = {"ssl_context": route.context()}
@@ -55,25 +55,25 @@ class _RouteAdapter(LimitedAdapter):
 
 
 class OrthancClient:
-    """What is asked of an Orthanc: an answer as bytes, whole or in pieces."""
+    """Sends requests to an Orthanc and returns the body of the answer, whole or in pieces."""
 
     def __init__(self, timeout: float) -> None:
-        """Take the seconds for each read."""
+        """Take the timeout in seconds of connecting and of each read."""
         self._bounds: dict[str, Any] = {"timeout": timeout, "stream": True}
 
     def body(self, method: str, endpoint: str, *, limit: int, data: bytes | str = b"") -> bytes:
-        """Return the body of the answer to a GET, POST or DELETE, cut off behind `limit` bytes.
+        """Return the body of the answer to a GET, POST or DELETE; stop once it exceeds `limit` bytes.
 
         Raises:
-            StatusError: An answer that is no success.
-            requests.RequestException: No answer.
+            StatusError: The answer has an error status.
+            requests.RequestException: There is no answer.
         """
         options = {"data": data} if method == "POST" else {}
         with self._ask(method, endpoint, **options, **self._bounds) as response:
             return bounded(response.iter_content(2**16), limit)
 
     def pieces(self, endpoint: str) -> Iterator[bytes]:
-        """Yield the body of the answer to a GET as it comes; errors as `body`."""
+        """Yield the body of the answer to a GET as it arrives; errors as `body`."""
         with self._ask("GET", endpoint, **self._bounds) as response:
             yield from response.iter_content(2**18)
 
@@ -82,7 +82,7 @@ class OrthancClient:
 
 
 class _Hooked(OrthancApiClient):
-    """The library's client; each error is raised at once, by its status alone."""
+    """The library's client, changed to raise each error at once, by its status alone."""
 
     def __init__(self, url: str, prepare: Callable[[requests.Session], None]) -> None:
         super().__init__(url, headers=dict(PLAIN))
@@ -134,12 +134,12 @@ class _PlainClient(OrthancClient):
 def orthanc_client(
     *, url: str, user: str, password: str, timeout: float, pool: int, route: HttpRoute
 ) -> OrthancClient:
-    """Return a client; `pool` is how many connections are kept.
+    """Return a client; `pool` is the number of connections that are kept open.
 
     Raises:
         OSError: A file of the route's TLS cannot be used.
     """
-    # Addresses are joined: without the slash the last part of the path would be dropped.
+    # Both clients join URLs: without the slash the last part of the path would be dropped.
     base = f"{url.rstrip('/')}/"
     prepare = partial(_prepare, user=user, password=password, pool=pool, route=route)
     client = _LibraryClient if LIBRARY.is_tried else _PlainClient
@@ -150,10 +150,10 @@ def _prepare(
     session: requests.Session, *, user: str, password: str, pool: int, route: HttpRoute
 ) -> None:
     if user:
-        # As bytes: requests would encode text as Latin-1, which is neither RFC 7617's UTF-8 nor
-        # able to hold every password.
+        # As bytes: requests would encode text as Latin-1, which is not the UTF-8 of RFC 7617 and
+        # cannot encode every password.
         session.auth = HTTPBasicAuth(user.encode(), password.encode())
-    # Proxies, credentials (.netrc) and authorities of the environment are not this destination's.
+    # Ignore proxies, credentials (.netrc) and certificate authorities of the environment.
     session.trust_env = False
     session.proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else {}
     adapter = _RouteAdapter(route, pool_maxsize=pool)
