@@ -1,4 +1,4 @@
-"""What an archive holds, to compare it with what was received, and how Instances are fetched."""
+"""The Archive interface: list what an archive holds, to find what was not received, and fetch it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
 
-# A window of more Instances than this is not compared: the archive ignores the query keys.
+# A listing of more Instances than this is refused: the archive ignores the query keys.
 MOST_INSTANCES: Final = 200_000
 
 
@@ -17,9 +17,9 @@ class HeldInstance:
     """An Instance that an archive lists.
 
     Attributes:
-        sop_class_uid: "" where the archive does not list it.
-        reference: The archive's own identifier; "" where it has none.
-        sequence: Number of the archive's change that announced it; 0 where it has no changes.
+        sop_class_uid: "" if the archive does not list it.
+        reference: The archive's own identifier; "" if it has none.
+        sequence: Number of the archive's change that announced it; 0 if it has no list of changes.
     """
 
     study_instance_uid: str
@@ -32,15 +32,15 @@ class HeldInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which Instances are listed.
+    """The Instances to list.
 
     Attributes:
-        since: Only what the archive received (or, where it cannot tell, what was acquired) since.
+        since: List only what the archive received (or, if it has no such key, what was acquired) since.
         modalities: Values of Modality (0008,0060) of the Series.
-        position: Change of the archive after which to begin; 0: by `since`.
-        most_changes: So many changes of the archive are looked at, where it has changes.
-        is_settled: Called with a Study Instance UID and its number of Instances; a Study for which it
-            returns True is not listed again.
+        position: Number of the archive's change after which to begin; 0 to begin at `since`.
+        most_changes: How many changes to examine, if the archive has a list of changes.
+        is_settled: Called with a Study Instance UID and its number of Instances; the Instances of a
+            Study for which it returns True are not listed.
     """
 
     since: datetime
@@ -52,12 +52,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What an archive lists.
+    """The Instances that an archive lists.
 
     Attributes:
-        position: The archive's last change that was looked at; 0 where it has no changes.
-        is_whole: Whether the window's end was reached; otherwise the next begins at `position`.
-        counts: Number of Instances of each Study as the archive gives it; empty where it does not.
+        position: Number of the last change that was examined; 0 if the archive has no list of changes.
+        is_whole: Whether the window's end was reached; otherwise the next one begins at `position`.
+        counts: Number of Instances of each Study as the archive states it, 0 if it does not; empty for
+            an archive with a list of changes.
     """
 
     instances: Sequence[HeldInstance]
@@ -66,8 +67,8 @@ class Listing:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-# Stores the bytes of one PS3.10 file and returns whether it is stored; only an error of the archive,
-# from the iterable, is raised.
+# Stores the bytes of one PS3.10 file and returns whether that succeeded. It raises only errors of the
+# archive, which come from the iterable.
 Take = Callable[[HeldInstance, Iterable[bytes]], bool]
 
 
@@ -89,19 +90,19 @@ class Archive(Protocol):
         ...
 
     def fetch(self, instances: Sequence[HeldInstance], take: Take) -> None:
-        """Give the file of each Instance of one Study to `take`, or have the archive send them here.
+        """Pass the file of each Instance of one Study to `take`, or have the archive send them to us.
 
         Raises:
-            DestinationUnavailable: It does not answer; some may have been taken.
+            DestinationUnavailable: It does not answer; some may have been received.
             DestinationRejected: It refuses.
         """
         ...
 
 
 def date_range(since: datetime) -> str:
-    """Return the range matching (PS3.4 C.2.2.2.5) of the days from `since`, by this machine's zone.
+    """Return the range matching key (PS3.4 C.2.2.2.5) for the day of `since` and later, in local time.
 
-    It has no end: a modality's clock may be ahead.
+    It has no end, because a modality's clock may be ahead.
     """
     return f"{since.astimezone():%Y%m%d}-"
 
@@ -109,7 +110,7 @@ def date_range(since: datetime) -> str:
 def held(
     study: object, series: object, instance: object, sop_class: object = "", *, reference: str = ""
 ) -> HeldInstance | None:
-    """Return an Instance by the UIDs that an archive listed, or None when one is no UID."""
+    """Return an Instance by the UIDs that an archive listed, or None if one is not a valid UID."""
     try:
         return HeldInstance(
             study_instance_uid=check_uid(str(study)),

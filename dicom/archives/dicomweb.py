@@ -28,7 +28,7 @@ _NUMBER_OF_STUDY_RELATED_INSTANCES: Final = "00201208"
 class DicomwebArchive:
     """An archive by QIDO-RS and WADO-RS.
 
-    A search knows no time of reception: Study Date decides, by whole days.
+    A search has no key for the time of reception, so Study Date is used, in whole days.
     """
 
     def __init__(self, archive: StowDestination) -> None:
@@ -64,7 +64,7 @@ class DicomwebArchive:
             take(each, self._archive.file(address))
 
     def _studies(self, window: Window) -> dict[str, int]:
-        """Return the number of Instances, 0 where it is not given, of each Study in the window."""
+        """Return the number of Instances, 0 if not given, of each Study in the window."""
         found: dict[str, int] = {}
         for modality in window.modalities:
             params = {
@@ -91,9 +91,10 @@ class DicomwebArchive:
     def _pages(
         self, address: str, params: Mapping[str, str], key: str
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield each result with another valid UID in `key`, until a page brings no new one.
+        """Yield each result with a new valid UID in `key`, until a page contains none.
 
-        An archive may list fewer than `limit` at once, or ignore `limit` and `offset`.
+        A short page is not the last one: an archive may list fewer than `limit` at once, or ignore
+        `limit` and `offset`.
         """
         seen: set[str] = set()
         offset = 0

@@ -38,13 +38,13 @@ _INCOMPLETE: Final = 0xB000
 class DimseArchive:
     """A PACS by C-FIND at Study Root, and C-GET or C-MOVE.
 
-    A query knows no time of reception: Study Date decides, by whole days.
+    A query has no key for the time of reception, so Study Date is used, in whole days.
     """
 
     def __init__(
         self, peer: Peer, *, retrieval: Retrieval = "get", storage_classes: Sequence[str] = ()
     ) -> None:
-        """Take the peer, how it is asked for Instances, and which classes besides CR and DX."""
+        """Take the peer, the retrieval service, and the SOP Classes besides `STORAGE_CLASSES`."""
         self._peer = peer
         self._retrieval = retrieval
         self._classes = tuple(dict.fromkeys([*STORAGE_CLASSES, *map(UID, storage_classes)]))
@@ -78,7 +78,7 @@ class DimseArchive:
                 NumberOfStudyRelatedInstances="",
             )
             for answer in self._find(association, query):
-                # A PACS may not match Modalities in Study (PS3.4 C.3.4): the Series decide.
+                # A PACS may ignore Modalities in Study (PS3.4 C.3.4), so Modality is checked by Series.
                 number = answer["NumberOfStudyRelatedInstances"]
                 found[answer["StudyInstanceUID"]] = int(number) if number.isdecimal() else 0
         found.pop("", None)
@@ -88,7 +88,7 @@ class DimseArchive:
         self, association: Association, study: str, modalities: Sequence[str]
     ) -> Iterator[HeldInstance]:
         asked = {"StudyInstanceUID": study, "SeriesInstanceUID": "", "Modality": ""}
-        # All answers are taken before the next query on this association.
+        # Read all responses before the next query on this association.
         for series in list(self._find(association, _query("SERIES", **asked))):
             if series["Modality"] not in modalities:
                 continue
@@ -153,14 +153,14 @@ class DimseArchive:
                 self._await("C-GET", answers)
 
     def _storage_contexts(self, instances: Sequence[HeldInstance]) -> list[tuple[UID, UID]]:
-        """Return the contexts of the classes that are fetched, of any class where it is not known."""
+        """Return the contexts of the SOP Classes to fetch; of all classes if one is not known."""
         named = {each.sop_class_uid for each in instances}
         classes = [each for each in self._classes if "" in named or each in named]
         pairs = [(each, syntax) for syntax in TRANSFER_SYNTAXES for each in classes]
         return pairs[:127]  # of at most 128, one is for the retrieval (PS3.8 9.3.2.2)
 
     def _await(self, service: str, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
-        """Return after the last response; Instances whose transfer failed stay missing."""
+        """Wait for the last response; Instances whose transfer failed stay missing."""
         for response, _ in answers:
             self._status(response, service)
 
@@ -172,10 +172,10 @@ class DimseArchive:
             )
 
     def _status(self, response: Dataset, service: str) -> int:
-        """Return the status of a response that is no failure.
+        """Return the status of a response.
 
         Raises:
-            DestinationUnavailable: It is one, or there was no answer.
+            DestinationUnavailable: The status is a failure, or there was no response.
         """
         if "Status" not in response:
             raise DestinationUnavailable(
@@ -200,7 +200,7 @@ def _query(level: str, **keys: str | list[str]) -> Dataset:
 
 
 def _values(identifier: Dataset | None, query: Dataset) -> dict[str, str] | None:
-    """Return the text of each keyword of `query` in a match, or None when it cannot be read."""
+    """Return the text of each keyword of `query` in a match, or None if it cannot be read."""
     try:
         keywords = [element.keyword for element in query]
         match = identifier or Dataset()
@@ -210,7 +210,7 @@ def _values(identifier: Dataset | None, query: Dataset) -> dict[str, str] | None
 
 
 def _identifiers(instances: Sequence[HeldInstance]) -> Iterator[Dataset]:
-    """Yield for each Series the identifier that asks for these Instances of it."""
+    """Yield one retrieval identifier for each Series, with the UIDs of its Instances."""
     for uid in sorted({each.series_instance_uid for each in instances}):
         yield _query(
             "IMAGE",

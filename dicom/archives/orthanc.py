@@ -1,7 +1,7 @@
-"""An Orthanc as an Archive, by its REST API: what is new is taken from its list of changes.
+"""An Orthanc as an Archive, by its REST API: its list of changes gives the new Instances.
 
-Orthanc numbers each change. A change that was handled is not looked at again; those before the window
-are found by bisection on their dates, which Orthanc gives in UTC.
+Orthanc numbers each change. Changes that were handled are not read again. The begin of the window is
+found by bisection on the dates of the changes, which Orthanc gives in UTC.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class OrthancArchive:
             take(each, self._orthanc.file(each.reference))
 
     def _first_since(self, since: str, last: int) -> int:
-        """Return a number so that the changes after it are those since a time (`_TIME`, UTC)."""
+        """Return the number of the last change before `since` (`_TIME`, UTC), 0 if there is none."""
         low, high = 0, last
         while low < high:
             middle = (low + high) // 2
@@ -58,16 +58,16 @@ class OrthancArchive:
         return low
 
     def _new_instances(self, start: int, stop: int) -> tuple[dict[str, int], int]:
-        """Return Orthanc's identifiers of new instances with their changes, and the last change.
+        """Return new Instances, change number by Orthanc's identifier, and the last change read.
 
-        The changes are those after `start`; no more are asked for once `stop` was reached.
+        Changes after `start` are read page by page until one reaches `stop` or none is left.
         """
         numbers: dict[str, int] = {}
         while start < stop:
             found, last = self._orthanc.changes(start, _CHANGES)
             for each in found:
                 if each.get("ChangeType") == _NEW_INSTANCE:
-                    # Deleted and stored again it has two changes: the later one counts.
+                    # An Instance deleted and stored again has two changes: the later one counts.
                     numbers[str(each.get("ID", ""))] = _number(each.get("Seq"))
             if not found or last <= start:
                 break
