@@ -196,7 +196,7 @@ def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
 
 
 def _function(header: Dataset) -> tuple[str, str]:
-    """Return VOI LUT Function, LINEAR where it is absent or unknown, and a note on the latter."""
+    """Return VOI LUT Function, LINEAR if it is absent or unknown, and a note if it is unknown."""
     written = header.get("VOILUTFunction")
     function = str(written or LINEAR).strip().upper()
     if function in VOI_FUNCTIONS:
