@@ -172,7 +172,7 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
 
 
 def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
-    """Return the readable Instances that are no AI results, triaged; put the others into `refused`."""
+    """Return the readable Instances that are not AI results; put the others into `refused`."""
     films = []
     for instance in study.instances:
         try:

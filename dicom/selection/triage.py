@@ -57,7 +57,7 @@ _RADIOGRAPH_CLASSES: Final = frozenset(
         DigitalXRayImageStorageForProcessing,
     }
 )
-# A digitized or converted image: the class does not tell what it shows, but Modality may.
+# A digitized or converted image: the SOP Class does not state what it shows, but Modality may.
 _OPEN_CLASSES: Final = frozenset(
     {
         SecondaryCaptureImageStorage,
