@@ -117,7 +117,7 @@ class DimseArchive:
                 yield values
 
     def fetch(self, instances: Sequence[HeldInstance], take: Take) -> None:
-        """Have the PACS send each Instance: on this association, or to our storage SCP."""
+        """Retrieve each Instance: by C-GET on this association, or by C-MOVE to our storage SCP."""
         if self._retrieval == "move":
             self._move(instances)
         else:
