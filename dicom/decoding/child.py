@@ -122,7 +122,7 @@ def _serve(requests: socket.socket, seconds: int) -> int:
 
 
 def _allow(seconds: int) -> None:
-    """Limit this process to `seconds` of processor time from now; beyond it gets SIGXCPU."""
+    """Limit this process to `seconds` of processor time from now; SIGXCPU then kills it."""
     spent = math.ceil(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
 
