@@ -46,13 +46,16 @@ def test_pairs_are_counted_from_two_models():
         mcnemar_of(first, second[:3])
 
 
-def test_random_p_values_agree_with_statsmodels():
-    """200 sets of 1 to 20 p-values with ties."""
+@pytest.mark.parametrize(
+    ("adjust", "method", "sets"),
+    [(holm, "holm", 40), (benjamini_hochberg, "fdr_bh", 200)],  # statsmodels' Holm takes 50 ms
+)
+def test_random_p_values_agree_with_statsmodels(adjust, method, sets):
+    """Sets of 1 to 20 p-values with ties."""
     generator = np.random.default_rng(7)
-    for _ in range(200):
+    for _ in range(sets):
         values = np.round(generator.random(int(generator.integers(1, 21))) ** 3, 2).tolist()
-        for adjust, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
-            assert adjust(values) == pytest.approx(multipletests(values, method=method)[1])
+        assert adjust(values) == pytest.approx(multipletests(values, method=method)[1])
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
