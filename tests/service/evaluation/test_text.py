@@ -2,7 +2,9 @@
 
 import json
 import random
+import tarfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -162,3 +164,25 @@ def test_unequal_numbers_and_orders_are_refused():
         lexical_scores(["a"], [])
     with pytest.raises(EvaluationInputError, match="order"):
         bleu(bleu_counts(["a"], ["a"]), order=5)
+
+
+def test_texts_of_other_patients_score_on_real_reports(shared_data):
+    """2,687 Indiana findings: another patient's report reaches .224 and 8.2, the constant text more."""
+    archive = shared_data / "reports" / "openi_reports_dev.tgz"
+    if not archive.is_file():
+        pytest.skip("the Indiana reports (../shared/data/reports) are not on this machine")
+    findings = [text for text in findings_of(archive) if text.strip()]
+    assert len(findings) == 2687
+    others = random.Random(0).sample(findings, len(findings))
+    scores = lexical_scores(findings, others)
+    assert scores.rouge_l == pytest.approx(0.224, abs=0.005)
+    assert scores.bleu4 == pytest.approx(8.2, abs=0.3)
+    assert constant_baseline(findings).rouge_l > scores.rouge_l + 0.05
+
+
+def findings_of(archive):
+    """The findings sections of the reports in the archive."""
+    with tarfile.open(archive) as tar:
+        for file in filter(None, map(tar.extractfile, tar)):
+            parts = ElementTree.fromstring(file.read()).iter("AbstractText")
+            yield next((part.text or "" for part in parts if part.get("Label") == "FINDINGS"), "")
