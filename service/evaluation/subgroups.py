@@ -101,8 +101,8 @@ def age_band(years: float | None) -> str:
 def merged_small_cells(counts: Mapping[str, int], *, smallest: int = CELL_CASES) -> dict[str, str]:
     """Return which name each cell has in an export: its own, or `MERGED` for small cells.
 
-    A cell below `smallest` is merged. Where the merged cells together are still below it, or only one
-    cell is merged (the total would disclose it), the next smallest joins them. Empty cells disclose
+    A cell below `smallest` is merged. Where the merged cells together are still below it, as one cell
+    alone always is (the total would disclose it), the next smallest joins them. Empty cells disclose
     nobody and keep their names.
 
     Raises:
@@ -112,7 +112,7 @@ def merged_small_cells(counts: Mapping[str, int], *, smallest: int = CELL_CASES)
     by_size = sorted((count, name) for name, count in counts.items() if count > 0)
     merged = [(count, name) for count, name in by_size if count < smallest]
     rest = by_size[len(merged) :]
-    while merged and rest and (len(merged) < 2 or sum(n for n, _ in merged) < smallest):
+    while merged and rest and sum(n for n, _ in merged) < smallest:
         merged.append(rest.pop(0))
     names = {name for _, name in merged}
     return {name: MERGED if name in names else name for name in counts}

@@ -129,6 +129,9 @@ def test_a_class_empty_on_both_sides_has_no_f1():
     summary = f1_summary(confusions(binary_pairs([[1, 0], [0, 0]], [[1, 0], [0, 0]])))
     assert summary.per_finding == {"f0": 1.0, "f1": Undefined(Reason.EMPTY_CLASS)}
     assert (summary.macro_zero, summary.macro_defined, summary.empty) == (0.5, 1.0, 1)
+    totals = np.array([[1, 0, 0, 1], [0, 0, 0, 2]])
+    assert (macro_f1(totals), macro_f1(totals, empty_as_zero=True)) == (1.0, 0.5)
+    assert macro_f1(totals[1:]) == Undefined(Reason.NO_DEFINED_CLASS)
 
 
 def test_without_studies_or_findings_nothing_is_a_figure():

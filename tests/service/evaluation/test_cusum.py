@@ -5,6 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
+from service.evaluation import cusum
 from service.evaluation.cusum import (
     CusumDesign,
     average_run_length,
@@ -38,11 +39,12 @@ def test_the_guides_limits_and_delays(p0, p1, limit, delay):
 
 @pytest.mark.parametrize(("p0", "p1", "limit", "delay"), TABLE)
 def test_the_limit_gives_the_wanted_run_length(p0, p1, limit, delay):
-    """It is the smallest that does: a little lower and ARL0 falls below 5,000."""
+    """It is the smallest that does: one lattice unit lower and ARL0 falls below 5,000."""
     del limit, delay
     design = design_chart(p0, p1, 5000)
     assert 5000 <= average_run_length(design, p0) < 5100
-    lower = CusumDesign(p0=p0, p1=p1, limit=design.limit * 0.99)
+    unit = cusum._lattice(p0, p1).unit
+    lower = CusumDesign(p0=p0, p1=p1, limit=design.limit - unit)
     assert average_run_length(lower, p0) < 5000
 
 
