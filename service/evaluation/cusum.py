@@ -196,8 +196,10 @@ def _run_length(lattice: _Lattice, states: int, rate: float) -> float:
     rows = np.concatenate([places, up])
     columns = np.concatenate([np.maximum(places - lattice.fall, 0), up + lattice.rise])
     chances = np.concatenate([np.full(states, 1 - rising), np.full(up.size, rising)])
-    chain = csc_array((chances, (rows, columns)), shape=(states, states))
-    solved = spsolve((eye_array(states, format="csc") - chain).tocsc(), np.ones(states))
+    # scipy.sparse has no annotations.
+    chain = csc_array((chances, (rows, columns)), shape=(states, states))  # type: ignore[no-untyped-call]
+    moves = eye_array(states, format="csc") - chain  # type: ignore[no-untyped-call]
+    solved = spsolve(moves.tocsc(), np.ones(states))  # type: ignore[no-untyped-call]
     return float(np.atleast_1d(solved)[0])
 
 
