@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dicom.report import Presence
+from dicom.content.report import Presence
 from service.evaluation.classification import confusions, f1_summary, macro_f1, row_counts
 from service.evaluation.labels import (
     POSITIVE_ONLY,
@@ -19,7 +19,7 @@ from service.evaluation.labels import (
     pairs,
 )
 from service.evaluation.resampling import Clusters, bootstrap
-from workers.findings import label
+from workers.labeller.findings import label
 
 # The columns of the human labels, in the order of SIX.
 COLUMNS = (
