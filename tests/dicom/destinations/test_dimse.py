@@ -291,6 +291,7 @@ class TestAway:
             with pytest.raises(DestinationUnavailable, match=r"pacs.*127\.0\.0\.1"):
                 call()
 
+    @pytest.mark.serial
     def test_a_mute_server(self, make, objects):
         """A server that accepts and never answers costs one timeout, and not one for each try."""
         with socket.create_server(("127.0.0.1", 0)) as mute:

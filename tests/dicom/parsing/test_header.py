@@ -61,6 +61,7 @@ def read(tmp_path):
 MODALITY = element(0x00080060, "CS", b"DX")
 
 
+@pytest.mark.serial
 def test_every_edge_case_gets_a_header_or_a_typed_error_in_bounded_time_and_memory(shared_data):
     """Each untrusted file is answered, within seconds and 1 GiB in all, by a result or a DicomError."""
     script = """

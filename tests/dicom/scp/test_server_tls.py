@@ -188,6 +188,7 @@ def test_a_new_certificate_is_taken_without_ending_an_association(start, identit
     )
 
 
+@pytest.mark.serial
 def test_who_stalls_in_the_handshake_holds_up_nobody(start, identities, dcmtk):
     """Forty connections that begin TLS and stop: the next association is served, they are closed."""
     server, _ = start()

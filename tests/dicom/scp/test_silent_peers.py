@@ -144,6 +144,7 @@ def _is_silent(call, seconds):
     assert threading.active_count() <= threads + 1, [each.name for each in threading.enumerate()]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "serve",
     [
@@ -188,6 +189,7 @@ def pacs():
         server.shutdown()
 
 
+@pytest.mark.serial
 def test_a_pacs_that_never_answers_a_store_costs_one_timeout(pacs, objects):
     """The association is accepted, the object taken, and no C-STORE-RSP comes."""
     over = threading.Event()
@@ -204,6 +206,7 @@ def test_a_pacs_that_never_answers_a_store_costs_one_timeout(pacs, objects):
     over.set()
 
 
+@pytest.mark.serial
 def test_a_pacs_that_drips_its_answer_is_ended(peers, pacs, objects):
     """Behind a proxy that passes the answers on byte by byte no exchange lasts longer than it may."""
     behind = pacs(EVT_C_STORE=lambda _: 0)
@@ -230,6 +233,7 @@ def test_a_pacs_that_drips_its_answer_is_ended(peers, pacs, objects):
     assert time.monotonic() - begun < 6 * TIMEOUT
 
 
+@pytest.mark.serial
 def test_a_pacs_that_stops_reading_is_ended(peers, pacs, objects):
     """It accepts the association and then takes the object byte by byte."""
     behind = pacs(EVT_C_STORE=lambda _: 0)
@@ -247,6 +251,7 @@ def test_a_pacs_that_stops_reading_is_ended(peers, pacs, objects):
     assert time.monotonic() - begun < 6 * TIMEOUT
 
 
+@pytest.mark.serial
 def test_a_c_find_of_many_late_answers_is_limited_as_a_whole(pacs, objects):
     """Each pending response comes in time; all together they do not."""
 

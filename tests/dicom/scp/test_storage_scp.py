@@ -624,6 +624,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
     server.stop(5)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("broken_too", ["_begin", "_close_oldest", "server_close"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually, broken_too):
@@ -671,6 +672,7 @@ def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_
     assert [outcome for _, outcome in handler.ends] == ["released"]
 
 
+@pytest.mark.serial
 def test_a_stop_aborts_who_does_not_finish(spool, handler):
     """An association that stays open holds the stop no longer than its limit."""
     server = started(spool, handler)

@@ -165,6 +165,7 @@ def test_a_machine_without_a_thread_left_may_try_again(monkeypatch, free_port):
         echo(**_to(free_port(), timeout=2))
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "first_bytes",
     [

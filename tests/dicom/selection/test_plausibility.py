@@ -166,6 +166,7 @@ def test_the_numbers_that_decided_are_given_back(frontal_phantoms):
     assert set(measured) == {"contrast", "flat", "upright", "symmetry", "ridge"}
 
 
+@pytest.mark.serial
 def test_a_large_film_is_judged_quickly(frontal_phantoms):
     """Four megapixels take well under the 150 ms that the whole service may add."""
     film = framed(np.kron(frontal_phantoms[0], np.ones((7, 7))))

@@ -134,6 +134,7 @@ def test_nothing_of_the_study_is_in_the_broker(queue):
     assert b"1.2.3" not in stored
 
 
+@pytest.mark.serial
 def test_a_redis_that_is_away_costs_little(free_port):
     """Publishing, looking and asking all say BrokerUnavailable, without the tries of the libraries."""
     settings = settings_for(f"redis://:secret@127.0.0.1:{free_port()}/0")
@@ -148,6 +149,7 @@ def test_a_redis_that_is_away_costs_little(free_port):
         ping(settings)
 
 
+@pytest.mark.serial
 def test_a_redis_that_hangs_costs_a_second_or_two():
     """A server that accepts connections and says nothing does not hold up the sender."""
     with socket.socket() as listener:

@@ -170,6 +170,7 @@ def redis_behind(redis_server, silent_proxy):
     return proxy, load_settings(broker={"url": f"redis://127.0.0.1:{proxy.port}/0"})
 
 
+@pytest.mark.serial
 def test_a_sender_whose_connections_went_silent_sends_by_new_ones(redis_behind):
     """All of its pooled connections are stale at once; the message is sent nevertheless."""
     proxy, settings = redis_behind
@@ -186,6 +187,7 @@ def test_a_sender_whose_connections_went_silent_sends_by_new_ones(redis_behind):
     queue.close()
 
 
+@pytest.mark.serial
 def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
     """No new connection is answered either: publishing, looking and asking all say so in time."""
     proxy, settings = redis_behind

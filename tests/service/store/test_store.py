@@ -441,6 +441,7 @@ class TestFaults:
         with pytest.raises(SchemaMismatch, match="wetread db upgrade"):
             empty.jobs()
 
+    @pytest.mark.serial
     def test_a_locked_database_is_unavailable(self, database_url):
         """A writer that waits longer than the busy time gets StoreUnavailable, in that time."""
         first, second = Store(database_url), Store(database_url, busy_seconds=0.3)

@@ -106,6 +106,7 @@ def browser(tmp_path, free_port, eventually, program):
         process.wait(10)
 
 
+@pytest.mark.serial
 def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eventually):
     """The row, its place and the counts follow the store; the page is never loaded again."""
     jobs = [seeder.waiting(number) for number in range(30)]

@@ -3,6 +3,7 @@ import threading
 import time
 
 import httpx
+import pytest
 
 from service.web.live import Hub, _View, _Watcher
 from service.web.render import NOTHING, Snapshot, part
@@ -20,6 +21,7 @@ def open_stream(site, path: str):
     return httpx.stream("GET", site.url + path, timeout=10)
 
 
+@pytest.mark.serial
 def test_a_change_in_the_store_reaches_an_open_stream(site, seeder):
     """The first event holds everything, the next one only the row and the counts that changed."""
     job, other = seeder.waiting(1), seeder.waiting(2)
@@ -97,6 +99,7 @@ def test_an_unknown_study_has_no_stream(site):
     assert site.get("/live/studies/1.2.3").status_code == 404
 
 
+@pytest.mark.serial
 def test_a_stop_ends_open_streams(site):
     """Closing the server ends the stream instead of waiting for the page to go."""
     with open_stream(site, "live/queue") as stream:

@@ -76,6 +76,7 @@ def test_one_healthy_destination_among_hundreds_of_silent_ones(
     bench.pool.join()
 
 
+@pytest.mark.serial
 def test_a_silent_destination_takes_no_slot_of_another(bench_of, hole, tmp_path, eventually):
     """With as many deliveries allowed to the silent one as there are slots, the other gets its."""
     bench = bench_of(silent(hole, "silent", max_in_flight=8), folder(tmp_path))
