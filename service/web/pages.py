@@ -23,7 +23,7 @@ from service.web.destination_test import FORM as DESTINATION_FORM
 from service.web.identity import copies, identity
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import Details, act
-from service.web.queue_view import PAGE_LENGTH, QueueChoice, queue_snapshot
+from service.web.queue_view import QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
 
@@ -153,8 +153,7 @@ def _queue_html(here: AppContext, choice: QueueChoice) -> str:
     asked = {"state": choice.state.value if choice.state else "", "before": choice.before}
     asked = {key: value for key, value in asked.items() if value}
     state = {key: value for key, value in asked.items() if key == "state"}
-    rows = snapshot.order or ()
-    last = rows[-1].removeprefix("job-") if len(rows) == PAGE_LENGTH else ""
+    older_than = snapshot.older_than
     return page(
         "queue.html",
         root=root_of("/"),
@@ -167,7 +166,7 @@ def _queue_html(here: AppContext, choice: QueueChoice) -> str:
         destinations=[each.name for each in here.settings.destinations],
         models=list(here.settings.readings()),
         before=choice.before,
-        older_url=f"./?{urlencode({**state, 'before': last})}" if last else "",
+        older_url=f"./?{urlencode({**state, 'before': older_than})}" if older_than else "",
         newest_url=f"./?{urlencode(state)}" if state else "./",
         live_url=f"./live/queue?{urlencode(asked)}",
         poll_url=f"./live/queue.json?{urlencode(asked)}",

@@ -73,7 +73,8 @@ def queue_snapshot(
     """
     counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
-    jobs = listed_jobs(store, choice)[:PAGE_LENGTH]
+    found = listed_jobs(store, choice)
+    jobs = found[:PAGE_LENGTH]
     deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
     rows = {
         f"job-{job.id}": part(
@@ -110,7 +111,8 @@ def queue_snapshot(
         "refusals": part("refusals", refusals=_refusals(store)),
         **rows,
     }
-    return Snapshot(parts=parts, order=tuple(rows))
+    older_than = jobs[-1].id if len(found) > PAGE_LENGTH else ""
+    return Snapshot(parts=parts, order=tuple(rows), older_than=older_than)
 
 
 def _refusals(store: Store) -> Sequence[RefusalLine]:

@@ -25,10 +25,12 @@ class Snapshot:
         parts: HTML by the id of its root element; equal content gives equal HTML at any time, so
             that only changed parts are sent.
         order: Ids of those parts that are rows of the page's list, in order.
+        older_than: Id of the last listed job where older ones exist, else "".
     """
 
     parts: Mapping[str, Markup]
     order: tuple[str, ...] | None = None
+    older_than: str = ""
 
     def since(self, known: "Snapshot") -> dict[str, Any]:
         """Return, as JSON types, the parts that differ from `known`, and the order."""

@@ -16,6 +16,7 @@ from dicom.parsing.header import read_header
 from dicom.validation.same_patient import check_source
 from service.jobs import JobState
 from service.settings.reading import Model
+from service.web import queue_view
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -376,3 +377,14 @@ def test_a_database_that_went_away_gives_a_page_that_says_so(site, seeder):
     assert site.get(f"/studies/{job.study_instance_uid}").status_code == 503
     assert site.get("/api/jobs").json()["error"].startswith("The database does not answer")
     assert site.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(("jobs", "pages"), [(2, 1), (3, 2)])
+def test_older_jobs_are_offered_only_where_there_are_some(site, seeder, monkeypatch, jobs, pages):
+    """A full page of which the last job is the oldest has no link to an empty one."""
+    monkeypatch.setattr(queue_view, "PAGE_LENGTH", 2)
+    for number in range(1, jobs + 1):
+        seeder.waiting(number)
+    text = site.get("/").text
+    assert ("Older jobs" in text) == (pages == 2)
+    assert "before=" in text or pages == 1
