@@ -8,7 +8,6 @@ from pydicom.dataset import Dataset
 from dicom.content.patient_study import clean_text, value_of
 from dicom.content.report import (
     CODED_OBSERVATIONS,
-    STATED,
     DraftReport,
     Finding,
     Observation,
@@ -127,18 +126,23 @@ def is_positive(finding: Finding) -> bool:
 
 
 def silence(draft: DraftReport) -> str:
-    """Return a sentence that lists which of the six findings the draft does not mention, or "".
+    """Return a sentence that lists the findings that the draft does not mention, or "".
 
-    Without it a reader could take a finding that is not mentioned for absent. For a draft without any
+    Listed are those of the six and those that the draft itself names as not mentioned. Without the
+    sentence a reader could take a finding that is not mentioned for absent. For a draft without any
     coded finding it returns NOT_CODED instead, because the text may mention any of them.
     """
     if not draft.is_coded:
         return NOT_CODED
-    spoken = {finding.observation for finding in draft.findings if finding.presence in STATED}
-    missing = [observation.value for observation in CODED_OBSERVATIONS if observation not in spoken]
+    missing = [
+        finding.observation.value
+        for finding in listed(draft)
+        if finding.presence is Presence.NOT_MENTIONED
+    ]
     if not missing:
         return ""
-    return f"Not mentioned by this draft, neither present nor absent: {', '.join(missing)}."
+    names = ", ".join(missing)
+    return f"Not mentioned by this draft, neither present nor absent: {names}. {NO_SILENCE}"
 
 
 def listed(draft: DraftReport) -> list[Finding]:

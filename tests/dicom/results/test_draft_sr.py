@@ -101,8 +101,21 @@ def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
     """Silence is said to be silence, so that it is not taken for absence."""
     assert (
         "Not mentioned by this draft, neither present nor absent: "
-        "atelectasis, edema, pleural effusion."
+        "atelectasis, edema, pleural effusion. Silence does not mean absence."
     ) in texts(report(), content_items)
+
+
+def test_what_the_model_was_asked_for_and_did_not_mention_is_named_too(report, content_items):
+    """A reader of the text alone knows what was not looked at, as on the page and the annotated image."""
+    found = (
+        Finding(observation=Observation.CARDIOMEGALY, presence=Presence.PRESENT),
+        Finding(observation=Observation.FRACTURE, presence=Presence.NOT_MENTIONED),
+    )
+    (sentence,) = [
+        each for each in texts(report(findings=found), content_items) if "Not mentioned" in each
+    ]
+    assert "fracture" in sentence
+    assert "cardiomegaly" not in sentence
 
 
 @pytest.mark.parametrize("presence", [Presence.NOT_CODED, Presence.NOT_MENTIONED, None])
