@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
@@ -15,14 +16,30 @@ def port_checks(settings: Settings) -> Iterator[Check]:
     """Yield a check of each configured port; port 0 (any free one) needs no check."""
     for each in endpoints(settings):
         if each.port:
-            yield Check(each.name, partial(_port, each))
+            yield Check(each.name, partial(_port, each, settings.data_dir.resolve()))
 
 
-def _port(endpoint: Endpoint) -> Outcome:
+def ports_of_others(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each configured port that another program or another site listens on."""
+    data_dir = settings.data_dir.resolve()
+    for each in endpoints(settings):
+        try:
+            if each.port:
+                _bind(each.host, each.port)
+        except OSError as error:
+            holders = holders_of(each.port)
+            if error.errno != errno.EADDRINUSE or not holders:
+                continue  # the part itself reports it
+            if not any(holder.belongs_to(data_dir) for holder in holders):
+                reason = refusal(each.name, each.host, each.port, error, data_dir=data_dir)
+                yield f"{each.name}: {reason}"
+
+
+def _port(endpoint: Endpoint, data_dir: Path) -> Outcome:
     try:
         _bind(endpoint.host, endpoint.port)
     except OSError as error:
-        return _refused(endpoint, error)
+        return _refused(endpoint, error, data_dir)
     return Outcome(f"{endpoint.port} is free: the service does not listen on it now")
 
 
@@ -40,16 +57,16 @@ def _bind(host: str, port: int) -> None:
         probe.listen(1)
 
 
-def _refused(endpoint: Endpoint, error: OSError) -> Outcome:
+def _refused(endpoint: Endpoint, error: OSError, data_dir: Path) -> Outcome:
     host, port = endpoint.host, endpoint.port
     if error.errno == errno.EADDRNOTAVAIL:
         where = f"{host} is no address of this machine"
         return Outcome(f"{where}: right only if this part runs on another one", Grade.WARNING)
     if error.errno == errno.EADDRINUSE:
         holders = holders_of(port)
-        if any(holder.ours for holder in holders):
+        if any(holder.belongs_to(data_dir) for holder in holders):
             return Outcome(f"{port} is in use by this service")
         if not holders:
             words = f"{port} is in use by a process of another user: fine if that is this service"
             return Outcome(words, Grade.WARNING)
-    return Outcome(refusal(endpoint.name, host, port, error), Grade.FAULT)
+    return Outcome(refusal(endpoint.name, host, port, error, data_dir=data_dir), Grade.FAULT)

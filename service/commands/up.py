@@ -3,6 +3,8 @@
 import click
 
 from service.all_in_one import AllInOne, parts, sole_owner
+from service.checks.ports import ports_of_others
+from service.errors import ConfigurationError
 from service.log import configure_logging, get_logger
 from service.settings.config import as_environment, load_settings
 from service.system.signals import stop_event, survive_hangup
@@ -21,6 +23,9 @@ def up() -> None:
     settings = load_settings()
     configure_logging(settings.log, process="up")
     stop = stop_event()
+    if taken := list(ports_of_others(settings)):
+        # Not half a site: its workers would deliver beside those of the other one.
+        raise ConfigurationError("\n".join(taken))
     with sole_owner(settings.run_dir):
         machine = AllInOne(settings, parts(settings, as_environment({})))
         try:

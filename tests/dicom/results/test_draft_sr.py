@@ -106,7 +106,7 @@ def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
 
 
 def test_what_the_model_was_asked_for_and_did_not_mention_is_named_too(report, content_items):
-    """A reader of the text alone knows what was not looked at, as on the page and the annotated image."""
+    """A reader of the text alone learns what was not looked at, as on the page."""
     found = (
         Finding(observation=Observation.CARDIOMEGALY, presence=Presence.PRESENT),
         Finding(observation=Observation.FRACTURE, presence=Presence.NOT_MENTIONED),

@@ -40,7 +40,7 @@ def test_another_program_is_named_with_its_process(key):
 
 
 def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
-    """While `wetread web` runs, its port is no fault."""
+    """While `wetread web` runs, its port is no fault for its site, and is one for another site."""
     web = {"web": {"port": free_port()}, "data_dir": str(tmp_path)}
     schema.upgrade(load_settings(**web).database_url)
     with subprocess.Popen(
@@ -55,10 +55,27 @@ def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
                 what="the page",
             )
             found = outcome("web.port", **web)
+            copy = web | {"data_dir": str(tmp_path / "copy")}
+            other = outcome("web.port", **copy)
+            up = subprocess.run(
+                [sys.executable, "-m", "service.cli", "up"],
+                env=child_environment(**as_environment(copy)),
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
         finally:
             process.terminate()
     assert found.grade is Grade.OK
     assert found.detail.endswith("is in use by this service")
+    # Another site, for example one that was restored beside the original, must not start in part.
+    words = f"in use by another Wetread, whose data_dir is {tmp_path}: "
+    assert (other.grade, words in other.detail) == (Grade.FAULT, True)
+    assert up.returncode == 1
+    assert "web.port: port" in up.stderr
+    assert words in up.stderr
+    assert not (tmp_path / "copy").exists()
 
 
 def test_an_address_of_another_machine_is_a_warning():

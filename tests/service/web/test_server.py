@@ -100,8 +100,9 @@ def test_an_address_in_use_is_a_sentence(start_web, tmp_path):
     )
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in second.stderr
-    assert f"port {port} is in use by this service" in second.stderr
-    assert "Stop it, or set web.port to a free port" in second.stderr
+    assert f"port {port} is in use by another Wetread, whose data_dir is " in second.stderr
+    assert "Set web.port to a free port" in second.stderr
+    assert "Stop it" not in second.stderr
 
 
 def test_the_process_answers_after_less_than_two_seconds_of_work(start_web):
