@@ -170,7 +170,8 @@ def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
 
 
 def _state(job: Job) -> str:
-    return state_word(job.shown_state) + (" urgent" if job.urgent else "")
+    marks = (" urgent" if job.urgent else "") + (" (superseded)" if job.superseded_by else "")
+    return state_word(job.shown_state) + marks
 
 
 def _in_full(store: Store, job: Job) -> dict[str, Any]:

@@ -222,8 +222,12 @@ def test_revisions_of_a_study_point_at_each_other(site, seeder):
     )
     seeder.finish(seeder.claim(second))
     address = f"/studies/{first.study_instance_uid}"
-    assert "Superseded: a later draft" in site.get(f"{address}?job={first.id}").text
+    older = site.get(f"{address}?job={first.id}").text
+    assert "Superseded: a later draft" in older
+    mark = "a later revision of this study exists. Use that one."
+    assert mark in older
     newest = site.get(address).text
+    assert mark not in newest
     assert "This draft supersedes an earlier one." in newest
     assert "It is a lateral film." in newest
 
