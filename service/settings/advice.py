@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from service.settings.config import Settings
-from service.settings.reading import Model, Reading
+from service.settings.reading import BUILT_IN, Model, Reading
 
 _INSISTED: Final = (
     "demo_reads_patients is set for the model {}: a demonstration model, or one with random weights, "
@@ -40,6 +40,10 @@ def _table(reading: Reading) -> str:
 
 
 def _unused(reading: Reading) -> Iterator[str]:
+    if reading.kind != BUILT_IN:
+        if reading.where == "on":
+            yield f'where = "on" has no effect: a model of kind = "{reading.kind}" shows no regions'
+        return
     if reading.where == "on" and reading.scores == "off":
         yield 'where = "on" has no effect while scores = "off": only findings with scores are outlined'
     if reading.where == "on" and reading.scores == "auto" and reading.model != "demo":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
 from service.settings.base import Digest, Section, matching
@@ -15,6 +15,8 @@ from service.settings.rules import Conflict, Rule, conflict
 
 # Models that are part of Wetread; each other model has its files in `model_dir`.
 MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
+BUILT_IN: Final = "built-in"
+TRANSFORMERS: Final = "transformers"
 _ADAPTER: Final = "llava-rad"
 _MODEL_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 _DEVICE: Final = re.compile(r"cpu|cuda(:\d{1,3})?")
@@ -32,11 +34,13 @@ _TableName = Annotated[
 ]
 
 
-def _model_name(value: str) -> str:
-    """Refuse a malformed name, and an unknown one if `workers` is installed here."""
+def _model_name(value: str, info: ValidationInfo) -> str:
+    """Refuse a malformed name, and an unknown built-in one if `workers` is installed here."""
     if not _MODEL_NAME.fullmatch(value):
         raise ValueError("allowed are 1 to 32 lower-case letters, digits and hyphens")
-    known = model_names()
+    kind = info.data.get("kind")
+    # A wrong kind is reported on its own.
+    known = model_names() if isinstance(kind, str) and kind == BUILT_IN else ()
     if known and value not in known:
         raise ValueError(f"not allowed{choice(value, known)}")
     return value
@@ -56,16 +60,64 @@ def _numbered(value: str) -> str | None:
 
 
 def _model_has_files(reading: "Reading") -> Iterator[Conflict]:
+    if reading.kind == TRANSFORMERS and reading.model_dir is None:
+        words = f"is needed for kind = {TRANSFORMERS!r}: the folder with the checkpoint's files"
+        yield conflict("model_dir", words, "kind")
+    if reading.kind != BUILT_IN:
+        return
     if reading.model not in MODELS_WITHOUT_FILES and reading.model_dir is None:
         words = f"is needed for model = {reading.model!r}: the folder with the checkpoint's files"
         yield conflict("model_dir", words, "model")
 
 
+def _kind_has_its_keys(reading: "Reading") -> Iterator[Conflict]:
+    if reading.kind == BUILT_IN:
+        if reading.profile is not None:
+            words = (
+                f"is for other kinds than {BUILT_IN!r}, which have prompts of their own: remove it"
+            )
+            yield conflict("profile", words, "kind")
+    elif reading.profile is None:
+        words = (
+            f"is needed for kind = {reading.kind!r}: a TOML file, or the name of a shipped profile"
+        )
+        yield conflict("profile", words, "kind")
+    if reading.kind != TRANSFORMERS and reading.adapter_dir is not None:
+        words = f"is for kind = {TRANSFORMERS!r} only: remove it"
+        yield conflict("adapter_dir", words, "kind")
+    if reading.adapter_dir is None and reading.adapter_sha256 is not None:
+        words = "has no effect without adapter_dir: remove it, or name the folder"
+        yield conflict("adapter_sha256", words, "adapter_dir")
+
+
+def _own_model_has_a_name(reading: "Reading") -> Iterator[Conflict]:
+    if reading.kind == BUILT_IN or isinstance(reading, Model):
+        return
+    if reading.model in (model_names() or MODELS_WITHOUT_FILES):
+        words = (
+            f"{reading.model!r} names a built-in model: give a model of kind = {reading.kind!r} "
+            'a name of your own, such as model = "chest-model"'
+        )
+        yield conflict("model", words, "kind")
+
+
+def _built_in_only(reading: "Reading") -> Iterator[Conflict]:
+    if reading.kind == BUILT_IN:
+        return
+    words = f"is for kind = {BUILT_IN!r} only: remove it"
+    if reading.quantisation != "none":
+        yield conflict("quantisation", words, "kind")
+    if reading.compile:
+        yield conflict("compile", words, "kind")
+
+
 def _base_model_has_files(reading: "Reading") -> Iterator[Conflict]:
-    if reading.model == _ADAPTER and reading.base_model_dir is None:
+    if reading.kind == BUILT_IN and reading.model == _ADAPTER and reading.base_model_dir is None:
         words = f"is needed for model = {_ADAPTER!r}: the folder with the files of vicuna-7b-v1.5"
         yield conflict("base_model_dir", words, "model")
-    if reading.model != _ADAPTER and reading.base_model_dir is not None:
+    if (
+        reading.kind != BUILT_IN or reading.model != _ADAPTER
+    ) and reading.base_model_dir is not None:
         words = f"is for model = {_ADAPTER!r} only, and model is {reading.model!r}: remove it"
         yield conflict("base_model_dir", words, "model")
 
@@ -82,6 +134,12 @@ def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
 class Reading(Section):
     """Which images are read, by which model, and how."""
 
+    kind: Literal["built-in", "transformers"] = Field(
+        "built-in",
+        description="`built-in`: a model that Wetread implements, by its name. `transformers`: any "
+        "checkpoint that transformers' AutoModelForImageTextToText loads without code of its own, from "
+        "`model_dir`, with a `profile`; `model` is then a name of the site's own.",
+    )
     model: Annotated[str, AfterValidator(_model_name)] = Field(
         "demo",
         description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
@@ -99,6 +157,22 @@ class Reading(Section):
     )
     model_dir: Path | None = Field(
         None, description="Folder with the published checkpoint's files."
+    )
+    profile: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        description="Of a model that is not built in: prompts, image, sections, decoding, licence and "
+        "what it cannot do. A TOML file, or a shipped profile: `generic`, `medgemma-1.5-4b`, "
+        "`chexagent`, `cxr-llava-v2`, `llava-rad` (docs/models.md).",
+    )
+    adapter_dir: Path | None = Field(
+        None,
+        description="Folder with a LoRA adapter (`adapter_config.json`, `adapter_model.safetensors`), "
+        "for `transformers`; merged into the weights when they are loaded.",
+    )
+    adapter_sha256: Digest | None = Field(
+        None, description="The same as `model_sha256` for `adapter_dir`."
     )
     base_model_dir: Path | None = Field(
         None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
@@ -190,6 +264,9 @@ class Reading(Section):
     rules: ClassVar[tuple[Rule, ...]] = (
         _model_has_files,
         _base_model_has_files,
+        _kind_has_its_keys,
+        _own_model_has_a_name,
+        _built_in_only,
         _decoding_is_no_hang,
     )
 

@@ -102,6 +102,9 @@ class Checkpoint:
         places_measured: Whether the accuracy of its heat maps has been measured.
         meaningless: Whether its text says nothing about the image: none of it may be coded.
         takes_indication: Whether it was trained with the indication in the prompt.
+        licence: The licence of the weights, or "".
+        intended_use: What its authors allow or intend, or "".
+        cannot: What it cannot do, in words: "scores", "regions", "chat", "differential", "children".
     """
 
     name: str
@@ -118,6 +121,9 @@ class Checkpoint:
     places_measured: bool = False
     meaningless: bool = False
     takes_indication: bool = False
+    licence: str = ""
+    intended_use: str = ""
+    cannot: tuple[str, ...] = ()
 
     @property
     def synthetic_only(self) -> bool:

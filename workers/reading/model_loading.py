@@ -1,18 +1,78 @@
 """Loads the model that the settings name, and derives how it decodes."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from service.settings.config import Settings
+from service.settings.reading import BUILT_IN
 from workers.model.checkpoints import registry
 from workers.model.checkpoints.llava import Llava
+from workers.model.engine.engine import Engine
+from workers.model.errors import CheckpointError
 from workers.model.files import snapshot
-from workers.model.placement import place
+from workers.model.placement import Place, place
+from workers.model.profiles.profile import Profile
+from workers.model.profiles.reading_model import ReadingModel
 from workers.model.vlm import Decoding
 from workers.reading.finding_regions import QUESTIONS
 
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the recipe changes
+_PROFILE_KEYS: Final = ("temperature", "top_p", "top_k", "max_new_tokens")
+
+
+def reading_model(settings: Settings, progress: Callable[[str], None]) -> ReadingModel:
+    """Load and return the model of the settings, ready to answer many callers.
+
+    Args:
+        settings: The site's; `reading.kind` says which kind of model.
+        progress: Called with a line before each slow step.
+
+    Raises:
+        CheckpointError: Its files or its profile do not fit or are not the pinned ones.
+        DeviceError: The device is missing, or lacks the memory or a format that the settings name.
+    """
+    reading = settings.reading
+    progress(f"loading {settings.model_name} on {reading.device} ...")
+    match reading.kind:
+        case "built-in":
+            return _built_in(settings, progress)
+        case other:
+            raise CheckpointError(f"kind = {other!r}: no such kind; use {BUILT_IN!r}")
+
+
+def _built_in(settings: Settings, progress: Callable[[str], None]) -> Engine:
+    reading = settings.reading
+    loaded = opened(settings)
+    if reading.compile:
+        progress("compiling (reading.compile), which takes minutes ...")
+    return Engine(
+        loaded,
+        rows=rows(settings),
+        new_tokens=reading.max_new_tokens,
+        patience=_patience(settings),
+        compiled=reading.compile,
+    )
+
+
+def _patience(settings: Settings) -> float:
+    """Return the seconds without a step after which a caller stops waiting.
+
+    A worker replaces itself sooner (`JobWatch`); this limit is for use without a worker.
+    """
+    return 2 * settings.reading.hang_seconds
+
+
+def _place(settings: Settings) -> Place:
+    reading = settings.reading
+    return place(
+        reading.device,
+        reading.dtype,
+        quantisation=reading.quantisation,
+        rows=rows(settings),
+        new_tokens=reading.max_new_tokens,
+    )
 
 
 def opened(settings: Settings) -> Llava:
@@ -29,14 +89,7 @@ def opened(settings: Settings) -> Llava:
         folder = snapshot.located(folder, reading.model_sha256)
     if base is not None and reading.base_model_sha256 is not None:
         base = snapshot.located(base, reading.base_model_sha256)
-    where = place(
-        reading.device,
-        reading.dtype,
-        quantisation=reading.quantisation,
-        rows=rows(settings),
-        new_tokens=reading.max_new_tokens,
-    )
-    model = registry.load(reading.model, folder, where, base=base)
+    model = registry.load(reading.model, folder, _place(settings), base=base)
     if reading.where == "on" or (reading.where == "auto" and model.checkpoint.places_measured):
         model.located = QUESTIONS
     return model
@@ -48,21 +101,21 @@ def rows(settings: Settings) -> int:
     return reading.concurrency * (1 + reading.samples)
 
 
-def decoding(settings: Settings, bound: int | None) -> Decoding:
-    """Return how tokens are chosen.
+def decoding(settings: Settings, bound: int | None, profile: Profile | None = None) -> Decoding:
+    """Return how tokens are chosen: by the settings that are given, else by the profile.
 
     Args:
         settings: The site's.
         bound: The checkpoint's own limit on new tokens, or None.
+        profile: The model's profile, if it has one.
     """
-    reading = settings.reading
-    return Decoding(
-        temperature=reading.temperature,
-        top_p=reading.top_p,
-        top_k=reading.top_k,
-        seed=reading.seed,
-        max_new_tokens=min(reading.max_new_tokens, bound or reading.max_new_tokens),
-    )
+    given = settings.reading
+    wanted = {key: getattr(given, key) for key in (*_PROFILE_KEYS, "seed")}
+    if profile is not None:
+        stated = {key: getattr(profile.decoding, key) for key in _PROFILE_KEYS}
+        wanted |= {k: value for k, value in stated.items() if k not in given.model_fields_set}
+    most = wanted.pop("max_new_tokens")
+    return Decoding(**wanted, max_new_tokens=min(most, bound or most))
 
 
 def sampling(settings: Settings, draft: Decoding) -> tuple[Decoding, ...]:

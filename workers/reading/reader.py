@@ -26,15 +26,16 @@ from dicom.validation.same_patient import check_source
 from service.settings.config import Settings
 from workers.equipment import output_options, this_equipment
 from workers.labeller.report_language import insist_on_language
-from workers.model.engine.engine import Engine
+from workers.model.profiles.reading_model import ReadingModel
+from workers.model.profiles.report_text import report_text
 from workers.model.prompts import Task
-from workers.model.vlm import Checkpoint, Decoding, never
+from workers.model.vlm import Answer, Checkpoint, Decoding, never
 from workers.reading.agreement import sampled_beside
 from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import ImageSelector, SelectedImage, go_on
 from workers.reading.indication import indication
-from workers.reading.model_loading import decoding, opened, rows, sampling
+from workers.reading.model_loading import decoding, reading_model, sampling
 from workers.reading.scores import QUESTIONS
 from workers.reading.stopwatch import Stopwatch
 
@@ -84,7 +85,7 @@ class Reader:
 
     def __init__(
         self,
-        model: Engine,
+        model: ReadingModel,
         settings: Settings,
         equipment: Equipment,
         look: Look = look,
@@ -98,7 +99,7 @@ class Reader:
             look: Opens and checks an image, in this process or in another.
         """
         self._model = model
-        self._decoding = decoding(settings, model.checkpoint.max_new_tokens)
+        self._decoding = decoding(settings, model.checkpoint.max_new_tokens, model.profile)
         self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
         self._chooser = ImageSelector(
@@ -130,19 +131,7 @@ class Reader:
                 seconds=reading.decode_seconds,
                 max_pixels=reading.max_pixels,
             )
-            progress(f"loading {reading.model} on {reading.device} ...")
-            loaded = opened(settings)
-            if reading.compile:
-                progress("compiling (reading.compile), which takes minutes ...")
-            # A worker replaces itself sooner (`JobWatch`); this limit is for use without a worker.
-            patience = 2 * reading.hang_seconds
-            model = Engine(
-                loaded,
-                rows=rows(settings),
-                new_tokens=reading.max_new_tokens,
-                patience=patience,
-                compiled=reading.compile,
-            )
+            model = reading_model(settings, progress)
             blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             load_tables()
@@ -267,6 +256,7 @@ class Reader:
             samples=samples,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
+        answer = self._sectioned(answer)
         # Random weights that are marked as such are not expected to write language.
         if not checkpoint.meaningless:
             insist_on_language(answer.text)
@@ -277,9 +267,18 @@ class Reader:
             reason=reason,
             meaningless=meaningless,
             samples=len(samples),
-            locates=bool(self._model.model.located),
+            locates=self._model.locates,
         )
         return _Said(said, shown_prompt(answer, reason), sampled_beside(samples))
+
+    def _sectioned(self, answer: Answer) -> Answer:
+        """Return an answer with the headings of the profile replaced by the general ones."""
+        profile = self._model.profile
+        if profile is None:
+            return answer
+        samples = tuple(report_text(text, profile.answer) for text in answer.samples)
+        text = report_text(answer.text, profile.answer)
+        return dataclasses.replace(answer, text=text, samples=samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +296,7 @@ def _unread(selection: Selection) -> NotAnalysed:
     )
 
 
-def _asks(settings: Settings, model: Engine) -> bool:
+def _asks(settings: Settings, model: ReadingModel) -> bool:
     wanted = settings.reading.scores
     measured = model.checkpoint.scores_measured and wanted == "auto"
     return (measured or wanted == "on") and not model.checkpoint.meaningless

@@ -85,6 +85,16 @@ class Engine:
         """The loaded weights."""
         return self.model.checkpoint
 
+    @property
+    def profile(self) -> None:
+        """None: the prompts of a built-in model are part of it."""
+        return
+
+    @property
+    def locates(self) -> bool:
+        """Whether the model is configured to return heat maps."""
+        return bool(self.model.located)
+
     def answer(  # noqa: PLR0913 - the keywords of every model, and the engine's own two
         self,
         frame: NDArray[np.float32],

@@ -1,0 +1,188 @@
+"""Profiles of models: shipped ones are valid, and each fault of a site's own is named."""
+
+import re
+
+import pytest
+
+from workers.model.checkpoints import vicuna
+from workers.model.errors import GenerationError
+from workers.model.profiles.chat import turns
+from workers.model.profiles.described import checkpoint
+from workers.model.profiles.load import ProfileError, find_profile, load_profile, shipped_names
+from workers.model.prompts import IS_NORMAL, IS_THERE, Role, Task, Turn, chat
+
+SMALL = """
+format = 1
+name = "small"
+cannot = ["scores", "regions", "chat", "differential", "children"]
+[card]
+source = "here"
+licence = "MIT"
+intended_use = "Tests."
+tried_with_real_weights = false
+tried = "never"
+[prompts]
+report = "<image> Describe it.{indication}{prior}"
+indication = " Why: {text}"
+prior = " Before: {text}"
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a profile and return its path."""
+
+    def written(text):
+        path = tmp_path / "profile.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_shipped_profile_is_valid_and_says_what_was_tried(name):
+    """Each shipped profile loads, states its licence, and claims no trial with real weights."""
+    profile = load_profile(find_profile(name))
+    assert profile.card.licence
+    assert profile.card.intended_use
+    assert not profile.card.tried_with_real_weights
+    assert profile.card.tried
+
+
+def test_the_shipped_profiles_are_those_that_the_documents_name():
+    """Five profiles are shipped."""
+    assert shipped_names() == (
+        "chexagent", "cxr-llava-v2", "generic", "llava-rad", "medgemma-1.5-4b",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("task", [Task.REPORT, Task.PAEDIATRIC_REPORT, Task.DIFFERENTIAL])
+def test_the_profile_of_cxr_llava_asks_what_the_built_in_model_asks(task):
+    """The profile's turns are those of `prompts.chat`, which equal the authors'."""
+    profile = load_profile(find_profile("cxr-llava-v2"))
+    assert turns(profile, task) == chat(task)
+
+
+@pytest.mark.parametrize("reason", ["", "fever and cough"])
+@pytest.mark.parametrize("task", [Task.REPORT, Task.PAEDIATRIC_REPORT, Task.DIFFERENTIAL])
+def test_the_profile_of_llava_rad_asks_what_the_built_in_model_asks(task, reason):
+    """The user's turn is that of `vicuna.chat`, with and without an indication."""
+    profile = load_profile(find_profile("llava-rad"))
+    expected = vicuna.chat(task, indication=reason)
+    asked = turns(profile, task, indication=reason)
+    assert asked == (Turn(Role.SYSTEM, vicuna.SYSTEM), *expected)
+
+
+def test_a_fragment_stands_only_where_there_is_text(write):
+    """Indication and earlier report appear with their words, or not at all."""
+    profile = load_profile(write(SMALL))
+    assert turns(profile, Task.REPORT)[0].content == "<image> Describe it."
+    both = turns(profile, Task.REPORT, indication="cough", prior="Clear {indication}.")[0].content
+    assert both == "<image> Describe it. Why: cough Before: Clear {indication}."
+
+
+@pytest.mark.parametrize(
+    "text", ["<image>", "<|im_end|>", "[/INST] yes", "</s>", "<start_of_turn>"]
+)
+def test_a_text_from_outside_cannot_act_as_a_turn(write, text):
+    """Control words of chat layouts in an indication are refused."""
+    profile = load_profile(write(SMALL))
+    with pytest.raises(GenerationError, match="control word"):
+        turns(profile, Task.REPORT, indication=text)
+
+
+def test_a_task_without_a_prompt_is_refused(write):
+    """The error names the model and the key that its profile lacks."""
+    profile = load_profile(write(SMALL))
+    with pytest.raises(GenerationError, match=r"small cannot do this.*prompts\.question"):
+        turns(profile, Task.QUESTION, question="Is it clear?")
+
+
+def test_the_record_of_a_model_says_what_it_cannot_do(write):
+    """Licence, intended use and missing abilities go from the profile to the record."""
+    record = checkpoint(load_profile(write(SMALL)))
+    assert (record.licence, record.intended_use) == ("MIT", "Tests.")
+    assert record.cannot == ("scores", "regions", "chat", "differential", "children")
+    assert record.takes_indication
+    assert not record.scores_measured
+
+
+def test_each_general_question_has_one_in_the_models_words():
+    """All seven questions are there, each by the general one."""
+    questions = load_profile(find_profile("generic")).scores.questions.by_general()
+    assert set(questions) == {*IS_THERE.values(), IS_NORMAL}
+    assert questions[IS_THERE["pleural effusion"]].startswith("Is there a pleural effusion?")
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "words"),
+    [
+        ("format = 1", "format = 2", "line 2: format: 2 is not allowed: use 1"),
+        ('name = "small"', "", "name: is required: add it"),
+        ('name = "small"', "name = 3", "line 3: name: 3: "),
+        ('name = "small"', 'nmae = "small"', "line 3: nmae: there is no such key; did you mean name"),
+        ('"scores", ', "", 'line 4: cannot: must contain "scores", or add scores'),
+        ('"scores", ', '"score", ', "line 4: cannot: 'score' is not allowed"),
+        ('"chat", ', "", 'must contain "chat", or add prompts.question'),
+        ("[prompts]", '[prompts]\nquestion = "<image> {question}"', "remove one of them"),
+        ("[prompts]", '[prompts]\nquestion = "<image> Say"', "must contain {question}"),
+        ("<image> Describe", "Describe", "line 12: prompts.report: must contain <image> once"),
+        ("<image> Describe", "<image><image> Describe", "must contain <image> once"),
+        ("it.{indication}", "it.{question}", "must not contain {question}"),
+        ('indication = " Why: {text}"', "", "prompts.indication: is required, because report"),
+        ('" Why: {text}"', '" Why?"', "prompts.indication: must contain {text} once"),
+        ("{prior}", "", "prompts.prior: has no effect: no prompt contains {prior}"),
+        ("[prompts]", '[prompts]\nsystem = "<image>"', "prompts.system: must not contain <image>"),
+        ("[prompts]", "[image]\nwidth = 64\n[prompts]", "image.height: is required beside"),
+        ("[prompts]", '[image]\nfit = "crop"\n[prompts]', "image.fit: has no effect without width"),
+        ("[prompts]", "[image]\nwidth = 5\nheight = 64\n[prompts]", "line 12: image.width: 5: "),
+        ("[prompts]", '[image]\nmode = "P"\n[prompts]', "image.mode: 'P' is not allowed"),
+        ("[prompts]", '[answer]\nstop = "a"\n[prompts]', "line 12: answer.stop: must be a list"),
+        ("[prompts]", '[answer]\nfindings = ["x"]\nimpression = ["X"]\n[prompts]', "keep one of them"),
+        ("[prompts]", "[decoding]\ntop_p = 0.0\n[prompts]", "line 12: decoding.top_p: 0.0: "),
+        ("[card]", '[card]\nlanguages = ["de"]', 'card.languages: must contain "en"'),
+        ("[card]", "card = 3\n[kard]", "card: must be a table"),
+        ('tried_with_real_weights = false', 'tried_with_real_weights = "no"', "tried_with_real_weights"),
+        ("[prompts]", "prompts", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, words):
+    """The message says which file, which line, which key, and what to do."""
+    path = write(SMALL.replace(changed, to, 1))
+    with pytest.raises(ProfileError) as raised:
+        load_profile(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert words in str(raised.value)
+
+
+def test_all_faults_are_named_at_once_in_the_order_of_the_file(write):
+    """Faults in three tables are three sentences."""
+    text = SMALL.replace('name = "small"', "nane = 1").replace(
+        "[prompts]", "[image]\nmod = 1\n[prompts]"
+    )
+    with pytest.raises(ProfileError) as raised:
+        load_profile(write(text))
+    lines = [int(number) for number in re.findall(r"line (\d+)", str(raised.value))]
+    assert lines == sorted(lines)
+    assert len(lines) == 2
+    assert "name: is required" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff\xfe\x00", "not UTF-8"), (b"#" * 300_000, "larger than 256 KiB")]
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path, content, words):
+    """Bytes that are no text, and a file of any size, end in a message."""
+    path = tmp_path / "profile.toml"
+    path.write_bytes(content)
+    with pytest.raises(ProfileError, match=words):
+        load_profile(path)
+
+
+def test_an_unknown_profile_is_refused_with_the_names_of_the_shipped_ones(tmp_path):
+    """Neither a file nor a shipped name: the message lists the shipped names."""
+    with pytest.raises(ProfileError, match="generic"):
+        find_profile("medgema")
+    with pytest.raises(ProfileError, match="cannot be read"):
+        load_profile(tmp_path / "absent.toml")

@@ -1,0 +1,159 @@
+"""Reads profiles and names every fault with its file, line and key."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from workers.model.errors import CheckpointError
+from workers.model.profiles.profile import BETWEEN_KEYS, Profile
+
+SHIPPED: Final = Path(__file__).with_name("shipped")
+_MAX_BYTES: Final = 256 * 2**10
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_LONGEST_VALUE: Final = 60
+
+
+_FIXED: Final = {
+    "missing": "is required: add it",
+    "literal_error": "{value} is not allowed: use {expected}",
+    "enum": "{value} is not allowed: use {expected}",
+    "string_pattern_mismatch": "{value} has characters that are not allowed here, or a line break",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "tuple_type": 'must be a list: ["...", "..."]',
+    "string_too_long": "is too long: at most {max_length} characters",
+    "too_long": "is too long: at most {max_length} entries",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
+
+
+class ProfileError(CheckpointError):
+    """A profile is missing or has faults; the message names the file and each line and key."""
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Return the names of the profiles that are part of Wetread, sorted."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+
+
+def find_profile(name: str) -> Path:
+    """Return the file of a shipped profile's name, or of a path.
+
+    Raises:
+        ProfileError: It is neither.
+    """
+    if _PLAIN_NAME.fullmatch(name) and name in shipped_names():
+        return SHIPPED / f"{name}.toml"
+    path = Path(name)
+    if path.is_file():
+        return path
+    raise ProfileError(
+        f"profile {name}: there is no such file, and no shipped profile has this name; shipped are "
+        f"{', '.join(shipped_names())}"
+    )
+
+
+def load_profile(path: Path) -> Profile:
+    """Return the profile in a TOML file.
+
+    Raises:
+        ProfileError: It cannot be read, or has faults; the message names all of them.
+    """
+    text = _text(path)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{path}: not TOML: {error}") from None
+    try:
+        # JSON's strict mode takes a list for a tuple and a text for an enumeration, nothing else.
+        return Profile.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        faults = dict.fromkeys(_sentence(one, text) for one in error.errors())
+        raise ProfileError(f"{path}: " + "; ".join(sorted(faults, key=_number))) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_BYTES:
+        raise ProfileError(f"{path}: larger than {_MAX_BYTES // 1024} KiB: not a profile")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+
+
+def _sentence(error: ErrorDetails, text: str) -> str:
+    """Return a fault as `line N: key: what is wrong and what to do`."""
+    path = [str(part) for part in error["loc"] if not isinstance(part, int)]
+    if error["type"] == BETWEEN_KEYS:
+        path.append(str(error["ctx"]["key"]))
+    line = _line(text, path)
+    place = f"line {line}: " if line else ""
+    return f"{place}{'.'.join(path)}: {_words(error, path)}"
+
+
+def _number(sentence: str) -> int:
+    """Return the number of the line with which a sentence begins; 0 if there is none."""
+    found = re.match(r"line (\d+)", sentence)
+    return int(found[1]) if found else 0
+
+
+def _words(error: ErrorDetails, path: list[str]) -> str:
+    kind, limits = error["type"], error.get("ctx", {})
+    if kind == BETWEEN_KEYS:
+        return error["msg"]
+    if kind == "extra_forbidden":
+        return _unknown(path)
+    if kind in _FIXED:
+        return _FIXED[kind].format(value=_shown(error), **limits)
+    return f"{_shown(error)}: {error['msg'].removeprefix('Input ')}"
+
+
+def _shown(error: ErrorDetails) -> str:
+    return repr(error["input"])[:_LONGEST_VALUE]
+
+
+def _unknown(path: list[str]) -> str:
+    known = list(_fields(Profile, path[:-1]))
+    near = difflib.get_close_matches(path[-1], known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"there is no such key; {meant}allowed here: {', '.join(known)}"
+
+
+def _fields(table: type[BaseModel], path: list[str]) -> Iterator[str]:
+    """Yield the keys of the table at `path`."""
+    for part in path:
+        field = table.model_fields.get(part)
+        options = (field.annotation, *getattr(field.annotation, "__args__", ())) if field else ()
+        table = next(
+            (one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), table
+        )
+    yield from table.model_fields
+
+
+def _line(text: str, path: list[str]) -> int:
+    """Return the number of the line that gives the key, or else its table; 0 if none does."""
+    table: tuple[Any, ...] = ()
+    found = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if heading := re.match(r"\s*\[\s*([\w.]+)\s*\]", line):
+            table = tuple(heading[1].split("."))
+            if list(table) == path[:-1] or list(table) == path:
+                found = number
+            continue
+        key = re.match(r"\s*([\w.]+)\s*=", line)
+        if key and [*table, *key[1].split(".")] == path:
+            return number
+    return found
