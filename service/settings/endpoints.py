@@ -4,12 +4,10 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from service.settings.rules import Conflict
-
-if TYPE_CHECKING:
-    from service.settings.config import Settings
+from service.settings.tables import Tables
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -64,7 +62,7 @@ def _is_every(address: ipaddress.IPv4Address | ipaddress.IPv6Address | str) -> b
     return not isinstance(address, str) and address.is_unspecified
 
 
-def endpoints(settings: "Settings") -> Iterator[Endpoint]:
+def endpoints(settings: Tables) -> Iterator[Endpoint]:
     """Yield each address on which a part listens; none for a port that is not set."""
     receiver, web, stow = settings.receiver, settings.web, settings.stow
     for table, key, host, port in (
@@ -77,7 +75,7 @@ def endpoints(settings: "Settings") -> Iterator[Endpoint]:
             yield Endpoint(table, key, host, port)
 
 
-def port_conflicts(settings: "Settings") -> Iterator[Conflict]:
+def port_conflicts(settings: Tables) -> Iterator[Conflict]:
     """Yield a conflict for each pair of endpoints that cannot both be bound."""
     for one, other in combinations(endpoints(settings), 2):
         if one.overlaps(other):

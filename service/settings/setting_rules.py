@@ -3,18 +3,16 @@
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from service.settings.endpoints import port_conflicts
 from service.settings.nearest_name import suggestion
 from service.settings.rules import Conflict, Location, NotKnown, Rule
-
-if TYPE_CHECKING:
-    from service.settings.config import Settings
-    from service.settings.sections import Caller
+from service.settings.sections import Caller
+from service.settings.tables import Tables
 
 
-def unknown_to(settings: "Settings", callers: "Sequence[Caller]") -> list[str]:
+def unknown_to(settings: Tables, callers: Sequence[Caller]) -> list[str]:
     """Return a sentence for each model or destination that `callers` name and `settings` lack."""
     found = (*_unknown_models(settings, callers), *_unknown_destinations(settings, callers))
     return [f"receiver.callers {callers[_number(each)].ae_title}: {each.words}" for each in found]
@@ -25,15 +23,15 @@ def _number(found: Conflict) -> int:
     return int(number)
 
 
-def _caller_models(settings: "Settings") -> Iterator[Conflict]:
+def _caller_models(settings: Tables) -> Iterator[Conflict]:
     yield from _unknown_models(settings, settings.receiver.callers)
 
 
-def _caller_destinations(settings: "Settings") -> Iterator[Conflict]:
+def _caller_destinations(settings: Tables) -> Iterator[Conflict]:
     yield from _unknown_destinations(settings, settings.receiver.callers)
 
 
-def _unknown_models(settings: "Settings", callers: "Sequence[Caller]") -> Iterator[Conflict]:
+def _unknown_models(settings: Tables, callers: Sequence[Caller]) -> Iterator[Conflict]:
     known = set(settings.readings())
     for number, model in _known_values(callers, "model"):
         if model is not None and model not in known:
@@ -41,7 +39,7 @@ def _unknown_models(settings: "Settings", callers: "Sequence[Caller]") -> Iterat
             yield _of_caller(number, "model", words)
 
 
-def _unknown_destinations(settings: "Settings", callers: "Sequence[Caller]") -> Iterator[Conflict]:
+def _unknown_destinations(settings: Tables, callers: Sequence[Caller]) -> Iterator[Conflict]:
     known = {destination.name for destination in settings.destinations}
     for number, names in _known_values(callers, "destinations"):
         for name in sorted(set(names or ()) - known):
@@ -49,7 +47,7 @@ def _unknown_destinations(settings: "Settings", callers: "Sequence[Caller]") -> 
             yield _of_caller(number, "destinations", words)
 
 
-def _known_values(callers: "Sequence[Caller]", key: str) -> Iterator[tuple[int, Any]]:
+def _known_values(callers: Sequence[Caller], key: str) -> Iterator[tuple[int, Any]]:
     """Yield the index of each entry of `callers` with its value of `key`; skip unknown values."""
     for number, caller in enumerate(callers):
         try:
@@ -65,14 +63,14 @@ def _of_caller(number: int, key: str, words: str) -> Conflict:
     return Conflict(subject=at, words=words, keys=(at,))
 
 
-def _model_names(settings: "Settings") -> Iterator[Conflict]:
+def _model_names(settings: Tables) -> Iterator[Conflict]:
     names: list[tuple[str, Location]] = [(settings.model_name, ("reading", "model"))]
     names += [(each.name, ("models", n, "name")) for n, each in enumerate(settings.models)]
     words = "name used twice: {}; each needs another, and not that of reading.model"
     yield from _doubled(("models",), names, words)
 
 
-def _caller_names(settings: "Settings") -> Iterator[Conflict]:
+def _caller_names(settings: Tables) -> Iterator[Conflict]:
     at = ("receiver", "callers")
     callers = settings.receiver.callers
     titles = [(each.ae_title, (*at, n, "ae_title")) for n, each in enumerate(callers)]
@@ -83,14 +81,14 @@ def _caller_names(settings: "Settings") -> Iterator[Conflict]:
     yield from _doubled(at, titles, words)
 
 
-def _destination_names(settings: "Settings") -> Iterator[Conflict]:
+def _destination_names(settings: Tables) -> Iterator[Conflict]:
     each_name = enumerate(settings.destinations)
     names = [(each.name, ("destinations", n, "name")) for n, each in each_name]
     yield from _doubled(("destinations",), names, "name used twice: {}; give each another")
 
 
 def _doubled(
-    subject: Location, names: "Sequence[tuple[str, Location]]", words: str
+    subject: Location, names: Sequence[tuple[str, Location]], words: str
 ) -> Iterator[Conflict]:
     counts = Counter(name for name, _ in names)
     for doubled in sorted(name for name, count in counts.items() if count > 1):
@@ -98,14 +96,14 @@ def _doubled(
         yield Conflict(subject=subject, words=words.replace("{}", doubled), keys=keys)
 
 
-def _page_has_a_password(settings: "Settings") -> Iterator[Conflict]:
+def _page_has_a_password(settings: Tables) -> Iterator[Conflict]:
     if not is_loopback(settings.web.host) and not settings.web.password.get_secret_value():
         words = "needed when web.host is not a loopback address"
         keys = (("web", "host"), ("web", "password"))
         yield Conflict(subject=("web", "password"), words=words, keys=keys)
 
 
-def _reconcile_names(settings: "Settings") -> Iterator[Conflict]:
+def _reconcile_names(settings: Tables) -> Iterator[Conflict]:
     names = [
         (each.name, ("reconcile", number, "destination" if each.destination else "archive"))
         for number, each in enumerate(settings.reconcile)
@@ -113,7 +111,7 @@ def _reconcile_names(settings: "Settings") -> Iterator[Conflict]:
     yield from _doubled(("reconcile",), names, "{} is named twice: give each archive one table")
 
 
-def _reconcile_destinations(settings: "Settings") -> Iterator[Conflict]:
+def _reconcile_destinations(settings: Tables) -> Iterator[Conflict]:
     known = {each.name: each for each in settings.destinations}
     for number, each in enumerate(settings.reconcile):
         at: Location = ("reconcile", number, "destination")
@@ -128,7 +126,7 @@ def _reconcile_destinations(settings: "Settings") -> Iterator[Conflict]:
             yield Conflict(subject=at, words=words, keys=(at,))
 
 
-def _reconcile_callers(settings: "Settings") -> Iterator[Conflict]:
+def _reconcile_callers(settings: Tables) -> Iterator[Conflict]:
     for number, each in enumerate(settings.reconcile):
         if settings.caller(each.calling_ae) is None:
             at: Location = ("reconcile", number, "calling_ae")

@@ -1,0 +1,51 @@
+"""What the rules between tables read of the settings; `service.settings.config.Settings` has it.
+
+The settings evaluate these rules, so the rules cannot import the settings.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from service.settings.destinations import Destination
+from service.settings.reading import Model, Reading
+from service.settings.reconcile import Reconcile
+from service.settings.sections import Caller, Receiver, Web
+from service.settings.stow import Stow
+
+
+class Tables(Protocol):
+    """The tables of the settings, and how calling AEs and models are looked up in them."""
+
+    @property
+    def receiver(self) -> Receiver:
+        """The table `[receiver]`."""
+
+    @property
+    def web(self) -> Web:
+        """The table `[web]`."""
+
+    @property
+    def stow(self) -> Stow:
+        """The table `[stow]`."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The further models."""
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """Where results go."""
+
+    @property
+    def reconcile(self) -> tuple[Reconcile, ...]:
+        """The archives that are compared."""
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model in `[reading]`."""
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return the table of each configured model by its name."""
+
+    def caller(self, ae_title: str) -> Caller | None:
+        """Return the settings of a calling AE title, or None if it may not send."""
