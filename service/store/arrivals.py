@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from dicom.spool.spool import has_digest, written_at
 from dicom.study import Instance, Study
 from service.database.tables import IncidentRow, InstanceRow, StudyRow
 from service.errors import NotFound
@@ -22,7 +20,14 @@ from service.store.arrival_statements import (
     touched_study,
 )
 from service.store.compiled_statements import choice_of, values_of
-from service.store.duplicate_lookup import KnownInstance, known_film, known_from_before
+from service.store.duplicate_lookup import (
+    FileNotRead,
+    FilesNotRead,
+    KnownInstance,
+    StoredFiles,
+    known_film,
+    known_from_before,
+)
 from service.store.transitions import Transitions, changed_rows
 
 _STUDIES: Final = StudyRow.__table__
@@ -75,22 +80,43 @@ class Arrivals(Transitions):
         Raises:
             StoreUnavailable: None was recorded; the senders must get a failure status.
         """
+        # The file of a new Instance was written now; only that of a duplicate may be older.
+        files = StoredFiles(film.instance.path for film in films if not film.file_is_new)
+        while True:
+            try:
+                with self._recording() as connection:
+                    return self._add_films(connection, films, files)
+            except FilesNotRead as error:
+                files.read(error.needed)
+
+    def _add_films(
+        self, connection: Connection, films: Sequence[Film], files: StoredFiles
+    ) -> list[Arrival]:
+        """Record Instances in this transaction.
+
+        Raises:
+            FilesNotRead: The transaction must be rolled back, and run again once these were read.
+        """
         now = self.now()
-        with self._recording() as connection:
-            begun = self._begin_studies(connection, films, now)
-            new = self._insert_films(connection, films, now)
-            arrivals = []
-            for film in films:
-                key = _key(film)
-                if key in new:
-                    new.discard(key)  # a second one with the same bytes is the same Instance
-                    arrivals.append(Arrival.NEW)
-                    # A new study's row was made from this Instance already.
-                    if begun.get(film.instance.study_instance_uid) is not film:
-                        self._touch(connection, film, now)
-                else:
-                    arrivals.append(self._same_or_conflict(connection, film, now))
-            self._end_studies_of_none(connection, begun, films, arrivals)
+        begun = self._begin_studies(connection, films, now)
+        new = self._insert_films(connection, films, now)
+        arrivals, not_read = [], []
+        for film in films:
+            key = _key(film)
+            if key in new:
+                new.discard(key)  # a second one with the same bytes is the same Instance
+                arrivals.append(Arrival.NEW)
+                # A new study's row was made from this Instance already.
+                if begun.get(film.instance.study_instance_uid) is not film:
+                    self._touch(connection, film, now)
+                continue
+            try:
+                arrivals.append(self._same_or_conflict(connection, film, files, now))
+            except FileNotRead as error:
+                not_read.append(error)
+        if not_read:
+            raise FilesNotRead(not_read)
+        self._end_studies_of_none(connection, begun, films, arrivals)
         return arrivals
 
     def _begin_studies(
@@ -146,14 +172,16 @@ class Arrivals(Transitions):
         touched = self._statements.get(touched_study, 1)
         touched.execute(connection, values_of([_study_columns(film, now)]))
 
-    def _same_or_conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
+    def _same_or_conflict(
+        self, connection: Connection, film: Film, files: StoredFiles, now: datetime
+    ) -> Arrival:
         instance = film.instance
         known = known_film(connection, instance)
-        lacked_file = known is not None and _is_younger(film, known)
+        lacked_file = known is not None and _is_younger(film, known, files)
         if known is None:
-            known = known_from_before(connection, instance)
+            known = known_from_before(connection, instance, files)
             # The earlier digest gives its file another name, so both files may exist.
-            lacked_file = known is not None and _lacks_file(known, film)
+            lacked_file = known is not None and _lacks_file(known, film, files)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made while the file was missing has failed, so the study gets a job again.
@@ -295,23 +323,20 @@ class Arrivals(Transitions):
             )
 
 
-def _is_younger(film: Film, known: KnownInstance) -> bool:
+def _is_younger(film: Film, known: KnownInstance, files: StoredFiles) -> bool:
     """Return whether the file of `film` is newer than its row, whose file was missing or damaged.
 
     It was written for this arrival, or for an earlier one whose row was not committed.
     """
-    return (
-        film.file_is_new
-        or (written_at(film.instance.path) or known.received_at) > known.received_at
-    )
+    written = files.written_at(film.instance.path) or known.received_at
+    return film.file_is_new or written > known.received_at
 
 
-def _lacks_file(known: KnownInstance, film: Film) -> bool:
+def _lacks_file(known: KnownInstance, film: Film, files: StoredFiles) -> bool:
     """Return whether the file that a row names was missing or damaged before `film` came."""
-    path = Path(known.path)
-    if path == film.instance.path:
-        return _is_younger(film, known)
-    return not has_digest(path, known.digest)
+    if known.path == film.instance.path:
+        return _is_younger(film, known, files)
+    return files.digest(known.path, like=known.digest) != known.digest
 
 
 def _key(film: Film) -> tuple[str, str]:

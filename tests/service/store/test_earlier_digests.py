@@ -1,6 +1,9 @@
 """Films received when digests were still SHA-256: found, checked and recognised after the upgrade."""
 
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -176,6 +179,35 @@ def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site,
     assert site.files() == [site.before]
     site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
+    """What they change meanwhile is seen: here the film's file is moved to another path."""
+    (row,) = site.store.films_after(0, limit=1)
+    moved = site.before.rename(site.before.with_name("moved.dcm"))
+    os.mkfifo(site.before)  # a disk that does not answer: who opens the file waits for `_answer`
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(site.send, site.content)
+        answer = partial(_answer, site.before, site.store, row, moved)
+        eventually(answer, seconds=60, what="the file is opened")
+        instance = sent.result(60)
+    assert site.arrivals == [Arrival.SAME]
+    assert [film.path for film in site.films()] == [moved]
+    assert instance.path != moved
+
+
+def _answer(pipe, store, row, moved):
+    """If another thread waits for a named pipe, write to the database and let the thread go on."""
+    try:
+        end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # ENXIO: no thread has opened it yet
+        return False
+    try:
+        store.film_moved(row, moved)
+    finally:
+        os.close(end)
+    return True
 
 
 def test_a_film_that_lost_its_copy_too_is_read_again(site):
