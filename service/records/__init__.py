@@ -1,0 +1,46 @@
+"""The records that the store returns and accepts: immutable, detached from any session, times in UTC."""
+
+from service.records.deliveries import Delivery, ResultObject, UnderWay
+from service.records.instances import (
+    Arrival,
+    ArrivingStudy,
+    Conflict,
+    Film,
+    JobNeed,
+    ReceivedInstance,
+)
+from service.records.jobs import DraftedModel, Job, JobEvent, PastClaims, Wanted, WantedDrafts
+from service.records.monitoring import (
+    NOTHING,
+    Incident,
+    ProcessBeat,
+    ProcessStatus,
+    Reconciliation,
+    RefusalCount,
+    Said,
+)
+
+__all__ = [
+    "NOTHING",
+    "Arrival",
+    "ArrivingStudy",
+    "Conflict",
+    "Delivery",
+    "DraftedModel",
+    "Film",
+    "Incident",
+    "Job",
+    "JobEvent",
+    "JobNeed",
+    "PastClaims",
+    "ProcessBeat",
+    "ProcessStatus",
+    "ReceivedInstance",
+    "Reconciliation",
+    "RefusalCount",
+    "ResultObject",
+    "Said",
+    "UnderWay",
+    "Wanted",
+    "WantedDrafts",
+]

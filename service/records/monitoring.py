@@ -1,0 +1,128 @@
+"""Records of processes, incidents, refusals and comparisons with archives."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from dicom.scp.refusals import NotAccepted
+
+
+class ProcessStatus(StrEnum):
+    """The status of a process; stored in `processes.status`."""
+
+    WORKING = "WORKING"
+    LOADING = "LOADING"  # a reading worker loads its model
+    REFUSING = "REFUSING"  # a receiver accepts no Instances
+    HINDERED = "HINDERED"  # the sweeper cannot remove files
+    FAILING = "FAILING"  # a background task fails by an error in this program
+    CUT_OFF = "CUT_OFF"  # the broker delivers no message to a worker
+    NOT_LOADED = "NOT_LOADED"  # a reading worker ended because of its model
+
+    @property
+    def words(self) -> str:
+        """The status as text, after which the reason is shown; "" for WORKING."""
+        return _STATUS_WORDS[self]
+
+
+_STATUS_WORDS: Final = {
+    ProcessStatus.WORKING: "",
+    ProcessStatus.LOADING: "loading the model",
+    ProcessStatus.REFUSING: "refuses films",
+    ProcessStatus.HINDERED: "can remove no files",
+    ProcessStatus.FAILING: "a background task fails",
+    ProcessStatus.CUT_OFF: "receives nothing from the message broker",
+    ProcessStatus.NOT_LOADED: "the model could not be loaded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The report of a process: its activity, its status, and the reason for the status."""
+
+    detail: str = ""
+    status: ProcessStatus = ProcessStatus.WORKING
+    reason: str = ""
+
+
+NOTHING: Final = Said()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessBeat:
+    """The latest heartbeat of one of the service's processes.
+
+    Attributes:
+        restarts: How often the supervisor has restarted it.
+        detail: Its activity ("listening on port 104"); for people only.
+        status: Its status.
+        reason: Why it cannot work, without a patient attribute, or "".
+    """
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    restarts: int
+    detail: str
+    status: ProcessStatus = ProcessStatus.WORKING
+    reason: str = ""
+
+    @property
+    def load_failure(self) -> str:
+        """Why this worker could not load its model and has ended, or ""."""
+        return self.reason if self.status is ProcessStatus.NOT_LOADED else ""
+
+    @property
+    def complaint(self) -> str:
+        """The status and its reason as text; "" if it is working."""
+        return ": ".join(filter(None, (self.status.words, self.reason)))
+
+    @property
+    def words(self) -> str:
+        """The activity, the status and its reason as text."""
+        return ", ".join(filter(None, (self.detail, self.complaint)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """An event that a person should know of although the service continued, such as a refused sender."""
+
+    at: datetime
+    actor: str
+    kind: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalCount:
+    """How often the receiver refused the same thing from the same peer, and when first and last."""
+
+    refused: NotAccepted
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """The latest comparison with an archive.
+
+    Attributes:
+        position: The number of the archive's change before which everything is here; 0 if it has none.
+        compared_at: When the archive last answered; None for never.
+        complete_at: When everything in the archive was last here; None for never.
+        missing: The number of its Studies that are not here, or not complete.
+        fault: Why the latest comparison failed; "" if it did not.
+    """
+
+    archive: str
+    position: int
+    tried_at: datetime
+    compared_at: datetime | None
+    complete_at: datetime | None
+    missing: int
+    fault: str
