@@ -49,9 +49,9 @@ from dicom.spool.spool import Spool
 from service.system.gc_tuning import prepare_memory
 class Handler:
     def admit(self, association): return None
-    def not_now(self, association): return None
-    def stored(self, arrived): return [None for _ in arrived]
-    def commitment_asked(self, request, association): return False
+    def unavailable(self, association): return None
+    def record(self, arrived): return [None for _ in arrived]
+    def accept_commitment(self, request, association): return False
     def commitment_failures(self, request): return {}
     def association_ended(self, association, outcome): pass
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

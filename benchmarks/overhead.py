@@ -22,7 +22,7 @@ from site_under_test import MODALITY, SiteUnderTest
 
 from dicom.phantom import as_dataset, draw, write
 from dicom.scu.association import Peer, associate
-from dicom.scu.store_scu import StoredFile
+from dicom.scu.store_scu import Part10File
 from service.jobs import JobState
 from service.records import JobEvent
 
@@ -79,7 +79,7 @@ class Arrivals(threading.Thread):
 def send(port: int, path: Path) -> float:
     """Send one film; return the moment at which the release was requested."""
     peer = Peer(host="127.0.0.1", port=port, called="WETREAD", calling=MODALITY)
-    with associate(peer, StoredFile.read(path).contexts()) as association:
+    with associate(peer, Part10File.read(path).contexts()) as association:
         status = association.send_c_store(path)
         if status.Status != 0:
             raise SystemExit(f"{path}: status 0x{status.Status:04X}")

@@ -180,8 +180,8 @@ from dicom.scp.storage_scp import StorageSCP
 from dicom.spool.spool import Spool
 class Handler:
     def admit(self, association): return None
-    def not_now(self, association): return None
-    def stored(self, arrived): return [None for _ in arrived]
+    def unavailable(self, association): return None
+    def record(self, arrived): return [None for _ in arrived]
     def association_ended(self, association, outcome): return None
 settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0, fast=sys.argv[2] == "fast")
 server = StorageSCP(settings, Spool(Path(sys.argv[1])), Handler())

@@ -27,7 +27,7 @@ def value_of(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever t
     return header[tag].value if tag in header else None
 
 
-def words(header: Dataset, *keywords: str) -> str:
+def searchable_text(header: Dataset, *keywords: str) -> str:
     """Return the joined text of attributes in upper case, without accents, separators as spaces."""
     found = []
     for keyword in keywords:
@@ -50,6 +50,6 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
 def is_for_processing(header: Dataset) -> bool:
     """Return whether the image is FOR PROCESSING: raw detector data, not prepared for reading."""
     return (
-        words(header, "PresentationIntentType") == "FOR PROCESSING"
+        searchable_text(header, "PresentationIntentType") == "FOR PROCESSING"
         or value_of(header, "SOPClassUID") == DigitalXRayImageStorageForProcessing
     )

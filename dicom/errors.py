@@ -38,7 +38,7 @@ _DATASET_MISMATCH: Final = 0xA900
 _CANNOT_UNDERSTAND: Final = 0xC000
 
 
-def is_passing(status: int) -> bool:
+def is_transient(status: int) -> bool:
     """Return whether a C-STORE status is transient: the peer may accept the same object later.
 
     True for 0x0110 (processing failure, PS3.7 C.5.13) and 0xA7xx (out of resources, PS3.4 B.2.3).
@@ -94,7 +94,7 @@ class OutOfResources(DicomError):
     transient = True
 
 
-def lacks_thread(error: RuntimeError) -> bool:
+def is_thread_exhaustion(error: RuntimeError) -> bool:
     """Return whether Python raised this error because no thread can be started now."""
     return "can't start new thread" in str(error)
 

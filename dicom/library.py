@@ -22,13 +22,13 @@ class Library:
 
     Attributes:
         name: Name of the distribution on PyPI.
-        tried: Versions with which the adapter was tested.
-        otherwise: What is different with another version, as the end of a sentence.
+        tested: Versions with which the adapter was tested.
+        consequence: What is different with another version, as the end of a sentence.
     """
 
     name: str
-    tried: tuple[str, ...]
-    otherwise: str
+    tested: tuple[str, ...]
+    consequence: str
 
     @property
     def installed(self) -> str:
@@ -36,19 +36,19 @@ class Library:
         return _installed(self.name)
 
     @property
-    def is_tried(self) -> bool:
+    def is_tested(self) -> bool:
         """Whether the adapter was tested with the installed version."""
-        return self.installed in self.tried
+        return self.installed in self.tested
 
     @property
     def versions(self) -> str:
         """The installed and the tested versions, for error messages."""
-        return f"{self.name} {self.installed} is installed; tried: {', '.join(self.tried)}"
+        return f"{self.name} {self.installed} is installed; tested: {', '.join(self.tested)}"
 
     @property
     def warning(self) -> str:
         """A warning for the administrator about an untested version; "" for a tested one."""
-        return "" if self.is_tried else f"{self.versions}; {self.otherwise}"
+        return "" if self.is_tested else f"{self.versions}; {self.consequence}"
 
 
 @cache

@@ -3,7 +3,7 @@
 The plain receive path (`dicom/scp/streaming.py`) and the SCU need few of them; `plain_path_gap`
 returns which of these the installed version lacks. The fast path
 (`dicom/scp/fast_path/fast_association.py`) needs all of them as they are in a tested version:
-`LIBRARY.is_tried` decides whether it is used.
+`LIBRARY.is_tested` decides whether it is used.
 """
 
 from enum import StrEnum
@@ -21,8 +21,8 @@ __all__ = [
 
 LIBRARY: Final = Library(
     name="pynetdicom",
-    tried=("3.0.4",),
-    otherwise="objects are received by the plain path, which takes more processor time",
+    tested=("3.0.4",),
+    consequence="objects are received by the plain path, which takes more processor time",
 )
 
 try:

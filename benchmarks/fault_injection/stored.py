@@ -8,7 +8,7 @@ from typing import Final
 
 import pydicom
 
-from dicom.spool.digest import film_digest
+from dicom.spool.digest import new_hasher
 
 _BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 _FINDING: Final = "121071"  # DCM, of a sentence of the draft
@@ -51,7 +51,7 @@ def content_digest(file: bytes) -> str:
     """Return the digest of what follows the file meta group (PS3.10 7.1)."""
     # Preamble, prefix, and an element of group length: its four bytes of value count the rest.
     begins = 144 + int.from_bytes(file[140:144], "little")
-    hasher = film_digest()
+    hasher = new_hasher()
     hasher.update(file[begins:])
     return hasher.hexdigest()
 

@@ -21,7 +21,7 @@ from dicom.errors import (
     DestinationRejected,
     DestinationUnavailable,
     ObjectsRefused,
-    is_passing,
+    is_transient,
 )
 from dicom.network.httpx_transport import LimitedTransport
 
@@ -172,7 +172,7 @@ class StowDestination(HttpDestination):
 
     def _failure(self, name: str, reason: int) -> DestinationError:
         sentence = f"{self._where} did not store {name}: failure reason 0x{reason:04X}"
-        if is_passing(reason):  # the codes are those of C-STORE
+        if is_transient(reason):  # the codes are those of C-STORE
             return DestinationUnavailable(sentence)
         return DestinationRejected(f"{sentence}; see its log for why it refuses the object")
 

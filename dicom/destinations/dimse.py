@@ -31,13 +31,13 @@ from dicom.errors import (
     InvalidDataset,
     NotListed,
     ObjectsRefused,
-    is_passing,
+    is_transient,
 )
 from dicom.identifiers import check_uid
 from dicom.scu.association import Peer, associate
 from dicom.scu.store_scu import (
     FIND_MODEL,
-    StoredFile,
+    Part10File,
     contexts_of,
     echo_peer,
     find_instance,
@@ -274,14 +274,14 @@ class DimseDestination:
         for item in objects:  # a missing or changed file is found before anything is sent
             item.read()
         refusals = Refusals()
-        remaining = list(zip((_stored_file(item) for item in objects), objects, strict=True))
+        remaining = list(zip((_part10_file(item) for item in objects), objects, strict=True))
         while remaining:
             remaining = remaining[self._send_some(remaining, refusals) :]
         self._look_for(objects, refusals)
         refusals.raise_any()
 
     def _send_some(
-        self, pairs: Sequence[tuple[StoredFile, EncodedObject]], refusals: Refusals
+        self, pairs: Sequence[tuple[Part10File, EncodedObject]], refusals: Refusals
     ) -> int:
         """Send objects over one association; return how many were answered or ended it.
 
@@ -325,7 +325,7 @@ class DimseDestination:
                 )
             return
         answer = f"{self._peer} answered {item.path.name} with status 0x{status:04X}"
-        if is_passing(status):
+        if is_transient(status):
             raise DestinationUnavailable(f"{answer} (it cannot store it now)")
         raise DestinationRejected(f"{answer}: see its log for why it refuses the object")
 
@@ -395,8 +395,8 @@ class DimseDestination:
         )
 
 
-def _stored_file(item: EncodedObject) -> StoredFile:
+def _part10_file(item: EncodedObject) -> Part10File:
     try:
-        return StoredFile.read(item.path)
+        return Part10File.read(item.path)
     except InvalidDataset as error:
         raise DestinationRejected(str(error)) from error

@@ -13,7 +13,7 @@ from dicom.errors import (
     DestinationSilent,
     DestinationUnavailable,
     NotListed,
-    lacks_thread,
+    is_thread_exhaustion,
 )
 from dicom.network.client_tls import ClientContext, PeerTls, tls_failure
 from dicom.network.deadline import Deadline, allowance
@@ -89,9 +89,9 @@ class HttpDestination:
         except DestinationSilent as error:
             raise (late if deadline.expired else error) from error
         except RuntimeError as error:
-            if not lacks_thread(error):
+            if not is_thread_exhaustion(error):
                 raise
-            raise DestinationUnavailable("this machine starts no thread now") from error
+            raise DestinationUnavailable("this machine cannot start a thread now") from error
         if deadline.expired:
             raise late
 

@@ -20,8 +20,8 @@ from dicom.network.requests_adapter import LimitedAdapter
 
 LIBRARY: Final = Library(
     name="orthanc-api-client",
-    tried=("0.25.3",),
-    otherwise="requests to Orthanc are sent by requests alone",
+    tested=("0.25.3",),
+    consequence="requests to Orthanc are sent by requests alone",
 )
 
 
@@ -142,7 +142,7 @@ def orthanc_client(
     # Both clients join URLs: without the slash the last part of the path would be dropped.
     base = f"{url.rstrip('/')}/"
     prepare = partial(_prepare, user=user, password=password, pool=pool, route=route)
-    client = _LibraryClient if LIBRARY.is_tried else _PlainClient
+    client = _LibraryClient if LIBRARY.is_tested else _PlainClient
     return client(base, timeout, prepare)
 
 

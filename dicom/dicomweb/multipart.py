@@ -105,7 +105,7 @@ class MultipartReader:
             self._skipped += stop - self._at
             self._at = stop
             if self._skipped > _LONGEST_PREAMBLE:
-                raise InvalidMultipart("no delimiter with the announced boundary begins the body")
+                raise InvalidMultipart("the body does not begin with the announced boundary")
             return False
         return self._go_on(found + len(self._delimiter), self._delimiter_line)
 
@@ -119,7 +119,7 @@ class MultipartReader:
         if end < 0 and padding in {b"", b"-"}:
             return False
         if padding.strip(b" \t\r") or len(padding) > _LONGEST_PADDING:
-            raise InvalidMultipart("a delimiter is followed by something else than a line's end")
+            raise InvalidMultipart("a delimiter is followed by characters other than a line end")
         if end < 0:
             return False
         self._parts += 1
@@ -147,7 +147,7 @@ class MultipartReader:
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon or not name.strip() or name[0] in " \t":
-                raise InvalidMultipart("a part has a header line that is none")
+                raise InvalidMultipart("a part has a malformed header line")
             headers[name.strip().lower()] = value.strip()
         return headers
 

@@ -168,9 +168,13 @@ class PartStream:
 def _header_fault(headers: Mapping[str, str]) -> DicomError | None:
     """Return why a part with these headers is not an unencoded PS3.10 file, or None."""
     if headers.get("content-transfer-encoding", "").lower() not in _TRANSPARENT:
-        return InvalidDataset("a part is in a transfer encoding")
+        return InvalidDataset("a part has an unsupported Content-Transfer-Encoding")
     try:
         kind, _ = media_type(headers.get("content-type", MEDIA_TYPE))
     except InvalidMultipart as error:
         return error
-    return None if kind == MEDIA_TYPE else InvalidDataset(f"a part is not {MEDIA_TYPE}")
+    return (
+        None
+        if kind == MEDIA_TYPE
+        else InvalidDataset(f"the Content-Type of a part is not {MEDIA_TYPE}")
+    )

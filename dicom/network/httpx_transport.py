@@ -13,8 +13,8 @@ from dicom.network.deadline import follow_connection
 
 LIBRARY: Final = Library(
     name="httpx",
-    tried=("0.28.1",),
-    otherwise="DICOMweb exchanges are limited by httpx only, each read and write by itself",
+    tested=("0.28.1",),
+    consequence="DICOMweb exchanges are limited by httpx only, each read and write by itself",
 )
 
 
@@ -77,6 +77,6 @@ class LimitedTransport(httpx.HTTPTransport):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - httpx's
         """Accept the options of httpx.HTTPTransport."""
         super().__init__(**options)
-        if LIBRARY.is_tried:
+        if LIBRARY.is_tested:
             # httpx has no option for httpcore's network backend.
             self._pool._network_backend = _Backend()  # noqa: SLF001

@@ -13,8 +13,8 @@ from dicom.network.deadline import follow_connection
 
 LIBRARY: Final = Library(
     name="urllib3",
-    tried=("2.8.0",),
-    otherwise="the limit of an exchange with Orthanc may begin only after its TLS handshake",
+    tested=("2.8.0",),
+    consequence="the limit of an exchange with Orthanc may begin only after its TLS handshake",
 )
 
 

@@ -34,12 +34,12 @@ class AssociationReports:
         self._accounted.add(association)
         self._send(association, cause)
 
-    def aborted(self, association: "Association", cause: Cause, words: str) -> None:
+    def aborted(self, association: "Association", cause: Cause, reason: str) -> None:
         """Log and report an abort, once per association."""
         if association in self._accounted:
             return
         self._accounted.add(association)
-        LOGGER.warning("association aborted: %s sent %s", _peer(association), words)
+        LOGGER.warning("association aborted: %s: %s", _peer(association), reason)
         self._send(association, cause)
 
     def ended(self, association: "Association", cause: Cause | None) -> None:

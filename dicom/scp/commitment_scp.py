@@ -40,9 +40,9 @@ class CommitmentService:
 
     handler: StorageHandler
     association: IncomingAssociation
-    unanswered: list[CommitmentRequest] = field(default_factory=list)
+    pending: list[CommitmentRequest] = field(default_factory=list)
 
-    def ask(self, event: evt.Event) -> int:
+    def request(self, event: evt.Event) -> int:
         """Return the status of a request (PS3.4 J.3.2); 0x0000 promises a report."""
         action = cast("N_ACTION", event.request)
         if action.ActionTypeID != REQUEST_COMMITMENT:
@@ -59,13 +59,13 @@ class CommitmentService:
     def _promise(self, content: bytes, syntax: str) -> int:
         try:
             request = read_request(content, syntax)
-            reported_apart = self.handler.commitment_asked(request, self.association)
+            reported_apart = self.handler.accept_commitment(request, self.association)
         except DicomError as error:
             caller = self.association.calling_ae
             LOGGER.warning("commitment not promised: %s (from %s)", error, caller)
             return _RESOURCES if error.transient else PROCESSING_FAILURE
         if not reported_apart:
-            self.unanswered.append(request)
+            self.pending.append(request)
         return 0x0000
 
     def _failures(
@@ -79,19 +79,19 @@ class CommitmentService:
             except OutOfResources as error:
                 if time.monotonic() > deadline:
                     caller = self.association.calling_ae
-                    LOGGER.warning("commitment not known: %s (for %s)", error, caller)
+                    LOGGER.warning("commitment state unavailable: %s (for %s)", error, caller)
                     return None
             time.sleep(_AGAIN_SECONDS)
         return None
 
     def report(self, association: dul.Association) -> None:
         """Send the reports that were promised on this association."""
-        while self.unanswered and association.is_established:
-            failures = self._failures(self.unanswered[0], association)
+        while self.pending and association.is_established:
+            failures = self._failures(self.pending[0], association)
             if failures is None:
-                return  # stays unanswered; tried again after the next request
-            request = self.unanswered.pop(0)
+                return  # stays pending; tried again after the next request
+            request = self.pending.pop(0)
             status = send_report(association, *make_report(request, failures))
             if status != 0x0000:
                 caller = self.association.calling_ae
-                LOGGER.warning("commitment report not taken by %s", caller)
+                LOGGER.warning("commitment report refused by %s", caller)

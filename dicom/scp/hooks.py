@@ -19,19 +19,19 @@ class Hooks(Protocol):
     request_seconds: float
     idle_seconds: float
 
-    def announced(self, association: Association, announced: Announced) -> Incoming:
+    def open_incoming(self, association: Association, announced: Announced) -> Incoming:
         """Return the file for the data set that a C-STORE command announces."""
 
-    def stored(
+    def store(
         self, association: Association, incoming: Incoming | None, context_class: str
     ) -> tuple[int, str]:
         """Store a completely received data set; return status and comment, never raise."""
 
-    def served(self, association: Association) -> None:
+    def send_pending(self, association: Association) -> None:
         """Send pending requests; the fast path calls it after a response, in the same thread."""
 
-    def aborted(self, association: Association, cause: Cause, words: str) -> None:
-        """Report an abort or rejection; `words` describes its reason without values."""
+    def report_abort(self, association: Association, cause: Cause, reason: str) -> None:
+        """Report an abort or rejection; `reason` describes its reason without values."""
 
-    def ended(self, association: Association) -> None:
+    def association_ended(self, association: Association) -> None:
         """Clean up; the association is over and its thread ends."""

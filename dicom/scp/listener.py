@@ -61,7 +61,7 @@ class Listener(ThreadedAssociationServer):
     def __init__(
         self,
         entity: AE,
-        door: ListenerSettings,
+        settings: ListenerSettings,
         report: Report,
         **arguments: Any,  # noqa: ANN401 - pynetdicom's own
     ) -> None:
@@ -69,25 +69,25 @@ class Listener(ThreadedAssociationServer):
 
         Args:
             entity: The application entity of the associations.
-            door: Address and limits.
+            settings: Address and limits.
             report: Called for each connection that is closed by a timeout, a limit or an error.
             arguments: Of pynetdicom's ThreadedAssociationServer.
 
         Raises:
             OSError: The address cannot be bound.
         """
-        self._door = door
+        self._settings = settings
         self._report = report
         self._waiting: dict[socket.socket, tuple[Any, float]] = {}
         self._open = 0
-        self._turn = threading.Lock()
-        self._crew = ThreadPool(self.process_request_thread, "association")
+        self._lock = threading.Lock()
+        self._pool = ThreadPool(self.process_request_thread, "association")
         self._stopping = False
         self._stopped = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._wake, self._wakened = socket.socketpair()
         super().__init__(
-            entity, door.address, entity.ae_title, entity.supported_contexts, **arguments
+            entity, settings.address, entity.ae_title, entity.supported_contexts, **arguments
         )
 
     def server_bind(self) -> None:
@@ -95,7 +95,7 @@ class Listener(ThreadedAssociationServer):
         listening = self._listening()
         # Accepted connections inherit keepalive from the listening socket.
         keep_alive(listening)
-        if self._door.shared:
+        if self._settings.shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         super().server_bind()
         listening.setblocking(False)
@@ -134,7 +134,7 @@ class Listener(ThreadedAssociationServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._turn:
+            with self._lock:
                 self._open -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
@@ -146,9 +146,9 @@ class Listener(ThreadedAssociationServer):
         else:
             self._closed(client_address, Cause.INTERNAL_ERROR, type(error).__name__)
 
-    def _closed(self, address: Any, cause: Cause, words: str) -> None:  # noqa: ANN401 - socketserver's own
+    def _closed(self, address: Any, cause: Cause, reason: str) -> None:  # noqa: ANN401 - socketserver's own
         """Log and report a connection that is closed before an association is requested."""
-        LOGGER.warning("a connection from %s was closed: %s", address[0], words)
+        LOGGER.warning("a connection from %s was closed: %s", address[0], reason)
         self._report(NotAccepted(cause=cause, calling_ae="", address=str(address[0])))
 
     def _listening(self) -> socket.socket:
@@ -181,12 +181,12 @@ class Listener(ThreadedAssociationServer):
             try:
                 self._selector.register(connection, selectors.EVENT_READ)
             except OSError as error:  # fs.epoll.max_user_watches, or no memory
-                LOGGER.warning("a connection from %s was closed: %s", address[0], error.strerror)
+                self._closed(address, Cause.CONNECTION_LIMIT, error.strerror or "no memory is left")
                 connection.close()
                 self._close_oldest()
                 return
-            self._waiting[connection] = (address, time.monotonic() + self._door.silent_seconds)
-            if len(self._waiting) > self._door.max_silent:
+            self._waiting[connection] = (address, time.monotonic() + self._settings.silent_seconds)
+            if len(self._waiting) > self._settings.max_silent:
                 self._close_oldest()
 
     def _begin(self, connection: socket.socket) -> None:
@@ -198,19 +198,19 @@ class Listener(ThreadedAssociationServer):
         if _has_ended(connection):
             connection.close()  # a port check: nothing was requested, so nothing is reported
             return
-        with self._turn:
-            full = self._open >= self._door.max_open
+        with self._lock:
+            full = self._open >= self._settings.max_open
             self._open += not full
         if full:
             self._closed(address, Cause.CONNECTION_LIMIT, "too many at once")
             connection.close()
             return
         try:
-            self._crew.give(connection, address)
+            self._pool.submit(connection, address)
         except RuntimeError:
             self._closed(address, Cause.CONNECTION_LIMIT, "no thread is left")
             connection.close()
-            with self._turn:
+            with self._lock:
                 self._open -= 1
 
     def _close_silent(self) -> None:

@@ -96,7 +96,7 @@ class ScpSettings:
     @property
     def is_fast(self) -> bool:
         """Whether the fast path is used."""
-        return self.fast and LIBRARY.is_tried
+        return self.fast and LIBRARY.is_tested
 
 
 def offering_entity(settings: ScpSettings) -> AE:

@@ -25,7 +25,7 @@ _FAULTS: Final = {
         Cause.UNKNOWN_AUTHORITY,
         "it does not trust our certificate (receiver.tls_certificate)",
     ),
-    "UNEXPECTED_EOF_WHILE_READING": (Cause.TLS_FAILED, "it broke off the TLS handshake"),
+    "UNEXPECTED_EOF_WHILE_READING": (Cause.TLS_FAILED, "it aborted the TLS handshake"),
     "UNSUPPORTED_PROTOCOL": (Cause.TLS_FAILED, "it offers no TLS version from 1.2 on"),
     "NO_SHARED_CIPHER": (Cause.TLS_FAILED, "it offers no cipher suite that is accepted"),
 }
@@ -34,8 +34,8 @@ _FAULTS: Final = {
 class HandshakeFailed(OSError):
     """The TLS handshake failed; `cause` and the message state the reason."""
 
-    def __init__(self, cause: Cause, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
         self.cause = cause
 
 
@@ -89,18 +89,18 @@ class RenewedContext:
             OSError: A file cannot be read or used (ssl.SSLError is one).
         """
         self._files = files
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._state = files.state()
         self._context = make_context(files)
 
     def __call__(self) -> ssl.SSLContext:
         """Return the context for a new connection."""
-        with self._turn:
+        with self._lock:
             try:
                 state = self._files.state()
                 if state != self._state:
                     self._context, self._state = make_context(self._files), state
-                    LOGGER.info("the TLS certificate was loaded again")
+                    LOGGER.info("the TLS certificate was reloaded")
             except OSError as error:
                 LOGGER.warning("the TLS files changed and cannot be used: %s", error.strerror)
             return self._context
@@ -144,8 +144,8 @@ def secured(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket
         unnamed = (Cause.TLS_FAILED, f"the TLS handshake failed ({reason})")
         raise HandshakeFailed(*_FAULTS.get(reason, unnamed)) from None
     except TimeoutError:
-        words = "it did not finish the TLS handshake in time"
-        raise HandshakeFailed(Cause.TLS_FAILED, words) from None
+        reason = "it did not finish the TLS handshake in time"
+        raise HandshakeFailed(Cause.TLS_FAILED, reason) from None
     except OSError as error:
-        words = f"it broke off the TLS handshake ({error.strerror or type(error).__name__})"
-        raise HandshakeFailed(Cause.TLS_FAILED, words) from None
+        reason = f"it aborted the TLS handshake ({error.strerror or type(error).__name__})"
+        raise HandshakeFailed(Cause.TLS_FAILED, reason) from None

@@ -27,10 +27,10 @@ class StorageHandler(Protocol):
     def admit(self, association: IncomingAssociation) -> Refusal | None:
         """Return why an association is rejected, or None to accept it."""
 
-    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+    def unavailable(self, association: IncomingAssociation) -> DicomError | None:
         """Return why no object can be recorded now, or None; called for each C-STORE command."""
 
-    def stored(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
+    def record(self, arrived: Sequence[Received]) -> Sequence[DicomError | None]:
         """Record durable Instances that arrived at the same time, on any associations.
 
         Success is sent only after this has returned.
@@ -40,7 +40,7 @@ class StorageHandler(Protocol):
             that error's status is sent.
         """
 
-    def commitment_asked(
+    def accept_commitment(
         self, request: CommitmentRequest, association: IncomingAssociation
     ) -> bool:
         """Accept a request for storage commitment.

@@ -90,7 +90,7 @@ class StorageSCP:
         self._sessions: dict[dul.Association, _Session] = {}
         self._server: Listener | None = None
         self._tls_server: Listener | None = None
-        self._keeper = Ingest(spool, handler.stored)
+        self._ingest = Ingest(spool, handler.record)
 
     @property
     def port(self) -> int:
@@ -107,7 +107,7 @@ class StorageSCP:
         return port
 
     @property
-    def is_deaf(self) -> bool:
+    def has_stopped_listening(self) -> bool:
         """Whether a listener ended because of an internal error; the SCP must be started again."""
         servers = filter(None, (self._server, self._tls_server))
         return any(server.has_ended for server in servers)
@@ -137,7 +137,7 @@ class StorageSCP:
     def _listener(self, port: int, tls: RenewedContext | None = None) -> Listener:
         settings = self._settings
         connection = fast_association.FastConnection if settings.is_fast else IncomingConnection
-        door = ListenerSettings(
+        limits = ListenerSettings(
             address=(settings.host, port),
             shared=settings.shared_port,
             silent_seconds=settings.request_seconds,
@@ -146,7 +146,7 @@ class StorageSCP:
         )
         return Listener(
             offering_entity(settings),
-            door,
+            limits,
             self._report,
             request_handler=partial(connection, hooks=self, tls=tls),
             evt_handlers=[
@@ -173,27 +173,29 @@ class StorageSCP:
             association for association, session in running.items() if not session.over.is_set()
         ]
         for association in left:
-            self.aborted(association, Cause.STOPPED, "nothing more in time: the receiver stops")
+            self.report_abort(association, Cause.STOPPED, "receiver stopping")
             association.abort(block=False)
         # The associations' own threads send the A-ABORT.
         for association in left:
             running[association].over.wait(1.5)
         self._server = self._tls_server = None
 
-    def announced(self, association: dul.Association, announced: Announced) -> Incoming:
+    def open_incoming(self, association: dul.Association, announced: Announced) -> Incoming:
         """Return the file for the data set that a C-STORE command announces (see `Hooks`)."""
         session = self._sessions[association]
-        incoming = self._spool.receive(announced, refused=self._not_now(session.association))
+        incoming = self._spool.receive(announced, refused=self._unavailable(session.association))
         session.incoming.add(incoming)
         return incoming
 
-    def _not_now(self, association: IncomingAssociation) -> DicomError | None:
+    def _unavailable(self, association: IncomingAssociation) -> DicomError | None:
         unforeseen: DicomError | None = OutOfResources("internal error")
         return error_boundary(
-            lambda: self._handler.not_now(association), unforeseen, lambda: association.calling_ae
+            lambda: self._handler.unavailable(association),
+            unforeseen,
+            lambda: association.calling_ae,
         )
 
-    def ended(self, association: dul.Association) -> None:
+    def association_ended(self, association: dul.Association) -> None:
         """Clean up after an association, however it ended (see `Hooks`)."""
         session = self._sessions.pop(association, None)
         self._reports.ended(association, _end_cause(session))
@@ -204,9 +206,9 @@ class StorageSCP:
         self._end(session, "aborted" if session.peer_aborted else "broken")
         session.over.set()
 
-    def aborted(self, association: dul.Association, cause: Cause, words: str) -> None:
+    def report_abort(self, association: dul.Association, cause: Cause, reason: str) -> None:
         """Log and report an abort or rejection (see `Hooks`)."""
-        self._reports.aborted(association, cause, words)
+        self._reports.aborted(association, cause, reason)
 
     def _on_requested(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
@@ -230,7 +232,7 @@ class StorageSCP:
     def _admit(self, association: IncomingAssociation, application_context: str) -> Refusal | None:
         if application_context != APPLICATION_CONTEXT:
             LOGGER.warning(
-                "association refused: %s at %s: another application context than that of DICOM",
+                "association refused: %s at %s: not the DICOM application context",
                 association.calling_ae,
                 association.address,
             )
@@ -274,13 +276,13 @@ class StorageSCP:
 
     def _on_action(self, event: evt.Event) -> tuple[int, None]:
         commitments = self._sessions[event.assoc].commitments
-        status = commitments.ask(event)
-        if commitments.unanswered and not self._settings.is_fast:
+        status = commitments.request(event)
+        if commitments.pending and not self._settings.is_fast:
             # On the plain path the report is sent by a timer thread, after the N-ACTION response.
-            threading.Timer(0.1, self.served, [event.assoc]).start()
+            threading.Timer(0.1, self.send_pending, [event.assoc]).start()
         return status, None
 
-    def served(self, association: dul.Association) -> None:
+    def send_pending(self, association: dul.Association) -> None:
         """Send the commitment reports promised on this association (see `Hooks`)."""
         session = self._sessions.get(association)
         if session:
@@ -289,9 +291,9 @@ class StorageSCP:
     def _on_store(self, event: evt.Event) -> Dataset:
         stream = getattr(event.request, "DataSet", None)
         incoming = stream.incoming if isinstance(stream, DatasetStream) else None
-        return _status(*self.stored(event.assoc, incoming, event.context.abstract_syntax))
+        return _status(*self.store(event.assoc, incoming, event.context.abstract_syntax))
 
-    def stored(
+    def store(
         self, association: dul.Association, incoming: Incoming | None, context_class: str
     ) -> tuple[int, str]:
         """Return status and comment of the C-STORE response; every error becomes a status here.
@@ -329,11 +331,11 @@ class StorageSCP:
         self, incoming: Incoming | None, context_class: str, association: IncomingAssociation
     ) -> None:
         if incoming is None:
-            raise InvalidDataset("the C-STORE request brought no data set")
-        # An earlier fault takes precedence; `Ingest.keep` raises it.
+            raise InvalidDataset("the C-STORE request has no data set")
+        # An earlier fault takes precedence; `Ingest.store` raises it.
         if not incoming.fault and incoming.announced.sop_class_uid != context_class:
             raise DatasetMismatch("SOP Class differs between command and presentation context")
-        self._keeper.keep(incoming, association)
+        self._ingest.store(incoming, association)
 
 
 def _end_cause(session: _Session | None) -> Cause | None:

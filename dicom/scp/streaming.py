@@ -164,7 +164,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
         """
         for context_id, fragment in primitive.presentation_data_value_list:
             if self._is_out_of_turn(context_id, fragment):
-                self._refuse("fragments of another message between those of one")
+                self._refuse("fragments of two messages are mixed")
                 return
             single = P_DATA()
             # pynetdicom declares tuples and wants lists.
@@ -197,10 +197,10 @@ class StreamingDIMSE(DIMSEServiceProvider):
             return
         too_long = message.encoded_command_set.tell() > MAXIMUM_COMMAND
         if too_long or (message.data_set and message.data_set.tell() > MAXIMUM_REQUEST):
-            self._refuse("a message longer than any that this service knows")
+            self._refuse("a command longer than the limit of this service")
 
     def _refuse(self, what: str) -> None:
-        self._hooks.aborted(self.assoc, Cause.INVALID_COMMAND, what)
+        self._hooks.report_abort(self.assoc, Cause.INVALID_COMMAND, what)
         self.message = None
         self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
 
@@ -210,7 +210,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
             for context in self.assoc.accepted_contexts
             if context.context_id == message.context_id
         ]
-        return self._hooks.announced(
+        return self._hooks.open_incoming(
             self.assoc,
             Announced(
                 sop_class_uid=uid_value(message.command_set.get("AffectedSOPClassUID", "")),
@@ -244,7 +244,7 @@ def _run_upper_layer(run: Callable[[], None], association: Association, hooks: H
 
 
 def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hooks) -> None:
-    """Run an association; call `hooks.ended` when it is over, also after an error."""
+    """Run an association; call `hooks.association_ended` when it is over, also after an error."""
     try:
         run()
     except PYDICOM_ERRORS as error:
@@ -252,14 +252,14 @@ def run_to_the_end(run: Callable[[], None], association: Association, hooks: Hoo
         if association.dul.socket is not None:
             association.dul.socket.close()
     finally:
-        hooks.ended(association)
+        hooks.association_ended(association)
 
 
 def abort_for(error: Exception, association: Association, hooks: Hooks) -> None:
     """Send an A-ABORT because pynetdicom could not decode what the peer sent, and report it."""
     # Only the error's type: its message may quote values that the peer sent.
-    words = f"what cannot be understood ({type(error).__name__})"
-    hooks.aborted(association, Cause.INVALID_PDU, words)
+    reason = f"undecodable data ({type(error).__name__})"
+    hooks.report_abort(association, Cause.INVALID_PDU, reason)
     if association.dul.socket is not None:
         with suppress(OSError):
             association.dul.socket.send(A_ABORT)

@@ -33,9 +33,9 @@ class ReportingDUL(AdaptedDUL):
         self._fault = "a PDU of unknown type"
         super().read_pdu()
         if self.has_invalid_pdu:
-            self._hooks.aborted(self.assoc, Cause.INVALID_PDU, self._fault)
+            self._hooks.report_abort(self.assoc, Cause.INVALID_PDU, self._fault)
         elif self.aborts_next:
-            self._hooks.aborted(self.assoc, Cause.OUT_OF_TURN, "a PDU out of turn")
+            self._hooks.report_abort(self.assoc, Cause.OUT_OF_TURN, "a PDU out of turn")
 
     def decode_pdu(self, content: bytearray) -> Any:  # noqa: ANN401 - pynetdicom's own
         """Return the PDU and its event; an A-ASSOCIATE-RQ is repaired first.
@@ -53,6 +53,6 @@ class ReportingDUL(AdaptedDUL):
             raise
         if not has_known_version(request):
             # Reported here because pynetdicom rejects it without an event (PS3.8 table 9-21: 1, 2, 2).
-            words = "a protocol version other than 1"
-            self._hooks.aborted(self.assoc, Cause.PROTOCOL_VERSION, words)
+            reason = "a protocol version other than 1"
+            self._hooks.report_abort(self.assoc, Cause.PROTOCOL_VERSION, reason)
         return super().decode_pdu(bytearray(request))

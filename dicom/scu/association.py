@@ -21,7 +21,7 @@ from dicom.errors import (
     DestinationRejected,
     DestinationSilent,
     DestinationUnavailable,
-    lacks_thread,
+    is_thread_exhaustion,
 )
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.network.client_tls import ClientContext, PeerTls, tls_failure
@@ -111,7 +111,7 @@ def established(association: Association, peer: Peer) -> Iterator[None]:
         DestinationSilent: The association has ended, or the response was not complete within
             `peer.timeout`.
     """
-    sentence = f"{peer} ended the association before all was exchanged"
+    sentence = f"{peer} ended the association before the exchange was complete"
     if not association.is_established:
         raise DestinationSilent(sentence)
     with _limited(association, peer.timeout + _GRACE) as deadline:
@@ -178,9 +178,9 @@ def _request(
     except OSError as error:  # the host's name cannot be resolved
         raise DestinationSilent(f"{peer}: {error.strerror}: check its host name") from error
     except RuntimeError as error:
-        if not lacks_thread(error):
+        if not is_thread_exhaustion(error):
             raise
-        raise DestinationUnavailable(f"{peer}: this machine starts no thread now") from error
+        raise DestinationUnavailable(f"{peer}: this machine cannot start a thread now") from error
 
 
 def _bound_socket(association: Association, seconds: float, deadline: Deadline) -> None:

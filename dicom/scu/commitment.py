@@ -155,7 +155,7 @@ def deliver_report(peer: Peer, event_type: int, report: Dataset) -> None:
     contexts = [(PUSH_MODEL, ExplicitVRLittleEndian), (PUSH_MODEL, ImplicitVRLittleEndian)]
     with associate(peer, contexts, negotiate=[role]) as association:
         if not association.accepted_contexts:
-            raise DestinationRejected(f"{peer} takes no storage commitment reports")
+            raise DestinationRejected(f"{peer} does not accept storage commitment reports")
         with established(association, peer):
             status = send_report(association, event_type, report)
     if status is None:

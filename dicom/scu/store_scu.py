@@ -86,7 +86,7 @@ class StoreOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class Part10File:
     """A PS3.10 file as its file meta information describes it."""
 
     path: Path
@@ -94,7 +94,7 @@ class StoredFile:
     transfer_syntax_uid: UID
 
     @classmethod
-    def read(cls, path: Path) -> "StoredFile":
+    def read(cls, path: Path) -> "Part10File":
         """Return what the file meta information of `path` says.
 
         Raises:
@@ -185,7 +185,7 @@ def _outcomes(peer: Peer, paths: Sequence[Path]) -> Iterator[StoreOutcome]:
     files = []
     for path in paths:
         try:
-            files.append(StoredFile.read(path))
+            files.append(Part10File.read(path))
         except InvalidDataset as error:
             yield StoreOutcome(path=path, status=None, error=str(error))
     for batch in _batches(files):
@@ -194,7 +194,7 @@ def _outcomes(peer: Peer, paths: Sequence[Path]) -> Iterator[StoreOutcome]:
                 yield _outcome(association, peer, file)
 
 
-def _outcome(association: Association, peer: Peer, file: StoredFile) -> StoreOutcome:
+def _outcome(association: Association, peer: Peer, file: Part10File) -> StoreOutcome:
     try:
         status = store(association, peer, file)
     except DestinationError as error:
@@ -203,13 +203,13 @@ def _outcome(association: Association, peer: Peer, file: StoredFile) -> StoreOut
     return StoreOutcome(path=file.path, status=status, error=error_text)
 
 
-def contexts_of(files: Iterable[StoredFile]) -> list[tuple[UID, UID]]:
+def contexts_of(files: Iterable[Part10File]) -> list[tuple[UID, UID]]:
     """Return the presentation contexts to propose for `files`, each pair once."""
     return list(dict.fromkeys(pair for file in files for pair in file.contexts()))
 
 
-def _batches(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
-    batch: list[StoredFile] = []
+def _batches(files: Sequence[Part10File]) -> Iterator[list[Part10File]]:
+    batch: list[Part10File] = []
     for file in files:
         if len(contexts_of([*batch, file])) > _MAX_CONTEXTS:
             yield batch
@@ -229,7 +229,7 @@ def is_stored(status: int) -> bool:
     return status in (0x0000, 0x0111) or status & 0xF000 == 0xB000
 
 
-def store(association: Association, peer: Peer, file: StoredFile) -> int:
+def store(association: Association, peer: Peer, file: Part10File) -> int:
     """Send one file and return the status of the C-STORE response.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from dicom.attributes import items, value_of, words
+from dicom.attributes import items, searchable_text, value_of
 
 
 class BodyPart(StrEnum):
@@ -95,12 +95,14 @@ def region_of(header: Dataset) -> BodyPart:
     """Return the body part; CONTRADICTORY if it is OTHER but the series descriptions say chest."""
     stated = _coded_region(header)
     if stated is BodyPart.UNSAID:
-        stated = _region_in(words(header, "BodyPartExamined"))
-    series = _region_in(words(header, *_SERIES_WORDS))
+        stated = _region_in(searchable_text(header, "BodyPartExamined"))
+    series = _region_in(searchable_text(header, *_SERIES_WORDS))
     if stated is BodyPart.UNSAID:
         stated = series
     if stated is BodyPart.UNSAID:
-        return _region_in(words(header, "StudyDescription", "RequestedProcedureDescription"))
+        return _region_in(
+            searchable_text(header, "StudyDescription", "RequestedProcedureDescription")
+        )
     if stated is BodyPart.OTHER and series is BodyPart.CHEST:
         return BodyPart.CONTRADICTORY
     return stated
@@ -110,7 +112,7 @@ def _coded_region(header: Dataset) -> BodyPart:
     for item in items(header, "AnatomicRegionSequence"):
         if str(item.get("CodeValue", "")).strip() in _CHEST_CODES:
             return BodyPart.CHEST
-        found = _region_in(words(item, "CodeMeaning"))
+        found = _region_in(searchable_text(item, "CodeMeaning"))
         if found is not BodyPart.UNSAID:
             return found
     return BodyPart.UNSAID
@@ -136,7 +138,7 @@ def view_of(header: Dataset) -> View:
     elif _orientation(header) is View.OTHER and View.OTHER not in spoken:
         return View.CONTRADICTORY
     if not spoken:
-        return _view_in(words(header, *_SERIES_WORDS))
+        return _view_in(searchable_text(header, *_SERIES_WORDS))
     if View.OTHER in spoken and set(spoken) != {View.OTHER}:
         return View.CONTRADICTORY
     return spoken[0]
@@ -145,12 +147,12 @@ def view_of(header: Dataset) -> View:
 def _coded_view(header: Dataset) -> View:
     for item in items(header, "ViewCodeSequence"):
         known = _VIEW_CODES.get(str(item.get("CodeValue", "")).strip())
-        return known or _view_in(words(item, "CodeMeaning"))
+        return known or _view_in(searchable_text(item, "CodeMeaning"))
     return View.UNSAID
 
 
 def _position(header: Dataset) -> View:
-    return _view_in(words(header, "ViewPosition"))
+    return _view_in(searchable_text(header, "ViewPosition"))
 
 
 def _view_in(text: str) -> View:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dicom.errors import InvalidDataset
 from dicom.parsing.header import check_identity, read_header
-from dicom.spool.digest import film_digest
+from dicom.spool.digest import new_hasher
 from dicom.study import Instance
 
 _BLOCK = 2**20
@@ -19,7 +19,7 @@ def describe(path: Path) -> Instance:
     try:
         size = path.stat().st_size
         header = read_header(path, strict=False)
-        digest = film_digest()
+        digest = new_hasher()
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)

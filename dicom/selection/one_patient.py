@@ -5,7 +5,7 @@ from itertools import combinations
 
 from pydicom.dataset import Dataset
 
-from dicom.attributes import words
+from dicom.attributes import searchable_text
 from dicom.exact_text import reading
 
 
@@ -37,7 +37,7 @@ def _birth_date(header: Dataset) -> str:
 
 
 def _name(header: Dataset) -> str:
-    return words(header, "PatientName").replace("^", " ").strip()
+    return searchable_text(header, "PatientName").replace("^", " ").strip()
 
 
 def _agree(one: str, other: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.attributes import is_for_processing, words
+from dicom.attributes import is_for_processing, searchable_text
 from dicom.selection.triage import Eligibility, Triage
 
 # Sort key of an image: not surely a frontal chest image, raw, derived, view, latest first, largest
@@ -34,15 +34,15 @@ def _matrix_size(header: Dataset) -> int:
 
 def _derived_by_subtraction(header: Dataset) -> bool:
     """Return whether it was derived from a radiograph: bone or soft tissue only, or with CAD marks."""
-    text = f" {words(header, 'ImageType', 'SeriesDescription', 'DerivationDescription')} "
+    text = f" {searchable_text(header, 'ImageType', 'SeriesDescription', 'DerivationDescription')} "
     return any(word in text for word in (" BONE", " SOFT TISSUE", "SUPPRESS", "SUBTRACT", " CAD "))
 
 
 def _taken_at(header: Dataset) -> str:
     """Return date and time of the exposure as 14 digits that sort by time; zeros if not stated."""
     for name in ("Acquisition", "Content", "Series", "Study"):
-        day = words(header, f"{name}Date")
+        day = searchable_text(header, f"{name}Date")
         if len(day) == 8 and day.isdecimal() and day.isascii():
-            clock = words(header, f"{name}Time").split(" ")[0]
+            clock = searchable_text(header, f"{name}Time").split(" ")[0]
             return day + (clock if clock.isdecimal() and clock.isascii() else "").ljust(6, "0")[:6]
     return "0" * 14

@@ -19,7 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom.attributes import items, tag_of, value_of, words
+from dicom.attributes import items, searchable_text, tag_of, value_of
 from dicom.reasons import Reason
 from dicom.selection.body_part_and_view import BodyPart, View, region_of, view_of
 
@@ -141,8 +141,8 @@ def _is_animal(header: Dataset) -> bool:
     codes = items(header, "PatientSpeciesCodeSequence")
     if any(str(item.get("CodeValue", "")).strip() in _HUMAN_CODES for item in codes):
         return False
-    species = words(header, "PatientSpeciesDescription")
-    species += "".join(words(item, "CodeMeaning") for item in codes)
+    species = searchable_text(header, "PatientSpeciesDescription")
+    species += "".join(searchable_text(item, "CodeMeaning") for item in codes)
     return bool(species) and "HOMO" not in species and "HUMAN" not in species
 
 
@@ -170,7 +170,7 @@ def _sop_class(header: Dataset) -> str:
 
 
 def _modality(header: Dataset) -> str:
-    text = words(header, "Modality")
+    text = searchable_text(header, "Modality")
     return text if len(text) <= 16 and text.isascii() else "?"
 
 

@@ -25,7 +25,7 @@ class Hasher(Protocol):
         """Return the digest of the bytes so far, in lower-case hex digits."""
 
 
-class _FilmDigest:
+class _Blake3:
     """BLAKE3 with an output of 28 bytes."""
 
     __slots__ = ("_hasher", "update")
@@ -38,11 +38,11 @@ class _FilmDigest:
         return self._hasher.hexdigest(length=DIGITS // 2)
 
 
-def film_digest() -> Hasher:
+def new_hasher() -> Hasher:
     """Return a hasher for an arriving data set."""
-    return _FilmDigest()
+    return _Blake3()
 
 
 def hasher_like(digest: str) -> Hasher:
     """Return a hasher with the algorithm of `digest`, so that the results can be compared."""
-    return hashlib.sha256() if len(digest) == EARLIER_DIGITS else _FilmDigest()
+    return hashlib.sha256() if len(digest) == EARLIER_DIGITS else _Blake3()

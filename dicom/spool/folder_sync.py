@@ -24,11 +24,11 @@ class FolderSyncs:
         Raises:
             OSError: The folder could not be synced.
         """
-        together = self._each.get(folder)
-        if together is None:
+        commit = self._each.get(folder)
+        if commit is None:
             # setdefault is atomic: two threads that arrive here at once use the same object.
-            together = self._each.setdefault(folder, GroupCommit(partial(_sync_for_all, folder)))
-        fault = together.do(None)
+            commit = self._each.setdefault(folder, GroupCommit(partial(_sync_for_all, folder)))
+        fault = commit.submit(None)
         if fault is not None:
             raise OSError(fault.errno, fault.strerror)  # a new one for each thread
 

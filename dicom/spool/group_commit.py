@@ -12,7 +12,7 @@ class BatchFailed(Exception):
     """The batch failed in another thread, which raises the original error."""
 
 
-class _Turn(Generic[Item, Result]):
+class _Submission(Generic[Item, Result]):
     """The item of one thread, and its result."""
 
     def __init__(self, item: Item) -> None:
@@ -20,8 +20,8 @@ class _Turn(Generic[Item, Result]):
         self.results: list[Result] = []
         self.is_over = False
         # Released when the item is done, or when this thread must perform the next batch.
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.wakeup = threading.Lock()
+        self.wakeup.acquire()
 
     def outcome(self) -> Result:
         if not self.results:
@@ -40,42 +40,42 @@ class GroupCommit(Generic[Item, Result]):
         """Store `action`, which returns one result for each item, in the same order."""
         self._action = action
         self._mutex = threading.Lock()
-        self._waiting: list[_Turn[Item, Result]] = []
+        self._waiting: list[_Submission[Item, Result]] = []
         self._working = False
 
-    def do(self, item: Item) -> Result:
+    def submit(self, item: Item) -> Result:
         """Return the result for `item`, whose batch this thread or another performs.
 
         Raises:
             BatchFailed: `action` raised an error in another thread; an error that it raises in this
                 thread propagates unchanged.
         """
-        turn: _Turn[Item, Result] = _Turn(item)
+        submission: _Submission[Item, Result] = _Submission(item)
         with self._mutex:
-            self._waiting.append(turn)
+            self._waiting.append(submission)
             waits, self._working = self._working, True
         if waits:
-            turn.gate.acquire()
-        if not turn.is_over:
+            submission.wakeup.acquire()
+        if not submission.is_over:
             self._work()
-        return turn.outcome()
+        return submission.outcome()
 
     def _work(self) -> None:
         with self._mutex:
             batch, self._waiting = self._waiting, []
         try:
-            results = self._action([turn.item for turn in batch])
-            for turn, result in zip(batch, results, strict=True):
-                turn.results = [result]
+            results = self._action([submission.item for submission in batch])
+            for submission, result in zip(batch, results, strict=True):
+                submission.results = [result]
         finally:
             self._hand_over(batch)
 
-    def _hand_over(self, batch: list[_Turn[Item, Result]]) -> None:
+    def _hand_over(self, batch: list[_Submission[Item, Result]]) -> None:
         with self._mutex:
             self._working = bool(self._waiting)
             successors = self._waiting[:1]
-        # Set before the gates open: a thread whose turn is not over performs the next batch.
-        for turn in batch:
-            turn.is_over = True
-        for turn in batch + successors:
-            turn.gate.release()
+        # Set before the locks are released: a thread whose item is not done performs the next batch.
+        for submission in batch:
+            submission.is_over = True
+        for submission in batch + successors:
+            submission.wakeup.release()

@@ -14,7 +14,7 @@ from typing import Final
 from dicom.errors import DicomError, LimitExceeded, OutOfResources
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.parsing.byte_source import WINDOW
-from dicom.spool.digest import film_digest
+from dicom.spool.digest import new_hasher
 from dicom.spool.durable import begin_writeback, release_reserve, reserve
 
 _PIECES: Final = 512  # below IOV_MAX of every Linux
@@ -63,7 +63,7 @@ class Incoming:
         self._max_bytes = max_bytes
         self._begun = 0
         self._reserved = 0
-        self._hash = film_digest()
+        self._hash = new_hasher()
         self._meta = b""  # preamble and file meta group, until they are written
         self._descriptor: int | None = None
         if fault is None:
@@ -159,7 +159,7 @@ class Incoming:
         """
         self.complete()
         if self._descriptor is None:
-            raise self.fault or OutOfResources("the temporary file is gone")
+            raise self.fault or OutOfResources("the temporary file no longer exists")
         try:
             if self._reserved:
                 release_reserve(self._descriptor)

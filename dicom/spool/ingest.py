@@ -71,11 +71,11 @@ class Ingest:
     def __init__(
         self, spool: Spool, record: Callable[[Sequence[Received]], Sequence[DicomError | None]]
     ) -> None:
-        """Store the spool and `record`, which records durable Instances (`StorageHandler.stored`)."""
+        """Store the spool and `record`, which records durable Instances (`StorageHandler.record`)."""
         self._spool = spool
-        self._together = GroupCommit(record)
+        self._group_commit = GroupCommit(record)
 
-    def keep(
+    def store(
         self, incoming: Incoming, association: IncomingAssociation, *, study_instance_uid: str = ""
     ) -> Instance:
         """Make a data set durable, record it and return its Instance.
@@ -103,19 +103,21 @@ class Ingest:
         identity = check_identity(header)
         _check_announced(identity.sop_instance_uid, identity.sop_class_uid, incoming.announced)
         if study_instance_uid not in {"", identity.study_instance_uid}:
-            raise DatasetMismatch("the data set belongs to another study than was named")
-        # Locked until the rows are committed: see `Spool.exclusive`.
-        with self._spool.exclusive(identity.sop_instance_uid):
-            kept = self._spool.place(incoming, identity)
+            raise DatasetMismatch(
+                "the data set belongs to another study than the request's Study Instance UID"
+            )
+        # Locked until the rows are committed: see `Spool.uid_lock`.
+        with self._spool.uid_lock(identity.sop_instance_uid):
+            placed = self._spool.place(incoming, identity)
             recorded = False
             try:
-                self._spool.settle([kept.instance.path])
-                fault = self._together.do(
+                self._spool.sync_names([placed.instance.path])
+                fault = self._group_commit.submit(
                     Received(
-                        instance=kept.instance,
+                        instance=placed.instance,
                         header=header,
                         association=association,
-                        file_is_new=kept.created or kept.repaired,
+                        file_is_new=placed.created or placed.repaired,
                     )
                 )
                 if fault is not None:
@@ -123,9 +125,9 @@ class Ingest:
                 recorded = True
             finally:
                 # An older file with the same bytes was acknowledged before and must stay.
-                if kept.created and not recorded:
-                    self._spool.remove(kept.instance.path)
-        return kept.instance
+                if placed.created and not recorded:
+                    self._spool.remove(placed.instance.path)
+        return placed.instance
 
 
 def _check_announced(sop_instance_uid: str, sop_class_uid: str, announced: Announced) -> None:

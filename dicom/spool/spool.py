@@ -42,7 +42,7 @@ LOCKS: Final = "locks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class PlacedFile:
     """An Instance in the spool.
 
     Attributes:
@@ -117,7 +117,7 @@ class Spool:
             fault = fault or error
         return Incoming(path, announced, max_bytes=self._max_object_bytes, fault=fault)
 
-    def keep(self, incoming: Incoming, identity: Identity) -> Kept:
+    def store(self, incoming: Incoming, identity: Identity) -> PlacedFile:
         """Make a data set durable under its final name.
 
         Args:
@@ -128,17 +128,17 @@ class Spool:
             DicomError: `incoming.fault`, or OutOfResources if the disk reports an error; no new file
                 is left.
         """
-        kept = self.place(incoming, identity)
+        placed = self.place(incoming, identity)
         try:
-            self.settle([kept.instance.path])
+            self.sync_names([placed.instance.path])
         except OutOfResources:
-            if kept.created:
-                self.remove(kept.instance.path)
+            if placed.created:
+                self.remove(placed.instance.path)
             raise
-        return kept
+        return placed
 
-    def place(self, incoming: Incoming, identity: Identity) -> Kept:
-        """Sync a data set and give it its final name; the name is durable only after `settle`.
+    def place(self, incoming: Incoming, identity: Identity) -> PlacedFile:
+        """Sync a data set and give it its final name; the name is durable only after `sync_names`.
 
         Raises:
             DicomError: `incoming.fault`, or OutOfResources if the disk reports an error; the temporary
@@ -162,9 +162,9 @@ class Spool:
             digest=digest,
             size=incoming.size,
         )
-        return Kept(instance=instance, created=created, repaired=repaired)
+        return PlacedFile(instance=instance, created=created, repaired=repaired)
 
-    def settle(self, paths: Iterable[Path]) -> None:
+    def sync_names(self, paths: Iterable[Path]) -> None:
         """Sync the folders of placed files, so that their names survive a power cut.
 
         Raises:
@@ -182,7 +182,7 @@ class Spool:
             path.unlink()
 
     @contextmanager
-    def exclusive(self, sop_instance_uid: str) -> Iterator[None]:
+    def uid_lock(self, sop_instance_uid: str) -> Iterator[None]:
         """Lock a SOP Instance UID against other threads and processes that store it.
 
         Without the lock a failed second store of an Instance could remove the file that was
@@ -205,7 +205,7 @@ class Spool:
 
     def path_of(self, identity: Identity, digest: str) -> Path:
         """Return the path of a data set with this digest."""
-        # `film_named` parses the name.
+        # `parse_file_name` parses the name.
         study = hashlib.sha256(identity.study_instance_uid.encode()).hexdigest()[:32]
         name = f"{study[2:18]}.{identity.sop_instance_uid}.{digest}.dcm"
         # 256 existing folders; a new folder for each study would need a sync of its own.
@@ -236,7 +236,7 @@ class Spool:
                 self._has_folders = False  # the folder was removed from outside: create it again
                 continue
             return
-        raise FileNotFoundError(errno.ENOENT, "the temporary file is gone")
+        raise FileNotFoundError(errno.ENOENT, "the temporary file no longer exists")
 
     def _make_folders(self) -> None:
         """Create the folders of all Instances durably.
@@ -251,7 +251,7 @@ class Spool:
         self._has_folders = True
 
 
-def film_named(name: str) -> tuple[str, str] | None:
+def parse_file_name(name: str) -> tuple[str, str] | None:
     """Return SOP Instance UID and digest from a file name in the spool; None for any other name."""
     match = _NAME.fullmatch(name)
     return (match["uid"], match["digest"]) if match else None

@@ -25,7 +25,7 @@ def library_checks() -> Iterator[Check]:
 
     A pynetdicom without the parts that receiving needs is a fault.
     """
-    untried = [library for library in LIBRARIES if not library.is_tried]
+    untried = [library for library in LIBRARIES if not library.is_tested]
     if gap := pynetdicom_private.plain_path_gap():
         yield Check("receive path", partial(Outcome, gap, Grade.FAULT))
     for library in untried:

@@ -115,7 +115,7 @@ class Retention:
     def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
         for film in self._store.spooled(study_uid):
             # The receiver holds this lock from the file to the row: no file is removed in between.
-            with spool.exclusive(film.sop_instance_uid):
+            with spool.uid_lock(film.sop_instance_uid):
                 if not self._is_removable(study_uid, why):
                     return
                 self._check_mounted(study_uid, film, spool.root)

@@ -125,7 +125,7 @@ class SpoolCheck:
         if file.changed > self._before:
             self.tally.young += 1
             return None
-        with self._spool.exclusive(file.name[0] if file.name else ""):
+        with self._spool.uid_lock(file.name[0] if file.name else ""):
             if not file.path.exists():
                 return None  # retention has removed it meanwhile
             row = self._row_of(file)
@@ -188,7 +188,7 @@ class SpoolCheck:
 
     def _look_for(self, row: SpooledRow) -> SpoolFinding | None:
         """Return a finding if the file is lost; None if retention removed it or it came meanwhile."""
-        with self._spool.exclusive(row.sop_instance_uid):
+        with self._spool.uid_lock(row.sop_instance_uid):
             name = (row.sop_instance_uid, row.digest)
             now = self._store.films_named([name]).get(name)
             if now is None or now.is_removed or now.path.exists():

@@ -12,7 +12,7 @@ from pydicom.dataset import FileMetaDataset
 
 from dicom.errors import DatasetMismatch, DicomError
 from dicom.parsing.header import Identity, check_identity, read_header
-from dicom.spool.spool import Spool, data_set_size, film_named
+from dicom.spool.spool import Spool, data_set_size, parse_file_name
 from dicom.study import Instance
 from service.log import get_logger
 from service.receiver.intake import Intake
@@ -89,7 +89,7 @@ class Repairs:
         Raises:
             DatasetMismatch: The name holds another SOP Instance UID than the header.
         """
-        uid, digest = film_named(path.name) or ("", "")
+        uid, digest = parse_file_name(path.name) or ("", "")
         if identity.sop_instance_uid != uid:
             raise DatasetMismatch("the name of the file is that of another film")
         target = self._moved(path, self._spool.path_of(identity, digest))
@@ -108,7 +108,7 @@ class Repairs:
         if path != target:
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
-            self._spool.settle([target, path])
+            self._spool.sync_names([target, path])
         return target
 
     def _relink(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:

@@ -9,11 +9,11 @@ log = get_logger(__name__)
 def report_untried(*libraries: Library) -> None:
     """Log one warning for each library whose installed version was not tried."""
     for library in libraries:
-        if not library.is_tried:
+        if not library.is_tested:
             log.warning(
                 "library_version_not_tried",
                 library=library.name,
                 installed=library.installed,
-                tried=", ".join(library.tried),
-                reason=library.otherwise,
+                tested=", ".join(library.tested),
+                reason=library.consequence,
             )

@@ -13,8 +13,8 @@ from service.system.socket_limits import REDIS_RETRY_SECONDS
 
 LIBRARY: Final = Library(
     name="celery",
-    tried=("5.7.0",),
-    otherwise=(
+    tested=("5.7.0",),
+    consequence=(
         "a worker that no message reaches is not replaced by itself, and connects again to Redis at "
         "Celery's own intervals"
     ),
@@ -23,12 +23,12 @@ LIBRARY: Final = Library(
 
 def is_full(threads: int) -> bool:
     """Return whether Celery's worker has reserved `threads` requests or more; True if not known."""
-    return not LIBRARY.is_tried or len(state.reserved_requests) >= threads
+    return not LIBRARY.is_tested or len(state.reserved_requests) >= threads
 
 
 def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
     """Return Celery's worker class with `reload` as the action of SIGHUP, instead of a restart."""
-    if not LIBRARY.is_tried:
+    if not LIBRARY.is_tested:
         signals.worker_ready.connect(lambda **_: on_hangup(reload), weak=False)
         return app.Worker  # type: ignore[no-any-return]
 
@@ -48,7 +48,7 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
 
 def connect_again_soon(app: Celery) -> None:
     """Make `app` retry a lost connection every few seconds, however long the broker is away."""
-    if LIBRARY.is_tried:
+    if LIBRARY.is_tested:
         app.amqp.Connection = _PromptConnection
 
 

@@ -53,7 +53,7 @@ def celery_app(settings: Settings) -> Celery:
     """
     app = Celery("wetread", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
-        broker_transport=TRANSPORT if LIBRARY.is_tried else "redis",
+        broker_transport=TRANSPORT if LIBRARY.is_tested else "redis",
         # Without these options Celery would not verify the certificate of Redis.
         broker_use_ssl=redis_tls_options(settings) or None,
         task_serializer="json",
@@ -135,7 +135,7 @@ class Queue:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        if not LIBRARY.is_tried:
+        if not LIBRARY.is_tested:
             return frozenset()
         try:
             with self._client.pipeline(transaction=False) as pipe:
@@ -153,7 +153,7 @@ class Queue:
             BrokerUnavailable: Redis does not answer.
         """
         try:
-            if not LIBRARY.is_tried:
+            if not LIBRARY.is_tested:
                 return count_by_kombu(self._app, queue)
             with self._client.pipeline(transaction=False) as pipe:
                 for name in lists_of(queue):

@@ -19,8 +19,8 @@ from dicom.library import Library
 
 LIBRARY: Final = Library(
     name="kombu",
-    tried=("5.7.0",),
-    otherwise=(
+    tested=("5.7.0",),
+    consequence=(
         "the ids of jobs that wait in Redis are not read, so the sweeper may publish a job twice, and "
         "messages are sent one by one"
     ),
@@ -45,7 +45,7 @@ def lists_of(queue: str) -> tuple[str, ...]:
 
 def batch(producer: Producer) -> AbstractContextManager[Any]:
     """Return a context in which the messages of `producer` are sent together, if kombu was tried."""
-    if LIBRARY.is_tried:
+    if LIBRARY.is_tested:
         return producer.batch()  # type: ignore[no-any-return]
     return nullcontext()
 

@@ -83,7 +83,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     reception.database_answers(probe.answers(doubt=True))
     try:
         while not stop.wait(_LOOK_EVERY):
-            if scp.is_deaf:
+            if scp.has_stopped_listening:
                 raise ReceiverNotListening(
                     "the receiver's port has closed by a fault: it has to start again"
                 )

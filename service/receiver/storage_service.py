@@ -78,7 +78,7 @@ class StorageService:
             self._report(association, reason)
         return refusal
 
-    def not_now(self, association: IncomingAssociation) -> DicomError | None:
+    def unavailable(self, association: IncomingAssociation) -> DicomError | None:
         """Return why no Instance is accepted now (database, disk, rate limit), or None.
 
         Each time None is returned, one Instance counts against the calling AE's rate limit.
@@ -114,7 +114,7 @@ class StorageService:
             log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
         self._database_away = not answers
 
-    def stored(self, arrived: Sequence[Received]) -> list[DicomError | None]:
+    def record(self, arrived: Sequence[Received]) -> list[DicomError | None]:
         """Commit the rows of Instances that arrived together, in one transaction if possible.
 
         Returns:
@@ -134,7 +134,7 @@ class StorageService:
             return [None for _ in arrived]
         if len(arrived) > 1 and not self._database_away:
             # Retry one by one to isolate the failing Instance.
-            return [answer for each in arrived for answer in self.stored([each])]
+            return [answer for each in arrived for answer in self.record([each])]
         return [fault for _ in arrived]
 
     def _record(self, arrived: Sequence[Received]) -> DicomError | None:
@@ -147,7 +147,7 @@ class StorageService:
             return OutOfResources(_AWAY)
         return None
 
-    def commitment_asked(
+    def accept_commitment(
         self, request: CommitmentRequest, association: IncomingAssociation
     ) -> bool:
         """Promise a report if the calling AE has a `commitment_port`; return whether it is promised.

@@ -53,7 +53,7 @@ class Fetcher:
         self, settings: Settings, spool: Spool, reception: StorageService, calling_ae: str
     ) -> None:
         self._spool = spool
-        self._keeper = Ingest(spool, reception.stored)
+        self._ingest = Ingest(spool, reception.record)
         self._reception = reception
         self._calling_ae = calling_ae
         self._called_ae = settings.receiver.ae_title
@@ -118,7 +118,7 @@ class Fetcher:
             if part.fault or part.incoming is None:
                 raise part.fault or InvalidDataset("no file came")
             study = instance.study_instance_uid
-            self._keeper.keep(part.incoming, association, study_instance_uid=study)
+            self._ingest.store(part.incoming, association, study_instance_uid=study)
         finally:
             if file.incoming is not None:
                 file.incoming.discard()
@@ -132,4 +132,4 @@ class Fetcher:
             return UnsupportedSOPClass("the SOP Class is not accepted here")
         if what.transfer_syntax_uid not in TRANSFER_SYNTAXES:
             return UnsupportedTransferSyntax("the transfer syntax is not accepted here")
-        return self._reception.not_now(association)
+        return self._reception.unavailable(association)

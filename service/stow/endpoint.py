@@ -86,7 +86,7 @@ class StowContext:
             self._count(association, announced, Cause.TRANSFER_SYNTAX)
             refused = UnsupportedSyntax("the transfer syntax is not accepted here")
         else:
-            refused = self.reception.not_now(association)
+            refused = self.reception.unavailable(association)
         return self.spool.receive(announced, refused=refused)
 
     def _count(self, association: IncomingAssociation, announced: Announced, cause: Cause) -> None:
@@ -142,7 +142,7 @@ def _upload(
     reader = MultipartReader(boundary, MultipartLimits(max_parts=stow.max_parts))
     return Upload(
         PartStream(reader, partial(door.announced, association), association.calling_ae),
-        keep=partial(door.keeper.keep, association=association, study_instance_uid=study),
+        keep=partial(door.keeper.store, association=association, study_instance_uid=study),
         interrupted=partial(door.reception.association_ended, association, "aborted"),
         max_bytes=stow.max_request_bytes,
     )

@@ -66,7 +66,7 @@ def make_door(settings: Settings, store: Store, queue: Queue, callers: CallingAE
     return StowContext(
         settings=settings,
         spool=spool,
-        keeper=Ingest(spool, reception.stored),
+        keeper=Ingest(spool, reception.record),
         reception=reception,
         bearers=Bearers(store),
         refusals=Refusals(store),

@@ -20,7 +20,7 @@ from dicom.errors import (
     DicomError,
     InvalidIdentifier,
     OutOfResources,
-    lacks_thread,
+    is_thread_exhaustion,
 )
 from dicom.identifiers import check_uid
 from dicom.spool.incoming_file import Incoming
@@ -38,7 +38,7 @@ log = get_logger(__name__)
 
 
 class Keep(Protocol):
-    """Makes a data set durable and records it, or raises DicomError (`Ingest.keep`)."""
+    """Makes a data set durable and records it, or raises DicomError (`Ingest.store`)."""
 
     def __call__(self, incoming: Incoming) -> object:
         """Return when the data set may be acknowledged."""
@@ -145,7 +145,7 @@ class Upload:
             return await to_thread.run_sync(self._store, part, limiter=self._limiter)
         except RuntimeError as error:
             _discard(part)
-            if not lacks_thread(error):
+            if not is_thread_exhaustion(error):
                 raise
             fault = OutOfResources("no thread is left")
             log.warning("object_refused", status=f"0x{fault.status:04X}", reason=str(fault))

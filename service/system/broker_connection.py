@@ -17,8 +17,8 @@ from dicom.library import Library
 
 LIBRARY: Final = Library(
     name="redis",
-    tried=("8.1.0",),
-    otherwise=(
+    tested=("8.1.0",),
+    consequence=(
         "a certificate of Redis is accepted from an authority of the system too where broker.tls_ca "
         "is given"
     ),

@@ -9,12 +9,12 @@ from dicom.library import Library
 
 LIBRARY: Final = Library(
     name="psycopg",
-    tried=("3.3.9",),
-    otherwise=(
+    tested=("3.3.9",),
+    consequence=(
         "an answer of PostgreSQL is limited by the server's statement_timeout and by TCP only, not "
         "by this process"
     ),
 )
 
-CAN_LIMIT_WAITS: Final = LIBRARY.is_tried
+CAN_LIMIT_WAITS: Final = LIBRARY.is_tested
 WaitTimeout: type[psycopg.Error] = getattr(errors, "_WaitTimeout", psycopg.OperationalError)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicom.spool.spool import LOCKS, TEMPORARY, film_named
+from dicom.spool.spool import LOCKS, TEMPORARY, parse_file_name
 
 QUARANTINE: Final = "quarantine"
 _OTHER_FOLDERS: Final = frozenset({TEMPORARY, LOCKS, QUARANTINE})
@@ -43,11 +43,11 @@ def spooled_files(root: Path) -> Iterator[SpooledFile]:
             yield from _described(entry, None)
         elif _FOLDER.fullmatch(entry.name):
             for inner in _entries(Path(entry.path)):
-                yield from _described(inner, film_named(inner.name))
+                yield from _described(inner, parse_file_name(inner.name))
         else:
             for inner_path in Path(entry.path).rglob("*"):
                 if not inner_path.is_dir():
-                    yield _file(inner_path, film_named(inner_path.name), inner_path.lstat())
+                    yield _file(inner_path, parse_file_name(inner_path.name), inner_path.lstat())
 
 
 def files_called(root: Path, name: str) -> Iterator[Path]:

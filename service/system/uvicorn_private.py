@@ -8,8 +8,8 @@ from dicom.library import Library, UnsuitableLibrary
 
 LIBRARY: Final = Library(
     name="uvicorn",
-    tried=("0.54.0",),
-    otherwise=(
+    tested=("0.54.0",),
+    consequence=(
         "connections that send no whole request are not closed after 15 s, and a stop does not wait for "
         "requests that it cuts short: put a reverse proxy with time limits before stow.port"
     ),
@@ -52,4 +52,4 @@ class AdaptedProtocol(H11Protocol):
 
 def running_requests(server: uvicorn.Server) -> Collection[asyncio.Task[None]]:
     """Return the tasks that answer requests now; none if the installed version was not tried."""
-    return server.server_state.tasks if LIBRARY.is_tried else ()
+    return server.server_state.tasks if LIBRARY.is_tested else ()

@@ -67,7 +67,7 @@ class TimeoutH11Protocol(AdaptedProtocol):
 
 # With a version of uvicorn that was not tried its own protocol is used, without these time limits.
 HTTP_PROTOCOL: Final[type[TimeoutH11Protocol] | str] = (
-    TimeoutH11Protocol if LIBRARY.is_tried else "h11"
+    TimeoutH11Protocol if LIBRARY.is_tested else "h11"
 )
 
 

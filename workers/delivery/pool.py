@@ -12,7 +12,7 @@ from dicom.errors import (
     CannotSendNow,
     DestinationError,
     DestinationSilent,
-    lacks_thread,
+    is_thread_exhaustion,
 )
 from service.settings.config import Settings
 from workers.delivery.bulkheads import Bulkheads, Outcome
@@ -84,7 +84,7 @@ class DeliveryPool:
         try:
             threading.Thread(target=self._run, args=(claim,), name=name, daemon=True).start()
         except RuntimeError as error:
-            if not lacks_thread(error):
+            if not is_thread_exhaustion(error):
                 raise
             # Give the claim back now; otherwise the delivery would wait for the end of its lease.
             fault = CannotSendNow("no thread could be started on this machine")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from dicom.errors import DicomError, lacks_thread
+from dicom.errors import DicomError, is_thread_exhaustion
 from service.errors import (
     PermanentReadingError,
     ReaderStopped,
@@ -44,7 +44,7 @@ def reading_errors() -> Iterator[None]:
         raise TransientReadingError(f"the file system refused: {error.strerror}") from error
     except RuntimeError as error:
         # PyTorch reports a failed CPU allocation as a RuntimeError that only its text identifies.
-        short = "can't allocate memory" in str(error) or lacks_thread(error)
+        short = "can't allocate memory" in str(error) or is_thread_exhaustion(error)
         kind = TransientReadingError if short else PermanentReadingError
         raise kind(f"the model failed: {_first_line(error)}") from error
 

@@ -15,7 +15,7 @@ from dicom.scp.streaming import PlainSocket
 BUFFER: Final = 640 * 2**10
 # From this size on the kernel waits for all bytes (MSG_WAITALL), instead of many small reads.
 _LARGE: Final = 32 * 2**10
-_GOODBYE_SECONDS: Final = 1.0
+_DRAIN_SECONDS: Final = 1.0
 
 
 class BufferedSocket(PlainSocket):
@@ -32,20 +32,20 @@ class BufferedSocket(PlainSocket):
         # A separate mapping returns to the system when it is freed; malloc keeps a part of its memory.
         self.view = memoryview(mmap.mmap(-1, BUFFER))
         self.low = self.high = 0
-        self._begun = b""
+        self._put_back = b""
         # The kernel can collect a whole PDU in one call; OpenSSL returns one TLS record at most.
         self._flags = 0 if isinstance(self.socket, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def wait(self, seconds: float) -> bool:
         """Return whether bytes, or the end of the connection, arrive within `seconds`."""
-        return bool(self._begun) or self.high > self.low or super().wait(seconds)
+        return bool(self._put_back) or self.high > self.low or super().wait(seconds)
 
     @property
-    def has_begun(self) -> bool:
+    def has_put_back(self) -> bool:
         """Whether the header that `put_back` stored is still unread."""
-        return bool(self._begun)
+        return bool(self._put_back)
 
-    def set_patience(self, seconds: float) -> None:
+    def set_timeout(self, seconds: float) -> None:
         """Set the timeout of each read and write; when it expires they raise OSError."""
         if self.socket is None:
             return
@@ -67,7 +67,7 @@ class BufferedSocket(PlainSocket):
                 # Not SSLSocket.shutdown: it would change the socket under the thread that reads.
                 socket.socket.shutdown(connection, socket.SHUT_RD)
 
-    def say_goodbye(self) -> None:
+    def close_gracefully(self) -> None:
         """Close so that the peer still receives what was sent.
 
         A socket that is closed with unread bytes resets the connection: read for up to 1 s first.
@@ -76,7 +76,7 @@ class BufferedSocket(PlainSocket):
         if connection is not None:
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_WR)
-                end = time.monotonic() + _GOODBYE_SECONDS
+                end = time.monotonic() + _DRAIN_SECONDS
                 self.low = self.high = 0
                 while time.monotonic() < end and super().wait(end - time.monotonic()):
                     if not connection.recv_into(self.view):
@@ -91,9 +91,9 @@ class BufferedSocket(PlainSocket):
 
     def put_back(self, header: bytes) -> None:
         """Return `header` before all other bytes at the next read."""
-        self._begun = header
+        self._put_back = header
 
-    def need(self, count: int) -> None:
+    def ensure(self, count: int) -> None:
         """Read until the buffer holds at least `count` unread bytes.
 
         Raises:
@@ -103,7 +103,7 @@ class BufferedSocket(PlainSocket):
         if have >= count:
             return
         if BUFFER - self.low < count or not have:
-            self.begin_again()
+            self.compact()
         while self.high - self.low < count:
             self.fill()
 
@@ -112,17 +112,17 @@ class BufferedSocket(PlainSocket):
         """Free bytes at the end of the buffer."""
         return len(self.view) - self.high
 
-    def begin_again(self) -> None:
+    def compact(self) -> None:
         """Move the unread bytes to the buffer's start; earlier views of the buffer become invalid."""
         have = self.high - self.low
         self.view[:have] = self.view[self.low : self.high]
         self.low, self.high = 0, have
 
-    def fill(self, certain: int = 0) -> None:
+    def fill(self, expected: int = 0) -> None:
         """Read into the free end of the buffer.
 
         Args:
-            certain: Number of bytes that will certainly arrive (the rest of a fragment); 0 if unknown.
+            expected: Number of bytes that will certainly arrive (the rest of a fragment); 0 if unknown.
 
         Raises:
             OSError: The connection ended, or the read timed out.
@@ -130,8 +130,8 @@ class BufferedSocket(PlainSocket):
         if self.socket is None:
             raise ConnectionBroken("the connection is closed")
         room = self.view[self.high :]
-        if certain >= _LARGE and self._flags:
-            count = self.socket.recv_into(room, min(certain, len(room)), self._flags)
+        if expected >= _LARGE and self._flags:
+            count = self.socket.recv_into(room, min(expected, len(room)), self._flags)
         else:
             count = self.socket.recv_into(room)
         if not count:
@@ -139,13 +139,13 @@ class BufferedSocket(PlainSocket):
         self.high += count
 
     def _receive_into(self, view: memoryview) -> int:
-        source = memoryview(self._begun) if self._begun else self.view[self.low : self.high]
+        source = memoryview(self._put_back) if self._put_back else self.view[self.low : self.high]
         if not source:
             return super()._receive_into(view)
         count = min(len(source), len(view))
         view[:count] = source[:count]
-        if self._begun:
-            self._begun = self._begun[count:]
+        if self._put_back:
+            self._put_back = self._put_back[count:]
         else:
             self.low += count
         return count

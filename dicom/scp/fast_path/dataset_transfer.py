@@ -82,13 +82,13 @@ class DatasetTransfer:
             if len(self._pieces) == _MOST_PIECES:
                 self._write()
 
-    def _read_on(self, certain: int = 0) -> None:
+    def _read_on(self, expected: int = 0) -> None:
         """Read more; if the buffer is nearly full, write the collected fragments first."""
         source = self._source
         if source.room < _ROOM:
-            self._write()  # before begin_again, which overwrites the collected views
-            source.begin_again()
-        source.fill(certain)
+            self._write()  # before compact, which overwrites the collected views
+            source.compact()
+        source.fill(expected)
 
     def _write(self) -> None:
         if self._pieces:

@@ -50,7 +50,7 @@ class FastAssociation(AdaptedAssociation):
         try:
             error_boundary(self._negotiate_and_serve, None, lambda: self.requestor.ae_title)
         finally:
-            self.dul.wire.close()
+            self.dul.buffered_socket.close()
 
     def _negotiate_and_serve(self) -> None:
         try:
@@ -59,18 +59,18 @@ class FastAssociation(AdaptedAssociation):
             if self._negotiated:
                 raise
             abort_for(error, self, self._hooks)
-            self.dul.wire.say_goodbye()
+            self.dul.buffered_socket.close_gracefully()
 
     def serve_requests(self) -> None:
         """Serve C-STORE requests by the fast path and all others by pynetdicom, until the end."""
         self._negotiated = True
-        self.dul.wire.set_patience(self._hooks.idle_seconds)
+        self.dul.buffered_socket.set_timeout(self._hooks.idle_seconds)
         while not self.is_killed:
             try:
                 if self._serve_next_store():
                     continue
             except UnexpectedFragment:
-                self._hooks.aborted(self, Cause.OUT_OF_TURN, "fragments out of turn")
+                self._hooks.report_abort(self, Cause.OUT_OF_TURN, "fragments out of turn")
                 self.dul.event_queue.put(ProviderEvent.INVALID_PDU)
             except OSError:
                 # `stop_reading` also ends the read; then a queued abort must be sent first.
@@ -83,15 +83,15 @@ class FastAssociation(AdaptedAssociation):
 
     def _serve_next_store(self) -> bool:
         dul = self.dul
-        if dul.is_awaited():
+        if dul.has_queued_work():
             return False
-        if not dul.wire.wait(self._hooks.idle_seconds):
-            words = f"nothing for {self._hooks.idle_seconds:g} s"
-            self._hooks.aborted(self, Cause.SILENT, words)
+        if not dul.buffered_socket.wait(self._hooks.idle_seconds):
+            reason = f"no data for {self._hooks.idle_seconds:g} s"
+            self._hooks.report_abort(self, Cause.SILENT, reason)
             self.abort(block=False)
             return False
         # pynetdicom has begun this message, or this PDU holds more fragments: let it go on.
-        if self.dimse.message is not None or dul.wire.has_begun:
+        if self.dimse.message is not None or dul.buffered_socket.has_put_back:
             return False
         # A maximum length of 0 means no limit (PS3.8 D.1).
         peer_takes = self.requestor.maximum_length or _SMALLEST_PEER
@@ -109,7 +109,7 @@ class FastAssociation(AdaptedAssociation):
             # No other thread takes messages, so a request sent from here need not pause one.
             self.allow_requests()
             if self.is_established:
-                self._hooks.served(self)
+                self._hooks.send_pending(self)
 
     def _is_over(self) -> bool:
         """Return whether the association is over.
@@ -142,9 +142,9 @@ class FastConnection(IncomingConnection):
     def make_association(self) -> FastAssociation:
         """Return a single-threaded association; it is not started."""
         association = FastAssociation(self, self._hooks)
-        wire = BufferedSocket(association, client_socket=self.request)
-        wire.set_patience(self._hooks.request_seconds)
-        association.set_socket(wire)
+        connection = BufferedSocket(association, client_socket=self.request)
+        connection.set_timeout(self._hooks.request_seconds)
+        association.set_socket(connection)
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = self.server.ae_title

@@ -35,7 +35,7 @@ class InlineDUL(ReportingDUL):
         self.thread_number = 0
 
     @property
-    def wire(self) -> BufferedSocket:
+    def buffered_socket(self) -> BufferedSocket:
         """The socket, always a BufferedSocket."""
         return cast("BufferedSocket", self.socket)
 
@@ -48,7 +48,7 @@ class InlineDUL(ReportingDUL):
         """Return whether the upper layer is running."""
         return self._running and not self.is_ended
 
-    def is_awaited(self) -> bool:
+    def has_queued_work(self) -> bool:
         """Return whether events or primitives are queued that need no more bytes from the peer."""
         return not (self.event_queue.empty() and self.to_provider_queue.empty())
 
@@ -56,7 +56,7 @@ class InlineDUL(ReportingDUL):
         """Advance the state machine to its end; return True once it is idle (called repeatedly)."""
         # Closing queues "transport connection closed", which leads from every state to idle.
         if self.state_machine.current_state not in {ProviderState.IDLE, ProviderState.AWAITS_CLOSE}:
-            self.wire.close()
+            self.buffered_socket.close()
         self.step(0)
         if self.state_machine.current_state != ProviderState.IDLE:
             return False
@@ -69,7 +69,7 @@ class InlineDUL(ReportingDUL):
         if threading.get_ident() == self.thread_number:
             self.step(0)
         else:
-            self.wire.stop_reading()
+            self.buffered_socket.stop_reading()
 
     def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:  # noqa: ANN401 - pynetdicom's own
         """Return the next primitive for the user, or None; with `wait`, run until one or the timeout.
@@ -87,17 +87,17 @@ class InlineDUL(ReportingDUL):
     def step(self, seconds: float) -> None:
         """Process queued events and primitives, or one PDU, for which it waits up to `seconds`."""
         if self.state_machine.current_state == ProviderState.AWAITS_CLOSE:
-            self.wire.say_goodbye()
+            self.buffered_socket.close_gracefully()
         elif not self.event_queue.empty() or self.take_primitive():
             pass
-        elif self.wire.wait(seconds):
+        elif self.buffered_socket.wait(seconds):
             self.read_pdu()
         while not self.event_queue.empty() and not self.is_ended:
             try:
                 self.state_machine.do_action(self.event_queue.get(block=False))
             except (InvalidEventError, *PYDICOM_ERRORS) as error:
                 abort_for(error, self.assoc, self._hooks)
-                self.wire.say_goodbye()
+                self.buffered_socket.close_gracefully()
                 self.end()
 
     def serve_store(self) -> bool:
@@ -107,13 +107,13 @@ class InlineDUL(ReportingDUL):
             OSError: The connection ended, or a read timed out.
             UnexpectedFragment: A fragment does not belong to the message, or lengths contradict.
         """
-        wire = self.wire
+        connection = self.buffered_socket
         found = self._next_store()
         if found is None:
             return False
         context, command, pdu_left = found
         syntax = str(context.transfer_syntax[0])
-        incoming = self._hooks.announced(
+        incoming = self._hooks.open_incoming(
             self.assoc,
             Announced(
                 sop_class_uid=command.class_uid,
@@ -122,16 +122,16 @@ class InlineDUL(ReportingDUL):
                 source_ae=self.assoc.requestor.ae_title,
             ),
         )
-        transfer = DatasetTransfer(wire, incoming, pdu_left)
+        transfer = DatasetTransfer(connection, incoming, pdu_left)
         if not transfer.run(context.context_id):
-            # Another PDU ends the association: the state machine decides how, and `Hooks.ended` removes
-            # the incomplete file.
+            # Another PDU ends the association: the state machine decides how, and
+            # `Hooks.association_ended` removes the incomplete file.
             return False
         # The rest of this PDU belongs to the next message: give it a PDU header of its own.
         if transfer.pdu_left:
-            wire.put_back(PDU.pack(P_DATA_TF, transfer.pdu_left))
-        status, comment = self._hooks.stored(self.assoc, incoming, command.class_uid)
-        wire.send(response(context.context_id, command, status, comment))
+            connection.put_back(PDU.pack(P_DATA_TF, transfer.pdu_left))
+        status, comment = self._hooks.store(self.assoc, incoming, command.class_uid)
+        connection.send(response(context.context_id, command, status, comment))
         return True
 
     def _next_store(self) -> tuple[Any, StoreCommand, int] | None:
@@ -140,24 +140,24 @@ class InlineDUL(ReportingDUL):
         Returns:
             Presentation context, command, and the number of bytes that follow in its PDU; or None.
         """
-        wire = self.wire
-        wire.need(PDU.size)
-        kind, pdu_left = PDU.unpack_from(wire.view, wire.low)
+        connection = self.buffered_socket
+        connection.ensure(PDU.size)
+        kind, pdu_left = PDU.unpack_from(connection.view, connection.low)
         if kind != P_DATA_TF or not SMALLEST_COMMAND < pdu_left <= MAXIMUM_PDU:
             return None
-        wire.need(PDU.size + PDV.size)
-        length, context_id, control = PDV.unpack_from(wire.view, wire.low + PDU.size)
+        connection.ensure(PDU.size + PDV.size)
+        length, context_id, control = PDV.unpack_from(connection.view, connection.low + PDU.size)
         # Only a command in a single fragment: bit 0 is set for a command, bit 1 for the last fragment.
         if control & 3 != 3 or not 2 <= length <= min(pdu_left - 4, MAXIMUM_COMMAND):
             return None
         size = PDU.size + 4 + length
-        wire.need(size)
-        start = wire.low + PDU.size + PDV.size
-        command = read_command(bytes(wire.view[start : wire.low + size]))
+        connection.ensure(size)
+        start = connection.low + PDU.size + PDV.size
+        command = read_command(bytes(connection.view[start : connection.low + size]))
         context = cast("AdaptedAssociation", self.assoc).accepted_context(context_id)
         if command is None or context is None or command.class_uid != context.abstract_syntax:
             return None
-        wire.low += size
+        connection.low += size
         return context, command, pdu_left - length - 4
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from dicom.errors import DicomError, OutOfResources
-from dicom.spool.spool import film_named
+from dicom.spool.spool import parse_file_name
 from service.errors import NotFound
 from service.settings.config import Settings
 from service.web.images.failed_renders import FailedRenderCache
@@ -101,7 +101,7 @@ class FilmCache:
     def _drawn(self, picture: Picture, changed: int) -> bytes:
         # Without the size: an image that cannot be decoded fails at every size. The name of a file in
         # the spool holds its UID and hash.
-        film = (film_named(picture.path.name) or picture.path, picture.sha256, changed)
+        film = (parse_file_name(picture.path.name) or picture.path, picture.sha256, changed)
         self._undrawable.check(film)
         try:
             return self._drawing().draw(picture)

@@ -15,7 +15,7 @@ def connect(request, monkeypatch):
     """A function: URL -> client; with the second parameter the library's version was not tried."""
     if request.param != "tried":
         monkeypatch.setattr(library, "_installed", lambda _: request.param)
-    assert LIBRARY.is_tried is (request.param == "tried")
+    assert LIBRARY.is_tested is (request.param == "tried")
     return lambda url: orthanc_client(
         url=url, user="", password="", timeout=10.0, pool=2, route=HttpRoute()
     )

@@ -226,10 +226,10 @@ class Receptionist:
         known = association.calling_ae == "MODALITY"
         return None if known else Refusal.CALLING_AE_NOT_RECOGNIZED
 
-    def not_now(self, association):
+    def unavailable(self, association):
         """Always now."""
 
-    def stored(self, arrived):
+    def record(self, arrived):
         """Take everything."""
         return [None for _ in arrived]
 

@@ -25,10 +25,10 @@ class Keeper:
     def admit(self, association):
         """Let it in."""
 
-    def not_now(self, association):
+    def unavailable(self, association):
         """Always now."""
 
-    def stored(self, arrived):
+    def record(self, arrived):
         """Count them."""
         self.count += len(arrived)
         return [None for _ in arrived]
@@ -224,7 +224,7 @@ def test_a_receiver_may_have_the_tls_port_only(start, keeper, dcmtk, identities,
     sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, film)
     assert sent.returncode == 0, sent.stderr
     assert keeper.count == 1
-    assert not server.is_deaf
+    assert not server.has_stopped_listening
     port = server.tls_port
     server.stop(2)
     with pytest.raises(OSError, match="refused"):
@@ -295,7 +295,7 @@ def _half_a_handshake(port, _identities):
         (_foreign_certificate, Cause.UNKNOWN_AUTHORITY, "not from receiver.tls_client_ca"),
         (_distrust, Cause.UNKNOWN_AUTHORITY, "it does not trust our certificate"),
         (_old_version, Cause.TLS_FAILED, "it offers no TLS version from 1.2 on"),
-        (_half_a_handshake, Cause.TLS_FAILED, "it broke off the TLS handshake"),
+        (_half_a_handshake, Cause.TLS_FAILED, "it aborted the TLS handshake"),
     ],
 )
 def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, words):

@@ -54,12 +54,12 @@ class Recorder:
         self.admitted.append(association)
         return self.refuse
 
-    def not_now(self, association):
+    def unavailable(self, association):
         """Say so when the test wants."""
         assert association in self.admitted
         return self.busy
 
-    def stored(self, arrived):
+    def record(self, arrived):
         """Look at the films, wait or fail as the test wants."""
         for each in arrived:
             assert each.association in self.admitted
@@ -73,7 +73,7 @@ class Recorder:
         self.instances += [each.instance for each in arrived]
         return [None for _ in arrived]
 
-    def commitment_asked(self, request, association):
+    def accept_commitment(self, request, association):
         """Report on the same association."""
         assert association in self.admitted
         self.asked.append(request)
@@ -598,7 +598,7 @@ def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool,
         for connection in silent:
             connection.close()
     assert knock(server)[0] == 2
-    assert not server.is_deaf
+    assert not server.has_stopped_listening
     server.stop(5)
 
 
@@ -620,7 +620,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
         assert connection.recv(1) == b""
     assert "was closed: No space left on device" in caplog.text
     assert knock(server)[0] == 2
-    assert not server.is_deaf
+    assert not server.has_stopped_listening
     server.stop(5)
 
 
@@ -638,11 +638,11 @@ def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually, bro
     tidy = getattr(listener, broken_too)
     listener._accept = broken
     setattr(listener, broken_too, broken)
-    assert not server.is_deaf
+    assert not server.has_stopped_listening
     # Its port is closed at once, perhaps before the connection stands.
     with suppress(ConnectionResetError):
         socket.create_connection(("127.0.0.1", server.port), 10).close()
-    eventually(lambda: server.is_deaf, seconds=10, what="the end of the listener")
+    eventually(lambda: server.has_stopped_listening, seconds=10, what="the end of the listener")
     eventually(
         lambda: all(thread.name != "listener" for thread in threading.enumerate()),
         seconds=10,
@@ -750,8 +750,8 @@ from dicom.scp.storage_scp import StorageSCP
 from dicom.spool.spool import Spool
 class Handler:
     def admit(self, association): return None
-    def not_now(self, association): return None
-    def stored(self, arrived): return [None for _ in arrived]
+    def unavailable(self, association): return None
+    def record(self, arrived): return [None for _ in arrived]
     def association_ended(self, association, outcome): pass
 settings = ScpSettings(ae_title="WETREAD", host="127.0.0.1", port=0)
 scp = StorageSCP(settings, Spool(Path(sys.argv[1])), Handler())

@@ -21,12 +21,12 @@ def test_a_thread_serves_again_what_comes_after_it_has_served():
     """Works one after another need one thread."""
     served: SimpleQueue[int] = SimpleQueue()
     one = thread_pool.ThreadPool(lambda _: served.put(threading.get_ident()), "crew of one")
-    one.give(1)
+    one.submit(1)
     numbers = {served.get(timeout=10)}
     for work in range(20):
         while one._free == 0:
             time.sleep(0.001)
-        one.give(work)
+        one.submit(work)
         numbers.add(served.get(timeout=10))
     assert len(numbers) == 1
 
@@ -40,7 +40,7 @@ def test_works_at_the_same_time_wait_for_nobody():
 
     crowd = thread_pool.ThreadPool(wait, "crew of eight")
     for _ in range(8):
-        crowd.give()
+        crowd.submit()
     everybody.wait(20)
     assert not everybody.broken
 
@@ -49,9 +49,9 @@ def test_threads_without_work_end_and_none_is_lost_meanwhile():
     """Whatever is given while threads are about to end is served; then no thread is left."""
     count = 3000
     served: SimpleQueue[int] = SimpleQueue()
-    hasty = thread_pool.ThreadPool(served.put, "hasty crew", patience=0.001)
+    hasty = thread_pool.ThreadPool(served.put, "hasty crew", idle_timeout=0.001)
     for work in range(count):
-        hasty.give(work)
+        hasty.submit(work)
         if work % 7 == 0:
             time.sleep(0.001)
     assert sorted(served.get(timeout=20) for _ in range(count)) == list(range(count))

@@ -22,9 +22,9 @@ def test_what_comes_while_one_works_is_done_at_once():
 
     together = GroupCommit(square)
     with ThreadPoolExecutor(21) as threads:
-        first = threads.submit(together.do, 3)
+        first = threads.submit(together.submit, 3)
         assert begun.wait(LONG)
-        others = [threads.submit(together.do, number) for number in range(20)]
+        others = [threads.submit(together.submit, number) for number in range(20)]
         while len(together._waiting) < 20:
             time.sleep(0.005)
         go_on.set()
@@ -37,8 +37,8 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_after():
     """Who asks after a failure is served."""
     together = GroupCommit(lambda items: [1 / item for item in items])
     with pytest.raises(ZeroDivisionError):
-        together.do(0)
-    assert together.do(4) == 0.25
+        together.submit(0)
+    assert together.submit(4) == 0.25
 
 
 def test_who_waited_for_a_failure_hears_of_it():
@@ -52,9 +52,9 @@ def test_who_waited_for_a_failure_hears_of_it():
 
     together = GroupCommit(invert)
     with ThreadPoolExecutor(4) as threads:
-        first = threads.submit(together.do, 1)
+        first = threads.submit(together.submit, 1)
         assert begun.wait(LONG)
-        others = [threads.submit(together.do, number) for number in (2, 0, 4)]
+        others = [threads.submit(together.submit, number) for number in (2, 0, 4)]
         while len(together._waiting) < 3:
             time.sleep(0.005)
         go_on.set()
@@ -67,6 +67,6 @@ def test_many_threads_each_get_their_own_result():
     """No result is mixed up or lost when 64 threads ask again and again."""
     together = GroupCommit(lambda items: [-item for item in items])
     with ThreadPoolExecutor(64) as threads:
-        assert list(threads.map(together.do, range(1, 5000))) == [-n for n in range(1, 5000)]
+        assert list(threads.map(together.submit, range(1, 5000))) == [-n for n in range(1, 5000)]
     assert together._waiting == []
     assert not together._working

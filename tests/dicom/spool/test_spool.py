@@ -36,7 +36,7 @@ def keep(spool: Spool, content: bytes, identity: Identity = IDENTITY, source_ae:
     incoming = spool.receive(replace(ANNOUNCED, source_ae=source_ae))
     incoming.write(content[:3])
     incoming.write(content[3:])
-    return spool.keep(incoming, identity)
+    return spool.store(incoming, identity)
 
 
 def files(spool: Spool) -> list[Path]:
@@ -66,7 +66,7 @@ def test_a_film_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
             )
         )
         incoming.write(content)
-        instance = spool.keep(incoming, identity).instance
+        instance = spool.store(incoming, identity).instance
         assert instance.path.read_bytes().endswith(content)
         assert instance.digest == blake3(content).hexdigest(length=28)
         assert instance.size == len(content)
@@ -184,7 +184,7 @@ def test_a_film_over_the_limit_takes_no_disk_space(tmp_path):
     assert isinstance(incoming.fault, LimitExceeded)
     assert files(spool) == []
     with pytest.raises(LimitExceeded):
-        spool.keep(incoming, IDENTITY)
+        spool.store(incoming, IDENTITY)
 
 
 def test_a_nearly_full_disk_takes_nothing(tmp_path):
@@ -218,7 +218,7 @@ def test_a_film_whose_writing_begins_early_is_whole(spool, monkeypatch, system_c
     incoming = spool.receive(ANNOUNCED)
     for start in range(0, len(content), 299_993):
         incoming.write(content[start : start + 299_993])
-    path = spool.keep(incoming, IDENTITY).instance.path
+    path = spool.store(incoming, IDENTITY).instance.path
     assert path.read_bytes().endswith(content)
     assert data_set_size(path) == len(content)
 
@@ -296,7 +296,7 @@ def test_a_new_folder_is_synced_into_the_spool_before_a_film_counts(tmp_path, mo
 
 def test_a_data_set_without_a_byte_is_a_file_with_its_meta_group(spool):
     """Who reads the file finds that it is empty, not that it is no DICOM file."""
-    path = spool.keep(spool.receive(ANNOUNCED), IDENTITY).instance.path
+    path = spool.store(spool.receive(ANNOUNCED), IDENTITY).instance.path
     assert pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID == "1.2.3.4"
     assert data_set_size(path) == 0
 
@@ -306,7 +306,7 @@ def test_letting_go_of_a_kept_film_leaves_its_file(spool):
     kept, dropped = spool.receive(ANNOUNCED), spool.receive(ANNOUNCED)
     kept.write(b"bytes")
     dropped.write(b"bytes")
-    path = spool.keep(kept, IDENTITY).instance.path
+    path = spool.store(kept, IDENTITY).instance.path
     kept.path.write_bytes(b"another's")
     for incoming in (kept, dropped):
         incoming.discard()
@@ -319,7 +319,7 @@ def test_many_threads_may_keep_and_remove_films_of_one_study(spool):
 
     def keep_and_remove(number: int) -> bool:
         identity = replace(IDENTITY, sop_instance_uid=f"1.2.3.{number % 16}")
-        with spool.exclusive(identity.sop_instance_uid):
+        with spool.uid_lock(identity.sop_instance_uid):
             kept = keep(spool, b"film", identity)
             assert kept.created
             spool.remove(kept.instance.path)
@@ -335,7 +335,7 @@ def test_only_one_at_a_time_stores_the_same_uid(spool):
     inside = []
 
     def hold(number: int) -> None:
-        with spool.exclusive("1.2.3"):
+        with spool.uid_lock("1.2.3"):
             inside.append(number)
             assert len(inside) == 1
             inside.pop()

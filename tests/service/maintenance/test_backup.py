@@ -60,7 +60,7 @@ def receive(settings, seed):
     path.unlink()
     incoming.complete()
     header = read_header(incoming.path)
-    kept = spool.keep(incoming, check_identity(header))
+    kept = spool.store(incoming, check_identity(header))
     with closing(Store.open(settings)) as store:
         intake = Intake(store, settings, lambda *_: None)
         intake.instance_arrived(

@@ -74,7 +74,7 @@ def keep(spool, film):
     content = film.read_bytes()
     incoming = spool.receive(announced)
     incoming.write(content[144 + int.from_bytes(content[140:144], "little") :])
-    return spool.keep(incoming, identity).instance
+    return spool.store(incoming, identity).instance
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_sender_between_file_and_row_is_waited_for(store, spool, films, verify
     """It holds the film's lock; once its row is committed there is nothing to say."""
     instance = keep(spool, films["normal"])
     found = []
-    with spool.exclusive(instance.sop_instance_uid):
+    with spool.uid_lock(instance.sop_instance_uid):
         looking = threading.Thread(target=lambda: found.append(verify(repair=True)))
         looking.start()
         store.add_instance(instance, calling_ae="CR1", association_id="A", eligible=True)

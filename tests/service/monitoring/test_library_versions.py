@@ -148,7 +148,7 @@ def test_check_names_each_version_that_was_not_tried(site):
     lines = [" ".join(line.split()) for line in output.splitlines()]
     (line,) = [line for line in lines if "library pynetdicom" in line]
     assert line.startswith("warning")
-    assert "pynetdicom 99.1 is installed; tried: 3.0.4; objects are received" in line
+    assert "pynetdicom 99.1 is installed; tested: 3.0.4; objects are received" in line
     assert any(line.startswith("warning library uvicorn: uvicorn 99.1") for line in lines)
     (line,) = [line for line in lines if "of tried versions" in line]
     assert line.startswith("ok libraries")
@@ -168,7 +168,7 @@ def test_where_no_path_is_left_the_error_names_both_versions(site, command):
     answer = site.python(program, other="pynetdicom")
     assert answer.returncode == 1
     words = (
-        "pynetdicom 99.1 is installed; tried: 3.0.4; it lacks DULServiceProvider._decode_pdu, "
+        "pynetdicom 99.1 is installed; tested: 3.0.4; it lacks DULServiceProvider._decode_pdu, "
         "so nothing can be received"
     )
     assert words in answer.stdout + answer.stderr

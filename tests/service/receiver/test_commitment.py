@@ -55,7 +55,7 @@ def keep(settings, store, uid: str, content: bytes):
         study_instance_uid="1.2.1",
         series_instance_uid="1.2.2",
     )
-    instance = spool.keep(incoming, identity).instance
+    instance = spool.store(incoming, identity).instance
     store.add_instance(instance, calling_ae="CR1", association_id="1", eligible=True)
     assert instance.digest == blake3(content).hexdigest(length=28)
     return instance
@@ -98,7 +98,7 @@ def test_a_report_is_tried_again_until_the_modality_listens(
     desk = Commitments(known, store)
     reception = StorageService(known, store, Intake(store, known, lambda _: None), desk)
     peer = IncomingAssociation(id="1", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1")
-    assert reception.commitment_asked(asked("1.2.1"), peer)
+    assert reception.accept_commitment(asked("1.2.1"), peer)
     desk.start()
     time.sleep(0.5)
     desk.stop()

@@ -140,7 +140,7 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
         digest="0" * 64,
         size=1,
     )
-    (fault,) = receiver.stored([Received(instance=instance, header=header, association=peer())])
+    (fault,) = receiver.record([Received(instance=instance, header=header, association=peer())])
     assert isinstance(fault, OutOfResources)
     assert fault.status == 0xA700
 
@@ -153,18 +153,18 @@ def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again
     store = receiver._store
 
     def lost(arrived):
-        receiver.stored(arrived)
+        receiver.record(arrived)
         return [OutOfResources("the database cannot take it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
-        Ingest(spool, lost).keep(incoming_of(spool, phantom_films["normal"]), peer())
+        Ingest(spool, lost).store(incoming_of(spool, phantom_films["normal"]), peer())
     (study,) = store.quiet_studies(store.now() + timedelta(minutes=1))
     assert not store.spooled(study)[0].path.exists()
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
     job = store.schedule(study, **wanted)
     held = store.claim_reading(job.id, "reader", 60)
     store.fail(job.id, held.fence, "TRANSIENT_READING_ERROR", "A film cannot be opened.")
-    Ingest(spool, receiver.stored).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
     assert store.completed_by(["2"]) == [(study, "CR1")]
     again = store.schedule(study, **wanted)
     assert again.revision == 2
@@ -179,7 +179,7 @@ def test_a_film_whose_file_was_damaged_is_read_when_it_comes_again(
     """Its job failed on what lay there; the sound bytes take its place and are a reason to read."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
     store = receiver._store
-    film = Ingest(spool, receiver.stored).keep(
+    film = Ingest(spool, receiver.record).store(
         incoming_of(spool, phantom_films["normal"]), peer(id="1")
     )
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
@@ -188,7 +188,7 @@ def test_a_film_whose_file_was_damaged_is_read_when_it_comes_again(
     store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "A film cannot be opened.")
     content = film.path.read_bytes()
     film.path.write_bytes(content[:-9] if harm == "short" else content[:-9] + bytes(8) + b"\1")
-    Ingest(spool, receiver.stored).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
     assert has_digest(film.path, film.digest)
     assert store.completed_by(["2"]) == [(film.study_instance_uid, "CR1")]
     assert store.schedule(film.study_instance_uid, **wanted).revision == 2
@@ -200,7 +200,7 @@ def test_a_damaged_film_that_came_again_in_vain_is_read_when_it_comes_once_more(
     """Its sound bytes are in their place since the first time, but no row told of it."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
     store = receiver._store
-    film = Ingest(spool, receiver.stored).keep(
+    film = Ingest(spool, receiver.record).store(
         incoming_of(spool, phantom_films["normal"]), peer(id="1")
     )
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
@@ -213,10 +213,10 @@ def test_a_damaged_film_that_came_again_in_vain_is_read_when_it_comes_once_more(
         return [OutOfResources("the database cannot take it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
-        Ingest(spool, away).keep(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+        Ingest(spool, away).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
     assert has_digest(film.path, film.digest)
     for number in ("3", "4"):
-        Ingest(spool, receiver.stored).keep(
+        Ingest(spool, receiver.record).store(
             incoming_of(spool, phantom_films["normal"]), peer(id=number)
         )
     assert store.completed_by(["2", "4"]) == []
@@ -251,16 +251,16 @@ def test_while_the_database_is_away_films_are_refused_at_their_command(reception
     probe = Probe(store, "receive@here", 104)
     with closing(sqlite3.connect(receiver._settings.data_dir / "wetread.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
-        assert receiver.not_now(peer()) is None
-        assert receiver.stored(arrived)[0].status == 0xA700
-        assert receiver.not_now(peer()).status == 0xA700
+        assert receiver.unavailable(peer()) is None
+        assert receiver.record(arrived)[0].status == 0xA700
+        assert receiver.unavailable(peer()).status == 0xA700
         receiver.database_answers(probe.answers(doubt=True))
         assert not receiver.is_ready
         other.execute("ROLLBACK")
     receiver.database_answers(probe.answers(doubt=True))
-    assert receiver.stored(arrived) == [None]
-    assert receiver.not_now(peer()) is None
-    assert "in a minute" in str(receiver.not_now(peer()))
+    assert receiver.record(arrived) == [None]
+    assert receiver.unavailable(peer()) is None
+    assert "in a minute" in str(receiver.unavailable(peer()))
     store.close()
 
 

@@ -60,7 +60,7 @@ def test_a_bug_about_one_instance_fails_no_other_of_its_batch(reception, place):
     callers = ["GOOD", "GOOD", "GOOD"]
     callers[place] = "BAD"
     batch = [received(number, caller) for number, caller in enumerate(callers)]
-    answers = reception.stored(batch)
+    answers = reception.record(batch)
     assert [answer and answer.status for answer in answers] == [
         PROCESSING_FAILURE if caller == "BAD" else None for caller in callers
     ]

@@ -52,7 +52,7 @@ class Site:
         self.identity = check_identity(header)
         content = film.read_bytes()
         self.content = content[144 + int.from_bytes(content[140:144], "little") :]
-        new = self.spool.keep(self._incoming(self.content), self.identity).instance
+        new = self.spool.store(self._incoming(self.content), self.identity).instance
         self.digest = hashlib.sha256(self.content).hexdigest()
         self.before = new.path.rename(
             new.path.with_name(new.path.name.replace(new.digest, self.digest))
@@ -96,7 +96,7 @@ class Site:
         association = IncomingAssociation(
             id="B", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1"
         )
-        return Ingest(self.spool, self._arrived).keep(self._incoming(content), association)
+        return Ingest(self.spool, self._arrived).store(self._incoming(content), association)
 
     def _arrived(self, films):
         self.arrivals += self.intake.instances_arrived(films)
@@ -104,7 +104,7 @@ class Site:
 
     def place_a_copy(self):
         """Leave what kill -9 leaves of a film that was sent again: its new file, not yet removed."""
-        return self.spool.keep(self._incoming(self.content), self.identity).instance.path
+        return self.spool.store(self._incoming(self.content), self.identity).instance.path
 
     def files(self):
         """Return the films' files."""

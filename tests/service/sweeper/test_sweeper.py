@@ -534,7 +534,7 @@ def test_retention_waits_for_a_sender_that_is_between_file_and_row(
     chosen = threading.Event()
     listed = store.spooled
     monkeypatch.setattr(store, "spooled", lambda study: (listed(study), chosen.set())[0])
-    with Spool(settings.spool_dir).exclusive(f"{STUDY}.1.1"):
+    with Spool(settings.spool_dir).uid_lock(f"{STUDY}.1.1"):
         looking = threading.Thread(target=sweeper.tick)
         looking.start()
         assert chosen.wait(20)

@@ -169,14 +169,14 @@ def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, 
     waiting = ended("1.3", JobState.COMPLETED, confirmed=1, size=400 * KIB)
     assert care.look(clock.move(1)) is DiskLevel.WARN
     assert [each.kind for each in store.incidents()] == ["disk_warn"]
-    assert reception.not_now(PEER) is None
+    assert reception.unavailable(PEER) is None
     (small_disk / "filling").write_bytes(bytes(1050 * KIB))
-    refused = reception.not_now(PEER)
+    refused = reception.unavailable(PEER)
     assert isinstance(refused, OutOfResources)
     assert "nearly full" in str(refused)
     assert care.look(clock.move(1)) is DiskLevel.FULL
     assert [path.exists() for path in [*paths, waiting]] == [False, False, True]
-    assert reception.not_now(PEER) is None  # what was removed was room enough for the next film
+    assert reception.unavailable(PEER) is None  # what was removed was room enough for the next film
     (small_disk / "filling").unlink()
     assert care.look(clock.move(1)) is DiskLevel.WARN
     reception.close()

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom.phantom import as_dataset, draw, write
-from dicom.spool.spool import film_named, has_digest
+from dicom.spool.spool import has_digest, parse_file_name
 from service.database import schema
 from service.store import Store
 from service.tokens import Scope, mint
@@ -173,7 +173,7 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
     assert list((receiver.spool / "tmp").iterdir()) == []
     # A film whose answer never came may be there, but then it is whole and its row too.
     files = list(receiver.spool.glob("??/*.dcm"))
-    assert all(has_digest(file, film_named(file.name)[1]) for file in files)
+    assert all(has_digest(file, parse_file_name(file.name)[1]) for file in files)
 
 
 def test_a_hangup_has_the_callers_taken_anew(receiver):

@@ -30,10 +30,10 @@ class Keeper:
     def admit(self, association):
         """Let it in."""
 
-    def not_now(self, association):
+    def unavailable(self, association):
         """Always now."""
 
-    def stored(self, arrived):
+    def record(self, arrived):
         """Let it be."""
         return [None for _ in arrived]
 
@@ -196,7 +196,7 @@ def statuses(answer: bytes) -> list[int]:
 
 def test_it_is_in_force_for_the_pynetdicom_that_is_installed():
     """The guard lets the version through that it was written for; a newer one must be looked at."""
-    assert LIBRARY.is_tried
+    assert LIBRARY.is_tested
     assert ScpSettings(ae_title="A", host="", port=0).is_fast
     assert not ScpSettings(ae_title="A", host="", port=0, fast=False).is_fast
 
