@@ -31,28 +31,33 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.NO_IMAGE: "The object holds no picture.",
-    Reason.OWN_RESULT: "The object is a result of an analysis, not a film.",
+    Reason.NO_IMAGE: "The object has no pixel data.",
+    Reason.OWN_RESULT: "The object is a result of an analysis, not an acquired image.",
     Reason.NOT_RADIOGRAPH: "The image is not a radiograph.",
-    Reason.NOT_HUMAN: "The film is of an animal.",
-    Reason.NOT_CHEST: "The film is not of the chest.",
-    Reason.NOT_FRONTAL: "The film is not a frontal (PA or AP) view.",
+    Reason.NOT_HUMAN: "The image is of an animal.",
+    Reason.NOT_CHEST: "The image is not of the chest.",
+    Reason.NOT_FRONTAL: "The image is not a frontal (PA or AP) view.",
     Reason.NOT_STATED: (
-        "The tags do not say that it is a frontal chest film, as this sender's rules ask."
+        "The attributes do not state that it is a frontal chest radiograph, as this sender's rules "
+        "require."
     ),
     Reason.TWO_PATIENTS: (
-        "The films of the study name different patients: none is read until somebody has put that right."
+        "The images of the study name different patients: none is read until this is corrected."
     ),
-    Reason.CHILD: "The patient is a child, and this site has children's films read by people only.",
-    Reason.TOO_LARGE: "The film is larger than this service reads.",
-    Reason.UNREADABLE: "The film cannot be read.",
-    Reason.BLANK: "The film is blank: it shows no picture.",
-    Reason.INVERTED: "The film is shown as a negative: air is bright and bone is dark.",
-    Reason.ROTATED: "The film is not upright: it is turned by a quarter or half turn.",
-    Reason.NOT_PLAUSIBLE: "The picture does not look like an upright frontal chest film of a person.",
+    Reason.CHILD: (
+        "The patient is a child: images of children are not analyzed automatically at this site."
+    ),
+    Reason.TOO_LARGE: "The image is larger than this service accepts for reading.",
+    Reason.UNREADABLE: "The image cannot be read.",
+    Reason.BLANK: "The image is blank.",
+    Reason.INVERTED: "The image is shown as a negative: air is bright and bone is dark.",
+    Reason.ROTATED: "The image is not upright: it is turned by a quarter or half turn.",
+    Reason.NOT_PLAUSIBLE: (
+        "The image does not look like an upright frontal chest radiograph of a person."
+    ),
     Reason.NO_MODEL_FOR_PATIENTS: (
         "The image was not read: no model for patients is configured. The demonstration model reads "
         "synthetic images only."
     ),
-    Reason.ANOTHER_CHOSEN: "Another film of the study was read; one film is read for each study.",
+    Reason.ANOTHER_CHOSEN: "Another image of the study was read; one image per study is read.",
 }

@@ -184,7 +184,11 @@ class DimseArchive:
             )
         status = int(response.Status)
         if status not in (*_PENDING, _SUCCESS, _INCOMPLETE):
-            advice = f"; does it know {self._peer.calling}?" if service == "C-MOVE" else ""
+            advice = (
+                f"; check that {self._peer.calling} is configured there"
+                if service == "C-MOVE"
+                else ""
+            )
             raise DestinationUnavailable(
                 f"{self._peer} answered {service} with status 0x{status:04X}{advice}"
             )

@@ -50,7 +50,7 @@ def read_tables(segment: bytes) -> dict[int, WrittenTable]:
         counts = segment[at + 1 : at + 17]
         symbols = segment[at + 17 : at + 17 + sum(counts)]
         if len(counts) < 16 or len(symbols) < sum(counts):
-            raise PixelError("a Huffman table of the compressed picture is cut off")
+            raise PixelError("a Huffman table of the compressed image is cut off")
         tables[segment[at]] = (counts, symbols)
         at += 17 + len(symbols)
     return tables
@@ -68,7 +68,7 @@ def make_table(counts: bytes, symbols: bytes) -> HuffmanTable:
         width = 2 ** (16 - length)
         end = begin + count * width
         if end > 2**16:
-            raise PixelError("a Huffman table of the compressed picture is damaged")
+            raise PixelError("a Huffman table of the compressed image is damaged")
         table.bits[begin:end] = length
         own = np.frombuffer(symbols[used : used + count], np.uint8)
         table.symbols[begin:end] = np.repeat(own, width)
@@ -198,7 +198,7 @@ def _check_block(coefficient: int, byte: int) -> None:
     ended_by_code = _END_OF_BLOCK < coefficient < _END_OF_BLOCK + _COEFFICIENTS
     if coefficient != _COEFFICIENTS and not ended_by_code:
         raise PixelError(
-            f"{_DAMAGED}: a block of coefficients at byte {byte} of its scan cannot be"
+            f"{_DAMAGED}: a block of coefficients at byte {byte} of its scan is invalid"
         )
 
 

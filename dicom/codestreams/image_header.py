@@ -124,7 +124,7 @@ def _frame_header(frame: bytes, marker: int, at: int) -> Codestream:
     bits, rows, columns, components = struct.unpack_from(">BHHB", frame, at)
     if marker not in _CODINGS:
         raise PixelError(
-            f"the compressed image is of a JPEG process that is not read (SOF{marker & 15})"
+            f"the compressed image uses an unsupported JPEG process (SOF{marker & 15})"
         )
     return Codestream(
         coding=_CODINGS[marker], rows=rows, columns=columns, components=components, bits=bits

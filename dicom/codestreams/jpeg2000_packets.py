@@ -15,7 +15,7 @@ _BYPASS, _TERMINATE_ALL = 0x01, 0x04
 _UNKNOWN: Final = 10**6  # value of a node that was not read yet
 _MOST_PASSES: Final = 164
 _MOST_LENGTH_BITS: Final = 32
-_HEADER_DAMAGED: Final = "the compressed image is damaged: a packet header cannot be"
+_HEADER_DAMAGED: Final = "the compressed image is damaged: a packet header is invalid"
 _MAX_PACKETS: Final = 2**18
 # So many equal bytes are a hole: arithmetically coded data looks random, only raw bits (bypass) repeat.
 _HOLE: Final = 64
@@ -167,7 +167,7 @@ def _order(levels: list[list[Precinct]], style: CodingStyle) -> Iterator[tuple[i
             every.sort(key=lambda place: levels[place[0]][place[1]].order)
         yield from ((layer, *place) for place in every for layer in range(style.layers))
     else:
-        raise PixelError("the progression order of the compressed image is not known")
+        raise PixelError("the progression order of the compressed image is unknown")
 
 
 def _pass_packet(data: bytes, at: int, bands: list[_Band], layer: int, flags: int) -> int:

@@ -121,7 +121,7 @@ class ProgressiveScan:
         while at <= last and not self._blocks_left:
             run, size = divmod(self._code(), 16)
             if size > 1:
-                raise PixelError("the compressed image is damaged: a code cannot be")
+                raise PixelError("the compressed image is damaged: a code is invalid")
             if not size and run < _RUN:
                 self._blocks_left = self._run_of_blocks(run)
                 break

@@ -113,7 +113,9 @@ def _read_segments(scans: _Scans) -> None:
         if at >= len(frame) - 1 and scans.proven:
             return
         if frame[at] != 0xFF:
-            raise PixelError(f"the compressed image has no marker at byte {at} where one is due")
+            raise PixelError(
+                f"the compressed image has no marker at byte {at}, where one is required"
+            )
         marker = frame[at + 1]
         if marker == _EOI:
             return
@@ -216,7 +218,7 @@ def _walk(scans: _Scans, segment: bytes, entropy: _Entropy) -> None:
     if len(entropy.ends) != -(-units // due):
         raise PixelError(
             "the compressed image is cut off or damaged: it has "
-            f"{len(entropy.ends)} restart intervals, {-(-units // due)} are due"
+            f"{len(entropy.ends)} restart intervals instead of {-(-units // due)}"
         )
     passing, finish = _passing(scans, segment, entropy.data)
     what = "pixels" if lossless else "blocks of 8 x 8 pixels"
@@ -247,9 +249,7 @@ def _check_means(scans: _Scans, data: bytes, starts: list[int], table: HuffmanTa
     half = 2 ** (scans.stream.bits - 1)
     slack = step / 16 + half / 64
     if means.min() < -half - slack or means.max() > half - 1 + slack:
-        raise PixelError(
-            "the compressed image is damaged: a block is darker or brighter than can be"
-        )
+        raise PixelError("the compressed image is damaged: block mean outside the sample range")
 
 
 def _passing(scans: _Scans, segment: bytes, data: bytes) -> tuple[_Passing, Callable[[], bool]]:

@@ -159,7 +159,7 @@ def lo(text: str) -> str:
 def _study_uid(source: Dataset) -> str:
     text = _text(_raw(source, "StudyInstanceUID"))
     if not text:
-        raise MissingAttribute("the film has no StudyInstanceUID")
+        raise MissingAttribute("the image has no Study Instance UID")
     return check_uid(text, "StudyInstanceUID")
 
 

@@ -183,7 +183,7 @@ def new_result(
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
-        raise DatasetMismatch("the film is not the one that the draft is about")
+        raise DatasetMismatch("the image is not the source image of the draft")
     result = new_object(_origin(draft, equipment), source, equipment, kind=kind)
     if draft.model.mark:
         marked = f"{result.SeriesDescription} - {clean_text(draft.model.mark)}"
@@ -208,7 +208,7 @@ def new_object(
     """
     result = copied_modules(source)
     if result.StudyInstanceUID != origin.study_instance_uid:
-        raise DatasetMismatch("the film is not of the study that the result is about")
+        raise DatasetMismatch("the image belongs to another study than the result")
     moment = clock_of_film(origin.produced_at, result)
     series, number, instance = _SERIES[kind]
     result.SpecificCharacterSet = "ISO_IR 192"

@@ -30,15 +30,15 @@ from numpy.typing import NDArray
 
 from dicom.errors import DicomError
 from dicom.pixels.frame import PixelLimits
-from dicom.selection.image_selection import Looked, look
+from dicom.selection.image_selection import Examined, examine
 
 PACKET: Final = 2**16
 ORPHANED: Final = 3  # exit status of a child: the requesting process has ended
-_WORDS: Final = 500
+_MESSAGE_LENGTH: Final = 500
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PAUSE: Final = 0.05
-_FILMS: Final = 100
+_IMAGES_PER_CHILD: Final = 100
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -61,11 +61,11 @@ def main() -> None:
     gc.freeze()
     for _ in range(bounds["children"]):
         _fork(requests, endings, bounds, libc)
-    while _tended(endings):
+    while _await_child(endings):
         _fork(requests, endings, bounds, libc)
 
 
-def _tended(endings: socket.socket) -> bool:
+def _await_child(endings: socket.socket) -> bool:
     """Wait until a child ends and report a failure; return False if no new child is needed."""
     pid, status = os.wait()
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == ORPHANED:
@@ -88,11 +88,11 @@ def _fork(
         return
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     endings.close()
-    _bind(bounds["memory"])
+    _limit_memory(bounds["memory"])
     os._exit(_serve(requests, bounds["seconds"]))
 
 
-def _bind(memory: int) -> None:
+def _limit_memory(memory: int) -> None:
     """Limit this process to `memory` bytes of address space beyond its present size."""
     # The first number of the file is the size of the address space in pages.
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -105,23 +105,23 @@ def _bind(memory: int) -> None:
 
 def _serve(requests: socket.socket, seconds: int) -> int:
     """Decode image after image and send the answers; return the exit status."""
-    for _ in range(_FILMS):
+    for _ in range(_IMAGES_PER_CHILD):
         packet, descriptors, _, _ = socket.recv_fds(requests, PACKET, 1)
         if not packet:
             return ORPHANED
         with socket.socket(fileno=descriptors[0]) as answers:
             # The pool needs the process id to kill this child if it is too slow.
             answers.send(json.dumps({"pid": os.getpid()}).encode())
-            _allow(seconds)
-            said, shown = _answer(json.loads(packet))
-            socket.send_fds(answers, [json.dumps(said).encode()], shown)
+            _limit_time(seconds)
+            answer, shown = _answer(json.loads(packet))
+            socket.send_fds(answers, [json.dumps(answer).encode()], shown)
         if not shown:
             break
         os.close(shown[0])
     return 0
 
 
-def _allow(seconds: int) -> None:
+def _limit_time(seconds: int) -> None:
     """Limit this process to `seconds` of processor time from now; SIGXCPU then kills it."""
     spent = math.ceil(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
@@ -131,21 +131,21 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Return the answer for an image, and the descriptor of its pixels if it was decoded."""
     limits = PixelLimits(max_pixels=request["max_pixels"], max_bytes=request["max_bytes"])
     try:
-        looked = look(Path(request["path"]), limits)
-        return _described(looked), (_sealed(looked.frame.pixels),)
+        examined = examine(Path(request["path"]), limits)
+        return _described(examined), (_sealed(examined.frame.pixels),)
     except DicomError as error:
-        return {"error": type(error).__name__, "words": str(error)[:_WORDS]}, ()
+        return {"error": type(error).__name__, "message": str(error)[:_MESSAGE_LENGTH]}, ()
     except MemoryError:
-        return {"error": "LimitExceeded", "words": "there is not enough memory for the picture"}, ()
+        return {"error": "LimitExceeded", "message": "there is not enough memory for the image"}, ()
     except OSError as error:
-        return {"errno": error.errno or 0, "words": error.strerror or "no reason given"}, ()
+        return {"errno": error.errno or 0, "message": error.strerror or "no reason given"}, ()
 
 
-def _described(looked: Looked) -> dict[str, Any]:
-    verdict = looked.verdict
+def _described(examined: Examined) -> dict[str, Any]:
+    verdict = examined.verdict
     return {
-        "shape": looked.frame.pixels.shape,
-        "warnings": looked.frame.warnings,
+        "shape": examined.frame.pixels.shape,
+        "warnings": examined.frame.warnings,
         "reason": verdict.reason,
         "sentence": verdict.sentence,
         "measured": verdict.measured,
@@ -154,7 +154,7 @@ def _described(looked: Looked) -> dict[str, Any]:
 
 def _sealed(pixels: NDArray[np.float32]) -> int:
     """Return the descriptor of a memory file with `pixels` that no process can change any more."""
-    descriptor = os.memfd_create("film", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = os.memfd_create("image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     content = np.ascontiguousarray(pixels).data.cast("B")
     while content:
         content = content[os.write(descriptor, content) :]

@@ -11,28 +11,28 @@ from dicom.errors import DecoderSlow, OutOfResources
 class ExitStatus:
     """How a child ended that gave no answer."""
 
-    words: str  # for messages
-    by_itself: bool  # it crashed; otherwise the pool or the kernel killed it, or its parent ended
+    message: str  # for messages
+    crashed: bool  # it crashed; otherwise the pool or the kernel killed it, or its parent ended
     error: type[OutOfResources] = OutOfResources  # raised if it did not crash
 
 
-def slow(seconds: float) -> ExitStatus:
+def timed_out(seconds: float) -> ExitStatus:
     """Return the status of a decoder that exceeded its time limit of `seconds`."""
-    words = f"the decoder took longer than {seconds:g} s"
-    return ExitStatus(words, by_itself=False, error=DecoderSlow)
+    message = f"the decoder took longer than {seconds:g} s"
+    return ExitStatus(message, crashed=False, error=DecoderSlow)
 
 
-def ending(status: int | None, seconds: float) -> ExitStatus:
+def exit_status_of(status: int | None, seconds: float) -> ExitStatus:
     """Return what a wait status means (None: not reported); `seconds` is the time limit of an image."""
     if status is None:
-        return ExitStatus("the decoders have ended", by_itself=False)
+        return ExitStatus("the decoders have ended", crashed=False)
     if not os.WIFSIGNALED(status):
-        return ExitStatus(f"exit status {os.WEXITSTATUS(status)}", by_itself=True)
+        return ExitStatus(f"exit status {os.WEXITSTATUS(status)}", crashed=True)
     number = os.WTERMSIG(status)
     if number == signal.SIGXCPU:
-        return slow(seconds)
+        return timed_out(seconds)
     if number == signal.SIGKILL:
         return ExitStatus(
-            "the decoder was killed, as the kernel does when memory ends", by_itself=False
+            "the decoder was killed (SIGKILL), as by the kernel when memory is short", crashed=False
         )
-    return ExitStatus(signal.Signals(number).name, by_itself=True)
+    return ExitStatus(signal.Signals(number).name, crashed=True)

@@ -1,7 +1,7 @@
 """Decoding of images in child processes, so that an image can crash only its own decoder.
 
-`Decoders.look` returns what `dicom.selection.image_selection.look` does. If a child dies or does not
-answer in time, only its image is affected: the next child is ready. `dicom.decoding.child` is the
+`Decoders.examine` returns what `dicom.selection.image_selection.examine` does. If a child dies or does
+not answer in time, only its image is affected: the next child is ready. `dicom.decoding.child` is the
 other side.
 """
 
@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from dicom.decoding.child import PACKET
-from dicom.decoding.exit_status import ExitStatus, ending, slow
+from dicom.decoding.exit_status import ExitStatus, exit_status_of, timed_out
 from dicom.errors import (
     DecoderDied,
     DecodersBusy,
@@ -37,7 +37,7 @@ from dicom.errors import (
 )
 from dicom.pixels.frame import Frame, PixelLimits
 from dicom.reasons import Reason
-from dicom.selection.image_selection import Looked
+from dicom.selection.image_selection import Examined
 from dicom.selection.plausibility import Plausibility
 
 PROGRAM: Final = (sys.executable, "-m", "dicom.decoding.child")
@@ -47,7 +47,7 @@ _BYTES_A_PIXEL: Final = 24
 _BYTES_AT_LEAST: Final = 512 * 2**20
 _START_SECONDS: Final = 120.0  # until a child takes a request, on a busy machine
 _ENDING_SECONDS: Final = 2.0
-_PATIENCE: Final = 1.0  # how long `look` waits for a free decoder
+_WAIT_SECONDS: Final = 1.0  # how long `examine` waits for a free decoder
 _STATUSES: Final = 64
 _SEALED: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
 # The decoders' numeric libraries need no threads, whose stacks would count towards the memory limit.
@@ -102,33 +102,33 @@ class Decoders:
     ) -> None:
         self.close()
 
-    def look(self, path: Path, limits: PixelLimits) -> Looked:
-        """Return what `dicom.selection.image_selection.look` returns; the pixels are read-only.
+    def examine(self, path: Path, limits: PixelLimits) -> Examined:
+        """Return what `dicom.selection.image_selection.examine` returns; the pixels are read-only.
 
         Raises:
-            DicomError, OSError: As `dicom.selection.image_selection.look`; and
+            DicomError, OSError: As `dicom.selection.image_selection.examine`; and
             DecoderDied: The image crashed two children.
             DecodersBusy: No decoder was free within a second; a longer wait would look like a hang.
             DecoderSlow: The child exceeded its limit of wall-clock or processor time.
             OutOfResources: It was killed from outside, or no child took the request.
         """
-        if not self._free.acquire(timeout=_PATIENCE):
-            raise DecodersBusy("every decoder is at another film")
+        if not self._free.acquire(timeout=_WAIT_SECONDS):
+            raise DecodersBusy("all decoders are busy")
         try:
-            return self._insisted(path, limits)
+            return self._look_with_retry(path, limits)
         finally:
             self._free.release()
 
-    def _insisted(self, path: Path, limits: PixelLimits) -> Looked:
-        ended = ExitStatus("", by_itself=False)
+    def _look_with_retry(self, path: Path, limits: PixelLimits) -> Examined:
+        ended = ExitStatus("", crashed=False)
         for _ in range(_TRIES):
-            answered = self._asked(path, limits)
-            if isinstance(answered, Looked):
+            answered = self._request(path, limits)
+            if isinstance(answered, Examined):
                 return answered
             ended = answered
-            if not ended.by_itself:
-                raise ended.error(f"the film was not decoded: {ended.words}")
-        raise DecoderDied(f"its picture ended the decoder {_TRIES} times ({ended.words})")
+            if not ended.crashed:
+                raise ended.error(f"the image was not decoded: {ended.message}")
+        raise DecoderDied(f"its image crashed the decoder {_TRIES} times ({ended.message})")
 
     def wait_until_ready(self) -> None:
         """Wait until a child answers, so that an image would be decoded without delay.
@@ -138,13 +138,13 @@ class Decoders:
         """
         nothing = PixelLimits(max_pixels=1, max_bytes=1)
         with contextlib.suppress(InvalidDataset, OSError):
-            self.look(Path(os.devnull), nothing)
+            self.examine(Path(os.devnull), nothing)
 
     def close(self) -> None:
         """Kill the processes; images in progress are not finished."""
         self._parent.close()
 
-    def _asked(self, path: Path, limits: PixelLimits) -> Looked | ExitStatus:
+    def _request(self, path: Path, limits: PixelLimits) -> Examined | ExitStatus:
         request = {
             "path": str(path.absolute()),
             "max_pixels": limits.max_pixels,
@@ -155,7 +155,7 @@ class Decoders:
             with theirs:
                 parent = self._living_parent()
                 parent.send(json.dumps(request).encode(), theirs)
-            return self._heard(parent, ours)
+            return self._receive(parent, ours)
 
     def _living_parent(self) -> "_Parent":
         with self._lock:
@@ -164,24 +164,24 @@ class Decoders:
                 self._parent = _Parent(self._program, self._bounds)
             return self._parent
 
-    def _heard(self, parent: "_Parent", answers: socket.socket) -> Looked | ExitStatus:
+    def _receive(self, parent: "_Parent", answers: socket.socket) -> Examined | ExitStatus:
         """Return the answer of the child that took the request."""
         pid = _taken_up(answers)
         if pid is None:
-            return ExitStatus("the decoders have ended or do not start", by_itself=False)
+            return ExitStatus("the decoders have ended or do not start", crashed=False)
         answers.settimeout(self._seconds)
         try:
             packet, descriptors, _, _ = socket.recv_fds(answers, PACKET, 1)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            return slow(self._seconds)
+            return timed_out(self._seconds)
         except OSError:
             packet, descriptors = b"", []
         with _closing(descriptors):
             if packet:
-                return _looked(json.loads(packet), descriptors)
-        return ending(parent.status(pid), self._seconds)
+                return _examined(json.loads(packet), descriptors)
+        return exit_status_of(parent.status(pid), self._seconds)
 
 
 class _Parent:
@@ -218,12 +218,12 @@ class _Parent:
         with self._lock:
             while pid not in self._statuses:
                 try:
-                    told = self._endings.recv(PACKET)
+                    report = self._endings.recv(PACKET)
                 except OSError:
                     return None
-                if not told:
+                if not report:
                     return None
-                ending = json.loads(told)
+                ending = json.loads(report)
                 self._statuses[ending["pid"]] = ending["status"]
                 while len(self._statuses) > _STATUSES:  # drop statuses that were never requested
                     del self._statuses[next(iter(self._statuses))]
@@ -255,12 +255,12 @@ def _closing(descriptors: Sequence[int]) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _looked(said: dict[str, Any], descriptors: Sequence[int]) -> Looked:
-    if "errno" in said:
-        raise OSError(said["errno"], said["words"])
-    if "error" in said:
-        raise _ERRORS.get(said["error"], PixelError)(said["words"])
-    rows, columns = said["shape"]
+def _examined(answer: dict[str, Any], descriptors: Sequence[int]) -> Examined:
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["message"])
+    if "error" in answer:
+        raise _ERRORS.get(answer["error"], PixelError)(answer["message"])
+    rows, columns = answer["shape"]
     # Without the seals the child could truncate the mapped file (SIGBUS here) or change its pixels.
     if not descriptors or fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & _SEALED != _SEALED:
         raise PixelError("the decoder's answer has no pixels")
@@ -269,8 +269,8 @@ def _looked(said: dict[str, Any], descriptors: Sequence[int]) -> Looked:
     )
     pixels = np.frombuffer(memory, np.float32).reshape(rows, columns)
     verdict = Plausibility(
-        reason=Reason(said["reason"]) if said["reason"] else None,
-        sentence=said["sentence"],
-        measured=said["measured"],
+        reason=Reason(answer["reason"]) if answer["reason"] else None,
+        sentence=answer["sentence"],
+        measured=answer["measured"],
     )
-    return Looked(frame=Frame(pixels=pixels, warnings=tuple(said["warnings"])), verdict=verdict)
+    return Examined(frame=Frame(pixels=pixels, warnings=tuple(answer["warnings"])), verdict=verdict)

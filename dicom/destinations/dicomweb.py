@@ -12,7 +12,7 @@ import httpx
 import structlog
 from pydicom.uid import UID
 
-from dicom.destinations.dimse import EncodedObject, Refusals, held_by
+from dicom.destinations.destination import EncodedObject, Refusals, held_by
 from dicom.destinations.http import OF_AN_OBJECT, PLAIN, HttpDestination, HttpRoute, bounded
 from dicom.dicomweb.multipart import InvalidMultipart, first_part_pieces, media_type
 from dicom.dicomweb.store_response import JSON
@@ -167,7 +167,7 @@ class StowDestination(HttpDestination):
         try:
             refusals.drop(self.held(failed))
         except DestinationError as error:
-            _log.info("not_looked_for", destination=self.name, reason=str(error))
+            _log.info("lookup_failed", destination=self.name, reason=str(error))
         refusals.raise_any()
 
     def _failure(self, name: str, reason: int) -> DestinationError:
@@ -196,7 +196,7 @@ class StowDestination(HttpDestination):
             return self._other_bytes(item, difference)
         # For example a proxy's page with status 200: it does not show what the archive holds.
         uid = item.sop_instance_uid
-        return DestinationUnavailable(f"{self._where} gave back no DICOM file for {uid}")
+        return DestinationUnavailable(f"{self._where} returned no DICOM file for {uid}")
 
     def _retrieve(self, item: EncodedObject, limit: int) -> bytes | None:
         """Return the archive's copy, or None if it allows no retrieval but lists the instance."""
@@ -207,7 +207,7 @@ class StowDestination(HttpDestination):
         headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
         with (
             self._limited(limit),
-            self._told(),
+            self._mapped_errors(),
             self._client.stream("GET", address, headers=headers) as response,
         ):
             if response.status_code in _NO_RETRIEVE:
@@ -258,7 +258,7 @@ class StowDestination(HttpDestination):
         """
         with (
             self._limited(_LONGEST_SEARCH_ANSWER),
-            self._told(),
+            self._mapped_errors(),
             self._client.stream(
                 "GET", address, params=dict(params), headers={"Accept": JSON}
             ) as response,
@@ -271,7 +271,7 @@ class StowDestination(HttpDestination):
         self._check_status(answer.status)
         if not isinstance(answer.json(), list):
             raise DestinationRejected(
-                f"{self._where} answers a search with something else than a list: check its url"
+                f"{self._where} answers a search with something other than a list: check its url"
             )
         return _json_list(answer)
 
@@ -283,14 +283,17 @@ class StowDestination(HttpDestination):
             DestinationRejected: It refuses, or its answer is not a DICOM file.
         """
         headers = {"Accept": f"{_MULTIPART}; transfer-syntax=*"}
-        with self._told(), self._client.stream("GET", address, headers=headers) as response:
+        with (
+            self._mapped_errors(),
+            self._client.stream("GET", address, headers=headers) as response,
+        ):
             self._check_status(response.status_code)
             kind = response.headers.get("Content-Type", "")
             try:
                 yield from first_part_pieces(kind, response.iter_bytes(2**18))
             except InvalidMultipart as error:
                 raise DestinationRejected(
-                    f"{self._where} gave back no DICOM file: {error}"
+                    f"{self._where} returned no DICOM file: {error}"
                 ) from error
 
     def _exchange(self, method: str, address: str, **request: Any) -> "_Answer":  # noqa: ANN401 - httpx's
@@ -298,7 +301,7 @@ class StowDestination(HttpDestination):
         size = len(request.get("content", b""))
         with (
             self._limited(size),
-            self._told(),
+            self._mapped_errors(),
             self._client.stream(method, address, **request) as response,
         ):
             return _Answer(response.status_code, bounded(response.iter_bytes(), _LONGEST_ANSWER))
@@ -308,7 +311,7 @@ class StowDestination(HttpDestination):
             raise self._status_error(status)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _mapped_errors(self) -> Iterator[None]:
         try:
             yield
         except httpx.TimeoutException as error:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydicom.uid import UID
 
-from dicom.destinations.dimse import EncodedObject, Refusals
+from dicom.destinations.destination import EncodedObject, Refusals
 from dicom.errors import DestinationRejected, DestinationUnavailable, NotListed
 from dicom.results.json_sidecar import SIDECAR_NAME
 from dicom.spool.durable import sync_folder
@@ -50,12 +50,12 @@ class FolderDestination:
         refusals = Refusals()
         for item in objects:
             content = item.read()
-            with self._told():
+            with self._mapped_errors():
                 try:
                     self._write(self.place(item), content)
                 except DestinationRejected as error:
                     refusals.add(item, error)
-        with self._told():
+        with self._mapped_errors():
             for target, content in self._beside(objects):
                 self._write(target, content)
         refusals.raise_any()
@@ -110,20 +110,20 @@ class FolderDestination:
         """Read each file back and compare its digest."""
         for item in objects:
             target = self.place(item)
-            with self._told():
+            with self._mapped_errors():
                 content = _or_none(target.read_bytes)
             if content is None:
-                raise NotListed(f"{self.name}: {target} is not there any more")
+                raise NotListed(f"{self.name}: {target} no longer exists")
             if hashlib.sha256(content).hexdigest() != item.sha256:
                 raise DestinationRejected(f"{self.name}: {target} holds other bytes than were sent")
-        with self._told():
+        with self._mapped_errors():
             for target, content in self._beside(objects):
                 if _or_none(target.read_bytes) != content:
                     raise NotListed(f"{self.name}: {target} is not what was sent")
 
     def probe(self) -> None:
         """Create a file in the folder and remove it."""
-        with self._told():
+        with self._mapped_errors():
             self._path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._path) as file:
                 file.write(b"\0")
@@ -135,15 +135,13 @@ class FolderDestination:
         return True
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _mapped_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             sentence = f"{self.name}: the folder {self._path} cannot be used: {error.strerror}"
             if error.errno in _FORBIDDEN:
-                raise DestinationRejected(
-                    f"{sentence}: give this user the right to write"
-                ) from error
+                raise DestinationRejected(f"{sentence}: give this user write permission") from error
             raise DestinationUnavailable(sentence) from error
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from dicom.destinations.dimse import EncodedObject
+from dicom.destinations.destination import EncodedObject
 from dicom.errors import (
     DestinationError,
     DestinationRejected,
@@ -114,8 +114,8 @@ class HttpDestination:
             return DestinationUnavailable(sentence)
         if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return DestinationRejected(
-                f"{sentence}: the results are larger than it, or a proxy before it, takes; raise the "
-                "limit of the body there (nginx: client_max_body_size)"
+                f"{sentence}: the results exceed its body size limit or that of a proxy; raise "
+                "that limit (nginx: client_max_body_size)"
             )
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return DestinationRejected(f"{sentence}: check user name and password, or the token")
@@ -126,8 +126,8 @@ class HttpDestination:
         if status not in _FORBIDS:
             return error
         return DestinationRejected(
-            f"{self._where} answers, but does not let us store (HTTP status {status}): check what this "
-            "user may do there"
+            f"{self._where} answers, but does not allow storing (HTTP status {status}): check the "
+            "permissions of this user there"
         )
 
     def _missing(self, item: EncodedObject) -> NotListed:

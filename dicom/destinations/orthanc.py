@@ -10,7 +10,7 @@ from urllib.parse import quote
 import requests
 from pydicom.uid import UID
 
-from dicom.destinations.dimse import EncodedObject, Refusals, held_by
+from dicom.destinations.destination import EncodedObject, Refusals, held_by
 from dicom.destinations.http import OF_AN_OBJECT, HttpDestination, HttpRoute
 from dicom.destinations.orthanc_client import StatusError, orthanc_client
 from dicom.errors import DestinationError, DestinationRejected, DestinationUnavailable
@@ -178,7 +178,7 @@ class OrthancDestination(HttpDestination):
             DestinationUnavailable: It did not answer, does not hold it any more (404), or broke off.
             DestinationRejected: It refuses.
         """
-        with self._told():
+        with self._mapped_errors():
             yield from self._client.pieces(f"instances/{quote(identifier, safe='')}/file")
 
     def _list_json(self, method: str, endpoint: str, data: str = "") -> object:
@@ -218,17 +218,17 @@ class OrthancDestination(HttpDestination):
         self, method: str, endpoint: str, *, data: bytes | str = b"", limit: int = _LONGEST_ANSWER
     ) -> bytes:
         size = max(len(data), limit if limit != _LONGEST_ANSWER else 0)
-        with self._limited(size), self._told():
+        with self._limited(size), self._mapped_errors():
             return self._client.body(method, endpoint, data=data, limit=limit)
 
     def _no_orthanc(self) -> DestinationUnavailable:
         # May pass: a proxy or an application server also answers so before its Orthanc has started.
         return DestinationUnavailable(
-            f"{self._where} answers, but not as an Orthanc; check that it has started, and its url"
+            f"{self._where} answers, but not like Orthanc; check that it has started, and its url"
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _mapped_errors(self) -> Iterator[None]:
         try:
             yield
         except StatusError as error:

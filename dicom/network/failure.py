@@ -27,7 +27,7 @@ def network_failure(error: BaseException | None) -> str:
 
 def _words(error: OSError) -> str:
     if error.errno == errno.ECONNREFUSED:
-        return "nothing accepts connections at this address; check that it runs, and its url"
+        return "the connection was refused; check that it runs, and its url"
     if error.errno in _NO_ROUTE:
         return "the network has no route to it; check its url, and the network"
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:

@@ -18,7 +18,7 @@ _UNDEFINED: Final = 0xFFFFFFFF
 ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0"
 _LONG: Final = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
-_NONE: Final = "the film has no pixel data, or the file ends within it"
+_NONE: Final = "the image has no pixel data, or the file ends within it"
 # JPEG, JPEG 2000 codestream, JP2 file: if the first item begins so, the offset table is missing.
 _IMAGE_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 _MAX_FRAGMENTS: Final = 2**18
@@ -130,7 +130,7 @@ def _fragments(encoded: bytes, at: int) -> list[bytes]:
     end = encoded[at : at + 4]
     if end != _DELIMITER and end.strip(b"\x00") and end.strip(b"\xff") and at < limit:
         raise PixelError(
-            f"no fragment and no delimiter follow fragment {len(items)} of the pixel data"
+            f"fragment {len(items)} of the pixel data is followed by neither a fragment nor a delimiter"
         )
     return items
 

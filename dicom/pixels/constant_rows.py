@@ -36,7 +36,7 @@ def _hole_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
     if largest < max(_FEW, _HOLE * len(cells)):
         return ()
     return (
-        f"{largest} rows within the picture are each of one value; a part of the image is missing.",
+        f"{largest} rows within the image are each of one value; a part of the image is missing.",
     )
 
 
@@ -55,7 +55,7 @@ def _tail_notes(cells: NDArray[np.integer[Any]]) -> tuple[str, ...]:
         return ()
     note = (
         f"The last {100 * below / len(cells):.2g} % of the rows are all {filling or 'zero'}; if the "
-        "film is not collimated there, a part of the image is missing."
+        "image is not collimated there, a part of the image is missing."
     )
     return (note,)
 

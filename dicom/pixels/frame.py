@@ -70,7 +70,7 @@ def load_frame(path: Path, limits: PixelLimits) -> Frame:
         image = stored_values(header, read_pixel_data(path, limits.max_bytes), matrix)
         frame = _displayed(header, image.values, image.matrix)
     except MemoryError:
-        raise LimitExceeded("there is not enough memory for the picture") from None
+        raise LimitExceeded("there is not enough memory for the image") from None
     return Frame(pixels=frame.pixels, warnings=(*warnings, *image.notes, *frame.warnings))
 
 
@@ -89,14 +89,14 @@ def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
         levels = 1.0 - levels
     levels[padding] = 0.0
     pixels = _looked_up(stored, lowest, levels.astype(np.float32))
-    said = (
+    note = (
         *_intent_warnings(header),
         *padding_warnings,
         *warnings,
         *voi_warnings,
         *polarity_warnings,
     )
-    return Frame(pixels=pixels, warnings=said)
+    return Frame(pixels=pixels, warnings=note)
 
 
 def _counted(stored: Stored) -> tuple[int, NDArray[np.int64]]:
@@ -144,15 +144,15 @@ def _padding(
     try:
         first, last = _padding_range(header, matrix)
     except PixelError as error:
-        return nothing, (f"The padding of the film was ignored: {error}.",)
+        return nothing, (f"The padding of the image was ignored: {error}.",)
     if first is None or last is None:
         return nothing, ()
     padding: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))
     wide = abs(first - last) + 1 > _WIDEST_PADDING * 2**matrix.bits_stored
     most = first != last and counts[padding].sum() > _MOST_PADDING * counts.sum()
     if wide or most:
-        words = f"its range {min(first, last)} to {max(first, last)} covers most of the picture"
-        return nothing, (f"The padding of the film was ignored: {words}.",)
+        words = f"its range {min(first, last)} to {max(first, last)} covers most of the image"
+        return nothing, (f"The padding of the image was ignored: {words}.",)
     return padding, ()
 
 
@@ -168,7 +168,7 @@ def _padding_range(header: Dataset, matrix: ImageMatrix) -> tuple[int | None, in
 def _stored_value(header: Dataset, keyword: str, matrix: ImageMatrix) -> int:
     # Pixel Representation decides whether the VR is US or SS, but many writers use the wrong one.
     if isinstance(header.get(keyword), bytes):
-        raise PixelError(f"{keyword} of the film is not one number")
+        raise PixelError(f"{keyword} of the image is not one number")
     value = whole_number(header, keyword) & 0xFFFF
     return value - 2**16 if matrix.signed and value >= 2**15 else value
 
@@ -184,12 +184,12 @@ def _polarity(header: Dataset, matrix: ImageMatrix) -> tuple[bool, tuple[str, ..
     shape = str(header.get("PresentationLUTShape") or "").strip().upper()
     if shape in {"INVERSE", "IDENTITY"} and (shape == "INVERSE") != negative:
         return negative, (
-            f"Presentation LUT Shape {shape} contradicts {matrix.photometric}; the latter was believed.",
+            f"Presentation LUT Shape {shape} contradicts {matrix.photometric}; the latter was used.",
         )
     return negative, ()
 
 
 def _intent_warnings(header: Dataset) -> tuple[str, ...]:
     if is_for_processing(header):
-        return ("The film is a raw one (FOR PROCESSING), not prepared for reading.",)
+        return ("The image is raw (FOR PROCESSING), not prepared for reading.",)
     return ()

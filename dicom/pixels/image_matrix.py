@@ -49,7 +49,7 @@ def photometric_interpretation(header: Dataset) -> str:
 
 def in_color(photometric: str) -> PixelError:
     """Return the error for a color image."""
-    return PixelError(f"the picture is in color ({photometric[:16]!a}), not grayscale")
+    return PixelError(f"the image is in color ({photometric[:16]!a}), not grayscale")
 
 
 def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tuple[str, ...]]:
@@ -81,34 +81,34 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
     if matrix.samples > 1 and allocated != 8:
         raise in_color(photometric)
     return matrix, () if shift_fits else (
-        "High Bit contradicts Bits Stored; Bits Stored was believed.",
+        "High Bit contradicts Bits Stored; Bits Stored was used.",
     )
 
 
 def _grey(header: Dataset) -> str:
     """Return Photometric Interpretation; refuse what cannot be a single gray image."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
-        raise PixelError("the object holds no picture")
+        raise PixelError("the object has no pixel data")
     photometric = photometric_interpretation(header)
     if not photometric:
-        raise PixelError("the film does not say whether it is MONOCHROME1 or MONOCHROME2")
+        raise PixelError("the image does not state whether it is MONOCHROME1 or MONOCHROME2")
     samples = whole_number(header, "SamplesPerPixel", 1)
     due = {"MONOCHROME1": 1, "MONOCHROME2": 1, **dict.fromkeys(COLORS, 3)}
     if samples != due.get(photometric):
         raise in_color(photometric)
     frames = whole_number(header, "NumberOfFrames", 1)
     if frames > 1:
-        raise PixelError(f"the image has {frames} frames; only single films are read")
+        raise PixelError(f"the image has {frames} frames; only images with one frame are read")
     return photometric
 
 
 def _size(header: Dataset, max_pixels: int) -> tuple[int, int]:
     rows, columns = whole_number(header, "Rows"), whole_number(header, "Columns")
     if rows < 1 or columns < 1:
-        raise PixelError(f"the picture is declared as {rows} x {columns} pixels")
+        raise PixelError(f"the image is declared as {rows} x {columns} pixels")
     if rows * columns > max_pixels:
         raise LimitExceeded(
-            f"the picture is declared as {rows} x {columns} pixels, "
+            f"the image is declared as {rows} x {columns} pixels, "
             f"more than the {max_pixels} that are read"
         )
     return rows, columns
@@ -130,7 +130,7 @@ def _is_signed(header: Dataset) -> bool:
     """
     representation = whole_number(header, "PixelRepresentation", 0)
     if representation not in {0, 1}:
-        raise PixelError(f"Pixel Representation of the film is {representation}, neither 0 nor 1")
+        raise PixelError(f"Pixel Representation of the image is {representation}, neither 0 nor 1")
     return representation == 1
 
 
@@ -148,9 +148,9 @@ def whole_number(header: Dataset, keyword: str, default: int | None = None) -> i
     value = header.get(keyword)
     if value is None or value == "":
         if default is None:
-            raise PixelError(f"the film has no {keyword}")
+            raise PixelError(f"the image has no {keyword}")
         return default
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise PixelError(f"{keyword} of the film is not one number") from None
+        raise PixelError(f"{keyword} of the image is not one number") from None

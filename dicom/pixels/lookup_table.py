@@ -74,7 +74,7 @@ def read_lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> Lo
     """
     descriptor = item.get("LUTDescriptor")
     if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3:
-        raise PixelError("a look-up table of the film has no descriptor")
+        raise PixelError("a look-up table of the image has no descriptor")
     count, first, bits = (int(number) & 0xFFFF for number in descriptor)
     count = count or 2**16
     return LookupTable(
@@ -101,7 +101,7 @@ def _entries(item: Dataset, count: int, bits: int, *, little_endian: bool) -> ND
         entries = _unpacked(words)[:count]
         if bits == _SMALLEST_DEPTH or _steps(entries) <= _MOST_STEPS:
             return entries
-    raise PixelError("a look-up table of the film is shorter than it says")
+    raise PixelError("a look-up table of the image is shorter than its descriptor declares")
 
 
 def _curve(words: Words) -> Words:
@@ -113,7 +113,7 @@ def _curve(words: Words) -> Words:
     for entries in (words, words.byteswap()):
         if _steps(entries) <= _ROUGHEST * max(int(entries.max()), 1):
             return entries
-    raise PixelError("the entries of a look-up table of the film are no curve")
+    raise PixelError("the entries of a look-up table of the image do not form a curve")
 
 
 def _numbers(value: object) -> list[int]:

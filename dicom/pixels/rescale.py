@@ -45,8 +45,8 @@ def rescale_of(header: Dataset) -> Rescale:
     slope, intercept = values["RescaleSlope"], values["RescaleIntercept"]
     if not np.isfinite(abs(slope) * _MOST_STORED + abs(intercept)):
         raise PixelError(
-            f"Rescale Slope {slope:g} and Rescale Intercept {intercept:g} of the film give values "
-            "beyond any number"
+            f"Rescale Slope {slope:g} and Rescale Intercept {intercept:g} of the image give values "
+            "that are not finite"
         )
     if slope == 0:
         note = "Rescale Slope is 0 and was ignored."
@@ -81,10 +81,12 @@ def _value(header: Dataset, keyword: str) -> float | None:
     if not values:
         return None
     if len(values) > 1:
-        raise PixelError(f"{_NAMES[keyword]} of the film has several values")
+        raise PixelError(f"{_NAMES[keyword]} of the image has several values")
     (value,) = values
     if not np.isfinite(value):
-        raise PixelError(f"{_NAMES[keyword]} of the film is {value:g}, which is no finite number")
+        raise PixelError(
+            f"{_NAMES[keyword]} of the image is {value:g}, which is not a finite number"
+        )
     return value
 
 

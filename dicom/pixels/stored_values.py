@@ -32,7 +32,7 @@ from dicom.pixels.used_bits import Cells, StoredImage, from_signed_codestream, u
 
 # What decoders raise on malformed data, in addition to the errors of pydicom.
 _DECODER_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, AssertionError, SyntaxError)
-_IN_COLOR: Final = "The film is written as a color image; all of its pixels are gray."
+_IN_COLOR: Final = "The image is encoded as a color image; all of its pixels are gray."
 _END_OF_IMAGE: Final = b"\xff\xd9"
 
 
@@ -64,8 +64,8 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
         cells = _native(pixels, matrix, little_endian=bool(little_endian))
         notes = _beyond(pixels.value, matrix)
     image = used_bits(cells, matrix, header)
-    said = (*notes, *image.notes, *missing_rows(cells.values))
-    return StoredImage(values=image.values, matrix=image.matrix, notes=said)
+    note = (*notes, *image.notes, *missing_rows(cells.values))
+    return StoredImage(values=image.values, matrix=image.matrix, notes=note)
 
 
 def _grey_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
@@ -87,7 +87,7 @@ def _native(pixels: PixelData, matrix: ImageMatrix, *, little_endian: bool) -> C
     declared = matrix.rows * matrix.columns * matrix.bits_allocated // 8
     if len(pixels.value) < declared:
         raise PixelError(
-            f"the film declares {declared} bytes of pixels and has {len(pixels.value)}"
+            f"the image declares {declared} bytes of pixels and has {len(pixels.value)}"
         )
     syntax = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
     options: dict[str, Any] = {
@@ -119,8 +119,8 @@ def _beyond(value: bytes, matrix: ImageMatrix) -> tuple[str, ...]:
     rows = len(more) // row
     if not rows or more.count(more[:1]) == len(more):
         return ()
-    said = f"The pixel data holds {rows} rows more than the {matrix.rows} that Rows declares"
-    return (f"{said}; they are not shown.",)
+    note = f"The pixel data holds {rows} rows more than the {matrix.rows} that Rows declares"
+    return (f"{note}; they are not shown.",)
 
 
 def _compressed(frame: bytes, syntax: UID, matrix: ImageMatrix) -> tuple[Cells, tuple[str, ...]]:
@@ -175,7 +175,7 @@ def _decoded(frame: bytes, stream: Codestream) -> NDArray[Any]:
     if values.shape != (stream.rows, stream.columns) or values.dtype.kind not in "iu":
         raise PixelError("the compressed image is not what the header declares")
     if values.dtype.itemsize != (1 if stream.bits <= 8 else 2):
-        raise PixelError("the compressed image has another depth than it declares")
+        raise PixelError("the compressed image has another bit depth than it declares")
     return values
 
 

@@ -80,14 +80,14 @@ def used_bits(cells: Cells, matrix: ImageMatrix, header: Dataset) -> StoredImage
     share = float(np.mean(whole != declared))
     if share == 0:  # the bits above are the sign
         return StoredImage(values=declared, matrix=matrix)
-    said = f"{100 * share:.2g} % of the pixels have bits set above those that Bits Stored declares"
-    joined, others = _joined(whole, declared, 2 ** (matrix.bits_stored - 3))
+    note = f"{100 * share:.2g} % of the pixels have bits set above those that Bits Stored declares"
+    joined, others = _small_step_shares(whole, declared, 2 ** (matrix.bits_stored - 3))
     if not cells.proven and max(joined, others) < _LEAST_JOINED:
-        raise PixelError(f"the compressed image is damaged: {said}, and no picture results")
+        raise PixelError(f"the compressed image is damaged: {note}, and cannot be shown")
     if joined <= others:
-        note = f"{said}; these bits were ignored."
+        note = f"{note}; these bits were ignored."
         return StoredImage(values=declared, matrix=matrix, notes=(note,))
-    note = f"{said} ({matrix.bits_stored}); they were read as part of the values."
+    note = f"{note} ({matrix.bits_stored}); they were read as part of the values."
     needed = max(int(whole.max()).bit_length(), (-1 - int(whole.min())).bit_length())
     found = replace(matrix, bits_stored=needed + matrix.signed, shift=shift)
     return StoredImage(values=whole, matrix=found, notes=(note,))
@@ -118,7 +118,7 @@ def from_signed_codestream(
     if matrix.signed or values.min() >= 0:
         return wrapped, ()
     shifted = (values.astype(np.int32) + 2 ** (bits - 1)).astype(unsigned)
-    joined, others = _joined(shifted, wrapped, 2 ** (bits - 3))
+    joined, others = _small_step_shares(shifted, wrapped, 2 ** (bits - 3))
     if joined <= others:
         return wrapped, ()
     note = (
@@ -164,7 +164,7 @@ def _overlay_positions(header: Dataset) -> set[int]:
     return positions
 
 
-def _joined(values: Stored, others: Stored, small: int) -> tuple[float, float]:
+def _small_step_shares(values: Stored, others: Stored, small: int) -> tuple[float, float]:
     """Return the share of small steps between horizontal neighbors in `values`, and in `others`.
 
     Only neighbors whose step differs between the two are counted: an edge with the same step in both

@@ -133,7 +133,7 @@ def grey_levels(
         levels = _linear(histogram.values, *full_range)
         if not _fault(histogram, levels, _FLAT_UNCHOSEN, negative=negative):
             return levels, tuple(warnings)
-        warnings.append("The film has no usable VOI window.")
+        warnings.append("The image has no usable VOI window.")
     black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
     warnings.append("Gray levels were set from the 0.5 and 99.5 percentiles of its pixels.")
     return _linear(histogram.values, black, white), tuple(warnings)
@@ -142,16 +142,16 @@ def grey_levels(
 def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: bool) -> str:
     """Return why `levels` cannot display a chest radiograph, as the predicate of a sentence, or ""."""
     if _misses(histogram, levels, flat):
-        return "misses most of the picture"
+        return "misses most of the image"
     shown = 1.0 - levels if negative else levels
     if Histogram(values=shown, counts=histogram.counts).percentile(98) < _DARK_98TH:
-        return "shows the picture implausibly dark"
+        return "shows the image implausibly dark"
     white = _inner(histogram) & (shown >= 1.0)
     if (
         Histogram(values=shown, counts=histogram.counts).percentile(25) > _BRIGHT_25TH
         or histogram.counts[white].sum() > _MOST_WHITE * histogram.counts.sum()
     ):
-        return "shows the picture implausibly bright"
+        return "shows the image implausibly bright"
     return ""
 
 

@@ -179,11 +179,13 @@ def _evaluations(draft: DraftReport, placed: list[Finding]) -> list[sr.ContentIt
     """Return each finding without a region as a sentence and, if it has a code, as a CODE item."""
     if uncoded := phrases.uncoded(draft):
         return [text(codes.FINDING, uncoded)]
-    said = [finding for finding in draft.findings if finding not in placed and _is_said(finding)]
-    return [item for finding in said for item in _evaluation(draft, finding)]
+    mentioned = [
+        finding for finding in draft.findings if finding not in placed and _is_mentioned(finding)
+    ]
+    return [item for finding in mentioned for item in _evaluation(draft, finding)]
 
 
-def _is_said(finding: Finding) -> bool:
+def _is_mentioned(finding: Finding) -> bool:
     """Return whether the draft states `finding`.
 
     An absent "no finding" is not written: the findings themselves state it.

@@ -104,7 +104,7 @@ def verified_report(report: VerifiedReport, source: Dataset, equipment: Equipmen
 def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> Dataset:
     draft = report.draft
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
-        raise DatasetMismatch("the film is not the one that the report is about")
+        raise DatasetMismatch("the image is not the source image of the report")
     header = new_object(_origin(report, equipment), source, equipment, kind="verified-report")
     verifier = report.verifier
     observer = person_observer(verifier.name, verifier.organization)

@@ -1,7 +1,7 @@
 """Body part and projection of an image by its attributes, in the wording of many sites.
 
 The most reliable source that states something decides: codes, then the dedicated attribute, then the
-descriptions of series and protocol. UNSAID is a result of its own.
+descriptions of series and protocol. NOT_STATED is a result of its own.
 """
 
 import re
@@ -20,7 +20,7 @@ class BodyPart(StrEnum):
     CHEST = "chest"
     NEAR_CHEST = "near the chest"  # ribs, trunk: often, but not always, a chest image
     OTHER = "other"
-    UNSAID = "unsaid"
+    NOT_STATED = "unsaid"
     CONTRADICTORY = "contradictory"
 
 
@@ -31,7 +31,7 @@ class View(StrEnum):
     AP = "AP"
     FRONTAL = "frontal"
     OTHER = "other"
-    UNSAID = "unsaid"
+    NOT_STATED = "unsaid"
     CONTRADICTORY = "contradictory"
 
 
@@ -94,12 +94,12 @@ _SERIES_WORDS: Final = (
 def region_of(header: Dataset) -> BodyPart:
     """Return the body part; CONTRADICTORY if it is OTHER but the series descriptions say chest."""
     stated = _coded_region(header)
-    if stated is BodyPart.UNSAID:
+    if stated is BodyPart.NOT_STATED:
         stated = _region_in(searchable_text(header, "BodyPartExamined"))
     series = _region_in(searchable_text(header, *_SERIES_WORDS))
-    if stated is BodyPart.UNSAID:
+    if stated is BodyPart.NOT_STATED:
         stated = series
-    if stated is BodyPart.UNSAID:
+    if stated is BodyPart.NOT_STATED:
         return _region_in(
             searchable_text(header, "StudyDescription", "RequestedProcedureDescription")
         )
@@ -113,9 +113,9 @@ def _coded_region(header: Dataset) -> BodyPart:
         if str(item.get("CodeValue", "")).strip() in _CHEST_CODES:
             return BodyPart.CHEST
         found = _region_in(searchable_text(item, "CodeMeaning"))
-        if found is not BodyPart.UNSAID:
+        if found is not BodyPart.NOT_STATED:
             return found
-    return BodyPart.UNSAID
+    return BodyPart.NOT_STATED
 
 
 def _region_in(text: str) -> BodyPart:
@@ -124,7 +124,7 @@ def _region_in(text: str) -> BodyPart:
         return BodyPart.CHEST
     if _NEAR_CHEST.search(without_spine):
         return BodyPart.NEAR_CHEST
-    return BodyPart.OTHER if spines or _OTHER.search(text) else BodyPart.UNSAID
+    return BodyPart.OTHER if spines or _OTHER.search(text) else BodyPart.NOT_STATED
 
 
 def view_of(header: Dataset) -> View:
@@ -132,9 +132,11 @@ def view_of(header: Dataset) -> View:
 
     CONTRADICTORY if view codes, View Position and orientation disagree whether it is frontal.
     """
-    spoken = [view for view in (_coded_view(header), _position(header)) if view is not View.UNSAID]
+    spoken = [
+        view for view in (_coded_view(header), _position(header)) if view is not View.NOT_STATED
+    ]
     if not spoken:
-        spoken = [view for view in (_orientation(header),) if view is not View.UNSAID]
+        spoken = [view for view in (_orientation(header),) if view is not View.NOT_STATED]
     elif _orientation(header) is View.OTHER and View.OTHER not in spoken:
         return View.CONTRADICTORY
     if not spoken:
@@ -148,7 +150,7 @@ def _coded_view(header: Dataset) -> View:
     for item in items(header, "ViewCodeSequence"):
         known = _VIEW_CODES.get(str(item.get("CodeValue", "")).strip())
         return known or _view_in(searchable_text(item, "CodeMeaning"))
-    return View.UNSAID
+    return View.NOT_STATED
 
 
 def _position(header: Dataset) -> View:
@@ -158,8 +160,8 @@ def _position(header: Dataset) -> View:
 def _view_in(text: str) -> View:
     other = bool(_OTHER_VIEW.search(text))
     frontal = _frontal_in(text)
-    if other and frontal is not View.UNSAID and not _qualifies(text):
-        return View.UNSAID  # "PA and lateral" names a set of images, not this one
+    if other and frontal is not View.NOT_STATED and not _qualifies(text):
+        return View.NOT_STATED  # "PA and lateral" names a set of images, not this one
     return View.OTHER if other else frontal
 
 
@@ -172,18 +174,18 @@ def _frontal_in(text: str) -> View:
     posterior, anterior = bool(_PA.search(text)), bool(_AP.search(text))
     if posterior != anterior:
         return View.PA if posterior else View.AP
-    return View.FRONTAL if _FRONTAL.search(text) else View.UNSAID
+    return View.FRONTAL if _FRONTAL.search(text) else View.NOT_STATED
 
 
 def _orientation(header: Dataset) -> View:
     """Return OTHER if rows or columns run anterior-posterior (PS3.3 C.7.6.1.1.1): a lateral image."""
     directions = value_of(header, "PatientOrientation")
     if not isinstance(directions, MultiValue | list) or len(directions) != 2:
-        return View.UNSAID
+        return View.NOT_STATED
     first = {str(direction).strip().upper()[:1] for direction in directions}
     if first & {"A", "P"}:
         return View.OTHER
-    return View.FRONTAL if first <= {"L", "R", "H", "F"} and len(first) == 2 else View.UNSAID
+    return View.FRONTAL if first <= {"L", "R", "H", "F"} and len(first) == 2 else View.NOT_STATED
 
 
 def is_mirrored(header: Dataset) -> bool:

@@ -1,6 +1,6 @@
 """Differences between two copies of one SOP Instance that matter to a draft about the first.
 
-    differences(first, second, look, limits) -> ("Patient ID", "the picture"), or () for none
+    differences(first, second, examine, limits) -> ("Patient ID", "the picture"), or () for none
 
 Many differences do not matter: private elements, times, another transfer syntax.
 What matters is the patient, the order, the Study and Series, and what the image shows:
@@ -26,9 +26,9 @@ from pydicom.dataset import Dataset
 from dicom.errors import DicomError
 from dicom.parsing.header import read_header, read_pixel_elements
 from dicom.pixels.frame import PixelLimits
-from dicom.selection.image_selection import Look
+from dicom.selection.image_selection import Examine
 
-_PICTURE: Final = "the picture"
+_PIXELS: Final = "the displayed pixels"
 _UNREADABLE: Final = "its header, which cannot be read"
 _UNDECODED: Final = "its stored pixels, which cannot be decoded for comparison"
 _EXACT: Final = {
@@ -57,14 +57,14 @@ _LOSS: Final = 0.02
 
 
 def differences(
-    first: Path, second: Path, look: Look, limits: PixelLimits, *, is_last_try: bool = True
+    first: Path, second: Path, examine: Examine, limits: PixelLimits, *, is_last_try: bool = True
 ) -> tuple[str, ...]:
     """Return the names of the differences that matter, empty if there are none.
 
     Args:
         first: The file that was or may be read.
         second: The later copy.
-        look: Decodes a picture, such as `dicom.decoding.pool.Decoders.look`.
+        examine: Decodes a picture, such as `dicom.decoding.pool.Decoders.examine`.
         limits: Upper limits of the pictures.
         is_last_try: Count a picture that cannot be decoded at the moment as different.
 
@@ -77,8 +77,8 @@ def differences(
         return (_UNREADABLE,)
     found = [*_attributes(ours, theirs)]
     try:
-        if not _same_picture((first, ours), (second, theirs), look, limits):
-            found.append(_PICTURE)
+        if not _same_picture((first, ours), (second, theirs), examine, limits):
+            found.append(_PIXELS)
     except (DicomError, OSError) as error:
         if not is_last_try and (isinstance(error, OSError) or error.transient):
             raise
@@ -142,7 +142,7 @@ def _transcribed(name: str) -> str:
 def _same_picture(
     first: tuple[Path, Dataset],
     second: tuple[Path, Dataset],
-    look: Look,
+    examine: Examine,
     limits: PixelLimits,
 ) -> bool:
     """Return whether two copies have the same stored bytes, or decode to the same picture."""
@@ -150,7 +150,7 @@ def _same_picture(
     same_kind = _meaning(our_header) == _meaning(their_header)
     if same_kind and _digest(ours, limits) == _digest(theirs, limits):
         return True
-    return _alike(look(ours, limits).frame.pixels, look(theirs, limits).frame.pixels)
+    return _alike(examine(ours, limits).frame.pixels, examine(theirs, limits).frame.pixels)
 
 
 def _meaning(header: Dataset) -> tuple[str, ...]:

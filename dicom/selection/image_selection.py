@@ -30,13 +30,13 @@ from dicom.study import Instance, Study
 
 __all__ = [
     "Eligibility",
-    "Looked",
+    "Examined",
     "Reason",
     "Rules",
     "Selection",
     "Triage",
     "choose",
-    "look",
+    "examine",
     "triage",
 ]
 
@@ -101,24 +101,24 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Looked:
+class Examined:
     """The Frame of an image, and whether it looks like an upright frontal chest image."""
 
     frame: Frame
     verdict: Plausibility
 
 
-Look = Callable[[Path, PixelLimits], Looked]
+Examine = Callable[[Path, PixelLimits], Examined]
 
 
-def look(path: Path, limits: PixelLimits) -> Looked:
+def examine(path: Path, limits: PixelLimits) -> Examined:
     """Return the Frame of an image and the verdict on it.
 
     Raises:
         InvalidDataset, LimitExceeded, PixelError: As `dicom.pixels.frame.load_frame`.
     """
     frame = load_frame(path, limits)
-    return Looked(frame=frame, verdict=judge(frame))
+    return Examined(frame=frame, verdict=judge(frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,9 @@ class _Candidate:
         return precedence(self.header, self.triage, self.instance.sop_instance_uid)
 
 
-def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -> Selection:
+def choose(
+    study: Study, rules: Rules, limits: PixelLimits, examine: Examine = examine
+) -> Selection:
     """Return the image of `study` to be read, decoded, or why none is.
 
     A fault of an image becomes the reason why it is not read; no error is raised for it.
@@ -146,21 +148,21 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
         study: The Instances.
         rules: The site's rules.
         limits: Upper limits of an image that is decoded.
-        look: Decodes and judges an image: here, or in a child process (`dicom.decoding.pool`).
+        examine: Decodes and judges an image: here, or in a child process (`dicom.decoding.pool`).
 
     Raises:
         DicomError: A transient one: the image can be decoded later.
-        OSError: Raised by `look`.
+        OSError: Raised by `examine`.
     """
     refused: dict[str, _Refusal] = {}
-    films = _films(study, refused)
-    if not are_one_patient([film.header for film in films]):
-        return _nobodys(study)
-    eligible = _with_exact_id(_candidates(films, refused, rules), refused)
+    readable = _readable(study, refused)
+    if not are_one_patient([candidate.header for candidate in readable]):
+        return _mixed_patients(study)
+    eligible = _with_exact_id(_candidates(readable, refused, rules), refused)
     candidates = sorted(eligible, key=_Candidate.precedence)
-    synthetic = all(is_phantom(film.header) for film in films)
+    synthetic = all(is_phantom(candidate.header) for candidate in readable)
     for candidate in candidates:
-        found = _examined(candidate, rules, limits, look)
+        found = _examined(candidate, rules, limits, examine)
         if isinstance(found, Frame) and rules.synthetic_only and not synthetic:
             found = _Refusal(Reason.NO_MODEL_FOR_PATIENTS, Reason.NO_MODEL_FOR_PATIENTS.sentence)
         if isinstance(found, Frame):
@@ -168,12 +170,12 @@ def choose(study: Study, rules: Rules, limits: PixelLimits, look: Look = look) -
         refused[candidate.instance.sop_instance_uid] = found
         if found.reason in _FINAL:
             break
-    return _nothing(study, candidates, refused)
+    return _none_chosen(study, candidates, refused)
 
 
-def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
+def _readable(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
     """Return the readable Instances that are not AI results; put the others into `refused`."""
-    films = []
+    readable = []
     for instance in study.instances:
         try:
             header = read_header(instance.path)
@@ -184,24 +186,24 @@ def _films(study: Study, refused: dict[str, _Refusal]) -> list[_Candidate]:
         if verdict.reason is Reason.OWN_RESULT:
             refused[instance.sop_instance_uid] = _Refusal(verdict.reason, verdict.sentence)
             continue
-        films.append(_Candidate(instance, header, verdict))
-    return films
+        readable.append(_Candidate(instance, header, verdict))
+    return readable
 
 
 def _candidates(
-    films: list[_Candidate], refused: dict[str, _Refusal], rules: Rules
+    readable: list[_Candidate], refused: dict[str, _Refusal], rules: Rules
 ) -> list[_Candidate]:
     """Return the images that the attributes do not exclude; put the others into `refused`."""
     candidates = []
-    for film in films:
-        verdict = film.triage
+    for candidate in readable:
+        verdict = candidate.triage
         reason, sentence = verdict.reason, verdict.sentence
         if reason is None and rules.stated_only and verdict.eligibility is Eligibility.POSSIBLE:
             reason, sentence = Reason.NOT_STATED, Reason.NOT_STATED.sentence
         if reason is None:
-            candidates.append(film)
+            candidates.append(candidate)
         else:
-            refused[film.instance.sop_instance_uid] = _Refusal(reason, sentence)
+            refused[candidate.instance.sop_instance_uid] = _Refusal(reason, sentence)
     return candidates
 
 
@@ -227,23 +229,23 @@ def _unreadable(error: DicomError) -> _Refusal:
 
 
 def _examined(
-    candidate: _Candidate, rules: Rules, limits: PixelLimits, look: Look
+    candidate: _Candidate, rules: Rules, limits: PixelLimits, examine: Examine
 ) -> Frame | _Refusal:
     """Return the Frame of a candidate that can be read, or why it cannot."""
     child = _is_child(candidate.header, rules)
     try:
-        looked = look(candidate.instance.path, limits)
+        examined = examine(candidate.instance.path, limits)
     except DicomError as error:
         if error.transient:
             raise
         return _unreadable(error)
-    verdict = looked.verdict
+    verdict = examined.verdict
     if verdict.reason is not None:
         also = " The patient is a child; the measures are made for adults." if child else ""
         return _Refusal(verdict.reason, verdict.sentence + also)
     if child and not rules.read_children:
         return _Refusal(Reason.CHILD, Reason.CHILD.sentence)
-    return looked.frame
+    return examined.frame
 
 
 def _is_child(header: Dataset, rules: Rules) -> bool:
@@ -273,20 +275,22 @@ def _chosen(
 def _patient_notes(header: Dataset) -> tuple[str, ...]:
     notes = []
     if age_in_years(header) is None:
-        notes.append("The patient's age is not stated; the film was read as an adult's.")
+        notes.append("The patient's age is not stated; the image was read as that of an adult.")
     if is_age_contradicted(header):
         notes.append(
-            "Patient's Age (0010,1010) says 0, the birth date says otherwise: the birth date was used."
+            "Patient's Age (0010,1010) is 0 and contradicts the birth date: the birth date was used."
         )
     if is_mirrored(header):
         notes.append(
-            "Patient Orientation says that the patient's right is at the right of the picture: "
+            "Patient Orientation states that the patient's right is at the right of the image: "
             "the sides in this draft may be exchanged."
         )
     return (*notes, *copy_notes(header))
 
 
-def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]) -> Selection:
+def _none_chosen(
+    study: Study, candidates: list[_Candidate], refused: dict[str, _Refusal]
+) -> Selection:
     """Return why nothing is read: the reason of the image that came nearest to being read."""
     final = [refusal for refusal in refused.values() if refusal.reason in _FINAL]
     if final:
@@ -294,7 +298,7 @@ def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Ref
     elif candidates:
         nearest = refused[candidates[0].instance.sop_instance_uid]
     else:
-        none = _Refusal(Reason.NO_IMAGE, "The study holds no picture.")
+        none = _Refusal(Reason.NO_IMAGE, "The study has no images.")
         nearest = min(refused.values(), key=_distance, default=none)
     return Selection(
         reason=nearest.reason,
@@ -303,7 +307,7 @@ def _nothing(study: Study, candidates: list[_Candidate], refused: dict[str, _Ref
     )
 
 
-def _nobodys(study: Study) -> Selection:
+def _mixed_patients(study: Study) -> Selection:
     """Return why nothing is read of a Study whose images name different patients."""
     reason = Reason.TWO_PATIENTS
     return Selection(

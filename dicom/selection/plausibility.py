@@ -95,14 +95,14 @@ def judge(frame: Frame) -> Plausibility:
 
 def _judged(pixels: FloatPicture, measured: dict[str, float]) -> tuple[Reason | None, str]:
     if min(pixels.shape) < SMALLEST_SIDE:
-        return Reason.NOT_PLAUSIBLE, f"The picture is too small: {min(pixels.shape)} pixels."
+        return Reason.NOT_PLAUSIBLE, f"The image is too small: {min(pixels.shape)} pixels."
     small = _reduced(pixels)
     measured["contrast"] = float(np.subtract(*np.percentile(small, (99, 1))))
     if measured["contrast"] < BLANK_CONTRAST:
         return Reason.BLANK, ""
     measured["flat"] = flat_part(pixels)
     if measured["flat"] > FLAT_PART:
-        return Reason.NOT_PLAUSIBLE, "The picture looks drawn, like a test pattern."
+        return Reason.NOT_PLAUSIBLE, "The image looks drawn, like a test pattern."
     return _posed(_without_even_borders(small), measured)
 
 
@@ -120,7 +120,7 @@ def _posed(picture: FloatPicture, measured: dict[str, float]) -> tuple[Reason | 
     if measured["symmetry"] < SYMMETRY and measured["ridge"] < RIDGE:
         return (
             Reason.NOT_FRONTAL,
-            "The picture looks like a lateral, not a frontal (PA or AP) view.",
+            "The image looks like a lateral, not a frontal (PA or AP) view.",
         )
     return None, ""
 
@@ -128,11 +128,11 @@ def _posed(picture: FloatPicture, measured: dict[str, float]) -> tuple[Reason | 
 def _turned(turns: int, *, negative: bool) -> tuple[Reason, str]:
     if not turns:
         return Reason.INVERTED, ""
-    degrees = {1: "90 degrees anticlockwise", 2: "180 degrees", 3: "90 degrees clockwise"}[
+    degrees = {1: "90 degrees counterclockwise", 2: "180 degrees", 3: "90 degrees clockwise"}[
         4 - turns
     ]
     shown = ", and is shown as a negative" if negative else ""
-    return Reason.ROTATED, f"The film is not upright: it is turned by {degrees}{shown}."
+    return Reason.ROTATED, f"The image is not upright: it is turned by {degrees}{shown}."
 
 
 def orientation_agreement(picture: FloatPicture) -> FloatField:

@@ -65,6 +65,8 @@ _OPEN_CLASSES: Final = frozenset(
         MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     }
 )
+# As `dicom.results.secondary_capture` writes it.
+_OWN_IMAGE_TYPE: Final = ["DERIVED", "SECONDARY", "", "AI"]
 _RADIOGRAPH_MODALITIES: Final = frozenset({"CR", "DX", "DR", "RG", "XR"})
 _OPEN_MODALITIES: Final = frozenset({"", "OT", "SC", "RF", "HC"})
 _POSSIBLE_MODALITIES: Final = _RADIOGRAPH_MODALITIES | _OPEN_MODALITIES
@@ -105,11 +107,21 @@ def _excluded(header: Dataset, region: BodyPart, view: View) -> Reason | None:
 
 
 def _is_own_result(header: Dataset) -> bool:
-    """Return whether it is a result of ours or of another AI (Image Type, "AI" in value 3 or later)."""
+    """Return whether it is a result of ours or of another AI.
+
+    "AI" in Image Type value 3 or later is not sufficient: a detector may write it for its own
+    processing. It counts in a Secondary Capture whose Modality is not that of a radiograph, or that has
+    exactly the Image Type of our results: these are recognized even if an archive changed their UIDs and
+    Manufacturer.
+    """
     if str(value_of(header, "Manufacturer") or "").strip().casefold() == "wetread":
         return True
     kinds = _image_type(header)
-    return kinds[:2] == ["DERIVED", "SECONDARY"] and "AI" in kinds[2:]
+    if kinds[:2] != ["DERIVED", "SECONDARY"] or "AI" not in kinds[2:]:
+        return False
+    if _sop_class(header) not in _OPEN_CLASSES:
+        return False
+    return kinds == _OWN_IMAGE_TYPE or _modality(header) not in _RADIOGRAPH_MODALITIES
 
 
 def _has_picture(header: Dataset) -> bool:
@@ -150,18 +162,20 @@ def _notes(header: Dataset, region: BodyPart, view: View) -> tuple[str, ...]:
     notes = []
     if not _is_radiograph(header):
         notes.append(
-            f"The film is not marked as a radiograph (Modality {_modality(header) or '-'})."
+            f"The image is not marked as a radiograph (Modality {_modality(header) or '-'})."
         )
-    if region is BodyPart.UNSAID:
-        notes.append("The body part is not stated; the picture was judged to be a chest.")
+    if region is BodyPart.NOT_STATED:
+        notes.append("The body part is not stated; the image was judged to be a chest.")
     elif region is not BodyPart.CHEST:
-        notes.append("The tags do not clearly say chest; the picture was judged to be one.")
-    if view is View.UNSAID:
-        notes.append("The view position is not stated; the picture was judged to be frontal.")
+        notes.append("The attributes do not clearly state chest; the image was judged to be one.")
+    if view is View.NOT_STATED:
+        notes.append("The view position is not stated; the image was judged to be frontal.")
     elif view is View.CONTRADICTORY:
-        notes.append("The tags contradict each other on the view; the picture was judged frontal.")
+        notes.append(
+            "The attributes contradict each other on the view; the image was judged to be frontal."
+        )
     elif view is View.FRONTAL:
-        notes.append("The tags say frontal, but not whether PA or AP.")
+        notes.append("The attributes state frontal, but not whether PA or AP.")
     return tuple(notes)
 
 

@@ -174,7 +174,7 @@ def point_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair
     xs, ys = values[::2], values[1::2]
     # Written as `not all(...)`, so that NaN fails too.
     if not all(0 <= x <= columns for x in xs) or not all(0 <= y <= rows for y in ys):
-        yield "coordinates", "a graphic lies outside the matrix of its film"
+        yield "coordinates", "a graphic lies outside the matrix of its image"
 
 
 def _group_faults(items: list[Dataset]) -> Iterator[Pair]:

@@ -296,7 +296,7 @@ def _is_compressed(dataset: Dataset) -> bool:
 def _source_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
     yield from filing_faults(dataset, source)
     if str(dataset.get("PatientName") or "") != str(value_of(source, "PatientName") or ""):
-        yield "source", "PatientName is not that of the film"
+        yield "source", "PatientName is not that of the image"
 
 
 def _matrix(source: Dataset | None) -> tuple[int, int] | None:

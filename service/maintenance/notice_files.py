@@ -7,7 +7,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.destinations.dimse import EncodedObject
+from dicom.destinations.destination import EncodedObject
 from dicom.parsing.header import read_header
 from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output, encode

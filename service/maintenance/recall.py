@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from dicom.content.result_header import Equipment
-from dicom.destinations.dimse import Destination, EncodedObject
+from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DestinationRejected, DicomError
 from dicom.results.notice_form import NoticeForm

@@ -8,8 +8,9 @@ from dicom.archives.dicomweb import DicomwebArchive
 from dicom.archives.dimse import DimseArchive
 from dicom.archives.orthanc import OrthancArchive
 from dicom.destinations import orthanc_client
+from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.dicomweb import StowDestination
-from dicom.destinations.dimse import Destination, DimseDestination, EncodedObject
+from dicom.destinations.dimse import DimseDestination
 from dicom.destinations.folder import FolderDestination
 from dicom.destinations.http import HttpRoute
 from dicom.destinations.orthanc import OrthancDestination

@@ -21,7 +21,7 @@ from dicom.error_boundary import error_boundary
 from dicom.errors import DicomError
 from dicom.pixels.frame import PixelLimits
 from dicom.selection.copy_comparison import differences
-from dicom.selection.image_selection import Looked
+from dicom.selection.image_selection import Examined
 from service.errors import StoreError
 from service.log import get_logger
 from service.monitoring.background import Task
@@ -112,7 +112,9 @@ class Doubts:
         """Return in what two files differ; None if their pixel data cannot be decoded now."""
         try:
             with _LazyDecoders(self._seconds, self._limits.max_pixels) as decoders:
-                return differences(first, second, decoders.look, self._limits, is_last_try=is_last)
+                return differences(
+                    first, second, decoders.examine, self._limits, is_last_try=is_last
+                )
         except (DicomError, OSError) as error:
             log.warning("conflict_not_compared", reason=type(error).__name__)
             return None
@@ -145,12 +147,12 @@ class _LazyDecoders:
         if self._decoders is not None:
             self._decoders.close()
 
-    def look(self, path: Path, limits: PixelLimits) -> Looked:
-        """Return the result of `Decoders.look`."""
+    def examine(self, path: Path, limits: PixelLimits) -> Examined:
+        """Return the result of `Decoders.examine`."""
         if self._decoders is None:
             seconds, max_pixels = self._bounds
             self._decoders = Decoders(at_once=1, seconds=seconds, max_pixels=max_pixels)
-        return self._decoders.look(path, limits)
+        return self._decoders.examine(path, limits)
 
 
 def keep_looking(doubts: Doubts, stop: threading.Event) -> None:

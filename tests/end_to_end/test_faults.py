@@ -15,7 +15,8 @@ import pydicom
 import pytest
 from pynetdicom.sop_class import SecondaryCaptureImageStorage
 
-from dicom.destinations.dimse import DimseDestination, EncodedObject
+from dicom.destinations.destination import EncodedObject
+from dicom.destinations.dimse import DimseDestination
 from dicom.errors import NotListed
 from dicom.phantom import as_dataset, draw, write
 from dicom.scu.association import Peer

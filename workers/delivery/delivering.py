@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from dicom.destinations.dimse import Destination, EncodedObject
+from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import (
     CannotSendNow,

@@ -1,6 +1,6 @@
 """Make the notice that a draft is in doubt, in the worker that sends it."""
 
-from dicom.destinations.dimse import EncodedObject
+from dicom.destinations.destination import EncodedObject
 from dicom.errors import InvalidOutput
 from dicom.results.doubt_notice import Doubt, doubt_notice
 from dicom.results.notice_form import NoticeForm

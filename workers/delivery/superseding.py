@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dicom.destinations.dimse import Destination
+from dicom.destinations.destination import Destination
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DicomError
 from service.jobs import DeliveryState

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from dicom.content.report import SourceImage
 from dicom.errors import DecoderDied, DecodersBusy
 from dicom.pixels.frame import PixelLimits
-from dicom.selection.image_selection import Look, Looked, Rules, Selection, choose
+from dicom.selection.image_selection import Examine, Examined, Rules, Selection, choose
 from dicom.study import Instance, Study
 from service.errors import PermanentReadingError
 from service.settings.config import Settings
@@ -61,16 +61,18 @@ class SelectedImage:
 class ImageSelector:
     """Selects images by the site's settings; safe for several threads."""
 
-    def __init__(self, settings: Settings, look: Look, *, synthetic_only: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, examine: Examine, *, synthetic_only: bool = False
+    ) -> None:
         """Derive the rules and the pixel limits.
 
         Args:
             settings: The site's settings.
-            look: Opens and checks one image.
+            examine: Opens and checks one image.
             synthetic_only: The model says nothing about a patient. Patients' images are then read
                 only if `reading.demo_reads_patients` is set.
         """
-        self._look = look
+        self._examine = examine
         self._synthetic_only = synthetic_only and not settings.reading.demo_reads_patients
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
@@ -91,7 +93,7 @@ class ImageSelector:
         """
         deaths: list[DecoderDied] = []
 
-        def look(path: Path, limits: PixelLimits) -> Looked:
+        def examine(path: Path, limits: PixelLimits) -> Examined:
             try:
                 return self._looked(path, limits, cancelled)
             except DecoderDied as error:
@@ -99,17 +101,17 @@ class ImageSelector:
                 raise
 
         wanted = replace(rules or self._rules, synthetic_only=self._synthetic_only)
-        selection = choose(study, wanted, self._limits, look)
+        selection = choose(study, wanted, self._limits, examine)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
         return selection
 
-    def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Looked:
+    def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Examined:
         """Look at one image; retry while all decoders are busy, so that waiting is no hang."""
         while True:
             go_on(cancelled)
             with contextlib.suppress(DecodersBusy):
-                return self._look(path, limits)
+                return self._examine(path, limits)
 
 
 def go_on(cancelled: Callable[[], bool]) -> None:

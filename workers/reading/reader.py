@@ -20,7 +20,7 @@ from dicom.content.sr_document import load_tables
 from dicom.decoding.pool import Decoders
 from dicom.phantom import is_phantom
 from dicom.results.outputs import Equipment, Output, build
-from dicom.selection.image_selection import Look, Rules, Selection, look
+from dicom.selection.image_selection import Examine, Rules, Selection, examine
 from dicom.study import Study
 from dicom.validation.same_patient import check_source
 from service.settings.config import Settings
@@ -88,7 +88,7 @@ class Reader:
         model: ReadingModel,
         settings: Settings,
         equipment: Equipment,
-        look: Look = look,
+        examine: Examine = examine,
     ) -> None:
         """Set up the reader.
 
@@ -96,14 +96,14 @@ class Reader:
             model: The engine that answers.
             settings: The site's settings.
             equipment: This installation.
-            look: Opens and checks an image, in this process or in another.
+            examine: Opens and checks an image, in this process or in another.
         """
         self._model = model
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens, model.profile)
         self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
         self._chooser = ImageSelector(
-            settings, look, synthetic_only=model.checkpoint.synthetic_only
+            settings, examine, synthetic_only=model.checkpoint.synthetic_only
         )
         self._options = output_options(settings)
         self._version = settings.reading.model_version
@@ -136,7 +136,7 @@ class Reader:
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             load_tables()
             decoders.wait_until_ready()
-            return cls(model, settings, this_equipment(settings), decoders.look)
+            return cls(model, settings, this_equipment(settings), decoders.examine)
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -58,7 +58,7 @@ class PngRenderer:
         if picture.sha256:
             own = _own_pixels(picture, self._limits.max_pixels)
             return _encode(_stamped(own, picture.stamp), picture.size)
-        looked = self._decoders.look(picture.path, self._limits)
+        looked = self._decoders.examine(picture.path, self._limits)
         grey = looked.frame.pixels * 255 + 0.5
         return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
 

@@ -594,7 +594,7 @@ def test_a_hole_in_native_pixels_is_said(tmp_path):
     """A lost block that was filled with zeros is no collimation."""
     holed = FILM.copy()
     holed.reshape(-1)[FILM.size // 2 : FILM.size * 2 // 3] = 0
-    assert "rows within the picture" in native(tmp_path, holed).warnings[0]
+    assert "rows within the image" in native(tmp_path, holed).warnings[0]
 
 
 def test_rows_beyond_those_declared_are_said(tmp_path):

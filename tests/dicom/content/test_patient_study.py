@@ -98,11 +98,11 @@ def test_absent_attributes_are_empty_and_none_is_invented():
 
 def test_a_film_without_study_is_refused():
     """The Study Instance UID is needed, and the error says so."""
-    with pytest.raises(MissingAttribute, match="StudyInstanceUID"):
+    with pytest.raises(MissingAttribute, match="Study Instance UID"):
         copied_modules(Dataset())
     header = Dataset()
     header.StudyInstanceUID = "not.a.uid"
-    with pytest.raises(InvalidIdentifier, match="StudyInstanceUID"):
+    with pytest.raises(InvalidIdentifier, match="Study Instance UID"):
         copied_modules(header)
 
 

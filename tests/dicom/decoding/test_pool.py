@@ -22,7 +22,7 @@ from dicom.errors import (
 )
 from dicom.phantom import as_dataset, draw, write
 from dicom.pixels.frame import PixelLimits
-from dicom.selection.image_selection import Reason, Rules, choose, look
+from dicom.selection.image_selection import Reason, Rules, choose, examine
 from dicom.selection.local_files import describe
 from dicom.study import Study
 
@@ -38,7 +38,7 @@ import signal
 from dicom.decoding import child as decoder
 
 libc = ctypes.CDLL(None)
-really_look = decoder.look
+really_look = decoder.examine
 
 
 def segfault():
@@ -84,7 +84,7 @@ def look(path, limits):
     return really_look(path, limits)
 
 
-decoder.look = look
+decoder.examine = look
 decoder.main()
 """
 
@@ -136,8 +136,8 @@ def outcome(way, path):
 
 def test_a_film_is_seen_as_in_this_process(decoders, film):
     """Pixels, warnings and verdict are equal, and the pixels cannot be written to."""
-    assert outcome(decoders.look, film) == outcome(look, film)
-    pixels = decoders.look(film, LIMITS).frame.pixels
+    assert outcome(decoders.examine, film) == outcome(examine, film)
+    pixels = decoders.examine(film, LIMITS).frame.pixels
     assert pixels.shape == (420, 400)
     with pytest.raises(ValueError, match="read-only"):
         pixels[0, 0] = 1
@@ -148,13 +148,13 @@ def test_every_damaged_film_ends_as_in_this_process(decoders, shared_data):
     paths = [path for path in sorted((shared_data / "edge-cases").rglob("*")) if path.is_file()]
     assert len(paths) > 100
     for path in paths:
-        assert outcome(decoders.look, path) == outcome(look, path), path.name
+        assert outcome(decoders.examine, path) == outcome(examine, path), path.name
 
 
 def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
     """What the system says of a file comes back as it would be raised here."""
     said = []
-    for way in (look, decoders.look):
+    for way in (examine, decoders.examine):
         with pytest.raises((OSError, DicomError)) as caught:
             way(tmp_path / "none.dcm", LIMITS)
         said.append((caught.type, str(caught.value)))
@@ -173,13 +173,13 @@ def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
 def test_a_crash_costs_its_own_film(damaged, film, deed, words):
     """It is tried twice and then refused by name; another film is decoded meanwhile."""
     with ThreadPoolExecutor(2) as callers:
-        bad = callers.submit(damaged.look, as_film(film, deed), LIMITS)
-        good = callers.submit(damaged.look, film, LIMITS)
+        bad = callers.submit(damaged.examine, as_film(film, deed), LIMITS)
+        good = callers.submit(damaged.examine, film, LIMITS)
         with pytest.raises(DecoderDied, match=f"2 times .{words}") as caught:
             bad.result(30)
         assert good.result(30).verdict.reason is None
     assert "DOE" not in str(caught.value)
-    assert damaged.look(film, LIMITS).verdict.reason is None
+    assert damaged.examine(film, LIMITS).verdict.reason is None
 
 
 @pytest.mark.parametrize("deed", ["sleep", "loop"])
@@ -189,20 +189,20 @@ def test_a_decoder_that_does_not_end_is_ended(program, film, deed):
         Decoders(at_once=1, seconds=1, max_pixels=2**20, program=program) as hasty,
         pytest.raises(OutOfResources, match="longer than 1 s"),
     ):
-        hasty.look(as_film(film, deed), LIMITS)
+        hasty.examine(as_film(film, deed), LIMITS)
 
 
 def test_a_decoder_that_is_killed_may_be_tried_later(damaged, film):
     """The kernel kills when memory ends, whoever's fault that is; the next film is decoded."""
     with pytest.raises(OutOfResources, match="killed"):
-        damaged.look(as_film(film, "stop"), LIMITS)
-    assert damaged.look(film, LIMITS).verdict.reason is None
+        damaged.examine(as_film(film, "stop"), LIMITS)
+    assert damaged.examine(film, LIMITS).verdict.reason is None
 
 
 def test_a_bomb_ends_at_the_limit(damaged, film):
     """Memory is refused by the kernel long before the machine's is gone."""
     with pytest.raises(LimitExceeded, match="memory"):
-        damaged.look(as_film(film, "eat"), LIMITS)
+        damaged.examine(as_film(film, "eat"), LIMITS)
 
 
 def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
@@ -214,14 +214,14 @@ def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
     paths = (as_film(film, "segfault"), other)
     instances = tuple(describe(path) for path in paths)
     study = Study(study_instance_uid=instances[0].study_instance_uid, instances=instances)
-    selection = choose(study, RULES, LIMITS, damaged.look)
+    selection = choose(study, RULES, LIMITS, damaged.examine)
     assert selection.instance is instances[1]
     assert "SIGSEGV" in selection.not_read[0].reason
     alone = choose(
         Study(study_instance_uid=study.study_instance_uid, instances=instances[:1]),
         RULES,
         LIMITS,
-        damaged.look,
+        damaged.examine,
     )
     assert alone.reason is Reason.UNREADABLE
 
@@ -231,14 +231,14 @@ def test_who_waits_until_they_are_ready_has_a_child_waiting(film):
     with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
         running.wait_until_ready()
         assert children_of(running._parent._process.pid)
-        assert running.look(film, LIMITS).verdict.reason is None
+        assert running.examine(film, LIMITS).verdict.reason is None
 
 
 def test_deaths_that_nobody_asks_for_do_not_stop_the_parent():
     """Of films that were ended for being slow nobody reads how; the parent goes on to bear children."""
     program = """
 import os, socket
-from dicom.decoding.child import _tended
+from dicom.decoding.child import _await_child
 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 try:
     while True:
@@ -247,7 +247,7 @@ except BlockingIOError:
     pass
 if not os.fork():
     os._exit(1)
-assert _tended(theirs)
+assert _await_child(theirs)
 """
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
@@ -278,10 +278,10 @@ def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_pa
         while (first := settled()) is None:
             pass
         for _ in range(3):
-            running.look(film, LIMITS)
+            running.examine(film, LIMITS)
         assert set(children_of(parent)) == first
         with pytest.raises(DicomError):
-            running.look(nothing, LIMITS)
+            running.examine(nothing, LIMITS)
         deadline = time.monotonic() + 20
         while set(children_of(parent)) == first:
             assert time.monotonic() < deadline
@@ -294,7 +294,7 @@ def test_more_callers_than_children_wait(decoders, film):
     def insist(_):
         while True:
             with contextlib.suppress(DecodersBusy):
-                return decoders.look(film, LIMITS)
+                return decoders.examine(film, LIMITS)
 
     with ThreadPoolExecutor(8) as callers:
         looked = list(callers.map(insist, range(16)))
@@ -308,23 +308,23 @@ def test_who_finds_no_decoder_free_is_told_so(program, film):
         ThreadPoolExecutor(1) as callers,
     ):
         running.wait_until_ready()
-        first = callers.submit(running.look, as_film(film, "sleep"), LIMITS)
+        first = callers.submit(running.examine, as_film(film, "sleep"), LIMITS)
         while running._free._value:
             assert not first.done()
         with pytest.raises(DecodersBusy):
-            running.look(film, LIMITS)
+            running.examine(film, LIMITS)
         assert isinstance(first.exception(30), DecoderSlow)
-        assert running.look(film, LIMITS).verdict.reason is None
+        assert running.examine(film, LIMITS).verdict.reason is None
 
 
 def test_killed_decoders_are_started_again(film):
     """After kill -9 of their parent the next film is decoded by new ones."""
     with Decoders(at_once=1, seconds=30, max_pixels=2**20) as running:
-        running.look(film, LIMITS)
+        running.examine(film, LIMITS)
         first = running._parent._process
         first.kill()
         first.wait()
-        assert running.look(film, LIMITS).verdict.reason is None
+        assert running.examine(film, LIMITS).verdict.reason is None
         assert running._parent._process.pid != first.pid
 
 
@@ -336,7 +336,7 @@ def test_nothing_is_left_when_they_are_closed(film):
 
     before = descriptors()
     with Decoders(at_once=2, seconds=30, max_pixels=2**20) as running:
-        running.look(film, LIMITS)
+        running.examine(film, LIMITS)
         children = children_of(running._parent._process.pid)
         assert children
     deadline = time.monotonic() + 10

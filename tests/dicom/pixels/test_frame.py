@@ -451,7 +451,7 @@ def test_every_edge_case_ends_typed_in_bounded_time_and_memory(shared_data):
     assert len(ends) > 150
     assert ends["rows_cols_65535_bomb.dcm"][0].startswith("LimitExceeded")
     assert ends["declared_3_frames.dcm"][0].startswith("PixelError: the image has 3 frames")
-    assert ends["declared_rgb.dcm"][0].startswith("PixelError: the picture is in color")
+    assert ends["declared_rgb.dcm"][0].startswith("PixelError: the image is in color")
     assert ends["element_one_byte_short.dcm"][0].startswith("InvalidDataset")
     assert ends["windowwidth_zero.dcm"][0] == "Frame"
     assert ends["bitsstored16_highbit9.dcm"][0] == "Frame"

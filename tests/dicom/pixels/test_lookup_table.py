@@ -112,7 +112,7 @@ def test_entries_that_are_no_curve_are_not_used(tmp_path, film):
     entries = np.random.default_rng(1).integers(0, 2**16, 4096).tolist()
     frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], entries)])
     assert "VOI LUT 1 is damaged" in frame.warnings[0]
-    with pytest.raises(PixelError, match="no curve"):
+    with pytest.raises(PixelError, match="do not form a curve"):
         frame_of(tmp_path, film, ModalityLUTSequence=[table([4096, 0, 16], entries)])
 
 
@@ -200,8 +200,8 @@ def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative
     ("window", "words"),
     [
         (("8192", "16384"), "window 1 misses"),
-        (("5800", "11600"), "window 1 shows the picture implausibly dark"),
-        (("1000", "2000"), "window 1 shows the picture implausibly bright"),
+        (("5800", "11600"), "window 1 shows the image implausibly dark"),
+        (("1000", "2000"), "window 1 shows the image implausibly bright"),
     ],
 )
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
@@ -243,8 +243,8 @@ def test_every_real_film_keeps_the_view_that_it_has(shared_data):
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        ({"PixelPaddingValue": [0, 4095]}, "PixelPaddingValue of the film is not one number"),
-        ({"PixelPaddingValue": b"\xff\x0f"}, "PixelPaddingValue of the film is not one number"),
+        ({"PixelPaddingValue": [0, 4095]}, "PixelPaddingValue of the image is not one number"),
+        ({"PixelPaddingValue": b"\xff\x0f"}, "PixelPaddingValue of the image is not one number"),
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}, "its range 0 to 4095 covers"),
         ({"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 0}, "its range 0 to 4095 covers"),
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 1500}, "its range 0 to 1500 covers"),

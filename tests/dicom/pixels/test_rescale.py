@@ -37,10 +37,10 @@ def film(tmp_path):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("nan", "is nan, which is no finite number"),
-        ("inf", "is inf, which is no finite number"),
-        ("-inf", "is -inf, which is no finite number"),
-        ("1e400", "is inf, which is no finite number"),
+        ("nan", "is nan, which is not a finite number"),
+        ("inf", "is inf, which is not a finite number"),
+        ("-inf", "is -inf, which is not a finite number"),
+        ("1e400", "is inf, which is not a finite number"),
         (["1", "2"], "has several values"),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_rescale_that_is_no_number_ends_as_unreadable(film, keyword, value, wo
 
 def test_a_rescale_beyond_any_number_ends_as_unreadable(film):
     """Each is finite, their result is not."""
-    with pytest.raises(PixelError, match="beyond any number"):
+    with pytest.raises(PixelError, match="give values that are not finite"):
         load_frame(film(RescaleSlope="1e305", RescaleIntercept="0"), LIMITS)
 
 
@@ -128,7 +128,7 @@ def test_a_function_of_the_standard_is_followed_without_a_note(film, function):
 
 def test_an_unknown_pixel_representation_ends_as_unreadable(film):
     """Whether the highest bit is a sign cannot be guessed."""
-    with pytest.raises(PixelError, match="Pixel Representation of the film is 2, neither 0 nor 1"):
+    with pytest.raises(PixelError, match="Pixel Representation of the image is 2, neither 0 nor 1"):
         load_frame(film(PixelRepresentation=2), LIMITS)
 
 

@@ -286,7 +286,7 @@ def test_a_film_without_study_uid_is_refused(film_header, make_draft, equipment)
     header = film_header()
     draft = make_draft(header)
     del header.StudyInstanceUID
-    with pytest.raises(MissingAttribute, match="StudyInstanceUID"):
+    with pytest.raises(MissingAttribute, match="Study Instance UID"):
         build(draft, header, np.zeros((300, 240), np.float32), equipment)
 
 

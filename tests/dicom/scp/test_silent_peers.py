@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 from pynetdicom import AE, evt
 
+from dicom.destinations.destination import EncodedObject
 from dicom.destinations.dicomweb import StowDestination
-from dicom.destinations.dimse import DimseDestination, EncodedObject
+from dicom.destinations.dimse import DimseDestination
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DestinationError, DestinationSilent
 from dicom.scu.association import Peer

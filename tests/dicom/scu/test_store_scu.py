@@ -158,7 +158,7 @@ def test_a_machine_without_a_thread_left_may_try_again(monkeypatch, free_port):
         monkeypatch.setattr(threading.Thread, "start", start)
 
     refuse("can't start new thread")
-    with pytest.raises(DestinationUnavailable, match="no thread now"):
+    with pytest.raises(DestinationUnavailable, match="cannot start a thread now"):
         echo(**_to(free_port(), timeout=2))
     refuse("threads can only be started once")
     with pytest.raises(RuntimeError, match="only be started once"):

@@ -7,7 +7,7 @@ from pydicom.uid import JPEG2000
 from dicom.phantom import as_dataset, draw, write
 from dicom.pixels.frame import PixelLimits
 from dicom.selection.copy_comparison import differences
-from dicom.selection.image_selection import look
+from dicom.selection.image_selection import examine
 
 LIMITS = PixelLimits(max_pixels=10**6, max_bytes=10**7)
 
@@ -27,7 +27,7 @@ def compared(tmp_path):
                 change(film)
             paths.append(tmp_path / f"{number}.dcm")
             write(film, paths[-1])
-        return differences(*paths, look, LIMITS)
+        return differences(*paths, examine, LIMITS)
 
     return compare
 
@@ -78,7 +78,7 @@ def test_every_difference_is_named(compared):
         {"PatientID": "2", "AccessionNumber": "B"},
         invert,
     )
-    assert found == ("Patient ID", "Accession Number", "the picture")
+    assert found == ("Patient ID", "Accession Number", "the displayed pixels")
 
 
 def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
@@ -91,7 +91,7 @@ def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
         film.PixelData = np.roll(film.pixel_array, 10, axis=1).tobytes()
 
     assert compared({}, {}, lossy) == ()
-    assert compared({}, {}, shifted) == ("the picture",)
+    assert compared({}, {}, shifted) == ("the displayed pixels",)
 
 
 def test_a_copy_that_cannot_be_decoded_or_read_is_said_to_be_that(compared, tmp_path):
@@ -103,5 +103,5 @@ def test_a_copy_that_cannot_be_decoded_or_read_is_said_to_be_that(compared, tmp_
     assert compared({}, {}, cut) == ("its stored pixels, which cannot be decoded for comparison",)
     nothing = tmp_path / "nothing.dcm"
     nothing.write_bytes(b"no DICOM")
-    found = differences(tmp_path / "0.dcm", nothing, look, LIMITS)
+    found = differences(tmp_path / "0.dcm", nothing, examine, LIMITS)
     assert found == ("its header, which cannot be read",)

@@ -23,6 +23,7 @@ from dicom.study import Instance, Study
 LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=256 * 2**20)
 ADULTS = Rules(minimum_age_years=18, read_children=False)
 EVERYBODY = Rules(minimum_age_years=18, read_children=True)
+OWN = {"SOPClassUID": SecondaryCaptureImageStorage, "ImageType": ["DERIVED", "SECONDARY", "", "AI"]}
 
 
 def tags(**attributes):
@@ -140,7 +141,17 @@ def film(tmp_path):
         ),
         ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "EXCLUDED", "NOT_HUMAN"),
         ({"PatientSpeciesDescription": "Homo sapiens"}, "POSSIBLE", None),
-        ({"ImageType": ["DERIVED", "SECONDARY", "", "AI"]}, "EXCLUDED", "OWN_RESULT"),
+        (OWN | {"Modality": "OT"}, "EXCLUDED", "OWN_RESULT"),
+        (OWN | {"Modality": "DX"}, "EXCLUDED", "OWN_RESULT"),
+        (
+            OWN | {"Modality": "OT", "ImageType": ["DERIVED", "SECONDARY", "AI"]},
+            "EXCLUDED",
+            "OWN_RESULT",
+        ),
+        (OWN | {"Modality": "DX", "ImageType": ["DERIVED", "SECONDARY", "AI"]}, "POSSIBLE", None),
+        ({"ImageType": ["DERIVED", "SECONDARY", "", "AI"]}, "POSSIBLE", None),
+        ({"ImageType": ["DERIVED", "SECONDARY", "AI", "NOISE"]}, "POSSIBLE", None),
+        ({"ImageType": ["DERIVED", "PRIMARY", "", "AI"]}, "POSSIBLE", None),
         ({"Manufacturer": "Wetread"}, "EXCLUDED", "OWN_RESULT"),
     ],
 )
@@ -334,7 +345,7 @@ def test_an_unreadable_first_choice_gives_way_to_the_next(film):
     study = study_of(broken, film(view="AP"))
     selection = choose(study, ADULTS, LIMITS)
     assert selection.instance is study.instances[1]
-    assert selection.not_read[0].reason.startswith("The film cannot be read")
+    assert selection.not_read[0].reason.startswith("The image cannot be read")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_mirrored_real_film_is_judged_as_the_film(labelled_films):
         (lambda film: np.rot90(film, 2), Reason.ROTATED),
         (lambda film: np.rot90(film, 3), Reason.ROTATED),
     ],
-    ids=["negative", "anticlockwise", "upside down", "clockwise"],
+    ids=["negative", "counterclockwise", "upside down", "clockwise"],
 )
 def test_no_real_film_passes_as_a_negative_or_turned(labelled_films, change, expected):
     """None of 138 is read, and 98 % are refused for what is wrong with them."""
@@ -100,7 +100,7 @@ def test_phantoms_pass_and_their_negatives_and_turns_do_not(frontal_phantoms):
 def test_the_sentence_says_which_way_a_film_is_turned(frontal_phantoms):
     """A film turned clockwise is said to be turned clockwise."""
     assert "90 degrees clockwise" in judge(framed(np.rot90(frontal_phantoms[0], -1))).sentence
-    assert "90 degrees anticlockwise" in judge(framed(np.rot90(frontal_phantoms[0]))).sentence
+    assert "90 degrees counterclockwise" in judge(framed(np.rot90(frontal_phantoms[0]))).sentence
     assert "180 degrees" in judge(framed(np.rot90(frontal_phantoms[0], 2))).sentence
 
 

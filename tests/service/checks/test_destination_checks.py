@@ -112,7 +112,7 @@ def test_a_user_who_may_only_read_is_a_fault(kind, status, tmp_path):
     with web(200, status) as url:
         outcome = checked(tmp_path, {"kind": kind, "url": url})
     assert outcome.grade is Grade.FAULT
-    assert f"does not let us store (HTTP status {status})" in outcome.detail
+    assert f"does not allow storing (HTTP status {status})" in outcome.detail
 
 
 @pytest.mark.parametrize(

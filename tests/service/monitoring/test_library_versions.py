@@ -127,7 +127,7 @@ def test_a_film_is_received_by_the_plain_path(site, phantom_films, eventually):
         said = warnings(log)
     assert said.keys() == {"pynetdicom"}
     assert said["pynetdicom"]["installed"] == "99.1"
-    assert said["pynetdicom"]["tried"] == "3.0.4"
+    assert said["pynetdicom"]["tested"] == "3.0.4"
     assert "plain path" in said["pynetdicom"]["reason"]
 
 

@@ -176,7 +176,7 @@ def test_another_picture_of_the_same_patient_puts_the_draft_in_doubt(site, store
     _, job = read
     site.arrive(repainted(), "second.dcm")
     site.doubts.look()
-    assert store.job(job.id).doubt == "A later copy of its image differs in the picture."
+    assert store.job(job.id).doubt == "A later copy of its image differs in the displayed pixels."
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ import time
 
 from dicom.decoding import child as decoder
 
-really_look = decoder.look
+really_look = decoder.examine
 
 
 def look(path, limits):
@@ -33,7 +33,7 @@ def look(path, limits):
     return really_look(path, limits)
 
 
-decoder.look = look
+decoder.examine = look
 decoder.main()
 """
 
@@ -48,7 +48,7 @@ def busy(tmp_path):
     with Decoders(at_once=1, seconds=60, max_pixels=2**20, program=program) as running:
         running.wait_until_ready()
         with ThreadPoolExecutor(1) as callers:
-            first = callers.submit(running.look, held, LIMITS)
+            first = callers.submit(running.examine, held, LIMITS)
             while running._free._value:
                 assert not first.done()
             yield running, held
@@ -74,7 +74,7 @@ def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
             held.unlink()
         return False
 
-    selection = ImageSelector(load_settings(), decoders.look).selected(study, None, cancelled)
+    selection = ImageSelector(load_settings(), decoders.examine).selected(study, None, cancelled)
     assert selection.instance is study.instances[0]
     assert len(asked) >= 3
 
@@ -90,5 +90,5 @@ def test_a_job_that_waits_for_a_decoder_is_given_up_when_it_is_canceled(busy, st
         return was
 
     with pytest.raises(Cancelled):
-        ImageSelector(load_settings(), decoders.look).selected(study, None, cancelled)
+        ImageSelector(load_settings(), decoders.examine).selected(study, None, cancelled)
     assert held.exists()

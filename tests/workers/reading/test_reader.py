@@ -142,7 +142,7 @@ def test_a_decoder_that_is_slow_is_tried_again(reader, settings, film):
     """The machine may be what is slow: the job goes back, and no film is refused for it."""
 
     def slow(_path, _limits):
-        raise OutOfResources("the film was not decoded: the decoder took longer than 60 s")
+        raise OutOfResources("the image was not decoded: the decoder took longer than 60 s")
 
     with pytest.raises(TransientReadingError, match="longer than 60 s"):
         read(Reader(reader._model, settings, reader._equipment, slow), study(film))

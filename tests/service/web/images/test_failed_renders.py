@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dicom.decoding import child as decoder
 
-really_look = decoder.look
+really_look = decoder.examine
 
 
 def look(path, limits):
@@ -35,7 +35,7 @@ def look(path, limits):
     return looked
 
 
-decoder.look = look
+decoder.examine = look
 decoder.main()
 """
 

@@ -25,7 +25,7 @@ import ctypes
 
 from dicom.decoding import child as decoder
 
-really_look = decoder.look
+really_look = decoder.examine
 
 
 def look(path, limits):
@@ -36,7 +36,7 @@ def look(path, limits):
     return really_look(path, limits)
 
 
-decoder.look = look
+decoder.examine = look
 decoder.main()
 """
 
