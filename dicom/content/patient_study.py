@@ -160,7 +160,7 @@ def _study_uid(source: Dataset) -> str:
     text = _text(_raw(source, "StudyInstanceUID"))
     if not text:
         raise MissingAttribute("the image has no Study Instance UID")
-    return check_uid(text, "StudyInstanceUID")
+    return check_uid(text, "Study Instance UID")
 
 
 def _complete_deidentification(result: Dataset) -> None:

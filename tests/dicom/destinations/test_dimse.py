@@ -479,7 +479,7 @@ def _refusing_first(status, body=b"{}"):
     [
         (200, b'{"Status": "FilteredOut"}', "FilteredOut"),
         (400, b"{}", "400"),
-        (413, b"{}", "limit of the body"),
+        (413, b"{}", "body size limit"),
         (415, b"{}", "415"),
     ],
 )
@@ -504,10 +504,10 @@ def test_a_request_that_an_archive_refuses_whole_is_split(objects, status):
 
 @pytest.mark.parametrize("kind", [OrthancDestination, StowDestination])
 def test_a_body_limit_is_told_as_that(objects, kind):
-    """HTTP 413 names the limit of the body, not the url."""
+    """HTTP 413 names the body size limit, not the url."""
     with (
         _http(lambda *_: (413, "text/html", b"<html>")) as url,
-        pytest.raises(ObjectsRefused, match="raise the limit of the body there") as told,
+        pytest.raises(ObjectsRefused, match="body size limit") as told,
     ):
         kind(name="pacs", url=url, timeout=5).send(objects)
     assert "check its url" not in str(told.value)
