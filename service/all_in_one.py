@@ -14,10 +14,10 @@ from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import make_folder
 from service.system.private_servers import private_folder, redis_part
-from service.system.signals import on_hangup
+from service.system.signals import on_sighup
 from service.system.supervisor import Death, Part, Supervisor, wetread_command
 
-_LOOK_EVERY = 0.1
+_POLL_SECONDS = 0.1
 
 log = get_logger(__name__)
 
@@ -106,17 +106,17 @@ class AllInOne:
 
     def run(self, until: threading.Event) -> None:
         """Restart parts that end until the event is set; SIGHUP makes them reload their settings."""
-        on_hangup(self._reload, until)
-        while not until.wait(_LOOK_EVERY):
-            self._supervisor.tend()
+        on_sighup(self._reload, until)
+        while not until.wait(_POLL_SECONDS):
+            self._supervisor.check_parts()
 
     def _reload(self) -> None:
         log.info("reload_forwarded", parts=sorted(self._supervisor.pids()))
         self._supervisor.reload()
 
-    def tend(self) -> None:
+    def check_parts(self) -> None:
         """Check the parts once, and restart those that are due."""
-        self._supervisor.tend()
+        self._supervisor.check_parts()
 
     def stop(self) -> None:
         """Stop every part in order and close the database."""

@@ -208,7 +208,7 @@ class Demo:
 
     def jobs(self) -> dict[str, Job]:
         """Check the parts once; return the latest job of each Study, by Study Instance UID."""
-        self._machine.tend()
+        self._machine.check_parts()
         found = self._store.jobs(limit=1000) if self._store else ()
         latest: dict[str, Job] = {}
         for job in found:
@@ -242,7 +242,7 @@ class Demo:
     def _wait(self, answers: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while not answers():
-            self._machine.tend()
+            self._machine.check_parts()
             if time.monotonic() > deadline:
                 raise WetreadError(f"{what} does not answer; its log is {self.log_path}")
             time.sleep(0.05)

@@ -35,7 +35,7 @@ def configure_logging(settings: Log, *, process: str) -> None:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     )
-    caught = structlog.processors.ExceptionRenderer(_wordless)
+    caught = structlog.processors.ExceptionRenderer(_without_message)
     finish: list[structlog.types.Processor] = [caught, renderer]
     lines = _Lines(sys.stderr)
     # Our own lines bypass `logging`, which would double the cost of a line.
@@ -56,7 +56,7 @@ def configure_logging(settings: Log, *, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # A level on their loggers would not last: pydicom sets its own when it is imported.
-    handler.addFilter(_quotes_nobody)
+    handler.addFilter(_quotes_no_values)
     # Below WARNING these log every message and every schema check; our own events suffice.
     for name in ("alembic", "celery"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
@@ -78,12 +78,12 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         # Reentrant: a signal handler may log while its own thread is writing a line.
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
 
     def _write(self, line: str) -> None:
         """Write and flush the line at once, so that it is not lost if the process is killed."""
         # RuntimeError: a signal handler logs during a blocked write (reentrant call): drop its line.
-        with self._turn, contextlib.suppress(OSError, ValueError, RuntimeError):
+        with self._lock, contextlib.suppress(OSError, ValueError, RuntimeError):
             self._stream.write(f"{line}\n")
             self._stream.flush()
 
@@ -91,13 +91,13 @@ class _Lines:
     debug = info = warning = error = critical = _write
 
 
-def _wordless(exc_info: structlog.typing.ExcInfo) -> str:
+def _without_message(exc_info: structlog.typing.ExcInfo) -> str:
     """Format an exception by its type and places only: its message may quote a patient's value."""
     kind, error, _ = exc_info
     return f"Traceback (without words) of {kind.__name__}:\n{places(error)}"
 
 
-def _quotes_nobody(record: logging.LogRecord) -> bool:
+def _quotes_no_values(record: logging.LogRecord) -> bool:
     """Return False for records of libraries that quote values of data sets."""
     return record.name.partition(".")[0] not in {"pynetdicom", "pydicom", "highdicom"}
 

@@ -21,12 +21,12 @@ from dicom.library import Library
 from service.errors import LeaseLost, ReadingError, StoreError
 from service.log import get_logger
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untried
+from service.monitoring.library_versions import report_untested_versions
 from service.monitoring.model_start import note_failure, note_success
 from service.queue import celery_private, kombu_private
 from service.queue.job_queue import Queue, celery_app
 from service.queue.names import DELIVERY, READING, reading_queues
-from service.receiver.calling_aes import CallingAEs, on_page
+from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.records import Job, ProcessStatus, Said
 from service.settings.advice import without_effect
 from service.settings.config import Settings, config_path, load_settings
@@ -101,11 +101,11 @@ class _Worker:
         self._owner = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._app = worker_app(settings)
         path = config_path()
-        report = on_page(self._store, path, self._owner)
+        report = incident_reporter(self._store, path, self._owner)
         self._callers = CallingAEs(settings, path, load_settings, report)
 
     def run(self) -> None:
-        report_untried(*self._libraries())
+        report_untested_versions(*self._libraries())
         starting = Said(status=ProcessStatus.LOADING) if self._reads else Said("starting")
         publisher = Queue(self._settings)
         try:
@@ -145,7 +145,7 @@ class _Worker:
             self._owner,
             self._abandon,
             self._replace,
-            self._callers.now,
+            self._callers.look_up_reloaded,
         )
         read = register_read(self._app, work)
 
@@ -242,9 +242,9 @@ class _Worker:
         ).start()
 
     def _reload(self) -> None:
-        self._callers.ask()
+        self._callers.request_reload()
         # In a thread: the main thread serves the broker and must not wait for the database.
-        threading.Thread(target=self._callers.look, name="reload", daemon=True).start()
+        threading.Thread(target=self._callers.reload_if_changed, name="reload", daemon=True).start()
 
     def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
         """Stop taking jobs; after `stop_seconds`, hand back those that are not finished."""

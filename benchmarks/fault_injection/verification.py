@@ -21,7 +21,7 @@ from workers.delivery.delivering import MOST_SENDS
 # A later film that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
 _ALL: Final = 100_000
-_LOOK_EVERY: Final = 2.0  # seconds
+_POLL_SECONDS: Final = 2.0  # seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def _not_kept(site: Site, sent: Sequence[SentStudy], found: Account) -> Iterator
     for film in (film for study in sent for film in study.films if film.acknowledged):
         if is_kept(site, film):
             continue
-        rows = site.store.films_named([(film.sop_instance_uid, _digest(film.path))])
+        rows = site.store.instances_named([(film.sop_instance_uid, _digest(film.path))])
         if any(row.is_removed for row in rows.values()):
             found.removed += 1
             found.unseen += not film.was_seen
@@ -117,7 +117,7 @@ def is_kept(site: Site, film: Film) -> bool:
     Raises:
         StoreError: The database cannot say.
     """
-    kept = site.store.films_of(film.sop_instance_uid)
+    kept = site.store.instances_with_uid(film.sop_instance_uid)
     return [_digest(each.path) for each in kept] == [_digest(film.path)]
 
 
@@ -133,7 +133,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Note of each acknowledged film that it was there."""
-        while not self._ended.wait(_LOOK_EVERY):
+        while not self._ended.wait(_POLL_SECONDS):
             studies = [study for sender in self._senders for study in list(sender.studies)]
             for film in (film for study in studies for film in study.films):
                 if film.acknowledged and not film.was_seen:

@@ -3,7 +3,7 @@
 from service.checks.check import Grade, Outcome
 from service.checks.tls_files import tls_fault
 from service.errors import BrokerUnavailable, ConfigurationError
-from service.queue.broker_health import look
+from service.queue.broker_health import check_broker
 from service.queue.job_queue import Memory, memory, ping
 from service.settings.config import Settings
 from service.system.private_servers import redis_program
@@ -50,7 +50,7 @@ def _private(settings: Settings) -> Outcome:
 
 def _judged(settings: Settings) -> Outcome:
     answer, limits = ping(settings), memory_limits(memory(settings))
-    refusal = look(settings).sentence
+    refusal = check_broker(settings).sentence
     if refusal and limits.grade is not Grade.FAULT:
         return Outcome(f"{answer}. {refusal}", Grade.FAULT)
     return Outcome(f"{answer}, {limits.detail}", limits.grade)

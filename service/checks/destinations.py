@@ -9,7 +9,7 @@ from dicom.content.result_header import SECONDARY_CAPTURE, SOP_CLASSES, OutputKi
 from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
 from service.settings.destination_factory import destination
-from service.settings.destinations import ALL_OBJECTS, Destination, takes
+from service.settings.destinations import ALL_OBJECTS, Destination, includes_kind
 from service.settings.sections import Outputs
 
 
@@ -36,7 +36,9 @@ def _probe(settings: Settings, each: Destination) -> Outcome:
 
 def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
     """Return the (SOP Class UID, Transfer Syntax UID) pairs of the results that it will receive."""
-    kinds = [kind for kind in _kinds(outputs, each) if takes(each.objects or ALL_OBJECTS, kind)]
+    kinds = [
+        kind for kind in _kinds(outputs, each) if includes_kind(each.objects or ALL_OBJECTS, kind)
+    ]
     pairs = []
     for sop_class in dict.fromkeys(SOP_CLASSES[kind] for kind in kinds):
         compressed = sop_class == SECONDARY_CAPTURE and outputs.compression == "jpeg-ls"

@@ -35,7 +35,7 @@ def _spool(settings: Settings) -> Outcome:
 def _writable(folder: Path) -> Outcome:
     """Check that this user can write and sync a file in `folder`, or can create the folder."""
     if not folder.exists():
-        return _can_be_made(folder)
+        return _creatable(folder)
     if not folder.is_dir():
         return Outcome(f"{folder} is a file, and a folder is needed: set data_dir", Grade.FAULT)
     try:
@@ -47,8 +47,8 @@ def _writable(folder: Path) -> Outcome:
     return Outcome(f"{folder} can be written")
 
 
-def _can_be_made(folder: Path) -> Outcome:
-    *missing, above = _up_to_what_exists(folder)
+def _creatable(folder: Path) -> Outcome:
+    *missing, above = _nearest_existing(folder)
     if not above.is_dir():
         words = f"{folder} cannot be made: {above} is a file. Set data_dir to another folder"
         return Outcome(words, Grade.FAULT)
@@ -61,7 +61,7 @@ def _can_be_made(folder: Path) -> Outcome:
     return Outcome(f"{folder} is not there yet; it can be made in {above}")
 
 
-def _up_to_what_exists(folder: Path) -> list[Path]:
+def _nearest_existing(folder: Path) -> list[Path]:
     """Return `folder` and its parents, up to the first that exists."""
     chain = []
     for each in (folder, *folder.parents):
@@ -85,7 +85,7 @@ def _user() -> str:
 
 def _space(settings: Settings, writable: str) -> Outcome:
     """Judge the free space for Instances; `writable` is the text with which the detail begins."""
-    free = free_bytes(_up_to_what_exists(settings.spool_dir.absolute())[-1])
+    free = free_bytes(_nearest_existing(settings.spool_dir.absolute())[-1])
     least, sweep = settings.receiver.min_free_bytes, settings.sweep
     words = f"{writable}, {free // _MIB} MiB free"
     if free < least:

@@ -8,7 +8,7 @@ import click
 
 from service.commands.opened import actor
 from service.jobs import JobState
-from service.maintenance.repeat_jobs import RepeatOrder, carried_out, chosen
+from service.maintenance.repeat_jobs import RepeatOrder, chosen, run_order
 from service.monitoring.state_names import state_word
 from service.settings.config import load_settings
 from service.store import Store
@@ -76,7 +76,7 @@ def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: st
             click.echo("\n".join([*found, f"{len(found)} jobs match; nothing was changed"]))
             return
         refused = 0
-        for result in carried_out(store, settings, order, found):
+        for result in run_order(store, settings, order, found):
             if result.job is None:
                 refused += 1
                 click.echo(f"{result.job_id[:8]} refused: {result.refusal}", err=True)

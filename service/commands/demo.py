@@ -31,7 +31,7 @@ from service.records import Job
 from service.settings.config import Settings, load_settings
 from service.settings.sections import Log
 
-_LOOK_EVERY = 0.2
+_POLL_SECONDS = 0.2
 _ONLY_SYNTHETIC = (
     "The demo model reads synthetic images only. `wetread demo --demo-reads-patients FILE...` lets it "
     "read these too: its text is meaningless then, and every result says so. docs/models.md says how "
@@ -99,7 +99,7 @@ def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool)
         click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything")
         while True:
             running.jobs()  # restarts processes that ended
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_POLL_SECONDS)
     finally:
         running.stop()
 
@@ -120,7 +120,7 @@ def _follow(running: Demo, films: Sequence[DemoImage], begun: float) -> None:
             live.update(_progress(films, jobs, time.monotonic() - begun))
             if all(settled(jobs.get(film.study_instance_uid)) for film in films):
                 return
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_POLL_SECONDS)
 
 
 def _progress(films: Sequence[DemoImage], jobs: dict[str, Job], elapsed: float) -> Table:

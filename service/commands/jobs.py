@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from service.commands.again import reread, resend
-from service.commands.opened import actor, opened_store
+from service.commands.opened import actor, open_store
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
 from service.monitoring.draft_warnings import alarm, alarm_sentence, withdrawal
 from service.monitoring.state_names import state_word
-from service.queue.broker_health import look
+from service.queue.broker_health import check_broker
 from service.queue.names import reading_queues
 from service.records import Delivery, Job, JobEvent
 from service.settings.config import load_settings
@@ -48,7 +48,7 @@ jobs.add_command(reread)
 @_as_json
 def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json: bool) -> None:
     """List jobs, the newest first."""
-    with opened_store() as store:
+    with open_store() as store:
         wanted = tuple(JobState(state.upper()) for state in states) or None
         found = store.jobs(states=wanted, study=study, limit=limit)
         listed = list(zip(found, _reasons(store, found), strict=True))
@@ -88,7 +88,7 @@ def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
     names = [each.name for each in settings.destinations]
     situation = SystemStatus(
         now=store.now(),
-        broker_fault=look(settings).sentence if waits else "",
+        broker_fault=check_broker(settings).sentence if waits else "",
         processes=store.processes(),
         roles=reading_queues(settings),
         ahead=store.ahead() if waits else {},
@@ -104,7 +104,7 @@ def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
 @_as_json
 def show(job_id: str, *, as_json: bool) -> None:
     """Show one job: state, draft, objects, deliveries, events. JOB_ID may be its first letters."""
-    with opened_store() as store:
+    with open_store() as store:
         job = store.job(job_id)
         detail = _in_full(store, job)
     if as_json:
@@ -117,7 +117,7 @@ def show(job_id: str, *, as_json: bool) -> None:
 @click.argument("job_ids", nargs=-1, required=True)
 def retry(job_ids: tuple[str, ...]) -> None:
     """Read again, or send again what is drafted but not delivered."""
-    with opened_store() as store:
+    with open_store() as store:
 
         def one(job_id: str) -> str:
             return state_word(store.retry(store.job(job_id).id, actor=actor()).state)
@@ -130,7 +130,7 @@ def retry(job_ids: tuple[str, ...]) -> None:
 @click.option("--reason", default="", help="Kept in the job's events.")
 def cancel(job_ids: tuple[str, ...], reason: str) -> None:
     """Cancel jobs that are not finished; what has been delivered stays."""
-    with opened_store() as store:
+    with open_store() as store:
 
         def one(job_id: str) -> str:
             canceled = store.cancel(store.job(job_id).id, actor=actor(), reason=reason)
@@ -143,7 +143,7 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
 @click.argument("job_ids", nargs=-1, required=True)
 def urgent(job_ids: tuple[str, ...]) -> None:
     """Let waiting jobs overtake."""
-    with opened_store() as store:
+    with open_store() as store:
 
         def one(job_id: str) -> str:
             store.make_urgent(store.job(job_id).id, actor=actor())

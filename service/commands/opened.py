@@ -9,7 +9,7 @@ from service.store import Store
 
 
 @contextmanager
-def opened_store() -> Iterator[Store]:
+def open_store() -> Iterator[Store]:
     """Open the store of the settings for the length of the block.
 
     Raises:

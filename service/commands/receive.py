@@ -5,7 +5,7 @@ import click
 from service.log import configure_logging, get_logger
 from service.receiver.receiver import serve
 from service.settings.config import Settings, load_settings
-from service.system.signals import stop_event, survive_hangup
+from service.system.signals import ignore_sighup, stop_event
 from service.system.supervisor import Death, Part, Supervisor, wetread_command
 
 log = get_logger(__name__)
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 @click.option("--process", "number", type=int, hidden=True)
 def receive(number: int | None) -> None:
     """Run the storage SCP: modalities and PACS send here."""
-    survive_hangup()
+    ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="receive")
     if number is None and settings.receiver.processes > 1:

@@ -5,13 +5,13 @@ import click
 from service.log import configure_logging
 from service.settings.config import load_settings
 from service.stow.server import serve
-from service.system.signals import survive_hangup
+from service.system.signals import ignore_sighup
 
 
 @click.command("receive-web")
 def receive_web() -> None:
     """Run the STOW-RS door: PACS that route by DICOMweb send here."""
-    survive_hangup()
+    ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="receive-web")
     serve(settings)

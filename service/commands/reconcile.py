@@ -12,7 +12,7 @@ from dicom.errors import DestinationError
 from service.errors import ConfigurationError
 from service.log import configure_logging
 from service.reconcile.comparison import Comparison
-from service.reconcile.schedule import ReconcileContext, opened, serve
+from service.reconcile.schedule import ReconcileContext, open_context, serve
 from service.settings.config import Settings, load_settings
 from service.settings.reconcile import Reconcile
 
@@ -39,8 +39,8 @@ def reconcile(
         serve(settings)
         return
     tables = _chosen(settings, archives, hours)
-    with opened(settings, fetches=fetch) as (_, workbench):
-        results = {each.name: _compared(workbench, each, fetch=fetch) for each in tables}
+    with open_context(settings, fetches=fetch) as (_, context):
+        results = {each.name: _compared(context, each, fetch=fetch) for each in tables}
     if as_json:
         found = {name: _to_json(each) for name, each in results.items()}
         click.echo(json.dumps(found, indent=1))
@@ -63,10 +63,10 @@ def _chosen(settings: Settings, archives: tuple[str, ...], hours: float | None) 
     return [tables[name].model_copy(update=changed) for name in archives or tables]
 
 
-def _compared(workbench: ReconcileContext, table: Reconcile, *, fetch: bool) -> Comparison | str:
+def _compared(context: ReconcileContext, table: Reconcile, *, fetch: bool) -> Comparison | str:
     """Return the comparison, or the reason why the archive could not be compared."""
     try:
-        return workbench.reconciler(table, fetches=fetch).look(complete=True, at_once=True)
+        return context.reconciler(table, fetches=fetch).compare(complete=True, at_once=True)
     except DestinationError as error:
         return str(error)
 

@@ -5,13 +5,13 @@ import click
 from service.log import configure_logging
 from service.settings.config import load_settings
 from service.sweeper.sweeper import serve
-from service.system.signals import survive_hangup
+from service.system.signals import ignore_sighup
 
 
 @click.command()
 def sweep() -> None:
     """Run the sweeper: completes quiet studies, takes back what a dead process held, tidies."""
-    survive_hangup()
+    ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="sweep")
     serve(settings)

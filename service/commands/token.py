@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dicom.identifiers import check_ae_title
-from service.commands.opened import actor, opened_store
+from service.commands.opened import actor, open_store
 from service.settings.config import Settings, load_settings
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
 
@@ -41,7 +41,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
         raise InvalidToken("--ae-title belongs to --scope stow: who stores needs a name to do so")
     lives = lifetime(expires)
     value, credential = mint()
-    with opened_store() as store:
+    with open_store() as store:
         store.add_token(
             credential,
             name=name,
@@ -50,12 +50,12 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
             expires_at=store.now() + lives if lives else None,
             actor=actor(),
         )
-    if ae_title and (words := _not_a_caller(load_settings(), ae_title)):
+    if ae_title and (words := _unknown_calling_ae(load_settings(), ae_title)):
         click.echo(f"warning: {words}", err=True)
     click.echo(value)
 
 
-def _not_a_caller(settings: Settings, ae_title: str) -> str:
+def _unknown_calling_ae(settings: Settings, ae_title: str) -> str:
     """Return why Instances sent under `ae_title` will be refused, or "" if they will not."""
     if settings.caller(ae_title) is not None:
         return ""
@@ -73,7 +73,7 @@ def _not_a_caller(settings: Settings, ae_title: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_tokens(*, as_json: bool) -> None:
     """List tokens, the newest first; what they are is not known here."""
-    with opened_store() as store:
+    with open_store() as store:
         found, now = store.tokens(), store.now()
     if as_json:
         click.echo(json.dumps([_summary(each, now) for each in found], indent=1))
@@ -105,7 +105,7 @@ def _local(at: datetime | None) -> str:
 @click.argument("names", nargs=-1, required=True)
 def revoke(names: tuple[str, ...]) -> None:
     """Let tokens, given by name or id, open nothing from now on."""
-    with opened_store() as store:
+    with open_store() as store:
         for name in names:
             revoked = store.revoke_token(name, actor())
             click.echo(f"{revoked.name} revoked")

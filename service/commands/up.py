@@ -7,7 +7,7 @@ from service.checks.ports import ports_of_others
 from service.errors import ConfigurationError
 from service.log import configure_logging, get_logger
 from service.settings.config import as_environment, load_settings
-from service.system.signals import stop_event, survive_hangup
+from service.system.signals import ignore_sighup, stop_event
 
 log = get_logger(__name__)
 
@@ -19,7 +19,7 @@ def up() -> None:
     A private Redis is started when broker.url is not set; the database is brought up to date first.
     Ctrl-C stops everything in order.
     """
-    survive_hangup()
+    ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="up")
     stop = stop_event()

@@ -46,7 +46,7 @@ _NOTICE_LEFT: Final = (
 )
 
 
-class Way(StrEnum):
+class WithdrawalMethod(StrEnum):
     """How a draft is withdrawn from one destination."""
 
     REMOVE = "remove"
@@ -67,7 +67,7 @@ class RecallStep:
 
     job: Job
     destination: str
-    way: Way
+    method: WithdrawalMethod
     done: str = ""
     failed: bool = False
 
@@ -115,27 +115,33 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
         StoreError: The database cannot be used.
     """
     return [
-        RecallStep(job=job, destination=delivery.destination, way=way)
+        RecallStep(job=job, destination=delivery.destination, method=method)
         for job in store.drafts_since(wanted_drafts(settings, order))
         for delivery in store.deliveries(job.id)
-        if (way := _way(store, settings, job, delivery)) is not None
+        if (method := _method_for(store, settings, job, delivery)) is not None
     ]
 
 
-def _way(store: Store, settings: Settings, job: Job, delivery: Delivery) -> Way | None:
+def _method_for(
+    store: Store, settings: Settings, job: Job, delivery: Delivery
+) -> WithdrawalMethod | None:
     """Return how to withdraw the draft from one destination; None if it is never sent there."""
     if not delivery.fence:
         # Sending never began.
-        return None if job.reason_code == RECALLED else Way.CANCEL
+        return None if job.reason_code == RECALLED else WithdrawalMethod.CANCEL
     configured = {each.name: each for each in settings.destinations}
     target = configured.get(delivery.destination)
     if target is None:
-        return Way.BY_HAND
+        return WithdrawalMethod.BY_HAND
     if isinstance(target, OrthancSettings) and target.may_remove:
-        return Way.REMOVE
+        return WithdrawalMethod.REMOVE
     report = draft_report(store, delivery.job_id)
     can_be_made = report is not None and report.path.exists()
-    return Way.MARK if can_be_made and notice_form(target.objects) else Way.BY_HAND
+    return (
+        WithdrawalMethod.MARK
+        if can_be_made and notice_form(target.objects)
+        else WithdrawalMethod.BY_HAND
+    )
 
 
 class Recall:
@@ -170,40 +176,40 @@ class Recall:
                 sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
             under_way = sending[step.job.id]
             if step.destination in under_way.results:
-                done = replace(step, way=Way.CANCEL, done=_JUST_NOW, failed=True)
+                done = replace(step, method=WithdrawalMethod.CANCEL, done=_JUST_NOW, failed=True)
             else:
-                done = self._carried_out(self._as_it_stands(step))
-            if done.way is Way.REMOVE and step.destination in under_way.notices:
+                done = self._execute(self._with_current_method(step))
+            if done.method is WithdrawalMethod.REMOVE and step.destination in under_way.notices:
                 done = replace(done, done=f"{done.done}; {_NOTICE_JUST_NOW}", failed=True)
             line = f"{step.destination}: {done.done}"
             event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
             self._store.note(step.job.id, event, self._order.actor, line)
             yield done
 
-    def _as_it_stands(self, step: RecallStep) -> RecallStep:
-        """Return the step with its way as of now: the draft may have been sent since the plan."""
+    def _with_current_method(self, step: RecallStep) -> RecallStep:
+        """Return the step with its method as of now: the draft may have been sent since the plan."""
         for delivery in self._store.deliveries(step.job.id):
             if delivery.destination == step.destination:
-                way = _way(self._store, self._settings, step.job, delivery)
-                return replace(step, way=way or Way.CANCEL)
+                method = _method_for(self._store, self._settings, step.job, delivery)
+                return replace(step, method=method or WithdrawalMethod.CANCEL)
         return step
 
-    def _carried_out(self, step: RecallStep) -> RecallStep:
+    def _execute(self, step: RecallStep) -> RecallStep:
         try:
             words = self._do(step)
         except (DicomError, OSError) as error:
             return replace(step, done=f"failed: {error}", failed=True)
-        return replace(step, done=words, failed=step.way is Way.BY_HAND)
+        return replace(step, done=words, failed=step.method is WithdrawalMethod.BY_HAND)
 
     def _do(self, step: RecallStep) -> str:
-        match step.way:
-            case Way.REMOVE:
+        match step.method:
+            case WithdrawalMethod.REMOVE:
                 return self._remove(step)
-            case Way.MARK:
+            case WithdrawalMethod.MARK:
                 return self._mark(step)
-            case Way.CANCEL:
+            case WithdrawalMethod.CANCEL:
                 return "not sent any more"
-            case Way.BY_HAND:
+            case WithdrawalMethod.BY_HAND:
                 uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
                 return f"a person must withdraw {', '.join(uids) or 'it'} there"
 

@@ -97,7 +97,7 @@ def reread(
     if not made:
         raise IllegalTransition(f"this study waits already to be read by {name}")
     # Not published here: marked so that the sweeper publishes it on its next round.
-    store.unpublished(made[0].id)
+    store.mark_unpublished(made[0].id)
     return made[0]
 
 
@@ -142,7 +142,7 @@ def chosen(store: Store, order: RepeatOrder) -> list[str]:
     return [job.id for job in found]
 
 
-def carried_out(
+def run_order(
     store: Store, settings: Settings, order: RepeatOrder, job_ids: Iterable[str]
 ) -> Iterator[Result]:
     """Resend or reread each job and yield its outcome; see `resend` and `reread`."""
@@ -153,10 +153,10 @@ def carried_out(
             return resend(store, settings, job_id, to=order.to, actor=who, reason=why)
         return reread(store, settings, job_id, model=order.model, actor=who, reason=why)
 
-    return each_of(job_ids, one)
+    return run_for_each(job_ids, one)
 
 
-def selection_of(said: Mapping[str, object]) -> Selection:
+def parse_selection(said: Mapping[str, object]) -> Selection:
     """Parse a selection from a command, a form or an API request.
 
     Args:
@@ -195,7 +195,7 @@ def _moment(key: str, value: object) -> datetime | None:
         raise SelectionError(f"{key} is a time as 2026-03-01T14:00, not {value!a:.40}") from None
 
 
-def each_of(job_ids: Iterable[str], do: Callable[[str], Job]) -> Iterator[Result]:
+def run_for_each(job_ids: Iterable[str], do: Callable[[str], Job]) -> Iterator[Result]:
     """Apply `do` to each job and yield its outcome; a refused job does not stop the others.
 
     Raises:

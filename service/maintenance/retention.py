@@ -76,7 +76,7 @@ class Retention:
         self._put_off = {study: until for study, until in self._put_off.items() if until > now}
         faults = []
         studies = self._store.removable(
-            why.before, but_not=list(self._put_off), limit=at_once, confirmed=why.early
+            why.before, excluding=list(self._put_off), limit=at_once, confirmed=why.early
         )
         if not studies:
             return 0
@@ -120,7 +120,7 @@ class Retention:
                     return
                 self._check_mounted(study_uid, film, spool.root)
                 _remove_film(film.path, spool.root.resolve())
-                self._store.film_removed(film)
+                self._store.mark_instance_removed(film)
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)

@@ -99,13 +99,13 @@ class SpoolCheck:
     def _files(self) -> Iterator[SpoolFinding]:
         for piece in _pieces(spooled_files(self._spool.root)):
             names = {each.name for each in piece if each.name is not None}
-            rows = self._store.films_named(names) if names else {}
+            rows = self._store.instances_named(names) if names else {}
             for file in piece:
                 self.tally.files += 1
                 self.tally.film_bytes += file.size
                 row = rows.get(file.name) if file.name else None
                 if row is None or row.is_removed or self._is_wrong(file, row):
-                    finding = self._look_again(file)
+                    finding = self._check_again(file)
                     if finding is not None:
                         yield finding
 
@@ -120,7 +120,7 @@ class SpoolCheck:
         except FileNotFoundError:  # retention has removed it meanwhile, or it never existed
             return False
 
-    def _look_again(self, file: SpooledFile) -> SpoolFinding | None:
+    def _check_again(self, file: SpooledFile) -> SpoolFinding | None:
         """Check a file again under its lock; return what is wrong with it, or None."""
         if file.changed > self._before:
             self.tally.young += 1
@@ -134,17 +134,17 @@ class SpoolCheck:
                 return None
             if kind is Kind.MISPLACED_FILM and row is not None:
                 self._misplaced.add(row.id)
-            return self._mended(self._finding(kind, file.path, row), row)
+            return self._repaired(self._finding(kind, file.path, row), row)
 
     def _row_of(self, file: SpooledFile) -> SpooledRow | None:
         if file.name is None:
-            return self._store.film_at(file.path)
-        named = self._store.films_named([file.name]).get(file.name)
+            return self._store.instance_at(file.path)
+        named = self._store.instances_named([file.name]).get(file.name)
         return named or self._row_of_other_algorithm(file.path, *file.name)
 
     def _row_of_other_algorithm(self, path: Path, uid: str, digest: str) -> SpooledRow | None:
         """Return the file's row if its digest is of another algorithm than that in the file's name."""
-        rows = self._store.films_unlike(uid, digest)
+        rows = self._store.instances_of_other_digest(uid, digest)
         return next((row for row in rows if has_digest(path, row.digest)), None)
 
     def _kind(self, file: SpooledFile, row: SpooledRow | None) -> Kind | None:
@@ -177,7 +177,7 @@ class SpoolCheck:
 
     def _rows(self) -> Iterator[SpoolFinding]:
         last = 0
-        while piece := self._store.films_after(last, limit=_PIECE):
+        while piece := self._store.instances_after(last, limit=_PIECE):
             last = piece[-1].id
             self.tally.rows += len(piece)
             for row in piece:
@@ -190,14 +190,14 @@ class SpoolCheck:
         """Return a finding if the file is lost; None if retention removed it or it came meanwhile."""
         with self._spool.uid_lock(row.sop_instance_uid):
             name = (row.sop_instance_uid, row.digest)
-            now = self._store.films_named([name]).get(name)
+            now = self._store.instances_named([name]).get(name)
             if now is None or now.is_removed or now.path.exists():
                 return None
-            return self._mended(self._finding(Kind.LOST_FILM, now.path, now), now)
+            return self._repaired(self._finding(Kind.LOST_FILM, now.path, now), now)
 
     def _temporary(self) -> Iterator[SpoolFinding]:
         for path in leftovers(self._spool.root, self._before):
-            yield self._mended(SpoolFinding(kind=Kind.LEFTOVER, path=path))
+            yield self._repaired(SpoolFinding(kind=Kind.LEFTOVER, path=path))
 
     def _locks(self) -> Iterator[SpoolFinding]:
         for path in held_locks(self._spool.root, _LOCK_SECONDS):
@@ -208,7 +208,7 @@ class SpoolCheck:
             known = self._store.known_jobs([path.name for path in piece])
             for path in piece:
                 if path.name not in known:
-                    yield self._mended(SpoolFinding(kind=Kind.UNKNOWN_RESULT, path=path))
+                    yield self._repaired(SpoolFinding(kind=Kind.UNKNOWN_RESULT, path=path))
         last = 0
         while made := self._store.unsent_after(last, limit=_PIECE):
             last = made[-1].id
@@ -240,7 +240,7 @@ class SpoolCheck:
             detail=detail,
         )
 
-    def _mended(self, finding: SpoolFinding, row: SpooledRow | None = None) -> SpoolFinding:
+    def _repaired(self, finding: SpoolFinding, row: SpooledRow | None = None) -> SpoolFinding:
         if self._repair is None:
             return finding
         try:

@@ -118,7 +118,7 @@ class Repairs:
             instance = self._in_place(
                 path, check_identity(header := read_header(path, strict=False)), header.file_meta
             )
-            self._store.film_moved(row, instance.path)
+            self._store.set_instance_path(row, instance.path)
         return replace(finding, repaired="File and database agree again on where it lies.")
 
     def _restore(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
@@ -141,7 +141,7 @@ class Repairs:
             words += f" It lies in {self._aside(_path(finding)).parent}."
             done = f"Set aside. {done}"
         if row is not None:
-            self._store.film_given_up(row, _ACTOR, finding.kind.value, words)
+            self._store.give_up_instance(row, _ACTOR, finding.kind.value, words)
         return replace(finding, repaired=done)
 
     def _set_aside(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:

@@ -33,7 +33,7 @@ class DestinationIncidents:
         self._store = store
         self._settings = settings
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Record the outages and ends of outages that are not recorded yet.
 
         Raises:
@@ -42,17 +42,17 @@ class DestinationIncidents:
         now, limit = self._store.now(), alert_after(self._settings)
         for each in backlogs(self._store, self._settings):
             if each.is_overdue(now, limit):
-                self._away(each)
+                self._record_outage(each)
             elif each.state is DestinationState.ANSWERING:
-                self._back(each)
+                self._record_recovery(each)
 
-    def _away(self, each: Backlog) -> None:
+    def _record_outage(self, each: Backlog) -> None:
         error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
         detail = each.sentence() + error
         if self._store.note_outage(each.destination, away=True, actor="sweeper", detail=detail):
             log.error(AWAY, destination=each.destination, waiting=each.waiting, reason=detail)
 
-    def _back(self, each: Backlog) -> None:
+    def _record_recovery(self, each: Backlog) -> None:
         detail = "It takes results again."
         if self._store.note_outage(each.destination, away=False, actor="sweeper", detail=detail):
             log.info(BACK, destination=each.destination, waiting=each.waiting)

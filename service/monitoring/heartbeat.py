@@ -106,14 +106,14 @@ class Probe:
         self._answered = True
         self._refusal = ""
 
-    def answers(self, *, doubt: bool, refusal: str = "") -> bool:
+    def beat_if_due(self, *, force: bool, refusal: str = "") -> bool:
         """Return whether the database accepted the latest heartbeat; send one if it is due.
 
         Args:
-            doubt: Send one now.
+            force: Send one now.
             refusal: Why no Instances are accepted now, for the page; a change is sent at once.
         """
-        if time.monotonic() < self._due and not doubt and refusal == self._refusal:
+        if time.monotonic() < self._due and not force and refusal == self._refusal:
             return self._answered
         self._refusal = refusal
         self._due = time.monotonic() + BEAT_SECONDS

@@ -6,12 +6,12 @@ from service.log import get_logger
 log = get_logger(__name__)
 
 
-def report_untried(*libraries: Library) -> None:
+def report_untested_versions(*libraries: Library) -> None:
     """Log one warning for each library whose installed version was not tried."""
     for library in libraries:
         if not library.is_tested:
             log.warning(
-                "library_version_not_tried",
+                "library_version_not_tested",
                 library=library.name,
                 installed=library.installed,
                 tested=", ".join(library.tested),

@@ -37,7 +37,7 @@ class TokenExpiry:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Record the tokens at risk that are not recorded yet.
 
         Raises:

@@ -15,7 +15,7 @@ from service.system.socket_limits import redis_client
 # The queues' prefix, so that an ACL that allows the queues allows this key. It expires by itself.
 _KEY: Final = f"{READING}.probe"
 _KEY_SECONDS: Final = 60
-TAKES_NONE: Final = "Redis takes no messages"
+NOT_ACCEPTING: Final = "Redis takes no messages"
 _SAFE: Final = "Jobs are safe in the database and go on by themselves."
 
 
@@ -47,7 +47,7 @@ class BrokerHealth:
     sentence: str = ""
 
 
-def look(settings: Settings) -> BrokerHealth:
+def check_broker(settings: Settings) -> BrokerHealth:
     """Return what is wrong with the message broker; takes about two seconds if Redis is silent."""
     try:
         with redis_client(settings) as client:
@@ -57,7 +57,7 @@ def look(settings: Settings) -> BrokerHealth:
         return BrokerHealth(BrokerFault.ABSENT, sentence)
     except redis.ResponseError as error:
         fault = _refusal(error)
-        return BrokerHealth(fault, f"{TAKES_NONE}: {_REFUSALS[fault]}. {_SAFE}")
+        return BrokerHealth(fault, f"{NOT_ACCEPTING}: {_REFUSALS[fault]}. {_SAFE}")
     except (redis.RedisError, OSError, ValueError) as error:
         return _unreachable(error)
     return BrokerHealth()

@@ -8,7 +8,7 @@ from celery.worker import state
 from kombu.connection import Connection
 
 from dicom.library import Library
-from service.system.signals import on_hangup
+from service.system.signals import on_sighup
 from service.system.socket_limits import REDIS_RETRY_SECONDS
 
 LIBRARY: Final = Library(
@@ -29,7 +29,7 @@ def is_full(threads: int) -> bool:
 def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
     """Return Celery's worker class with `reload` as the action of SIGHUP, instead of a restart."""
     if not LIBRARY.is_tested:
-        signals.worker_ready.connect(lambda **_: on_hangup(reload), weak=False)
+        signals.worker_ready.connect(lambda **_: on_sighup(reload), weak=False)
         return app.Worker  # type: ignore[no-any-return]
 
     class Process(app.Worker):  # type: ignore[misc, name-defined]  # made by Celery at run time
@@ -41,7 +41,7 @@ def process_class(app: Celery, reload: Callable[[], None]) -> type[Any]:
             is_terminal, self._isatty = self._isatty, True
             super().install_platform_tweaks(worker)
             self._isatty = is_terminal
-            on_hangup(reload)
+            on_sighup(reload)
 
     return Process
 

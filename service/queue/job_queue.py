@@ -39,7 +39,7 @@ from service.system.socket_limits import (
     redis_transport_options,
 )
 
-_HEAD: Final = 5000  # messages of one priority that `in_sight` reads: the next ones
+_HEAD: Final = 5000  # messages of one priority that `queued_job_ids` reads: the next ones
 _FAILURES: Final = (KombuError, redis.RedisError, OSError)
 
 log = get_logger(__name__)
@@ -127,7 +127,7 @@ class Queue:
             producer=producer,
         )
 
-    def in_sight(self, queue: str) -> frozenset[str]:
+    def queued_job_ids(self, queue: str) -> frozenset[str]:
         """Return the ids of jobs with a message in `queue`, from the next 5,000 of each priority.
 
         Empty with a version of kombu that was not tried.

@@ -25,7 +25,7 @@ def publish_jobs(store: Store, publish: Callable[..., None], *jobs: Job) -> bool
     else:
         return True
     try:
-        store.unpublished(*(job.id for job in jobs))
+        store.mark_unpublished(*(job.id for job in jobs))
     except StoreUnavailable as error:
         # Not lost: the sweeper publishes unclaimed jobs again after `sweep.republish_seconds`.
         log.warning("not_marked", job_ids=[job.id for job in jobs], reason=str(error))

@@ -16,9 +16,9 @@ from service.sentence import one_line
 from service.settings.config import Settings
 from service.settings.reading import Reading
 from service.settings.sections import Caller
-from service.settings.setting_rules import unknown_to
+from service.settings.setting_rules import unknown_references
 from service.store import Store
-from service.system.signals import on_hangup
+from service.system.signals import on_sighup
 
 NOT_RELOADED: Final = "callers_not_reloaded"
 
@@ -42,7 +42,7 @@ class CallingAEs:
             path: The file that they came from.
             load: Loads them again; raises ConfigurationError.
             report: Called with the reason why a changed file was rejected, and with "" once the file is
-                valid again. If it raises StoreError, the next `look` calls it again.
+                valid again. If it raises StoreError, the next `reload_if_changed` calls it again.
         """
         self._report = report
         self._fault = ""
@@ -51,15 +51,15 @@ class CallingAEs:
         self._path = path
         self._load = load
         self._state = self._file_state()
-        self._asked = self._unread = False
+        self._is_requested = self._is_unread = False
 
     def __call__(self, ae_title: str) -> Caller | None:
         """Return the settings of a calling AE title, or None if it may not send."""
         return self._settings.caller(ae_title)
 
-    def now(self, ae_title: str) -> Caller | None:
-        """Return the same after checking the file for changes, for processes that do not call `look`."""
-        self.look()
+    def look_up_reloaded(self, ae_title: str) -> Caller | None:
+        """Return the settings in force after a reload if the file has changed, for workers."""
+        self.reload_if_changed()
         return self(ae_title)
 
     @property
@@ -67,36 +67,36 @@ class CallingAEs:
         """The settings read at the start, with the calling AEs that are in force now."""
         return self._settings
 
-    def heed_hangup(self) -> None:
+    def reload_on_sighup(self) -> None:
         """Reload the file at each SIGHUP from now on; call it in the main thread only.
 
-        SIGHUP is ignored while the process starts, so the next `look` always loads the file. It logs a
-        reload only if the file has changed or SIGHUP has come.
+        SIGHUP is ignored while the process starts, so the next `reload_if_changed` always loads the
+        file. It logs a reload only if the file has changed or SIGHUP has come.
         """
-        on_hangup(self.ask)
-        self._unread = True
+        on_sighup(self.request_reload)
+        self._is_unread = True
 
-    def ask(self) -> None:
-        """Make the next `look` load the file even if it has not changed."""
-        self._asked = True
+    def request_reload(self) -> None:
+        """Make the next `reload_if_changed` load the file even if it has not changed."""
+        self._is_requested = True
 
-    def look(self) -> None:
+    def reload_if_changed(self) -> None:
         """Load the file if it has changed or a reload was requested; only report an invalid file."""
         state = self._file_state()
-        is_news = state != self._state or self._asked
-        if is_news or self._unread:
+        is_news = state != self._state or self._is_requested
+        if is_news or self._is_unread:
             # Set before the load, so that an invalid file is not loaded again until it changes.
-            self._state, self._asked, self._unread = state, False, False
-            self._fault = self._load_again(is_news=is_news)
-        self._tell()
+            self._state, self._is_requested, self._is_unread = state, False, False
+            self._fault = self._reload(is_news=is_news)
+        self._report_fault()
 
-    def _load_again(self, *, is_news: bool) -> str:
+    def _reload(self, *, is_news: bool) -> str:
         """Replace the calling AEs by those of the file; return why this failed, or ""."""
         try:
             fresh = self._load()
         except ConfigurationError as error:
             return str(error)
-        if faults := unknown_to(self._settings, fresh.receiver.callers):
+        if faults := unknown_references(self._settings, fresh.receiver.callers):
             return f"{'; '.join(faults)}, since this process started"
         anew = {"callers": fresh.receiver.callers, "open": fresh.receiver.open}
         receiver = self._settings.receiver.model_copy(update=anew)
@@ -105,7 +105,7 @@ class CallingAEs:
             log.info("callers_reloaded", callers=len(fresh.receiver.callers))
         return ""
 
-    def _tell(self) -> None:
+    def _report_fault(self) -> None:
         """Log and report a new fault, or the end of a fault."""
         fault = self._fault
         if fault == self._reported:
@@ -130,7 +130,7 @@ class CallingAEs:
         return status.st_mtime_ns, status.st_size
 
 
-def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None]:
+def incident_reporter(store: Store, path: Path | None, actor: str) -> Callable[[str], None]:
     """Return a function that shows one incident while the calling AEs of a file are not in force.
 
     Args:
@@ -142,7 +142,7 @@ def on_page(store: Store, path: Path | None, actor: str) -> Callable[[str], None
 
     def report(fault: str) -> None:
         # Remove the earlier incident first: only one, with the latest reason, is shown.
-        store.end_incident(kind=NOT_RELOADED, subject=subject)
+        store.remove_incidents(kind=NOT_RELOADED, subject=subject)
         if fault:
             detail = f"The changed callers are not in force: {fault}"
             store.record_incident(actor=actor, kind=NOT_RELOADED, subject=subject, detail=detail)

@@ -34,7 +34,7 @@ from service.settings.config import Settings
 from service.store import Store
 from service.system.spool_walk import holds_folders
 
-LOOK_EVERY: Final = 0.5
+POLL_SECONDS: Final = 0.5
 _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 300.0
 _GIVE_UP_AFTER: Final = 24 * 3600.0
@@ -103,7 +103,7 @@ class Commitments:
     def _fault(self, reference: Reference) -> int:
         """Return the Failure Reason; 0 if the Instance is recorded and its file's hash is right."""
         try:
-            films = self._store.films_of(reference.sop_instance_uid)
+            films = self._store.instances_with_uid(reference.sop_instance_uid)
         except StoreError as error:
             raise OutOfResources(f"the database cannot be read now: {error}") from None
         if not films:
@@ -111,10 +111,10 @@ class Commitments:
         if all(film.sop_class_uid != reference.sop_class_uid for film in films):
             return CLASS_INSTANCE_CONFLICT
         # One UID may have come with different bytes. The request does not say which, so check all.
-        whole = all(self._is_kept(film) for film in films)
+        whole = all(self._is_intact(film) for film in films)
         return 0 if whole else NO_SUCH_INSTANCE
 
-    def _is_kept(self, film: Instance) -> bool:
+    def _is_intact(self, film: Instance) -> bool:
         try:
             if is_kept(film.path, film.digest):
                 return True
@@ -146,25 +146,25 @@ class Commitments:
     def _run(self) -> None:
         while not self._stop:
             self._task.attempt_each(self._try, sorted(self._folder.glob("*.json")))
-            self._wake.wait(LOOK_EVERY)
+            self._wake.wait(POLL_SECONDS)
             self._wake.clear()
 
     def _try(self, path: Path) -> None:
         try:
-            self._look_at(path)
+            self._process(path)
         except OSError as error:
             # The disk is full or not mounted. The promise stays and is tried again.
-            self._tell(path.name, error.strerror)
+            self._log_once(path.name, error.strerror)
         else:
             self._stuck.pop(path.name, None)
 
-    def _tell(self, name: str, reason: str | None) -> None:
+    def _log_once(self, name: str, reason: str | None) -> None:
         """Log why a promise cannot be processed, once for each reason in a row."""
         if self._stuck.get(name, "") != reason:
             self._stuck[name] = reason
             log.warning("promise_not_kept", file=name, reason=reason)
 
-    def _look_at(self, path: Path) -> None:
+    def _process(self, path: Path) -> None:
         try:
             promise = _read(path)
         except FileNotFoundError:
@@ -182,9 +182,9 @@ class Commitments:
         promise.due = time.time() + min(_FIRST_WAIT * 2**promise.tries, _LONGEST_WAIT)
         # Written before the try, so that another receiver process does not try at the same time.
         self._write(promise)
-        self._keep(promise, path)
+        self._deliver(promise, path)
 
-    def _keep(self, promise: _Promise, path: Path) -> None:
+    def _deliver(self, promise: _Promise, path: Path) -> None:
         peer = Peer(
             host=promise.host,
             port=promise.port,
@@ -203,12 +203,12 @@ class Commitments:
             log.warning("commitment_not_reported", tries=promise.tries, reason=str(error))
             if time.time() - promise.since < _GIVE_UP_AFTER:
                 return
-            self._note(promise, str(error))
+            self._record_given_up(promise, str(error))
         else:
             log.info("commitment_reported", to=promise.called, tries=promise.tries)
         path.unlink(missing_ok=True)
 
-    def _note(self, promise: _Promise, reason: str) -> None:
+    def _record_given_up(self, promise: _Promise, reason: str) -> None:
         try:
             self._store.record_incident(
                 actor="receive",
@@ -226,8 +226,8 @@ def _read(path: Path) -> _Promise:
     references = request["references"]
     if not isinstance(references, list):
         raise TypeError("references")
-    asked = CommitmentRequest(
+    read = CommitmentRequest(
         transaction_uid=str(request["transaction_uid"]),
         references=tuple(Reference(**each) for each in references),
     )
-    return _Promise(request=asked, **values)
+    return _Promise(request=read, **values)

@@ -74,7 +74,7 @@ class Intake:
             StoreError: It was not recorded: the sender must not receive Success.
         """
         film, verdict = self._film(instance, header, calling_ae, association_id)
-        (arrival,) = self._keep([(film, verdict)])
+        (arrival,) = self._record([(film, verdict)])
         return arrival
 
     def instances_arrived(self, arrived: Sequence[Received]) -> list[Arrival]:
@@ -83,7 +83,7 @@ class Intake:
         Raises:
             StoreError: None was recorded: their senders must not receive Success.
         """
-        return self._keep(
+        return self._record(
             [
                 self._film(
                     each.instance,
@@ -130,7 +130,7 @@ class Intake:
         is_document = instance.sop_class_uid in set(DOCUMENT_CLASSES).difference(configured)
         return not is_document and verdict.reason is not Reason.OWN_RESULT
 
-    def _keep(self, films: Sequence[tuple[Film, Triage]]) -> list[Arrival]:
+    def _record(self, films: Sequence[tuple[Film, Triage]]) -> list[Arrival]:
         arrivals = self._store.add_instances([film for film, _ in films])
         for (film, verdict), arrival in zip(films, arrivals, strict=True):
             log.info(
@@ -149,7 +149,7 @@ class Intake:
     def _drop_second_copy(self, instance: Instance) -> None:
         """Remove an Instance's new file if its row has another, named by an earlier digest algorithm."""
         try:
-            known = self._store.films_of(instance.sop_instance_uid)
+            known = self._store.instances_with_uid(instance.sop_instance_uid)
             if known and all(each.path != instance.path for each in known):
                 instance.path.unlink(missing_ok=True)
         except (StoreError, OSError) as error:

@@ -34,7 +34,7 @@ class RateLimits:
         self._folder = folder
         self._clock = clock
 
-    def takes(self, ae_title: str, per_minute: int) -> bool:
+    def try_take(self, ae_title: str, per_minute: int) -> bool:
         """Return whether one more Instance is within the limit, and count it if so.
 
         Raises:

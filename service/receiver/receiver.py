@@ -17,10 +17,10 @@ from service.checks.tls_files import tls_fault
 from service.errors import ConfigurationError, ReceiverNotListening, StoreError
 from service.log import get_logger
 from service.monitoring.heartbeat import Probe
-from service.monitoring.library_versions import report_untried
+from service.monitoring.library_versions import report_untested_versions
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
-from service.receiver.calling_aes import CallingAEs, on_page
+from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.refusals import Refusals
@@ -33,7 +33,7 @@ from service.system.gc_tuning import prepare_memory
 from service.system.listening import holders_of, refusal
 from service.system.signals import stop_event
 
-_LOOK_EVERY: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _SWITCH_SECONDS: Final = 0.001
 
 log = get_logger(__name__)
@@ -54,7 +54,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     """
     # Below Python's 5 ms: a thread that returns from the disk or the network gets the GIL sooner.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    report_untried(
+    report_untested_versions(
         pynetdicom_private.LIBRARY,
         broker_connection.LIBRARY,
         kombu_private.LIBRARY,
@@ -68,9 +68,9 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     queue = Queue(settings)
     spool = open_spool(settings)
     callers = CallingAEs(
-        settings, config_path(), load_settings, on_page(store, config_path(), "receive")
+        settings, config_path(), load_settings, incident_reporter(store, config_path(), "receive")
     )
-    callers.heed_hangup()
+    callers.reload_on_sighup()
     commitments = Commitments(settings, store)
     intake = Intake(store, settings, queue.publish, callers)
     reception = StorageService(settings, store, intake, commitments, callers=callers)
@@ -80,17 +80,19 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     _listen(scp, settings)
     commitments.start()
     probe = Probe(store, _beat_name(number), scp.port or scp.tls_port)
-    reception.database_answers(probe.answers(doubt=True))
+    reception.set_database_available(probe.beat_if_due(force=True))
     try:
-        while not stop.wait(_LOOK_EVERY):
+        while not stop.wait(_POLL_SECONDS):
             if scp.has_stopped_listening:
                 raise ReceiverNotListening(
                     "the receiver's port has closed by a fault: it has to start again"
                 )
-            callers.look()
+            callers.reload_if_changed()
             refusals.write()
             refusal = reception.refusal
-            reception.database_answers(probe.answers(doubt=not reception.is_ready, refusal=refusal))
+            reception.set_database_available(
+                probe.beat_if_due(force=not reception.is_ready, refusal=refusal)
+            )
     finally:
         # In this order: associations end, then their jobs are made, then the store is closed.
         log.info("receiver_stopping", seconds=settings.receiver.stop_seconds)

@@ -23,19 +23,19 @@ class Refusals:
     def __init__(self, store: Store) -> None:
         """Take the store to which the counts are written."""
         self._store = store
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._counts: Counter[NotAccepted] = Counter()
         self._is_failing = False
 
     def add(self, refused: NotAccepted) -> None:
         """Count one refusal."""
-        with self._turn:
+        with self._lock:
             self._count(refused, 1)
 
     def write(self) -> None:
         """Write the counts since the last write; keep them if the database does not accept them."""
         # Swap the counter under the lock and write outside it: `add` never waits for the database.
-        with self._turn:
+        with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:
             return
@@ -46,7 +46,7 @@ class Refusals:
             if not self._is_failing:
                 log.warning("refusals_not_counted_yet", reason=str(error))
             self._is_failing = True
-            with self._turn:
+            with self._lock:
                 for refused, count in counts.items():
                     self._count(refused, count)
 

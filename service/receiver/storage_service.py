@@ -28,7 +28,7 @@ from service.system.disk_space import DiskLevel, Watermark
 # A misconfigured modality tries again every few seconds: record one incident an hour at most.
 _INCIDENT_EVERY: Final = 3600.0
 _REMEMBERED: Final = 1000
-_AWAY: Final = "the database cannot take it now"
+_NO_DATABASE: Final = "the database cannot take it now"
 
 log = get_logger(__name__)
 
@@ -59,11 +59,11 @@ class StorageService:
         self._intake = intake
         self._releases = ReleaseQueue(intake)
         self._reported: dict[tuple[str, str, str], float] = {}
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def admit(self, association: IncomingAssociation) -> Refusal | None:
         """Return None if a peer may associate, else why not; a refusal is logged with its reason."""
-        verdict = self._judge(association)
+        verdict = self._check_association(association)
         if verdict is None:
             return None
         refusal, reason = verdict
@@ -74,7 +74,7 @@ class StorageService:
             address=association.address,
             reason=reason,
         )
-        if self._is_news(association, reason):
+        if self._is_new_refusal(association, reason):
             self._report(association, reason)
         return refusal
 
@@ -87,11 +87,11 @@ class StorageService:
             return OutOfResources(refusal)
         caller = self._caller(association.calling_ae)
         limit = caller.films_per_minute if caller else None
-        return self._too_many(association.calling_ae, limit) if limit else None
+        return self._rate_refusal(association.calling_ae, limit) if limit else None
 
-    def _too_many(self, calling_ae: str, limit: int) -> OutOfResources | None:
+    def _rate_refusal(self, calling_ae: str, limit: int) -> OutOfResources | None:
         try:
-            within = self._limits.takes(calling_ae, limit)
+            within = self._limits.try_take(calling_ae, limit)
         except OSError as error:
             return out_of_resources(error)
         return None if within else OutOfResources(f"more than {limit} films in a minute")
@@ -100,15 +100,15 @@ class StorageService:
     def refusal(self) -> str:
         """Why no Instance of any sender is accepted now, as text, or ""; costs one `statvfs`."""
         if self._database_away:
-            return _AWAY
-        return "the spool's disk is nearly full" if self._disk.look() is DiskLevel.FULL else ""
+            return _NO_DATABASE
+        return "the spool's disk is nearly full" if self._disk.measure() is DiskLevel.FULL else ""
 
     @property
     def is_ready(self) -> bool:
         """Whether the database accepts Instances."""
         return not self._database_away
 
-    def database_answers(self, answers: bool) -> None:
+    def set_database_available(self, answers: bool) -> None:
         """Set whether Instances are accepted; if not, they are refused before they are written."""
         if answers == self._database_away:
             log.warning("receiver_ready" if answers else "receiver_not_ready", database=answers)
@@ -123,7 +123,7 @@ class StorageService:
         """
         if self._database_away:
             # Another thread has just met the fault: do not make these senders wait for a timeout too.
-            return [OutOfResources(_AWAY) for _ in arrived]
+            return [OutOfResources(_NO_DATABASE) for _ in arrived]
         unforeseen: DicomError | None = InternalError("an error in this program: see its log")
         fault = error_boundary(
             partial(self._record, arrived),
@@ -143,8 +143,8 @@ class StorageService:
         except StoreError as error:
             log.error("film_not_recorded", films=len(arrived), reason=str(error))
             # StoreUnavailable refuses all Instances until the main loop's probe succeeds.
-            self.database_answers(not isinstance(error, StoreUnavailable))
-            return OutOfResources(_AWAY)
+            self.set_database_available(not isinstance(error, StoreUnavailable))
+            return OutOfResources(_NO_DATABASE)
         return None
 
     def accept_commitment(
@@ -186,7 +186,7 @@ class StorageService:
         """Return once the jobs of all released associations are scheduled."""
         self._releases.close()
 
-    def _judge(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
+    def _check_association(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
         ours = self._settings.receiver.ae_title
         if association.called_ae != ours:
             return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
@@ -204,10 +204,10 @@ class StorageService:
             return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
         return None
 
-    def _is_news(self, association: IncomingAssociation, reason: str) -> bool:
+    def _is_new_refusal(self, association: IncomingAssociation, reason: str) -> bool:
         key = (association.calling_ae, association.address, reason)
         now = time.monotonic()
-        with self._turn:
+        with self._lock:
             last = self._reported.get(key)
             if last is not None and now - last < _INCIDENT_EVERY:
                 return False

@@ -37,13 +37,13 @@ class Fetched:
         refused: Reasons by SOP Instance UID, for Instances that will never be stored.
         postponed: Reasons by SOP Instance UID, for Instances that may be stored another time.
         fault: Why the archive did not give all Instances; "" if it did.
-        is_hopeless: Whether fetching another Study now would fail as well.
+        stops_fetching: Whether fetching another Study now would fail as well.
     """
 
     refused: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, str] = field(default_factory=dict)
     fault: str = ""
-    is_hopeless: bool = False
+    stops_fetching: bool = False
 
 
 class Fetcher:
@@ -75,7 +75,7 @@ class Fetcher:
         try:
             archive.fetch(instances, take)
         except DestinationError as error:
-            fetched.fault, fetched.is_hopeless = str(error), error.transient
+            fetched.fault, fetched.stops_fetching = str(error), error.transient
         # "aborted" leaves an incomplete Study to the quiet time: the rest may come at the next look.
         whole = not fetched.fault and not fetched.postponed
         self._reception.association_ended(association, "released" if whole else "aborted")
@@ -96,7 +96,7 @@ class Fetcher:
         except DicomError as error:
             reasons = fetched.postponed if error.transient else fetched.refused
             reasons[uid] = str(error)
-            fetched.is_hopeless = fetched.is_hopeless or error.transient
+            fetched.stops_fetching = fetched.stops_fetching or error.transient
             log.warning("fetched_not_stored", sop_instance_uid=uid, reason=str(error))
             return False
         return True

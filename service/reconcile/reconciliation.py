@@ -98,7 +98,7 @@ class Reconciler:
         self._open: dict[str, HeldInstance] = {}
         self._reach = timedelta(hours=table.hours)
 
-    def look(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
+    def compare(self, *, complete: bool = False, at_once: bool = False) -> Comparison:
         """Compare once, fetch what is missing, and store the result for page and metrics.
 
         Args:
@@ -261,7 +261,7 @@ class Reconciler:
                     refused = _Refused(instance=each, reason=reason, at=self._passed())
                     self._refused[each.sop_instance_uid] = refused
             fault = fetched.fault or next(iter(fetched.postponed.values()), "") or fault
-            if fetched.is_hopeless:
+            if fetched.stops_fetching:
                 break
         return fault
 

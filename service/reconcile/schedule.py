@@ -26,7 +26,7 @@ from service.store import Store
 from service.system.signals import stop_event
 
 ROLE: Final = "reconcile"
-_LOOK_EVERY: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 30.0
 
 log = get_logger(__name__)
@@ -58,7 +58,7 @@ class ReconcileContext:
             self._store, self._settings, table, compared, fetcher, is_stopping=is_stopping
         )
 
-    def database_answers(self) -> bool:
+    def is_database_available(self) -> bool:
         """Return whether the database answers; if so, the storage service takes Instances again."""
         try:
             self._store.ping()
@@ -66,12 +66,12 @@ class ReconcileContext:
             log.warning("store_unavailable", reason=str(error))
             return False
         if self._reception is not None:
-            self._reception.database_answers(True)
+            self._reception.set_database_available(True)
         return True
 
 
 @contextmanager
-def opened(
+def open_context(
     settings: Settings, *, fetches: bool, callers: CallingAEs | None = None
 ) -> Iterator[tuple[Store, ReconcileContext]]:
     """Yield the database and the context; on exit, make the jobs of what was fetched.
@@ -103,33 +103,33 @@ def serve(settings: Settings) -> None:
         raise ConfigurationError("reconcile: no table [[reconcile]] names an archive to compare")
     callers = CallingAEs(settings, config_path(), load_settings)
     stop = stop_event()
-    callers.heed_hangup()
+    callers.reload_on_sighup()
     fetches = any(each.fetch for each in settings.reconcile)
     with (
-        opened(settings, fetches=fetches, callers=callers) as (store, workbench),
+        open_context(settings, fetches=fetches, callers=callers) as (store, context),
         Heartbeat(store, [ROLE]).beating(),
     ):
-        threads = [_started(workbench, table, stop) for table in settings.reconcile]
+        threads = [_started(context, table, stop) for table in settings.reconcile]
         log.info("reconcile_started", archives=[each.name for each in settings.reconcile])
         reload = Task("reload the callers")
-        while not stop.wait(_LOOK_EVERY):
-            reload.attempt(callers.look)
+        while not stop.wait(_POLL_SECONDS):
+            reload.attempt(callers.reload_if_changed)
         for thread in threads:
             thread.join(_STOP_SECONDS)
     log.info("reconcile_stopped")
 
 
 def _started(
-    workbench: ReconcileContext, table: Reconcile, stop: threading.Event
+    context: ReconcileContext, table: Reconcile, stop: threading.Event
 ) -> threading.Thread:
-    reconciler = workbench.reconciler(table, fetches=table.fetch, is_stopping=stop.is_set)
+    reconciler = context.reconciler(table, fetches=table.fetch, is_stopping=stop.is_set)
 
     task = Task(f"compare {table.name}")
 
     def run() -> None:
         while True:
             # An unforeseen error ends one look, not the thread.
-            task.attempt(partial(_look, workbench, reconciler, table))
+            task.attempt(partial(_compare, context, reconciler, table))
             if stop.wait(table.every_seconds):
                 return
 
@@ -138,14 +138,14 @@ def _started(
     return thread
 
 
-def _look(workbench: ReconcileContext, reconciler: Reconciler, table: Reconcile) -> None:
+def _compare(context: ReconcileContext, reconciler: Reconciler, table: Reconcile) -> None:
     """Compare once; errors of archive, database and disk are logged, and the next look tries again."""
-    if not workbench.database_answers():
+    if not context.is_database_available():
         return
     try:
-        reconciler.look()
+        reconciler.compare()
     except DestinationError:
-        pass  # `Reconciler.look` has recorded it
+        pass  # `Reconciler.compare` has recorded it
     except StoreError as error:
         log.warning("store_unavailable", reason=str(error))
     except (OSError, DicomError) as error:

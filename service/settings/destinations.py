@@ -41,16 +41,16 @@ _KINDS: Final[dict[str, frozenset[str]]] = {
 ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
 
-def takes(words: Sequence[ObjectKind], kind: str) -> bool:
+def includes_kind(words: Sequence[ObjectKind], kind: str) -> bool:
     """Return whether a destination with `objects = words` receives results of this kind."""
     return any(kind in _KINDS[word] for word in words)
 
 
 def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
     """Return the form of notices about drafts for a destination with these `objects`; None for none."""
-    if words is None or takes(words, "draft-report"):
+    if words is None or includes_kind(words, "draft-report"):
         return NoticeForm.DOCUMENT
-    if takes(words, "overlay") or takes(words, "report-page"):
+    if includes_kind(words, "overlay") or includes_kind(words, "report-page"):
         return NoticeForm.PAGE
     return None
 

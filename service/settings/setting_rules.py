@@ -12,7 +12,7 @@ from service.settings.sections import Caller
 from service.settings.tables import Tables
 
 
-def unknown_to(settings: Tables, callers: Sequence[Caller]) -> list[str]:
+def unknown_references(settings: Tables, callers: Sequence[Caller]) -> list[str]:
     """Return a sentence for each model or destination that `callers` name and `settings` lack."""
     found = (*_unknown_models(settings, callers), *_unknown_destinations(settings, callers))
     return [f"receiver.callers {callers[_number(each)].ae_title}: {each.words}" for each in found]
@@ -67,7 +67,7 @@ def _model_names(settings: Tables) -> Iterator[Conflict]:
     names: list[tuple[str, Location]] = [(settings.model_name, ("reading", "model"))]
     names += [(each.name, ("models", n, "name")) for n, each in enumerate(settings.models)]
     words = "name used twice: {}; each needs another, and not that of reading.model"
-    yield from _doubled(("models",), names, words)
+    yield from _duplicate_names(("models",), names, words)
 
 
 def _caller_names(settings: Tables) -> Iterator[Conflict]:
@@ -78,16 +78,16 @@ def _caller_names(settings: Tables) -> Iterator[Conflict]:
         "ae_title used twice: {}; write one entry for each AE title, with a list where it has several "
         'addresses: address = ["10.0.0.5", "10.0.0.6"]'
     )
-    yield from _doubled(at, titles, words)
+    yield from _duplicate_names(at, titles, words)
 
 
 def _destination_names(settings: Tables) -> Iterator[Conflict]:
     each_name = enumerate(settings.destinations)
     names = [(each.name, ("destinations", n, "name")) for n, each in each_name]
-    yield from _doubled(("destinations",), names, "name used twice: {}; give each another")
+    yield from _duplicate_names(("destinations",), names, "name used twice: {}; give each another")
 
 
-def _doubled(
+def _duplicate_names(
     subject: Location, names: Sequence[tuple[str, Location]], words: str
 ) -> Iterator[Conflict]:
     counts = Counter(name for name, _ in names)
@@ -108,7 +108,9 @@ def _reconcile_names(settings: Tables) -> Iterator[Conflict]:
         (each.name, ("reconcile", number, "destination" if each.destination else "archive"))
         for number, each in enumerate(settings.reconcile)
     ]
-    yield from _doubled(("reconcile",), names, "{} is named twice: give each archive one table")
+    yield from _duplicate_names(
+        ("reconcile",), names, "{} is named twice: give each archive one table"
+    )
 
 
 def _reconcile_destinations(settings: Tables) -> Iterator[Conflict]:

@@ -10,33 +10,33 @@ from service.database.tables import InstanceRow, StudyRow
 from service.store.compiled_statements import any_of, rows_of
 
 STUDY_KEY: Final = ("study_instance_uid",)
-FILM_KEY: Final = ("sop_instance_uid", "digest")
+INSTANCE_KEY: Final = ("sop_instance_uid", "digest")
 _STUDIES: Final = cast("Table", StudyRow.__table__)
-_FILMS: Final = cast("Table", InstanceRow.__table__)
+_INSTANCES: Final = cast("Table", InstanceRow.__table__)
 # Not set on arrival: the database assigns the id; retention and the comparison set the others.
 _LATER: Final = frozenset({"id", "removed_at", "compared_at", "differs"})
-_OF_NEW_FILM: Final = [each for each in _FILMS.c if each.name not in _LATER]
+_NEW_INSTANCE_COLUMNS: Final = [each for each in _INSTANCES.c if each.name not in _LATER]
 
 
 def new_studies(dialect: Dialect, count: int) -> Insert:
     """Insert the studies that are new; return their UIDs if `count` is greater than 1."""
     insertion = insert_or_ignore(dialect, _STUDIES).values(rows_of(list(_STUDIES.c), count))
-    return _telling(insertion, STUDY_KEY, count)
+    return _with_returned_key(insertion, STUDY_KEY, count)
 
 
-def new_films(dialect: Dialect, count: int) -> Insert:
+def new_instances(dialect: Dialect, count: int) -> Insert:
     """Insert the Instances that are new; return their UIDs and digests if `count` is greater than 1."""
-    insertion = insert_or_ignore(dialect, _FILMS).values(rows_of(_OF_NEW_FILM, count))
-    return _telling(insertion, FILM_KEY, count)
+    insertion = insert_or_ignore(dialect, _INSTANCES).values(rows_of(_NEW_INSTANCE_COLUMNS, count))
+    return _with_returned_key(insertion, INSTANCE_KEY, count)
 
 
-def _telling(insertion: Insert, key: Sequence[str], count: int) -> Insert:
+def _with_returned_key(insertion: Insert, key: Sequence[str], count: int) -> Insert:
     if count == 1:  # the row count says whether it was inserted, at less cost than RETURNING
         return insertion.inline()
     return insertion.returning(*(insertion.table.c[name] for name in key))
 
 
-def touched_study(_dialect: Dialect, _count: int) -> Update:
+def update_of_study(_dialect: Dialect, _count: int) -> Update:
     """Update a study for its latest Instance; an urgent study stays urgent."""
     (row,) = rows_of(list(_STUDIES.c), 1)
     changed = {name: row[name] for name in ("calling_ae", "last_arrival", "quiet_at")}
@@ -51,11 +51,11 @@ def completed_studies(_dialect: Dialect, count: int) -> Select[Any]:
     """Select UID and last calling AE of the waiting studies with an Instance of these associations."""
     return (
         select(_STUDIES.c.study_instance_uid, _STUDIES.c.calling_ae)
-        .join(_FILMS, _STUDIES.c.study_instance_uid == _FILMS.c.study_instance_uid)
+        .join(_INSTANCES, _STUDIES.c.study_instance_uid == _INSTANCES.c.study_instance_uid)
         .where(
-            any_of(_FILMS.c.association_id, count),
-            _FILMS.c.eligible,
-            ~_FILMS.c.conflict,
+            any_of(_INSTANCES.c.association_id, count),
+            _INSTANCES.c.eligible,
+            ~_INSTANCES.c.conflict,
             _STUDIES.c.quiet_at.is_not(None),
         )
         .distinct()

@@ -12,12 +12,12 @@ from service.errors import NotFound
 from service.records import Arrival, Film, ReceivedInstance
 from service.store import record_mapping
 from service.store.arrival_statements import (
-    FILM_KEY,
+    INSTANCE_KEY,
     STUDY_KEY,
     completed_studies,
-    new_films,
+    new_instances,
     new_studies,
-    touched_study,
+    update_of_study,
 )
 from service.store.compiled_statements import choice_of, values_of
 from service.store.duplicate_lookup import (
@@ -25,8 +25,8 @@ from service.store.duplicate_lookup import (
     FilesNotRead,
     KnownInstance,
     StoredFiles,
-    known_film,
-    known_from_before,
+    known_by_earlier_digest,
+    known_instance,
 )
 from service.store.transitions import Transitions, changed_rows
 
@@ -84,7 +84,7 @@ class Arrivals(Transitions):
         files = StoredFiles(film.instance.path for film in films if not film.file_is_new)
         while True:
             try:
-                with self._recording() as connection:
+                with self._write_connection() as connection:
                     return self._add_films(connection, films, files)
             except FilesNotRead as error:
                 files.read(error.needed)
@@ -99,7 +99,7 @@ class Arrivals(Transitions):
         """
         now = self.now()
         begun = self._begin_studies(connection, films, now)
-        new = self._insert_films(connection, films, now)
+        new = self._insert_instances(connection, films, now)
         arrivals, not_read = [], []
         for film in films:
             key = _key(film)
@@ -108,7 +108,7 @@ class Arrivals(Transitions):
                 arrivals.append(Arrival.NEW)
                 # A new study's row was made from this Instance already.
                 if begun.get(film.instance.study_instance_uid) is not film:
-                    self._touch(connection, film, now)
+                    self._update_study(connection, film, now)
                 continue
             try:
                 arrivals.append(self._same_or_conflict(connection, film, files, now))
@@ -116,7 +116,7 @@ class Arrivals(Transitions):
                 not_read.append(error)
         if not_read:
             raise FilesNotRead(not_read)
-        self._end_studies_of_none(connection, begun, films, arrivals)
+        self._clear_quiet_time_of_conflicts_only(connection, begun, films, arrivals)
         return arrivals
 
     def _begin_studies(
@@ -142,14 +142,14 @@ class Arrivals(Transitions):
             connection.execute(locked.order_by(_STUDIES.c.study_instance_uid).with_for_update())
         return begun
 
-    def _insert_films(
+    def _insert_instances(
         self, connection: Connection, films: Sequence[Film], now: datetime
     ) -> set[tuple[str, str]]:
         """Insert the Instances that are new; return their SOP Instance UIDs and digests."""
         values = [_columns(film, now) | {"conflict": False} for film in films]
-        return self._statements.insert_new(connection, new_films, values, FILM_KEY)
+        return self._statements.insert_new(connection, new_instances, values, INSTANCE_KEY)
 
-    def _end_studies_of_none(
+    def _clear_quiet_time_of_conflicts_only(
         self,
         connection: Connection,
         begun: dict[str, Film],
@@ -164,36 +164,36 @@ class Arrivals(Transitions):
             study = update(StudyRow).where(StudyRow.study_instance_uid == uid)
             connection.execute(study.values(quiet_at=None))
 
-    def _touch(self, connection: Connection, film: Film, now: datetime) -> None:
+    def _update_study(self, connection: Connection, film: Film, now: datetime) -> None:
         """Update the study for a new Instance; if that begins a job, the study waits for one."""
         if not film.begins_job:
-            self._arrived(connection, film, now)
+            self._set_last_arrival(connection, film, now)
             return
-        touched = self._statements.get(touched_study, 1)
+        touched = self._statements.get(update_of_study, 1)
         touched.execute(connection, values_of([_study_columns(film, now)]))
 
     def _same_or_conflict(
         self, connection: Connection, film: Film, files: StoredFiles, now: datetime
     ) -> Arrival:
         instance = film.instance
-        known = known_film(connection, instance)
+        known = known_instance(connection, instance)
         lacked_file = known is not None and _is_younger(film, known, files)
         if known is None:
-            known = known_from_before(connection, instance, files)
+            known = known_by_earlier_digest(connection, instance, files)
             # The earlier digest gives its file another name, so both files may exist.
             lacked_file = known is not None and _lacks_file(known, film, files)
         if known is None:
             return self._conflict(connection, film, now)
         # A job that was made while the file was missing has failed, so the study gets a job again.
         if known.is_removed or lacked_file:
-            self._came_again(connection, known.id, film, now)
+            self._renew_instance(connection, known.id, film, now)
             if not known.conflict:
-                self._touch(connection, film, now)
+                self._update_study(connection, film, now)
         else:
-            self._arrived(connection, film, now)
+            self._set_last_arrival(connection, film, now)
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
 
-    def _arrived(self, connection: Connection, film: Film, now: datetime) -> None:
+    def _set_last_arrival(self, connection: Connection, film: Film, now: datetime) -> None:
         """Set the study's last arrival: retention must not remove what was just acknowledged."""
         study = StudyRow.study_instance_uid == film.instance.study_instance_uid
         connection.execute(update(StudyRow).where(study).values(last_arrival=now))
@@ -212,7 +212,9 @@ class Arrivals(Transitions):
         )
         return Arrival.CONFLICT
 
-    def _came_again(self, connection: Connection, number: int, film: Film, now: datetime) -> None:
+    def _renew_instance(
+        self, connection: Connection, number: int, film: Film, now: datetime
+    ) -> None:
         """Renew the row of an Instance whose file was removed or lost.
 
         It gets a new, highest id, so that it counts as not read by any job.
@@ -237,7 +239,7 @@ class Arrivals(Transitions):
             return []
         count, choice = choice_of(association_ids)
         completed = self._statements.get(completed_studies, count)
-        with self._watching() as connection:
+        with self._read_connection() as connection:
             found = completed.execute(connection, choice)
             return [(study_uid, calling_ae) for study_uid, calling_ae in found]
 
@@ -267,7 +269,7 @@ class Arrivals(Transitions):
         chosen.append(InstanceRow.removed_at.is_(None))
         if through is not None:
             chosen.append(InstanceRow.id <= through)
-        films = tuple(record_mapping.instance(row) for row in self._films(chosen))
+        films = tuple(record_mapping.instance(row) for row in self._rows(chosen))
         if not films:
             raise NotFound(f"no film of study {study_uid} is here")
         return Study(study_instance_uid=study_uid, instances=films)
@@ -276,7 +278,7 @@ class Arrivals(Transitions):
         """Return every Instance received for a study, conflicts included, in order of arrival."""
         return [
             record_mapping.received(row)
-            for row in self._films([InstanceRow.study_instance_uid == study_uid])
+            for row in self._rows([InstanceRow.study_instance_uid == study_uid])
         ]
 
     def copies_of(self, sop_instance_uid: str) -> list[ReceivedInstance]:
@@ -285,17 +287,17 @@ class Arrivals(Transitions):
             InstanceRow.sop_instance_uid == sop_instance_uid,
             InstanceRow.removed_at.is_(None),
         ]
-        return [record_mapping.received(row) for row in self._films(chosen)]
+        return [record_mapping.received(row) for row in self._rows(chosen)]
 
-    def films_of(self, sop_instance_uid: str) -> list[Instance]:
+    def instances_with_uid(self, sop_instance_uid: str) -> list[Instance]:
         """Return every Instance in the spool with this SOP Instance UID; several are a conflict."""
         chosen = [
             InstanceRow.sop_instance_uid == sop_instance_uid,
             InstanceRow.removed_at.is_(None),
         ]
-        return [record_mapping.instance(row) for row in self._films(chosen)]
+        return [record_mapping.instance(row) for row in self._rows(chosen)]
 
-    def _films(self, chosen: list[ColumnElement[bool]]) -> list[InstanceRow]:
+    def _rows(self, chosen: list[ColumnElement[bool]]) -> list[InstanceRow]:
         with self._reading() as session:
             found = list(
                 session.scalars(select(InstanceRow).where(*chosen).order_by(InstanceRow.id))
@@ -306,9 +308,9 @@ class Arrivals(Transitions):
     def spooled(self, study_uid: str) -> list[Instance]:
         """Return every Instance of a study whose file is in the spool, conflicts included."""
         chosen = [InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)]
-        return [record_mapping.instance(row) for row in self._films(chosen)]
+        return [record_mapping.instance(row) for row in self._rows(chosen)]
 
-    def film_removed(self, film: Instance) -> None:
+    def mark_instance_removed(self, film: Instance) -> None:
         """Record that the file of an Instance was removed from the spool."""
         with self._writing() as session:
             changed_rows(

@@ -41,7 +41,7 @@ class Deliveries(Transitions):
         owner: str,
         lease_seconds: float,
         limits: Mapping[str, int],
-        but_not: Collection[str] = (),
+        excluding: Collection[str] = (),
     ) -> tuple[Delivery, tuple[ResultObject, ...]] | None:
         """Claim one due delivery for `owner`; return it and its objects, or None when none is due.
 
@@ -53,11 +53,11 @@ class Deliveries(Transitions):
             lease_seconds: Length of the lease in seconds.
             limits: Most deliveries at once, in all processes, by destination; a destination that is
                 not named has no limit.
-            but_not: Destinations to which `owner` starts nothing now.
+            excluding: Destinations to which `owner` starts nothing now.
         """
         with self._writing() as session:
             self._exclusive(session, _CLAIMING)
-            row = self._due(session, job_id, {*self._full(session, limits), *but_not})
+            row = self._due(session, job_id, {*self._full(session, limits), *excluding})
             if row is None:
                 return None
             row.state = DeliveryState.SENDING.value
@@ -106,7 +106,7 @@ class Deliveries(Transitions):
         )
         return tuple(record_mapping.result_object(row) for row in found)
 
-    def asked_for(self, job_id: str) -> frozenset[str]:
+    def destinations_restarted(self, job_id: str) -> frozenset[str]:
         """Return the destinations to which the job was sent before and whose tries count from 0 again.
 
         A person had the job sent again, or a worker stopped during the first try (`postpone_delivery`).

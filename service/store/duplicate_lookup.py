@@ -18,7 +18,7 @@ from dicom.study import Instance
 from service.database.tables import InstanceRow
 from service.errors import StoreError
 
-_FILMS: Final = InstanceRow.__table__
+_INSTANCES: Final = InstanceRow.__table__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +90,12 @@ class StoredFiles:
             self._digests[each.path, len(each.like)] = digest
 
 
-def known_film(connection: Connection, instance: Instance) -> KnownInstance | None:
+def known_instance(connection: Connection, instance: Instance) -> KnownInstance | None:
     """Return the row with the UID and digest of `instance`; None if there is none."""
     return _with_digest(connection, instance, instance.digest)
 
 
-def known_from_before(
+def known_by_earlier_digest(
     connection: Connection, instance: Instance, files: StoredFiles
 ) -> KnownInstance | None:
     """Return the row with the UID and bytes of `instance` whose digest an earlier algorithm made.
@@ -105,9 +105,9 @@ def known_from_before(
         StoreError: The file of `instance` cannot be read, so its earlier digest is unknown.
     """
     # The two algorithms' digests differ in length: 64 hex digits of SHA-256, 56 of BLAKE3.
-    unlike = select(_FILMS.c.digest).where(
-        _FILMS.c.sop_instance_uid == instance.sop_instance_uid,
-        func.length(_FILMS.c.digest) != len(instance.digest),
+    unlike = select(_INSTANCES.c.digest).where(
+        _INSTANCES.c.sop_instance_uid == instance.sop_instance_uid,
+        func.length(_INSTANCES.c.digest) != len(instance.digest),
     )
     digest = connection.scalar(unlike.limit(1))
     if digest is None:
@@ -121,12 +121,15 @@ def known_from_before(
 def _with_digest(connection: Connection, instance: Instance, digest: str) -> KnownInstance | None:
     known = connection.execute(
         select(
-            _FILMS.c.id,
-            _FILMS.c.conflict,
-            _FILMS.c.removed_at,
-            _FILMS.c.path,
-            _FILMS.c.received_at,
-        ).where(_FILMS.c.sop_instance_uid == instance.sop_instance_uid, _FILMS.c.digest == digest)
+            _INSTANCES.c.id,
+            _INSTANCES.c.conflict,
+            _INSTANCES.c.removed_at,
+            _INSTANCES.c.path,
+            _INSTANCES.c.received_at,
+        ).where(
+            _INSTANCES.c.sop_instance_uid == instance.sop_instance_uid,
+            _INSTANCES.c.digest == digest,
+        )
     ).first()
     if known is None:
         return None

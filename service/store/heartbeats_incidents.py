@@ -75,7 +75,7 @@ class HeartbeatsAndIncidents(Transactions):
         with self._writing() as session:
             session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
-    def drop_silent(self, before: datetime) -> list[ProcessBeat]:
+    def remove_silent_processes(self, before: datetime) -> list[ProcessBeat]:
         """Delete and return the processes that were last seen before this time.
 
         A failure to load a model is kept 7 days longer: its process has ended and cannot report again.
@@ -98,7 +98,7 @@ class HeartbeatsAndIncidents(Transactions):
         with self._writing() as session:
             self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
 
-    def end_incident(self, *, kind: str, subject: str) -> None:
+    def remove_incidents(self, *, kind: str, subject: str) -> None:
         """Delete the incidents of this kind about `subject`, which are no longer true."""
         rows_of = (IncidentRow.kind == kind) & (IncidentRow.subject == subject)
         with self._writing() as session:

@@ -8,7 +8,7 @@ from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
 from service.store.compiled_statements import any_of, rows_of
 
 _STUDIES: Final = cast("Table", StudyRow.__table__)
-_FILMS: Final = cast("Table", InstanceRow.__table__)
+_INSTANCES: Final = cast("Table", InstanceRow.__table__)
 _JOBS: Final = cast("Table", JobRow.__table__)
 _EVENTS: Final = cast("Table", EventRow.__table__)
 # Left out of the INSERT: NULL or empty until something happens to the job.
@@ -37,7 +37,7 @@ def locked_studies(_dialect: Dialect, count: int) -> Select[Any]:
     )
 
 
-def studies_wait_no_more(_dialect: Dialect, count: int) -> Update:
+def clear_quiet_time(_dialect: Dialect, count: int) -> Update:
     """Mark studies as no longer waiting for a job."""
     return (
         update(_STUDIES).where(any_of(_STUDIES.c.study_instance_uid, count)).values(quiet_at=None)
@@ -54,16 +54,16 @@ def jobs_of_studies(_dialect: Dialect, count: int) -> Select[Any]:
     )
 
 
-def newest_films(_dialect: Dialect, count: int) -> Select[Any]:
+def newest_instances(_dialect: Dialect, count: int) -> Select[Any]:
     """Select for each study the highest id of its Instances, and of its eligible ones (0 for none)."""
     return (
         select(
-            _FILMS.c.study_instance_uid,
-            func.max(_FILMS.c.id),
-            func.max(case((_FILMS.c.eligible, _FILMS.c.id), else_=0)),
+            _INSTANCES.c.study_instance_uid,
+            func.max(_INSTANCES.c.id),
+            func.max(case((_INSTANCES.c.eligible, _INSTANCES.c.id), else_=0)),
         )
-        .where(any_of(_FILMS.c.study_instance_uid, count), ~_FILMS.c.conflict)
-        .group_by(_FILMS.c.study_instance_uid)
+        .where(any_of(_INSTANCES.c.study_instance_uid, count), ~_INSTANCES.c.conflict)
+        .group_by(_INSTANCES.c.study_instance_uid)
     )
 
 

@@ -75,7 +75,7 @@ class Jobs(Transitions):
             .limit(1)
         )
         # If there is a later revision, it reads the later Instances; this one keeps to its own.
-        reads = self._newest_film(session, row.study_instance_uid)
+        reads = self._newest_instance(session, row.study_instance_uid)
         through = reads if is_latest or row.read_through is None else row.read_through
         values = {
             "fence": JobRow.fence + 1,
@@ -202,7 +202,7 @@ class Jobs(Transitions):
             self._replace_results(session, job_id, notice, destinations)
             return record_mapping.job(self._row(session, job_id))
 
-    def needless(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
+    def cancel_unchanged(self, job_id: str, fence: int, code: str, sentence: str) -> Job:
         """End the job as CANCELED by its own worker, because the earlier draft stands; return it.
 
         Raises:

@@ -52,7 +52,7 @@ class OperatorActions(Transitions):
         values: dict[str, Any] = {}
         # What was received so far counts as read: it must not make a new revision (`scheduling`).
         if row.state == JobState.SCHEDULED.value and row.read_through is None:
-            values["read_through"] = self._newest_film(session, row.study_instance_uid)
+            values["read_through"] = self._newest_instance(session, row.study_instance_uid)
         change = replace(change, values=values)
         self._move(session, row.id, JobState(row.state), Action.CANCEL, change)
         self._set_deliveries(session, row.id, _OPEN, DeliveryState.CANCELED)
@@ -137,7 +137,7 @@ class OperatorActions(Transitions):
             if self._retry_notices(session, row):
                 return record_mapping.job(self._row(session, job_id))
             gone = row.removed_at is not None
-            if gone and not self._has_films(session, row.study_instance_uid):
+            if gone and not self._has_instances(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
             if row.reason_code == RECALLED:
                 raise IllegalTransition(
@@ -177,7 +177,7 @@ class OperatorActions(Transitions):
             self._set_deliveries(session, row.id, failed, DeliveryState.PENDING, notices=True)
         )
 
-    def _has_films(self, session: Session, study_uid: str) -> bool:
+    def _has_instances(self, session: Session, study_uid: str) -> bool:
         kept = select(InstanceRow.id).where(
             InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
         )

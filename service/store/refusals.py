@@ -28,7 +28,7 @@ class RefusalCounts(Transactions):
     def add_refusals(self, counts: Mapping[NotAccepted, int]) -> None:
         """Add to the counts, in one transaction."""
         now = self.now()
-        with self._recording() as connection:
+        with self._write_connection() as connection:
             for refused, count in self._bounded(connection, counts, now).items():
                 self._add(connection, refused, count, now)
 

@@ -25,12 +25,12 @@ from service.jobs import JobState
 from service.records import Job, Wanted
 from service.store.compiled_statements import Build, choice_of
 from service.store.job_statements import (
+    clear_quiet_time,
     jobs_of_studies,
     locked_studies,
     new_events,
     new_jobs,
-    newest_films,
-    studies_wait_no_more,
+    newest_instances,
 )
 from service.store.session import new_job_id
 from service.store.transitions import Transitions, changed_rows
@@ -77,7 +77,7 @@ class Scheduling(Transitions):
     ) -> Job | None:
         """Make a job that reads the study; return it, or None if none is needed.
 
-        The job is committed with `published_at` set: publish it then, or mark it by `unpublished`.
+        The job is committed with `published_at` set: publish it then, or mark it by `mark_unpublished`.
 
         Args:
             study_uid: Study Instance UID.
@@ -115,7 +115,7 @@ class Scheduling(Transitions):
         """
         if not wanted:
             return []
-        with self._recording() as connection:
+        with self._write_connection() as connection:
             known = self._known(
                 connection, {each.study_instance_uid: each.model for each in wanted}
             )
@@ -141,13 +141,13 @@ class Scheduling(Transitions):
         for uid in uids:
             if uid not in studies:
                 raise NotFound(f"there is no study {uid}")
-        ask(studies_wait_no_more)
+        ask(clear_quiet_time)
         latest = {
             row.study_instance_uid: row
             for row in ask(jobs_of_studies)
             if row.model_name == models[row.study_instance_uid]
         }
-        films = {uid: (newest, eligible) for uid, newest, eligible in ask(newest_films)}
+        films = {uid: (newest, eligible) for uid, newest, eligible in ask(newest_instances)}
         return {uid: _known(studies[uid], latest.get(uid), *films.get(uid, (0, 0))) for uid in uids}
 
     def _needed(self, connection: Connection, known: _Known, force: bool, actor: str) -> bool:
@@ -212,7 +212,7 @@ class Scheduling(Transitions):
         self._statements.insert(connection, new_jobs, jobs)
         self._statements.insert(connection, new_events, begun)
 
-    def unpublished(self, *job_ids: str) -> None:
+    def mark_unpublished(self, *job_ids: str) -> None:
         """Record that jobs could not be published: the sweeper publishes them at its next look."""
         with self._writing() as session:
             jobs = update(JobRow).where(JobRow.id.in_(job_ids))

@@ -43,7 +43,7 @@ class Transactions:
         self._writers = sessionmaker(self._recorder, expire_on_commit=False)
         # SQLite allows one writer at a time. Threads wait for it at this lock, because SQLite's busy
         # handler would sleep and poll.
-        self._turn = threading.Lock() if self._is_sqlite else nullcontext()
+        self._lock = threading.Lock() if self._is_sqlite else nullcontext()
 
     def close(self) -> None:
         """Close the connections; the store can still be used and opens new ones."""
@@ -69,19 +69,19 @@ class Transactions:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        with mapped_errors(), self._turn, self._writers.begin() as session:
+        with mapped_errors(), self._lock, self._writers.begin() as session:
             yield session
 
     @contextmanager
-    def _watching(self) -> Iterator[Connection]:
+    def _read_connection(self) -> Iterator[Connection]:
         """Open a reading transaction without the ORM, where that would cost more than the statements."""
         with mapped_errors(), self._watcher.begin() as connection:
             yield connection
 
     @contextmanager
-    def _recording(self) -> Iterator[Connection]:
+    def _write_connection(self) -> Iterator[Connection]:
         """Open a writing transaction without the ORM."""
-        with mapped_errors(), self._turn, self._recorder.begin() as connection:
+        with mapped_errors(), self._lock, self._recorder.begin() as connection:
             yield connection
 
     def _insert_new(self, session: Session, model: type[Base], **values: Any) -> bool:  # noqa: ANN401 - column values

@@ -18,25 +18,27 @@ _UNSENT = (DeliveryState.PENDING.value, DeliveryState.SENDING.value, DeliverySta
 class SpoolAudit(Transitions, HeartbeatsAndIncidents):
     """The part of the store that `wetread spool verify` uses."""
 
-    def films_after(self, row_id: int, *, limit: int) -> list[SpooledRow]:
+    def instances_after(self, row_id: int, *, limit: int) -> list[SpooledRow]:
         """Return the next Instances with an id above `row_id` whose files should exist, by id."""
         return self._spooled_rows(
             InstanceRow.id > row_id, InstanceRow.removed_at.is_(None), limit=limit
         )
 
-    def films_named(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], SpooledRow]:
+    def instances_named(
+        self, names: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], SpooledRow]:
         """Return the Instances with these SOP Instance UIDs and digests, removed ones included."""
         named = tuple_(InstanceRow.sop_instance_uid, InstanceRow.digest).in_(list(names))
         return {(row.sop_instance_uid, row.digest): row for row in self._spooled_rows(named)}
 
-    def films_unlike(self, sop_instance_uid: str, digest: str) -> list[SpooledRow]:
+    def instances_of_other_digest(self, sop_instance_uid: str, digest: str) -> list[SpooledRow]:
         """Return the Instances with this UID whose digest is of another algorithm than `digest`."""
         return self._spooled_rows(
             InstanceRow.sop_instance_uid == sop_instance_uid,
             func.length(InstanceRow.digest) != len(digest),
         )
 
-    def film_at(self, path: Path) -> SpooledRow | None:
+    def instance_at(self, path: Path) -> SpooledRow | None:
         """Return the Instance whose row has this path; slow (no index), for files with unusual names."""
         found = self._spooled_rows(InstanceRow.path == str(path), limit=1)
         return found[0] if found else None
@@ -70,7 +72,7 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
                 for row in found
             ]
 
-    def film_moved(self, film: SpooledRow, path: Path) -> None:
+    def set_instance_path(self, film: SpooledRow, path: Path) -> None:
         """Set the path of an Instance whose file was moved."""
         with self._writing() as session:
             changed_rows(
@@ -80,7 +82,7 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
                 .values(path=str(path)),
             )
 
-    def film_given_up(self, film: SpooledRow, actor: str, kind: str, detail: str) -> None:
+    def give_up_instance(self, film: SpooledRow, actor: str, kind: str, detail: str) -> None:
         """Record that the file of an acknowledged Instance is lost; sent again, it counts as new.
 
         This adds an incident, and a line in the history of each job of the study.

@@ -73,12 +73,14 @@ class SweeperQueries(Transitions):
         with self._reading() as session:
             return session.scalar(chosen)
 
-    def due_readings(self, now: datetime, told_before: datetime, *, limit: int = 1000) -> list[Job]:
+    def due_readings(
+        self, now: datetime, published_before: datetime, *, limit: int = 1000
+    ) -> list[Job]:
         """Return the SCHEDULED jobs that are due and were not published lately.
 
         Args:
             now: Jobs that wait for a later time are left out.
-            told_before: Jobs published after this time are left out.
+            published_before: Jobs published after this time are left out.
             limit: Most jobs to return; urgent ones first, then the oldest.
         """
         with self._reading() as session:
@@ -87,7 +89,7 @@ class SweeperQueries(Transitions):
                 .where(
                     JobRow.state == JobState.SCHEDULED.value,
                     or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
-                    or_(JobRow.published_at.is_(None), JobRow.published_at <= told_before),
+                    or_(JobRow.published_at.is_(None), JobRow.published_at <= published_before),
                 )
                 .order_by(JobRow.urgent.desc(), JobRow.created_at)
                 .limit(limit)
@@ -95,13 +97,13 @@ class SweeperQueries(Transitions):
             return record_mapping.jobs(found)
 
     def due_deliveries(
-        self, now: datetime, told_before: datetime, *, limit: int = 1000
+        self, now: datetime, published_before: datetime, *, limit: int = 1000
     ) -> list[tuple[int, Job, datetime | None]]:
         """Return the PENDING deliveries that are due and were not published lately.
 
         Args:
             now: Deliveries that wait for a later time are left out.
-            told_before: Deliveries published after this time are left out.
+            published_before: Deliveries published after this time are left out.
             limit: Most deliveries to return; urgent ones first, then those never tried, then the oldest.
 
         Returns:
@@ -116,7 +118,8 @@ class SweeperQueries(Transitions):
                     IS_SENDABLE,
                     or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
                     or_(
-                        DeliveryRow.published_at.is_(None), DeliveryRow.published_at <= told_before
+                        DeliveryRow.published_at.is_(None),
+                        DeliveryRow.published_at <= published_before,
                     ),
                 )
                 .order_by(JobRow.urgent.desc(), DeliveryRow.attempts > 0, DeliveryRow.id)
@@ -145,7 +148,7 @@ class SweeperQueries(Transitions):
         with self._reading() as session:
             return {row.study_instance_uid: row.calling_ae for row in session.execute(chosen)}
 
-    def mark_told(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
+    def mark_published(self, job_ids: list[str], delivery_ids: list[int], at: datetime) -> None:
         """Set the time at which messages for these jobs and deliveries were published."""
         with self._writing() as session:
             if job_ids:
@@ -161,7 +164,7 @@ class SweeperQueries(Transitions):
                     .values(published_at=at),
                 )
 
-    def forget_future(self, now: datetime, *, lease: timedelta, wait: timedelta) -> int:
+    def correct_future_times(self, now: datetime, *, lease: timedelta, wait: timedelta) -> int:
         """Correct times that lie too far ahead: they were written while the clock was set ahead.
 
         Without this a job that was handed back at "four o'clock" would wait until then, though it is
@@ -210,19 +213,19 @@ class SweeperQueries(Transitions):
         self,
         older_than: datetime,
         *,
-        but_not: Sequence[str] = (),
+        excluding: Sequence[str] = (),
         limit: int = 100,
         confirmed: bool = False,
     ) -> list[str]:
         """Return the studies whose latest Instance came, and whose jobs all ended, before `older_than`.
 
         Left out are studies without files, those with a delivery that is open or owed, and those in
-        `but_not`; with `confirmed` also those with a draft that a destination has not confirmed.
+        `excluding`; with `confirmed` also those with a draft that a destination has not confirmed.
         """
         more = _is_confirmed() if confirmed else []
         chosen = (
             select(StudyRow.study_instance_uid)
-            .where(*_is_old(older_than), *more, StudyRow.study_instance_uid.not_in(but_not))
+            .where(*_is_old(older_than), *more, StudyRow.study_instance_uid.not_in(excluding))
             .order_by(StudyRow.last_arrival)
             .limit(limit)
         )

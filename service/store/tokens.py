@@ -49,7 +49,7 @@ class Tokens(Transactions):
             if not added:
                 raise InvalidToken(f"there is a token {name} already: revoke it first")
             words = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
-            self._tell(session, "token_added", name, actor, f"It allows: {words}.")
+            self._record_incident(session, "token_added", name, actor, f"It allows: {words}.")
             return _token(session.get_one(TokenRow, credential.id))
 
     def tokens(self) -> list[Token]:
@@ -72,7 +72,9 @@ class Tokens(Transactions):
             if row is None:
                 raise InvalidToken(f"there is no token {name}, or it is revoked already")
             row.revoked_at = self.now()
-            self._tell(session, "token_revoked", row.name, actor, "It opens nothing any more.")
+            self._record_incident(
+                session, "token_revoked", row.name, actor, "It opens nothing any more."
+            )
             return _token(row)
 
     def token_of(self, credential: Credential) -> Token | None:
@@ -105,7 +107,7 @@ class Tokens(Transactions):
         with self._writing() as session:
             if session.scalar(earlier.limit(1)) is not None:
                 return False
-            self._tell(session, kind, token.name, actor, detail)
+            self._record_incident(session, kind, token.name, actor, detail)
             return True
 
     def _note_use(self, identifier: str, now: datetime) -> None:
@@ -113,7 +115,9 @@ class Tokens(Transactions):
             used = update(TokenRow).where(TokenRow.id == identifier).values(last_used_at=now)
             changed_rows(session, used)
 
-    def _tell(self, session: Session, kind: str, name: str, actor: str, detail: str) -> None:
+    def _record_incident(
+        self, session: Session, kind: str, name: str, actor: str, detail: str
+    ) -> None:
         row = {"at": self.now(), "actor": actor, "kind": kind, "subject": name, "detail": detail}
         session.execute(insert(IncidentRow).values(row))
 

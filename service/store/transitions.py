@@ -87,7 +87,7 @@ class Transitions(Transactions):
             **change.values,
         }
         # The UPDATE checks state and fence itself: a check before it could be outdated by then.
-        if not changed_rows(session, _still(job_id, state, change).values(**columns)):
+        if not changed_rows(session, _update_if_unchanged(job_id, state, change).values(**columns)):
             if change.fence is not None:
                 raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} holds it no longer")
             raise IllegalTransition(f"a job that is no longer {state} cannot {action}")
@@ -147,7 +147,7 @@ class Transitions(Transactions):
             raise NotFound(f"there is no study {study_uid}")
         return row
 
-    def _newest_film(self, session: Session, study_uid: str) -> int | None:
+    def _newest_instance(self, session: Session, study_uid: str) -> int | None:
         newest: int | None = session.scalar(
             select(func.max(InstanceRow.id)).where(
                 InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict
@@ -156,7 +156,7 @@ class Transitions(Transactions):
         return newest
 
 
-def _still(job_id: str, state: JobState, change: Change) -> Update:
+def _update_if_unchanged(job_id: str, state: JobState, change: Change) -> Update:
     wanted = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
     if change.fence is not None:
         wanted = wanted.where(JobRow.fence == change.fence)

@@ -42,7 +42,7 @@ from service.settings.config import Settings
 from service.settings.stow import Stow
 from service.stow.upload import Upload
 from service.tokens import Scope, Token
-from service.web.access.bearer import Bearers
+from service.web.access.bearer import TokenAuthorizer
 
 RETRY_AFTER: Final = "10"
 
@@ -60,7 +60,7 @@ class StowContext:
     spool: Spool
     keeper: Ingest
     reception: StorageService
-    bearers: Bearers
+    authorizer: TokenAuthorizer
     refusals: Refusals
     running: int = 0
     watch_fault: str = ""
@@ -102,48 +102,48 @@ class StowContext:
 
 async def store_instances(request: Request) -> Response:
     """Answer with a Store Instances Response; a study in the URL is the only one that is accepted."""
-    door: StowContext = request.app.state.door
-    token = await door.bearers.judge(request.scope, Scope.STOW)
+    context: StowContext = request.app.state.stow_context
+    token = await context.authorizer.authorize(request.scope, Scope.STOW)
     if isinstance(token, Response):
         return token
     try:
-        return await _store(request, door, token)
+        return await _store(request, context, token)
     except HTTPException as error:
         log.warning(
             "request_refused", token=token.name, status=error.status_code, reason=error.detail
         )
         raise
     except ClientDisconnect:
-        log.warning("request_broken_off", token=token.name)
+        log.warning("request_aborted", token=token.name)
         return Response(status_code=400)  # the client is gone: not delivered
 
 
-async def _store(request: Request, door: StowContext, token: Token) -> Response:
+async def _store(request: Request, context: StowContext, token: Token) -> Response:
     study = _study(request)
-    association = await _admitted(door, request, token)
+    association = await _admitted(context, request, token)
     boundary = _boundary(request.headers)
-    _check_length(request.headers, door.settings.stow)
-    await run_in_threadpool(_check_ready, door)
-    if door.running >= door.settings.stow.max_requests:
+    _check_length(request.headers, context.settings.stow)
+    await run_in_threadpool(_check_ready, context)
+    if context.running >= context.settings.stow.max_requests:
         raise _busy("Too many requests at the same time.")
-    door.running += 1
+    context.running += 1
     try:
-        outcomes = await _upload(door, association, boundary, study).run(request)
-        await run_in_threadpool(door.refusals.write)
+        outcomes = await _upload(context, association, boundary, study).run(request)
+        await run_in_threadpool(context.refusals.write)
     finally:
-        door.running -= 1
-    return _answer(request, door, association, outcomes)
+        context.running -= 1
+    return _answer(request, context, association, outcomes)
 
 
 def _upload(
-    door: StowContext, association: IncomingAssociation, boundary: str, study: str
+    context: StowContext, association: IncomingAssociation, boundary: str, study: str
 ) -> Upload:
-    stow = door.settings.stow
+    stow = context.settings.stow
     reader = MultipartReader(boundary, MultipartLimits(max_parts=stow.max_parts))
     return Upload(
-        PartStream(reader, partial(door.announced, association), association.calling_ae),
-        keep=partial(door.keeper.store, association=association, study_instance_uid=study),
-        interrupted=partial(door.reception.association_ended, association, "aborted"),
+        PartStream(reader, partial(context.announced, association), association.calling_ae),
+        keep=partial(context.keeper.store, association=association, study_instance_uid=study),
+        interrupted=partial(context.reception.association_ended, association, "aborted"),
         max_bytes=stow.max_request_bytes,
     )
 
@@ -156,15 +156,15 @@ def _study(request: Request) -> str:
         raise HTTPException(400, "The address has no valid Study Instance UID.") from None
 
 
-async def _admitted(door: StowContext, request: Request, token: Token) -> IncomingAssociation:
+async def _admitted(context: StowContext, request: Request, token: Token) -> IncomingAssociation:
     """Return the request as an association of its token's AE title, or raise 403 if it may not send."""
     association = IncomingAssociation(
         id=uuid.uuid4().hex,
         calling_ae=token.ae_title,
-        called_ae=door.settings.receiver.ae_title,
+        called_ae=context.settings.receiver.ae_title,
         address=request.client.host if request.client else "",
     )
-    if await run_in_threadpool(door.reception.admit, association) is not None:
+    if await run_in_threadpool(context.reception.admit, association) is not None:
         raise HTTPException(403, "The token's AE title may not send from here; the log says why.")
     return association
 
@@ -191,8 +191,8 @@ def _check_length(headers: Mapping[str, str], stow: Stow) -> None:
         raise HTTPException(413, f"Send at most {stow.max_request_bytes} bytes in one request.")
 
 
-def _check_ready(door: StowContext) -> None:
-    if refusal := door.refusal():
+def _check_ready(context: StowContext) -> None:
+    if refusal := context.refusal():
         raise _busy(refusal)
 
 
@@ -201,7 +201,10 @@ def _busy(words: str) -> HTTPException:
 
 
 def _answer(
-    request: Request, door: StowContext, association: IncomingAssociation, outcomes: list[Outcome]
+    request: Request,
+    context: StowContext,
+    association: IncomingAssociation,
+    outcomes: list[Outcome],
 ) -> Response:
     """Return the response; once it is sent, the studies that are now complete become jobs."""
     wanted = XML if XML in request.headers.get("accept", "") else JSON
@@ -211,7 +214,7 @@ def _answer(
         status,
         headers={"Retry-After": RETRY_AFTER} if status == 503 else None,
         media_type=wanted,
-        background=BackgroundTask(door.reception.association_ended, association, "released"),
+        background=BackgroundTask(context.reception.association_ended, association, "released"),
     )
 
 

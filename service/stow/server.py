@@ -26,10 +26,10 @@ from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
 from service.monitoring.background import Task
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untried
+from service.monitoring.library_versions import report_untested_versions
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
-from service.receiver.calling_aes import CallingAEs, on_page
+from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.receiver import allow_many_connections, open_spool
@@ -42,21 +42,30 @@ from service.store import Store
 from service.stow.endpoint import StowContext, store_instances
 from service.system import broker_connection, psycopg_private, uvicorn_private
 from service.system.gc_tuning import prepare_memory
-from service.web.access.bearer import Bearers
+from service.web.access.bearer import TokenAuthorizer
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz
 from service.web.readiness import spool_fault
-from service.web.server import QuietServer, address_of, announced, bind, run, stop_at_signals
+from service.web.server import (
+    QuietServer,
+    address_of,
+    bind,
+    published_address,
+    run,
+    stop_at_signals,
+)
 from service.web.timeouts import HTTP_PROTOCOL, LingeringClose
 
 ROLE: Final = "receive-web"
-_LOOK_EVERY: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _PING_EVERY: Final = 5.0
 
 log = get_logger(__name__)
 
 
-def make_door(settings: Settings, store: Store, queue: Queue, callers: CallingAEs) -> StowContext:
+def make_stow_context(
+    settings: Settings, store: Store, queue: Queue, callers: CallingAEs
+) -> StowContext:
     """Return what the requests share; nothing runs yet."""
     spool = open_spool(settings)
     intake = Intake(store, settings, queue.publish, callers)
@@ -68,17 +77,17 @@ def make_door(settings: Settings, store: Store, queue: Queue, callers: CallingAE
         spool=spool,
         keeper=Ingest(spool, reception.record),
         reception=reception,
-        bearers=Bearers(store),
+        authorizer=TokenAuthorizer(store),
         refusals=Refusals(store),
     )
 
 
-def make_app(door: StowContext, store: Store, callers: CallingAEs) -> Starlette:
+def make_app(context: StowContext, store: Store, callers: CallingAEs) -> Starlette:
     """Return the application; while it runs it reloads the calling AEs and checks the database."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(_watch(door, store, callers))
+        watching = asyncio.create_task(_watch(context, store, callers))
         try:
             yield
         finally:
@@ -90,15 +99,15 @@ def make_app(door: StowContext, store: Store, callers: CallingAEs) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.door = door
+    app.state.stow_context = context
     return app
 
 
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 if Instances are accepted now, else 503 with the reason."""
-    door: StowContext = request.app.state.door
+    context: StowContext = request.app.state.stow_context
     fault = await run_in_threadpool(
-        lambda: door.refusal() or door.watch_fault or spool_fault(door.settings)
+        lambda: context.refusal() or context.watch_fault or spool_fault(context.settings)
     )
     body = {"status": "not ready" if fault else "ready", "fault": fault}
     return JSONResponse(body, 503 if fault else 200)
@@ -112,23 +121,23 @@ ROUTES: Final = [
 ]
 
 
-async def _watch(door: StowContext, store: Store, callers: CallingAEs) -> None:
+async def _watch(context: StowContext, store: Store, callers: CallingAEs) -> None:
     """Reload changed calling AEs, and check whether the database answers."""
     loop = asyncio.get_running_loop()
     due = 0.0
     reload, ping = Task("reload the callers"), Task("watch the database")
 
     async def answers() -> None:
-        door.reception.database_answers(await run_in_threadpool(_answers, store))
+        context.reception.set_database_available(await run_in_threadpool(_answers, store))
 
     while True:
-        await reload.attempt_async(partial(run_in_threadpool, callers.look))
+        await reload.attempt_async(partial(run_in_threadpool, callers.reload_if_changed))
         # While the database is away it is checked every time, so that Instances are accepted soon.
-        if loop.time() >= due or not door.reception.is_ready:
+        if loop.time() >= due or not context.reception.is_ready:
             due = loop.time() + _PING_EVERY
             await ping.attempt_async(answers)
-        door.watch_fault = reload.fault or ping.fault
-        await asyncio.sleep(_LOOK_EVERY)
+        context.watch_fault = reload.fault or ping.fault
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _answers(store: Store) -> bool:
@@ -196,7 +205,7 @@ def serve(settings: Settings) -> None:
     stow = settings.stow
     if stow.port is None:
         raise ConfigurationError("stow.port: is not set, so there is no door to open")
-    report_untried(
+    report_untested_versions(
         uvicorn_private.LIBRARY,
         broker_connection.LIBRARY,
         kombu_private.LIBRARY,
@@ -214,14 +223,18 @@ def serve(settings: Settings) -> None:
         closing(Queue(settings)) as queue,
     ):
         callers = CallingAEs(
-            settings, config_path(), load_settings, on_page(store, config_path(), ROLE)
+            settings, config_path(), load_settings, incident_reporter(store, config_path(), ROLE)
         )
-        callers.heed_hangup()
-        door = make_door(settings, store, queue, callers)
-        server = StowServer(make_app(door, store, callers), settings)
+        callers.reload_on_sighup()
+        context = make_stow_context(settings, store, queue, callers)
+        server = StowServer(make_app(context, store, callers), settings)
         url = address_of(listener, scheme)
         beats = Heartbeat(store, (ROLE,), Said(url))
         prepare_memory()
         stop_at_signals(server)
-        with announced(settings.run_dir, url, ROLE), beats.beating(), closing(door.reception):
+        with (
+            published_address(settings.run_dir, url, ROLE),
+            beats.beating(),
+            closing(context.reception),
+        ):
             run(server, listener)

@@ -39,7 +39,7 @@ class ClockGuard:
         self._clock, self._then = store.now(), passed()
         self._held_until = self._then + min(_HOUR, self._longest).total_seconds()
 
-    def look(self, now: datetime) -> bool:
+    def check(self, now: datetime) -> bool:
         """Return whether files may be removed by their age; record an incident if the clock leapt.
 
         Raises:
@@ -49,12 +49,12 @@ class ClockGuard:
         leap = now - self._clock - timedelta(seconds=passed - self._then)
         if leap > _HOUR:
             # Recorded before the clocks are stored: if that fails, the next look finds the leap again.
-            self._tell(leap)
+            self._record_incident(leap)
             self._held_until = passed + min(_DAY, self._longest).total_seconds()
         self._clock, self._then = now, passed
         return passed >= self._held_until
 
-    def _tell(self, leap: timedelta) -> None:
+    def _record_incident(self, leap: timedelta) -> None:
         hours = leap.total_seconds() / 3600
         log.error("clock_leapt", hours=round(hours, 1))
         self._store.record_incident(

@@ -26,28 +26,28 @@ class DiskPressure:
         self._settings = settings
         self._retention = retention
         self._watermark = watermark or Watermark(settings)
-        self._told = DiskLevel.ROOMY
+        self._reported = DiskLevel.ROOMY
         self._is_stuck = False
 
-    def look(self, now: datetime) -> DiskLevel:
+    def check(self, now: datetime) -> DiskLevel:
         """Record an incident at a higher step, make room from EARLY on, and return the step.
 
         Raises:
             StoreUnavailable: The database does not answer; the next look continues from there.
         """
-        step = self._watermark.look()
-        if step > self._told:
-            self._tell(step)
-        elif step < self._told:
+        step = self._watermark.measure()
+        if step > self._reported:
+            self._report_level(step)
+        elif step < self._reported:
             log.info("disk_has_room_again", step=step.name)
-        self._told = step
+        self._reported = step
         if step >= DiskLevel.EARLY and self._settings.sweep.early_free_bytes:
             self._make_room(now)
         else:
             self._is_stuck = False
         return step
 
-    def _tell(self, step: DiskLevel) -> None:
+    def _report_level(self, step: DiskLevel) -> None:
         log.warning("disk_fills_up", step=step.name, free_below=self._watermark.limit(step))
         limit = self._watermark.limit(step) // 2**20
         words = f"{step.sentence} Less than {limit} MiB are free."

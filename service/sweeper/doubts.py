@@ -56,7 +56,7 @@ class Doubts:
         self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
         self._postponed: dict[int, _Postponed] = {}
 
-    def look(self) -> int:
+    def compare_due(self) -> int:
         """Compare the waiting conflicts; return how many drafts that put in doubt.
 
         Raises:
@@ -155,11 +155,11 @@ class _LazyDecoders:
         return self._decoders.examine(path, limits)
 
 
-def keep_looking(doubts: Doubts, stop: threading.Event) -> None:
+def compare_until(doubts: Doubts, stop: threading.Event) -> None:
     """Look each second until `stop` is set; errors of the database or the disk are logged."""
     task = Task("compare image copies", passed_on=(StoreError, OSError))
     while not stop.wait(_EVERY):
         try:
-            task.attempt(doubts.look)
+            task.attempt(doubts.compare_due)
         except (StoreError, OSError) as error:
             log.warning("conflicts_not_compared", reason=type(error).__name__)

@@ -33,13 +33,13 @@ class Outages:
         self._looked: datetime | None = None
         self._away: tuple[datetime, datetime] | None = None
 
-    def look(self, now: datetime) -> None:
+    def update(self, now: datetime) -> None:
         """Record that the database answers now."""
         if self._looked is not None and now - self._looked > self._least:
             self._away = (self._looked, now)
         self._looked = now
 
-    def judge(self, job: Job, beats: Sequence[ProcessBeat], now: datetime) -> LeaseVerdict:
+    def verdict_on(self, job: Job, beats: Sequence[ProcessBeat], now: datetime) -> LeaseVerdict:
         """Return the state of the holder of a job whose lease has ended.
 
         Args:

@@ -34,7 +34,7 @@ class OutboxCleanup:
         self._age = timedelta(seconds=_LEASES * settings.reading.lease_seconds)
         self._seen: PastClaims | None = None
 
-    def look(self, now: datetime) -> int:
+    def remove_void_claims(self, now: datetime) -> int:
         """Remove the folders of void claims of up to 200 jobs; return how many folders that were.
 
         Raises:

@@ -30,20 +30,20 @@ from service.maintenance.retention import Retention
 from service.monitoring.background import Task
 from service.monitoring.destination_incidents import DestinationIncidents
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untried
+from service.monitoring.library_versions import report_untested_versions
 from service.monitoring.token_expiry import TokenExpiry
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
 from service.queue.names import DELIVERY, queue_of
 from service.queue.publishing import publish_jobs
-from service.receiver.calling_aes import CallingAEs, on_page, wanted_of
+from service.receiver.calling_aes import CallingAEs, incident_reporter, wanted_of
 from service.records import Job, ProcessStatus, Said
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.sections import Caller
 from service.store import Store
 from service.sweeper.clock_guard import ClockGuard, since_boot
 from service.sweeper.disk_pressure import DiskPressure
-from service.sweeper.doubts import Doubts, keep_looking
+from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
 from service.system import broker_connection, psycopg_private
@@ -65,7 +65,7 @@ class Sweeper:
         store: Store,
         settings: Settings,
         publish: Callable[[Job], None],
-        in_sight: Callable[[str], Collection[str]] = lambda _: (),
+        queued_job_ids: Callable[[str], Collection[str]] = lambda _: (),
         callers: Callable[[str], Caller | None] | None = None,
         passed: Callable[[], float] = since_boot,
     ) -> None:
@@ -75,7 +75,7 @@ class Sweeper:
             store: The store.
             settings: The settings.
             publish: Sends a job's id to the workers; raises BrokerUnavailable.
-            in_sight: Returns the ids of jobs with a message in a queue; raises BrokerUnavailable.
+            queued_job_ids: Returns the ids of jobs with a message in a queue; raises BrokerUnavailable.
             callers: Returns the settings of a calling AE title; those in `settings` when None.
             passed: Returns seconds by a clock that cannot be set.
         """
@@ -83,18 +83,18 @@ class Sweeper:
         self._store = store
         self._settings = settings
         self._publish = publish
-        self._in_sight = in_sight
+        self._queued_job_ids = queued_job_ids
         self._retention = Retention(store, settings)
         self._disk = DiskPressure(store, settings, self._retention)
         self._outbox = OutboxCleanup(store, settings)
-        self._steadiness = ClockGuard(store, settings, passed)
+        self._clock_guard = ClockGuard(store, settings, passed)
         self._tokens = TokenExpiry(store)
         self._destinations = DestinationIncidents(store, settings)
         self._outages = Outages(settings.reading.lease_seconds)
         self._tasks: dict[str, Task] = {}
         self._tidied_at: datetime | None = None
         self._removal_is_due = False
-        self._missed: set[str] = set()
+        self._reported_missing: set[str] = set()
 
     def tick(self) -> None:
         """Do once what is due now, by the store's clock.
@@ -113,13 +113,13 @@ class Sweeper:
         if tidies:
             self._tidied_at = now
             self._tidy(now)
-        self._do("watch the disk", self._disk.look, now)
+        self._do("watch the disk", self._disk.check, now)
         # Tried each tick, so that it is done as soon as the clock can be trusted, not a minute later.
-        if self._removal_is_due and self._steadiness.look(now):
+        if self._removal_is_due and self._clock_guard.check(now):
             self._removal_is_due = False
             self._do("remove old files", self._retention.remove_old, now)
         if tidies:
-            self._do("remove void claims", self._outbox.look, now)
+            self._do("remove void claims", self._outbox.remove_void_claims, now)
 
     @property
     def failing(self) -> list[str]:
@@ -134,20 +134,20 @@ class Sweeper:
         return self._tasks.setdefault(name, Task(name, passed_on=_AWAY))
 
     def _tidy(self, now: datetime) -> None:
-        self._do("correct the clock", self._forget_future, now)
-        self._do("forget silent processes", self._forget_silent, now)
-        self._do("miss workers", self._miss_workers, now)
-        self._do("watch tokens", lambda _: self._tokens.look(), now)
-        self._do("watch destinations", lambda _: self._destinations.look(), now)
+        self._do("correct the clock", self._correct_future_times, now)
+        self._do("remove silent processes", self._remove_silent_processes, now)
+        self._do("report missing workers", self._report_missing_workers, now)
+        self._do("watch tokens", lambda _: self._tokens.check(), now)
+        self._do("watch destinations", lambda _: self._destinations.check(), now)
         self._removal_is_due = True
 
     def _take_back_deliveries(self, now: datetime) -> None:
         if self._store.take_back_deliveries(now):
             log.warning("deliveries_taken_back")
 
-    def _forget_future(self, now: datetime) -> None:
+    def _correct_future_times(self, now: datetime) -> None:
         reading, delivery = self._settings.reading, self._settings.delivery
-        count = self._store.forget_future(
+        count = self._store.correct_future_times(
             now,
             lease=timedelta(seconds=max(reading.lease_seconds, delivery.lease_seconds)),
             wait=timedelta(seconds=max(LONGEST_WAIT, delivery.retry_max_seconds)),
@@ -172,13 +172,13 @@ class Sweeper:
 
     def _take_back(self, now: datetime) -> None:
         lapsed = self._store.lapsed(now)
-        self._outages.look(now)
+        self._outages.update(now)
         beats = self._store.processes() if lapsed else []
 
         def take_back(job: Job) -> None:
             # The worker may have extended its lease, or a person or another sweeper moved the job.
             with suppress(LeaseLost, NotFound):
-                self._take_back_one(job, self._outages.judge(job, beats, now), now)
+                self._take_back_one(job, self._outages.verdict_on(job, beats, now), now)
 
         self._task("take back lapsed jobs").attempt_each(take_back, lapsed)
 
@@ -201,22 +201,22 @@ class Sweeper:
         self._store.hand_back(job.id, job.fence, "LEASE_EXPIRED", words, lapsed_at=now)
 
     def _publish_due(self, now: datetime) -> None:
-        told_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
-        readings = self._store.due_readings(now, told_before)
-        deliveries = self._store.due_deliveries(now, told_before)
+        published_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
+        readings = self._store.due_readings(now, published_before)
+        deliveries = self._store.due_deliveries(now, published_before)
         if not readings and not deliveries:
             return
         untold = [job for job in readings if job.published_at is None]
         stale = [job for job in readings if job.published_at is not None]
         again = [job for _, job, told in deliveries if told is not None]
         try:
-            unseen = _without(self._in_sight, self._queue_of, stale)
-            unseen += _without(self._in_sight, lambda _: DELIVERY, again)
+            unseen = _without(self._queued_job_ids, self._queue_of, stale)
+            unseen += _without(self._queued_job_ids, lambda _: DELIVERY, again)
         except BrokerUnavailable as error:
             log.warning("broker_unavailable", reason=str(error), waiting=len(readings))
             return
         untold += [job for _, job, told in deliveries if told is None]
-        self._store.mark_told(
+        self._store.mark_published(
             [job.id for job in readings], [number for number, _, _ in deliveries], now
         )
         # Marked before sending: if a worker claims a job and hands it back at once, it clears the mark,
@@ -231,15 +231,15 @@ class Sweeper:
             if not publish_jobs(self._store, self._publish, job):
                 # Redis is away: mark the others instead of waiting for its time limit with each.
                 for later in jobs[number + 1 :]:
-                    self._store.unpublished(later.id)
+                    self._store.mark_unpublished(later.id)
                 return
 
-    def _miss_workers(self, now: datetime) -> None:
+    def _report_missing_workers(self, now: datetime) -> None:
         """Record one incident for each model for which jobs wait and no worker is alive."""
         alive = {beat.role for beat in self._store.processes() if not beat.load_failure}
         waiting = self._store.waiting_models(now - _TIDY)
         missing = {model for model in waiting if queue_of(self._settings, model) not in alive}
-        for model in sorted(missing - self._missed):
+        for model in sorted(missing - self._reported_missing):
             log.warning("no_worker", model=model)
             self._store.record_incident(
                 actor="sweeper",
@@ -247,11 +247,11 @@ class Sweeper:
                 subject=model,
                 detail=f"Jobs wait for the model {model} and no worker of it is alive.",
             )
-        self._missed = missing
+        self._reported_missing = missing
 
-    def _forget_silent(self, now: datetime) -> None:
+    def _remove_silent_processes(self, now: datetime) -> None:
         before = now - timedelta(seconds=_SILENT_SECONDS)
-        for beat in self._store.drop_silent(before):
+        for beat in self._store.remove_silent_processes(before):
             log.warning("process_silent", name=beat.name, seen_at=beat.seen_at.isoformat())
             self._store.record_incident(
                 actor="sweeper",
@@ -262,14 +262,14 @@ class Sweeper:
 
 
 def _without(
-    in_sight: Callable[[str], Collection[str]], queue: Callable[[Job], str], jobs: list[Job]
+    queued_job_ids: Callable[[str], Collection[str]], queue: Callable[[Job], str], jobs: list[Job]
 ) -> list[Job]:
     """Return the jobs that have no message in their queue."""
-    seen = {name: in_sight(name) for name in {queue(job) for job in jobs}}
+    seen = {name: queued_job_ids(name) for name in {queue(job) for job in jobs}}
     return [job for job in jobs if job.id not in seen[queue(job)]]
 
 
-class Rounds:
+class SweepLoop:
     """Runs ticks, and reports when the disk hinders them."""
 
     def __init__(self, sweeper: Sweeper, report: Callable[[Said], None]) -> None:
@@ -278,25 +278,25 @@ class Rounds:
         self._report = report
         self._hindrance = ""
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Tick once; errors of the database or the disk are logged, and the next tick tries again."""
         try:
             self._sweeper.tick()
         except StoreUnavailable as error:
             log.warning("store_unavailable", reason=str(error))
         except OSError as error:
-            self._told(error.strerror or type(error).__name__)
+            self._report_hindrance(error.strerror or type(error).__name__)
         else:
-            self._told("")
+            self._report_hindrance("")
 
-    def _told(self, hindrance: str) -> None:
+    def _report_hindrance(self, hindrance: str) -> None:
         if hindrance == self._hindrance:
             return
         self._hindrance = hindrance
         if hindrance:
             log.error("sweeper_hindered", reason=hindrance)
         else:
-            log.info("sweeper_goes_on")
+            log.info("sweeper_recovered")
         status = ProcessStatus.HINDERED if hindrance else ProcessStatus.WORKING
         self._report(Said(status=status, reason=hindrance))
 
@@ -309,29 +309,31 @@ def serve(settings: Settings) -> None:
         SchemaMismatch: The database is not at the revision that this code needs.
         ConfigurationError: No broker is configured.
     """
-    report_untried(broker_connection.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY)
+    report_untested_versions(
+        broker_connection.LIBRARY, kombu_private.LIBRARY, psycopg_private.LIBRARY
+    )
     store, queue = Store.open(settings), Queue(settings)
     callers = CallingAEs(
-        settings, config_path(), load_settings, on_page(store, config_path(), "sweep")
+        settings, config_path(), load_settings, incident_reporter(store, config_path(), "sweep")
     )
-    sweeper = Sweeper(store, settings, queue.publish, queue.in_sight, callers)
-    callers.heed_hangup()
+    sweeper = Sweeper(store, settings, queue.publish, queue.queued_job_ids, callers)
+    callers.reload_on_sighup()
     stop = stop_event()
     try:
         with Heartbeat(store, ["sweep"]).beating() as beat:
-            rounds = Rounds(sweeper, beat.report)
+            loop = SweepLoop(sweeper, beat.report)
             log.info("sweeper_started")
             # In its own thread: decoding pixel data takes long and must not delay a tick.
             threading.Thread(
-                target=keep_looking,
+                target=compare_until,
                 args=(Doubts(store, settings), stop),
                 name="doubts",
                 daemon=True,
             ).start()
             reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):
-                reload.attempt(callers.look)
-                rounds.look()
+                reload.attempt(callers.reload_if_changed)
+                loop.run_once()
     finally:
         queue.close()
         store.close()

@@ -67,7 +67,7 @@ class Watermark:
         }
         self.step = DiskLevel.ROOMY
 
-    def look(self) -> DiskLevel:
+    def measure(self) -> DiskLevel:
         """Measure and return the level; FULL if the free space cannot be read.
 
         ROOMY if there is no spool folder yet: the receiver creates it.

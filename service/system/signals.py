@@ -14,15 +14,15 @@ def stop_event() -> threading.Event:
     return stop
 
 
-def survive_hangup() -> None:
-    """Ignore SIGHUP, which would end this process, until `on_hangup` sets a handler.
+def ignore_sighup() -> None:
+    """Ignore SIGHUP, which would end this process, until `on_sighup` sets a handler.
 
     A process is ready after seconds, with a model after minutes.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def on_hangup(reload: Callable[[], None], stop: threading.Event | None = None) -> None:
+def on_sighup(reload: Callable[[], None], stop: threading.Event | None = None) -> None:
     """Call `reload` in the main thread at each SIGHUP from now on.
 
     Args:

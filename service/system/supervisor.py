@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from service.settings.config import child_environment
-from service.system.signals import on_hangup
+from service.system.signals import on_sighup
 
 REPLACE_ME = 75  # exit status of a part that cannot go on (EX_TEMPFAIL of sysexits.h)
 
@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
 _SETTLED_AFTER = 60.0
-_LOOK_EVERY = 0.2
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +128,13 @@ class Supervisor:
         """
         try:
             self.start()
-            on_hangup(self.reload, until)
-            while not until.wait(_LOOK_EVERY):
-                self.tend()
+            on_sighup(self.reload, until)
+            while not until.wait(_POLL_SECONDS):
+                self.check_parts()
         finally:
             self.stop()
 
-    def tend(self) -> None:
+    def check_parts(self) -> None:
         """Check every part once: report those that ended, restart those that are due."""
         now = time.monotonic()
         for child in self._children:

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from service.log import get_logger
-from service.maintenance.repeat_jobs import RepeatOrder, Result, carried_out, chosen, selection_of
+from service.maintenance.repeat_jobs import RepeatOrder, Result, chosen, parse_selection, run_order
 from service.settings.advice import cautions
 from service.web.access.auth import same_origin
 from service.web.api import body_of, details_of
-from service.web.app_context import AppContext, wiring
+from service.web.app_context import AppContext, app_context_of
 from service.web.job_actions import Details, cleaned, person
 from service.web.render import page, root_of
 
@@ -30,12 +30,12 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
     """Return the handler for several jobs, named by `jobs` or `select`; other keys as for one job."""
 
     async def handler(request: Request) -> JSONResponse:
-        here, body = wiring(request), await body_of(request)
+        here, body = app_context_of(request), await body_of(request)
         actor = getattr(request.state, "actor", "") or person(here)
         order = _order(
             action, body.get("jobs", []), body.get("select", {}), details_of(body), actor
         )
-        results = await run_in_threadpool(_carried_out, here, order)
+        results = await run_in_threadpool(_run, here, order)
         return JSONResponse(
             {
                 "done": [{"job": one.job_id, "id": one.job.id} for one in results if one.job],
@@ -50,7 +50,7 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
 
 async def again_page(request: Request) -> Response:
     """Carry out the form of the queue's page; answer with the number done and the jobs refused."""
-    here = wiring(request)
+    here = app_context_of(request)
     form = await request.form(max_files=0, max_fields=12)
     said = {key: str(value) for key, value in form.items()}
     if not same_origin(request) or not here.tokens.valid(FORM, said.get("csrf", "")):
@@ -65,7 +65,7 @@ async def again_page(request: Request) -> Response:
     action: Action = "reread" if said.get("action") == "reread" else "resend"
     conditions = {key: said.get(key, "") for key in _CONDITIONS}
     order = _order(action, [], conditions, details, person(here))
-    results = await run_in_threadpool(_carried_out, here, order)
+    results = await run_in_threadpool(_run, here, order)
     refused = [one for one in results if not one.job]
     html = page(
         "again.html",
@@ -88,7 +88,7 @@ def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str)
     return RepeatOrder(
         action=action,
         job_ids=tuple(jobs),
-        selection=selection_of(select),
+        selection=parse_selection(select),
         to=details.destination,
         model=details.model,
         actor=actor,
@@ -96,7 +96,7 @@ def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str)
     )
 
 
-def _carried_out(here: AppContext, order: RepeatOrder) -> list[Result]:
-    results = list(carried_out(here.store, here.settings, order, chosen(here.store, order)))
-    log.info("person_acted_on_many", action=order.action, jobs=len(results))
+def _run(here: AppContext, order: RepeatOrder) -> list[Result]:
+    results = list(run_order(here.store, here.settings, order, chosen(here.store, order)))
+    log.info("job_actions", action=order.action, jobs=len(results))
     return results

@@ -17,7 +17,7 @@ from service.monitoring.draft_warnings import alarm, withdrawal
 from service.records import Delivery, Job, JobEvent
 from service.store import Store
 from service.web.access.auth import same_origin
-from service.web.app_context import AppContext, wiring
+from service.web.app_context import AppContext, app_context_of
 from service.web.job_actions import Details, act
 from service.web.status.status_text import SystemStatus, why
 from service.web.study_view import StudyRecord, study_record
@@ -30,7 +30,7 @@ async def jobs(request: Request) -> JSONResponse:
     """Answer with jobs, newest first; query: `state` (repeatable), `study`, `before`, `limit`."""
     asked = request.query_params
     states, limit = _states(asked.getlist("state")), _limit(asked.get("limit"))
-    here = wiring(request)
+    here = app_context_of(request)
 
     def find() -> dict[str, Any]:
         found = here.store.jobs(
@@ -47,13 +47,13 @@ async def jobs(request: Request) -> JSONResponse:
 
 async def job(request: Request) -> JSONResponse:
     """Answer with one job, its draft, deliveries, notices, objects and events."""
-    here, job_id = wiring(request), request.path_params["job_id"]
+    here, job_id = app_context_of(request), request.path_params["job_id"]
     return JSONResponse(await run_in_threadpool(_job_in_full, here, job_id))
 
 
 async def study(request: Request) -> JSONResponse:
     """Answer with one study: its Instances and jobs, without patient attributes."""
-    here = wiring(request)
+    here = app_context_of(request)
     try:
         uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
     except InvalidIdentifier:
@@ -69,7 +69,7 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
     """Return the handler of one action; its body is a JSON object of strings."""
 
     async def handler(request: Request) -> JSONResponse:
-        here, job_id = wiring(request), request.path_params["job_id"]
+        here, job_id = app_context_of(request), request.path_params["job_id"]
         details = details_of(await body_of(request))
         actor = getattr(request.state, "actor", "")
         changed = await run_in_threadpool(act, here, job_id, action, details, actor=actor)

@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untried
+from service.monitoring.library_versions import report_untested_versions
 from service.queue.names import reading_queues
 from service.records import Said
 from service.settings.config import Settings
@@ -20,18 +20,18 @@ from service.store import Store
 from service.system import broker_connection, psycopg_private, uvicorn_private
 from service.web import again, api, destination_test, pages
 from service.web.access.auth import FormTokens, Guard
-from service.web.access.bearer import Bearers
+from service.web.access.bearer import TokenAuthorizer
 from service.web.app_context import AppContext
 from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
-from service.web.images.endpoint import FilmCache, artist
+from service.web.images.endpoint import ImageCache, make_renderer
 from service.web.job_actions import ACTIONS
 from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
-from service.web.server import Server, address_of, announced, listen, run, stop_at_signals
+from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
 
@@ -39,7 +39,7 @@ from service.web.timeouts import LingeringClose
 _BUSY_SECONDS: Final = 5.0
 
 
-def make_wiring(
+def make_app_context(
     settings: Settings,
     store: Store,
     *,
@@ -58,7 +58,7 @@ def make_wiring(
             [each.name for each in settings.destinations],
         ),
         hub=Hub(store.version, max_streams=max_streams),
-        films=FilmCache(partial(artist, settings)),
+        films=ImageCache(partial(make_renderer, settings)),
         tokens=FormTokens(),
         registry=make_registry(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
@@ -72,20 +72,20 @@ def make_app(here: AppContext) -> Starlette:
         middleware=[
             # Outermost: a response that is sent before the body was read must reach the client.
             Middleware(LingeringClose),
-            Middleware(Guard, settings=here.settings.web, bearers=Bearers(here.store)),
+            Middleware(Guard, settings=here.settings.web, authorizer=TokenAuthorizer(here.store)),
             Middleware(ErrorMiddleware),
             Middleware(BodyLimit),
         ],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
-    app.state.wiring = here
+    app.state.app_context = here
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    here: AppContext = app.state.wiring
+    here: AppContext = app.state.app_context
     following = asyncio.create_task(here.hub.run())
     try:
         yield
@@ -139,14 +139,16 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
-    report_untried(uvicorn_private.LIBRARY, broker_connection.LIBRARY, psycopg_private.LIBRARY)
+    report_untested_versions(
+        uvicorn_private.LIBRARY, broker_connection.LIBRARY, psycopg_private.LIBRARY
+    )
     with closing(listen(settings)) as listener:
         url = address_of(listener)
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
         store = Store(settings.database_url, busy_seconds=busy)
-        here = make_wiring(settings, store)
+        here = make_app_context(settings, store)
         beats = Heartbeat(store, ("web",), Said(url))
         server = Server(make_app(here), here.hub)
         stop_at_signals(server)
-        with closing(store), announced(settings.run_dir, url), beats.beating():
+        with closing(store), published_address(settings.run_dir, url), beats.beating():
             run(server, listener)

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from service.settings.config import Settings
 from service.store import Store
 from service.web.access.auth import FormTokens
-from service.web.images.endpoint import FilmCache
+from service.web.images.endpoint import ImageCache
 from service.web.live import Hub
 from service.web.readiness import Readiness
 from service.web.status.system_status import StatusObserver
@@ -22,13 +22,13 @@ class AppContext:
     store: Store
     observer: StatusObserver
     hub: Hub
-    films: FilmCache
+    films: ImageCache
     tokens: FormTokens
     registry: CollectorRegistry
     readiness: Readiness
 
 
-def wiring(request: HTTPConnection) -> AppContext:
+def app_context_of(request: HTTPConnection) -> AppContext:
     """Return the context of the application that handles this request."""
-    parts: AppContext = request.app.state.wiring
+    parts: AppContext = request.app.state.app_context
     return parts

@@ -17,7 +17,7 @@ from service.settings.advice import cautions
 from service.settings.config import Settings
 from service.settings.destinations import Destination
 from service.web.access.auth import same_origin
-from service.web.app_context import wiring
+from service.web.app_context import app_context_of
 from service.web.render import page, root_of
 
 FORM: Final = "destinations-test"  # the name for which the forms' token is issued
@@ -37,7 +37,7 @@ log = get_logger(__name__)
 
 async def test_page(request: Request) -> Response:
     """Test one destination; answer with a page that shows the result."""
-    here = wiring(request)
+    here = app_context_of(request)
     form = await request.form(max_files=0, max_fields=2)
     if not same_origin(request) or not here.tokens.valid(FORM, str(form.get("csrf", ""))):
         raise HTTPException(

@@ -14,7 +14,7 @@ from service.errors import NotFound, SelectionError, StoreError, StoreNotWritabl
 from service.jobs import IllegalTransition
 from service.log import get_logger
 from service.settings.advice import cautions
-from service.web.app_context import wiring
+from service.web.app_context import app_context_of
 from service.web.render import page, root_of
 
 _TITLES: Final = {
@@ -121,7 +121,7 @@ def _failure(
     if program or request.headers.get("accept") == "application/json":
         return JSONResponse({"error": words or title}, status, headers)
     # The STOW-RS process uses these error pages too, but has no AppContext.
-    here = wiring(request) if hasattr(request.app.state, "wiring") else None
+    here = app_context_of(request) if hasattr(request.app.state, "app_context") else None
     html = page(
         "error.html",
         title=title,

@@ -6,7 +6,7 @@ Neither needs a password, because probes send none.
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from service.web.app_context import wiring
+from service.web.app_context import app_context_of
 from service.web.readiness import PartHealth
 
 
@@ -17,7 +17,7 @@ async def healthz(_request: Request) -> JSONResponse:
 
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 if every part works, else 503 with the names of the parts at fault."""
-    here = wiring(request)
+    here = app_context_of(request)
     report = await here.readiness.report()
     live = PartHealth(name="live_updates", fault=here.hub.fault)
     parts = (*report.parts, live)

@@ -67,7 +67,7 @@ def act(
         job = reread(here.store, here.settings, job_id, model=model, actor=actor, reason=words)
     else:
         raise NotFound("There is no such action.")
-    log.info("person_acted", action=action, job_id=job.id, state=job.state.value)
+    log.info("job_action", action=action, job_id=job.id, state=job.state.value)
     return job
 
 

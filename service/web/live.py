@@ -22,7 +22,7 @@ from service.log import get_logger
 from service.monitoring.background import Task
 from service.web.render import NOTHING, Snapshot
 
-LOOK_EVERY: Final = 0.3
+POLL_SECONDS: Final = 0.3
 RENDER_AT_LEAST_EVERY: Final = 3.0
 MAX_STREAMS: Final = 64
 # The stream of a client that takes no bytes for this long is closed.
@@ -104,7 +104,7 @@ class Hub:
         """Query and render until closed; an error ends one round, never the task."""
         while not self._closed:
             await self._watched.wait()
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 goes_on = await self._task.attempt_async(self._look)
             except StoreError as error:

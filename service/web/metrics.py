@@ -15,13 +15,13 @@ from starlette.responses import Response
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
 from service.monitoring.destination_incidents import backlogs
-from service.queue.broker_health import BrokerFault, look
+from service.queue.broker_health import BrokerFault, check_broker
 from service.queue.names import reading_queues
 from service.records import ProcessStatus
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import Watermark, free_bytes
-from service.web.app_context import wiring
+from service.web.app_context import app_context_of
 from service.web.status.refusal_text import class_label
 from service.web.status.status_text import SystemStatus
 
@@ -31,7 +31,7 @@ _RECENT_DRAFTS: Final = 100
 
 async def metrics(request: Request) -> Response:
     """Answer with the metrics in Prometheus' text format."""
-    registry = wiring(request).registry
+    registry = app_context_of(request).registry
     return Response(
         await run_in_threadpool(generate_latest, registry), media_type=CONTENT_TYPE_LATEST
     )
@@ -56,8 +56,8 @@ class StoreCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
         yield self._spool()
-        step = float(Watermark(self._settings).look())
-        broker = look(self._settings).fault
+        step = float(Watermark(self._settings).measure())
+        broker = check_broker(self._settings).fault
         words = "Whether the message broker answers the page and takes messages."
         yield _family("wetread_broker_up", words, float(broker is None))
         yield _broker_faults(broker)

@@ -18,7 +18,7 @@ from service.records import Job
 from service.settings.advice import cautions
 from service.web.access.auth import same_origin
 from service.web.again import FORM
-from service.web.app_context import AppContext, wiring
+from service.web.app_context import AppContext, app_context_of
 from service.web.destination_test import FORM as DESTINATION_FORM
 from service.web.identity import copies, identity
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
@@ -35,45 +35,49 @@ _STAMPS: Final = {
 
 async def queue(request: Request) -> Response:
     """Answer with the queue."""
-    return HTMLResponse(await run_in_threadpool(_queue_html, wiring(request), _choice(request)))
+    return HTMLResponse(
+        await run_in_threadpool(_queue_html, app_context_of(request), _choice(request))
+    )
 
 
 async def queue_live(request: Request) -> Response:
     """Answer with the stream of the queue's changes."""
     choice = _choice(request)
-    here = wiring(request)
+    here = app_context_of(request)
     return here.hub.stream(choice.key, _queue_view(here, choice))
 
 
 async def queue_parts(request: Request) -> Response:
     """Answer with every part of the queue, for a page that has no stream."""
-    snapshot = await run_in_threadpool(_queue_view(wiring(request), _choice(request)))
+    snapshot = await run_in_threadpool(_queue_view(app_context_of(request), _choice(request)))
     return JSONResponse(snapshot.since(NOTHING))
 
 
 async def study(request: Request) -> Response:
     """Answer with a study's page."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
-    return HTMLResponse(await run_in_threadpool(_study_html, wiring(request), uid, job_id))
+    return HTMLResponse(await run_in_threadpool(_study_html, app_context_of(request), uid, job_id))
 
 
 async def study_live(request: Request) -> Response:
     """Answer with the stream of a study's changes."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
-    render = _study_view(wiring(request), uid, job_id)
+    render = _study_view(app_context_of(request), uid, job_id)
     await run_in_threadpool(render)  # an unknown study is 404, not an empty stream
-    return wiring(request).hub.stream(f"study {uid} {job_id or ''}", render)
+    return app_context_of(request).hub.stream(f"study {uid} {job_id or ''}", render)
 
 
 async def study_parts(request: Request) -> Response:
     """Answer with every part of a study's page."""
-    render = _study_view(wiring(request), _study_uid(request), request.query_params.get("job"))
+    render = _study_view(
+        app_context_of(request), _study_uid(request), request.query_params.get("job")
+    )
     return JSONResponse((await run_in_threadpool(render)).since(NOTHING))
 
 
 async def job_page(request: Request) -> Response:
     """Redirect to the study's page at this job."""
-    job = await run_in_threadpool(wiring(request).store.job, request.path_params["job_id"])
+    job = await run_in_threadpool(app_context_of(request).store.job, request.path_params["job_id"])
     return _to_study(request, job)
 
 
@@ -83,7 +87,7 @@ async def job_film(request: Request) -> Response:
     `?source=1` leaves them out. Those of a withdrawn draft are drawn in only for `?withdrawn=1`, below a
     stamp that says that it is withdrawn.
     """
-    here = wiring(request)
+    here = app_context_of(request)
     asked = request.query_params
     picture = await run_in_threadpool(
         _job_picture,
@@ -97,7 +101,7 @@ async def job_film(request: Request) -> Response:
 
 async def study_film(request: Request) -> Response:
     """Answer with one received image as PNG; `?size=160` makes a thumbnail."""
-    here = wiring(request)
+    here = app_context_of(request)
     uid, film = _study_uid(request), check_uid(request.path_params["film_uid"])
     path = await run_in_threadpool(_film_path, here, uid, film)
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
@@ -109,7 +113,7 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
     """Return the handler of one form: it checks origin and token, acts, and redirects to the study."""
 
     async def handler(request: Request) -> Response:
-        here = wiring(request)
+        here = app_context_of(request)
         job_id = request.path_params["job_id"]
         form = await request.form(max_files=0, max_fields=5)
         token = str(form.get("csrf", ""))

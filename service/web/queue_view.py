@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.destination_backlog import Backlog
 from service.jobs import DraftStatus, JobState
 from service.monitoring.destination_incidents import alert_after, backlogs
-from service.queue.broker_health import TAKES_NONE
+from service.queue.broker_health import NOT_ACCEPTING
 from service.records import ArrivingStudy, Job
 from service.settings.config import Settings
 from service.store import Store
@@ -154,15 +154,15 @@ def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
         if absent is not None:
             first = role == READING_ROLE
             title = "Nothing is read now:" if first else "Nothing is read by one of the models now:"
-            reason = absent.followed_by(stakes if first else "")
+            reason = absent.with_suffix(stakes if first else "")
             notices.append(_Notice(weight="bad", title=title, reason=reason))
     if situation.broker_fault:
         reason = StatusReason(situation.broker_fault)
-        takes_none = situation.broker_fault.startswith(TAKES_NONE)
-        title = f"{'Jobs wait' if takes_none else 'The message broker is away'}:"
+        is_full_or_read_only = situation.broker_fault.startswith(NOT_ACCEPTING)
+        title = f"{'Jobs wait' if is_full_or_read_only else 'The message broker is away'}:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
-    elif situation.cut_off_words:
-        reason = StatusReason(f"{situation.cut_off_words}{stakes}")
+    elif situation.cut_off_sentence:
+        reason = StatusReason(f"{situation.cut_off_sentence}{stakes}")
         title = "A worker has no connection to the message broker:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     return notices

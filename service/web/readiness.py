@@ -17,7 +17,7 @@ from service.database import schema
 from service.destination_backlog import Backlog
 from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
 from service.monitoring.destination_incidents import alert_after, backlogs
-from service.queue.broker_health import look
+from service.queue.broker_health import check_broker
 from service.queue.names import reading_queues
 from service.records import ProcessStatus
 from service.settings.config import Settings
@@ -42,7 +42,7 @@ class PartHealth:
     fault: str
 
 
-class SharedLook(Generic[T]):
+class SharedCheck(Generic[T]):
     """Calls a blocking function in a thread; concurrent callers share the call, its result is cached."""
 
     def __init__(self, look: Callable[[], T], *, fresh_seconds: float) -> None:
@@ -76,7 +76,7 @@ class SharedLook(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseLook:
+class DatabaseHealth:
     """The result of checking the database; the other fields are empty if it does not answer.
 
     Attributes:
@@ -91,7 +91,7 @@ class DatabaseLook:
 
 
 @dataclass(frozen=True, slots=True)
-class SpoolLook:
+class SpoolHealth:
     """The spool's fault, a sentence or "", and the level of its disk, as the API names it."""
 
     fault: str
@@ -114,22 +114,24 @@ class Readiness:
         self, store: Store, settings: Settings, *, fresh_seconds: float = FRESH_SECONDS
     ) -> None:
         """Take what to check, and the time in seconds for which a result is reused."""
-        self._database = SharedLook(
-            lambda: look_at_database(store, settings), fresh_seconds=fresh_seconds
+        self._database = SharedCheck(
+            lambda: check_database(store, settings), fresh_seconds=fresh_seconds
         )
-        self._broker = SharedLook(lambda: broker_fault(settings), fresh_seconds=fresh_seconds)
-        self._spool = SharedLook(lambda: look_at_spool(settings), fresh_seconds=fresh_seconds)
+        self._broker = SharedCheck(lambda: broker_fault(settings), fresh_seconds=fresh_seconds)
+        self._spool = SharedCheck(lambda: check_spool(settings), fresh_seconds=fresh_seconds)
 
     async def report(self, limit_seconds: float = ANSWER_SECONDS) -> ReadinessReport:
         """Return each part's health; a part whose check takes longer than the limit is at fault."""
         slow = f"gave no answer within {limit_seconds:g} s."
         database, broker, spool = await asyncio.gather(
-            _within(self._database, limit_seconds, DatabaseLook(f"The database {slow}", None, {})),
+            _within(
+                self._database, limit_seconds, DatabaseHealth(f"The database {slow}", None, {})
+            ),
             _within(self._broker, limit_seconds, f"Redis {slow}"),
-            _within(self._spool, limit_seconds, SpoolLook(f"The spool's disk {slow}", "unknown")),
+            _within(self._spool, limit_seconds, SpoolHealth(f"The spool's disk {slow}", "unknown")),
         )
         situation = database.situation
-        cut_off = situation.cut_off_words if situation else ""
+        cut_off = situation.cut_off_sentence if situation else ""
         parts = (
             PartHealth(name="database", fault=database.fault),
             PartHealth(name="broker", fault=broker or cut_off),
@@ -140,24 +142,24 @@ class Readiness:
         return ReadinessReport(parts, spool.disk, database.destinations)
 
 
-async def _within(look: SharedLook[T], limit_seconds: float, otherwise: T) -> T:
+async def _within(look: SharedCheck[T], limit_seconds: float, otherwise: T) -> T:
     try:
         return await look.get(limit_seconds)
     except TimeoutError:
         return otherwise
 
 
-def look_at_database(store: Store, settings: Settings) -> DatabaseLook:
+def check_database(store: Store, settings: Settings) -> DatabaseHealth:
     """Return the result of checking the database; make no further query if it does not answer."""
     fault = database_fault(settings) or writing_fault(store)
     if fault == _SILENT:
-        return DatabaseLook(fault, None, {})
-    return DatabaseLook(fault, _situation(store, settings), destination_health(store, settings))
+        return DatabaseHealth(fault, None, {})
+    return DatabaseHealth(fault, _situation(store, settings), destination_health(store, settings))
 
 
-def look_at_spool(settings: Settings) -> SpoolLook:
+def check_spool(settings: Settings) -> SpoolHealth:
     """Return whether images can be stored now, and the step of the disk's watermark."""
-    return SpoolLook(spool_fault(settings), Watermark(settings).look().name.lower())
+    return SpoolHealth(spool_fault(settings), Watermark(settings).measure().name.lower())
 
 
 def destination_health(store: Store, settings: Settings) -> dict[str, dict[str, Any]]:
@@ -229,7 +231,7 @@ def _situation(store: Store, settings: Settings) -> SystemStatus | None:
 
 def broker_fault(settings: Settings) -> str:
     """Return why no message can be sent through the message broker, or ""."""
-    return look(settings).sentence
+    return check_broker(settings).sentence
 
 
 def spool_fault(settings: Settings) -> str:

@@ -19,7 +19,7 @@ from service.log import get_logger
 from service.settings.config import Settings
 from service.system.listening import refusal
 from service.system.private_servers import private_folder
-from service.system.signals import on_hangup
+from service.system.signals import on_sighup
 from service.system.uvicorn_private import running_requests
 from service.web.live import Hub
 
@@ -108,7 +108,7 @@ def address_of(listener: socket.socket, scheme: str = "http") -> str:
 
 
 @contextlib.contextmanager
-def announced(folder: Path, url: str, name: str = "web") -> Generator[None, None, None]:
+def published_address(folder: Path, url: str, name: str = "web") -> Generator[None, None, None]:
     """Keep `<name>.json` with the URL and the process id in `folder` for the length of the block."""
     private_folder(folder)
     draft, final = folder / f"{name}.json.{os.getpid()}", folder / f"{name}.json"
@@ -134,7 +134,7 @@ def stop_at_signals(server: uvicorn.Server) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     if signal.getsignal(signal.SIGHUP) in {signal.SIG_DFL, signal.SIG_IGN}:
-        on_hangup(lambda: log.info("nothing_to_reload"))
+        on_sighup(lambda: log.info("nothing_to_reload"))
 
 
 def run(server: uvicorn.Server, listener: socket.socket) -> None:

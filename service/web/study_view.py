@@ -213,11 +213,11 @@ def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
 
 def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
     url = f"../studies/{record.uid}/films/{instance.sop_instance_uid}.png"
-    verdict, reason = _verdict(record.job, instance)
+    verdict, reason = _read_state(record.job, instance)
     return _Film(instance=instance, url=url, verdict=verdict, reason=reason)
 
 
-def _verdict(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
+def _read_state(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
     uid = instance.sop_instance_uid
     if instance.conflict:
         return "Kept apart", _of_conflict(instance)

@@ -129,7 +129,7 @@ def test_a_killed_redis_delays_and_loses_nothing(site, redis_of_my_own, eventual
         seconds=60,
         what="the other deliveries",
     )
-    assert not site.queue.in_sight(DELIVERY)
+    assert not site.queue.queued_job_ids(DELIVERY)
 
 
 def test_a_killed_worker_costs_one_lease(site, eventually):

@@ -305,7 +305,7 @@ def test_a_lesser_film_that_comes_again_leaves_the_draft_of_a_better_one(bench, 
     bench.reader.script = [1]
     bench.task(second.id)
     for film in store.spooled(STUDY):
-        store.film_removed(film)
+        store.mark_instance_removed(film)
     third = bench.arrive(1)
     bench.task(third.id)
     after = store.job(third.id)
@@ -317,7 +317,7 @@ def test_a_new_film_is_read_after_the_earlier_ones_were_removed(bench, store):
     """What no draft has weighed is read, though the film of the earlier draft is gone."""
     bench.task(bench.arrive(1).id)
     for film in store.spooled(STUDY):
-        store.film_removed(film)
+        store.mark_instance_removed(film)
     second = bench.arrive(2)
     bench.task(second.id)
     assert store.job(second.id).state is JobState.DRAFTED

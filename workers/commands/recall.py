@@ -127,7 +127,7 @@ def _show(steps: list[RecallStep], *, really: bool) -> None:
             str(step.job.revision),
             f"{step.job.model_name} {step.job.model_version}",
             step.destination,
-            step.done or step.way,
+            step.done or step.method,
         )
     Console().print(table)
     if not really:

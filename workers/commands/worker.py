@@ -4,7 +4,7 @@ import click
 
 from service.log import configure_logging
 from service.settings.config import load_settings
-from service.system.signals import survive_hangup
+from service.system.signals import ignore_sighup
 from workers.app import serve
 
 _QUEUES = ("reading", "delivery")
@@ -29,7 +29,7 @@ def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option("--model", help="Which of [[models]] reads; that of [reading] when left out.")
 def worker(queues: tuple[str, ...], model: str | None) -> None:
     """Run a worker: reads studies, sends results."""
-    survive_hangup()
+    ignore_sighup()
     settings = load_settings()
     configure_logging(
         settings.log, process=f"worker-{'-'.join([*queues, model] if model else queues)}"

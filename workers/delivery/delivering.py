@@ -23,7 +23,7 @@ from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.settings.config import Settings
 from service.settings.destination_factory import encoded_object
-from service.settings.destinations import notice_form, takes
+from service.settings.destinations import includes_kind, notice_form
 from service.store import Store
 from workers.delivery.doubt_notice import notice_of
 from workers.delivery.superseding import remove_superseded, removers
@@ -89,23 +89,23 @@ class Delivering:
     def asked_for(self, job_id: str) -> frozenset[str]:
         """Return the destinations to which a person sent the job again; none if the database fails."""
         try:
-            return self._store.asked_for(job_id)
+            return self._store.destinations_restarted(job_id)
         except StoreError as error:
             log.warning("not_asked", job_id=job_id, reason=str(error))
             return frozenset()
 
-    def claim(self, job_id: str | None, *, but_not: Collection[str] = ()) -> Claim | None:
+    def claim(self, job_id: str | None, *, excluding: Collection[str] = ()) -> Claim | None:
         """Claim and return a due delivery; None if there is none, on stop, or without database.
 
         Args:
             job_id: Claim only a delivery of this job; of any job if None.
-            but_not: Destinations to which nothing may be sent now.
+            excluding: Destinations to which nothing may be sent now.
         """
         if self._stop.is_set():
             return None
         lease = self._settings.delivery.lease_seconds
         try:
-            found = self._store.claim_delivery(job_id, self._owner, lease, self._limits, but_not)
+            found = self._store.claim_delivery(job_id, self._owner, lease, self._limits, excluding)
         except StoreUnavailable as error:
             log.warning("not_claimed", job_id=job_id, reason=str(error))
             return None
@@ -155,7 +155,7 @@ class Delivering:
         return [
             encoded_object(item)
             for item in claim.objects
-            if kinds is None or takes(kinds, item.kind)
+            if kinds is None or includes_kind(kinds, item.kind)
         ]
 
     def _confirmed(self, delivery: Delivery, lease: Lease, read_back: bool | None) -> JobState:

@@ -74,7 +74,7 @@ class DeliveryPool:
     def _start_one(self, job_id: str | None) -> bool:
         # One lock over full(), claim and begin(): another thread must not take the free slot between.
         with self._lock:
-            claim = self._delivering.claim(job_id, but_not=self._limits.full())
+            claim = self._delivering.claim(job_id, excluding=self._limits.full())
             if claim is None:
                 return False
             self._limits.begin(claim.delivery.destination)

@@ -175,7 +175,7 @@ class Drafting:
     ) -> Job:
         remove_unfinished(self._folder(job).parent)
         if isinstance(result, Unchanged):
-            return self._store.needless(job.id, job.fence, result.code, result.sentence)
+            return self._store.cancel_unchanged(job.id, job.fence, result.code, result.sentence)
         if isinstance(result, NotAnalysed):
             return self._keep_unread(job, study, previous, result)
         folder = self._folder(job)

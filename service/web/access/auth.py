@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.settings.sections import Web
 from service.tokens import Scope as Allowed
-from service.web.access.bearer import Bearers, bearer_value
+from service.web.access.bearer import TokenAuthorizer, bearer_value
 
 ACTOR_SUFFIX: Final = "web page"
 # Open, because probes send no password; the answers name no patient, study or address.
@@ -77,10 +77,10 @@ class Guard:
     it (docs/api.md). Programs may send a bearer token instead.
     """
 
-    def __init__(self, app: ASGIApp, settings: Web, bearers: Bearers) -> None:
-        """Wrap `app`; `bearers` checks the tokens."""
+    def __init__(self, app: ASGIApp, settings: Web, authorizer: TokenAuthorizer) -> None:
+        """Wrap `app`; `authorizer` checks the tokens."""
         self._app = app
-        self._bearers = bearers
+        self._authorizer = authorizer
         self._password = settings.password.get_secret_value()
         self._expected = _digest(f"{settings.username}:{self._password}".encode())
 
@@ -109,7 +109,7 @@ class Guard:
     async def _token_refusal(self, scope: Scope) -> Response | None:
         """Return the refusal of a bearer token; if it is accepted, set `state.actor` and return None."""
         wanted = Allowed.READ if scope["method"] in {"GET", "HEAD"} else Allowed.ADMIN
-        found = await self._bearers.judge(scope, wanted)
+        found = await self._authorizer.authorize(scope, wanted)
         if isinstance(found, Response):
             return found
         scope.setdefault("state", {})["actor"] = f"token {found.name}"

@@ -20,14 +20,14 @@ _REPORTED_EVERY: Final = timedelta(hours=1)
 log = get_logger(__name__)
 
 
-class Bearers:
+class TokenAuthorizer:
     """Checks the bearer token of requests against the store."""
 
     def __init__(self, store: Store) -> None:
         """Take the store that holds the tokens."""
         self._store = store
 
-    async def judge(self, connection: Connection, wanted: Scope) -> Token | Response:
+    async def authorize(self, connection: Connection, wanted: Scope) -> Token | Response:
         """Return the request's token if it has the scope `wanted`, else a 401, 403 or 503 response."""
         value = bearer_value(Headers(scope=connection))
         if value is None:

@@ -24,7 +24,7 @@ _WAITING: Final = 16  # requests, those being rendered included
 _CACHE_BYTES: Final = 48 * 2**20
 
 
-def artist(settings: Settings) -> "PngRenderer":
+def make_renderer(settings: Settings) -> "PngRenderer":
     """Return a renderer with the limits of the settings; its decoder processes are started.
 
     Raises:
@@ -41,13 +41,13 @@ def artist(settings: Settings) -> "PngRenderer":
     return made
 
 
-class FilmCache:
+class ImageCache:
     """Renders PNGs and caches the most recently used in memory; `close` stops its renderer."""
 
-    def __init__(self, make_artist: "Callable[[], PngRenderer]") -> None:
+    def __init__(self, renderer_factory: "Callable[[], PngRenderer]") -> None:
         """Take the factory of the renderer; it is called at the first request for an image."""
-        self._make_artist = make_artist
-        self._artist: PngRenderer | None = None
+        self._renderer_factory = renderer_factory
+        self._renderer: PngRenderer | None = None
         self._closed = False
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="film")
         self._queued = 0
@@ -60,8 +60,8 @@ class FilmCache:
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._closed = True
-            if self._artist:
-                self._artist.close()
+            if self._renderer:
+                self._renderer.close()
 
     async def png(self, picture: Picture) -> bytes:
         """Return the picture as PNG.
@@ -114,6 +114,6 @@ class FilmCache:
         with self._lock:
             if self._closed:
                 raise OutOfResources("the page is being stopped")
-            if self._artist is None:
-                self._artist = self._make_artist()
-            return self._artist
+            if self._renderer is None:
+                self._renderer = self._renderer_factory()
+            return self._renderer

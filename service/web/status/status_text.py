@@ -43,11 +43,11 @@ class StatusReason:
         """Return the sentence as text, each time in ISO 8601."""
         return "".join(_plain(each) for each in self.pieces)
 
-    def led_by(self, words: str) -> "StatusReason":
+    def with_prefix(self, words: str) -> "StatusReason":
         """Return the sentence with `words` before it."""
         return StatusReason(words, *self.pieces)
 
-    def followed_by(self, words: str) -> "StatusReason":
+    def with_suffix(self, words: str) -> "StatusReason":
         """Return the sentence with `words` after it."""
         return StatusReason(*self.pieces, words)
 
@@ -101,7 +101,7 @@ class SystemStatus:
         return [each for each in self.processes if each.status is status and self.alive(each)]
 
     @property
-    def cut_off_words(self) -> str:
+    def cut_off_sentence(self) -> str:
         """The complaints of workers that receive nothing from the broker, or ""."""
         cut_off = self.reporting(ProcessStatus.CUT_OFF)
         return " ".join(f"{each.name} {each.complaint}." for each in cut_off)
@@ -131,7 +131,7 @@ def why(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> St
     if job.draft_status is DraftStatus.WITHDRAWN:
         return StatusReason(alarm_sentence(job))
     found = state_reason(job, deliveries, situation)
-    return found.led_by(f"{alarm_sentence(job)} ") if alarm_sentence(job) else found
+    return found.with_prefix(f"{alarm_sentence(job)} ") if alarm_sentence(job) else found
 
 
 def state_reason(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
@@ -161,13 +161,15 @@ def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
         )
     absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
     if absent is not None:
-        return absent.led_by("Waiting for a worker: ")
-    if broker := situation.broker_fault or situation.cut_off_words:
+        return absent.with_prefix("Waiting for a worker: ")
+    if broker := situation.broker_fault or situation.cut_off_sentence:
         return StatusReason(f"Waiting for the message broker: {broker}")
-    return StatusReason(f"{_turn(situation.ahead.get(job.id))} {job.reason or ''}".rstrip())
+    return StatusReason(
+        f"{_queue_position(situation.ahead.get(job.id))} {job.reason or ''}".rstrip()
+    )
 
 
-def _turn(ahead: int | None) -> str:
+def _queue_position(ahead: int | None) -> str:
     if ahead is None:
         return "Waiting for its turn."
     if ahead == 0:
@@ -193,7 +195,7 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> Sta
         return delivery_reason(troubled[0], situation)
     absent = situation.absent(DELIVERY_ROLE)
     if absent is not None:
-        return absent.led_by("Waiting to be sent: ")
+        return absent.with_prefix("Waiting to be sent: ")
     sending = [one for one in still if one.state is DeliveryState.SENDING]
     if sending:
         return StatusReason(f"Being sent to {_names(sending)}.")
@@ -279,7 +281,9 @@ def notice_reason(notice: Delivery, situation: SystemStatus) -> StatusReason:
                 f"No notice of doubt is sent to {name}: the draft is withdrawn or was not sent there."
             )
         case _:
-            return _why_open(notice, situation).led_by("The notice that the draft is in doubt: ")
+            return _why_open(notice, situation).with_prefix(
+                "The notice that the draft is in doubt: "
+            )
 
 
 def _why_untried(delivery: Delivery, backlog: Backlog | None) -> StatusReason:

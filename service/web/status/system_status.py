@@ -51,7 +51,7 @@ class StatusObserver:
         self._destinations = destinations
         self._ask_broker = broker_fault
         self._ask_writing = writing_fault
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._asked = self._written = float("-inf")
         self._broker_fault = self._database_fault = ""
         self._ahead: Mapping[str, int] = {}
@@ -78,7 +78,7 @@ class StatusObserver:
         """Repeat the expensive queries, unless another thread does so or did within two seconds."""
         # Only the first callers wait for the lock; later ones use the previous result.
         first = self._asked == float("-inf")
-        if not self._turn.acquire(timeout=_EVERY if first else 0):
+        if not self._lock.acquire(timeout=_EVERY if first else 0):
             return
         try:
             if time.monotonic() - self._asked < _EVERY:
@@ -91,4 +91,4 @@ class StatusObserver:
                 self._written = time.monotonic()
             self._asked = time.monotonic()
         finally:
-            self._turn.release()
+            self._lock.release()

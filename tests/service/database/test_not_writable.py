@@ -16,7 +16,7 @@ from service.database.engine import make_engine
 from service.errors import StoreNotWritable
 from service.settings.config import as_environment, load_settings
 from service.store import Store
-from service.web.app import make_app, make_wiring
+from service.web.app import make_app, make_app_context
 from service.web.readiness import Readiness, writing_fault
 
 
@@ -91,7 +91,9 @@ def test_readyz_page_and_check_say_that_it_cannot_be_written(refusing):
     }
     assert "cannot be written" in parts["database"]
     assert advice in parts["database"]
-    with TestClient(make_app(make_wiring(settings, store)), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        make_app(make_app_context(settings, store)), base_url="http://127.0.0.1"
+    ) as client:
         page = client.get("/")
     # Where nothing can be read either the page is that of an error.
     assert page.status_code in {200, 503}

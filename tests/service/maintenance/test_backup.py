@@ -149,10 +149,10 @@ def test_a_site_restored_to_another_path_is_whole(used, site, tmp_path):
     with closing(Store.open(second)) as store, closing(Store.open(used)) as before:
         assert [job.id for job in store.jobs()] == [job.id for job in before.jobs()]
         assert [each.name for each in store.tokens()] == ["router"]
-        for row in store.films_after(0, limit=10):
+        for row in store.instances_after(0, limit=10):
             assert row.path.is_relative_to(second.spool_dir.absolute())
             assert dcmread(row.path).SOPInstanceUID == row.sop_instance_uid
-        assert len(store.films_after(0, limit=10)) == 2
+        assert len(store.instances_after(0, limit=10)) == 2
     receive(second, 3)
     assert verified(second) == []
 
@@ -166,8 +166,8 @@ def test_what_came_or_went_during_the_backup_leaves_no_gap(used, site, tmp_path,
     def meanwhile():
         gone.unlink()
         with closing(Store.open(used)) as store:
-            (row,) = [each for each in store.films_after(0, limit=10) if each.path == gone]
-            store.film_given_up(row, "test", "lost_film", "Removed by this test.")
+            (row,) = [each for each in store.instances_after(0, limit=10) if each.path == gone]
+            store.give_up_instance(row, "test", "lost_film", "Removed by this test.")
         receive(used, 3)
         copied()
 

@@ -162,7 +162,7 @@ def test_an_outage_is_one_incident_and_its_end_another(store, settings, draft, c
 
     def looked():
         for _ in range(2):
-            DestinationIncidents(store, settings).look()
+            DestinationIncidents(store, settings).check()
         return [(each.kind, each.subject) for each in reversed(store.incidents())]
 
     job = draft(1)
@@ -192,9 +192,9 @@ def test_results_that_are_given_up_do_not_bring_a_destination_back(store, settin
     job = draft(1)
     end(store, job, Trouble.SILENT)
     clock.move(3600)
-    DestinationIncidents(store, settings).look()
+    DestinationIncidents(store, settings).check()
     end(store, job, Trouble.SILENT, refused=True)
-    DestinationIncidents(store, settings).look()
+    DestinationIncidents(store, settings).check()
     assert [each.kind for each in store.incidents()] == [AWAY]
 
 
@@ -205,10 +205,10 @@ def test_the_alert_can_be_set(store, settings, draft, clock):
     )
     draft(1)
     clock.move(3000)
-    DestinationIncidents(store, patient).look()
+    DestinationIncidents(store, patient).check()
     assert store.incidents() == []
     clock.move(700)
-    DestinationIncidents(store, patient).look()
+    DestinationIncidents(store, patient).check()
     assert [each.kind for each in store.incidents()] == [AWAY]
 
 

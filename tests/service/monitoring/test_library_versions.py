@@ -100,7 +100,7 @@ def site(tmp_path, redis_server, free_port):
 def warnings(log: Path) -> dict[str, dict[str, str]]:
     """Return the warnings of versions, by library; each must be there once."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    found = [line for line in lines if line["event"] == "library_version_not_tried"]
+    found = [line for line in lines if line["event"] == "library_version_not_tested"]
     by_library = {line["library"]: line for line in found}
     assert len(found) == len(by_library)
     return by_library
@@ -184,7 +184,7 @@ from service.queue.names import READING
 queue = Queue(load_settings())
 print(queue.waiting(READING))
 queue.publish(job(1, urgent=True), job(2), job(3))
-print(queue.waiting(READING), set(queue.in_sight(READING)))
+print(queue.waiting(READING), set(queue.queued_job_ids(READING)))
 queue.close()
 """
     answer = site.python(program, other="kombu")

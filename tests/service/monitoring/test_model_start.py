@@ -39,5 +39,5 @@ def test_the_reason_outlives_the_process(store, clock):
     start(store)
     note_failure(store, "reading", "demo", NO_CARD)
     now = clock.move(3600)
-    assert [beat.name for beat in store.drop_silent(now)] == ["reading@h:1"]
+    assert [beat.name for beat in store.remove_silent_processes(now)] == ["reading@h:1"]
     assert [beat.load_failure for beat in store.processes()] == [NO_CARD]

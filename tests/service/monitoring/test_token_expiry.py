@@ -51,11 +51,11 @@ def test_each_state_is_one_incident(add, store, clock):
     add("forever", None)
     clock.move(80 * 86400)
     for _ in range(2):
-        TokenExpiry(store).look()
-        TokenExpiry(store).look()
+        TokenExpiry(store).check()
+        TokenExpiry(store).check()
     clock.move(20 * 86400)
-    TokenExpiry(store).look()
-    TokenExpiry(store).look()
+    TokenExpiry(store).check()
+    TokenExpiry(store).check()
     found = [each for each in store.incidents() if each.kind in {EXPIRES_SOON, EXPIRED}]
     assert [(each.kind, each.subject) for each in found] == [
         (EXPIRED, "router"),
@@ -69,12 +69,12 @@ def test_a_revoked_token_is_no_risk_and_a_new_one_of_its_name_is_reported_anew(a
     """Revoking ends the warning; the next token of the same name is warned of in its own time."""
     add("router", timedelta(days=90), Scope.READ)
     clock.move(80 * 86400)
-    TokenExpiry(store).look()
+    TokenExpiry(store).check()
     store.revoke_token("router", "test")
     assert list(tokens_at_risk(store)) == []
     clock.move(1)
     add("router", timedelta(days=90), Scope.READ)
     clock.move(80 * 86400)
-    TokenExpiry(store).look()
+    TokenExpiry(store).check()
     kinds = [each.kind for each in store.incidents()]
     assert kinds.count(EXPIRES_SOON) == 2

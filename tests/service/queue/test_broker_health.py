@@ -13,7 +13,7 @@ from service.checks.broker import broker
 from service.checks.check import Grade
 from service.errors import BrokerUnavailable, ConfigurationError
 from service.jobs import JobState
-from service.queue.broker_health import BrokerFault, look
+from service.queue.broker_health import BrokerFault, check_broker
 from service.queue.job_queue import Queue, ping
 from service.queue.names import READING
 from service.records import Job
@@ -65,7 +65,7 @@ def limit(server, name, value):
 def test_a_redis_that_takes_messages_has_no_fault(redis_server):
     """The probe leaves one small key that disappears by itself, and no message in a queue."""
     settings = settings_of(redis_server.url)
-    assert look(settings).sentence == ""
+    assert check_broker(settings).sentence == ""
     with redis.Redis.from_url(redis_server.url) as client:
         assert 0 < client.ttl(f"{READING}.probe") <= 60
         assert client.llen(READING) == 0
@@ -80,12 +80,12 @@ def test_a_full_redis_is_not_ready(redis_server_class, tmp_path):
         queue = Queue(settings)
         with pytest.raises(BrokerUnavailable):
             queue.publish(waiting_job())
-        found = look(settings)
+        found = check_broker(settings)
         assert found.fault is BrokerFault.MEMORY
         assert found.sentence.startswith("Redis takes no messages: its memory is full (OOM).")
         assert broker(settings).grade is Grade.FAULT
         limit(server, "maxmemory", "0")
-        assert look(settings).fault is None
+        assert check_broker(settings).fault is None
         queue.publish(waiting_job())
         queue.close()
 
@@ -99,12 +99,12 @@ def test_a_replica_is_not_ready(redis_server_class, tmp_path):
         settings = settings_of(copy.url)
         with redis.Redis.from_url(copy.url) as client:
             client.replicaof("127.0.0.1", primary.port)
-            found = look(settings)
+            found = check_broker(settings)
             assert found.fault is BrokerFault.READ_ONLY
             assert "read-only replica" in found.sentence
             assert broker(settings).grade is Grade.FAULT
             client.replicaof("NO", "ONE")
-        assert look(settings).fault is None
+        assert check_broker(settings).fault is None
 
 
 def test_a_redis_that_cannot_save_is_not_ready(redis_server_class, tmp_path):
@@ -120,10 +120,10 @@ def test_a_redis_that_cannot_save_is_not_ready(redis_server_class, tmp_path):
         folder.rmdir()
         client.set("a", "1")
         settings, end = settings_of(server.url), time.monotonic() + 30
-        while look(settings).fault is None and time.monotonic() < end:
+        while check_broker(settings).fault is None and time.monotonic() < end:
             client.get("a")
             time.sleep(0.1)
-        assert look(settings).fault is BrokerFault.DISK
+        assert check_broker(settings).fault is BrokerFault.DISK
 
 
 def test_a_user_without_permission_is_a_fault(redis_server_class, tmp_path):
@@ -132,13 +132,13 @@ def test_a_user_without_permission_is_a_fault(redis_server_class, tmp_path):
         client.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@read", "+ping")
         client.execute_command("ACL", "SETUSER", "writer", "on", ">p", f"~{READING}*", "+@all")
         url = f"redis://{{}}:p@127.0.0.1:{server.port}/0"
-        assert look(settings_of(url.format("reader"))).fault is BrokerFault.REFUSED
-        assert look(settings_of(url.format("writer"))).fault is None
+        assert check_broker(settings_of(url.format("reader"))).fault is BrokerFault.REFUSED
+        assert check_broker(settings_of(url.format("writer"))).fault is None
 
 
 def test_a_redis_that_is_away_is_said_to_be_away():
     """Nothing listens there."""
-    found = look(settings_of("redis://127.0.0.1:1/0"))
+    found = check_broker(settings_of("redis://127.0.0.1:1/0"))
     assert (found.fault, "127.0.0.1" in found.sentence) == (BrokerFault.AWAY, False)
 
 
@@ -202,14 +202,14 @@ def tls_redis(redis_server_class, papers, tmp_path):
 
 
 def test_a_private_authority_is_trusted_by_tls_ca(tls_redis, papers):
-    """The probe, the sender, the look at the queue and the worker reach Redis by the same rules."""
+    """The probe, the sender, the check of the queue and the worker reach Redis by the same rules."""
     server = tls_redis()
     settings = settings_of(f"rediss://127.0.0.1:{server.port}/0", tls_ca=papers / "authority.pem")
-    assert look(settings).sentence == ""
+    assert check_broker(settings).sentence == ""
     assert ping(settings).startswith("Redis ")
     queue = Queue(settings)
     queue.publish(waiting_job())
-    assert queue.in_sight(READING) == {waiting_job().id}
+    assert queue.queued_job_ids(READING) == {waiting_job().id}
     queue.close()
     app = worker_app(settings)
     with app.connection_for_read() as connection:
@@ -224,7 +224,7 @@ def test_nothing_goes_to_a_redis_that_is_not_trusted(tls_redis, papers, name):
     server = tls_redis(name)
     trusted = {} if name == "server" else {"tls_ca": papers / "authority.pem"}
     settings = settings_of(f"rediss://127.0.0.1:{server.port}/0", **trusted)
-    found = look(settings)
+    found = check_broker(settings)
     assert found.fault is BrokerFault.TLS
     assert "certificate" in found.sentence
     assert "127.0.0.1" not in found.sentence
@@ -248,7 +248,7 @@ def test_tls_ca_alone_decides_where_it_is_given(tls_redis, papers, monkeypatch):
     with worker_app(of_system).connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
     other = settings_of(url, tls_ca=papers / "stranger.pem")
-    assert look(other).fault is BrokerFault.TLS
+    assert check_broker(other).fault is BrokerFault.TLS
     queue = Queue(other)
     with pytest.raises(BrokerUnavailable):
         ping(other)
@@ -266,10 +266,10 @@ def test_a_client_certificate_is_shown(tls_redis, papers):
     """A Redis that asks for one refuses those without."""
     server = tls_redis(asks="yes")
     url, ca = f"rediss://127.0.0.1:{server.port}/0", papers / "authority.pem"
-    assert look(settings_of(url, tls_ca=ca)).fault in {BrokerFault.TLS, BrokerFault.AWAY}
+    assert check_broker(settings_of(url, tls_ca=ca)).fault in {BrokerFault.TLS, BrokerFault.AWAY}
     files = {"tls_certificate": papers / "wetread.pem", "tls_key": papers / "wetread.key"}
     settings = settings_of(url, tls_ca=ca, **files)
-    assert look(settings).sentence == ""
+    assert check_broker(settings).sentence == ""
     queue = Queue(settings)
     queue.publish(waiting_job())
     queue.close()
@@ -293,6 +293,6 @@ def test_settings_that_would_not_be_secure_are_refused(options, words):
 def test_a_file_that_is_not_there_is_said(tmp_path):
     """The check ends by a sentence and not by a traceback."""
     settings = settings_of("rediss://127.0.0.1:1/0", tls_ca=tmp_path / "nowhere.pem")
-    assert look(settings).fault is not None
+    assert check_broker(settings).fault is not None
     with pytest.raises(BrokerUnavailable):
         ping(settings)

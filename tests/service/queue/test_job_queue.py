@@ -107,12 +107,12 @@ def test_a_drafted_job_goes_to_the_deliverers(queue, settings):
     queue.publish(job(1))
     queue.publish(job(2, state=JobState.DRAFTED))
     queue.publish(job(3, state=JobState.COMPLETED))  # the notice that its draft is in doubt
-    assert queue.in_sight(READING) == {job(1).id}
-    assert queue.in_sight(DELIVERY) == {job(2).id, job(3).id}
+    assert queue.queued_job_ids(READING) == {job(1).id}
+    assert queue.queued_job_ids(DELIVERY) == {job(2).id, job(3).id}
     delivered = [(DELIVER, job(2).id), (DELIVER, job(3).id)]
     assert consume(settings, [DELIVERY], 2) == delivered
     assert consume(settings, [READING], 1) == [(READ, job(1).id)]
-    assert not queue.in_sight(READING) | queue.in_sight(DELIVERY)
+    assert not queue.queued_job_ids(READING) | queue.queued_job_ids(DELIVERY)
 
 
 def test_what_is_in_sight_includes_urgent_messages(queue):
@@ -120,7 +120,7 @@ def test_what_is_in_sight_includes_urgent_messages(queue):
     queue.publish(job(1))
     queue.publish(job(2, urgent=True))
     queue._client.lpush(READING, b"not json", b'{"body": "AAAA"}')
-    assert queue.in_sight(READING) == {job(1).id, job(2).id}
+    assert queue.queued_job_ids(READING) == {job(1).id, job(2).id}
 
 
 def test_nothing_of_the_study_is_in_the_broker(queue):
@@ -139,7 +139,7 @@ def test_a_redis_that_is_away_costs_little(free_port):
     """Publishing, looking and asking all say BrokerUnavailable, without the tries of the libraries."""
     settings = settings_for(f"redis://:secret@127.0.0.1:{free_port()}/0")
     queue = Queue(settings)
-    for ask in (lambda: queue.publish(job(1)), lambda: queue.in_sight(READING), queue.ping):
+    for ask in (lambda: queue.publish(job(1)), lambda: queue.queued_job_ids(READING), queue.ping):
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable) as caught:
             ask()
@@ -172,7 +172,7 @@ def test_a_redis_that_comes_back_is_used_again(redis_server_class, tmp_path):
             queue.publish(job(2))
         server.start()
         queue.publish(job(3))
-        assert queue.in_sight(READING) == {job(3).id}
+        assert queue.queued_job_ids(READING) == {job(3).id}
 
 
 def test_ping_names_the_server(settings):
@@ -189,7 +189,7 @@ def test_each_model_has_a_queue_of_its_own(settings):
     waiting = {"reading": "demo", "reading.second": "second", "reading.gone": "gone"}
     for number, (where, model) in enumerate(waiting.items()):
         queue.publish(replace(job(number), model_name=model))
-        assert queue.in_sight(where) == {f"{number:032x}"}
+        assert queue.queued_job_ids(where) == {f"{number:032x}"}
     queue.close()
 
 

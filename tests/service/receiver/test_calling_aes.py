@@ -22,7 +22,7 @@ def test_a_change_of_the_file_is_in_force_at_the_next_look(file):
     assert callers("CR1") is not None
     assert callers("CR2") is None
     file.write_text('[[receiver.callers]]\nae_title = "CR2"\nquiet_time = 7.5\n')
-    callers.look()
+    callers.reload_if_changed()
     assert callers("CR1") is None
     assert callers("CR2").quiet_time == 7.5
 
@@ -31,9 +31,9 @@ def test_a_broken_file_changes_nothing(file):
     """Half a file, while somebody edits it, sends no modality away."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text("[[receiver.callers")
-    callers.look()
+    callers.reload_if_changed()
     file.unlink()
-    callers.look()
+    callers.reload_if_changed()
     assert callers("CR1") is not None
     with pytest.raises(ConfigurationError):
         load_settings(file)
@@ -51,21 +51,21 @@ def test_without_a_change_the_file_is_read_only_when_asked(file):
     stamp = file.stat().st_mtime_ns
     file.write_text('[[receiver.callers]]\nae_title = "CR3"\n')
     os.utime(file, ns=(stamp, stamp))
-    callers.look()
+    callers.reload_if_changed()
     assert read == []
-    callers.ask()
-    callers.look()
+    callers.request_reload()
+    callers.reload_if_changed()
     assert callers("CR3") is not None
 
 
 def test_a_start_is_no_reload_in_the_log(file, capsys):
     """Only a changed file and SIGHUP are logged as `callers_reloaded`; a start reads the file, too."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
-    callers.heed_hangup()
-    callers.look()
+    callers.reload_on_sighup()
+    callers.reload_if_changed()
     assert "callers_reloaded" not in capsys.readouterr().out
     os.kill(os.getpid(), signal.SIGHUP)
-    callers.look()
+    callers.reload_if_changed()
     assert "callers_reloaded" in capsys.readouterr().out
 
 
@@ -73,7 +73,7 @@ def test_a_fault_of_several_lines_is_one_line_in_the_log(file, capsys):
     """Each fault of the file stands in the line, without a line break as a backslash and a letter."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text('no_such = 1\nnor_such = 2\n[[receiver.callers]]\nae_title = "CR1"\n')
-    callers.look()
+    callers.reload_if_changed()
     said = capsys.readouterr().out
     assert "callers_not_reloaded" in said
     assert "no_such" in said
@@ -139,8 +139,8 @@ def test_only_callers_are_taken_anew(file):
     file.write_text(TWO)
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text(TWO.replace('ae_title = "CR1"', 'ae_title = "CR1"\nmodel = "second"'))
-    callers.look()
+    callers.reload_if_changed()
     assert reading_for(callers.settings, callers("CR1"))[0] == "second"
     file.write_text(TWO.replace("second", "third"))
-    callers.look()
+    callers.reload_if_changed()
     assert reading_for(callers.settings, callers("CR2"))[0] == "second"

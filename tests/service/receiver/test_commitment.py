@@ -73,9 +73,9 @@ def test_what_is_on_the_disk_with_its_hash_is_committed_and_nothing_else(setting
         keep(settings, store, f"1.2.{number}", bytes([number]) * 1000)
     desk = Commitments(settings, store)
     assert desk.failures(asked("1.2.1", "1.2.2", "1.2.3")) == {}
-    changed = store.films_of("1.2.2")[0].path
+    changed = store.instances_with_uid("1.2.2")[0].path
     changed.write_bytes(changed.read_bytes()[:-1] + b"x")
-    store.films_of("1.2.3")[0].path.unlink()
+    store.instances_with_uid("1.2.3")[0].path.unlink()
     assert desk.failures(asked("1.2.1", "1.2.2", "1.2.3", "1.2.77")) == {
         "1.2.2": 0x0112,
         "1.2.3": 0x0112,
@@ -163,7 +163,7 @@ def test_a_promise_that_cannot_be_read_now_is_kept_later(settings, store, modali
                 seconds=10,
                 what="a look at it",
             )
-            time.sleep(3 * commitment.LOOK_EVERY)  # more looks, and no more words
+            time.sleep(3 * commitment.POLL_SECONDS)  # more looks, and no more words
             assert [entry["event"] for entry in logs].count("promise_not_kept") == 1
             path.rmdir()
             aside.rename(path)

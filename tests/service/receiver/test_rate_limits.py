@@ -16,7 +16,7 @@ from service.receiver.rate_limits import RateLimits
 limits = RateLimits(Path(sys.argv[1]), lambda: 1_000.0)
 print("ready", flush=True)
 sys.stdin.readline()
-print(sum(limits.takes("CR1", 600) for _ in range(500)), flush=True)
+print(sum(limits.try_take("CR1", 600) for _ in range(500)), flush=True)
 """
 
 
@@ -34,12 +34,12 @@ def limits(tmp_path, now):
 
 def test_a_rate_refills_steadily_and_each_caller_has_its_own(limits, now):
     """Sixty a minute: sixty at once, then one each second."""
-    assert [limits.takes("A", 60) for _ in range(61)] == [True] * 60 + [False]
-    assert limits.takes("B", 60)
+    assert [limits.try_take("A", 60) for _ in range(61)] == [True] * 60 + [False]
+    assert limits.try_take("B", 60)
     now[0] += 1.0
-    assert [limits.takes("A", 60) for _ in range(2)] == [True, False]
+    assert [limits.try_take("A", 60) for _ in range(2)] == [True, False]
     now[0] += 3600
-    assert sum(limits.takes("A", 60) for _ in range(100)) == 60
+    assert sum(limits.try_take("A", 60) for _ in range(100)) == 60
 
 
 def test_two_processes_take_from_one_bucket(tmp_path):
@@ -65,27 +65,27 @@ def test_two_processes_take_from_one_bucket(tmp_path):
 
 def test_a_restart_gives_no_new_bucket(limits, tmp_path, now):
     """A receiver that is started again finds what its caller has left."""
-    assert sum(limits.takes("A", 60) for _ in range(60)) == 60
-    assert not RateLimits(tmp_path / "run" / "rates", lambda: now[0]).takes("A", 60)
+    assert sum(limits.try_take("A", 60) for _ in range(60)) == 60
+    assert not RateLimits(tmp_path / "run" / "rates", lambda: now[0]).try_take("A", 60)
 
 
 def test_a_clock_that_is_set_back_stops_nobody(limits, now):
     """An hour back: the bucket goes on to fill from there; a little back does not fill it twice."""
-    assert sum(limits.takes("A", 60) for _ in range(60)) == 60
+    assert sum(limits.try_take("A", 60) for _ in range(60)) == 60
     for _ in range(50):
         now[0] -= 5
-        assert not limits.takes("A", 60)
+        assert not limits.try_take("A", 60)
         now[0] += 5
-        assert not limits.takes("A", 60)
+        assert not limits.try_take("A", 60)
     now[0] -= 3600
-    assert not limits.takes("A", 60)
+    assert not limits.try_take("A", 60)
     now[0] += 1
-    assert limits.takes("A", 60)
+    assert limits.try_take("A", 60)
 
 
 def test_a_bucket_that_was_cut_short_is_a_new_one(limits, tmp_path):
     """Nothing but the disk's own trouble keeps a caller out."""
-    assert limits.takes("A", 1)
+    assert limits.try_take("A", 1)
     (bucket,) = (tmp_path / "run" / "rates").iterdir()
     bucket.write_bytes(b"half")
-    assert [limits.takes("A", 1) for _ in range(2)] == [True, False]
+    assert [limits.try_take("A", 1) for _ in range(2)] == [True, False]

@@ -254,10 +254,10 @@ def test_while_the_database_is_away_films_are_refused_at_their_command(reception
         assert receiver.unavailable(peer()) is None
         assert receiver.record(arrived)[0].status == 0xA700
         assert receiver.unavailable(peer()).status == 0xA700
-        receiver.database_answers(probe.answers(doubt=True))
+        receiver.set_database_available(probe.beat_if_due(force=True))
         assert not receiver.is_ready
         other.execute("ROLLBACK")
-    receiver.database_answers(probe.answers(doubt=True))
+    receiver.set_database_available(probe.beat_if_due(force=True))
     assert receiver.record(arrived) == [None]
     assert receiver.unavailable(peer()) is None
     assert "in a minute" in str(receiver.unavailable(peer()))
@@ -471,7 +471,7 @@ def test_a_stop_lets_the_running_association_finish_and_takes_no_new_one(
     assert receiver.process.returncode == 0, log
     assert statuses == [0x0000] * len(films)
     for film in films:
-        (row,) = receiver.store.films_of(film.SOPInstanceUID)
+        (row,) = receiver.store.instances_with_uid(film.SOPInstanceUID)
         assert row.path.is_file()
 
 

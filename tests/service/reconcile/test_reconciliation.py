@@ -16,7 +16,7 @@ from service.errors import ConfigurationError
 from service.receiver.calling_aes import CallingAEs
 from service.receiver.intake import Intake
 from service.reconcile.comparison import Lack
-from service.reconcile.schedule import opened
+from service.reconcile.schedule import open_context
 from service.settings.config import load_settings
 from service.store import Store
 
@@ -87,10 +87,10 @@ def upload(server, *paths):
 
 def look(settings, *, fetches=False, **how):
     """Compare the only archive of the settings once, as the command does."""
-    with opened(settings, fetches=fetches) as (_, workbench):
+    with open_context(settings, fetches=fetches) as (_, context):
         (table,) = settings.reconcile
-        reconciler = workbench.reconciler(table, fetches=fetches)
-        return reconciler.look(**{"complete": True, "at_once": True, **how})
+        reconciler = context.reconciler(table, fetches=fetches)
+        return reconciler.compare(**{"complete": True, "at_once": True, **how})
 
 
 @pytest.fixture
@@ -163,15 +163,15 @@ def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, film, sto
     settings = site(after_seconds=60, fetch=True)
     upload(archive, film(1))
     passed = [0.0]
-    with opened(settings, fetches=True) as (store, workbench):
-        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
+    with open_context(settings, fetches=True) as (store, context):
+        reconciler = context.reconciler(settings.reconcile[0], fetches=True)
         reconciler._passed = lambda: passed[0]
-        early = reconciler.look()
+        early = reconciler.compare()
         assert (early.waiting, early.lacking, early.fetched) == (1, [], [])
         passed[0] = 59.0
-        assert reconciler.look().fetched == []
+        assert reconciler.compare().fetched == []
         passed[0] = 60.0
-        late = reconciler.look()
+        late = reconciler.compare()
         assert (late.waiting, late.lacking, len(late.fetched)) == (0, [], 1)
         kinds = [each.kind for each in store.incidents()]
         assert kinds == ["studies_fetched"]
@@ -220,10 +220,10 @@ def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive,
     receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})
     small = settings.model_copy(update={"receiver": receiver})
     upload(archive, film(1))
-    with opened(small, fetches=True) as (store, workbench):
-        reconciler = workbench.reconciler(small.reconcile[0], fetches=True)
+    with open_context(small, fetches=True) as (store, context):
+        reconciler = context.reconciler(small.reconcile[0], fetches=True)
         for _ in range(2):
-            (lacking,) = reconciler.look(at_once=True).lacking
+            (lacking,) = reconciler.compare(at_once=True).lacking
             assert "larger" in lacking.refused
         assert [each.kind for each in store.incidents()] == ["studies_missing"]
     assert len(look(settings, fetches=True).fetched) == 1
@@ -255,20 +255,20 @@ def test_no_outage_is_too_long(kind, archive, site, film, stored):
     settings = site(kind, hours=1, after_seconds=0)
     upload(archive, film(1, StudyDate=today))
     store = stored(settings)
-    with opened(settings, fetches=True) as (_, workbench):
-        first = workbench.reconciler(settings.reconcile[0], fetches=True)
-        first.look()
-        assert len(first.look().fetched) == 0
+    with open_context(settings, fetches=True) as (_, context):
+        first = context.reconciler(settings.reconcile[0], fetches=True)
+        first.compare()
+        assert len(first.compare().fetched) == 0
         (row,) = store.reconciliations()
         assert row.complete_at is not None
     upload(archive, film(2, StudyDate=today))
     later = row.complete_at + 100 * hour
-    with opened(settings, fetches=True) as (opened_store, workbench):
+    with open_context(settings, fetches=True) as (opened_store, context):
         opened_store._clock = lambda: later
-        report = workbench.reconciler(settings.reconcile[0], fetches=False)
-        assert report.look(complete=True, at_once=True).lacking == []
-        fetching = workbench.reconciler(settings.reconcile[0], fetches=True)
-        assert len(fetching.look().fetched) == 1
+        report = context.reconciler(settings.reconcile[0], fetches=False)
+        assert report.compare(complete=True, at_once=True).lacking == []
+        fetching = context.reconciler(settings.reconcile[0], fetches=True)
+        assert len(fetching.compare().fetched) == 1
 
 
 def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
@@ -284,17 +284,17 @@ def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
         passed[0] = seconds
         reconciler._passed = lambda: passed[0]
         reconciler._store._clock = lambda: began + timedelta(seconds=passed[0])
-        reconciler.look()
+        reconciler.compare()
         return (store.reconciliations()[0].complete_at - began).total_seconds()
 
-    with opened(settings, fetches=True) as (_, workbench):
-        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
+    with open_context(settings, fetches=True) as (_, context):
+        reconciler = context.reconciler(settings.reconcile[0], fetches=True)
         assert complete_after(reconciler, 0) == 0
         upload(archive, film(1))
         assert complete_after(reconciler, 10) == 10  # it came after the look before
         assert complete_after(reconciler, 40) == 10
-    with opened(settings, fetches=True) as (_, workbench):
-        again = workbench.reconciler(settings.reconcile[0], fetches=True)
+    with open_context(settings, fetches=True) as (_, context):
+        again = context.reconciler(settings.reconcile[0], fetches=True)
         assert complete_after(again, 50) == 10
         assert complete_after(again, 111) == 111
         assert len(store.jobs()) == 1
@@ -324,14 +324,14 @@ def test_what_stays_absent_hides_nothing_that_came_later(archive, site, film, mo
     settings = site(after_seconds=60)
     studies = upload(archive, *(film(seed) for seed in range(1, 5)))
     passed = [0.0]
-    with opened(settings, fetches=False) as (store, workbench):
-        reconciler = workbench.reconciler(settings.reconcile[0], fetches=False)
+    with open_context(settings, fetches=False) as (store, context):
+        reconciler = context.reconciler(settings.reconcile[0], fetches=False)
         reconciler._passed = lambda: passed[0]
 
         def lacking_after(looks):
             for _ in range(looks):
                 passed[0] += 10
-                found = reconciler.look()
+                found = reconciler.compare()
             return {each.study_instance_uid for each in found.lacking}
 
         assert lacking_after(30) == studies
@@ -361,13 +361,13 @@ def test_studies_that_left_the_window_are_forgotten(kind, archive, site, film):
     settings = site(kind, after_seconds=0)
     studies = upload(archive, film(1), film(2))
     assert len(look(settings, fetches=True, complete=False).fetched) == 2
-    with opened(settings, fetches=True) as (_, workbench):
-        reconciler = workbench.reconciler(settings.reconcile[0], fetches=True)
-        assert [reconciler.look().studies for _ in range(3)] == [2, 0, 0]
+    with open_context(settings, fetches=True) as (_, context):
+        reconciler = context.reconciler(settings.reconcile[0], fetches=True)
+        assert [reconciler.compare().studies for _ in range(3)] == [2, 0, 0]
         assert reconciler._settled.keys() == studies
         gone = studies.pop()
         delete_study(archive, gone)
-        assert reconciler.look().studies == 0
+        assert reconciler.compare().studies == 0
         assert reconciler._settled.keys() == studies
 
 
@@ -378,16 +378,16 @@ def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, f
     small = settings.model_copy(update={"receiver": receiver})
     studies = upload(archive, film(1))
     passed = [0.0]
-    with opened(small, fetches=True) as (_, workbench):
-        reconciler = workbench.reconciler(small.reconcile[0], fetches=True)
+    with open_context(small, fetches=True) as (_, context):
+        reconciler = context.reconciler(small.reconcile[0], fetches=True)
         reconciler._passed = lambda: passed[0]
-        assert [len(reconciler.look().lacking) for _ in range(2)] == [0, 0]
+        assert [len(reconciler.compare().lacking) for _ in range(2)] == [0, 0]
         passed[0] += settings.reconcile[0].after_seconds + 1
-        assert len(reconciler.look().lacking) == 1
+        assert len(reconciler.compare().lacking) == 1
         delete_study(archive, studies.pop())
-        assert len(reconciler.look().lacking) == 1
+        assert len(reconciler.compare().lacking) == 1
         passed[0] += LONG * 3600 + 1
-        assert reconciler.look().lacking == []
+        assert reconciler.compare().lacking == []
         assert reconciler._refused == {}
 
 
@@ -397,22 +397,22 @@ def test_a_study_of_captures_only_lacks_no_job(archive, site, film):
     image_type = ["DERIVED", "SECONDARY", "", "AI"]
     capture = film(1, SOPClassUID=SECONDARY_CAPTURE, ImageType=image_type, Manufacturer="Other AI")
     studies = upload(archive, capture)
-    with opened(settings, fetches=False) as (store, workbench):
-        reconciler = workbench.reconciler(settings.reconcile[0], fetches=False)
-        first = reconciler.look()
+    with open_context(settings, fetches=False) as (store, context):
+        reconciler = context.reconciler(settings.reconcile[0], fetches=False)
+        first = reconciler.compare()
         assert [each.lack for each in first.lacking] == [Lack.STUDY]
         callers = CallingAEs(settings, None, load_settings)
         Intake(store, settings, lambda *_: None, callers).instance_arrived(
             describe(capture), dcmread(capture), calling_ae="ORTHANC", association_id="a"
         )
-        second = reconciler.look()
+        second = reconciler.compare()
         assert (second.lacking, set(second.without_image)) == ([], studies)
         (row,) = store.reconciliations()
         assert row.missing == 0
-        assert reconciler.look().studies == 0
+        assert reconciler.compare().studies == 0
         film_of_it = film(1, "-film", SOPInstanceUID="2.25.71")
         upload(archive, film_of_it)
-        assert [each.lack for each in reconciler.look().lacking] == [Lack.INSTANCES]
+        assert [each.lack for each in reconciler.compare().lacking] == [Lack.INSTANCES]
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_a_sender_whose_connections_went_silent_sends_by_new_ones(redis_behind):
         queue.publish(job(number))
         assert time.monotonic() - begun < 4
     proxy.cut()
-    assert queue.in_sight(READING) == {f"{number:032x}" for number in range(10)}
+    assert queue.queued_job_ids(READING) == {f"{number:032x}" for number in range(10)}
     queue.close()
 
 
@@ -196,7 +196,7 @@ def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
     proxy.cut(new_too=True)
     asks = (
         lambda: queue.publish(job(2)),
-        lambda: queue.in_sight(READING),
+        lambda: queue.queued_job_ids(READING),
         queue.ping,
         lambda: ping(settings),
     )
@@ -207,7 +207,7 @@ def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
         assert time.monotonic() - begun < 6
     proxy.heal()
     queue.publish(job(3))
-    assert f"{3:032x}" in queue.in_sight(READING)
+    assert f"{3:032x}" in queue.queued_job_ids(READING)
     queue.close()
 
 
@@ -256,7 +256,7 @@ def test_a_worker_whose_connections_went_silent_reads_on(
 
         def read(expected=expected):
             # What Redis handed to a connection that was cut is lost; the sweeper sends it again.
-            for missing in expected - queue.in_sight(READING) - set(consumer):
+            for missing in expected - queue.queued_job_ids(READING) - set(consumer):
                 queue.publish(job(int(missing, 16)))
             return expected <= set(consumer)
 

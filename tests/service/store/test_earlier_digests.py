@@ -112,7 +112,7 @@ class Site:
 
     def films(self):
         """Return the films whose files should be there."""
-        return self.store.films_of(self.identity.sop_instance_uid)
+        return self.store.instances_with_uid(self.identity.sop_instance_uid)
 
     def verify(self, *, repair=False):
         """Return the kinds of what reading every film finds."""
@@ -184,7 +184,7 @@ def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site,
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
     """What they change meanwhile is seen: here the film's file is moved to another path."""
-    (row,) = site.store.films_after(0, limit=1)
+    (row,) = site.store.instances_after(0, limit=1)
     moved = site.before.rename(site.before.with_name("moved.dcm"))
     os.mkfifo(site.before)  # a disk that does not answer: who opens the file waits for `_answer`
     with ThreadPoolExecutor(1) as threads:
@@ -204,7 +204,7 @@ def _answer(pipe, store, row, moved):
     except OSError:  # ENXIO: no thread has opened it yet
         return False
     try:
-        store.film_moved(row, moved)
+        store.set_instance_path(row, moved)
     finally:
         os.close(end)
     return True
@@ -227,7 +227,7 @@ def test_a_film_that_lost_its_copy_too_is_read_again(site):
 def test_a_film_that_retention_removed_comes_back(site):
     """Its row gets the new file, and it is read again, as one that never had another digest."""
     (known,) = site.films()
-    site.store.film_removed(known)
+    site.store.mark_instance_removed(known)
     site.before.unlink()
     instance = site.send(site.content)
     assert site.arrivals == [Arrival.SAME]

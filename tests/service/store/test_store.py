@@ -289,7 +289,7 @@ class TestLaterFilms:
         first = claimed(store, 1)
         drafted(store, first)
         second = claimed(store, 2)
-        ended = store.needless(second.id, second.fence, "NO_CHANGE", "Nothing changes.")
+        ended = store.cancel_unchanged(second.id, second.fence, "NO_CHANGE", "Nothing changes.")
         assert (ended.state, ended.reason_code) == (JobState.CANCELED, "NO_CHANGE")
         assert store.job(first.id).superseded_by is None
         third = claimed(store, 3)
@@ -428,8 +428,8 @@ class TestLedger:
         """Of several sweepers one gets the row."""
         store.beat("web@h", "web", host="h", pid=1, started_at=clock())
         before = clock.move(61) - timedelta(seconds=60)
-        assert [beat.name for beat in store.drop_silent(before)] == ["web@h"]
-        assert store.drop_silent(before) == []
+        assert [beat.name for beat in store.remove_silent_processes(before)] == ["web@h"]
+        assert store.remove_silent_processes(before) == []
 
 
 class TestFaults:
@@ -509,7 +509,7 @@ def test_a_stale_holder_may_write_nothing(store, clock):
         lambda: store.extend(first.id, first.fence, 60),
         lambda: drafted(store, first),
         lambda: store.not_analysed(first.id, first.fence, "X", "x"),
-        lambda: store.needless(first.id, first.fence, "X", "x"),
+        lambda: store.cancel_unchanged(first.id, first.fence, "X", "x"),
         lambda: store.fail(first.id, first.fence, "X", "x"),
         lambda: store.hand_back(first.id, first.fence, "X", "x"),
         lambda: store.give_up(first.id, first.fence, "X", "x", clock.now),
@@ -774,7 +774,7 @@ class TestDeliveries:
         delivery, _ = store.claim_delivery(job.id, "s", 60, {})
         store.fail_delivery(delivery.id, delivery.fence, "It said no.")
         for each in store.spooled(STUDY):
-            store.film_removed(each)
+            store.mark_instance_removed(each)
         store.removed(job.id, "Ended long ago.")
         with pytest.raises(IllegalTransition, match="send the study again"):
             store.retry(job.id, "admin")
@@ -792,7 +792,7 @@ class TestDeliveries:
         job = store.claim_reading(schedule(store).id, "reader", 60)
         store.not_analysed(job.id, job.fence, "NO_FRONTAL", "No frontal film.")
         for each in store.spooled(STUDY):
-            store.film_removed(each)
+            store.mark_instance_removed(each)
         store.removed(job.id, "Ended long ago.")
         assert store.spooled(STUDY) == []
         clock.move(60)

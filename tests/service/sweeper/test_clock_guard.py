@@ -39,11 +39,11 @@ def steadiness_of(store, tmp_path, passed):
 def test_a_clock_is_trusted_an_hour_after_the_start(steadiness_of, clock, passed):
     """By then a machine has asked others for the time."""
     steadiness = steadiness_of()
-    assert not steadiness.look(clock())
+    assert not steadiness.check(clock())
     passed.seconds += HOUR - 1
-    assert not steadiness.look(clock.move(HOUR - 1))
+    assert not steadiness.check(clock.move(HOUR - 1))
     passed.seconds += 1
-    assert steadiness.look(clock.move(1))
+    assert steadiness.check(clock.move(1))
 
 
 @pytest.mark.parametrize("leap", [2 * HOUR, 31 * 24 * HOUR])
@@ -51,16 +51,16 @@ def test_a_clock_that_leapt_is_not_trusted_for_a_day(steadiness_of, store, clock
     """It is an incident, once; so is a leap that comes while nobody looks."""
     steadiness = steadiness_of()
     passed.seconds += HOUR
-    assert steadiness.look(clock.move(HOUR))
+    assert steadiness.check(clock.move(HOUR))
     passed.seconds += 60
-    assert not steadiness.look(clock.move(60 + leap))
+    assert not steadiness.check(clock.move(60 + leap))
     (incident,) = store.incidents()
     assert incident.kind == "clock_leapt"
     assert f"{leap / HOUR:.1f} h ahead" in incident.detail
     passed.seconds += 24 * HOUR - 1
-    assert not steadiness.look(clock.move(24 * HOUR - 1))
+    assert not steadiness.check(clock.move(24 * HOUR - 1))
     passed.seconds += 1
-    assert steadiness.look(clock.move(1))
+    assert steadiness.check(clock.move(1))
     assert len(store.incidents()) == 1
 
 
@@ -69,7 +69,7 @@ def test_a_clock_that_is_set_right_or_sleeps_is_no_leap(steadiness_of, store, cl
     steadiness = steadiness_of()
     for seconds, ahead in ((HOUR, 60), (60, -5 * HOUR), (12 * HOUR, 0)):
         passed.seconds += seconds
-        assert steadiness.look(clock.move(seconds + ahead))
+        assert steadiness.check(clock.move(seconds + ahead))
     assert store.incidents() == []
 
 
@@ -77,7 +77,7 @@ def test_who_keeps_films_for_less_waits_no_longer(steadiness_of, clock, passed):
     """With a retention of a minute they go after a minute."""
     steadiness = steadiness_of(days=60 / 86400)
     passed.seconds += 60
-    assert steadiness.look(clock.move(60))
+    assert steadiness.check(clock.move(60))
 
 
 def test_the_time_since_the_start_goes_on():

@@ -25,7 +25,7 @@ from service.settings.config import as_environment, child_environment, load_sett
 from service.store import Store
 from service.sweeper import outbox_cleanup
 from service.sweeper.outages import LeaseVerdict
-from service.sweeper.sweeper import Rounds, Sweeper
+from service.sweeper.sweeper import Sweeper, SweepLoop
 
 STUDY = "1.2.3"
 
@@ -235,7 +235,7 @@ def test_a_message_in_sight_is_not_doubled(store, clock, arrive, redis_server, t
     configured = load_settings(**here, reading={"model": "tiny"})
     queue = Queue(configured)
     queue._client.flushall()
-    sweeper = Sweeper(store, configured, queue.publish, queue.in_sight)
+    sweeper = Sweeper(store, configured, queue.publish, queue.queued_job_ids)
     arrive()
     queue.publish(schedule(store))
     for _ in range(5):
@@ -245,7 +245,7 @@ def test_a_message_in_sight_is_not_doubled(store, clock, arrive, redis_server, t
     queue._client.flushall()
     clock.move(16)
     sweeper.tick()
-    assert len(queue.in_sight(READING)) == 1
+    assert len(queue.queued_job_ids(READING)) == 1
     queue.close()
 
 
@@ -335,7 +335,7 @@ def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     (again,) = (each for each in store.jobs(study=STUDY) if each.revision == 2)
     assert again.supersedes == job.id
     held = store.claim_reading(again.id, "reader", 60)
-    store.needless(again.id, held.fence, "NO_CHANGE", "The earlier draft stands.")
+    store.cancel_unchanged(again.id, held.fence, "NO_CHANGE", "The earlier draft stands.")
     clock.move(29 * 86400)
     sweeper.tick()
     assert path.exists()
@@ -411,19 +411,19 @@ def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, c
     """It says so, once, does what needs no disk, and removes what is old when the spool is back."""
     job, path = old(store, settings, arrive)
     words = []
-    rounds = Rounds(sweeper, words.append)
+    loop = SweepLoop(sweeper, words.append)
     away = settings.spool_dir.rename(settings.data_dir / "away")
     settings.spool_dir.write_bytes(b"no folder")
     clock.move(31 * 86400)
     for _ in range(3):
-        rounds.look()
+        loop.run_once()
         clock.move(61)
     assert words == [Said("", ProcessStatus.HINDERED, "File exists")]
     settings.spool_dir.unlink()
     away.rename(settings.spool_dir)
     arrive(study="1.9")
     clock.move(61)
-    rounds.look()
+    loop.run_once()
     assert words[1:] == [Said()]
     assert not path.exists()
     assert store.job(job.id).removed_at == clock.now

@@ -40,7 +40,7 @@ def test_a_step_is_left_later_than_it_was_entered(settings):
     steps = []
     for now in (2000, 1599, 1700, 1759, 1761, 999, 1050, 1101, 299, 320, 331, 2000):
         free[0] = now
-        steps.append(mark.look().name)
+        steps.append(mark.measure().name)
     assert steps == [
         *("ROOMY", "WARN", "WARN", "WARN", "ROOMY", "EARLY", "EARLY", "WARN"),
         *("FULL", "FULL", "EARLY", "ROOMY"),
@@ -53,8 +53,8 @@ def test_a_disk_that_does_not_answer_counts_as_full(settings):
     def broken(_folder):
         raise OSError(5, "Input/output error")
 
-    assert Watermark(settings, broken).look() is DiskLevel.FULL
-    assert Watermark(settings).look() is DiskLevel.ROOMY
+    assert Watermark(settings, broken).measure() is DiskLevel.FULL
+    assert Watermark(settings).measure() is DiskLevel.ROOMY
 
 
 @pytest.fixture
@@ -126,14 +126,14 @@ def test_only_what_every_destination_has_goes_early(store, settings, ended, cloc
     care = DiskPressure(
         store, settings, Retention(store, settings), Watermark(settings, lambda _: 0)
     )
-    assert care.look(clock.now) is DiskLevel.FULL
+    assert care.check(clock.now) is DiskLevel.FULL
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in gone)
     (job,) = store.jobs(study="1.4")
     assert job.removed_at is not None
     assert "disk is nearly full" in store.events(job.id)[-1].reason
-    care.look(clock.now)
-    care.look(clock.now)
+    care.check(clock.now)
+    care.check(clock.now)
     assert [each.kind for each in store.incidents()] == ["disk_no_room_to_make", "disk_full"]
 
 
@@ -149,7 +149,7 @@ def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, cl
     care = DiskPressure(
         store, settings, Retention(store, settings), Watermark(settings, lambda _: 0)
     )
-    care.look(clock.now)
+    care.check(clock.now)
     assert path.exists()
     assert other.exists()
 
@@ -164,19 +164,19 @@ def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, 
     reception = StorageService(
         settings, store, Intake(store, settings, lambda *_: None), Commitments(settings, store)
     )
-    assert care.look(clock.move(1)) is DiskLevel.ROOMY
+    assert care.check(clock.move(1)) is DiskLevel.ROOMY
     paths = [ended(f"1.{n}", JobState.COMPLETED) for n in (1, 2)]
     waiting = ended("1.3", JobState.COMPLETED, confirmed=1, size=400 * KIB)
-    assert care.look(clock.move(1)) is DiskLevel.WARN
+    assert care.check(clock.move(1)) is DiskLevel.WARN
     assert [each.kind for each in store.incidents()] == ["disk_warn"]
     assert reception.unavailable(PEER) is None
     (small_disk / "filling").write_bytes(bytes(1050 * KIB))
     refused = reception.unavailable(PEER)
     assert isinstance(refused, OutOfResources)
     assert "nearly full" in str(refused)
-    assert care.look(clock.move(1)) is DiskLevel.FULL
+    assert care.check(clock.move(1)) is DiskLevel.FULL
     assert [path.exists() for path in [*paths, waiting]] == [False, False, True]
     assert reception.unavailable(PEER) is None  # what was removed was room enough for the next film
     (small_disk / "filling").unlink()
-    assert care.look(clock.move(1)) is DiskLevel.WARN
+    assert care.check(clock.move(1)) is DiskLevel.WARN
     reception.close()

@@ -51,7 +51,7 @@ def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
     supervisor = supervise(sleeper="import time; time.sleep(60)")
     first = supervisor.pids()["sleeper"]
     os.kill(first, signal.SIGKILL)
-    _until(lambda: supervisor.tend() or supervisor.pids().get("sleeper", first) != first)
+    _until(lambda: supervisor.check_parts() or supervisor.pids().get("sleeper", first) != first)
     assert [(death.part.name, death.ended_by, death.restarts) for death in deaths] == [
         ("sleeper", "signal SIGKILL", 1)
     ]
@@ -60,7 +60,7 @@ def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
 def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deaths):
     """The wait doubles from death to death, so that a broken part does not burn a core."""
     supervisor = supervise(broken="raise SystemExit(3)")
-    _until(lambda: supervisor.tend() or len(deaths) >= 3)
+    _until(lambda: supervisor.check_parts() or len(deaths) >= 3)
     assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
     assert deaths[0].ended_by == "exit status 3"
 
@@ -78,12 +78,12 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
 resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
 os.kill(supervisor.pids()["part"], signal.SIGKILL)
 while len(deaths) < 3:
-    supervisor.tend()
+    supervisor.check_parts()
     time.sleep(0.01)
 assert not supervisor.pids()
 resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 while not supervisor.pids():
-    supervisor.tend()
+    supervisor.check_parts()
     time.sleep(0.01)
 supervisor.stop()
 for each in deaths:
@@ -111,7 +111,7 @@ def test_a_machine_that_starts_no_process_now_is_asked_again():
 def test_a_part_that_asks_to_be_replaced_says_so(supervise, deaths):
     """Its own exit status is told in words, for the page's incidents."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
-    _until(lambda: supervisor.tend() or deaths)
+    _until(lambda: supervisor.check_parts() or deaths)
     assert deaths[0].ended_by == "exit status 75 (it asked to be replaced)"
 
 
@@ -126,7 +126,7 @@ def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
     supervisor = supervise(part=source)
     assert _until(lambda: note.exists() and note.read_text()) == "0"
     os.kill(supervisor.pids()["part"], signal.SIGKILL)
-    assert _until(lambda: supervisor.tend() or note.read_text().strip("0")) == "1"
+    assert _until(lambda: supervisor.check_parts() or note.read_text().strip("0")) == "1"
 
 
 def test_stop_ends_even_a_part_that_ignores_the_signal(supervise, tmp_path):

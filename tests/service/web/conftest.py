@@ -31,7 +31,7 @@ from service.destination_backlog import Trouble
 from service.records import NOTHING, Job, ResultObject, Said
 from service.settings.config import Settings
 from service.store import Store
-from service.web.app import make_app, make_wiring
+from service.web.app import make_app, make_app_context
 from service.web.app_context import AppContext
 from service.web.server import Server, address_of, listen
 
@@ -269,7 +269,7 @@ def start_site(settings: Settings, **options) -> tuple[Site, Callable[[], None]]
     """Return the application on a free port, and what stops it; each question is looked up anew."""
     options = {"fresh_seconds": 0.0, **options}
     store = Store(settings.database_url)
-    here = make_wiring(settings, store, **options)
+    here = make_app_context(settings, store, **options)
     listener = listen(settings)
     server = Server(make_app(here), here.hub)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))

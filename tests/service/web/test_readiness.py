@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.database import schema
-from service.web.readiness import ANSWER_SECONDS, SharedLook
+from service.web.readiness import ANSWER_SECONDS, SharedCheck
 
 # What an orchestrator's probe may be set to wait.
 PROBE_SECONDS = 10.0
@@ -24,7 +24,7 @@ def test_all_that_ask_meanwhile_share_one_call():
         return len(calls)
 
     async def ask():
-        shared = SharedLook(look, fresh_seconds=0.3)
+        shared = SharedCheck(look, fresh_seconds=0.3)
         first = await asyncio.gather(*[shared.get(5) for _ in range(50)])
         kept = await shared.get(5)
         await asyncio.sleep(0.4)
@@ -46,7 +46,7 @@ def test_a_call_that_takes_too_long_goes_on_and_is_not_started_twice():
         return "late"
 
     async def ask():
-        shared = SharedLook(look, fresh_seconds=10)
+        shared = SharedCheck(look, fresh_seconds=10)
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 await shared.get(0.05)

@@ -28,7 +28,7 @@ from service.receiver.calling_aes import CallingAEs
 from service.settings.config import Settings, load_settings
 from service.store import Store
 from service.stow import upload
-from service.stow.server import StowServer, make_app, make_door
+from service.stow.server import StowServer, make_app, make_stow_context
 from service.system.disk_space import Watermark
 from service.tokens import Scope, mint
 from service.web import timeouts
@@ -109,7 +109,7 @@ def make_door_at(tmp_path, empty_database):
         shutil.copy(empty_database, settings.data_dir)
         store, queue = Store.open(settings), Queue(settings)
         callers = CallingAEs(settings, None, load_settings)
-        door = make_door(settings, store, queue, callers)
+        door = make_stow_context(settings, store, queue, callers)
         server = StowServer(make_app(door, store, callers), settings)
         listener = bind("127.0.0.1", 0, section="stow")
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))

@@ -20,7 +20,7 @@ from dicom.validation.result_object import faults
 from service.errors import LeaseLost
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.maintenance.notice_files import doubt_uids
-from service.maintenance.recall import Recall, RecallOrder, Way, plan
+from service.maintenance.recall import Recall, RecallOrder, WithdrawalMethod, plan
 from service.settings.config import load_settings
 from service.settings.destination_factory import destinations, encoded_object
 from service.sweeper.doubts import Doubts
@@ -165,12 +165,12 @@ def test_a_plan_changes_nothing(site, store):
     sent, waiting = site.deliver(site.drafted(23)), site.drafted(24)
     before = store.version()
     steps = plan(store, site.settings, site.order())
-    ways = {(step.job.id, step.destination): step.way for step in steps}
+    ways = {(step.job.id, step.destination): step.method for step in steps}
     assert ways == {
-        (sent.id, "ours"): Way.REMOVE,
-        (sent.id, "other"): Way.MARK,
-        (waiting.id, "ours"): Way.CANCEL,
-        (waiting.id, "other"): Way.CANCEL,
+        (sent.id, "ours"): WithdrawalMethod.REMOVE,
+        (sent.id, "other"): WithdrawalMethod.MARK,
+        (waiting.id, "ours"): WithdrawalMethod.CANCEL,
+        (waiting.id, "other"): WithdrawalMethod.CANCEL,
     }
     assert (store.version(), site.held(sent)) == (before, 4)
 
@@ -260,7 +260,7 @@ def test_what_cannot_be_reached_is_said_and_the_rest_is_done(store, tmp_path, or
     done = {step.destination: step for step in site.recall(site.order())}
     assert done["ours"].failed
     assert done["ours"].done.startswith("failed: ours (Orthanc at")
-    assert (done["other"].way, done["other"].failed) == (Way.BY_HAND, True)
+    assert (done["other"].method, done["other"].failed) == (WithdrawalMethod.BY_HAND, True)
 
 
 def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, database_url):
@@ -312,7 +312,7 @@ def put_in_doubt(site, job, seed):
     film.PatientID = "RIGHT-2"
     path = write(film, site.folder / f"{seed}-again.dcm")
     site.store.add_instance(describe(path), calling_ae="M", association_id="B", eligible=True)
-    assert Doubts(site.store, site.settings).look() == 1
+    assert Doubts(site.store, site.settings).compare_due() == 1
     return doubt_count(site, job)
 
 
@@ -342,7 +342,7 @@ def test_a_notice_of_doubt_that_is_being_sent_is_left_for_the_next_run(site, sto
     sent = site.deliver(site.drafted(47))
     put_in_doubt(site, sent, 47)
     sender = Delivering(store, site.settings, site.destinations, "sender", threading.Event())
-    claim = sender.claim(sent.id, but_not=["other"])
+    claim = sender.claim(sent.id, excluding=["other"])
     assert (claim.delivery.destination, bool(claim.delivery.notice)) == ("ours", True)
     first = {step.destination: step for step in site.recall(site.order())}
     assert first["ours"].failed
@@ -376,7 +376,8 @@ def test_a_notice_of_doubt_that_comes_after_the_later_draft_goes_at_once(site):
 
 
 @pytest.mark.parametrize(
-    ("objects", "way"), [(["images"], Way.MARK), (["report-pdf"], Way.BY_HAND)]
+    ("objects", "way"),
+    [(["images"], WithdrawalMethod.MARK), (["report-pdf"], WithdrawalMethod.BY_HAND)],
 )
 def test_a_withdrawal_is_of_a_kind_that_the_destination_gets(
     store, tmp_path, orthanc, objects, way
@@ -390,10 +391,10 @@ def test_a_withdrawal_is_of_a_kind_that_the_destination_gets(
     site.destinations = destinations(site.settings)
     site.deliver(site.drafted(50))
     done = {step.destination: step for step in site.recall(site.order())}
-    assert (done["other"].way, done["other"].failed) == (way, way is Way.BY_HAND)
+    assert (done["other"].method, done["other"].failed) == (way, way is WithdrawalMethod.BY_HAND)
     found = [dcmread(path) for path in (tmp_path / "other").rglob("*.dcm")]
     notices = [each for each in found if "WITHDRAWN" in each.SeriesDescription]
-    assert [each.Modality for each in notices] == (["OT"] if way is Way.MARK else [])
+    assert [each.Modality for each in notices] == (["OT"] if way is WithdrawalMethod.MARK else [])
 
 
 def sent_by(site, job, name):
@@ -426,7 +427,10 @@ def test_a_draft_that_may_have_arrived_is_withdrawn_too(site, store, end):
     assert site.held(job) == 4
     done = site.recall(site.order())
     assert not [step for step in done if step.failed]
-    assert {step.destination: step.way for step in done} == {"ours": Way.REMOVE, "other": Way.MARK}
+    assert {step.destination: step.method for step in done} == {
+        "ours": WithdrawalMethod.REMOVE,
+        "other": WithdrawalMethod.MARK,
+    }
     assert site.held(job) == 0
     assert [path for path in (site.folder / "other").rglob("*") if is_notice(path)]
 
@@ -454,8 +458,8 @@ def test_what_was_delivered_after_the_plan_is_withdrawn_as_delivered(site, store
     steps = plan(store, site.settings, site.order())
     site.deliver(job)
     work = Recall(store, site.settings, site.destinations, lambda: EQUIPMENT, site.order())
-    done = {step.destination: step.way for step in work.run(steps)}
-    assert done == {"ours": Way.REMOVE, "other": Way.MARK}
+    done = {step.destination: step.method for step in work.run(steps)}
+    assert done == {"ours": WithdrawalMethod.REMOVE, "other": WithdrawalMethod.MARK}
     assert site.held(job) == 0
 
 

@@ -127,7 +127,7 @@ def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, 
     """The job, its history, the incidents and each destination say so; the delivery stays."""
     film, job = read
     assert site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm") is Arrival.CONFLICT
-    assert site.doubts.look() == 1
+    assert site.doubts.compare_due() == 1
     after = store.job(job.id)
     assert (after.state, after.draft_status) == (JobState.COMPLETED, DraftStatus.IN_DOUBT)
     assert after.doubt == "A later copy of its image differs in Patient ID."
@@ -167,7 +167,7 @@ def test_what_says_whose_or_which_image_it_is_puts_the_draft_in_doubt(
     """Each of them is named, without its value."""
     _, job = read
     site.arrive(phantom(**changes), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     assert store.job(job.id).doubt == f"A later copy of its image differs in {differs}."
 
 
@@ -175,7 +175,7 @@ def test_another_picture_of_the_same_patient_puts_the_draft_in_doubt(site, store
     """A corner that was painted over is another picture."""
     _, job = read
     site.arrive(repainted(), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     assert store.job(job.id).doubt == "A later copy of its image differs in the displayed pixels."
 
 
@@ -195,7 +195,7 @@ def test_harmless_changes_leave_the_draft_as_it_is(site, store, read, changes):
     """They are compared and kept apart; nothing is sent and no draft is in doubt."""
     film, job = read
     assert site.arrive(phantom(**changes), "second.dcm") is Arrival.CONFLICT
-    assert site.doubts.look() == 0
+    assert site.doubts.compare_due() == 0
     assert store.job(job.id).draft_status is DraftStatus.STANDS
     assert store.notices(job.id) == []
     (second,) = [each for each in store.instances(film.StudyInstanceUID) if each.conflict]
@@ -210,7 +210,7 @@ def test_the_same_picture_in_another_transfer_syntax_is_the_same(site, store, re
     path = site.folder / "second.dcm"
     film.save_as(path, enforce_file_format=True)
     assert site.arrive(path, "second") is Arrival.CONFLICT
-    assert site.doubts.look() == 0
+    assert site.doubts.compare_due() == 0
     assert store.job(job.id).doubt == ""
 
 
@@ -219,11 +219,11 @@ def test_one_notice_for_each_copy(site, store, read):
     _, job = read
     for _ in range(2):
         site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-        site.doubts.look()
+        site.doubts.compare_due()
         site.deliver(job)
     assert len(site.notices()) == 1
     site.arrive(phantom(PatientID="RIGHT-3"), "third.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(job)
     assert len(site.notices()) == 2
     assert [each.action for each in store.events(job.id)].count("draft_in_doubt") == 2
@@ -238,9 +238,9 @@ def test_each_notice_names_the_differences_of_its_own_copy(site, store, read):
     """Both copies came before the first notice was made; the page names the differences of both."""
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.arrive(phantom(AccessionNumber="OTHER"), "third.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(job)
     texts = sorted(map(sentences, site.notices()), key=lambda text: "Accession" in text)
     assert ["differs in Patient ID." in text for text in texts] == [True, False]
@@ -259,7 +259,7 @@ def test_many_different_copies_leave_the_sentence_short(site, store, read):
             site.arrive(phantom(**{name: f"2.25.{number}"}), f"{number}-{index}.dcm")
     for first, second in zip(names, [*names[1:], names[0]], strict=True):
         site.arrive(phantom(**{first: "2.25.8", second: "2.25.9"}), f"{first}.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     words = store.job(job.id).doubt
     assert words.count("Patient ID.") == 1
     assert words.endswith(" 3 more copies differ in yet other ways.")
@@ -269,14 +269,14 @@ def test_what_was_found_before_a_file_was_removed_still_holds(site, store, read)
     """The second copy left the spool; sent again, the draft is in doubt for the reason known."""
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     (second,) = [
         each for each in store.spooled(job.study_instance_uid) if "second" in each.path.name
     ]
-    store.film_removed(second)
+    store.mark_instance_removed(second)
     store.resend(job.id, "Ann")
     site.deliver(job)
-    site.doubts.look()
+    site.doubts.compare_due()
     assert store.job(job.id).doubt == "A later copy of its image differs in Patient ID."
 
 
@@ -288,9 +288,9 @@ def half_sent(site, store):
     job = site.drafted(film, site.claimed(film))
     where = destinations(site.settings)
     sender = Delivering(store, site.settings, where, "sender", threading.Event())
-    sender.work(sender.claim(job.id, but_not=["b"]))
+    sender.work(sender.claim(job.id, excluding=["b"]))
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     return job
 
 
@@ -311,7 +311,7 @@ def test_a_copy_that_comes_after_the_cancel_warns_where_the_draft_is(site, store
     """Nor does a later copy make a notice due where no draft is."""
     store.cancel(half_sent.id, "Ann")
     site.arrive(phantom(PatientID="RIGHT-3"), "third.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(half_sent)
     assert [len(site.notices(name)) for name in "ab"] == [2, 0]
 
@@ -336,7 +336,7 @@ def test_a_notice_is_of_a_kind_that_the_destination_gets(site, objects, sop_clas
     site.arrive(film, "first.dcm")
     job = site.deliver(site.drafted(film, site.claimed(film)))
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(job)
     (notice,), (other,) = site.notices("a"), site.notices("b")
     assert (notice.SOPClassUID, other.SOPClassUID) == (sop_class, BASIC_TEXT_SR)
@@ -359,7 +359,7 @@ def test_where_no_notice_can_go_a_person_is_asked(site, store):
     site.arrive(film, "first.dcm")
     job = site.deliver(site.drafted(film, site.claimed(film)))
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     sender = Delivering(
         store, site.settings, destinations(site.settings), "sender", threading.Event()
     )
@@ -378,7 +378,7 @@ def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
     """The notice follows the draft to where it was not before, and to an archive that lost both."""
     _film, job = read
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(job)
     before = site.notices("b")
     assert [len(site.notices(name)) for name in "ab"] == [1, 1]
@@ -390,7 +390,7 @@ def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
     )
     store.resend(job.id, "Ann", to=["b", "c"])
     site.deliver(job)
-    site.doubts.look()
+    site.doubts.compare_due()
     site.deliver(job)
     assert [len(site.notices(name)) for name in "abc"] == [1, 1, 1]
     assert site.notices("b") == before  # the same object, not another one
@@ -403,7 +403,7 @@ def test_a_draft_that_is_delivered_after_a_retry_brings_its_notice(site, store):
     site.arrive(film, "first.dcm")
     job = site.drafted(film, site.claimed(film))
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     while (claimed := store.claim_delivery(job.id, "sender", 60, {})) is not None:
         store.fail_delivery(claimed[0].id, claimed[0].fence, "refused.")
     assert store.job(job.id).state is JobState.FAILED
@@ -420,9 +420,9 @@ def test_a_copy_that_came_before_the_draft_counts(site, store):
     site.arrive(film, "first.dcm")
     held = site.claimed(film)
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    assert site.doubts.look() == 0
+    assert site.doubts.compare_due() == 0
     job = site.drafted(film, held)
-    assert site.doubts.look() == 1
+    assert site.doubts.compare_due() == 1
     # The notice waits for the draft, which is sent first.
     first, second = (store.claim_delivery(job.id, "sender", 60, {})[0] for _ in range(2))
     assert (first.notice, second.notice) == ("", "")
@@ -436,10 +436,10 @@ def test_a_copy_whose_first_was_removed_cannot_be_told_from_another(site, store,
     """After retention nothing can be compared and no notice made: the job alone is in doubt."""
     film, job = read
     for each in store.spooled(film.StudyInstanceUID):
-        store.film_removed(each)
+        store.mark_instance_removed(each)
     store.removed(job.id, "Old.")
     site.arrive(phantom(StudyDescription="x"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     assert "no longer kept" in store.job(job.id).doubt
     assert store.notices(job.id) == []
 
@@ -448,7 +448,7 @@ def test_a_notice_that_failed_is_sent_by_a_retry(site, store, read):
     """A destination that refused it gets it when a person tries again."""
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
     store.fail_delivery(delivery.id, delivery.fence, "refused.")
     assert store.job(job.id).state is JobState.COMPLETED
@@ -462,10 +462,10 @@ def test_a_missing_spool_puts_nothing_in_doubt(site, store, read):
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     (site.folder / "first.dcm").rename(site.folder / "away")
-    assert site.doubts.look() == 0
+    assert site.doubts.compare_due() == 0
     assert store.job(job.id).doubt == ""
     (site.folder / "away").rename(site.folder / "first.dcm")
-    assert site.doubts.look() == 1
+    assert site.doubts.compare_due() == 1
 
 
 def test_copies_that_wait_keep_no_later_one_from_being_compared(site, store, read):
@@ -478,7 +478,7 @@ def test_copies_that_wait_keep_no_later_one_from_being_compared(site, store, rea
         site.arrive(lost, f"copy-{number}.dcm")
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     (site.folder / "lost.dcm").unlink()
-    assert site.doubts.look() == 1
+    assert site.doubts.compare_due() == 1
     assert store.job(job.id).doubt == "A later copy of its image differs in Patient ID."
 
 
@@ -500,11 +500,11 @@ def test_a_picture_that_cannot_be_decoded_now_is_compared_later(
 
     with monkeypatch.context() as patched:
         patched.setattr("service.sweeper.doubts.Decoders", fails)
-        assert doubts.look() == 0
-    assert doubts.look() == 0  # too early
+        assert doubts.compare_due() == 0
+    assert doubts.compare_due() == 0  # too early
     assert len(store.conflicts_to_compare()) == 1
     seconds[0] += 61
-    assert doubts.look() == 0
+    assert doubts.compare_due() == 0
     assert store.conflicts_to_compare() == []
     assert store.job(job.id).doubt == ""
 
@@ -523,9 +523,9 @@ def test_a_picture_that_can_never_be_decoded_puts_the_draft_in_doubt(
 
     monkeypatch.setattr("service.sweeper.doubts.Decoders", fails)
     for _ in range(9):
-        assert doubts.look() == 0
+        assert doubts.compare_due() == 0
         seconds[0] += 61
-    assert doubts.look() == 1
+    assert doubts.compare_due() == 1
     assert "cannot be decoded" in store.job(job.id).doubt
 
 
@@ -533,7 +533,7 @@ def test_notices_are_published_by_the_sweeper_though_the_job_is_over(site, store
     """A COMPLETED job's notice is due like any delivery."""
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
-    site.doubts.look()
+    site.doubts.compare_due()
     now = store.now()
     due = store.due_deliveries(now, now - timedelta(seconds=15))
     assert {found.id for _, found, _ in due} == {job.id}
@@ -547,7 +547,7 @@ def test_the_corrected_film_of_the_trials(site, store, shared_data):
     site.arrive(first, "first")
     job = site.deliver(site.drafted(film, site.claimed(film)))
     assert site.arrive(second, "second") is Arrival.CONFLICT
-    assert site.doubts.look() == 1
+    assert site.doubts.compare_due() == 1
     assert "Patient ID" in store.job(job.id).doubt
     site.deliver(job)
     assert len(site.notices("a")) == len(site.notices("b")) == 1

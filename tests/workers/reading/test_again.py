@@ -8,11 +8,11 @@ from service.errors import NotFound, SelectionError
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.maintenance.repeat_jobs import (
     RepeatOrder,
-    carried_out,
     chosen,
+    parse_selection,
     reread,
     resend,
-    selection_of,
+    run_order,
 )
 from service.settings.config import load_settings
 from service.store.repeats import Selection
@@ -213,7 +213,7 @@ def test_a_study_whose_images_were_removed_is_not_read_again(bench, store):
         reread(store, bench.settings, job.id, actor="Ann")
     other = sent(bench, 2)
     for film in store.spooled("1.2.2"):
-        store.film_removed(film)
+        store.mark_instance_removed(film)
     with pytest.raises(IllegalTransition, match="images of this study were removed"):
         reread(store, bench.settings, other.id, actor="Ann")
 
@@ -244,9 +244,7 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
         chosen(store, order)
     lose(tmp_path, "B")
     done = list(
-        carried_out(
-            store, bench.settings, replace(order, to="B"), [first.id, "ffffffff", failed.id]
-        )
+        run_order(store, bench.settings, replace(order, to="B"), [first.id, "ffffffff", failed.id])
     )
     assert [bool(each.job) for each in done] == [True, False, True]
     assert "there is no job ffffffff" in done[1].refusal
@@ -268,4 +266,4 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
 def test_a_condition_that_is_not_understood_is_no_condition_for_all(said):
     """It is refused in words; nothing is chosen by half a filter."""
     with pytest.raises(SelectionError):
-        selection_of(said)
+        parse_selection(said)

@@ -101,7 +101,7 @@ class Site:
 
     def states(self, *jobs):
         """Return the jobs' states, having looked after the worker and the queue."""
-        self.supervisor.tend()
+        self.supervisor.check_parts()
         self.sweeper.tick()
         return [self.store.job(job.id).state for job in jobs]
 
@@ -173,7 +173,7 @@ def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
     assert failed.reason == "The reading made no step for 10 s; its worker was replaced."
 
     def deaths():
-        site.supervisor.tend()  # the job may be FAILED before its worker has ended
+        site.supervisor.check_parts()  # the job may be FAILED before its worker has ended
         return len(site.deaths)
 
     eventually(lambda: deaths() == 2, seconds=60, what="the end of the second worker")

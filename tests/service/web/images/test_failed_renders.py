@@ -7,7 +7,7 @@ import pytest
 
 from dicom.errors import DecoderDied, DecodersBusy, DecoderSlow, InvalidDataset, OutOfResources
 from dicom.phantom import as_dataset, draw, write
-from service.web.images.endpoint import FilmCache
+from service.web.images.endpoint import ImageCache
 from service.web.images.failed_renders import FORGET_SECONDS, FailedRenderCache
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.images.png import PngRenderer
@@ -56,7 +56,7 @@ def films(tmp_path):
             program=(sys.executable, str(script)),
         )
 
-    made = FilmCache(artist)
+    made = ImageCache(artist)
     made._drawing()._decoders.wait_until_ready()
     (tmp_path / "taken").write_text("")
     yield made

@@ -13,7 +13,7 @@ from PIL import Image
 from dicom.errors import DecoderDied, InvalidDataset, OutOfResources
 from dicom.phantom import as_dataset, draw, write
 from dicom.pixels.frame import PixelLimits, load_frame
-from service.web.images.endpoint import FilmCache
+from service.web.images.endpoint import ImageCache
 from service.web.images.picture import Picture
 from service.web.images.png import PngRenderer
 
@@ -96,14 +96,14 @@ def test_nothing_is_started_before_the_first_picture_nor_after_the_end(film):
         made.append(PngRenderer(**BOUNDS, seconds=30))
         return made[-1]
 
-    films = FilmCache(make)
+    films = ImageCache(make)
     assert made == []
     for size in (40, 50):
         png = asyncio.run(films.png(Picture(path=film, size=size)))
         assert max(Image.open(io.BytesIO(png)).size) == size
     assert len(made) == 1
     films.close()
-    early = FilmCache(make)
+    early = ImageCache(make)
     early.close()
     with pytest.raises((OutOfResources, RuntimeError)):
         asyncio.run(early.png(Picture(path=film)))
