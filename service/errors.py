@@ -17,6 +17,7 @@ WetreadError
     │   ├── ReaderStopped           this worker cannot read any more: replace it
     │   └── ReadingHangs            the reading made no step for too long
     ├── PermanentReadingError   permanent: fail the job
+    │   ├── EmptyText               the model wrote no text
     │   └── TextNotLanguage         the model's text is not language: no draft, no codes
     └── ReadingCancelled        the draft is no longer needed: write nothing
 """
@@ -102,6 +103,10 @@ class ReadingHangs(TransientReadingError):
 
 class PermanentReadingError(ReadingError):
     """Reading failed, and the same Study would fail again."""
+
+
+class EmptyText(PermanentReadingError):
+    """The model wrote no text for this image."""
 
 
 class TextNotLanguage(PermanentReadingError):

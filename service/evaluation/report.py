@@ -55,13 +55,60 @@ class FlowStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """A closed polygon on a picture, in pixels of the original image; `kind` is its class."""
+
+    kind: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A study with its picture beside what is said of it.
+
+    Attributes:
+        title: What is shown.
+        picture: A `data:` URI, or "" for no picture.
+        columns: Width of the original image, which the outlines refer to.
+        rows: Its height.
+        lines: Names and texts.
+    """
+
+    title: str
+    picture: str
+    columns: int
+    rows: int
+    outlines: tuple[Outline, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Cards under a heading of their own."""
+
+    title: str
+    note: str
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with tables and charts under it."""
+    """A heading with tables, charts and cards under it."""
 
     title: str
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     text: str = ""
+    galleries: tuple[Gallery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure at the top of the page: its name, its value, and what it rests on."""
+
+    name: str
+    value: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +118,8 @@ class Report:
     Attributes:
         title: Its heading.
         facts: Names and values: model, versions, seed, dates.
+        tiles: The figures at its top.
+        warnings: Sentences above the figures: what limits them.
         flow: From received to scored; each step's studies and losses add up to the step before.
         sections: The figures.
 
@@ -82,6 +131,8 @@ class Report:
     facts: tuple[tuple[str, str], ...]
     flow: tuple[FlowStep, ...]
     sections: tuple[Section, ...]
+    tiles: tuple[Tile, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for before, step in zip(self.flow, self.flow[1:], strict=False):

@@ -26,7 +26,7 @@ from service.evaluation.values import (
 DRAWS: Final = 2000
 SWAPS: Final = 10_000
 # Differences closer than this are taken as equal: sums in another order differ in the last digits.
-_TIE: Final = 1e-12
+TIE: Final = 1e-12
 
 Rows = NDArray[Any]
 Statistic = Callable[[Rows], Value]
@@ -135,7 +135,7 @@ def bootstrap(
     defined = [result for result in results if not isinstance(result, Undefined)]
     return Bootstrap(
         value=value,
-        interval=_percentiles(defined, checked_level(level)),
+        interval=percentile_interval(defined, level),
         draws=draws,
         undefined=draws - len(defined),
         patients=len(clusters),
@@ -203,7 +203,7 @@ def swap_test(
         if isinstance(other, Undefined):
             undefined += 1
         else:
-            as_large += abs(other) >= abs(observed) - _TIE
+            as_large += abs(other) >= abs(observed) - TIE
     p = (1 + as_large) / (swaps - undefined + 1)
     return SwapTest(difference=observed, p=p, swaps=swaps, undefined=undefined)
 
@@ -215,7 +215,13 @@ def difference(first: Value, second: Value) -> Value:
     return second if isinstance(second, Undefined) else first - second
 
 
-def _percentiles(values: list[float], level: float) -> Interval | Undefined:
+def percentile_interval(values: list[float], level: float = LEVEL) -> Interval | Undefined:
+    """Return the central interval of the draws' values, Undefined where there is none.
+
+    Raises:
+        EvaluationInputError: level lies outside 0 to 1.
+    """
+    checked_level(level)
     if not values:
         return Undefined(Reason.NO_DEFINED_DRAW)
     low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])

@@ -9,6 +9,10 @@ from workers.model.names import MODELS
 __all__ = ["COMMANDS", "MODELS"]
 
 COMMANDS = {
+    "evaluate": (
+        "workers.commands.evaluate:evaluate",
+        "Measure the model on your own studies, against labels or reports.",
+    ),
     "label": ("workers.commands.label:label", "Say what a report says of each finding."),
     "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
     "pin-model": (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom.content.report import Finding
-from service.errors import PermanentReadingError
+from service.errors import EmptyText
 from workers.labeller.findings import label_sentences, not_coded
 from workers.labeller.sentences import clean, sections
 from workers.labeller.text_warnings import warnings
@@ -56,12 +56,12 @@ def content(
         locates: The model is configured to locate its findings.
 
     Raises:
-        PermanentReadingError: The answer has no text.
+        EmptyText: The answer has no text.
     """
     findings_text, impression_text = _sections(answer.text)
     lines = findings_text + impression_text
     if not lines:
-        raise PermanentReadingError("the model wrote no text for this film")
+        raise EmptyText("the model wrote no text for this film")
     notes = list(_circumstances(answer, child=child, told=bool(reason)))
     findings = not_coded(label_sentences(()))
     if not meaningless:

@@ -55,6 +55,21 @@ class Drafted:
     outputs: tuple[Output, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DraftedImage:
+    """The draft of a study and the image that was read, before objects are built.
+
+    Attributes:
+        tokens: Number of tokens of the answer.
+        ended: Whether the model ended the answer; otherwise the limit on new tokens cut it.
+    """
+
+    draft: DraftReport
+    film: SelectedImage
+    tokens: int
+    ended: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAnalysed:
     """The result of a study without an image that may be read.
@@ -203,37 +218,97 @@ class Reader:
         """
         with reading_errors():
             clock = Stopwatch()
-            selection = self._chooser.selected(study, rules, cancelled)
-            film = SelectedImage.of(selection)
-            if film is None:
-                return _unread(selection)
-            if film.instance.sop_instance_uid in already_read:
-                return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
-            check_source(film.instance.path)
-            clock.mark("decode")
-            go_on(cancelled)
-            said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
-            model = self.identity_for(film.header)
-            draft = DraftReport(
-                study_instance_uid=study.study_instance_uid,
-                source=film.source,
+            read = self._drafted(
+                study,
+                clock,
                 revision=revision,
-                produced_at=produced_at,
-                findings_text=said.content.findings_text,
-                impression_text=said.content.impression_text,
-                findings=said.content.findings,
-                notes=(*film.notes, *said.content.notes),
-                model=dataclasses.replace(
-                    model, prompt=said.prompt, decoding=model.decoding + said.sampled
-                ),
-                not_read=selection.not_read,
                 predecessor=predecessor,
+                produced_at=produced_at,
+                already_read=already_read,
+                urgent=urgent,
+                rules=rules,
+                cancelled=cancelled,
             )
+            if isinstance(read, NotAnalysed):
+                return read
+            draft, film = read.draft, read.film
             go_on(cancelled)
             outputs = build(draft, film.header, film.pixels, self._equipment, options=self._options)
             clock.mark("outputs")
             draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
             return Drafted(draft=draft, outputs=outputs)
+
+    def draft(
+        self,
+        study: Study,
+        *,
+        produced_at: datetime,
+        rules: Rules | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> "DraftedImage | NotAnalysed":
+        """Return the first draft of a study with its image, or why there is none; no objects are built.
+
+        Raises:
+            ReadingError: As `read`.
+        """
+        with reading_errors():
+            clock = Stopwatch()
+            read = self._drafted(
+                study,
+                clock,
+                revision=1,
+                predecessor=None,
+                produced_at=produced_at,
+                already_read=(),
+                urgent=False,
+                rules=rules,
+                cancelled=cancelled,
+            )
+            if isinstance(read, NotAnalysed):
+                return read
+            draft = dataclasses.replace(read.draft, timings_ms=clock.spent_ms)
+            return dataclasses.replace(read, draft=draft)
+
+    def _drafted(  # noqa: PLR0913 - the keywords of `read`
+        self,
+        study: Study,
+        clock: Stopwatch,
+        *,
+        revision: int,
+        predecessor: Predecessor | None,
+        produced_at: datetime,
+        already_read: Collection[str],
+        urgent: bool,
+        rules: Rules | None,
+        cancelled: Callable[[], bool],
+    ) -> "DraftedImage | NotAnalysed":
+        selection = self._chooser.selected(study, rules, cancelled)
+        film = SelectedImage.of(selection)
+        if film is None:
+            return _unread(selection)
+        if film.instance.sop_instance_uid in already_read:
+            return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
+        check_source(film.instance.path)
+        clock.mark("decode")
+        go_on(cancelled)
+        said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
+        model = self.identity_for(film.header)
+        draft = DraftReport(
+            study_instance_uid=study.study_instance_uid,
+            source=film.source,
+            revision=revision,
+            produced_at=produced_at,
+            findings_text=said.content.findings_text,
+            impression_text=said.content.impression_text,
+            findings=said.content.findings,
+            notes=(*film.notes, *said.content.notes),
+            model=dataclasses.replace(
+                model, prompt=said.prompt, decoding=model.decoding + said.sampled
+            ),
+            not_read=selection.not_read,
+            predecessor=predecessor,
+        )
+        return DraftedImage(draft=draft, film=film, tokens=said.tokens, ended=said.ended)
 
     def _said(
         self, film: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
@@ -269,7 +344,13 @@ class Reader:
             samples=len(samples),
             locates=self._model.locates,
         )
-        return _Said(said, shown_prompt(answer, reason), sampled_beside(samples))
+        return _Said(
+            said,
+            shown_prompt(answer, reason),
+            sampled_beside(samples),
+            len(answer.token_ids),
+            answer.ended,
+        )
 
     def _sectioned(self, answer: Answer) -> Answer:
         """Return an answer with the headings of the profile replaced by the general ones."""
@@ -288,6 +369,8 @@ class _Said:
     content: Content
     prompt: str
     sampled: str
+    tokens: int
+    ended: bool
 
 
 def _unread(selection: Selection) -> NotAnalysed:

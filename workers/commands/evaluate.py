@@ -1,0 +1,149 @@
+"""`wetread evaluate`: measures the site's model on the site's own studies."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from service.log import configure_logging
+from service.settings.config import Settings, load_settings
+from workers.evaluation.assembled import assembled
+from workers.evaluation.draft_rows import DraftState
+from workers.evaluation.faults import InputFaults
+from workers.evaluation.reading import Stop
+from workers.evaluation.results import write_results
+from workers.evaluation.run import (
+    Order,
+    checked_truth,
+    exclusions,
+    inputs_digest,
+    manifest_facts,
+    now_text,
+    read_missing,
+)
+from workers.evaluation.run_directory import REPORT, RunDirectory
+from workers.evaluation.studies import studies_at
+from workers.reading.reader import Reader
+
+_EXIT_FAILED: Final = 1
+_EXIT_INPUT: Final = 2
+_EXIT_SIGNAL: Final = 128
+
+
+@click.command()
+@click.argument("studies", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="labels.csv, a folder of reports, CSV or JSONL with report texts; may be given twice.",
+)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--compare",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of another evaluation: another model or prompt, or another site.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option("--no-text", is_flag=True, help="Keep labels only, no text and no pictures.")
+@click.option(
+    "--blank",
+    type=click.Choice(["unknown", "negative"]),
+    default="unknown",
+    show_default=True,
+    help="What a blank cell of the truth means.",
+)
+@click.option("--export-pairs", is_flag=True, help="Write reference and draft as text files.")
+def evaluate(
+    studies: Path,
+    truth: tuple[Path, ...],
+    out: Path,
+    compare: tuple[Path, ...],
+    seed: int,
+    *,
+    no_text: bool,
+    blank: str,
+    export_pairs: bool,
+) -> None:
+    """Measure the model of the settings on your own studies.
+
+    STUDIES is a folder of DICOM files or of PNG and JPEG pictures, or a CSV table with a column `file`.
+    The folder DIR (--out) gets report.html, metrics.json and the drafts; a run that was interrupted goes
+    on when the same command is given again.
+
+    Exit status: 0 when every study was read or refused for a stated reason, 1 when readings failed, 2
+    when the input has faults (all are listed, nothing is read), 130 when interrupted. All drafts are
+    unverified AI drafts.
+    """
+    order = Order(
+        out=out,
+        truth=truth,
+        seed=seed,
+        keep_text=not no_text,
+        blank_negative=blank == "negative",
+        compare=compare,
+        export_pairs=export_pairs,
+    )
+    settings = load_settings()
+    configure_logging(settings.log, process="evaluate")
+    try:
+        status = _evaluated(studies, order, settings)
+    except InputFaults as error:
+        for fault in error.faults:
+            click.echo(f"wetread evaluate: {fault}", err=True)
+        click.echo(f"wetread evaluate: {len(error.faults)} faults; nothing was read", err=True)
+        sys.exit(_EXIT_INPUT)
+    sys.exit(status)
+
+
+def _evaluated(studies: Path, order: Order, settings: Settings) -> int:
+    faults: list[str] = []
+    received = studies_at(studies, faults)
+    found, truths = checked_truth(order, received, faults)
+    digest = inputs_digest(settings, received, keep_text=order.keep_text)
+    run, stop = RunDirectory.opened(order.out, digest), Stop()
+    try:
+        run.write_manifest(
+            {"started": now_text()}
+            | run.manifest
+            | manifest_facts(order, received, truths, settings)
+        )
+        with stop.on_signals():
+            progress = read_missing(
+                run,
+                received,
+                settings,
+                order,
+                stop,
+                lambda: Reader.from_settings(settings, _say),
+            )
+            rows = assembled(
+                received,
+                found.of,
+                run.finished,
+                blank_negative=order.blank_negative,
+                keep_text=order.keep_text,
+            )
+            runs = [*run.manifest.get("runs", []), progress.facts]
+            run.write_manifest({"exclusions": exclusions(run), "runs": runs})
+            metrics = write_results(run, rows, order, truth_without_study=found.without_study)
+    finally:
+        run.close()
+    figures = metrics.figures
+    click.echo(f"{figures.studies} studies scored; unverified AI drafts. {order.out / REPORT}")
+    return _status(run, stop)
+
+
+def _status(run: RunDirectory, stop: Stop) -> int:
+    if stop.signal:
+        return _EXIT_SIGNAL + stop.signal if stop.signal != signal.SIGINT else 130
+    failed = any(row["state"] == DraftState.ERROR for row in run.finished.values())
+    return _EXIT_FAILED if failed else 0
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,102 @@
+"""The rows of `drafts.jsonl`: what the model said of each study, or why there is no draft."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from service.assessment.study_rows import Attribute
+from workers.evaluation.cases import Case
+from workers.evaluation.studies import header_attributes
+from workers.labeller.findings import label_sentences
+from workers.reading.reader import DraftedImage, NotAnalysed
+from workers.reading.scores import disagreements
+from workers.retry_policy import code
+
+CAUTION: Final = "unverified AI draft, not a diagnosis"
+# So coarse that the order of a batch's sums does not show: figures must not depend on it.
+_SCORE_DIGITS: Final = 4
+_OF_TEXT: Final = ("findings_text", "impression_text", "notes")
+
+
+class DraftState(StrEnum):
+    """What became of a study; the words of `wetread read --json`."""
+
+    DRAFTED = "DRAFTED"
+    NOT_ANALYSED = "NOT_ANALYSED"
+    ERROR = "ERROR"
+
+
+class PromptKind(StrEnum):
+    """Which of the site's prompts was used."""
+
+    ADULT = "adult"
+    CHILD = "pediatric"
+
+
+def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str, Any]:
+    """Return the row of a draft; its labels are those of the labeler on its sentences."""
+    draft = read.draft
+    coded = label_sentences(draft.findings_text + draft.impression_text)
+    scores = {
+        each.observation.value: round(each.score, _SCORE_DIGITS)
+        for each in draft.findings
+        if each.score is not None
+    }
+    plain = draft.to_json()
+    labels = {each.observation.value: each.presence.value for each in coded}
+    sides = {each.observation.value: each.side.value for each in coded if each.side}
+    if not keep_text:
+        plain |= {key: [] for key in _OF_TEXT}
+        plain["findings"] = [each | {"sentence": None, "site": None} for each in plain["findings"]]
+    words = sum(len(line.split()) for line in draft.findings_text + draft.impression_text)
+    return _row(
+        case,
+        DraftState.DRAFTED,
+        draft=plain,
+        labels=labels,
+        sides=sides,
+        scores=scores,
+        sentences=_sentences(coded) if keep_text else {},
+        words=words,
+        tokens=read.tokens,
+        cut=not read.ended,
+        conflicts=len(disagreements(draft.findings)),
+        attributes={
+            **{str(key): value for key, value in header_attributes(read.film.header).items()},
+            str(Attribute.PROMPT): PromptKind.CHILD if read.film.child else PromptKind.ADULT,
+        },
+    )
+
+
+def _sentences(coded: tuple[Any, ...]) -> dict[str, str]:
+    return {each.observation.value: each.sentence for each in coded if each.sentence}
+
+
+def empty_row(case: Case) -> dict[str, Any]:
+    """Return the row of a study of which the model wrote nothing: an empty draft, which counts."""
+    return _row(case, DraftState.DRAFTED, reason_code="EMPTY_TEXT", labels={}, words=0, tokens=0)
+
+
+def refused_row(case: Case, outcome: NotAnalysed) -> dict[str, Any]:
+    """Return the row of a study that the rules of selection do not let be read."""
+    return _row(case, DraftState.NOT_ANALYSED, reason_code=outcome.code, reason=outcome.sentence)
+
+
+def failed_row(case: Case, error: Exception, *, temporary: bool) -> dict[str, Any]:
+    """Return the row of a study whose reading failed; a temporary failure is tried again later."""
+    return _row(
+        case,
+        DraftState.ERROR,
+        reason_code=code(error),
+        reason=str(error),
+        temporary=temporary,
+    )
+
+
+def is_finished(row: Mapping[str, Any]) -> bool:
+    """Return whether a study need not be read again."""
+    return not row.get("temporary", False)
+
+
+def _row(case: Case, state: DraftState, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"id": case.id, "state": state.value, "caution": CAUTION, **facts}

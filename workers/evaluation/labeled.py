@@ -1,0 +1,34 @@
+"""Coded findings as the labels that the figures are computed from."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from dicom.content.report import Finding, Presence
+from service.evaluation.labels import Label
+
+_LABELS: Final = {
+    Presence.PRESENT: Label.POSITIVE,
+    Presence.ABSENT: Label.NEGATIVE,
+    Presence.UNCERTAIN: Label.UNCERTAIN,
+}
+
+
+def labels_of(findings: Iterable[Finding]) -> dict[str, Label]:
+    """Return the label of each finding that is stated."""
+    return {
+        one.observation.value: _LABELS[one.presence] for one in findings if one.presence in _LABELS
+    }
+
+
+@cache
+def labeler_version() -> str:
+    """Return the start of the digest of the labeler's rules: another one makes other figures."""
+    digest = hashlib.sha256()
+    package = files("workers.labeller")
+    for file in sorted(package.iterdir(), key=lambda each: each.name):
+        if file.name.endswith((".py", ".txt")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,185 @@
+"""One evaluation from its inputs to its folder: find, match, read what is missing, compute, write."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from service.settings.config import Settings
+from workers.evaluation.cases import Received
+from workers.evaluation.draft_rows import DraftState, is_finished
+from workers.evaluation.faults import InputFaults, insist
+from workers.evaluation.labeled import labeler_version
+from workers.evaluation.progress import Progress
+from workers.evaluation.reading import CaseReading, Stop
+from workers.evaluation.run_directory import RunDirectory
+from workers.evaluation.truth import Matched, Truth, matched, truths_at
+from workers.reading.reader import Reader
+
+CAUTION: Final = (
+    "All drafts in this folder are unverified AI drafts, never a diagnosis. The folder holds report "
+    "text: keep it as patient data."
+)
+# Settings that change what a draft says; others (threads, limits of time) do not.
+_DECISIVE: Final = (
+    "model", "model_version", "model_dir", "base_model_dir", "model_sha256", "base_model_sha256",
+    "device", "dtype", "quantisation", "max_new_tokens", "temperature", "top_p", "top_k", "seed",
+    "scores", "samples", "sample_temperature", "where", "minimum_age_years", "read_children",
+    "demo_reads_patients", "max_pixels",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the command line asks for.
+
+    Attributes:
+        out: DIR.
+        truth: Files and folders of truth.
+        seed: Of the resampling.
+        keep_text: Whether texts and pictures are kept.
+        blank_negative: Whether a blank cell of the truth means absent.
+        compare: Folders of other evaluations.
+        export_pairs: Whether reference and draft of each study are written as text files.
+    """
+
+    out: Path
+    truth: tuple[Path, ...]
+    seed: int = 0
+    keep_text: bool = True
+    blank_negative: bool = False
+    compare: tuple[Path, ...] = ()
+    export_pairs: bool = False
+
+
+def checked_truth(
+    order: Order, received: Received, faults: list[str]
+) -> tuple[Matched, list[Truth]]:
+    """Return the truth of each study.
+
+    Raises:
+        InputFaults: There are faults, here or in `faults`; all are listed.
+    """
+    truths: list[Truth] = []
+    for path in order.truth:
+        truths += truths_at(path, faults)
+    found = matched(truths, received.cases, faults)
+    insist(faults)
+    return found, truths
+
+
+def inputs_digest(settings: Settings, received: Received, *, keep_text: bool) -> str:
+    """Return the digest of all that decides what is read and what the drafts say."""
+    reading = {name: str(getattr(settings.reading, name)) for name in _DECISIVE}
+    studies = [(case.id, case.digest) for case in received.cases]
+    facts = {"reading": reading, "studies": studies, "keep_text": keep_text}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def read_missing(
+    run: RunDirectory,
+    received: Received,
+    settings: Settings,
+    order: Order,
+    stop: Stop,
+    reader: Callable[[], Reader],
+) -> Progress:
+    """Read the studies that have no finished row yet; the model is loaded only if there are any.
+
+    Raises:
+        InputFaults: The model's weights are others than those that made the drafts in the folder.
+        ReaderStopped: The model cannot read any more.
+    """
+    rows = run.finished
+    cases = [
+        case for case in received.cases if case.id not in rows or not is_finished(rows[case.id])
+    ]
+    total = len(received.cases)
+    progress = Progress(total, already=total - len(cases))
+    if not cases:
+        return progress
+    loaded = reader()
+    _same_weights(run, loaded)
+    run.write_manifest({"model": _model_facts(loaded)})
+    reading = CaseReading(
+        loaded,
+        run,
+        at_once=settings.reading.concurrency + (settings.reading.concurrency + 1) // 2,
+        max_pixels=settings.reading.max_pixels,
+        keep_text=order.keep_text,
+        stop=stop,
+        progress=progress,
+    )
+    progress.show(last=False)
+    reading.read_all(cases)
+    progress.show(last=True)
+    return progress
+
+
+def _same_weights(run: RunDirectory, reader: Reader) -> None:
+    known = run.manifest.get("model", {}).get("weights_sha256")
+    if known not in (None, reader.checkpoint.weights_sha256):
+        raise InputFaults(
+            [f"{run.folder}: its drafts were made by other weights; choose a new folder"]
+        )
+
+
+def _model_facts(reader: Reader) -> dict[str, Any]:
+    identity, checkpoint = reader.identity, reader.checkpoint
+    return {
+        "name": identity.name,
+        "version": identity.version,
+        "weights_sha256": identity.weights_sha256,
+        "decoding": identity.decoding,
+        "caveat": identity.caveat,
+        "device": checkpoint.device,
+        "dtype": checkpoint.dtype,
+        "libraries": checkpoint.libraries,
+        "revision": checkpoint.revision,
+    }
+
+
+def manifest_facts(
+    order: Order, received: Received, truths: Sequence[Truth], settings: Settings
+) -> dict[str, Any]:
+    """Return what the manifest says of the inputs; no time, so that a run can be repeated."""
+    return {
+        "made_by": f"wetread evaluate {version('wetread')}",
+        "caution": CAUTION,
+        "seed": order.seed,
+        "keeps_text": order.keep_text,
+        "blank_truth": "negative" if order.blank_negative else "unknown",
+        "labeler": labeler_version(),
+        "studies": {"source": received.source, "cases": len(received.cases),
+                    "unreadable": [each.id for each in received.unreadable],
+                    "other_files": received.passed_over},
+        "truth": {"files": [str(path) for path in order.truth], "entries": len(truths),
+                  "sha256": _truth_digest(truths)},
+        "reading": {name: str(getattr(settings.reading, name)) for name in _DECISIVE},
+    }  # fmt: skip
+
+
+def _truth_digest(truths: Sequence[Truth]) -> str:
+    digest = hashlib.sha256()
+    for truth in truths:
+        sentences = truth.text.sentences if truth.text else ()
+        digest.update(repr((truth.names, truth.cells, sentences)).encode())
+    return digest.hexdigest()
+
+
+def exclusions(run: RunDirectory) -> list[dict[str, str]]:
+    """Return which studies have no draft, and why."""
+    return [
+        {"id": row["id"], "code": row.get("reason_code", ""), "reason": row.get("reason", "")}
+        for _, row in sorted(run.finished.items())
+        if row["state"] != DraftState.DRAFTED
+    ]
+
+
+def now_text() -> str:
+    """Return the time in words, UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
