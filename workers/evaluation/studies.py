@@ -9,7 +9,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.attributes import value_of, words
+from dicom.attributes import searchable_text, value_of
 from dicom.errors import DicomError
 from dicom.parsing.header import read_header
 from dicom.selection.age import age_in_years
@@ -180,7 +180,7 @@ def _dicom(study: Study, beside: Mapping[str, tuple[list[str], TableRow | None]]
 
 def header_attributes(header: Dataset) -> dict[Attribute, str]:
     """Return what the attributes of an image say of sex, view and device."""
-    maker = f"{words(header, 'Manufacturer')} {words(header, 'ManufacturerModelName')}".strip()
+    maker = searchable_text(header, "Manufacturer", "ManufacturerModelName")
     stated = {
         Attribute.SEX: str(value_of(header, "PatientSex") or "").strip().upper(),
         Attribute.VIEW: triage(header).view,
