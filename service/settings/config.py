@@ -18,6 +18,7 @@ from service.errors import ConfigurationError
 from service.settings.base import Section
 from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
+from service.settings.judge import Judge
 from service.settings.reading import Model, Reading
 from service.settings.reconcile import Reconcile
 from service.settings.rules import LENIENT, Rule, conflicts
@@ -67,6 +68,7 @@ class Settings(Section):
     web: Web = Web()
     stow: Stow = Stow()
     sweep: Sweep = Sweep()
+    judge: Judge = Judge()
     log: Log = Log()
 
     @property

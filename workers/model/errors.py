@@ -5,6 +5,9 @@ ModelError
 ├── DeviceError       the device is missing, or too small for the model
 ├── GenerationError   the computed values are not finite, or the request cannot be answered
 ├── EngineStopped     the engine has ended or hangs; another engine may answer the request
+├── ServerError       a model server did not give a usable answer
+│   ├── ServerUnavailable   no answer, an overload or a failure: the request may be repeated
+│   └── ServerRefused       the request, the address or the answer cannot be accepted
 └── Cancelled         the caller withdrew the request
 """
 
@@ -31,3 +34,32 @@ class EngineStopped(ModelError):
 
 class Cancelled(ModelError):
     """The caller withdrew the request before its answer was complete."""
+
+
+class ServerError(ModelError):
+    """A model server did not give a usable answer.
+
+    Attributes:
+        detail: The start of the server's own message, "" if there is none. It may repeat parts of the
+            request: for an administrator's terminal, never for a log.
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class ServerUnavailable(ServerError):
+    """The server gave no answer, or one that may be different later; repeating it did not help.
+
+    Attributes:
+        retry_after: Seconds that the server asked to wait, or None.
+    """
+
+    def __init__(self, message: str, *, detail: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+
+
+class ServerRefused(ServerError):
+    """The request, the server's address or its answer cannot be accepted; repeating it cannot help."""

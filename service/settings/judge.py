@@ -1,0 +1,90 @@
+"""The keys of the table `[judge]` of the settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from service.settings.base import HttpRoot, Section
+from service.settings.rules import Conflict, Rule, conflict
+from service.settings.site_networks import is_outside
+
+
+def _server_has_model(judge: "Judge") -> Iterator[Conflict]:
+    if judge.url is not None and not judge.model:
+        yield conflict("model", "is needed when url is set: the model's name on that server", "url")
+
+
+def _server_is_within_site(judge: "Judge") -> Iterator[Conflict]:
+    if judge.url is not None and not judge.allow_remote and is_outside(judge.url):
+        words = (
+            "names an address outside the loopback and private networks: report texts would leave the "
+            "site. Name a server within it, or set allow_remote = true"
+        )
+        yield conflict("url", words, "allow_remote")
+
+
+def _answer_fits_context(judge: "Judge") -> Iterator[Conflict]:
+    if judge.max_tokens >= judge.context_tokens:
+        words = f"{judge.max_tokens} must be less than context_tokens ({judge.context_tokens})"
+        yield conflict("max_tokens", words, "context_tokens")
+
+
+class Judge(Section):
+    """The OpenAI-compatible server that `wetread judge` sends pairs of report texts to."""
+
+    url: HttpRoot | None = Field(
+        None,
+        description="Root of its API with the version, e.g. http://127.0.0.1:8000/v1; absent: none.",
+    )
+    model: str = Field("", max_length=200, description="The model's name in requests.")
+    reported_model: str = Field(
+        "",
+        max_length=200,
+        description="Its name in answers, where the server reports another than `model`; `any` accepts "
+        "every name.",
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="Sent as a bearer token.")
+    allow_remote: bool = Field(
+        False,
+        description="Accept a server outside the loopback and private networks: report texts leave the "
+        "site, and every result of the judge says so.",
+    )
+    tls_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that its certificate must come from; absent: those of "
+        "the system.",
+    )
+    examples: Path | None = Field(
+        None,
+        description="File with the published examples: `src/chexprompt/evaluator.py` of "
+        "microsoft/chexprompt. Without it the metric is `chexprompt-zero-shot`.",
+    )
+    concurrency: int = Field(4, ge=1, le=256, description="Requests at the same time.")
+    request_seconds: float = Field(
+        120.0, gt=0, description="Longest time of one request; a longer one is repeated."
+    )
+    max_tokens: int = Field(
+        128,
+        ge=64,
+        le=32768,
+        description="Longest reply in tokens. 128 is published; a model that reasons before it answers "
+        "needs more.",
+    )
+    context_tokens: int = Field(
+        4096,
+        ge=512,
+        description="The model's context in tokens. A longer prompt is not sent: some servers cut it "
+        "without a word.",
+    )
+    prompt_price: float = Field(
+        0.0, ge=0, description="Price of a million prompt tokens, for the estimate of costs."
+    )
+    reply_price: float = Field(0.0, ge=0, description="The same for reply tokens.")
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _server_has_model,
+        _server_is_within_site,
+        _answer_fits_context,
+    )

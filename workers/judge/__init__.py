@@ -1,0 +1,1 @@
+"""A language model as judge of drafts: pairs, requests, journal, probe, agreement with raters."""
