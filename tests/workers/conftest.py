@@ -1,10 +1,18 @@
 """The golden checkpoints beside the repository, a tiny checkpoint, and the jobs that tests deliver."""
 
+import contextlib
 import hashlib
 import json
+import os
 import re
+import shutil
 import socketserver
+import subprocess
+import sysconfig
 import threading
+import time
+import urllib.request
+import venv
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -336,3 +344,65 @@ def scripted_server():
     yield start
     for server in servers:
         server.stop()
+
+
+SERVING = "transformers[serving]==5.23.0"
+SERVE = "from transformers.cli.transformers import main; main()"
+# What pip may take before the test is skipped.
+INSTALL_SECONDS = 240
+
+
+@pytest.fixture(scope="session")
+def serving_python():
+    """The Python of an environment in build/ that has `transformers serve`; made at the first use.
+
+    Its own packages are those of the server; torch and transformers are those of our environment.
+    """
+    folder = REPOSITORY / "build" / "serving"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        [packages] = folder.glob("lib/python*/site-packages")
+        (packages / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        install = [python, "-m", "pip", "install", "-q", SERVING]
+        try:
+            subprocess.run(install, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            pytest.skip(f"pip cannot install {SERVING} here")
+        (folder / "complete").touch()
+    return python
+
+
+@pytest.fixture
+def transformers_serve(serving_python, tmp_path):
+    """A function that starts a real `transformers serve` of a folder; returns the root of its API."""
+    started = []
+
+    def start(folder, port):
+        log = (tmp_path / "serve.log").open("w")
+        command = [
+            serving_python,
+            "-c",
+            SERVE,
+            "serve",
+            folder,
+            "--device",
+            "cpu",
+            "--port",
+            str(port),
+        ]
+        offline = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        started.append(subprocess.Popen(command, stdout=log, stderr=log, env=offline))
+        health = f"http://127.0.0.1:{port}/health"
+        for _ in range(600):
+            assert started[-1].poll() is None, (tmp_path / "serve.log").read_text()
+            with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=1):
+                return f"http://127.0.0.1:{port}/v1"
+            time.sleep(0.2)
+        raise AssertionError((tmp_path / "serve.log").read_text())
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(30)

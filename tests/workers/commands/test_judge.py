@@ -81,7 +81,8 @@ def test_pairs_are_exported_without_a_server(monkeypatch, tmp_path):
     assert (tmp_path / "out" / "cand" / "a.txt").read_text() == "There is severe cardiomegaly.\n"
 
 
-def test_a_judge_is_validated_against_raters(server, tmp_path):
+@pytest.mark.usefixtures("server")
+def test_a_judge_is_validated_against_raters(tmp_path):
     """Errors of a left-out rater and of the judge, computed here from the same numbers."""
     ratings = np.random.default_rng(3).integers(0, 3, (40, 6))
     enlarged = [number % 2 for number in range(40)]

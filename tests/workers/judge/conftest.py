@@ -72,11 +72,11 @@ def pairs_of():
 
 @pytest.fixture
 def session_of(tmp_path):
-    """A function that returns a session with a server and the lines that it says."""
+    """A function that returns a session with the server of a URL and the lines that it says."""
 
-    def make(server, *, allow_untested=False, folder=tmp_path / "out", **settings):
+    def make(url, *, allow_untested=False, folder=tmp_path / "out", **settings):
         said = []
-        values = {"url": server.url, "model": "judge", "request_seconds": 0.5} | settings
+        values = {"url": url, "model": "judge", "request_seconds": 0.5} | settings
         session = Session(
             settings=JudgeSettings(**values),
             folder=folder,

@@ -27,7 +27,7 @@ def unparsable(found):
 def test_pairs_are_judged_and_recorded(scripted_server, judge_script, session_of, pairs_of):
     """30 pairs, 10 with one added finding: the published request, the probe first, then the estimate."""
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
-    session, said = session_of(server)
+    session, said = session_of(server.url)
     judged, source = session.judged(pairs_of(30))
     found = total(judged)
     assert (found.parsed, found.headline.value) == (30, pytest.approx(1 / 3))
@@ -62,7 +62,7 @@ def test_a_run_continues_where_it_was_interrupted(
         return server.chat(judge_script.counting(body))
 
     server = scripted_server(script)
-    session, _ = session_of(server, concurrency=1)
+    session, _ = session_of(server.url, concurrency=1)
     with pytest.raises(JudgeFailed, match=r"401.*API key.*key expired.*the same command continues"):
         session.judged(pairs_of(12))
     assert len(server.requests) == 8
@@ -90,7 +90,7 @@ def test_a_changed_draft_or_model_is_judged_anew(
     server = scripted_server(
         lambda _n, body: server.chat(judge_script.counting(body), model=body["model"])
     )
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     session.judged(pairs_of(4))
     changed = pairs_of(4)
     changed[1] = Pair(id="s1", patient="p1", reference="Clear.", candidate="An effusion is seen.")
@@ -98,7 +98,7 @@ def test_a_changed_draft_or_model_is_judged_anew(
     judged, _ = session.judged(changed)
     assert len(server.requests) == 2 + 1
     assert judged[1].outcome.significant["A"] == 1
-    other, _ = session_of(server, model="other")
+    other, _ = session_of(server.url, model="other")
     server.requests.clear()
     other.judged(changed)
     assert len(server.requests) == 2 + 4
@@ -126,7 +126,7 @@ def test_unparsable_replies_are_asked_for_again_and_counted_by_reason(
         return server.chat(judge_script.counting(body))
 
     server = scripted_server(script)
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     judged, _ = session.judged(pairs_of(8))
     found = total(judged)
     assert unparsable(found) == {
@@ -153,7 +153,7 @@ def test_the_second_reply_counts(scripted_server, judge_script, session_of, pair
         return server.chat("Well." if greedy else judge_script.counting(body))
 
     server = scripted_server(script)
-    judged, _ = session_of(server)[0].judged(pairs_of(3))
+    judged, _ = session_of(server.url)[0].judged(pairs_of(3))
     assert total(judged).parsed == 3
 
 
@@ -162,7 +162,7 @@ def test_a_draft_that_is_empty_or_too_long_is_not_sent(
 ):
     """No draft is no error count; too long a prompt would be cut by the server."""
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
-    session, _ = session_of(server, context_tokens=2048)
+    session, _ = session_of(server.url, context_tokens=2048)
     pairs = [
         *pairs_of(1),
         Pair(id="none", patient="", reference="Clear.", candidate=""),
@@ -180,12 +180,12 @@ def test_a_judge_that_fails_the_probe_is_not_used(
 ):
     """It counts errors in equal texts; with the option it runs, and the results say so."""
     server = scripted_server(lambda _n, _body: server.chat(judge_script.reply((0, 1, 0, 0, 0, 0))))
-    session, said = session_of(server)
+    session, said = session_of(server.url)
     with pytest.raises(JudgeFailed, match=r"failed the probe.*--allow-untested-judge"):
         session.judged(pairs_of(3))
     assert len(server.requests) == 2
     assert "equal texts: significant B=1" in said[1]
-    allowed, _ = session_of(server, allow_untested=True)
+    allowed, _ = session_of(server.url, allow_untested=True)
     _, source = allowed.judged(pairs_of(3))
     assert not source.probe.passed
     assert "The judge failed the probe: its counts are untested." in source.statements()
@@ -203,7 +203,7 @@ def test_a_pair_without_an_answer_does_not_stop_the_others(
         return server.chat(judge_script.counting(body))
 
     server = scripted_server(script)
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     judged, _ = session.judged(pairs_of(9))
     assert unparsable(total(judged)) == {Unparsable.NO_ANSWER: 1}
     assert len(server.requests) == 2 + 8 + 6
@@ -219,7 +219,7 @@ def test_a_server_that_is_away_ends_the_run(scripted_server, judge_script, sessi
         return server.chat(judge_script.counting(body)) if n < 4 else server.silence()
 
     server = scripted_server(script)
-    session, _ = session_of(server, concurrency=1, request_seconds=0.1)
+    session, _ = session_of(server.url, concurrency=1, request_seconds=0.1)
     begun = time.monotonic()
     with pytest.raises(
         JudgeFailed, match=r"no whole answer within 0\.1 s.*the same command continues"
@@ -233,7 +233,7 @@ def test_a_server_that_is_away_ends_the_run(scripted_server, judge_script, sessi
 def test_a_refusal_ends_the_run_at_the_first_request(scripted_server, session_of, pairs_of, status):
     """One request, and a message with the server's own words."""
     server = scripted_server(lambda _n, _body: server.json({"error": "unknown model"}, status))
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     with pytest.raises(JudgeFailed, match=f"answered {status}.*unknown model"):
         session.judged(pairs_of(3))
     assert len(server.requests) == 1
@@ -245,7 +245,7 @@ def test_another_models_answer_ends_the_run(scripted_server, judge_script, sessi
         lambda _n, body: server.chat(judge_script.counting(body), model="llama")
     )
     with pytest.raises(JudgeFailed, match="answered as model 'llama', not 'judge'"):
-        session_of(server)[0].judged(pairs_of(3))
+        session_of(server.url)[0].judged(pairs_of(3))
 
 
 def test_a_remote_server_is_named_in_the_results(
@@ -253,7 +253,7 @@ def test_a_remote_server_is_named_in_the_results(
 ):
     """Where allow_remote is set, each result says where texts went."""
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
-    _, source = session_of(server, allow_remote=True)[0].judged(pairs_of(1))
+    _, source = session_of(server.url, allow_remote=True)[0].judged(pairs_of(1))
     host = f"127.0.0.1:{server.server_address[1]}"
     assert any(host in each and "outside the site" in each for each in source.statements())
 
@@ -263,7 +263,7 @@ def test_two_runs_in_one_folder_are_refused(scripted_server, judge_script, sessi
     from workers.judge.journal import Journal  # noqa: PLC0415 - holds the lock as another process does
 
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     with Journal.opened(session.folder), pytest.raises(ConfigurationError, match="another"):
         session.judged(pairs_of(1))
 
@@ -271,7 +271,7 @@ def test_two_runs_in_one_folder_are_refused(scripted_server, judge_script, sessi
 def test_a_line_that_is_no_record_is_named(scripted_server, session_of, pairs_of):
     """A file of another program is not appended to."""
     server = scripted_server(lambda _n, _body: b"")
-    session, _ = session_of(server)
+    session, _ = session_of(server.url)
     session.folder.mkdir()
     (session.folder / "judge.jsonl").write_text('{"key": "k"}\n')
     with pytest.raises(ConfigurationError, match=r"judge\.jsonl, line 1: not a record"):
