@@ -47,7 +47,7 @@ _EVENTS: Final = (
     "object refused:",
     "association_refused",
     "request_refused",
-    "film_not_recorded",
+    "instance_not_recorded",
     "receiver_not_ready",
     "not_claimed",
     "worker_lost",
@@ -59,8 +59,8 @@ _EVENTS: Final = (
     "process_silent",
     "leftovers_removed",
     "void_claims_removed",
-    "clock_was_ahead",
-    "disk_fills_up",
+    "future_times_corrected",
+    "disk_getting_full",
     "files_removed",
 )
 

@@ -21,25 +21,25 @@ _COMMANDS = {
         "service.commands.backup:backup",
         "Copy database, images, results and settings to a folder.",
     ),
-    "check": ("service.commands.check:check", "Check that everything is in place."),
-    "db": ("service.commands.database:db", "Look after the database's revision."),
-    "demo": ("service.commands.demo:demo", "Run everything here with synthetic films."),
+    "check": ("service.commands.check:check", "Check the configuration and every part."),
+    "db": ("service.commands.database:db", "Upgrade the database schema, or show its revision."),
+    "demo": ("service.commands.demo:demo", "Run the whole service here with synthetic images."),
     "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
     "receive": ("service.commands.receive:receive", "Run the storage SCP."),
-    "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS door."),
+    "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS service."),
     "reconcile": (
         "service.commands.reconcile:reconcile",
-        "List or fetch the studies of an archive that are not here.",
+        "List or fetch studies of an archive that are missing here.",
     ),
-    "restore": ("service.commands.backup:restore", "Make a site from a backup."),
+    "restore": ("service.commands.backup:restore", "Restore a site from a backup."),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
-    "spool": ("service.commands.spool:spool", "Hold disk and database against each other."),
+    "spool": ("service.commands.spool:spool", "Compare spool and database."),
     "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),
     "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
     "up": ("service.commands.up:up", "Run all parts on this machine, supervised."),
-    "validate": ("service.commands.validate:validate", "Hold SR and SC files to the gate."),
-    "web": ("service.commands.web:web", "Run the page, the API, health and metrics."),
+    "validate": ("service.commands.validate:validate", "Validate SR and SC files."),
+    "web": ("service.commands.web:web", "Run the pages, the API, health and metrics."),
 }
 
 
@@ -66,7 +66,7 @@ class _LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"`wetread {cmd_name}` needs {error.name}, which is not installed here: "
-                "install the extra `worker` (the front runs without it)"
+                "install the extra `worker` (the other processes run without it)"
             ) from error
         return command
 

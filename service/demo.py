@@ -130,7 +130,7 @@ def draw_films(folder: Path) -> Iterator[DemoImage]:
     folder.mkdir(parents=True, exist_ok=True)
     for number, findings in enumerate(_SHOWN, start=1):
         if findings is None:
-            phantom, shown = draw_lateral(number), "a lateral film"
+            phantom, shown = draw_lateral(number), "a lateral image"
         else:
             phantom = draw(number, findings=findings)
             shown = ", ".join(finding.observation.value for finding in findings) or "no finding"

@@ -30,11 +30,11 @@ _STATES: Final = {
     Trouble.LOCAL: DestinationState.CONFIGURATION,
 }
 _WORDS: Final = {
-    DestinationState.ANSWERING: "it takes other results",
+    DestinationState.ANSWERING: "it accepts other results",
     DestinationState.SILENT: "it does not answer",
-    DestinationState.REFUSING: "it does not take them",
+    DestinationState.REFUSING: "it does not accept them",
     DestinationState.CONFIGURATION: "they cannot be sent from here",
-    DestinationState.UNUSED: "no try has ended so far",
+    DestinationState.UNUSED: "no attempt has ended so far",
 }
 _FAULTY: Final = frozenset(
     {DestinationState.SILENT, DestinationState.REFUSING, DestinationState.CONFIGURATION}

@@ -94,7 +94,7 @@ class _Lines:
 def _without_message(exc_info: structlog.typing.ExcInfo) -> str:
     """Format an exception by its type and places only: its message may quote a patient's value."""
     kind, error, _ = exc_info
-    return f"Traceback (without words) of {kind.__name__}:\n{places(error)}"
+    return f"Traceback (without message) of {kind.__name__}:\n{places(error)}"
 
 
 def _quotes_no_values(record: logging.LogRecord) -> bool:

@@ -27,17 +27,17 @@ class Kind(StrEnum):
 
 
 _SENTENCES = {
-    Kind.UNKNOWN_FILM: "A whole film that the database does not know; its sender heard no Success.",
-    Kind.UNSOUND_FILE: "A file that is not a whole film, or not one of ours.",
-    Kind.STRAY_COPY: "A second copy of a film that lies where it should.",
-    Kind.MISPLACED_FILM: "An acknowledged film that lies elsewhere than the database says.",
-    Kind.LOST_FILM: "An acknowledged film that is not on the disk.",
-    Kind.DAMAGED_FILM: "An acknowledged film whose bytes are not those that arrived.",
-    Kind.SOUND_COPY: "A whole copy of an acknowledged film whose own bytes are not those that arrived.",
-    Kind.LEFTOVER: "What an interrupted reception left.",
-    Kind.HELD_LOCK: "A lock that somebody holds for long: a receiver may hang.",
+    Kind.UNKNOWN_FILM: "A complete image without a database row; its sender received no Success.",
+    Kind.UNSOUND_FILE: "A file that is not a complete image, or not written by Wetread.",
+    Kind.STRAY_COPY: "A second copy of an image whose own file is in its place.",
+    Kind.MISPLACED_FILM: "An acknowledged image whose file is not at the path in the database.",
+    Kind.LOST_FILM: "An acknowledged image that is not on the disk.",
+    Kind.DAMAGED_FILM: "An acknowledged image whose bytes have changed since it arrived.",
+    Kind.SOUND_COPY: "An intact copy of an acknowledged image whose own file has changed.",
+    Kind.LEFTOVER: "A temporary file of an interrupted reception.",
+    Kind.HELD_LOCK: "A lock that a process has held for long: a receiver may hang.",
     Kind.UNKNOWN_RESULT: "Results of a job that the database does not know.",
-    Kind.LOST_RESULT: "A result that is still to be delivered and is not on the disk as it was made.",
+    Kind.LOST_RESULT: "A result that is still to be delivered and whose file is missing or changed.",
 }
 
 

@@ -38,7 +38,7 @@ def _private(settings: Settings) -> Outcome:
         _ = settings.broker_url
     except ConfigurationError:
         words = f"broker.url is not set: `wetread up` starts a private Redis ({program})"
-        return Outcome(f"{words}; set it where the parts are started one by one", Grade.NOTE)
+        return Outcome(f"{words}; set it if the processes are started separately", Grade.NOTE)
     try:
         return _judged(settings)
     except BrokerUnavailable as error:
@@ -66,6 +66,6 @@ def memory_limits(found: Memory) -> Outcome:
         advice = f"give Wetread a Redis of its own with maxmemory-policy {_NEVER_EVICTS}"
         return Outcome(f"{words}: {advice}", Grade.WARNING)
     if found.used >= found.limit:
-        words = f"{used}: Redis takes no more messages, and jobs wait. Raise maxmemory"
+        words = f"{used}: Redis accepts no more messages, and jobs wait. Raise maxmemory"
         return Outcome(words, Grade.FAULT)
     return Outcome(used)

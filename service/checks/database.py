@@ -14,7 +14,7 @@ def database(settings: Settings) -> Outcome:
         StoreError: The database cannot be reached or written, or is at another revision.
     """
     return unless_first_start(
-        settings, lambda: _writable(settings), "the database is not there yet"
+        settings, lambda: _writable(settings), "the database does not exist yet"
     )
 
 

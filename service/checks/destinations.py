@@ -30,8 +30,8 @@ def _probe(settings: Settings, each: Destination) -> Outcome:
     found = destination(each, settings.receiver.ae_title)
     found.probe()
     if found.probe_writing(_contexts(settings.outputs, each)):
-        return Outcome("answers, and lets us store")
-    return Outcome("answers; whether it lets us store was not to be seen", Grade.WARNING)
+        return Outcome("answers and accepts storage")
+    return Outcome("answers; whether it accepts storage could not be checked", Grade.WARNING)
 
 
 def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
@@ -62,4 +62,4 @@ def _kinds(outputs: Outputs, each: Destination) -> Iterator[OutputKind]:
 
 
 def _none() -> Outcome:
-    return Outcome("none configured: drafts would stay here", Grade.FAULT)
+    return Outcome("none is configured: drafts stay in the outbox", Grade.FAULT)

@@ -24,7 +24,7 @@ def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: s
         if not mismatch.is_empty or _has_files(settings):
             raise
     words = (
-        f"{what}: `wetread up` makes it at its first start, `wetread db upgrade` without a start"
+        f"{what}: `wetread up` creates it at its first start, `wetread db upgrade` without a start"
     )
     return Outcome(words, Grade.NOTE)
 

@@ -34,4 +34,4 @@ def library_checks() -> Iterator[Check]:
         f"{library.name} {library.installed}" for library in LIBRARIES if library not in untried
     ]
     if tried:
-        yield Check("libraries", partial(Outcome, f"of tried versions: {', '.join(tried)}"))
+        yield Check("libraries", partial(Outcome, f"tested versions: {', '.join(tried)}"))

@@ -9,6 +9,6 @@ def pictures() -> Outcome:
     if has_shaping():
         return Outcome("names in every script of the shipped fonts")
     return Outcome(
-        "names in Arabic, Hebrew, Thai and Devanagari are not drawn but named: install FriBiDi "
+        "names in Arabic, Hebrew, Thai and Devanagari cannot be drawn: install FriBiDi "
         "(libfribidi0) for them"
     )

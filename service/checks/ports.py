@@ -60,13 +60,17 @@ def _bind(host: str, port: int) -> None:
 def _refused(endpoint: Endpoint, error: OSError, data_dir: Path) -> Outcome:
     host, port = endpoint.host, endpoint.port
     if error.errno == errno.EADDRNOTAVAIL:
-        where = f"{host} is no address of this machine"
-        return Outcome(f"{where}: right only if this part runs on another one", Grade.WARNING)
+        where = f"{host} is not an address of this machine"
+        return Outcome(
+            f"{where}: correct only if this process runs on another machine", Grade.WARNING
+        )
     if error.errno == errno.EADDRINUSE:
         holders = holders_of(port)
         if any(holder.belongs_to(data_dir) for holder in holders):
             return Outcome(f"{port} is in use by this service")
         if not holders:
-            words = f"{port} is in use by a process of another user: fine if that is this service"
+            words = (
+                f"{port} is in use by a process of another user: correct if that is this service"
+            )
             return Outcome(words, Grade.WARNING)
     return Outcome(refusal(endpoint.name, host, port, error, data_dir=data_dir), Grade.FAULT)

@@ -37,7 +37,7 @@ def _writable(folder: Path) -> Outcome:
     if not folder.exists():
         return _creatable(folder)
     if not folder.is_dir():
-        return Outcome(f"{folder} is a file, and a folder is needed: set data_dir", Grade.FAULT)
+        return Outcome(f"{folder} is a file, not a folder: set data_dir", Grade.FAULT)
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
@@ -50,15 +50,15 @@ def _writable(folder: Path) -> Outcome:
 def _creatable(folder: Path) -> Outcome:
     *missing, above = _nearest_existing(folder)
     if not above.is_dir():
-        words = f"{folder} cannot be made: {above} is a file. Set data_dir to another folder"
+        words = f"{folder} cannot be created: {above} is a file. Set data_dir to another folder"
         return Outcome(words, Grade.FAULT)
     try:
         missing[-1].mkdir()
         missing[-1].rmdir()
     except OSError as error:
-        words = f"{folder} cannot be made in {above}, by {_user()}: {error.strerror}. {_ADVICE}"
+        words = f"{folder} cannot be created in {above}, by {_user()}: {error.strerror}. {_ADVICE}"
         return Outcome(words, Grade.FAULT)
-    return Outcome(f"{folder} is not there yet; it can be made in {above}")
+    return Outcome(f"{folder} does not exist yet; it can be created in {above}")
 
 
 def _nearest_existing(folder: Path) -> list[Path]:
@@ -90,9 +90,9 @@ def _space(settings: Settings, writable: str) -> Outcome:
     words = f"{writable}, {free // _MIB} MiB free"
     if free < least:
         needed = f"{words}, {least // _MIB} MiB are needed (receiver.min_free_bytes)"
-        return Outcome(f"{needed}: the receiver accepts nothing", Grade.FAULT)
+        return Outcome(f"{needed}: the receiver accepts no images", Grade.FAULT)
     if free < sweep.early_free_bytes:
-        why = "delivered films are removed before sweep.retention_days (sweep.early_free_bytes)"
+        why = "delivered images are removed before sweep.retention_days (sweep.early_free_bytes)"
         return Outcome(f"{words}: {why}", Grade.WARNING)
     if free < sweep.warn_free_bytes:
         return Outcome(f"{words}, fewer than sweep.warn_free_bytes", Grade.WARNING)

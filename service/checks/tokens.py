@@ -18,7 +18,7 @@ def tokens(settings: Settings) -> Outcome:
     Raises:
         StoreError: The database cannot be reached, or is at another revision.
     """
-    words = "there are none, since the database is not there yet"
+    words = "none: the database does not exist yet"
     return unless_first_start(settings, lambda: _in_force(settings), words)
 
 

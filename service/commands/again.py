@@ -26,7 +26,7 @@ _FILTER: Final = (
     click.option("--destination", default="", help="Jobs whose results go to this destination."),
     click.option("--study", default="", help="Jobs of this Study Instance UID."),
     click.option("--read-by", default="", help="Jobs of this model."),
-    click.option("--reason", default="", help="Kept in the jobs' events."),
+    click.option("--reason", default="", help="Recorded in the jobs' history."),
     click.option("--dry-run", is_flag=True, help="Show which jobs match; change nothing."),
 )
 
@@ -41,7 +41,7 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--to", default="", help="Send to this destination only; it may be a new one.")
 @_filtered
 def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
-    """Send results once more: of JOB_IDS, or of all jobs that match the conditions.
+    """Send the results of JOB_IDS again, or of all jobs that match the conditions.
 
     Without --state: delivered and failed ones. Jobs whose draft was superseded are left out.
     """
@@ -52,9 +52,9 @@ def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
 @click.option("--model", default="", help="Read by this configured model instead of the job's own.")
 @_filtered
 def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
-    """Read studies once more, each as a new revision: of JOB_IDS, or of all jobs that match.
+    """Read the studies of JOB_IDS again, or of all jobs that match, each as a new revision.
 
-    Without --state: delivered, failed and not analyzed ones. The images must be kept still.
+    Without --state: delivered, failed and not analyzed ones. The images must still be kept.
     """
     _run("reread", said, model=model)
 

@@ -33,11 +33,15 @@ def backup(folder: Path, dump: Path | None) -> None:
 
 @click.command()
 @click.argument("folder", type=_FOLDER)
-@click.option("--check", is_flag=True, help="Only compare the backup's files with their digests.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only compare the backup's files with their digests; change nothing.",
+)
 def restore(folder: Path, *, check: bool) -> None:
-    """Fill the empty data_dir and the empty database of the settings from the backup in FOLDER.
+    """Restore the backup in FOLDER to the empty data_dir and the empty database of the settings.
 
-    The data folder may be another than the one that was copied.
+    The data folder may have another path than the copied one.
     """
     if check:
         _check(folder)
@@ -62,4 +66,4 @@ def _check(folder: Path) -> None:
         click.echo(f"damaged or missing: {name}", err=True)
     if damaged:
         raise ConfigurationError(f"{folder}: {len(damaged)} of {manifest.files} files are damaged")
-    click.echo(f"{folder}: {manifest.files} files of {manifest.created_at} are whole")
+    click.echo(f"{folder}: {manifest.files} files of {manifest.created_at} are intact")

@@ -25,7 +25,9 @@ from service.settings.config import Settings, load_settings
 
 
 @click.command()
-@click.option("--no-model", is_flag=True, help="Leave out loading the model (on a front machine).")
+@click.option(
+    "--no-model", is_flag=True, help="Do not load the models (on a machine without workers)."
+)
 @click.option(
     "--model-seconds",
     default=900.0,
@@ -36,9 +38,8 @@ from service.settings.config import Settings, load_settings
 def check(*, no_model: bool, model_seconds: float) -> None:
     """Check configuration, folders, database, broker, ports, TLS files, destinations and models.
 
-    A line a check, as soon as it is done: ok, note (the first start makes it), warning, or FAULT, which
-    exits 1. Each model is loaded and
-    reads a synthetic image.
+    Prints one line per check: ok, note (the first start creates it), warning or FAULT. The exit status
+    is 1 if there is a FAULT. Each model is loaded and reads a synthetic image.
     """
     settings = load_settings()
     faults = []

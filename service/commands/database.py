@@ -9,12 +9,12 @@ from service.system.disk_space import make_folder
 
 @click.group()
 def db() -> None:
-    """Look after the database's revision."""
+    """Upgrade the database schema, or show its revision."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the database to the revision that this version needs."""
+    """Upgrade the database to the revision that this version needs."""
     settings = load_settings()
     make_folder(settings.data_dir, "data_dir")
     before = schema.current(settings.database_url)
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 @db.command()
 def current() -> None:
-    """Print the revision that the database is at."""
+    """Print the revision of the database."""
     click.echo(schema.current(load_settings().database_url) or "empty")

@@ -45,7 +45,7 @@ class _Interrupted(BaseException):
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--exit", "leave", is_flag=True, help="Stop when the drafts are there.")
+@click.option("--exit", "leave", is_flag=True, help="Stop when the drafts are made.")
 @click.option(
     "--demo-reads-patients",
     "patients",
@@ -55,8 +55,8 @@ class _Interrupted(BaseException):
 def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
     """Start the whole service here, send it studies, and show what comes back.
 
-    No setting of this folder's site is used but data_dir, in which the demo has a folder of its own.
-    Without FILES, synthetic films are drawn and sent. With Orthanc on the PATH a private one is the
+    Of this site's settings only data_dir is used: the demo has its own folder in it.
+    Without FILES, synthetic images are drawn and sent. With Orthanc on the PATH a private one is the
     PACS, otherwise a folder is. Ctrl-C stops everything.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -124,7 +124,7 @@ def _follow(running: Demo, films: Sequence[DemoImage], begun: float) -> None:
 
 
 def _progress(films: Sequence[DemoImage], jobs: dict[str, Job], elapsed: float) -> Table:
-    table = Table("film", "state", "", title=f"{elapsed:.0f} s")
+    table = Table("image", "state", "", title=f"{elapsed:.0f} s")
     for film in films:
         job = jobs.get(film.study_instance_uid)
         table.add_row(film.shown, job.state if job else "sent", job.reason if job else "")

@@ -28,8 +28,11 @@ _STATES = [state.value for state in JobState]
 # Terminal width from which the whole Study Instance UID fits beside the reason.
 _WIDE: Final = 150
 _UID_END: Final = 8
+# Number of characters above which the list prints an equal reason only once.
+_LONG_REASON: Final = 40
+_TIME_KEYS: Final = frozenset({"at", "created_at", "updated_at"})
 _STATE_KEYS: Final = frozenset({"state", "draft_status", "to_state", "withdrawal"})
-_as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.group()
@@ -64,6 +67,7 @@ def _table(listed: Sequence[tuple[Job, str]], *, wide: bool) -> Table:
     study = Column("study", overflow="fold", no_wrap=not wide)
     columns = ("job", "state", "age", "from", study, "rev", "reason")
     box = HEAVY_HEAD if wide else None
+    first: dict[str, str] = {}
     table = Table(*columns, box=box, padding=(0, 1) if wide else (0, 1, 0, 0))
     for job, reason in listed:
         uid = job.study_instance_uid
@@ -74,10 +78,16 @@ def _table(listed: Sequence[tuple[Job, str]], *, wide: bool) -> Table:
             job.calling_ae,
             uid if wide or len(uid) <= _UID_END else f"…{uid[-_UID_END:]}",
             str(job.revision),
-            reason,
+            _once(reason, job.id[:8], first),
             style="red" if alarm_sentence(job) else None,
         )
     return table
+
+
+def _once(reason: str, job_id: str, first: dict[str, str]) -> str:
+    """Return a long reason only for the first job that has it; `first` maps reasons to that job's id."""
+    known = first.setdefault(reason, job_id)
+    return reason if known == job_id or len(reason) <= _LONG_REASON else f"as job {known}"
 
 
 def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
@@ -116,7 +126,7 @@ def show(job_id: str, *, as_json: bool) -> None:
 @jobs.command()
 @click.argument("job_ids", nargs=-1, required=True)
 def retry(job_ids: tuple[str, ...]) -> None:
-    """Read again, or send again what is drafted but not delivered."""
+    """Retry jobs: read the study again, or send an undelivered draft again."""
     with open_store() as store:
 
         def one(job_id: str) -> str:
@@ -127,9 +137,9 @@ def retry(job_ids: tuple[str, ...]) -> None:
 
 @jobs.command()
 @click.argument("job_ids", nargs=-1, required=True)
-@click.option("--reason", default="", help="Kept in the job's events.")
+@click.option("--reason", default="", help="Recorded in the job's history.")
 def cancel(job_ids: tuple[str, ...], reason: str) -> None:
-    """Cancel jobs that are not finished; what has been delivered stays."""
+    """Cancel jobs that are not finished; delivered results stay at their destinations."""
     with open_store() as store:
 
         def one(job_id: str) -> str:
@@ -142,7 +152,7 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
 @jobs.command()
 @click.argument("job_ids", nargs=-1, required=True)
 def urgent(job_ids: tuple[str, ...]) -> None:
-    """Let waiting jobs overtake."""
+    """Read waiting jobs before the routine ones."""
     with open_store() as store:
 
         def one(job_id: str) -> str:
@@ -283,6 +293,8 @@ def _page(detail: dict[str, Any]) -> Table:
 def _shown(key: str, value: object) -> str:
     if key in _STATE_KEYS:
         return state_word(str(value)) if value else ""
+    if key in _TIME_KEYS:
+        return f"{datetime.fromisoformat(str(value)).astimezone():%Y-%m-%d %H:%M:%S}"
     if key != "read_back":
         return str(value)
     if value is None:

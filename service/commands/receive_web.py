@@ -10,7 +10,7 @@ from service.system.signals import ignore_sighup
 
 @click.command("receive-web")
 def receive_web() -> None:
-    """Run the STOW-RS door: PACS that route by DICOMweb send here."""
+    """Run the STOW-RS service: PACS that route by DICOMweb send here."""
     ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="receive-web")

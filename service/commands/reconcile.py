@@ -22,16 +22,16 @@ _SHOWN = 200
 @click.command()
 @click.argument("archives", nargs=-1)
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Overrides `hours`.")
-@click.option("--fetch", is_flag=True, help="Fetch what is missing, as `fetch = true` does.")
+@click.option("--fetch", is_flag=True, help="Fetch missing studies, as `fetch = true` does.")
 @click.option("--watch", is_flag=True, help="Compare on the configured schedule, until a signal.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def reconcile(
     archives: tuple[str, ...], hours: float | None, *, fetch: bool, watch: bool, as_json: bool
 ) -> None:
     """Compare ARCHIVES, or all of `[[reconcile]]`, with what was received.
 
-    Lists the CR and DX studies of the last hours that are not here, not whole, or have no job. The exit
-    status is 1 when a study is missing or an archive did not answer, else 0.
+    Lists the CR and DX studies of the last hours that are missing or incomplete here, or have no job.
+    The exit status is 1 if a study is missing or an archive did not answer, else 0.
     """
     settings = load_settings()
     configure_logging(settings.log, process="reconcile")
@@ -106,7 +106,7 @@ def _show(results: dict[str, Comparison | str]) -> None:
 def _sentence(result: Comparison | str) -> str:
     if isinstance(result, str):
         return f"not compared: {result}"
-    words = [f"{result.studies} studies compared, {len(result.lacking)} not whole here"]
+    words = [f"{result.studies} studies compared, {len(result.lacking)} missing or incomplete here"]
     if result.fetched:
         words.append(f"{len(result.fetched)} instances fetched")
     if result.without_image:

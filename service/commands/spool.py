@@ -23,28 +23,33 @@ _SHOWN = 200
 
 @click.group()
 def spool() -> None:
-    """Look after the folder of the received films."""
+    """Check the folder of the received images."""
 
 
 @spool.command()
 @click.option(
-    "--repair", is_flag=True, help="Put right what can be; nothing but leftovers is deleted."
+    "--repair", is_flag=True, help="Repair what can be repaired; only leftovers are deleted."
 )
-@click.option("--hash", "hashes", is_flag=True, help="Read every byte: finds files that rotted.")
+@click.option(
+    "--hash", "hashes", is_flag=True, help="Read every byte: finds files that changed on the disk."
+)
 @click.option(
     "--young-minutes",
     default=10.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Files that came or moved this lately are passed over: their rows may be on their way.",
+    help="Skip files that arrived or were moved this recently: their rows may not be written yet.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="For programs: one finding a line, then a sum."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, for programs: one finding per line, then the totals.",
 )
 def verify(*, repair: bool, hashes: bool, young_minutes: float, as_json: bool) -> None:
-    """Hold spool and outbox against the database, both ways, while the service runs.
+    """Compare spool and outbox with the database, in both directions, while the service runs.
 
-    The exit status is 0 when all is well or was put right, and 1 when something is left.
+    The exit status is 0 if no fault is left, and 1 if one is left.
     """
     settings = load_settings()
     configure_logging(settings.log, process="spool")
@@ -89,7 +94,7 @@ def _lines(findings: Iterator[SpoolFinding], tally: Tally) -> None:
 
 
 def _table(findings: Iterator[SpoolFinding], tally: Tally) -> None:
-    table = Table("found", Column("file", overflow="fold"), Column("what follows", overflow="fold"))
+    table = Table("found", Column("file", overflow="fold"), Column("consequence", overflow="fold"))
     for finding in findings:
         if table.row_count < _SHOWN:
             words = f"{finding.detail} {finding.repaired}".strip()
@@ -104,8 +109,8 @@ def _table(findings: Iterator[SpoolFinding], tally: Tally) -> None:
 
 
 def _sum(tally: Tally) -> str:
-    looked = f"{tally.files} files and {tally.rows} rows looked at"
-    young = f", {tally.young} passed over as too young" if tally.young else ""
+    looked = f"{tally.files} files and {tally.rows} rows checked"
+    young = f", {tally.young} skipped as too recent" if tally.young else ""
     if not tally.found:
         return f"{looked}{young}: disk and database agree."
     shown = f" The table shows the first {_SHOWN}." if sum(tally.found.values()) > _SHOWN else ""

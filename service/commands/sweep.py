@@ -10,7 +10,7 @@ from service.system.signals import ignore_sighup
 
 @click.command()
 def sweep() -> None:
-    """Run the sweeper: completes quiet studies, takes back what a dead process held, tidies."""
+    """Run the sweeper: schedules complete studies, recovers lost jobs, removes old files."""
     ignore_sighup()
     settings = load_settings()
     configure_logging(settings.log, process="sweep")

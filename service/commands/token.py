@@ -17,7 +17,7 @@ from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, min
 
 @click.group()
 def token() -> None:
-    """Add, list and revoke the bearer tokens of programs that come by HTTP."""
+    """Add, list and revoke the bearer tokens of programs that use HTTP."""
 
 
 @token.command()
@@ -28,17 +28,19 @@ def token() -> None:
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="stow: store films; read: the JSON API; admin: also retry, cancel, urgent. Repeatable.",
+    help="stow: store images; read: the JSON API; admin: also retry, cancel, urgent. Repeatable.",
 )
 @click.option("--expires", default="90d", show_default=True, help="12h, 90d, 8w or never.")
 @click.option(
-    "--ae-title", default="", help="In whose name it stores: a title of receiver.callers."
+    "--ae-title", default="", help="Calling AE title of what it stores, one of receiver.callers."
 )
 def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None:
-    """Make a token and print it, this once: it cannot be shown again."""
+    """Make a token and print it once: it cannot be shown again."""
     check_name(name)
     if (Scope.STOW in scopes) != bool(ae_title):
-        raise InvalidToken("--ae-title belongs to --scope stow: who stores needs a name to do so")
+        raise InvalidToken(
+            "--ae-title and --scope stow must be given together: stored images need a calling AE title"
+        )
     lives = lifetime(expires)
     value, credential = mint()
     with open_store() as store:
@@ -62,7 +64,7 @@ def _unknown_calling_ae(settings: Settings, ae_title: str) -> str:
     known = {each.ae_title.upper(): each.ae_title for each in settings.receiver.callers}
     near = get_close_matches(ae_title.upper(), known, n=1)
     return (
-        f"{ae_title} is not among receiver.callers, so that all it stores is refused. Configured "
+        f"{ae_title} is not among receiver.callers, so everything that it stores is refused. Configured "
         f"calling AE titles: {', '.join(known.values()) or 'none'}."
         + (f" Did you mean {known[near[0]]}?" if near else "")
         + " Add it to [[receiver.callers]], or revoke this token and add one for another title."
@@ -70,9 +72,9 @@ def _unknown_calling_ae(settings: Settings, ae_title: str) -> str:
 
 
 @token.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def list_tokens(*, as_json: bool) -> None:
-    """List tokens, the newest first; what they are is not known here."""
+    """List tokens, the newest first; their secret parts are not stored."""
     with open_store() as store:
         found, now = store.tokens(), store.now()
     if as_json:
@@ -104,7 +106,7 @@ def _local(at: datetime | None) -> str:
 @token.command()
 @click.argument("names", nargs=-1, required=True)
 def revoke(names: tuple[str, ...]) -> None:
-    """Let tokens, given by name or id, open nothing from now on."""
+    """Revoke tokens, given by name or id."""
     with open_store() as store:
         for name in names:
             revoked = store.revoke_token(name, actor())

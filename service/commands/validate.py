@@ -18,8 +18,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=_FILE)
-@click.option("--source", type=_FILE, help="The film they are about: patient and matrix too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--source", type=_FILE, help="The image they refer to: patient and matrix are compared too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> None:
     """Check Structured Reports and Secondary Captures; exit status 1 when any breaks a rule."""
     film = read_header(source) if source else None

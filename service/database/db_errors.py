@@ -1,5 +1,6 @@
 """Maps SQLAlchemy's errors to ours, so that none of its types leaves the store."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,35 @@ _POSTGRESQL_REFUSES: Final[Mapping[str, str]] = {
     "42501": "the user may not write there: grant it the tables",
     "53100": "its disk is full: make room",
 }
+
+_SERVER: Final = r'server at "([^"]+)"(?: \([^)]*\))?, port (\d+) failed: '
+# Messages of libpq, psycopg and SQLite about a connection, and ours. The first that matches counts.
+_CONNECTION_FAULTS: Final = tuple(
+    (re.compile(pattern), sentence)
+    for pattern, sentence in (
+        (
+            r'database ("[^"]*") does not exist',
+            "the server has no database {}: create it (createdb), or correct the name in database.url",
+        ),
+        (
+            r'role ("[^"]*") does not exist|authentication failed for user ("[^"]*")',
+            "the server refuses the user or the password: check both in database.url",
+        ),
+        (
+            _SERVER + "Connection refused",
+            "no PostgreSQL answers at {}, port {}: start it, or correct host and port in database.url",
+        ),
+        (
+            r"could not translate host name|failed to resolve host|Name or service not known",
+            "the host name of the server is not known: correct it in database.url, or check name "
+            "resolution",
+        ),
+        (
+            "unable to open database file",
+            "its file cannot be opened: check that data_dir exists, and that this user may write there",
+        ),
+    )
+)
 
 
 @contextmanager
@@ -61,7 +91,7 @@ def _mapped(error: SQLAlchemyError) -> StoreError:
             f"the database lacks what this version needs ({words}): run `wetread db upgrade`"
         )
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return StoreUnavailable(f"the database cannot be used now: {words}{_advice(words)}")
+        return StoreUnavailable(f"the database cannot be used now: {_sentence(words)}")
     return StoreError(f"the database refused: {words}")
 
 
@@ -72,18 +102,15 @@ def _is_lacking(error: BaseException | None, words: str) -> bool:
     return getattr(error, "sqlstate", None) in _LACKING_STATES
 
 
-def _advice(words: str) -> str:
-    """Return advice on a connection that the server refuses, "" if there is none.
+def _sentence(words: str) -> str:
+    """Return what prevents a connection, and what to do; an unknown message unchanged.
 
-    libpq gives no SQLSTATE for a refused connection, only the server's message.
+    libpq gives no SQLSTATE for a refused connection, only a message.
     """
-    if "does not exist" in words and "database" in words:
-        return "; create it (createdb), or correct the name in database.url"
-    if "does not exist" in words or "authentication failed" in words:
-        return "; check user and password in database.url"
-    if "unable to open database file" in words:
-        return "; check that data_dir exists, and that this user may write there"
-    return ""
+    for pattern, sentence in _CONNECTION_FAULTS:
+        if found := pattern.search(words):
+            return sentence.format(*found.groups())
+    return words
 
 
 def _refusal(error: BaseException | None) -> str:

@@ -54,7 +54,7 @@ def resend(
     known = [each.name for each in settings.destinations]
     if to and to not in known:
         raise NotFound(
-            f"no destination is called {to}; configured are: {', '.join(known) or 'none'}"
+            f"no destination is named {to}; configured are: {', '.join(known) or 'none'}"
         )
     return store.resend(store.job(job_id).id, actor, to=(to,) if to else (), reason=reason)
 
@@ -82,7 +82,7 @@ def reread(
     job, models = store.job(job_id), settings.readings()
     name = model or job.model_name
     if name not in models:
-        raise NotFound(f"no model is called {name}; configured are: {', '.join(models)}")
+        raise NotFound(f"no model is named {name}; configured are: {', '.join(models)}")
     store.check_readable(job.study_instance_uid)
     wanted = Wanted(
         study_instance_uid=job.study_instance_uid,

@@ -42,7 +42,7 @@ def read_backup(folder: Path) -> tuple[Manifest, dict[str, str]]:
         lines = (folder / DIGESTS).read_text().splitlines()
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{folder} is no whole backup: {MANIFEST} or {DIGESTS} cannot be read ({error})"
+            f"{folder} is not a complete backup: {MANIFEST} or {DIGESTS} cannot be read ({error})"
         ) from None
     if manifest.format != FORMAT or manifest.revision not in schema.revisions():
         raise ConfigurationError(

@@ -135,7 +135,7 @@ class Retention:
         if film.path.exists() or holds_folders(root):
             return
         if film in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
-            raise FileNotFoundError(errno.ENOENT, "no film is there: is the spool's disk mounted?")
+            raise FileNotFoundError(errno.ENOENT, "no image is there: is the spool's disk mounted?")
 
     def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
         return self._store.is_removable(study_uid, why.before, confirmed=why.early)

@@ -266,7 +266,7 @@ def _consequence(jobs: list[tuple[str, JobState]]) -> str:
         return f"It cannot be read by {_named(unread)}. Have its sender send it again."
     if waiting:
         return f"The draft of {_named(waiting)} is made and will be delivered."
-    return f"What became of {_named([job_id for job_id, _ in jobs])} stands."
+    return f"The outcome of {_named([job_id for job_id, _ in jobs])} is not affected."
 
 
 def _named(job_ids: list[str]) -> str:

@@ -80,7 +80,7 @@ class Repairs:
             finding,
             study_uid=instance.study_instance_uid,
             sop_uid=instance.sop_instance_uid,
-            repaired=f"Adopted as a film from {calling or 'nobody'} ({arrival.value}).",
+            repaired=f"Adopted as an image from {calling or 'an unknown calling AE'} ({arrival.value}).",
         )
 
     def _in_place(self, path: Path, identity: Identity, meta: FileMetaDataset) -> Instance:
@@ -91,7 +91,7 @@ class Repairs:
         """
         uid, digest = parse_file_name(path.name) or ("", "")
         if identity.sop_instance_uid != uid:
-            raise DatasetMismatch("the name of the file is that of another film")
+            raise DatasetMismatch("the file name belongs to another Instance")
         target = self._moved(path, self._spool.path_of(identity, digest))
         return Instance(
             sop_instance_uid=uid,
@@ -119,7 +119,7 @@ class Repairs:
                 path, check_identity(header := read_header(path, strict=False)), header.file_meta
             )
             self._store.set_instance_path(row, instance.path)
-        return replace(finding, repaired="File and database agree again on where it lies.")
+        return replace(finding, repaired="The database has its current path again.")
 
     def _restore(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
         """Replace the row's damaged file by an intact copy; set the damaged one aside."""
@@ -127,18 +127,18 @@ class Repairs:
             return finding
         aside = self._aside(row.path)
         self._relink(finding, row)
-        done = f"It is the film's file now; the damaged one is {aside.name} in {aside.parent}."
+        done = f"It is now the image's file; the damaged one is {aside.name} in {aside.parent}."
         return replace(finding, repaired=done)
 
     def _give_up(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
         """Mark the row as removed, so that the Instance is stored as new when it is sent again."""
         if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
-            absent = "There is no folder of films at all: is the spool's disk there? Not given up."
+            absent = "The spool has no folders: is its disk mounted? Not repaired."
             return replace(finding, detail=f"{finding.detail} {absent}")
         words = f"{finding.kind.sentence} {finding.detail}"
-        done = "An incident; sent again, it is taken as a new film."
+        done = "Recorded as an incident; if it is sent again, it is stored as a new image."
         if finding.kind is Kind.DAMAGED_FILM:
-            words += f" It lies in {self._aside(_path(finding)).parent}."
+            words += f" It is in {self._aside(_path(finding)).parent}."
             done = f"Set aside. {done}"
         if row is not None:
             self._store.give_up_instance(row, _ACTOR, finding.kind.value, words)

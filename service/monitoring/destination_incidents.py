@@ -53,6 +53,6 @@ class DestinationIncidents:
             log.error(AWAY, destination=each.destination, waiting=each.waiting, reason=detail)
 
     def _record_recovery(self, each: Backlog) -> None:
-        detail = "It takes results again."
+        detail = "It accepts results again."
         if self._store.note_outage(each.destination, away=False, actor="sweeper", detail=detail):
             log.info(BACK, destination=each.destination, waiting=each.waiting)

@@ -15,8 +15,8 @@ from service.system.socket_limits import redis_client
 # The queues' prefix, so that an ACL that allows the queues allows this key. It expires by itself.
 _KEY: Final = f"{READING}.probe"
 _KEY_SECONDS: Final = 60
-NOT_ACCEPTING: Final = "Redis takes no messages"
-_SAFE: Final = "Jobs are safe in the database and go on by themselves."
+NOT_ACCEPTING: Final = "Redis does not accept messages"
+_SAFE: Final = "Jobs are safe in the database and continue automatically."
 
 
 class BrokerFault(StrEnum):
@@ -75,5 +75,8 @@ def _unreachable(error: Exception) -> BrokerHealth:
     if reason := tls_failure(error):
         # Cut off the advice on `tls_sha256`, a setting that the broker does not have.
         words = reason.partition(", or ")[0]
-        return BrokerHealth(BrokerFault.TLS, f"Redis is not trusted or does not trust us: {words}.")
+        return BrokerHealth(
+            BrokerFault.TLS,
+            f"TLS with Redis failed, because one side does not trust the other: {words}.",
+        )
     return BrokerHealth(BrokerFault.AWAY, f"Redis does not answer. {_SAFE}")

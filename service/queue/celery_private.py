@@ -15,8 +15,8 @@ LIBRARY: Final = Library(
     name="celery",
     tested=("5.7.0",),
     consequence=(
-        "a worker that no message reaches is not replaced by itself, and connects again to Redis at "
-        "Celery's own intervals"
+        "a worker that receives no messages is not replaced automatically, and connects "
+        "again to Redis at Celery's own intervals"
     ),
 )
 

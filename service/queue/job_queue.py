@@ -101,7 +101,7 @@ class Queue:
                     self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), jobs)
             except _FAILURES as error:
                 raise BrokerUnavailable(
-                    f"Redis did not take a message: {redis_reason(error)}"
+                    f"Redis did not accept a message: {redis_reason(error)}"
                 ) from error
 
     def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:

@@ -21,12 +21,12 @@ def publish_jobs(store: Store, publish: Callable[..., None], *jobs: Job) -> bool
     try:
         publish(*jobs)
     except BrokerUnavailable as error:
-        log.warning("not_published_yet", job_ids=[job.id for job in jobs], reason=str(error))
+        log.warning("publish_failed", job_ids=[job.id for job in jobs], reason=str(error))
     else:
         return True
     try:
         store.mark_unpublished(*(job.id for job in jobs))
     except StoreUnavailable as error:
         # Not lost: the sweeper publishes unclaimed jobs again after `sweep.republish_seconds`.
-        log.warning("not_marked", job_ids=[job.id for job in jobs], reason=str(error))
+        log.warning("unpublished_not_recorded", job_ids=[job.id for job in jobs], reason=str(error))
     return False

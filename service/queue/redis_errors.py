@@ -45,9 +45,12 @@ def redis_reason(error: Exception) -> str:
         # Cut off the advice on `tls_sha256`, a setting that the broker does not have.
         return failure.partition(", or ")[0]
     if isinstance(error, redis.AuthenticationError) or text.startswith(_NO_ACCESS):
-        return "it refuses user or password: check those in broker.url"
+        return "it refuses the user or password: check both in broker.url"
     if isinstance(error, redis.TimeoutError) or text.startswith("Timeout"):
-        return "no answer in time: check that Redis and the network are not overloaded or blocked"
+        return (
+            "no answer within the time limit: check that Redis and the network are not overloaded "
+            "or blocked"
+        )
     if text.startswith(_CUT_OFF):
-        return "the server ended the connection: correct broker.url if that is no Redis"
+        return "the server ended the connection: correct broker.url if that is not a Redis server"
     return text

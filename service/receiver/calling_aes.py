@@ -144,7 +144,7 @@ def incident_reporter(store: Store, path: Path | None, actor: str) -> Callable[[
         # Remove the earlier incident first: only one, with the latest reason, is shown.
         store.remove_incidents(kind=NOT_RELOADED, subject=subject)
         if fault:
-            detail = f"The changed callers are not in force: {fault}"
+            detail = f"The changed receiver.callers are not in force: {fault}"
             store.record_incident(actor=actor, kind=NOT_RELOADED, subject=subject, detail=detail)
 
     return report

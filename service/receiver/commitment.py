@@ -162,7 +162,7 @@ class Commitments:
         """Log why a promise cannot be processed, once for each reason in a row."""
         if self._stuck.get(name, "") != reason:
             self._stuck[name] = reason
-            log.warning("promise_not_kept", file=name, reason=reason)
+            log.warning("commitment_not_processed", file=name, reason=reason)
 
     def _process(self, path: Path) -> None:
         try:
@@ -170,7 +170,7 @@ class Commitments:
         except FileNotFoundError:
             return  # another receiver process has delivered it
         except (ValueError, TypeError, KeyError) as error:
-            log.error("promise_unreadable", file=path.name, reason=type(error).__name__)
+            log.error("commitment_file_unreadable", file=path.name, reason=type(error).__name__)
             # Kept for inspection; without the suffix `.json` the thread does not read it again.
             path.rename(path.with_suffix(".unreadable"))
             return
@@ -195,7 +195,7 @@ class Commitments:
             failures = self.failures(promise.request)
         except OutOfResources as error:
             # Our own temporary fault must not become the final answer to the peer.
-            log.warning("commitment_not_known", tries=promise.tries, reason=str(error))
+            log.warning("commitment_unknown", tries=promise.tries, reason=str(error))
             return
         try:
             deliver_report(peer, *make_report(promise.request, failures))

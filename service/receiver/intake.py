@@ -134,7 +134,7 @@ class Intake:
         arrivals = self._store.add_instances([film for film, _ in films])
         for (film, verdict), arrival in zip(films, arrivals, strict=True):
             log.info(
-                "film_arrived",
+                "instance_arrived",
                 arrival=arrival.value,
                 study_uid=film.instance.study_instance_uid,
                 sop_instance_uid=film.instance.sop_instance_uid,
@@ -154,7 +154,7 @@ class Intake:
                 instance.path.unlink(missing_ok=True)
         except (StoreError, OSError) as error:
             # `wetread spool verify` finds the copy.
-            log.warning("second_copy_not_removed", reason=type(error).__name__)
+            log.warning("duplicate_file_not_removed", reason=type(error).__name__)
 
     def association_ended(self, association_id: str, outcome: Outcome) -> list[Job]:
         """Return the published jobs of the Studies that an association completed; none after an abort.
@@ -174,14 +174,14 @@ class Intake:
             for start in range(0, len(complete), _AT_ONCE):
                 jobs += self._schedule(complete[start : start + _AT_ONCE])
         except StoreUnavailable as error:
-            log.warning("not_scheduled_yet", association_ids=association_ids, reason=str(error))
+            log.warning("schedule_failed", association_ids=association_ids, reason=str(error))
         return jobs
 
     def _schedule(self, complete: Sequence[tuple[str, str]]) -> list[Job]:
         jobs = self._store.schedule_all(
             [self._wanted(study_uid, calling_ae) for study_uid, calling_ae in complete],
             actor="intake",
-            reason="The association that brought the film was released.",
+            reason="The association that sent the image was released.",
         )
         for job in jobs:
             log.info(

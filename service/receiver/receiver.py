@@ -85,7 +85,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         while not stop.wait(_POLL_SECONDS):
             if scp.has_stopped_listening:
                 raise ReceiverNotListening(
-                    "the receiver's port has closed by a fault: it has to start again"
+                    "the receiver's port was closed by a fault: the receiver must restart"
                 )
             callers.reload_if_changed()
             refusals.write()
@@ -179,7 +179,9 @@ def _listen(scp: StorageSCP, settings: Settings) -> None:
     if scp.tls_port:
         log.info("receiver_listening_with_tls", host=receiver.host, port=scp.tls_port)
     if not receiver.open and not receiver.callers:
-        log.warning("nobody_may_send", reason="receiver.callers is empty and receiver.open is off")
+        log.warning(
+            "no_calling_ae_may_send", reason="receiver.callers is empty and receiver.open is off"
+        )
 
 
 def _not_listening(settings: Settings, error: OSError) -> str:
@@ -202,4 +204,4 @@ def _sign_off(store: Store, name: str) -> None:
     try:
         store.sign_off(name)
     except StoreError as error:
-        log.warning("not_signed_off", reason=type(error).__name__)
+        log.warning("sign_off_failed", reason=type(error).__name__)

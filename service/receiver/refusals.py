@@ -44,7 +44,7 @@ class Refusals:
             self._is_failing = False
         except StoreError as error:
             if not self._is_failing:
-                log.warning("refusals_not_counted_yet", reason=str(error))
+                log.warning("refusal_counts_not_written", reason=str(error))
             self._is_failing = True
             with self._lock:
                 for refused, count in counts.items():

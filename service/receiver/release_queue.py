@@ -70,4 +70,4 @@ class ReleaseQueue:
 def _log_unforeseen(made: Future[None]) -> None:
     error = made.exception()
     if error is not None:
-        log.error("jobs_not_made", error=type(error).__name__, places=places(error))
+        log.error("jobs_not_scheduled", error=type(error).__name__, places=places(error))

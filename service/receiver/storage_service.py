@@ -28,7 +28,7 @@ from service.system.disk_space import DiskLevel, Watermark
 # A misconfigured modality tries again every few seconds: record one incident an hour at most.
 _INCIDENT_EVERY: Final = 3600.0
 _REMEMBERED: Final = 1000
-_NO_DATABASE: Final = "the database cannot take it now"
+_NO_DATABASE: Final = "the database does not accept it now"
 
 log = get_logger(__name__)
 
@@ -94,7 +94,7 @@ class StorageService:
             within = self._limits.try_take(calling_ae, limit)
         except OSError as error:
             return out_of_resources(error)
-        return None if within else OutOfResources(f"more than {limit} films in a minute")
+        return None if within else OutOfResources(f"more than {limit} Instances per minute")
 
     @property
     def refusal(self) -> str:
@@ -141,7 +141,7 @@ class StorageService:
         try:
             self._intake.instances_arrived(arrived)
         except StoreError as error:
-            log.error("film_not_recorded", films=len(arrived), reason=str(error))
+            log.error("instance_not_recorded", films=len(arrived), reason=str(error))
             # StoreUnavailable refuses all Instances until the main loop's probe succeeds.
             self.set_database_available(not isinstance(error, StoreUnavailable))
             return OutOfResources(_NO_DATABASE)
@@ -189,18 +189,22 @@ class StorageService:
     def _check_association(self, association: IncomingAssociation) -> tuple[Refusal, str] | None:
         ours = self._settings.receiver.ae_title
         if association.called_ae != ours:
-            return Refusal.CALLED_AE_NOT_RECOGNIZED, f"it called another AE title than {ours}"
+            return Refusal.CALLED_AE_NOT_RECOGNIZED, f"the called AE title is not {ours}"
         try:
             caller = self._caller(check_ae_title(association.calling_ae))
         except DicomError:
-            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is not a valid one"
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "the calling AE title is not valid"
         if caller is None and association.calling_ae == BLANK_TITLE:
-            return Refusal.CALLING_AE_NOT_RECOGNIZED, "its AE title is blank"
+            return Refusal.CALLING_AE_NOT_RECOGNIZED, "the calling AE title is blank"
         if caller is None:
-            return Refusal.CALLING_AE_NOT_RECOGNIZED, "it is not among receiver.callers"
+            return (
+                Refusal.CALLING_AE_NOT_RECOGNIZED,
+                "the calling AE title is not in receiver.callers",
+            )
         if not caller.may_come_from(association.address):
             # The Standard has no reason for an address (PS3.8 table 9-21).
-            reason = f"receiver.callers has it at the address {' or '.join(caller.address or ())}"
+            addresses = " or ".join(caller.address or ())
+            reason = f"receiver.callers allows it only from the address {addresses}"
             return Refusal.CALLING_AE_NOT_RECOGNIZED, reason
         return None
 

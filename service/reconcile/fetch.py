@@ -116,7 +116,7 @@ class Fetcher:
                     break  # it is refused: the rest need not be downloaded
             part = file.end()
             if part.fault or part.incoming is None:
-                raise part.fault or InvalidDataset("no file came")
+                raise part.fault or InvalidDataset("no file was received")
             study = instance.study_instance_uid
             self._ingest.store(part.incoming, association, study_instance_uid=study)
         finally:
@@ -127,7 +127,7 @@ class Fetcher:
         self, what: Announced, instance: HeldInstance, association: IncomingAssociation
     ) -> DicomError | None:
         if what.sop_instance_uid != instance.sop_instance_uid:
-            return DatasetMismatch("the archive gave another SOP Instance than it lists")
+            return DatasetMismatch("the archive sent another SOP Instance than it lists")
         if what.sop_class_uid not in self._accepted:
             return UnsupportedSOPClass("the SOP Class is not accepted here")
         if what.transfer_syntax_uid not in TRANSFER_SYNTAXES:

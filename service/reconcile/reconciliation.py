@@ -337,7 +337,7 @@ class Reconciler:
             what = f"{count} instances" if count > 1 else "1 instance"
             self._incident(
                 FETCHED,
-                f"{what} had not been sent here and {'was' if count == 1 else 'were'} fetched.",
+                f"{what} had not been received and {'was' if count == 1 else 'were'} fetched.",
             )
         fresh = [each for each in lacking if each.study_instance_uid not in self._told]
         if fresh:
@@ -346,7 +346,7 @@ class Reconciler:
             words = f": {first.refused}" if first.refused else ""
             self._incident(
                 MISSING,
-                f"{studies} in this archive, not whole here; the first is "
+                f"{studies} missing or incomplete here; the first is "
                 f"{first.study_instance_uid} ({first.lack}{words}). `wetread reconcile` lists all.",
             )
         self._told = {each.study_instance_uid for each in lacking}

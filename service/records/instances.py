@@ -101,4 +101,4 @@ class JobNeed(Enum):
     NONE = "it has a job"
     WAITS = "its job is made after the quiet time"
     OVERDUE = "nothing will make its job"
-    NO_IMAGE = "it holds nothing that begins a job: documents, captures or results only"
+    NO_IMAGE = "it has no image that starts a job: documents, captures or results only"

@@ -28,8 +28,8 @@ class ProcessStatus(StrEnum):
 _STATUS_WORDS: Final = {
     ProcessStatus.WORKING: "",
     ProcessStatus.LOADING: "loading the model",
-    ProcessStatus.REFUSING: "refuses films",
-    ProcessStatus.HINDERED: "can remove no files",
+    ProcessStatus.REFUSING: "refuses images",
+    ProcessStatus.HINDERED: "cannot remove files",
     ProcessStatus.FAILING: "a background task fails",
     ProcessStatus.CUT_OFF: "receives nothing from the message broker",
     ProcessStatus.NOT_LOADED: "the model could not be loaded",

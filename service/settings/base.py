@@ -117,7 +117,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
     if any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
         raise ValueError("holds a parameter ssl_...: use tls_ca, tls_certificate and tls_key")
     if not re.fullmatch(r"/?\d*", parts.path):
-        raise ValueError(f"the part behind the host must be the database's number; {_REDIS_FORM}")
+        raise ValueError(f"the part after the host must be the database's number; {_REDIS_FORM}")
     return value
 
 

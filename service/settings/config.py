@@ -135,7 +135,7 @@ class Settings(Section):
         found = self.readings().get(name)
         if found is None:
             known = ", ".join(self.readings())
-            raise ConfigurationError(f"no model is called {name!r}; configured are: {known}")
+            raise ConfigurationError(f"no model is named {name!r}; configured are: {known}")
         return self.model_copy(update={"reading": found})
 
 

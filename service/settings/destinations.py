@@ -71,7 +71,7 @@ class _Destination(Section):
         "`report-page`), `presentation-state`, `report-pdf`; all of them when absent.",
     )
     not_analysed: bool = Field(
-        False, description="Send a notice when a study was not read, and why: silence is no result."
+        False, description="Send a notice with the reason when a study was not read."
     )
 
 
@@ -84,7 +84,7 @@ class _TlsDestination(_Destination):
         "the system.",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+        None, description="PEM file of our certificate for it and its chain; absent: none is sent."
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
     tls_sha256: Digest | None = Field(
@@ -112,7 +112,7 @@ class OrthancDestination(_HttpDestination):
     kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
     may_remove: bool = Field(
         False,
-        description="It is ours: superseded results are removed from it once the new ones are "
+        description="Wetread may remove its own results there: superseded ones once the new ones are "
         "confirmed, withdrawn ones by `wetread recall`.",
     )
     url: HttpRoot = Field(description="Root of its REST API.")
@@ -134,9 +134,7 @@ class DimseDestination(_TlsDestination):
     host: Host = Field(description="Host name or address.")
     port: PeerPort = Field(description="DICOM port.")
     ae_title: AETitle = Field(description="Its AE title (called).")
-    tls: bool = Field(
-        False, description="Speak DICOM over TLS (1.2 or later) with it; see `tls_ca`."
-    )
+    tls: bool = Field(False, description="Use DICOM over TLS (1.2 or later); see `tls_ca`.")
     verify: bool = Field(
         True,
         description="Read the result back by C-FIND before it counts as confirmed. Otherwise its "
@@ -162,7 +160,7 @@ class FolderDestination(_Destination):
     """A folder: one sub-folder a study, one file an object."""
 
     kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
-    path: Path = Field(description="The folder; made when missing.")
+    path: Path = Field(description="The folder; created if missing.")
     json_sidecar: bool = Field(
         False, description="Also the draft as JSON, named as the draft report: `<its UID>.json`."
     )

@@ -137,7 +137,7 @@ def _words(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
         return _unknown_key(fault, path, model)
     if fault["type"] == "tuple_type" and models(entry_of(annotation_at(model, path))):
         name = ".".join(str(part) for part in path)
-        return f"may be written several times: its name stands in two brackets, [[{name}]]"
+        return f"may be written several times: its name is written in two brackets, [[{name}]]"
     allowed = _ALLOWED.get(fault["type"])
     if allowed is None:
         return fault["msg"].removeprefix("Value error, ")
@@ -209,8 +209,8 @@ _ALLOWED: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "tuple_type": _fixed("must be a list: [...]"),
     "model_type": _fixed("must be a table"),
     "model_attributes_type": _fixed("must be a table"),
-    "int_parsing_size": _fixed("must be a whole number that is not that large"),
-    "string_pattern_mismatch": _fixed("has not the form that is needed"),
+    "int_parsing_size": _fixed("must be a smaller whole number"),
+    "string_pattern_mismatch": _fixed("does not have the required form"),
     "too_short": _limit("must have at least {} entry", "min_length"),
     "too_long": _limit("must have at most {} entries", "max_length"),
     "string_too_short": _limit("must have at least {} character", "min_length"),

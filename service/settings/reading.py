@@ -126,7 +126,7 @@ def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
     if reading.hang_seconds <= reading.decode_seconds:
         words = (
             f"{reading.hang_seconds:g} must be more than decode_seconds ({reading.decode_seconds:g}): "
-            "decoding one film is one step"
+            "decoding one image is one step"
         )
         yield conflict("hang_seconds", words, "decode_seconds")
 
@@ -143,13 +143,13 @@ class Reading(Section):
     model: Annotated[str, AfterValidator(_model_name)] = Field(
         "demo",
         description="`cxr-llava-v2`, `cxr-llava-v1` or `llava-rad` from `model_dir`; `demo`: small, "
-        "shipped, trained on synthetic films only; `tiny`: random weights. The last two read "
-        "synthetic films only: a patient's film ends NOT_ANALYSED (NO_MODEL_FOR_PATIENTS).",
+        "shipped, trained on synthetic images only; `tiny`: random weights. The last two read "
+        "synthetic images only: a patient's study ends NOT_ANALYSED (NO_MODEL_FOR_PATIENTS).",
     )
     demo_reads_patients: bool = Field(
         False,
-        description="Let a model that knows synthetic films only, or has random weights, read patients' "
-        "films too. The text is meaningless; every page and every result says so. For tests only.",
+        description="Let a model that was trained on synthetic images only, or has random weights, read "
+        "patients' images too. The text is meaningless; every page and every result says so. For tests only.",
     )
     model_version: Version = Field(
         "1",
@@ -208,7 +208,7 @@ class Reading(Section):
     )
     top_k: int = Field(50, ge=0, description="Sampling keeps so many tokens at most; 0: all.")
     seed: int = Field(
-        0, ge=0, lt=2**63, description="Of the sampling; the same film gives the same text."
+        0, ge=0, lt=2**63, description="Seed of the sampling; the same image gives the same text."
     )
     scores: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -219,7 +219,7 @@ class Reading(Section):
         0,
         ge=0,
         le=16,
-        description="Sampled reports of each film that the draft is compared with: how many of them say "
+        description="Sampled reports of each image that the draft is compared with: how many of them say "
         "the same, finding by finding. 0: none. Each takes the memory of a further answer.",
     )
     sample_temperature: float = Field(
@@ -235,12 +235,12 @@ class Reading(Section):
         False, description="Read children with the pediatric prompt; the draft says so."
     )
     max_pixels: int = Field(
-        64 * 2**20, ge=2**16, description="Larger films (rows x columns) are not read."
+        64 * 2**20, ge=2**16, description="Larger images (rows x columns) are not read."
     )
     decode_seconds: float = Field(
         60.0,
         gt=0,
-        description="A film that takes longer to decode is given up, and tried again later.",
+        description="An image that takes longer to decode is abandoned and tried again later.",
     )
     hang_seconds: float = Field(
         300.0,
@@ -255,7 +255,9 @@ class Reading(Section):
         "decoded or written meanwhile.",
     )
     lease_seconds: float = Field(
-        60.0, gt=0, description="A job whose worker is silent this long is taken back."
+        60.0,
+        gt=0,
+        description="A job whose worker does not extend its lease for this long is taken back.",
     )
     max_attempts: int = Field(
         3, ge=1, description="Readings that may be tried before the job fails."

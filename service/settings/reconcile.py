@@ -48,12 +48,12 @@ class Reconcile(Section):
         24.0, gt=0, le=87_600, description="How far back studies are compared, in hours."
     )
     every_seconds: float = Field(
-        60.0, gt=0, description="Seconds between two looks of `wetread reconcile --watch`."
+        60.0, gt=0, description="Seconds between two comparisons of `wetread reconcile --watch`."
     )
     after_seconds: float = Field(
         60.0,
         ge=0,
-        description="An instance counts as missing when it was absent this long: it may be on its way.",
+        description="An instance counts as missing when it was absent this long, because it may still arrive.",
     )
     fetch: bool = Field(False, description="Also fetch what is missing.")
     retrieval: Literal["get", "move"] = Field(

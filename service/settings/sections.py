@@ -36,7 +36,9 @@ class Caller(Section):
     quiet_time: Seconds | None = Field(
         None, description="Overrides receiver.quiet_time, in seconds."
     )
-    priority: Priority = Field("routine", description="`urgent`: its studies overtake.")
+    priority: Priority = Field(
+        "routine", description="`urgent`: its studies are read before the routine ones."
+    )
     model: str | None = Field(
         None,
         description="Its studies are read by this one of `[[models]]`; by `reading.model` when absent.",
@@ -51,15 +53,18 @@ class Caller(Section):
     read_children: bool | None = Field(None, description="Overrides reading.read_children.")
     stated_only: bool = Field(
         False,
-        description="Of its films only those are read whose tags say radiograph, chest and frontal.",
+        description="Read only images whose attributes state radiograph, chest and frontal.",
     )
     films_per_minute: int | None = Field(
-        None, ge=1, description="More are answered 0xA700, to be sent again; any when absent."
+        None,
+        ge=1,
+        description="Instances accepted per minute; more are answered 0xA700 and must be sent again; "
+        "no limit when absent.",
     )
     commitment_port: PeerPort | None = Field(
         None,
-        description="Storage commitment is reported over a new association to this port, again until "
-        "it is taken; absent: once, on the association that asked.",
+        description="Storage commitment is reported over a new association to this port, "
+        "repeated until it is accepted; absent: once, on the requesting association.",
     )
 
     @property
@@ -122,7 +127,7 @@ class Receiver(Section):
     open: bool = Field(False, description="Accept any calling AE title. For a closed test network.")
     callers: tuple[Caller, ...] = Field(
         (),
-        description="The calling AE titles that may send; taken anew when the file changes.",
+        description="The calling AE titles that may send; reloaded when the file changes.",
     )
     storage_classes: tuple[str, ...] = Field(
         (),
@@ -130,12 +135,12 @@ class Receiver(Section):
         "radiograph's study.",
     )
     quiet_time: Seconds = Field(
-        2.0, description="Seconds without a new film until a study counts as complete."
+        2.0, description="Seconds without a new image until a study counts as complete."
     )
     fast: bool = Field(
         True,
-        description="Receive by the short way from socket to file, where it is known to fit the "
-        "installed pynetdicom; off: by pynetdicom's own way, slower.",
+        description="Receive by the fast path from socket to file, if it was tested with the installed "
+        "pynetdicom; off: by pynetdicom itself, slower.",
     )
     processes: int = Field(
         1, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT)."
@@ -144,7 +149,7 @@ class Receiver(Section):
         None, description="Port for DICOM TLS (1.2 or later), beside `port`; absent: none."
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of its certificate and chain; a new one is taken at once."
+        None, description="PEM file of its certificate and chain; a changed one is loaded at once."
     )
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     tls_client_ca: Path | None = Field(
@@ -181,24 +186,25 @@ class Outputs(Section):
         description="Completion Flag of the draft report; `COMPLETE` where a PACS hides PARTIAL ones.",
     )
     overlay_width: int = Field(
-        1280, ge=512, le=4096, description="Width of the annotated film in pixels."
+        1280, ge=512, le=4096, description="Width of the annotated image in pixels."
     )
     compression: Literal["none", "jpeg-ls"] = Field(
         "none",
-        description="Of the pictures: `jpeg-ls`, without loss, where every destination takes it.",
+        description="Of the images: `jpeg-ls` (lossless) if every destination accepts it.",
     )
     comprehensive_3d: bool = Field(
         False,
         description="Findings as Comprehensive 3D SR (IHE AI Results) instead of Comprehensive.",
     )
     extras: tuple[Literal["presentation-state", "report-pdf"], ...] = Field(
-        (), description="Also made: `presentation-state` (GSPS with the regions), `report-pdf`."
+        (),
+        description="Further objects: `presentation-state` (GSPS with the regions), `report-pdf`.",
     )
     json_sidecar: bool = Field(
         False, description="Also a JSON file beside the results in `data_dir/outbox`."
     )
     not_analysed_page: bool = Field(
-        False, description="The notice of an unread study also as a picture of a page."
+        False, description="Send the notice of an unread study also as an image of a page."
     )
 
 
@@ -211,14 +217,16 @@ class Delivery(Section):
         description="Deliveries at once in one delivery worker, besides one of each destination's own.",
     )
     lease_seconds: float = Field(
-        120.0, gt=0, description="A delivery whose worker is silent this long is taken back."
+        120.0,
+        gt=0,
+        description="A delivery whose worker does not extend its lease for this long is taken back.",
     )
     retry_seconds: float = Field(
         2.0, gt=0, description="Wait before the second try; doubles each time."
     )
     retry_max_seconds: float = Field(60.0, gt=0, description="Longest wait between two tries.")
     give_up_hours: float = Field(
-        72.0, gt=0, description="A destination away this long fails the job."
+        72.0, gt=0, description="A destination that cannot be reached for this long fails the job."
     )
     alert_minutes: float = Field(
         15.0,
@@ -261,7 +269,7 @@ class Broker(Section):
         "absent: those of the system.",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+        None, description="PEM file of our certificate for it and its chain; absent: none is sent."
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
 
@@ -282,7 +290,7 @@ class Web(Section):
 class Sweep(Section):
     """The sweeper: schedules quiet Studies, takes back the jobs of dead workers, removes old files."""
 
-    interval: float = Field(0.5, gt=0, description="Seconds between two looks.")
+    interval: float = Field(0.5, gt=0, description="Seconds between two sweeps.")
     republish_seconds: float = Field(
         15.0,
         gt=0,
@@ -301,7 +309,7 @@ class Sweep(Section):
     early_free_bytes: int = Field(
         2 * 2**30,
         ge=0,
-        description="Below this, films and results that every destination has confirmed are removed "
+        description="Below this, images and results that every destination has confirmed are removed "
         "before `retention_days`, the oldest first, until there is room again; 0: never.",
     )
 
@@ -310,6 +318,6 @@ class Log(Section):
     """The log; it never holds a patient attribute."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level shown."
+        "info", description="Lowest level that is logged."
     )
     format: Literal["console", "json"] = Field("console", description="For people or for machines.")

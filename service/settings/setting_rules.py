@@ -35,7 +35,7 @@ def _unknown_models(settings: Tables, callers: Sequence[Caller]) -> Iterator[Con
     known = set(settings.readings())
     for number, model in _known_values(callers, "model"):
         if model is not None and model not in known:
-            words = f"no model is called {model}{suggestion(model, sorted(known))}"
+            words = f"no model is named {model}{suggestion(model, sorted(known))}"
             yield _of_caller(number, "model", words)
 
 
@@ -43,7 +43,7 @@ def _unknown_destinations(settings: Tables, callers: Sequence[Caller]) -> Iterat
     known = {destination.name for destination in settings.destinations}
     for number, names in _known_values(callers, "destinations"):
         for name in sorted(set(names or ()) - known):
-            words = f"no destination is called {name}{suggestion(name, sorted(known))}"
+            words = f"no destination is named {name}{suggestion(name, sorted(known))}"
             yield _of_caller(number, "destinations", words)
 
 
@@ -121,7 +121,7 @@ def _reconcile_destinations(settings: Tables) -> Iterator[Conflict]:
             continue
         if each.destination not in known:
             near = suggestion(each.destination, sorted(known))
-            words = f"no destination is called {each.destination}{near}"
+            words = f"no destination is named {each.destination}{near}"
             yield Conflict(subject=at, words=words, keys=(at,))
         elif known[each.destination].kind == "folder":
             words = f"{each.destination} is a folder, which cannot be searched"

@@ -17,13 +17,13 @@ _BETWEEN: Final = "__"
 _JSON_SENTENCES: Final[Mapping[str, str]] = {
     "Expecting value": 'a value is missing, or a text without "quotation marks"',
     "Expecting property name": 'a key in "quotation marks" is missing',
-    "Expecting ':'": "a colon is missing behind a key",
+    "Expecting ':'": "a colon is missing after a key",
     "Expecting ','": "a comma or a closing bracket is missing",
-    "Extra data": "there is more behind its end",
+    "Extra data": "there is more text after its end",
     "Unterminated string": "a text has no quotation mark at its end",
-    "Invalid control character": "a text holds a line break or a control character",
+    "Invalid control character": "a text contains a line break or a control character",
     "Invalid \\": "a backslash in a text is written twice",
-    "Illegal trailing comma": "there is a comma behind the last entry",
+    "Illegal trailing comma": "there is a comma after the last entry",
 }
 _EXAMPLE: Final = """e.g. '["A", "B"]' or '{"port": 104}'"""
 
@@ -144,7 +144,7 @@ def _variable(name: str, text: str, model: type[BaseModel]) -> Variable:
     except json.JSONDecodeError as error:
         raise _Unusable(_json_sentence(error)) from None
     except RecursionError:
-        raise _Unusable("must be JSON, and lists stand in lists too deeply") from None
+        raise _Unusable("must be JSON, and lists are nested too deeply") from None
 
 
 def _json_sentence(error: json.JSONDecodeError) -> str:

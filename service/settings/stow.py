@@ -16,10 +16,10 @@ class Stow(Section):
         "127.0.0.1", description="Interface to listen on; another one should have TLS."
     )
     port: Port | None = Field(
-        None, description="Port to listen on; 0 takes a free one; absent: no such door."
+        None, description="Port to listen on; 0 takes a free one; absent: no STOW-RS service."
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of its certificate and chain; a new one is taken at once."
+        None, description="PEM file of its certificate and chain; a changed one is loaded at once."
     )
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     max_requests: int = Field(
@@ -28,7 +28,7 @@ class Stow(Section):
     max_request_bytes: int = Field(
         4 * 2**30,
         ge=2**20,
-        description="A longer request is refused; parts of it that were whole before stay stored.",
+        description="A longer request is refused; its parts that were complete stay stored.",
     )
     max_parts: int = Field(1000, ge=1, description="Objects in one request.")
 

@@ -23,9 +23,9 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "Expected ']]' at the end of an array": "the name of a repeated table ends with two brackets: "
     "[[destinations]]",
     "Expected '=' after a key": "a key is followed by = and a value: port = 11112",
-    "Invalid initial character for a key": "a key begins with a letter, and a table's name stands in "
-    "brackets: [receiver]",
-    "Expected newline or end of document": "a line holds one key and one value; text stands in "
+    "Invalid initial character for a key": "a key begins with a letter, and a table's name is written "
+    "in brackets: [receiver]",
+    "Expected newline or end of document": "a line holds one key and one value; text is written in "
     '"quotation marks"',
     "Invalid statement": "a line begins with a key, or with the name of a table in brackets",
     "Invalid value": 'a value is a number, true, false, a list [...] or text in "quotation marks"',
@@ -35,17 +35,17 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "Cannot redefine namespace": f"a table {_TWICE}",
     "Cannot expand": f"a table {_TWICE}",
     "Duplicate inline table key": "a key is given twice between the braces: remove one of the two",
-    "Unclosed array": "a list ends with a bracket, and a comma stands between its entries: [1, 2]",
+    "Unclosed array": "a list ends with a bracket, and commas separate its entries: [1, 2]",
     "Unclosed inline table": "a table in braces ends with a brace, on the same line: {a = 1, b = 2}",
     "Unterminated string": "a text has no quotation mark at its end",
     'Expected "\'"': "a text has no quotation mark at its end",
     "Expected '\"": "a text has no quotation mark at its end",
     "Illegal character '\\n'": "a text has no quotation mark at its end",
-    "Illegal character": "a text or a remark holds a control character: remove it",
-    "Found invalid character": "a text or a remark holds a control character: remove it",
-    "Unescaped '\\'": "a backslash in a text is written twice (\\\\), or the text stands in 'single "
-    "quotation marks'",
-    "Invalid hex value": "behind \\u stand 4 digits, behind \\U 8; a backslash itself is written "
+    "Illegal character": "a text or a comment contains a control character: remove it",
+    "Found invalid character": "a text or a comment contains a control character: remove it",
+    "Unescaped '\\'": "a backslash in a text is written twice (\\\\), or the text is written in "
+    "'single quotation marks'",
+    "Invalid hex value": "\\u is followed by 4 digits, \\U by 8; a backslash itself is written "
     "twice (\\\\)",
     "Invalid date or datetime": "there is no such date",
 }
@@ -91,9 +91,7 @@ def read_toml(path: Path) -> TomlFile:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}{_toml_sentence(str(error))}") from None
     except RecursionError:
-        raise ConfigurationError(
-            f"{path}: not valid TOML: lists stand in lists too deeply"
-        ) from None
+        raise ConfigurationError(f"{path}: not valid TOML: lists are nested too deeply") from None
     return TomlFile(path, values, dict(_lines(text)))
 
 

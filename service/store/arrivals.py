@@ -206,8 +206,8 @@ class Arrivals(Transitions):
                 actor=film.calling_ae,
                 kind="conflict",
                 subject=film.instance.sop_instance_uid,
-                detail="This SOP Instance UID was received before with other bytes. The later film "
-                "is kept apart and is not read.",
+                detail="This SOP Instance UID was received before with other bytes. The later image "
+                "is stored separately and is not read.",
             )
         )
         return Arrival.CONFLICT
@@ -271,7 +271,7 @@ class Arrivals(Transitions):
             chosen.append(InstanceRow.id <= through)
         films = tuple(record_mapping.instance(row) for row in self._rows(chosen))
         if not films:
-            raise NotFound(f"no film of study {study_uid} is here")
+            raise NotFound(f"no image of study {study_uid} is stored")
         return Study(study_instance_uid=study_uid, instances=films)
 
     def instances(self, study_uid: str) -> list[ReceivedInstance]:

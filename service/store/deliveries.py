@@ -24,7 +24,7 @@ MAX_LAPSES: Final = 5
 _CONFIRMED: Final[dict[bool | None, str]] = {
     True: "every object is there, read back.",
     False: "every object was acknowledged; not read back.",
-    None: "none of the results is of a kind that it gets (objects).",
+    None: "it receives none of these results (setting `objects`).",
 }
 # Most overdue deliveries that one call of `fail_overdue` ends.
 _MOST_OVERDUE: Final = 200
@@ -180,7 +180,7 @@ class Deliveries(Transitions):
         Deliveries that a worker is sending are left out.
 
         Returns:
-            How many were found, at most 200; one that was claimed or canceled meanwhile did not fail.
+            How many failed; at most 200 are examined.
         """
         overdue = (
             DeliveryRow.destination == destination,
@@ -191,11 +191,13 @@ class Deliveries(Transitions):
             chosen = select(DeliveryRow.id, DeliveryRow.fence).where(*overdue).limit(_MOST_OVERDUE)
             found = session.execute(chosen).all()
         values = {"state": DeliveryState.FAILED.value}
+        failed = 0
         for number, fence in found:
             # It may have been claimed or canceled meanwhile.
             with suppress(LeaseLost):
                 self._end_delivery(number, fence, values, error=error, state=DeliveryState.PENDING)
-        return len(found)
+                failed += 1
+        return failed
 
     def postpone_delivery(
         self,
@@ -250,7 +252,7 @@ class Deliveries(Transitions):
         with self._writing() as session:
             row = session.get(DeliveryRow, delivery_id)
             if row is None:
-                raise LeaseLost(f"delivery {delivery_id}: it is gone")
+                raise LeaseLost(f"delivery {delivery_id} no longer exists")
             # Lock the job's row first: of two deliveries that end at once, the second then sees the
             # state of the first, and `_settle` ends the job.
             job = session.get_one(JobRow, row.job_id, with_for_update=True)
@@ -306,7 +308,7 @@ class Deliveries(Transitions):
         only: tuple[ColumnElement[bool], ...] = (DeliveryRow.state == DeliveryState.SENDING.value,),
     ) -> None:
         if not changed_rows(session, _claimed(delivery_id, fence).where(*only).values(**values)):
-            raise LeaseLost(f"delivery {delivery_id}: claim {fence} holds it no longer")
+            raise LeaseLost(f"delivery {delivery_id}: claim {fence} no longer holds it")
 
     def _delivery_errors(self, session: Session, delivery_id: int, error: str) -> dict[str, Any]:
         row = session.get_one(DeliveryRow, delivery_id)
@@ -344,13 +346,17 @@ class Deliveries(Transitions):
         last = (*sending, DeliveryRow.lapses >= MAX_LAPSES - 1)
         with self._reading() as session:
             found = session.execute(select(DeliveryRow.id, DeliveryRow.fence).where(*last)).all()
-        words = f"Its worker was lost {MAX_LAPSES} times in a row; the results may be what ends it."
+        words = (
+            f"Its worker was lost {MAX_LAPSES} times in a row; the results may crash the worker."
+        )
         values = {"state": DeliveryState.FAILED.value, "lapses": MAX_LAPSES}
+        given_up = 0
         for number, fence in found:
             # The worker may have extended its lease or ended the delivery meanwhile.
             with suppress(LeaseLost):
                 self._end_delivery(number, fence, values, error=words, only=sending)
-        return len(found)
+                given_up += 1
+        return given_up
 
 
 def _waits_for_results() -> ColumnElement[bool]:

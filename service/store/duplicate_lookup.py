@@ -114,7 +114,7 @@ def known_by_earlier_digest(
         return None
     read = files.digest(instance.path, like=digest)
     if not read:
-        raise StoreError("the film cannot be read back")
+        raise StoreError("the Instance cannot be read back")
     return _with_digest(connection, instance, read)
 
 

@@ -105,7 +105,7 @@ class Jobs(Transitions):
         until = self.now() + timedelta(seconds=lease_seconds)
         with self._writing() as session:
             if not changed_rows(session, held.values(lease_until=until)):
-                raise LeaseLost(f"job {job_id[:8]}: claim {fence} holds it no longer")
+                raise LeaseLost(f"job {job_id[:8]}: claim {fence} no longer holds it")
 
     def draft(
         self,

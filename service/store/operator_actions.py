@@ -141,11 +141,11 @@ class OperatorActions(Transitions):
                 raise IllegalTransition("the files of this job were removed: send the study again")
             if row.reason_code == RECALLED:
                 raise IllegalTransition(
-                    "the draft of this job was withdrawn: have the study read anew"
+                    "the draft of this job was withdrawn: have the study read again"
                 )
             if session.scalar(later_drafts(row).limit(1)) is not None:
                 raise IllegalTransition(
-                    "a later revision of this job has a draft, which stands in its place"
+                    "a later revision of this job has a draft, which replaces this one"
                 )
             redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
             values = _AFRESH | {"removed_at": None}

@@ -124,7 +124,7 @@ class Repeats(Transitions):
             )
         if session.scalar(later_drafts(row).limit(1)) is not None:
             raise IllegalTransition(
-                "a later revision of this job has a draft, which stands in its place: send that one"
+                "a later revision of this job has a draft, which replaces this one: send that one"
             )
         made = select(ObjectRow.id).where(ObjectRow.job_id == row.id).limit(1)
         # A job without a draft may still have the notice of an earlier reading: that is not sent.

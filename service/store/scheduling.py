@@ -161,7 +161,7 @@ class Scheduling(Transitions):
         if known.newest <= seen:
             return False
         if state in _READ and known.newest_eligible <= seen:
-            words = "Later films of the study cannot be read; what was read stands."
+            words = "Later images of the study cannot be read; the existing draft stays valid."
             self._event(connection, latest.id, "later_films", actor, (state, state), words)
             return False
         return True

@@ -73,7 +73,7 @@ class Tokens(Transactions):
                 raise InvalidToken(f"there is no token {name}, or it is revoked already")
             row.revoked_at = self.now()
             self._record_incident(
-                session, "token_revoked", row.name, actor, "It opens nothing any more."
+                session, "token_revoked", row.name, actor, "It is no longer accepted."
             )
             return _token(row)
 

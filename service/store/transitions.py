@@ -89,7 +89,7 @@ class Transitions(Transactions):
         # The UPDATE checks state and fence itself: a check before it could be outdated by then.
         if not changed_rows(session, _update_if_unchanged(job_id, state, change).values(**columns)):
             if change.fence is not None:
-                raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} holds it no longer")
+                raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} no longer holds it")
             raise IllegalTransition(f"a job that is no longer {state} cannot {action}")
         self._event(session, job_id, action, change.actor, (state, target), change.reason)
         if state.value in UNDRAFTED and target.value not in UNDRAFTED:

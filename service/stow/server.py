@@ -204,7 +204,7 @@ def serve(settings: Settings) -> None:
     """
     stow = settings.stow
     if stow.port is None:
-        raise ConfigurationError("stow.port: is not set, so there is no door to open")
+        raise ConfigurationError("stow.port: is required for the STOW-RS server")
     report_untested_versions(
         uvicorn_private.LIBRARY,
         broker_connection.LIBRARY,
@@ -215,7 +215,8 @@ def serve(settings: Settings) -> None:
     scheme = "https" if stow.tls_certificate else "http"
     if scheme == "http" and not is_loopback(stow.host):
         log.warning(
-            "tokens_in_clear", reason="stow.host is no loopback address, and there is no TLS"
+            "tokens_sent_unencrypted",
+            reason="stow.host is no loopback address, and there is no TLS",
         )
     with (
         closing(bind(stow.host, stow.port, section="stow")) as listener,

@@ -113,7 +113,7 @@ class Upload:
                 async with asyncio.timeout(_WAIT_SECONDS + received / _LEAST_RATE - waited):
                     message = await request.receive()
             except TimeoutError:
-                raise HTTPException(408, "The body came too slowly.") from None
+                raise HTTPException(408, "The body was received too slowly.") from None
             waited += time.monotonic() - began
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
@@ -147,7 +147,7 @@ class Upload:
             _discard(part)
             if not is_thread_exhaustion(error):
                 raise
-            fault = OutOfResources("no thread is left")
+            fault = OutOfResources("no thread can be started")
             log.warning("object_refused", status=f"0x{fault.status:04X}", reason=str(fault))
             return _outcome(part, fault.status, fault.transient)
         finally:

@@ -61,6 +61,6 @@ class ClockGuard:
             actor="sweeper",
             kind="clock_leapt",
             subject="clock",
-            detail=f"It went {hours:.1f} h ahead at once. No film is removed by its age for a day: "
+            detail=f"It leapt ahead by {hours:.1f} h. No image is removed by its age for a day: "
             "set the clock if it is wrong.",
         )

@@ -48,7 +48,7 @@ class DiskPressure:
         return step
 
     def _report_level(self, step: DiskLevel) -> None:
-        log.warning("disk_fills_up", step=step.name, free_below=self._watermark.limit(step))
+        log.warning("disk_getting_full", step=step.name, free_below=self._watermark.limit(step))
         limit = self._watermark.limit(step) // 2**20
         words = f"{step.sentence} Less than {limit} MiB are free."
         self._incident(f"disk_{step.name.lower()}", words)
@@ -61,8 +61,8 @@ class DiskPressure:
             self._is_stuck = True
             self._incident(
                 "disk_no_room_to_make",
-                "No study may be removed to make room: of none has every destination confirmed all "
-                "drafts. Have the destinations take them, or give the spool more room.",
+                "No study may be removed to make room: no study has all its drafts "
+                "confirmed by every destination. Make the destinations accept them, or enlarge the spool.",
             )
 
     def _incident(self, kind: str, words: str) -> None:

@@ -39,7 +39,7 @@ _BYTES_A_PIXEL: Final = (
     4  # as for reading an image: 16 bits a pixel, and as much again for the rest of the file
 )
 _UNCOMPARED: Final = "content, which cannot be compared"
-_REMOVED: Final = "content, which cannot be told: one of the two files is no longer kept"
+_REMOVED: Final = "content, which cannot be determined: one of the two files is no longer kept"
 
 
 class Doubts:

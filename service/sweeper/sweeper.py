@@ -153,7 +153,7 @@ class Sweeper:
             wait=timedelta(seconds=max(LONGEST_WAIT, delivery.retry_max_seconds)),
         )
         if count:
-            log.warning("clock_was_ahead", made_due=count)
+            log.warning("future_times_corrected", made_due=count)
 
     def _complete_quiet(self, now: datetime) -> None:
         quiet = self._store.quiet_studies(now)
@@ -165,7 +165,7 @@ class Sweeper:
     def _complete_one(self, study_uid: str, sender: str) -> None:
         wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
         for job in self._store.schedule_all(
-            [wanted], actor="sweeper", reason="No further film came within the quiet time."
+            [wanted], actor="sweeper", reason="No further image arrived within the quiet time."
         ):
             log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
             publish_jobs(self._store, self._publish, job)
@@ -186,15 +186,15 @@ class Sweeper:
         if verdict is LeaseVerdict.UNKNOWN:
             return
         if verdict is LeaseVerdict.LIVES:
-            words = "The database was away for longer than its worker's lease."
+            words = "The database was unavailable for longer than its worker's lease."
             self._store.hand_back(
                 job.id, job.fence, "LEASE_EXPIRED", words, counted=False, lapsed_at=now
             )
-            log.info("lease_outlived", job_id=job.id, owner=job.lease_owner)
+            log.info("lease_expired_worker_alive", job_id=job.id, owner=job.lease_owner)
             return
         log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
         if job.attempts >= self._settings.reading.max_attempts:
-            words = f"Its worker was lost {job.attempts} times; the study may be what ends it."
+            words = f"Its worker was lost {job.attempts} times; the study may crash the worker."
             self._store.give_up(job.id, job.fence, "WORKER_LOST", words, now)
             return
         words = f"Its worker {job.lease_owner} was lost."

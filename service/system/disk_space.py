@@ -37,10 +37,10 @@ class DiskLevel(IntEnum):
 
 
 _SENTENCES = {
-    DiskLevel.ROOMY: "There is room on the spool's disk.",
-    DiskLevel.WARN: "The spool's disk fills up.",
-    DiskLevel.EARLY: "The spool's disk is so full that delivered films are removed before their age.",
-    DiskLevel.FULL: "The spool's disk is nearly full: films are refused.",
+    DiskLevel.ROOMY: "The spool's disk has enough free space.",
+    DiskLevel.WARN: "The spool's disk is getting full.",
+    DiskLevel.EARLY: "The spool's disk is so full that delivered images are removed early.",
+    DiskLevel.FULL: "The spool's disk is nearly full: images are refused.",
 }
 
 
@@ -108,5 +108,5 @@ def make_folder(path: Path, key: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"{key}: the folder {path} cannot be made: {error.strerror}"
+            f"{key}: the folder {path} cannot be created: {error.strerror}"
         ) from None

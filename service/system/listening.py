@@ -25,14 +25,14 @@ def refusal(key: str, host: str, port: int, error: OSError, *, data_dir: Path | 
         case errno.EADDRINUSE:
             return f"port {port} is in use by {_user_of(port, data_dir, key)}"
         case errno.EADDRNOTAVAIL:
-            return f"{host} is no address of this machine: correct {table}.host"
+            return f"{host} is not an address of this machine: correct {table}.host"
         case errno.EACCES:
             return (
                 f"user {os.geteuid()} may not listen on port {port}: ports below 1024 need a permission "
                 f"(CAP_NET_BIND_SERVICE); or set {key} to a higher one"
             )
     if error.errno is None or error.errno < 0:
-        return f"{host} is no address and no name that is known here: correct {table}.host"
+        return f"{host} is neither an address of this machine nor a known host name: correct {table}.host"
     return f"cannot listen on {host} port {port} ({error.strerror}): check {table}.host and {key}"
 
 

@@ -232,7 +232,7 @@ class Supervisor:
 def _ending(returncode: int) -> str:
     if returncode < 0:
         return f"signal {signal.Signals(-returncode).name}"
-    meaning = " (it asked to be replaced)" if returncode == REPLACE_ME else ""
+    meaning = " (it requested its replacement)" if returncode == REPLACE_ME else ""
     return f"exit status {returncode}{meaning}"
 
 

@@ -10,8 +10,9 @@ LIBRARY: Final = Library(
     name="uvicorn",
     tested=("0.54.0",),
     consequence=(
-        "connections that send no whole request are not closed after 15 s, and a stop does not wait for "
-        "requests that it cuts short: put a reverse proxy with time limits before stow.port"
+        "connections that send no complete request header within 15 s are not closed, and a stop does "
+        "not wait for the requests that it cancels: put a reverse proxy with time limits before "
+        "stow.port"
     ),
 )
 

@@ -57,7 +57,7 @@ async def study(request: Request) -> JSONResponse:
     try:
         uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
     except InvalidIdentifier:
-        raise NotFound("That is not a Study Instance UID.") from None
+        raise NotFound("This is not a valid Study Instance UID.") from None
 
     def find() -> dict[str, Any]:
         return _study_json(here.store, study_record(here.store, uid), here.observer.situation())
@@ -90,7 +90,7 @@ async def body_of(request: Request) -> dict[str, Any]:
     if media_type != "application/json":
         raise HTTPException(415, "Send application/json, at least {}.")
     if not same_origin(request):
-        raise HTTPException(403, "Another site may not do this.")
+        raise HTTPException(403, "Requests from other sites are not allowed.")
     try:
         body = json.loads(await request.body() or b"{}")
     except ValueError:

@@ -18,13 +18,13 @@ from service.web.app_context import app_context_of
 from service.web.render import page, root_of
 
 _TITLES: Final = {
-    400: "That was not understood",
+    400: "Invalid request",
     403: "Not allowed",
     404: "Not found",
-    405: "That is not possible here",
+    405: "Method not allowed",
     413: "Too large",
-    415: "That was not understood",
-    422: "This film cannot be shown",
+    415: "Invalid request",
+    422: "This image cannot be shown",
     503: "Busy",
 }
 
@@ -57,7 +57,7 @@ class ErrorMiddleware:
             # code awaits this task.
             if scope["type"] != "http":
                 raise
-            log.warning("request_cut_short", reason="the server stops")
+            log.warning("request_canceled", reason="the server is stopping")
             if not begun:
                 await _stopping(Request(scope))(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the web request is one of the three edges
@@ -76,8 +76,8 @@ async def _answer_not_found(request: Request, error: Exception) -> Response:
 
 
 async def _answer_illegal(request: Request, error: Exception) -> Response:
-    words = f"{str(error).capitalize()}. It has changed since this page was made, perhaps."
-    return _failure(request, 409, "That is not possible now", words)
+    words = f"{str(error).capitalize()}. Its state may have changed since this page was loaded."
+    return _failure(request, 409, "Not possible in this state", words)
 
 
 async def _answer_selection(request: Request, error: Exception) -> Response:
@@ -87,8 +87,8 @@ async def _answer_selection(request: Request, error: Exception) -> Response:
 async def _answer_away(request: Request, error: Exception) -> Response:
     log.warning("store_failed", reason=type(error).__name__)
     words = (
-        "The database does not answer, or lacks what this version needs. Nothing is lost: "
-        "/readyz and the log tell more."
+        "The database does not answer, or has another schema than this version needs. No job is lost: "
+        "see /readyz and the log."
     )
     if isinstance(error, StoreNotWritable):
         words = f"{str(error).capitalize()}. No image is accepted until that is corrected."
@@ -100,17 +100,17 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     words = error.detail if isinstance(error, HTTPException) else ""
     headers = error.headers if isinstance(error, HTTPException) else None
     if status == 404 and words == "Not Found":
-        words = "There is no page of this name."
-    return _failure(request, status, _TITLES.get(status, "That did not work"), words, headers)
+        words = "There is no such page."
+    return _failure(request, status, _TITLES.get(status, "The request failed"), words, headers)
 
 
 def _broken(request: Request) -> Response:
-    words = "This is a fault of Wetread; the log names it. Jobs are not affected."
-    return _failure(request, 500, "Something broke", words)
+    words = "This is an error in Wetread; the log has the details. Jobs are not affected."
+    return _failure(request, 500, "Internal error", words)
 
 
 def _stopping(request: Request) -> Response:
-    words = "The server stops. What was not acknowledged has to be sent again."
+    words = "The server is stopping. Send again what was not acknowledged."
     return _failure(request, 503, _TITLES[503], words)
 
 

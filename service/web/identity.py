@@ -87,12 +87,12 @@ def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[di
     """
     readable = [each for each in instances if not each.conflict]
     if not readable:
-        return {}, "The film is not kept any more."
+        return {}, "The image is no longer stored."
     source = job.drafted_image if job else ""
     chosen = next((each for each in readable if each.sop_instance_uid == source), readable[0])
     header = _header(chosen)
     if header is None:
-        return {}, "The film's header cannot be read."
+        return {}, "The image's header cannot be read."
     found = {name: _readable(header, keyword) for keyword, name in _IDENTITY.items()}
     return {name: value for name, value in found.items() if value}, ""
 

@@ -58,7 +58,7 @@ class StoreCollector(Collector):
         yield self._spool()
         step = float(Watermark(self._settings).measure())
         broker = check_broker(self._settings).fault
-        words = "Whether the message broker answers the page and takes messages."
+        words = "Whether the message broker answers the page and accepts messages."
         yield _family("wetread_broker_up", words, float(broker is None))
         yield _broker_faults(broker)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
@@ -226,7 +226,7 @@ class StoreCollector(Collector):
         rows = self._store.reconciliations()
         missing = GaugeMetricFamily(
             "wetread_reconcile_missing",
-            "Studies of an archive that are not here, or not whole.",
+            "Studies of an archive that are missing or incomplete here.",
             labels=["archive"],
         )
         last = GaugeMetricFamily(

@@ -209,7 +209,7 @@ def _study_uid(request: Request) -> str:
     try:
         return check_uid(request.path_params["study_uid"], "Study Instance UID")
     except InvalidIdentifier:
-        raise NotFound("That is not a Study Instance UID.") from None
+        raise NotFound("This is not a valid Study Instance UID.") from None
 
 
 def _to_study(request: Request, job: Job) -> Response:
@@ -228,7 +228,7 @@ def _job_picture(
         stamp = _STAMPS.get(job.draft_status, "")
         return Picture(path=overlays[0].path, sha256=overlays[0].sha256, stamp=stamp)
     if not job.drafted_image:
-        raise NotFound("No film has been read for this job.")
+        raise NotFound("No image has been read for this job.")
     return Picture(path=_film_path(here, job.study_instance_uid, job.drafted_image))
 
 
@@ -236,7 +236,7 @@ def _film_path(here: AppContext, study_uid: str, film_uid: str) -> Path:
     for instance in here.store.instances(study_uid):
         if instance.sop_instance_uid == film_uid and not instance.conflict:
             return instance.path
-    raise NotFound("There is no such film.")
+    raise NotFound("There is no such image.")
 
 
 async def _png(here: AppContext, picture: Picture) -> Response:
@@ -245,4 +245,4 @@ async def _png(here: AppContext, picture: Picture) -> Response:
     except DicomError as error:
         if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
             raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
-        raise HTTPException(422, f"This film cannot be shown: {error}.") from None
+        raise HTTPException(422, f"This image cannot be shown: {error}.") from None

@@ -131,8 +131,8 @@ def _in_doubt(count: int) -> Sequence[_Notice]:
         return ()
     words = "1 draft is" if count == 1 else f"{count} drafts are"
     reason = StatusReason(
-        f"{words} about an image of which a corrected or conflicting copy came. Verify patient, order "
-        "and image."
+        f"{words} about an image of which a corrected or conflicting copy was received. Verify "
+        "patient, order and image."
     )
     return (_Notice(weight="bad", title="Drafts in doubt:", reason=reason),)
 
@@ -146,7 +146,7 @@ def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
     notices = []
     if situation.database_fault:
         reason = StatusReason(situation.database_fault)
-        title = "Nothing can be recorded, and no film is accepted:"
+        title = "Nothing can be recorded, and no image is accepted:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
     for role in situation.roles.values() or (READING_ROLE,):
@@ -159,7 +159,7 @@ def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
     if situation.broker_fault:
         reason = StatusReason(situation.broker_fault)
         is_full_or_read_only = situation.broker_fault.startswith(NOT_ACCEPTING)
-        title = f"{'Jobs wait' if is_full_or_read_only else 'The message broker is away'}:"
+        title = f"{'Jobs wait' if is_full_or_read_only else 'The message broker is unavailable'}:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     elif situation.cut_off_sentence:
         reason = StatusReason(f"{situation.cut_off_sentence}{stakes}")

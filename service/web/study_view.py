@@ -110,7 +110,7 @@ def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyReco
     jobs = sorted(store.jobs(study=uid, limit=200), key=lambda job: job.created_at, reverse=True)
     instances = store.instances(uid)
     if not jobs and not instances:
-        raise NotFound("No film of this study has been received.")
+        raise NotFound("No image of this study has been received.")
     chosen = [job for job in jobs if job_id in {None, job.id}]
     if job_id is not None and not chosen:
         raise NotFound("This study has no such job.")
@@ -192,20 +192,20 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
 def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
     empty = {"film_url": "", "other_url": "", "other_words": ""}
     if job is None or not job.drafted_image:
-        return {**empty, "film_words": "No film has been read for this job."}
+        return {**empty, "film_words": "No image has been read for this job."}
     url = f"../jobs/{job.id}/film.png"
     if job.draft_status is DraftStatus.WITHDRAWN:
         return {
             "film_url": f"{url}?source=1",
-            "film_words": "The film that was read, without the findings of the withdrawn draft",
+            "film_words": "The image that was read, without the findings of the withdrawn draft",
             "other_url": f"{url}?withdrawn=1" if has_overlay else "",
             "other_words": "With the withdrawn findings",
         }
     if not has_overlay:
-        return {**empty, "film_url": url, "film_words": "The film that was read"}
+        return {**empty, "film_url": url, "film_words": "The image that was read"}
     return {
         "film_url": url,
-        "film_words": "The film that was read, with the draft's findings drawn in",
+        "film_words": "The image that was read, with the draft's findings drawn in",
         "other_url": f"{url}?source=1",
         "other_words": "Without findings",
     }
@@ -220,10 +220,10 @@ def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
 def _read_state(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
     uid = instance.sop_instance_uid
     if instance.conflict:
-        return "Kept apart", _of_conflict(instance)
+        return "Stored separately", _of_conflict(instance)
     draft = job.draft if job else None
     if job is not None and job.drafted_image == uid:
-        return "Read: the draft is about this film", ""
+        return "Read: the draft is about this image", ""
     if job is not None and job.draft_fault:
         return "Not known", job.draft_fault
     if draft is None:
@@ -235,7 +235,7 @@ def _read_state(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
 
 
 def _of_conflict(instance: ReceivedInstance) -> str:
-    words = "It carries the UID of another film with other content; never read."
+    words = "It has the UID of another image with different content; it is never read."
     if instance.differs:
         return f"{words} It differs in {instance.differs}."
     return (

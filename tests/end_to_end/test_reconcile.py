@@ -169,7 +169,7 @@ def test_the_command_lists_and_fetches_by_c_move(router, site_class, films, tmp_
         site.start()
         listed = site.command("reconcile", "old")
         assert listed.returncode == 1
-        assert "2 studies compared, 2 not whole here" in listed.stdout, listed.stdout
+        assert "2 studies compared, 2 missing or incomplete here" in listed.stdout, listed.stdout
         fetched = site.command("reconcile", "--fetch", "--json")
         assert fetched.returncode == 0, fetched.stdout + fetched.stderr
         for study in wanted:

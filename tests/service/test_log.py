@@ -36,7 +36,7 @@ def test_every_line_has_the_same_form_and_a_closed_stream_stops_nothing():
     assert [line["level"] for line in lines] == ["info", "warning", "error"]
     assert all(line["process"] == "receive" and line["timestamp"].endswith("Z") for line in lines)
     assert lines[0]["text"] == "\udce4\n<b>"
-    assert lines[2]["exception"].startswith("Traceback (without words) of KeyError:")
+    assert lines[2]["exception"].startswith("Traceback (without message) of KeyError:")
     assert "line 14" in lines[2]["exception"]
     assert "Somebody" not in lines[2]["exception"]
     assert ended.stdout == b"went on\n"

@@ -12,7 +12,7 @@ from workers.labeller.findings import label as label_text
 
 @click.command()
 @click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def label(file: TextIO, *, as_json: bool) -> None:
     """Say what a report says of each finding.
 

@@ -117,14 +117,14 @@ class Guard:
 
 
 _UNAUTHORIZED: Final = PlainTextResponse(
-    "User name and password, please.\n",
+    "Authentication required.\n",
     status_code=401,
     headers={"WWW-Authenticate": 'Basic realm="Wetread", charset="UTF-8"'},
 )
 # Without a password only the loopback interface protects the page. A web site can make its own name
 # resolve to loopback (DNS rebinding), so other host names are refused.
 _MISDIRECTED: Final = PlainTextResponse(
-    "This page answers to localhost only. Set web.password to use it under another name.\n",
+    "This page is served under the name localhost only. Set web.password to use another name.\n",
     status_code=421,
 )
 

@@ -31,7 +31,7 @@ class TokenAuthorizer:
         """Return the request's token if it has the scope `wanted`, else a 401, 403 or 503 response."""
         value = bearer_value(Headers(scope=connection))
         if value is None:
-            return _unauthorized("A bearer token, please.", _REALM)
+            return _unauthorized("A bearer token is required.", _REALM)
         credential = presented(value)
         try:
             token = (
@@ -63,7 +63,7 @@ class TokenAuthorizer:
                 return
             detail = (
                 f"It is {token.state(now)} and was used from {address}: {token.consequence()}. "
-                "Give its sender another (`wetread token add`)."
+                "Give its user a new one (`wetread token add`)."
             )
             since = now - _REPORTED_EVERY
             self._store.note_token(token, REFUSED, actor="web", detail=detail, since=since)

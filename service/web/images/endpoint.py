@@ -73,7 +73,7 @@ class ImageCache:
             OSError: The file cannot be read, or no decoder process can be started.
         """
         if self._queued >= _WAITING:
-            raise OutOfResources("too many films are being drawn: try again in a moment")
+            raise OutOfResources("too many images are being rendered: try again in a moment")
         self._queued += 1
         try:
             loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ class ImageCache:
         try:
             changed = picture.path.stat().st_mtime_ns
         except OSError:
-            raise NotFound("The film is not kept any more.") from None
+            raise NotFound("The image is no longer stored.") from None
         key = (picture, changed)
         with self._lock:
             if key in self._kept:
@@ -113,7 +113,7 @@ class ImageCache:
         """Return the renderer; create it at the first call."""
         with self._lock:
             if self._closed:
-                raise OutOfResources("the page is being stopped")
+                raise OutOfResources("the web server is stopping")
             if self._renderer is None:
                 self._renderer = self._renderer_factory()
             return self._renderer

@@ -78,10 +78,10 @@ def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
     """
     content = picture.path.read_bytes()
     if hashlib.sha256(content).hexdigest() != picture.sha256:
-        raise InvalidDataset("the file is not as it was written")
+        raise InvalidDataset("the file has changed since it was written")
     capture: Any = dcmread(io.BytesIO(content))
     if int(capture.Rows) * int(capture.Columns) > max_pixels:
-        raise LimitExceeded("the picture is larger than the configured limits")
+        raise LimitExceeded("the image is larger than the configured limits")
     pixels: NDArray[np.uint8] = capture.pixel_array.astype(np.uint8)
     return pixels
 

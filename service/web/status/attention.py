@@ -51,7 +51,7 @@ def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
 def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
     if row.missing:
         count = "1 study" if row.missing == 1 else f"{row.missing} studies"
-        title = f"{count} of {row.archive} not whole here:"
+        title = f"{count} of {row.archive} missing or incomplete here:"
         yield (
             "bad",
             title,

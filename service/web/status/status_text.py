@@ -156,8 +156,8 @@ def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
         return StatusReason("Next try ", job.not_before, tail)
     if situation.roles and job.model_name not in situation.roles:
         return StatusReason(
-            f"Nobody reads it: no model is called {job.model_name} in the settings. Name it again in "
-            "[[models]] and start a worker for it, or cancel this job."
+            f"No model named {job.model_name} is configured. Add it to [[models]] and start a worker "
+            "for it, or cancel this job."
         )
     absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
     if absent is not None:
@@ -180,7 +180,7 @@ def _queue_position(ahead: int | None) -> str:
 def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:
     holder = job.lease_owner or "a worker"
     if job.lease_until is not None and job.lease_until < situation.now:
-        return StatusReason(f"{holder} has fallen silent; its lease ended ", job.lease_until, ".")
+        return StatusReason(f"{holder} sends no heartbeat; its lease ended ", job.lease_until, ".")
     attempt = f", attempt {job.attempts}" if job.attempts > 1 else ""
     return StatusReason(f"Being read by {holder}{attempt}.")
 
@@ -217,7 +217,7 @@ def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason
         case DeliveryState.CONFIRMED:
             return StatusReason(f"{name} {_CONFIRMED[delivery.read_back]}")
         case DeliveryState.FAILED:
-            return StatusReason(f"{name} did not take it: {delivery.last_error}")
+            return StatusReason(f"{name} did not accept it: {delivery.last_error}")
         case DeliveryState.CANCELED:
             return StatusReason(f"Nothing more is sent to {name}.")
         case _:
@@ -273,7 +273,7 @@ def notice_reason(notice: Delivery, situation: SystemStatus) -> StatusReason:
             return StatusReason(f"{name} holds the notice that the draft is in doubt.")
         case DeliveryState.FAILED:
             return StatusReason(
-                f"{name} did not take the notice that the draft is in doubt: "
+                f"{name} did not accept the notice that the draft is in doubt: "
                 f"{ended(notice.last_error)} Mark the draft there by hand, or retry this job."
             )
         case DeliveryState.CANCELED:

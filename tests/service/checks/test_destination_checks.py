@@ -94,7 +94,7 @@ def test_a_destination_that_may_be_written_is_fine(kind, orthanc, tmp_path):
     }[kind]
     before = instances(orthanc)
     outcome = checked(tmp_path, {"kind": kind, **section})
-    assert (outcome.grade, outcome.detail) == (Grade.OK, "answers, and lets us store")
+    assert (outcome.grade, outcome.detail) == (Grade.OK, "answers and accepts storage")
     assert instances(orthanc) == before
     assert not list((tmp_path / "out").glob("*"))
 

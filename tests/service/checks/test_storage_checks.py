@@ -57,7 +57,7 @@ def test_a_folder_of_another_user_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "grade", "words"),
     [
-        ({"receiver": {"min_free_bytes": 2**60}}, Grade.FAULT, "the receiver accepts nothing"),
+        ({"receiver": {"min_free_bytes": 2**60}}, Grade.FAULT, "the receiver accepts no images"),
         ({"sweep": {"early_free_bytes": 2**60}}, Grade.WARNING, "sweep.early_free_bytes"),
         ({"sweep": {"warn_free_bytes": 2**60, "early_free_bytes": 0}}, Grade.WARNING, "warn_free"),
     ],

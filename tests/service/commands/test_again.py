@@ -126,7 +126,7 @@ def test_without_a_choice_nothing_is_done(store, delivered):
     assert result.exit_code != 0
     assert "give a condition" in str(result.exception)
     assert "no job matches" in run("resend", "--study", "9.9.9", status=1)
-    assert "no destination is called none" in run("resend", job.id, "--to", "none", status=1)
+    assert "no destination is named none" in run("resend", job.id, "--to", "none", status=1)
     assert store.job(job.id).state is JobState.COMPLETED
 
 

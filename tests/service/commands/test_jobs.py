@@ -240,5 +240,5 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
     assert "12345678" in words
     assert len(lines) < 20
     reasons = {each["id"]: each["why"] for each in json.loads(run("list", "--json"))}
-    assert reasons[job.id].startswith("Nobody reads it: no model is called tiny")
+    assert reasons[job.id].startswith("No model named tiny is configured.")
     assert "pacs gave no answer within 30 s" in reasons[held.id]

@@ -82,7 +82,9 @@ def test_a_full_redis_is_not_ready(redis_server_class, tmp_path):
             queue.publish(waiting_job())
         found = check_broker(settings)
         assert found.fault is BrokerFault.MEMORY
-        assert found.sentence.startswith("Redis takes no messages: its memory is full (OOM).")
+        assert found.sentence.startswith(
+            "Redis does not accept messages: its memory is full (OOM)."
+        )
         assert broker(settings).grade is Grade.FAULT
         limit(server, "maxmemory", "0")
         assert check_broker(settings).fault is None

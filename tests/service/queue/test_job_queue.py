@@ -239,4 +239,4 @@ def test_a_server_that_is_no_redis_is_named():
         threading.Thread(target=end_each, daemon=True).start()
         with pytest.raises(BrokerUnavailable) as caught:
             ping(load_settings(broker={"url": f"redis://127.0.0.1:{port}"}))
-    assert "correct broker.url if that is no Redis" in str(caught.value)
+    assert "correct broker.url if that is not a Redis server" in str(caught.value)

@@ -122,8 +122,8 @@ def test_each_caller_has_its_model_and_its_destinations(file):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('model = "second"', 'model = "third"', '"CR2", model: no model is called third'),
-        ('["clinic"]', '["cellar"]', '"CR2", destinations: no destination is called cellar'),
+        ('model = "second"', 'model = "third"', '"CR2", model: no model is named third'),
+        ('["clinic"]', '["cellar"]', '"CR2", destinations: no destination is named cellar'),
         ('name = "second"', 'name = "demo"', "models: name used twice: demo"),
     ],
 )

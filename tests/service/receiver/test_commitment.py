@@ -159,12 +159,12 @@ def test_a_promise_that_cannot_be_read_now_is_kept_later(settings, store, modali
         desk.start()
         try:
             eventually(
-                lambda: "promise_not_kept" in [entry["event"] for entry in logs],
+                lambda: "commitment_not_processed" in [entry["event"] for entry in logs],
                 seconds=10,
                 what="a look at it",
             )
             time.sleep(3 * commitment.POLL_SECONDS)  # more looks, and no more words
-            assert [entry["event"] for entry in logs].count("promise_not_kept") == 1
+            assert [entry["event"] for entry in logs].count("commitment_not_processed") == 1
             path.rmdir()
             aside.rename(path)
             assert heard.get(timeout=20) == 1
@@ -212,7 +212,7 @@ def test_a_fault_of_ours_that_passes_is_no_final_answer(
         desk.start()
         try:
             eventually(
-                lambda: "commitment_not_known" in [entry["event"] for entry in logs],
+                lambda: "commitment_unknown" in [entry["event"] for entry in logs],
                 seconds=10,
                 what="a try",
             )

@@ -96,7 +96,7 @@ def test_a_blank_title_is_refused_unless_the_receiver_is_open(reception):
     """What stands for a blank title on the wire is named so in the incident."""
     receiver = reception()
     assert receiver.admit(peer(calling_ae=BLANK_TITLE)) is Refusal.CALLING_AE_NOT_RECOGNIZED
-    assert "its AE title is blank" in receiver._store.incidents()[0].detail
+    assert "the calling AE title is blank" in receiver._store.incidents()[0].detail
     assert reception(open=True).admit(peer(calling_ae=BLANK_TITLE)) is None
 
 
@@ -154,7 +154,7 @@ def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again
 
     def lost(arrived):
         receiver.record(arrived)
-        return [OutOfResources("the database cannot take it now") for _ in arrived]
+        return [OutOfResources("the database does not accept it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
         Ingest(spool, lost).store(incoming_of(spool, phantom_films["normal"]), peer())
@@ -210,7 +210,7 @@ def test_a_damaged_film_that_came_again_in_vain_is_read_when_it_comes_once_more(
     film.path.write_bytes(film.path.read_bytes()[:-9])
 
     def away(arrived):
-        return [OutOfResources("the database cannot take it now") for _ in arrived]
+        return [OutOfResources("the database does not accept it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
         Ingest(spool, away).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
@@ -260,7 +260,7 @@ def test_while_the_database_is_away_films_are_refused_at_their_command(reception
     receiver.set_database_available(probe.beat_if_due(force=True))
     assert receiver.record(arrived) == [None]
     assert receiver.unavailable(peer()) is None
-    assert "in a minute" in str(receiver.unavailable(peer()))
+    assert "per minute" in str(receiver.unavailable(peer()))
     store.close()
 
 

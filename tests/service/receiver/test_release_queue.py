@@ -96,7 +96,7 @@ def test_a_bug_while_making_jobs_is_logged_and_the_next_are_made(releases, publi
     made.close()
     assert published == [["1.1"], ["1.2"]]
     output = "".join(capfd.readouterr())
-    assert "jobs_not_made" in output
+    assert "jobs_not_scheduled" in output
     assert "Doe" not in output
 
 

@@ -418,7 +418,7 @@ def test_a_study_of_captures_only_lacks_no_job(archive, site, film):
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ({"archive": None, "destination": "nowhere"}, "no destination is called nowhere"),
+        ({"archive": None, "destination": "nowhere"}, "no destination is named nowhere"),
         ({"calling_ae": "STRANGER"}, "calling_ae STRANGER is not among receiver.callers"),
         ({"destination": "pacs"}, "give either `destination`"),
     ],

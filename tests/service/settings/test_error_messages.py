@@ -269,7 +269,7 @@ def test_no_fault_hides_another(message):
         11: "stow: tls_certificate and tls_key belong together; tls_certificate is missing",
         12: "destinations \"archive\": kind = 'orthac' is not allowed",
         16: "receiver.callers: ae_title used twice: A",
-        17: 'receiver.callers "A", destinations: no destination is called archiv; did you mean',
+        17: 'receiver.callers "A", destinations: no destination is named archiv; did you mean',
     }
     for line, words in expected.items():
         [fault] = [each for each in faults if words in each]
@@ -364,7 +364,7 @@ def test_the_nearest_table_is_named(message, text, meant):
 def test_one_table_where_several_may_be_is_explained(message):
     """The brackets are what is missing."""
     [fault] = faults_of(message('[destinations]\nname = "a"\n'))
-    assert fault.endswith("its name stands in two brackets, [[destinations]]")
+    assert fault.endswith("its name is written in two brackets, [[destinations]]")
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_what_is_not_toml_is_said_in_words(message, text, words):
         ("", "it is empty"),
         ("CR1", "without"),
         ('["a"', "a comma or a closing bracket is missing"),
-        ("[] []", "there is more behind its end"),
+        ("[] []", "there is more text after its end"),
         ("{x}", 'a key in "quotation marks" is missing'),
         ('["a]', "a text has no quotation mark at its end"),
     ],

@@ -61,7 +61,7 @@ def test_a_worker_that_outlived_the_database_loses_no_attempt(sweeper, store, cl
     sweeper.tick()
     after = store.job(job.id)
     assert (after.state, after.attempts) == (JobState.SCHEDULED, 0)
-    assert after.reason == "The database was away for longer than its worker's lease."
+    assert after.reason == "The database was unavailable for longer than its worker's lease."
     assert store.claim_reading(job.id, "other", 60).fence == 2
 
 

@@ -112,7 +112,7 @@ def test_a_part_that_asks_to_be_replaced_says_so(supervise, deaths):
     """Its own exit status is told in words, for the page's incidents."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
     _until(lambda: supervisor.check_parts() or deaths)
-    assert deaths[0].ended_by == "exit status 75 (it asked to be replaced)"
+    assert deaths[0].ended_by == "exit status 75 (it requested its replacement)"
 
 
 def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):

@@ -128,7 +128,7 @@ def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_cla
         assert "its memory is full (OOM)" in body["parts"]["broker"]["fault"]
         html = site.get("/").text
         assert "Jobs wait:" in html
-        assert "Redis takes no messages: its memory is full (OOM)" in html
+        assert "Redis does not accept messages: its memory is full (OOM)" in html
         text = site.get("/metrics").text
     assert "wetread_broker_up 0.0" in text
     assert 'wetread_broker_fault{reason="oom"} 1.0' in text

@@ -96,5 +96,5 @@ def test_metrics_warn_of_tokens_and_of_studies_that_did_not_come(site):
     age = time.time() - found["wetread_reconcile_last_success_timestamp_seconds", archive]
     assert 0 <= age < 60
     page = site.get("/").text
-    assert "3 studies of pacs not whole here" in page
+    assert "3 studies of pacs missing or incomplete here" in page
     assert "The token monitor has expired" in page

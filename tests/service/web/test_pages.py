@@ -105,7 +105,7 @@ def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, see
     assert "Its weights are random: the text is meaningless." in page
     assert "There is a small left pleural effusion" in page
     assert "Not mentioned: edema. Silence does not mean absence." in page
-    assert "Read: the draft is about this film" in page
+    assert "Read: the draft is about this image" in page
     assert "Waiting to be sent to orthanc." in page or "no delivery worker is alive" in page
     assert "Basic Text SR Storage" in page
     assert "The association ended." in page
@@ -161,7 +161,7 @@ def test_the_link_of_each_small_film_has_a_name(site, seeder):
     """Who goes by keyboard and ear is told where the link around a picture leads."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
-    assert 'alt="Open this film"' in page
+    assert 'alt="Open this image"' in page
     assert 'alt=""' not in page
 
 
@@ -233,7 +233,7 @@ def test_revisions_of_a_study_point_at_each_other(site, seeder):
 
 
 def test_a_film_is_shown_as_png_small_on_request(site, seeder):
-    """The film that was read is a PNG of its own size; its thumbnail is at most 160 pixels."""
+    """The image that was read is a PNG of its own size; its thumbnail is at most 160 pixels."""
     job = seeder.drafted(1, side=256)
     whole = site.get(f"/jobs/{job.id}/film.png")
     assert whole.headers["content-type"] == "image/png"
@@ -273,7 +273,7 @@ def test_a_film_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
     path.write_bytes(path.read_bytes()[: header_end + 20])
     picture = site.get(f"/jobs/{job.id}/film.png")
     assert picture.status_code == 422
-    assert "This film cannot be shown" in picture.text
+    assert "This image cannot be shown" in picture.text
 
 
 def test_cancel_by_form_needs_its_token_and_keeps_the_reason(site, seeder):
@@ -317,7 +317,7 @@ def test_an_action_that_came_too_late_says_so(site, seeder):
     seeder.deliver(seeder.finish(seeder.claim(job)))
     answer = site.post(f"/jobs/{job.id}/cancel", data={"csrf": token, "reason": "late"})
     assert answer.status_code == 409
-    assert "That is not possible now" in answer.text
+    assert "Not possible in this state" in answer.text
 
 
 def test_hostile_values_are_text_on_every_page(site, seeder):

@@ -226,7 +226,7 @@ def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
     def stop() -> None:
         eventually(lambda: kept(receiver) == 1, seconds=20, what="the first film")
         receiver.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "request_cut_short" in log.read_text(), seconds=20, what="the end")
+        eventually(lambda: "request_canceled" in log.read_text(), seconds=20, what="the end")
         released.set()
 
     log = receiver.folder / "log"
@@ -238,7 +238,7 @@ def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
     assert receiver.process.wait(20) == 0
     assert kept(receiver) == 1
     assert not list(receiver.spool.glob("tmp/*"))
-    assert log.read_text().count("request_cut_short") == 1
+    assert log.read_text().count("request_canceled") == 1
     assert "Traceback" not in log.read_text()
 
 

@@ -441,7 +441,7 @@ def test_nothing_for_a_destination_is_told_as_that(bench_of, store, tmp_path):
     assert bench.state(job)[0] is JobState.COMPLETED
     assert not list((tmp_path / "A").rglob("*.dcm"))
     reasons = [each.reason for each in store.events(job.id)]
-    assert "A: none of the results is of a kind that it gets (objects)." in reasons
+    assert "A: it receives none of these results (setting `objects`)." in reasons
 
 
 def test_a_pacs_without_verify_is_never_said_to_be_read_back(bench_of, store, pacs_of):

@@ -120,7 +120,7 @@ def test_a_canceled_job_is_sent_where_it_is_asked_for_only(bench, store, tmp_pat
 def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
     """An unknown destination, a job without results, one withdrawn, superseded, or removed."""
     job = sent(bench)
-    with pytest.raises(NotFound, match="no destination is called C; configured are: A, B"):
+    with pytest.raises(NotFound, match="no destination is named C; configured are: A, B"):
         resend(store, bench.settings, job.id, to="C", actor="Ann")
     waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
     with pytest.raises(IllegalTransition, match="in the state 'Waiting' does not allow resend"):
@@ -201,7 +201,7 @@ def test_another_model_reads_the_study_beside_the_first(bench, store, models):
     job = sent(bench)
     made = reread(store, models, job.id, model="second", actor="Ann")
     assert (made.model_name, made.revision, made.supersedes) == ("second", 1, None)
-    with pytest.raises(NotFound, match="no model is called third; configured are: demo, second"):
+    with pytest.raises(NotFound, match="no model is named third; configured are: demo, second"):
         reread(store, models, job.id, model="third", actor="Ann")
 
 

@@ -177,6 +177,8 @@ def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
         return len(site.deaths)
 
     eventually(lambda: deaths() == 2, seconds=60, what="the end of the second worker")
-    assert {death.ended_by for death in site.deaths} == {"exit status 75 (it asked to be replaced)"}
+    assert {death.ended_by for death in site.deaths} == {
+        "exit status 75 (it requested its replacement)"
+    }
     kinds = [each.kind for each in site.store.incidents()]
     assert kinds.count("reading_hangs") >= 2

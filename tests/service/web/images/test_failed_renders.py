@@ -96,7 +96,7 @@ def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder
     answers = [site.get(url), site.get(url, headers={"Accept": "application/json"})]
     assert [each.status_code for each in answers] == [422, 422]
     words = answers[1].json()["error"]
-    assert words.startswith("This film cannot be shown: ")
+    assert words.startswith("This image cannot be shown: ")
     assert words.split(":")[0] in answers[0].text
 
 

@@ -39,8 +39,8 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"missing": 1}, "1 study of pacs not whole here:"),
-        ({"missing": 12}, "12 studies of pacs not whole here:"),
+        ({"missing": 1}, "1 study of pacs missing or incomplete here:"),
+        ({"missing": 12}, "12 studies of pacs missing or incomplete here:"),
         ({"fault": "it is away"}, "pacs was not compared completely: it is away."),
         ({"fault": "is it running?"}, "pacs was not compared completely: is it running?"),
     ],

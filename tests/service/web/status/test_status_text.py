@@ -167,7 +167,7 @@ def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
     assert why(job, (), replace(situation(own), roles=first)).plain().startswith("Waiting for its")
     gone = {"other": "reading"}
     reason = why(job, (), replace(situation(beat("reading")), roles=gone)).plain()
-    assert f"no model is called {job.model_name}" in reason
+    assert f"No model named {job.model_name} is configured." in reason
 
 
 UNREACHED = "orthanc cannot be reached: it gave no answer within 30 s"
