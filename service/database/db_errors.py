@@ -50,8 +50,7 @@ _CONNECTION_FAULTS: Final = tuple(
         ),
         (
             r"could not translate host name|failed to resolve host|Name or service not known",
-            "the host name of the server is not known: correct it in database.url, or check name "
-            "resolution",
+            "the server's host name is not known: correct it in database.url, or check name resolution",
         ),
         (
             "unable to open database file",

@@ -149,7 +149,8 @@ class Reading(Section):
     demo_reads_patients: bool = Field(
         False,
         description="Let a model that was trained on synthetic images only, or has random weights, read "
-        "patients' images too. The text is meaningless; every page and every result says so. For tests only.",
+        "patients' images too. The text is meaningless; every page and every result says so. For "
+        "tests only.",
     )
     model_version: Version = Field(
         "1",
@@ -219,8 +220,8 @@ class Reading(Section):
         0,
         ge=0,
         le=16,
-        description="Sampled reports of each image that the draft is compared with: how many of them say "
-        "the same, finding by finding. 0: none. Each takes the memory of a further answer.",
+        description="Sampled reports of each image that the draft is compared with: how many of them "
+        "say the same, finding by finding. 0: none. Each takes the memory of a further answer.",
     )
     sample_temperature: float = Field(
         1.0, ge=0.05, le=5, description="Of these; `top_p` and `top_k` are those of the draft."

@@ -53,7 +53,8 @@ class Reconcile(Section):
     after_seconds: float = Field(
         60.0,
         ge=0,
-        description="An instance counts as missing when it was absent this long, because it may still arrive.",
+        description="An instance counts as missing when it was absent this long, because it may "
+        "still arrive.",
     )
     fetch: bool = Field(False, description="Also fetch what is missing.")
     retrieval: Literal["get", "move"] = Field(

@@ -62,7 +62,8 @@ class DiskPressure:
             self._incident(
                 "disk_no_room_to_make",
                 "No study may be removed to make room: no study has all its drafts "
-                "confirmed by every destination. Make the destinations accept them, or enlarge the spool.",
+                "confirmed by every destination. Make the destinations accept them, or enlarge "
+                "the spool.",
             )
 
     def _incident(self, kind: str, words: str) -> None:

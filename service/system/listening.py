@@ -32,7 +32,8 @@ def refusal(key: str, host: str, port: int, error: OSError, *, data_dir: Path | 
                 f"(CAP_NET_BIND_SERVICE); or set {key} to a higher one"
             )
     if error.errno is None or error.errno < 0:
-        return f"{host} is neither an address of this machine nor a known host name: correct {table}.host"
+        unknown = f"{host} is neither an address of this machine nor a known host name"
+        return f"{unknown}: correct {table}.host"
     return f"cannot listen on {host} port {port} ({error.strerror}): check {table}.host and {key}"
 
 

@@ -30,7 +30,7 @@ def limited(redis_server_class, tmp_path):
         (0, "allkeys-lru", Grade.OK, "no limit"),
         (2**30, "noeviction", Grade.OK, "of 1024 MiB"),
         (2**30, "allkeys-lru", Grade.WARNING, "maxmemory-policy noeviction"),
-        (2**10, "noeviction", Grade.FAULT, "takes no more messages"),
+        (2**10, "noeviction", Grade.FAULT, "accepts no more messages"),
     ],
 )
 def test_the_limits_of_redis_are_judged(limited, limit, policy, grade, words):

@@ -82,7 +82,7 @@ def test_an_address_of_another_machine_is_a_warning():
     """That part may run elsewhere (198.51.100.1 is kept for examples, RFC 5737)."""
     found = outcome("receiver.port", receiver={"host": "198.51.100.1"})
     assert found.grade is Grade.WARNING
-    assert "no address of this machine" in found.detail
+    assert "not an address of this machine" in found.detail
 
 
 def test_a_port_that_is_chosen_at_the_start_is_not_looked_at():

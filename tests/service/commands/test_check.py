@@ -60,7 +60,7 @@ def test_the_check_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
     result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
-    assert "is not there yet" in result.output
+    assert "does not exist yet" in result.output
     assert not (tmp_path / "data").exists()
 
 

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -234,7 +236,7 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
     assert max(map(len, lines)) <= width
     words = " ".join(result.output.replace("│", " ").split())
     assert "did not accept it" in words
-    assert "in [[models]]" in words
+    assert "to [[models]]" in words
     assert job.id[:8] in words
     assert (study in words) is (width == 200)
     assert "12345678" in words
@@ -242,3 +244,28 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
     reasons = {each["id"]: each["why"] for each in json.loads(run("list", "--json"))}
     assert reasons[job.id].startswith("No model named tiny is configured.")
     assert "pacs gave no answer within 30 s" in reasons[held.id]
+
+
+def test_the_list_prints_an_equal_long_reason_once(wait):
+    """The jobs below refer to the first one; programs get each reason in full."""
+    older, newer = wait("1.2.3"), wait("1.2.4")
+    words = " ".join(run("list").replace("│", " ").split())
+    assert words.count("No model named tiny is configured.") == 1
+    assert f"as job {newer.id[:8]}" in words
+    listed = {job["id"]: job["why"] for job in json.loads(run("list", "--json"))}
+    assert listed[older.id] == listed[newer.id] != ""
+
+
+def test_a_job_is_shown_with_the_times_of_the_sites_zone(wait, monkeypatch):
+    """Programs get ISO 8601 in UTC."""
+    job = wait("1.2.3")
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    try:
+        shown = run("show", job.id)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    seoul = job.created_at.astimezone(ZoneInfo("Asia/Seoul"))
+    assert shown.count(f"{seoul:%Y-%m-%d %H:%M}") >= 2  # of the job and of its first event
+    assert f"{job.created_at:%Y-%m-%d %H:%M}" not in shown

@@ -266,8 +266,11 @@ def test_a_database_of_a_newer_version_is_said_to_be_that(url):
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        ("/no_such_base", r'database "no_such_base" does not exist; create it \(createdb\)'),
-        ("/postgres?user=nobody_here", "check user and password in database.url"),
+        ("/no_such_base", r'the server has no database "no_such_base": create it \(createdb\)'),
+        (
+            "/postgres?user=nobody_here",
+            "the server refuses the user or the password: check both in database.url",
+        ),
     ],
 )
 def test_a_missing_database_or_user_is_not_taken_for_an_old_schema(postgres_url, part, words):
@@ -294,3 +297,12 @@ def test_a_url_without_a_driver_uses_the_installed_one(postgres_url, scheme):
     """postgresql:// and the older postgres:// reach the same database."""
     schema.upgrade(postgres_url.replace("postgresql+psycopg", scheme))
     assert schema.current(postgres_url) == schema.head()
+
+
+def test_a_server_that_does_not_listen_is_named_without_the_words_of_the_driver():
+    """Host and port are named, and what to do; the driver's message is not repeated."""
+    words = (
+        r"now: no PostgreSQL answers at 127\.0\.0\.1, port 1: start it, or correct host and port"
+    )
+    with pytest.raises(StoreUnavailable, match=words):
+        schema.check("postgresql+psycopg://user:secret@127.0.0.1:1/wetread")

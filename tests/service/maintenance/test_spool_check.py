@@ -284,7 +284,7 @@ def test_no_film_is_given_up_while_the_disk_is_not_there(store, arrive, settings
     away = settings.spool_dir.rename(settings.data_dir / "away")
     (finding,), tally = verify(repair=True)
     assert (finding.kind, tally.left) == (Kind.LOST_FILM, 1)
-    assert "is the spool's disk there?" in finding.detail
+    assert "is its disk mounted?" in finding.detail
     shutil.rmtree(settings.spool_dir)
     away.rename(settings.spool_dir)
     assert verify()[0] == []

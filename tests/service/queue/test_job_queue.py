@@ -213,7 +213,7 @@ def test_a_redis_that_cannot_be_reached_is_named_in_words(host, words):
 def test_a_wrong_password_of_redis_is_named(redis_server):
     """The setting that holds it is named, the password is not."""
     url = redis_server.url.replace("redis://", "redis://somebody:hunter2@")
-    with pytest.raises(BrokerUnavailable, match=r"check those in broker\.url") as caught:
+    with pytest.raises(BrokerUnavailable, match=r"check both in broker\.url") as caught:
         ping(load_settings(broker={"url": url}))
     assert "hunter2" not in str(caught.value)
 

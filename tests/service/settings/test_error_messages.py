@@ -435,7 +435,7 @@ def test_variables_and_file_are_reported_together(tmp_path, monkeypatch):
         (
             "WETREAD_RECONCILE",
             '[{"destination": "x", "calling_ae": "A"}]',
-            "no destination is called",
+            "no destination is named",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_a_clock_that_leapt_is_not_trusted_for_a_day(steadiness_of, store, clock
     assert not steadiness.check(clock.move(60 + leap))
     (incident,) = store.incidents()
     assert incident.kind == "clock_leapt"
-    assert f"{leap / HOUR:.1f} h ahead" in incident.detail
+    assert f"ahead by {leap / HOUR:.1f} h" in incident.detail
     passed.seconds += 24 * HOUR - 1
     assert not steadiness.check(clock.move(24 * HOUR - 1))
     passed.seconds += 1

@@ -179,8 +179,9 @@ def test_a_draft_in_doubt_is_seen_first_and_may_be_read(site, doubtful):
     assert 'title="IN_DOUBT"' in row
     draft = page[page.index('id="draft"') : page.index('id="deliveries"')]
     assert draft.index('<h2 class="doubtful">Draft in doubt') < draft.index("UNVERIFIED AI DRAFT")
-    assert "1 draft is about an image of which a corrected or conflicting copy came" in text_of(
-        site, "/"
+    assert (
+        "1 draft is about an image of which a corrected or conflicting copy was received"
+        in text_of(site, "/")
     )
     full = site.get(f"/api/jobs/{doubtful.id}").json()
     assert full["draft_status"] == "IN_DOUBT"

@@ -6,7 +6,7 @@ from service.records import ProcessStatus, Said
 from service.settings.config import load_settings
 from service.web.readiness import database_fault
 
-CANNOT_REMOVE = "The sweeper can remove no files"
+CANNOT_REMOVE = "The sweeper cannot remove files"
 
 
 def faults(site) -> list[str]:

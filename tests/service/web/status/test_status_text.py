@@ -110,7 +110,7 @@ def test_a_job_in_work_names_its_worker_until_the_lease_ends(seeder):
     held = seeder.reading(1)
     assert why(held, (), situation()).plain() == "Being read by reading@gpu-1."
     later = SystemStatus(now=held.lease_until + timedelta(seconds=1))
-    assert "has fallen silent" in why(held, (), later).plain()
+    assert "sends no heartbeat" in why(held, (), later).plain()
 
 
 def test_a_draft_that_a_destination_does_not_take_names_it_and_the_error(seeder):
