@@ -41,7 +41,7 @@ def test_a_file_system_that_refuses_is_named():
     """Nothing can be made in /proc, by no user."""
     found = outcomes("/proc/wetread")["data_dir"]
     assert found.grade is Grade.FAULT
-    assert "cannot be made in /proc" in found.detail
+    assert "cannot be created in /proc" in found.detail
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

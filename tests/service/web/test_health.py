@@ -73,7 +73,7 @@ def test_a_receiver_that_refuses_films_is_said_until_it_takes_them(make_site):
     body = site.get("/readyz").json()
     assert "spool" in body["faults"]
     assert body["parts"]["spool"]["fault"] == (
-        "A receiver refuses films: the spool's disk is nearly full."
+        "A receiver refuses images: the spool's disk is nearly full."
     )
     says(ProcessStatus.WORKING)
     body = site.get("/readyz").json()
