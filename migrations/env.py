@@ -2,6 +2,8 @@
 
 from alembic import context
 
+# Their tables belong to the metadata too.
+from service.database import review_tables  # noqa: F401
 from service.database.tables import Base
 
 context.configure(

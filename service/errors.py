@@ -10,6 +10,8 @@ WetreadError
 │   ├── NotFound             no such job, Study or Instance
 │   └── LeaseLost            this claim of the job is void: stop, write nothing
 ├── SelectionError       a selection of jobs is empty, too wide or invalid
+├── InvalidReview        the text, the answers or the decision of a review cannot be taken
+├── ReviewConflict       the review or the decision changed meanwhile (in `service.review.conflicts`)
 ├── InvalidToken         a bearer token cannot be made or found (in `service.tokens`)
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a Study could not be read
@@ -75,6 +77,10 @@ class LeaseLost(StoreError):
 
 class SelectionError(WetreadError):
     """A selection of jobs is empty, too wide or invalid."""
+
+
+class InvalidReview(WetreadError):
+    """The text, the answers or the decision of a review cannot be taken; the message states why."""
 
 
 class BrokerUnavailable(WetreadError):

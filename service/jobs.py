@@ -64,6 +64,11 @@ class Event(StrEnum):
     RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
     RECALL_FAILED = "recall_failed"  # so does this one's; the recall must be run again
     DOUBT = "draft_in_doubt"
+    DECIDED = "decide"  # a person decided on the draft
+    UNDONE = "undo_decision"
+    REPORT_CONCERNED = (
+        "verified_report_concerned"  # something happened to the draft of such a report
+    )
 
 
 class Action(StrEnum):
@@ -117,6 +122,10 @@ class DeliveryState(StrEnum):
     CONFIRMED = "CONFIRMED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+
+
+# The `notice` of the delivery of a verified report: this, then the id of the decision.
+VERIFIED: Final = "verified-"
 
 
 class IllegalTransition(Exception):

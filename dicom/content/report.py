@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from dicom.content.draft_json import decoded
 
 # Omitted from JSON if None, so that the JSON equals that of versions without these fields.
-_LEFT_OUT: Final = frozenset({"agreement", "peak"})
+_LEFT_OUT: Final = frozenset({"agreement", "peak", "doubts"})
 
 
 class Observation(StrEnum):
@@ -124,6 +124,21 @@ class Finding:
     agreement: Agreement | None = None
 
 
+class Doubt(StrEnum):
+    """Why a sentence of a draft cannot be taken over unread."""
+
+    CONTRADICTED = "contradicted"  # another sentence of the text states the opposite
+    COMPARES = "compares"  # it refers to an earlier image; the model got none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulSentence:
+    """A sentence of a draft, as in `findings_text` or `impression_text`, and a doubt about it."""
+
+    sentence: str
+    doubt: Doubt
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
     """The model that wrote a draft, so that its drafts can be identified and recalled.
@@ -196,6 +211,8 @@ class DraftReport:
         model: The model that wrote the draft.
         predecessor: The SR of the draft that this one supersedes.
         timings_ms: Milliseconds of each stage of the reading, by its name; not part of the results.
+        doubts: The sentences that a reader must answer; not part of SR and SC. None in drafts of
+            versions that did not look for them.
     """
 
     study_instance_uid: str
@@ -210,6 +227,7 @@ class DraftReport:
     not_read: tuple[NotRead, ...] = ()
     predecessor: Predecessor | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    doubts: tuple[DoubtfulSentence, ...] | None = None
 
     @property
     def is_coded(self) -> bool:

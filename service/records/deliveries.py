@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from service.jobs import DeliveryState
+from service.jobs import VERIFIED, DeliveryState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Delivery:
         created_at: When it was first due; it fails if the destination is away for too long after this.
         fence: The number of the latest claim, as in a Job; 0 if sending never began.
         notice: "" for the job's results; for a notice that the draft is in doubt, the digest of the copy
-            that caused it.
+            that caused it; for a verified report VERIFIED and the id of its decision.
         unlisted: The number of attempts after which the destination did not list acknowledged objects.
         read_back: If CONFIRMED: True if the objects were read back, False if the destination only
             acknowledged them; None if that is not known.
@@ -54,6 +54,11 @@ class Delivery:
     notice: str = ""
     unlisted: int = 0
     read_back: bool | None = None
+
+    @property
+    def decision_id(self) -> str:
+        """The id of the decision whose verified report is delivered, or ""."""
+        return self.notice.removeprefix(VERIFIED) if self.notice.startswith(VERIFIED) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,9 @@ from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
+from service.store.review.decisions import Decisions
+from service.store.review.texts import Reviews
+from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
 from service.store.spool_audit import SpoolAudit
 from service.store.sweeper_queries import SweeperQueries
@@ -33,6 +36,8 @@ class Store(
     Repeats,
     Deliveries,
     Doubts,
+    Decisions,
+    VerifiedReports,
     SweeperQueries,
     Queries,
     History,
@@ -42,6 +47,7 @@ class Store(
     Tokens,
     Reconciliations,
     Backlogs,
+    Reviews,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

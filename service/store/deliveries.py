@@ -11,10 +11,18 @@ from sqlalchemy.orm import Session, aliased
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.destination_backlog import Trouble
 from service.errors import LeaseLost
-from service.jobs import Action, DeliveryState, JobState
+from service.jobs import VERIFIED, Action, DeliveryState, JobState
 from service.records import Delivery, ResultObject
 from service.store import record_mapping
-from service.store.transitions import IS_SENDABLE, NO_LEASE, Change, Transitions, changed_rows
+from service.store.transitions import (
+    IS_SENDABLE,
+    NO_LEASE,
+    OF_REPORT,
+    OF_RESULTS,
+    Change,
+    Transitions,
+    changed_rows,
+)
 
 # Losses of the worker in a row before a delivery fails. One or two can be power cuts; but each loss
 # costs a lease (`delivery.lease_seconds`, two minutes) and ends the worker's other deliveries.
@@ -261,7 +269,7 @@ class Deliveries(Transitions):
             only = (*only, DeliveryRow.state == state.value)
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
             action = "deliver" if not error else "deliver_failed"
-            done = "the notice of doubt is there." if row.notice else words
+            done = _done(row.notice, words)
             reason = f"{row.destination}: {error or done}"
             stands = JobState(job.state)
             actor = row.lease_owner or "service"
@@ -360,16 +368,27 @@ class Deliveries(Transitions):
 
 
 def _waits_for_results() -> ColumnElement[bool]:
-    """Return the condition that a notice's draft is not yet sent to the same destination."""
-    results = aliased(DeliveryRow)
+    """Return the condition that what a notice or a report refers to is not yet at the destination.
+
+    That is the draft; and for the report that amends another one, the amended report.
+    """
+    earlier = aliased(DeliveryRow)
     still = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
-    under_way = select(results.id).where(
-        results.job_id == DeliveryRow.job_id,
-        results.destination == DeliveryRow.destination,
-        results.notice == "",
-        results.state.in_(still),
+    amended = and_(OF_REPORT, earlier.notice.startswith(VERIFIED), earlier.id < DeliveryRow.id)
+    under_way = select(earlier.id).where(
+        earlier.job_id == DeliveryRow.job_id,
+        earlier.destination == DeliveryRow.destination,
+        or_(earlier.notice == "", amended),
+        earlier.state.in_(still),
     )
-    return and_(DeliveryRow.notice != "", under_way.exists())
+    return and_(~OF_RESULTS, under_way.exists())
+
+
+def _done(notice: str, words: str) -> str:
+    """Return what a delivery has done, for the job's history."""
+    if notice.startswith(VERIFIED):
+        return f"verified report: {words}"
+    return "the notice of doubt is there." if notice else words
 
 
 def _confirmed_by(found: Sequence[Row[*tuple[Any, ...]]]) -> str:

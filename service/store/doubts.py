@@ -10,7 +10,7 @@ from service.database.tables import DeliveryRow, IncidentRow, InstanceRow, JobRo
 from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, Event, JobState
 from service.records import Conflict, Delivery, Job
 from service.store import record_mapping
-from service.store.transitions import Transitions, changed_rows
+from service.store.transitions import OF_DOUBT, Transitions, changed_rows
 
 _DIFFERS: Final = "A later copy of its image differs."
 _MOST_COPIES: Final = 4  # named in a job's sentence after the first one
@@ -108,7 +108,7 @@ class Doubts(Transitions):
         with self._reading() as session:
             found = session.scalars(
                 select(DeliveryRow)
-                .where(DeliveryRow.job_id == job_id, DeliveryRow.notice != "")
+                .where(DeliveryRow.job_id == job_id, OF_DOUBT)
                 .order_by(DeliveryRow.id)
             )
             return [record_mapping.delivery(row) for row in found]

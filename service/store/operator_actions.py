@@ -20,7 +20,16 @@ from service.jobs import (
 from service.records import Job, UnderWay
 from service.store import record_mapping
 from service.store.doubts import compare_again
-from service.store.transitions import NO_LEASE, Change, Transitions, changed_rows, later_drafts
+from service.store.transitions import (
+    NO_LEASE,
+    OF_DOUBT,
+    OF_REPORT,
+    OF_RESULTS,
+    Change,
+    Transitions,
+    changed_rows,
+    later_drafts,
+)
 
 _AFRESH: Final[dict[str, Any]] = {
     "attempts": 0,
@@ -73,7 +82,7 @@ class OperatorActions(Transitions):
         )
         needless = update(DeliveryRow).where(
             DeliveryRow.job_id == job_id,
-            DeliveryRow.notice != "",
+            OF_DOUBT,
             DeliveryRow.state.in_(_OPEN),
             ~begun.exists(),
         )
@@ -110,7 +119,7 @@ class OperatorActions(Transitions):
         """Return where a job and its notices are being sent; locks them, so no claim begins or ends."""
         found = session.execute(
             select(DeliveryRow.destination, DeliveryRow.state, DeliveryRow.notice)
-            .where(DeliveryRow.job_id == job_id)
+            .where(DeliveryRow.job_id == job_id, ~OF_REPORT)
             .with_for_update()
         )
         sending = [row for row in found if row.state == DeliveryState.SENDING]
@@ -198,7 +207,7 @@ class OperatorActions(Transitions):
             if target is DeliveryState.PENDING
             else {}
         )
-        kind = DeliveryRow.notice != "" if notices else DeliveryRow.notice == ""
+        kind = OF_DOUBT if notices else OF_RESULTS
         return changed_rows(
             session,
             update(DeliveryRow)

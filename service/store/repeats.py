@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
@@ -14,7 +14,14 @@ from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, Job
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import compare_again
-from service.store.transitions import Change, Transitions, changed_rows, later_drafts
+from service.store.transitions import (
+    OF_DOUBT,
+    OF_REPORT,
+    Change,
+    Transitions,
+    changed_rows,
+    later_drafts,
+)
 
 # All states but SENDING: a delivery that is being sent goes on.
 _ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
@@ -136,7 +143,7 @@ class Repeats(Transitions):
         """Make deliveries due with all tries counted from 0; return the names of their destinations.
 
         If the draft is in doubt, its notices are sent again, too: an archive that lost the draft has
-        lost them as well.
+        lost them as well. So are the verified reports of persons.
         """
         job_id = row.id
         known = list(
@@ -167,7 +174,9 @@ class Repeats(Transitions):
             DeliveryRow.state.in_(_ENDED),
         )
         if not row.doubt:
-            again = again.where(DeliveryRow.notice == "")
+            again = again.where(~OF_DOUBT)
+        # The report of a decision that was undone is never sent.
+        again = again.where(or_(~OF_REPORT, DeliveryRow.state != DeliveryState.CANCELED.value))
         changed_rows(session, again.values(**afresh))
         session.add_all(
             DeliveryRow(

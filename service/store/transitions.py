@@ -4,18 +4,34 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, CursorResult, Select, Update, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Select,
+    Update,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, StudyRow
 from service.errors import LeaseLost, NotFound
-from service.jobs import RECALLED, Action, IllegalTransition, JobState, next_state
+from service.jobs import RECALLED, VERIFIED, Action, IllegalTransition, JobState, next_state
 from service.store.session import Transactions
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # In these states the job's results may be sent: a draft, or the notice that there is none.
 DELIVERABLE: Final = (JobState.DRAFTED.value, JobState.NOT_ANALYSED.value)
-# A notice of doubt is sent in every state of the job: a destination may hold the draft.
+# What a delivery holds: a job's results, a person's verified report, or a notice of doubt.
+OF_RESULTS: Final = DeliveryRow.notice == ""
+OF_REPORT: Final = DeliveryRow.notice.startswith(VERIFIED)
+OF_DOUBT: Final = and_(~OF_RESULTS, ~OF_REPORT)
+# A notice of doubt and a verified report are sent in every state of the job: a destination may hold the
+# draft, and the report is a person's.
 IS_SENDABLE: Final = or_(JobRow.state.in_(DELIVERABLE), DeliveryRow.notice != "")
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": "", "lease_until": None}
 

@@ -31,6 +31,8 @@ from service.web.live import MAX_STREAMS, Hub
 from service.web.metrics import make_registry, metrics
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
+from service.web.review.failures import REVIEW_HANDLERS
+from service.web.review.routes import REVIEW_ROUTES
 from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
@@ -76,7 +78,7 @@ def make_app(here: AppContext) -> Starlette:
             Middleware(ErrorMiddleware),
             Middleware(BodyLimit),
         ],
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, **REVIEW_HANDLERS},
         lifespan=_lifespan,
     )
     app.state.app_context = here
@@ -122,6 +124,7 @@ ROUTES: Final = [
         for word in ACTIONS
     ],
     Route("/api/studies/{study_uid}", api.study),
+    *REVIEW_ROUTES,
     Route("/healthz", healthz),
     Route("/readyz", readyz),
     Route("/metrics", metrics),

@@ -7,15 +7,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES: Final = 16 * 2**10
+# Texts of reports are longer than any other body.
+_REPORT_BYTES: Final = 256 * 2**10
+_REPORT_PATHS: Final = ("/review", "/decisions")
 
 
 class BodyLimit:
     """Counts the bytes of a body as they arrive: a chunked request has no length (RFC 9112 7.1)."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """Wrap `app`, whose exception handlers answer 413."""
         self._app = app
-        self._most = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; reading a body that is too large raises HTTPException (413)."""
@@ -23,18 +25,26 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = int(Headers(scope=scope).get("content-length", "0"))
+        most = most_bytes(scope["path"])
         received = 0
 
         async def counting() -> Message:
             nonlocal received
-            self._check(announced)  # before any of it is read
+            _check(announced, most)  # before any of it is read
             message = await receive()
             received += len(message.get("body", b""))
-            self._check(received)
+            _check(received, most)
             return message
 
         await self._app(scope, counting, send)
 
-    def _check(self, length: int) -> None:
-        if length > self._most:
-            raise HTTPException(413, f"The request body is longer than {self._most} bytes.")
+
+def most_bytes(path: str) -> int:
+    """Return the largest body of requests to this path."""
+    holds_report = path.startswith("/api/jobs/") and path.endswith(_REPORT_PATHS)
+    return _REPORT_BYTES if holds_report else MOST_BYTES
+
+
+def _check(length: int, most: int) -> None:
+    if length > most:
+        raise HTTPException(413, f"The request body is longer than {most} bytes.")

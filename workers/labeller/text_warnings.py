@@ -8,7 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence, Side
+from dicom.content.report import (
+    CODED_OBSERVATIONS,
+    Doubt,
+    DoubtfulSentence,
+    Observation,
+    Presence,
+    Side,
+)
 from workers.labeller.findings import Mention, mentions, side_of, site_of
 from workers.labeller.sentences import compares_with_prior
 
@@ -85,23 +92,47 @@ def warnings(lines: Sequence[str], *, told_indication: bool = False) -> tuple[st
     return tuple(notes)
 
 
+def doubtful(lines: Sequence[str]) -> tuple[DoubtfulSentence, ...]:
+    """Return the sentences of a text that contradict another one or refer to an earlier image."""
+    contradicted = {line for about in _watched(lines).values() for line in _clashing(about)}
+    found = [
+        DoubtfulSentence(sentence=line, doubt=Doubt.CONTRADICTED)
+        for line in dict.fromkeys(lines)
+        if line in contradicted or (_ALL_NORMAL.search(line) and _normal_and_not(lines))
+    ]
+    found += [
+        DoubtfulSentence(sentence=line, doubt=Doubt.COMPARES)
+        for line in dict.fromkeys(lines)
+        if compares_with_prior([line])
+    ]
+    return tuple(found)
+
+
 def contradictions(lines: Iterable[str]) -> tuple[Observation, ...]:
     """Return the observations that a text calls both present and absent at the same side and site."""
-    said: dict[Observation, list[Mention]] = {one: [] for one in _WATCHED}
+    return tuple(one for one, about in _watched(lines).items() if any(_clashing(about)))
+
+
+def _watched(lines: Iterable[str]) -> dict[Observation, list[tuple[str, Mention]]]:
+    """Return each mention of a watched observation with its sentence."""
+    said: dict[Observation, list[tuple[str, Mention]]] = {one: [] for one in _WATCHED}
     for line in lines:
         for mention in mentions(line):
             if mention.observation in said:
-                said[mention.observation].append(mention)
-    return tuple(one for one, about in said.items() if any(_clashes(about)))
+                said[mention.observation].append((line, mention))
+    return said
 
 
-def _clashes(about: Sequence[Mention]) -> Iterator[bool]:
-    for denied in about:
+def _clashing(about: Sequence[tuple[str, Mention]]) -> Iterator[str]:
+    """Yield the sentences of each pair of mentions that contradict each other."""
+    for denying, denied in about:
         if denied.presence is Presence.ABSENT and not _QUALIFIED.search(denied.clause):
-            for found in about:
+            for finding, found in about:
                 # Within one clause a cue of one mention could be attributed to the other.
-                if found.presence is Presence.PRESENT and found.clause != denied.clause:
-                    yield _same_place(denied, found)
+                is_other = found.presence is Presence.PRESENT and found.clause != denied.clause
+                if is_other and _same_place(denied, found):
+                    yield denying
+                    yield finding
 
 
 def _same_place(denied: Mention, found: Mention) -> bool:

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dicom.content.report import Finding
+from dicom.content.report import DoubtfulSentence, Finding
 from service.errors import EmptyText
 from workers.labeller.findings import label_sentences, not_coded
 from workers.labeller.sentences import clean, sections
-from workers.labeller.text_warnings import warnings
+from workers.labeller.text_warnings import doubtful, warnings
 from workers.model.vlm import Answer
 from workers.reading.agreement import agreed, doubts
 from workers.reading.finding_regions import placed
@@ -31,6 +31,7 @@ class Content:
     impression_text: tuple[str, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    doubts: tuple[DoubtfulSentence, ...]
 
 
 def content(
@@ -75,7 +76,8 @@ def content(
             *doubts(findings, sampled, samples),
             *unplaced,
         ]
-    return Content(findings_text, impression_text, findings, tuple(notes))
+    unsure = () if meaningless else doubtful(lines)
+    return Content(findings_text, impression_text, findings, tuple(notes), unsure)
 
 
 def _sections(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -307,6 +307,7 @@ class Reader:
             ),
             not_read=selection.not_read,
             predecessor=predecessor,
+            doubts=said.content.doubts,
         )
         return DraftedImage(draft=draft, film=film, tokens=said.tokens, ended=said.ended)
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.web.app import ROUTES
-from service.web.body_limit import MOST_BYTES
+from service.web.body_limit import MOST_BYTES, most_bytes
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -27,9 +27,10 @@ def test_a_chunked_body_is_not_read_beyond_the_limit(site, seeder, path):
     job = seeder.completed(1)
     path = path.replace("{job_id}", job.id).replace("{name}", "orthanc")
     headers = JSON if path.startswith("/api/") else FORM
-    answer = site.post(path, content=pieces(4 * MOST_BYTES, []), headers=headers)
+    most = most_bytes(path)
+    answer = site.post(path, content=pieces(4 * most, []), headers=headers)
     assert answer.status_code == 413
-    assert f"The request body is longer than {MOST_BYTES} bytes." in answer.text
+    assert f"The request body is longer than {most} bytes." in answer.text
 
 
 def test_the_server_stops_reading_an_endless_body(site, seeder):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from dicom.content.report import Doubt
 from workers.labeller.sentences import sentences
-from workers.labeller.text_warnings import contradictions, warnings
+from workers.labeller.text_warnings import contradictions, doubtful, warnings
 
 
 def warned(text, **rest):
@@ -76,3 +77,22 @@ def test_an_ordinary_text_has_no_warning():
 def test_a_model_that_was_told_may_repeat_it():
     """The history is no invention of a model that was told the indication."""
     assert warned("A 55-year-old man with a history of cancer.", told_indication=True) == ()
+
+
+def test_doubtful_sentences_are_named_with_their_doubt():
+    """Both sides of a contradiction, a normal film beside a finding, and references to a prior."""
+    lines = (
+        "There is a left pleural effusion.",
+        "The heart is not enlarged.",
+        "No pleural effusion.",
+        "The tube is unchanged.",
+    )
+    found = [(each.sentence, each.doubt) for each in doubtful(lines)]
+    assert found == [
+        (lines[0], Doubt.CONTRADICTED),
+        (lines[2], Doubt.CONTRADICTED),
+        (lines[3], Doubt.COMPARES),
+    ]
+    normal = ("Normal chest radiograph.", "There is a left pleural effusion.")
+    assert [each.sentence for each in doubtful(normal)] == [normal[0]]
+    assert doubtful(("The heart is not enlarged.",)) == ()

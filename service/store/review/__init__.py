@@ -1,0 +1,1 @@
+"""Texts under review, decisions and verified reports in the database."""

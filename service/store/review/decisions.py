@@ -1,0 +1,351 @@
+"""Decisions of persons on drafts: recorded once, undone within a minute, amended afterwards."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from dicom.content.phrases import is_positive
+from dicom.content.report import DraftReport
+from service.database.review_tables import DecisionRow, UndoRow
+from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
+from service.errors import NotFound
+from service.jobs import VERIFIED, DeliveryState, Event, JobState
+from service.records import Job
+from service.review.conflicts import AlreadyDecided, CannotDecide, CannotUndo, KeyReused
+from service.review.content import ReviewContent
+from service.review.decision import (
+    UNDO_SECONDS,
+    Decision,
+    DecisionRequest,
+    Reviewer,
+    check_request,
+    check_reviewer,
+    obstacle,
+)
+from service.review.draft_sentences import draft_sentences
+from service.review.edit_measure import TextEdits
+from service.review.words import Obstacle, Section, Verdict
+from service.store import record_mapping
+from service.store.review import mapping
+from service.store.review.texts import check_version, lock_job
+from service.store.session import new_job_id
+from service.store.transitions import NO_LEASE, Transitions, changed_rows
+
+_DONE: Final = {
+    Verdict.ACCEPT: "accepted",
+    Verdict.EDIT: "edited and accepted",
+    Verdict.REJECT: "rejected",
+}
+
+
+class Decisions(Transitions):
+    """The part of the store that records decisions."""
+
+    def decide(
+        self,
+        job_id: str,
+        request: DecisionRequest,
+        reviewer: Reviewer,
+        *,
+        key: str,
+        digest: str,
+    ) -> Decision:
+        """Record a decision once; return it. A repeated request returns the decision of the first.
+
+        The verified report becomes due at the destinations of the job's draft after `UNDO_SECONDS`.
+
+        Args:
+            job_id: The job of the draft.
+            request: The decision.
+            reviewer: Who decides.
+            key: Idempotency key of the request.
+            digest: SHA-256 of the request, to tell a repetition from another request.
+
+        Raises:
+            NotFound: There is no such job.
+            InvalidReview: The decision is incomplete or contradicts itself.
+            KeyReused: The key belongs to another request.
+            CannotDecide: No report can be made from the draft.
+            AlreadyDecided: Another decision stands, or the one to be amended does not.
+            VersionConflict: The stored review has another version than the one decided on.
+        """
+        check_reviewer(reviewer)
+        with self._writing() as session:
+            row = lock_job(session, job_id)
+            if known := _repeated(session, reviewer.id, key, digest):
+                return known
+            job = record_mapping.job(row)
+            draft = self._decidable(session, job, request)
+            standing = standing_decision(session, job_id)
+            self._check_standing(standing, request)
+            check_version(session, job_id, request.base_version)
+            check_request(request, draft, draft_sentences(draft))
+            made = self._new(session, job, draft, request, reviewer)
+            session.add(mapping.decision_row(made, key, digest))
+            session.flush()
+            if request.verdict.makes_report:
+                self._make_report_due(session, made)
+            self._note(session, row, Event.DECIDED, reviewer, f"{_DONE[request.verdict]}.")
+            return made
+
+    def _decidable(self, session: Session, job: Job, request: DecisionRequest) -> DraftReport:
+        """Return the job's draft if this decision about it can be taken.
+
+        Raises:
+            CannotDecide: It cannot.
+        """
+        found = obstacle(job)
+        if job.draft is None:
+            raise CannotDecide(found or Obstacle.NO_DRAFT, job.draft_fault)
+        if request.verdict.makes_report:
+            if found is not None:
+                raise CannotDecide(found, job.doubt or job.reason)
+            if _has_uncompared_copy(session, job.drafted_image):
+                raise CannotDecide(Obstacle.NOT_COMPARED)
+        return job.draft
+
+    def _check_standing(self, standing: Decision | None, request: DecisionRequest) -> None:
+        if request.amends == (standing.id if standing else ""):
+            if standing is None:
+                return
+            if self.now() < standing.undo_until:
+                words = "it can be undone by its author until it is sent, and amended afterwards"
+                raise AlreadyDecided(f"{_said(standing)}; {words}", standing)
+            if standing.request.verdict.makes_report and not request.verdict.makes_report:
+                words = "its report has been sent: amend the report instead of rejecting the draft"
+                raise AlreadyDecided(f"{_said(standing)}; {words}", standing)
+            return
+        if standing is None:
+            raise AlreadyDecided("the decision to be amended no longer stands", None)
+        raise AlreadyDecided(f"{_said(standing)}: to change it, amend that decision", standing)
+
+    def _new(
+        self,
+        session: Session,
+        job: Job,
+        draft: DraftReport,
+        request: DecisionRequest,
+        reviewer: Reviewer,
+    ) -> Decision:
+        now = self.now()
+        own = ReviewContent.of_draft(draft_sentences(draft))
+        positive = dict.fromkeys(
+            each.observation.value for each in draft.findings if is_positive(each)
+        )
+        return Decision(
+            id=new_job_id(),
+            job_id=job.id,
+            study_instance_uid=job.study_instance_uid,
+            number=_last_number(session, job.id) + 1,
+            at=now,
+            reviewer=reviewer,
+            request=request,
+            draft_findings=own.lines(Section.FINDINGS),
+            draft_impression=own.lines(Section.IMPRESSION),
+            edits=TextEdits.between(own.text, request.content.text),
+            undo_until=now + timedelta(seconds=UNDO_SECONDS),
+            positive=tuple(positive),
+            device=job.calling_ae,
+            model_name=draft.model.name,
+            model_version=draft.model.version,
+            model_weights=draft.model.weights_sha256,
+            draft_uid=_draft_uid(session, job.id),
+        )
+
+    def _make_report_due(self, session: Session, made: Decision) -> None:
+        """Make the verified report due wherever the draft is, or may come to be."""
+        names = session.scalars(
+            select(DeliveryRow.destination)
+            .where(
+                DeliveryRow.job_id == made.job_id,
+                DeliveryRow.notice == "",
+                or_(DeliveryRow.fence > 0, DeliveryRow.state != DeliveryState.CANCELED.value),
+            )
+            .order_by(DeliveryRow.id)
+        ).all()
+        session.add_all(
+            DeliveryRow(
+                job_id=made.job_id,
+                destination=name,
+                notice=f"{VERIFIED}{made.id}",
+                state=DeliveryState.PENDING.value,
+                created_at=made.at,
+                not_before=made.undo_until,
+            )
+            for name in names
+        )
+        session.flush()
+
+    def undo(self, decision_id: str, reviewer: Reviewer) -> Decision:
+        """Undo a decision before anything of it is sent; return it. A repeated call changes nothing.
+
+        Raises:
+            NotFound: There is no such decision.
+            CannotUndo: It is another person's, or the time to undo it is over.
+        """
+        with self._writing() as session:
+            found = _decision(session, decision_id)
+            row = lock_job(session, found.job_id)
+            found = _decision(session, decision_id)  # another request may have undone it
+            if found.reviewer.id != reviewer.id:
+                raise CannotUndo(f"only {found.reviewer.words} can undo this decision")
+            if found.undone_at is not None:
+                return found
+            if self.now() >= found.undo_until or not _cancel_deliveries(session, found.id):
+                raise CannotUndo("the time to undo is over: amend the report instead")
+            session.execute(insert(UndoRow).values(decision_id=found.id, at=self.now()))
+            self._note(session, row, Event.UNDONE, reviewer, "the decision was undone.")
+            return _decision(session, decision_id)
+
+    def decision(self, decision_id: str) -> Decision:
+        """Return a decision.
+
+        Raises:
+            NotFound: There is no such decision.
+        """
+        with self._reading() as session:
+            return _decision(session, decision_id)
+
+    def is_decided(self, reviewer_id: str, key: str) -> bool:
+        """Return whether a request of this person with this idempotency key has made a decision."""
+        chosen = select(DecisionRow.id).where(
+            DecisionRow.reviewer_id == reviewer_id, DecisionRow.idempotency_key == key
+        )
+        with self._reading() as session:
+            return session.scalar(chosen) is not None
+
+    def standing_decisions(self, job_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the decision that stands on each of these jobs' drafts, by job id."""
+        chosen = _with_undo().where(DecisionRow.job_id.in_(job_ids), UndoRow.decision_id.is_(None))
+        with self._reading() as session:
+            found = session.execute(chosen.order_by(DecisionRow.number))
+            return {row.job_id: mapping.decision(row, undone) for row, undone in found}
+
+    def decisions(
+        self,
+        *,
+        job_id: str | None = None,
+        reviewer_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Decision]:
+        """Return decisions, the latest first, undone ones included.
+
+        Args:
+            job_id: Only on this job's draft.
+            reviewer_id: Only of this person.
+            since: Only those made at this time or later.
+            until: Only those made before.
+            before: Only those made before the decision with this id: the next page.
+            limit: Most decisions to return.
+
+        Raises:
+            NotFound: There is no decision with the id `before`.
+        """
+        chosen = _with_undo().order_by(DecisionRow.at.desc(), DecisionRow.id.desc()).limit(limit)
+        if job_id is not None:
+            chosen = chosen.where(DecisionRow.job_id == job_id)
+        if reviewer_id is not None:
+            chosen = chosen.where(DecisionRow.reviewer_id == reviewer_id)
+        if since is not None:
+            chosen = chosen.where(DecisionRow.at >= since)
+        if until is not None:
+            chosen = chosen.where(DecisionRow.at < until)
+        with self._reading() as session:
+            if before is not None:
+                chosen = chosen.where(_earlier_than(_decision(session, before)))
+            return [mapping.decision(row, undone) for row, undone in session.execute(chosen)]
+
+    def _note(
+        self, session: Session, row: JobRow, event: Event, reviewer: Reviewer, words: str
+    ) -> None:
+        # The pages follow `jobs.updated_at`.
+        row.updated_at = self.now()
+        session.flush()
+        state = JobState(row.state)
+        self._event(session, row.id, event, reviewer.words, (state, state), f"Draft: {words}")
+
+
+def standing_decision(session: Session, job_id: str) -> Decision | None:
+    """Return the latest decision on a draft that was not undone; None if there is none."""
+    chosen = _with_undo().where(DecisionRow.job_id == job_id, UndoRow.decision_id.is_(None))
+    found = session.execute(chosen.order_by(DecisionRow.number.desc()).limit(1)).first()
+    return mapping.decision(*found) if found else None
+
+
+def _with_undo() -> Select[DecisionRow, datetime]:
+    return select(DecisionRow, UndoRow.at).outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
+
+
+def _decision(session: Session, decision_id: str) -> Decision:
+    found = session.execute(_with_undo().where(DecisionRow.id == decision_id)).first()
+    if found is None:
+        raise NotFound(f"there is no decision {decision_id[:8]!a}")
+    return mapping.decision(*found)
+
+
+def _earlier_than(mark: Decision) -> ColumnElement[bool]:
+    same = and_(DecisionRow.at == mark.at, DecisionRow.id < mark.id)
+    return or_(DecisionRow.at < mark.at, same)
+
+
+def _repeated(session: Session, reviewer_id: str, key: str, digest: str) -> Decision | None:
+    """Return the decision that this request has made before; None if it comes first.
+
+    Raises:
+        KeyReused: The key belongs to another request.
+    """
+    found = session.execute(
+        _with_undo().where(
+            DecisionRow.reviewer_id == reviewer_id, DecisionRow.idempotency_key == key
+        )
+    ).first()
+    if found is None:
+        return None
+    if found[0].request_digest != digest:
+        raise KeyReused("this Idempotency-Key belongs to another request: use a new one")
+    return mapping.decision(*found)
+
+
+def _has_uncompared_copy(session: Session, image_uid: str) -> bool:
+    waiting = select(InstanceRow.id).where(
+        InstanceRow.sop_instance_uid == image_uid,
+        InstanceRow.conflict,
+        InstanceRow.compared_at.is_(None),
+    )
+    return session.scalar(waiting.limit(1)) is not None
+
+
+def _last_number(session: Session, job_id: str) -> int:
+    chosen = select(DecisionRow.number).where(DecisionRow.job_id == job_id)
+    return session.scalar(chosen.order_by(DecisionRow.number.desc()).limit(1)) or 0
+
+
+def _draft_uid(session: Session, job_id: str) -> str:
+    chosen = select(ObjectRow.sop_instance_uid).where(
+        ObjectRow.job_id == job_id, ObjectRow.kind == "draft-report"
+    )
+    return session.scalar(chosen.limit(1)) or ""
+
+
+def _cancel_deliveries(session: Session, decision_id: str) -> bool:
+    """Cancel the deliveries of a decision's report; return False if one was claimed already."""
+    its = DeliveryRow.notice == f"{VERIFIED}{decision_id}"
+    if session.scalar(select(DeliveryRow.id).where(its, DeliveryRow.fence > 0).limit(1)):
+        return False
+    total = session.scalars(select(DeliveryRow.id).where(its)).all()
+    unclaimed = update(DeliveryRow).where(
+        its, DeliveryRow.state == DeliveryState.PENDING.value, DeliveryRow.fence == 0
+    )
+    done = changed_rows(session, unclaimed.values(state=DeliveryState.CANCELED.value, **NO_LEASE))
+    return done == len(total)
+
+
+def _said(standing: Decision) -> str:
+    done = _DONE[standing.request.verdict]
+    return f"{standing.reviewer.words} has {done} this draft at {standing.at:%H:%M:%S} UTC"

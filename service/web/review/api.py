@@ -1,0 +1,224 @@
+"""Handlers of `/api/jobs/…/review`, `/api/jobs/…/decisions`, `/api/decisions` and `/api/notices`."""
+
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from dicom.errors import InvalidIdentifier
+from dicom.identifiers import check_uid
+from service.errors import NotFound
+from service.review.content import ReviewContent
+from service.review.decision import Decision, Reviewer
+from service.review.draft_sentences import draft_sentences
+from service.store import Store
+from service.web.api import body_of
+from service.web.app_context import AppContext, app_context_of
+from service.web.review.answers import (
+    decisions_json,
+    notice_json,
+    open_json,
+    review_json,
+    stored_json,
+)
+from service.web.review.requests import (
+    decision_request,
+    digest_of,
+    etag,
+    idempotency_key,
+    limit_of,
+    time_of,
+    wanted_version,
+)
+from service.web.review.reviewer import reviewer_of
+
+_MOST_DIGITS: Final = 18  # of a 64-bit row id
+
+
+async def review(request: Request) -> JSONResponse:
+    """Answer with a draft to be reviewed: sentences, findings, the stored text, who has it open."""
+    return await _review(app_context_of(request), request.path_params["job_id"])
+
+
+async def study_review(request: Request) -> JSONResponse:
+    """Answer with the review of a study's newest draft."""
+    here = app_context_of(request)
+    try:
+        uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("That is not a Study Instance UID.") from None
+    job_id = await run_in_threadpool(_newest_draft, here.store, uid)
+    return await _review(here, job_id)
+
+
+async def save_review(request: Request) -> JSONResponse:
+    """Store the text under review; 412 with the other text if it changed meanwhile."""
+    here, job_id = app_context_of(request), request.path_params["job_id"]
+    body = await body_of(request)
+    reviewer, version = _reviewer(request), wanted_version(request)
+    content = ReviewContent.from_json(body)
+
+    def save() -> dict[str, Any]:
+        job = here.store.job(job_id)
+        return stored_json(here.store.save_review(job.id, content, version, reviewer))
+
+    stored = await run_in_threadpool(save)
+    return JSONResponse(stored, headers={"ETag": etag(stored["version"])})
+
+
+async def note_open(request: Request) -> JSONResponse:
+    """Record that the person has the draft open, or with `{"open": false}` closed it."""
+    here, job_id, body = (
+        app_context_of(request),
+        request.path_params["job_id"],
+        await body_of(request),
+    )
+    reviewer = _reviewer(request)
+
+    def note() -> list[dict[str, Any]]:
+        job = here.store.job(job_id)
+        if body.get("open", True) is False:
+            here.store.note_closed(job.id, reviewer.id)
+        else:
+            here.store.note_open(job.id, reviewer)
+        return open_json(here.store, [job.id]).get(job.id, [])
+
+    return JSONResponse({"open": await run_in_threadpool(note)})
+
+
+async def decide(request: Request) -> JSONResponse:
+    """Record a decision once: 201, and 200 for a repetition of the request."""
+    here, job_id, body = (
+        app_context_of(request),
+        request.path_params["job_id"],
+        await body_of(request),
+    )
+    reviewer, key = _reviewer(request), idempotency_key(request)
+    made, is_new = await run_in_threadpool(_decide, here.store, job_id, body, reviewer, key)
+    return JSONResponse(
+        await run_in_threadpool(_decision_json, here.store, made), 201 if is_new else 200
+    )
+
+
+async def undo(request: Request) -> JSONResponse:
+    """Undo a decision of which nothing was sent yet."""
+    await body_of(request)
+    here, reviewer = app_context_of(request), _reviewer(request)
+    decision_id = request.path_params["decision_id"]
+    undone = await run_in_threadpool(here.store.undo, decision_id, reviewer)
+    return JSONResponse(await run_in_threadpool(_decision_json, here.store, undone))
+
+
+async def send_again(request: Request) -> JSONResponse:
+    """Send a verified report again to the destinations that it has not reached."""
+    await body_of(request)
+    here, reviewer = app_context_of(request), _reviewer(request)
+    decision_id = request.path_params["decision_id"]
+
+    def send() -> dict[str, Any]:
+        found = here.store.decision(decision_id)
+        here.store.send_report_again(found.id, reviewer.words)
+        return _decision_json(here.store, found)
+
+    return JSONResponse(await run_in_threadpool(send))
+
+
+async def decision(request: Request) -> JSONResponse:
+    """Answer with one decision."""
+    here, decision_id = app_context_of(request), request.path_params["decision_id"]
+
+    def find() -> dict[str, Any]:
+        return _decision_json(here.store, here.store.decision(decision_id))
+
+    return JSONResponse(await run_in_threadpool(find))
+
+
+async def decisions(request: Request) -> JSONResponse:
+    """Answer with decisions, the latest first; query: `since`, `until`, `reader`, `before`, `limit`."""
+    here, limit = app_context_of(request), limit_of(request)
+    since, until = time_of(request, "since"), time_of(request, "until")
+    asked = request.query_params
+
+    def find() -> dict[str, Any]:
+        found = here.store.decisions(
+            since=since,
+            until=until,
+            reviewer_id=asked.get("reader") or None,
+            before=asked.get("before") or None,
+            limit=limit,
+        )
+        return {
+            "decisions": decisions_json(here.store, found),
+            "next": found[-1].id if len(found) == limit else None,
+        }
+
+    return JSONResponse(await run_in_threadpool(find))
+
+
+async def job_decisions(request: Request) -> JSONResponse:
+    """Answer with the decisions on one draft, the latest first, undone ones included."""
+    here, job_id = app_context_of(request), request.path_params["job_id"]
+
+    def find() -> dict[str, Any]:
+        job = here.store.job(job_id)
+        return {"decisions": decisions_json(here.store, here.store.decisions(job_id=job.id))}
+
+    return JSONResponse(await run_in_threadpool(find))
+
+
+async def notices(request: Request) -> JSONResponse:
+    """Answer with the notices to the person about their verified reports; query: `unseen=1`."""
+    here, reviewer = app_context_of(request), _reviewer(request)
+    unseen, limit = request.query_params.get("unseen") == "1", limit_of(request)
+
+    def find() -> list[dict[str, Any]]:
+        found = here.store.author_notices(reviewer.id, unseen=unseen, limit=limit)
+        return [notice_json(each) for each in found]
+
+    return JSONResponse({"notices": await run_in_threadpool(find)})
+
+
+async def notice_seen(request: Request) -> JSONResponse:
+    """Record that the person has read a notice."""
+    await body_of(request)
+    here, reviewer = app_context_of(request), _reviewer(request)
+    number = request.path_params["notice_id"]
+    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+        raise NotFound("That is not the number of a notice.")
+    await run_in_threadpool(here.store.notice_seen, int(number), reviewer.id)
+    return JSONResponse({"seen": True})
+
+
+def _reviewer(request: Request) -> Reviewer:
+    return reviewer_of(request, app_context_of(request).settings.site_name)
+
+
+async def _review(here: AppContext, job_id: str) -> JSONResponse:
+    found = await run_in_threadpool(review_json, here.store, job_id)
+    return JSONResponse(found, headers={"ETag": etag(found["review"]["version"])})
+
+
+def _newest_draft(store: Store, uid: str) -> str:
+    drafted = [each for each in store.jobs(study=uid, limit=200) if each.draft is not None]
+    if not drafted:
+        raise NotFound("This study has no draft.")
+    # The one that no other supersedes, if there is one; else the newest.
+    return min(drafted, key=lambda each: each.superseded_by is not None).id
+
+
+def _decide(
+    store: Store, job_id: str, body: dict[str, Any], reviewer: Reviewer, key: str
+) -> tuple[Decision, bool]:
+    job = store.job(job_id)
+    stored = store.review(job.id)
+    drafted = draft_sentences(job.draft) if job.draft else ()
+    content = stored.content if stored else ReviewContent.of_draft(drafted)
+    asked = decision_request(body, content)
+    is_new = not store.is_decided(reviewer.id, key)
+    digest = digest_of(job.id, body)
+    return store.decide(job.id, asked, reviewer, key=key, digest=digest), is_new
+
+
+def _decision_json(store: Store, found: Decision) -> dict[str, Any]:
+    return decisions_json(store, [found])[0]
