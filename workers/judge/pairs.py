@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from service.errors import ConfigurationError
 from service.evaluation.chexprompt.prompt import cleaned
@@ -20,7 +21,8 @@ CANDIDATES: Final = "cand"
 _PAIRS: Final = "pairs"
 _PER_STUDY: Final = "per_study.csv"
 _COLUMNS: Final = ("id", "reference", "candidate")
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Also the percent-encoded names that `wetread evaluate` gives to files.
+_ID: Final = re.compile(r"[A-Za-z0-9%_~-][A-Za-z0-9%._~-]{0,159}")
 _MOST_CHARACTERS: Final = 100_000
 _SHOWN_FAULTS: Final = 20
 
@@ -169,7 +171,7 @@ def _folder_rows(folder: Path) -> Iterator[Mapping[str, str]]:
             "id": path.stem,
             "reference": _text(path),
             "candidate": _text(candidate) if candidate.exists() else "",
-            "patient": patients.get(path.stem, ""),
+            "patient": patients.get(unquote(path.stem), ""),
         }
 
 
@@ -199,7 +201,7 @@ def _pair(row: Mapping[str, str]) -> Pair:
 def _fault(pair: Pair, seen: set[str]) -> str:
     if not _ID.fullmatch(pair.id):
         return (
-            f"id {pair.id[:40]!r}: allowed are 1 to 128 letters, digits, dots, hyphens, underscores"
+            f"id {pair.id[:40]!r}: allowed are 1 to 160 letters, digits, . - _ ~ %"
         )
     if pair.id in seen:
         return f"id {pair.id!r} stands twice"
