@@ -16,6 +16,7 @@ WetreadError
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a Study could not be read
     ├── TransientReadingError   temporary: try again
+    │   ├── ModelServerAway         the model's server is away or overloaded: no Study is at fault
     │   ├── ReaderStopped           this worker cannot read any more: replace it
     │   └── ReadingHangs            the reading made no step for too long
     ├── PermanentReadingError   permanent: fail the job
@@ -97,6 +98,10 @@ class TransientReadingError(ReadingError):
     """Reading failed for a temporary reason (memory, device, file system)."""
 
     retry = True
+
+
+class ModelServerAway(TransientReadingError):
+    """The server of the model is away or overloaded, which says nothing about the Study."""
 
 
 class ReaderStopped(TransientReadingError):

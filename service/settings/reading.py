@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, ValidationInfo
+from pydantic import Field, SecretStr, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
-from service.settings.base import Digest, Section, matching
+from service.settings.base import Digest, HttpRoot, Section, matching
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
+from service.settings.server_rules import SERVER_RULES
 
 # Models that are part of Wetread; each other model has its files in `model_dir`.
 MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
@@ -134,11 +135,12 @@ def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
 class Reading(Section):
     """Which images are read, by which model, and how."""
 
-    kind: Literal["built-in", "transformers"] = Field(
+    kind: Literal["built-in", "transformers", "openai"] = Field(
         "built-in",
         description="`built-in`: a model that Wetread implements, by its name. `transformers`: any "
         "checkpoint that transformers' AutoModelForImageTextToText loads without code of its own, from "
-        "`model_dir`, with a `profile`; `model` is then a name of the site's own.",
+        "`model_dir`, with a `profile`; `model` is then a name of the site's own. `openai`: a model "
+        "behind an OpenAI-compatible server (`server_url`), also with a `profile` and an own name.",
     )
     model: Annotated[str, AfterValidator(_model_name)] = Field(
         "demo",
@@ -264,7 +266,42 @@ class Reading(Section):
         3, ge=1, description="Readings that may be tried before the job fails."
     )
 
+    server_url: HttpRoot | None = Field(
+        None,
+        description="For `openai`: root of the server's API with the version, e.g. "
+        "http://10.0.0.5:8000/v1.",
+    )
+    server_model: str = Field("", max_length=200, description="The model's name on that server.")
+    server_reported_model: str = Field(
+        "",
+        max_length=200,
+        description="Its name in answers, where the server reports another than `server_model`; `any` "
+        "accepts every name.",
+    )
+    server_api_key: SecretStr = Field(SecretStr(""), description="Sent as a bearer token.")
+    server_tls_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that its certificate must come from; absent: those of "
+        "the system.",
+    )
+    server_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="Longest time of one request; then it is repeated, three times in all.",
+    )
+    server_indication: bool = Field(
+        False,
+        description="Send the order's indication too, if the profile has a place for it: free text, "
+        "which may identify the patient.",
+    )
+    allow_remote: bool = Field(
+        False,
+        description="For `openai`: accept a server outside the loopback and private networks. Images "
+        "leave the site, and every draft says so with the server's name.",
+    )
+
     rules: ClassVar[tuple[Rule, ...]] = (
+        *SERVER_RULES,
         _model_has_files,
         _base_model_has_files,
         _kind_has_its_keys,

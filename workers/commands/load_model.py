@@ -55,5 +55,6 @@ def _identity(reader: Reader) -> str:
     checkpoint, identity = reader.checkpoint, reader.identity
     return (
         f"{identity.name} {identity.version}, {checkpoint.dtype} on {checkpoint.device}, "
-        f"{memory_in_use(checkpoint) / 1e9:.1f} GB of memory, weights sha256 {identity.weights_sha256}"
+        f"{memory_in_use(checkpoint) / 1e9:.1f} GB of memory, "
+        f"weights sha256 {identity.weights_sha256 or 'not known: a server holds them'}"
     )

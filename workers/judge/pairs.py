@@ -200,9 +200,7 @@ def _pair(row: Mapping[str, str]) -> Pair:
 
 def _fault(pair: Pair, seen: set[str]) -> str:
     if not _ID.fullmatch(pair.id):
-        return (
-            f"id {pair.id[:40]!r}: allowed are 1 to 160 letters, digits, . - _ ~ %"
-        )
+        return f"id {pair.id[:40]!r}: allowed are 1 to 160 letters, digits, . - _ ~ %"
     if pair.id in seen:
         return f"id {pair.id!r} stands twice"
     if max(len(pair.reference), len(pair.candidate)) > _MOST_CHARACTERS:

@@ -54,11 +54,20 @@ class ServerUnavailable(ServerError):
 
     Attributes:
         retry_after: Seconds that the server asked to wait, or None.
+        outage: Whether the server was away or overloaded, which says nothing about the request.
     """
 
-    def __init__(self, message: str, *, detail: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str = "",
+        retry_after: float | None = None,
+        outage: bool = False,
+    ) -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
+        self.outage = outage
 
 
 class ServerRefused(ServerError):

@@ -105,6 +105,7 @@ class Checkpoint:
         licence: The licence of the weights, or "".
         intended_use: What its authors allow or intend, or "".
         cannot: What it cannot do, in words: "scores", "regions", "chat", "differential", "children".
+        remote_host: Host of a server that may be outside the site and gets the images; "" for none.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Checkpoint:
     licence: str = ""
     intended_use: str = ""
     cannot: tuple[str, ...] = ()
+    remote_host: str = ""
 
     @property
     def synthetic_only(self) -> bool:

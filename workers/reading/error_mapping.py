@@ -7,12 +7,13 @@ import torch
 
 from dicom.errors import DicomError, is_thread_exhaustion
 from service.errors import (
+    ModelServerAway,
     PermanentReadingError,
     ReaderStopped,
     ReadingCancelled,
     TransientReadingError,
 )
-from workers.model.errors import Cancelled, EngineStopped, ModelError
+from workers.model.errors import Cancelled, EngineStopped, ModelError, ServerUnavailable
 
 
 @contextlib.contextmanager
@@ -20,7 +21,7 @@ def reading_errors() -> Iterator[None]:
     """Raise the expected errors of the block as a `ReadingError`.
 
     Raises:
-        TransientReadingError: Memory, device or file system failed; a retry may succeed.
+        TransientReadingError: Memory, device, file system or server failed; a retry may succeed.
         ReaderStopped: The engine has ended or hangs.
         PermanentReadingError: The image, the model or its files cannot be used.
         ReadingCancelled: The answer is no longer wanted.
@@ -34,6 +35,9 @@ def reading_errors() -> Iterator[None]:
         raise kind(str(error)) from error
     except EngineStopped as error:
         raise ReaderStopped(str(error)) from None
+    except ServerUnavailable as error:
+        kind = ModelServerAway if error.outage else TransientReadingError
+        raise kind(str(error)) from error
     except ModelError as error:
         raise PermanentReadingError(str(error)) from error
     except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:

@@ -7,18 +7,26 @@ from typing import Final
 
 from service.settings.config import Settings
 from service.settings.reading import BUILT_IN
+from service.settings.server_rules import OPENAI
+from service.settings.site_networks import permitted
 from workers.model.checkpoints import registry
 from workers.model.checkpoints.llava import Llava
 from workers.model.engine.engine import Engine
 from workers.model.errors import CheckpointError
 from workers.model.files import snapshot
 from workers.model.placement import Place, place
+from workers.model.profiles.load import find_profile, load_profile
 from workers.model.profiles.profile import Profile
 from workers.model.profiles.reading_model import ReadingModel
+from workers.model.servers.chat_client import Server
+from workers.model.servers.retrying import RetryPolicy
+from workers.model.servers.served_model import ServedModel, recorded
 from workers.model.vlm import Decoding
 from workers.reading.finding_regions import QUESTIONS
 
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the recipe changes
+# Short: the job itself is tried again later, and meanwhile the worker reads others.
+_SERVER_RETRY: Final = RetryPolicy(tries=3, most_seconds=10.0, longest_retry_after=30.0)
 _PROFILE_KEYS: Final = ("temperature", "top_p", "top_k", "max_new_tokens")
 
 
@@ -34,10 +42,13 @@ def reading_model(settings: Settings, progress: Callable[[str], None]) -> Readin
         DeviceError: The device is missing, or lacks the memory or a format that the settings name.
     """
     reading = settings.reading
-    progress(f"loading {settings.model_name} on {reading.device} ...")
+    where = reading.server_url if reading.kind == OPENAI else reading.device
+    progress(f"loading {settings.model_name} on {where} ...")
     match reading.kind:
         case "built-in":
             return _built_in(settings, progress)
+        case "openai":
+            return _served(settings)
         case other:
             raise CheckpointError(f"kind = {other!r}: no such kind; use {BUILT_IN!r}")
 
@@ -54,6 +65,28 @@ def _built_in(settings: Settings, progress: Callable[[str], None]) -> Engine:
         patience=_patience(settings),
         compiled=reading.compile,
     )
+
+
+def _served(settings: Settings) -> ReadingModel:
+    reading = settings.reading
+    if reading.server_url is None or reading.profile is None:
+        raise CheckpointError(f'kind = "{OPENAI}" needs server_url, server_model and profile')
+    profile = load_profile(find_profile(reading.profile))
+    server = Server(
+        url=reading.server_url,
+        model=reading.server_model,
+        reported_model=reading.server_reported_model,
+        permitted=permitted(allow_remote=reading.allow_remote),
+        api_key=reading.server_api_key.get_secret_value(),
+        seconds=reading.server_seconds,
+        connections=rows(settings),
+        tls_ca=reading.server_tls_ca,
+        retry=_SERVER_RETRY,
+    )
+    record = recorded(
+        server, profile, remote=reading.allow_remote, indication=reading.server_indication
+    )
+    return ServedModel(server, profile, record)
 
 
 def _patience(settings: Settings) -> float:
@@ -114,6 +147,8 @@ def decoding(settings: Settings, bound: int | None, profile: Profile | None = No
     if profile is not None:
         stated = {key: getattr(profile.decoding, key) for key in _PROFILE_KEYS}
         wanted |= {k: value for k, value in stated.items() if k not in given.model_fields_set}
+    if given.kind == OPENAI:
+        wanted["top_k"] = 0  # the API has no such key
     most = wanted.pop("max_new_tokens")
     return Decoding(**wanted, max_new_tokens=min(most, bound or most))
 

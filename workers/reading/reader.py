@@ -301,7 +301,7 @@ class Reader:
             findings_text=said.content.findings_text,
             impression_text=said.content.impression_text,
             findings=said.content.findings,
-            notes=(*film.notes, *said.content.notes),
+            notes=(*film.notes, *said.content.notes, *_sent_outside(self._model.checkpoint)),
             model=dataclasses.replace(
                 model, prompt=said.prompt, decoding=model.decoding + said.sampled
             ),
@@ -372,6 +372,17 @@ class _Said:
     sampled: str
     tokens: int
     ended: bool
+
+
+def _sent_outside(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the note of a draft whose image was sent to a server that may be outside the site."""
+    if not checkpoint.remote_host:
+        return ()
+    note = (
+        f"The image was sent to the server {checkpoint.remote_host}, which may be outside this site "
+        "(the site has set allow_remote)."
+    )
+    return (note,)
 
 
 def _unread(selection: Selection) -> NotAnalysed:

@@ -19,6 +19,7 @@ from workers.model.errors import ServerRefused, ServerUnavailable
 from workers.model.servers.connection import CONNECT_SECONDS, Permitted, pool
 from workers.model.servers.replies import Completion, StreamedReply, bounded, completion_of
 from workers.model.servers.retrying import RetryPolicy, retry_after, with_retries
+from workers.model.servers.slots import Slots
 
 _MOST_BYTES: Final = 8 * 2**20
 _MOST_ERROR_BYTES: Final = 4096
@@ -27,6 +28,8 @@ _OK: Final = 200
 _SERVER_FAILURE: Final = 500
 # Request timeout, conflict, too many requests: the same request may succeed later.
 _TEMPORARY: Final = frozenset({408, 409, 429})
+# The server is away or overloaded: this says nothing about the request.
+_OUTAGE: Final = frozenset({429, 502, 503, 504})
 _MEANINGS: Final = {
     400: "it does not accept the request",
     401: "the API key is missing or wrong",
@@ -88,7 +91,7 @@ class ChatClient:
         self.server = server
         tls = ssl.create_default_context(cafile=server.tls_ca)
         self._pool = pool(server.permitted, connections=server.connections, tls=tls)
-        self._slots = asyncio.Semaphore(server.connections)
+        self._slots = Slots(server.connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,7 +100,12 @@ class ChatClient:
         await self._pool.aclose()
 
     async def complete(
-        self, messages: Sequence[Message], parameters: Parameters, *, stream: bool = False
+        self,
+        messages: Sequence[Message],
+        parameters: Parameters,
+        *,
+        stream: bool = False,
+        urgent: bool = False,
     ) -> Completion:
         """Return the answer to a chat.
 
@@ -107,6 +115,7 @@ class ChatClient:
             messages: The chat, in the form of the API.
             parameters: Further keys of the request, such as `temperature` and `max_tokens`.
             stream: Whether the text comes piece by piece.
+            urgent: Sent before others that wait.
 
         Raises:
             ServerUnavailable: No answer, an overload or a failure of the server, also after repeats.
@@ -114,7 +123,7 @@ class ChatClient:
         """
         request = {"model": self.server.model, "messages": list(messages), **parameters}
         body = json.dumps(request | {"stream": stream}).encode()
-        async with self._slots:
+        async with self._slots.taken(urgent=urgent):
             return await with_retries(lambda: self._try(body), self.server.retry)
 
     async def _try(self, body: bytes) -> Completion:
@@ -127,7 +136,8 @@ class ChatClient:
                 f"{self.server.host} gave no whole answer within {self.server.seconds:g} s"
             ) from None
         except httpcore.ConnectError as error:
-            raise ServerUnavailable(f"no connection to {self.server.host}: {error}") from error
+            words = f"no connection to {self.server.host}: {error}"
+            raise ServerUnavailable(words, outage=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise ServerUnavailable(f"{self.server.host} broke off its answer") from error
         self._check_model(completion.model)
@@ -159,7 +169,12 @@ class ChatClient:
         detail = await _detail(response)
         if status in _TEMPORARY or status >= _SERVER_FAILURE:
             wait = _header(response, b"retry-after")
-            return ServerUnavailable(words, detail=detail, retry_after=retry_after(wait.decode()))
+            return ServerUnavailable(
+                words,
+                detail=detail,
+                retry_after=retry_after(wait.decode("latin-1")),
+                outage=status in _OUTAGE,
+            )
         return ServerRefused(words, detail=detail)
 
     def _check_model(self, reported: str) -> None:

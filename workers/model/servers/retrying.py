@@ -58,6 +58,7 @@ async def with_retries(request: Callable[[], Awaitable[Result]], policy: RetryPo
                     f"{error} (tried {tried} {'time' if tried == 1 else 'times'})",
                     detail=error.detail,
                     retry_after=error.retry_after,
+                    outage=error.outage,
                 ) from error
         await asyncio.sleep(seconds)
 

@@ -1,0 +1,240 @@
+"""A model behind an OpenAI-compatible server; implements `ReadingModel`.
+
+A request holds the image as PNG without any metadata, the profile's prompt and the decoding: nothing of
+the patient or the study. The text comes piece by piece, so that a withdrawn request ends the server's
+computation.
+"""
+
+import asyncio
+import base64
+import dataclasses
+import io
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from workers.model.errors import GenerationError, ModelError, ServerRefused
+from workers.model.profiles import chat, described
+from workers.model.profiles.picture import image_sent
+from workers.model.profiles.profile import Ability, Profile
+from workers.model.profiles.report_text import ended
+from workers.model.prompts import Role, Task, Turn
+from workers.model.servers.chat_client import ChatClient, Message, Server
+from workers.model.servers.event_loop import EventLoop
+from workers.model.servers.replies import Completion
+from workers.model.vlm import Answer, Checkpoint, Decoding, never
+
+UNKNOWN_ID: Final = -1  # in place of each token's id: a server reports their number only
+_NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
+_THINKING: Final = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL)
+# More than any tokenizer needs for a token of a report.
+_CHARACTERS_PER_TOKEN: Final = 32
+_ALWAYS_CHARACTERS: Final = 4096
+_NOT_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
+_LENGTH: Final = "length"
+_FILTERED: Final = "content_filter"
+
+
+class ServedModel:
+    """Answers several callers at once with a model behind a server."""
+
+    def __init__(self, server: Server, profile: Profile, checkpoint: Checkpoint) -> None:
+        """Start the thread that holds the connections.
+
+        Args:
+            server: The server.
+            profile: The profile by which prompts are made and answers are read.
+            checkpoint: The record of the model, see `recorded`.
+        """
+        self._profile = profile
+        self._checkpoint = checkpoint
+        self._loop = EventLoop()
+        self._client = ChatClient(server)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model as far as the profile and the settings state it."""
+        return self._checkpoint
+
+    @property
+    def profile(self) -> Profile:
+        """The profile by which prompts are made and answers are read."""
+        return self._profile
+
+    @property
+    def locates(self) -> bool:
+        """False: a server gives no gradients."""
+        return False
+
+    def answer(  # noqa: PLR0913 - the keywords of `ReadingModel`
+        self,
+        frame: NDArray[np.float32],
+        task: Task,
+        *,
+        question: str = "",
+        indication: str = "",
+        questions: Sequence[str] = (),
+        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        cancelled: Callable[[], bool] = never,
+        urgent: bool = False,
+        samples: Sequence[Decoding] = (),
+    ) -> Answer:
+        """Return the model's answer about one image; see `ReadingModel.answer`.
+
+        Raises:
+            ServerUnavailable: The server gave no whole answer, also after repeats.
+            ServerRefused: The server refuses the request, or its answer cannot be used.
+        """
+        if questions:
+            raise GenerationError(f"{self._profile.name} gives no scores by a server")
+        turns = chat.turns(self._profile, task, question=question, indication=indication)
+        messages = messages_of(turns, png(image_sent(frame, self._profile.image)))
+        asked = _Asked(messages, decoding, tuple(samples), urgent)
+        said, others = self._loop.run(self._all(asked), cancelled)
+        return Answer(
+            text=self._text(said, decoding),
+            token_ids=(UNKNOWN_ID,) * (said.completion_tokens or 0),
+            token_scores=(),
+            prompt=chat.shown(turns),
+            ended=said.finish_reason != _LENGTH,
+            image_tokens=_NO_IMAGE_TOKENS,
+            timings_ms={"decode": said.seconds * 1000},
+            samples=others,
+        )
+
+    def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
+        """Refuse: a server gives no scores.
+
+        Raises:
+            GenerationError: Always, if there is a question.
+        """
+        return self.answer(frame, Task.REPORT, questions=questions).chances if questions else ()
+
+    def close(self) -> None:
+        """Close the connections; unfinished requests fail with EngineStopped."""
+        self._loop.close(self._client.__aexit__())
+
+    async def _all(self, asked: "_Asked") -> tuple[Completion, tuple[str, ...]]:
+        """Return the answer and the texts of the samples that succeeded."""
+        beside = [asyncio.create_task(self._sample(asked, how)) for how in asked.samples]
+        try:
+            said = await self._complete(asked, asked.decoding)
+            texts = await asyncio.gather(*beside)
+        finally:
+            for task in beside:
+                task.cancel()  # those that run, if the answer failed
+        return said, tuple(text for text in texts if text is not None)
+
+    async def _sample(self, asked: "_Asked", how: Decoding) -> str | None:
+        """Return the text of a sample; None if it failed: it must not fail the answer."""
+        try:
+            return self._text(await self._complete(asked, how), how)
+        except ModelError:
+            return None
+
+    async def _complete(self, asked: "_Asked", how: Decoding) -> Completion:
+        return await self._client.complete(
+            asked.messages, parameters(how), stream=True, urgent=asked.urgent
+        )
+
+    def _text(self, said: Completion, decoding: Decoding) -> str:
+        """Return the text of an answer, without passages in which the model thinks, and stop words.
+
+        Raises:
+            ServerRefused: The answer is a refusal, far longer than requested, or no text.
+        """
+        if said.refused or said.finish_reason == _FILTERED:
+            raise ServerRefused(
+                "the server refused to answer: a filter of contents is active there"
+            )
+        if len(said.text) > _ALWAYS_CHARACTERS + _CHARACTERS_PER_TOKEN * decoding.max_new_tokens:
+            raise ServerRefused(
+                f"the server wrote {len(said.text)} characters, too many for "
+                f"{decoding.max_new_tokens} tokens: it does not follow max_tokens"
+            )
+        text = _THINKING.sub("", said.text)
+        if any(unicodedata.category(each) in _NOT_TEXT and each not in "\n\r\t" for each in text):
+            raise ServerRefused("the server's answer has characters that are not text")
+        return ended(text, self._profile.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request of a caller: the chat, and the decoding of its answer and samples."""
+
+    messages: Sequence[Message]
+    decoding: Decoding
+    samples: tuple[Decoding, ...]
+    urgent: bool
+
+
+def recorded(server: Server, profile: Profile, *, remote: bool, indication: bool) -> Checkpoint:
+    """Return the record of a model behind a server.
+
+    Args:
+        server: The server.
+        profile: The model's profile.
+        remote: Whether a server outside the site is allowed.
+        indication: Whether the order's indication may be sent.
+    """
+    stated = described.checkpoint(profile, cannot=(Ability.REGIONS, Ability.SCORES))
+    return dataclasses.replace(
+        stated,
+        device=server.host,
+        dtype="served",
+        libraries=f"model {server.model}",
+        revision="not stated by the server",
+        scores_measured=False,
+        takes_indication=stated.takes_indication and indication,
+        remote_host=server.host if remote else "",
+    )
+
+
+def messages_of(turns: Sequence[Turn], image: bytes) -> list[Mapping[str, Any]]:
+    """Return a chat in the form of the API, the image as a data URL.
+
+    Args:
+        turns: The chat, `<image>` in the user's turn.
+        image: PNG.
+    """
+    url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    return [
+        {
+            "role": turn.role.value,
+            "content": _parts(turn, url) if turn.role is Role.USER else turn.content,
+        }
+        for turn in turns
+    ]
+
+
+def png(image: Image.Image) -> bytes:
+    """Return an image as PNG without any metadata."""
+    content = io.BytesIO()
+    Image.frombytes(image.mode, image.size, image.tobytes()).save(content, "png")
+    return content.getvalue()
+
+
+def parameters(decoding: Decoding) -> dict[str, Any]:
+    """Return the decoding in the form of the API, which has no `top_k`."""
+    return {
+        "temperature": 0.0 if decoding.greedy else decoding.temperature,
+        "top_p": 1.0 if decoding.greedy else decoding.top_p,
+        "max_tokens": decoding.max_new_tokens,
+        "seed": decoding.seed,
+    }
+
+
+def _parts(turn: Turn, url: str) -> list[Mapping[str, Any]]:
+    """Return a user's turn as parts: text, image, text; empty texts are left out."""
+    image = {"type": "image_url", "image_url": {"url": url}}
+    content: list[Mapping[str, Any]] = []
+    for number, text in enumerate(chat.parts(turn)):
+        content += [image] if number else []
+        content += [{"type": "text", "text": text.strip()}] if text.strip() else []
+    return content
