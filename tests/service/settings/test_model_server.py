@@ -32,7 +32,7 @@ def test_url_model_and_profile_are_enough():
         ({"scores": "on"}, "scores: \"on\" cannot be had for kind = 'openai'"),
         ({"server_indication": True, "allow_remote": True}, "server_indication: cannot be set"),
         ({"compile": True}, "compile: is for kind = 'built-in' only"),
-        ({"kind": "built-in", "model": "demo", "profile": None}, "server_url: is for kind = 'openai' only"),
+        ({"kind": "built-in", "model": "demo", "profile": None}, "is for kind = 'openai' only"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_key(change, words):
