@@ -75,7 +75,7 @@ def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
     film = seeder.film(1, quiet_seconds=60)
     page = site.get("/").text
     assert f'href="./studies/{film.study_instance_uid}"' in page
-    assert "1 film; quiet time ends <time" in page
+    assert "1 image; quiet time ends <time" in page
     assert "No job yet" in site.get(f"/studies/{film.study_instance_uid}").text
     assert film.study_instance_uid not in site.get("/?state=FAILED").text
 
@@ -206,7 +206,7 @@ def test_a_study_page_without_its_film_says_so(site, seeder):
     assert page.status_code == 200
     assert "header cannot be read" in page.text
     picture = site.get(f"/jobs/{job.id}/film.png")
-    assert (picture.status_code, "is not kept any more" in picture.text) == (404, True)
+    assert (picture.status_code, "is no longer stored" in picture.text) == (404, True)
 
 
 def test_revisions_of_a_study_point_at_each_other(site, seeder):
