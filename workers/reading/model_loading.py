@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,8 @@ def reading_model(settings: Settings, progress: Callable[[str], None]) -> Readin
             return _built_in(settings, progress)
         case "openai":
             return _served(settings)
+        case "transformers":
+            return _of_library(settings)
         case other:
             raise CheckpointError(f"kind = {other!r}: no such kind; use {BUILT_IN!r}")
 
@@ -87,6 +90,27 @@ def _served(settings: Settings) -> ReadingModel:
         server, profile, remote=reading.allow_remote, indication=reading.server_indication
     )
     return ServedModel(server, profile, record)
+
+
+def _of_library(settings: Settings) -> ReadingModel:
+    # Imported when needed: it loads the transformers library, which built-in models do not use.
+    automodel = import_module("workers.model.automodel.batches")
+    loading = import_module("workers.model.automodel.loading")
+    reading = settings.reading
+    if reading.model_dir is None or reading.profile is None:
+        raise CheckpointError('kind = "transformers" needs model_dir and profile')
+    profile = load_profile(find_profile(reading.profile))
+    adapter = reading.adapter_dir
+    loaded = loading.load(
+        snapshot.located(reading.model_dir, reading.model_sha256),
+        profile,
+        _place(settings),
+        adapter=adapter and snapshot.located(adapter, reading.adapter_sha256),
+    )
+    engine: ReadingModel = automodel.BatchEngine(
+        loaded, rows=rows(settings), patience=_patience(settings)
+    )
+    return engine
 
 
 def _patience(settings: Settings) -> float:

@@ -68,19 +68,20 @@ def filled(
     digest = files.sha256()
     return network, dataclasses.replace(
         checkpoint,
-        revision=_revision(files.folder, digest),
+        revision=revision(files.folder, digest),
         weights_sha256=digest,
         device=str(place.device),
         dtype=place.format,
-        libraries=_libraries(() if whole else (quantise.LIBRARY,)),
+        libraries=libraries(() if whole else (quantise.LIBRARY,)),
     )
 
 
-def _revision(folder: Path, digest: str) -> str:
+def revision(folder: Path, digest: str) -> str:
     """Return the commit that names a snapshot folder of the Hub, or else the start of the digest."""
     name = folder.resolve().name
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:16]}"
 
 
-def _libraries(more: tuple[str, ...]) -> str:
+def libraries(more: tuple[str, ...]) -> str:
+    """Return the versions of the libraries that affect the result, and of `more`."""
     return ", ".join(f"{name} {version(name)}" for name in (*_LIBRARIES, *more))

@@ -17,7 +17,8 @@ def checkpoint(profile: Profile, *, cannot: Iterable[Ability] = ()) -> Checkpoin
     return Checkpoint(
         name=profile.name,
         caveat=profile.card.caveat,
-        max_new_tokens=None,
+        synthetic_caveat=profile.card.caveat if profile.card.phantoms_only else "",
+        meaningless=profile.card.random_weights,
         scores_measured=scores is not None and scores.measured,
         takes_indication=profile.takes_indication,
         licence=profile.card.licence,

@@ -53,6 +53,9 @@ class Card(Table):
         tried_with_real_weights: Whether this profile has read images with the published weights.
         tried: What was tried, and when.
         caveat: A sentence that must accompany every answer, or "".
+        random_weights: The weights are random, for tests: the text is shown and never coded, and
+            images of patients are not read unless the site insists.
+        phantoms_only: It was trained on synthetic images only: images of patients are not read either.
         languages: ISO 639-1 codes of the languages that its reports may be in.
     """
 
@@ -62,12 +65,17 @@ class Card(Table):
     tried_with_real_weights: bool
     tried: Line
     caveat: Annotated[str, Field(max_length=300)] = ""
+    random_weights: bool = False
+    phantoms_only: bool = False
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...], Field(min_length=1)
     ] = (ENGLISH,)
 
     @model_validator(mode="after")
-    def _writes_english(self) -> Self:
+    def _is_whole(self) -> Self:
+        for key in ("random_weights", "phantoms_only"):
+            if getattr(self, key) and not self.caveat:
+                raise fault("caveat", f"is required with {key}: say that the text is meaningless")
         if ENGLISH not in self.languages:
             raise fault(
                 "languages", f'must contain "{ENGLISH}": reports are checked and coded in English'

@@ -142,6 +142,8 @@ def test_each_general_question_has_one_in_the_models_words():
         ("[prompts]", '[answer]\nfindings = ["x"]\nimpression = ["X"]\n[prompts]', "keep one of them"),
         ("[prompts]", "[decoding]\ntop_p = 0.0\n[prompts]", "line 12: decoding.top_p: 0.0: "),
         ("[card]", '[card]\nlanguages = ["de"]', 'card.languages: must contain "en"'),
+        ("[card]", "[card]\nrandom_weights = true", "card.caveat: is required with random_weights"),
+        ("[card]", "[card]\nphantoms_only = true", "card.caveat: is required with phantoms_only"),
         ("[card]", "card = 3\n[kard]", "card: must be a table"),
         ('tried_with_real_weights = false', 'tried_with_real_weights = "no"', "tried_with_real_weights"),
         ("[prompts]", "prompts", "not TOML"),

@@ -1,0 +1,214 @@
+"""What a checkpoint folder must hold to be loaded, and what is said where it does not."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from workers.model.automodel import memory
+from workers.model.automodel.batches import BatchEngine
+from workers.model.automodel.loading import load
+from workers.model.errors import CheckpointError, DeviceError
+from workers.model.files import snapshot
+from workers.model.files.weights import WeightFiles
+from workers.model.placement import Place
+from workers.model.profiles.profile import Ability
+from workers.model.prompts import Task
+from workers.model.vlm import Decoding
+
+
+@pytest.fixture
+def copy(checkpoint, tmp_path):
+    """A function that returns a copy of a checkpoint, to be damaged."""
+    return lambda name: shutil.copytree(checkpoint(name), tmp_path / "copy")
+
+
+def edited(path, **changes):
+    """Change keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_record_names_weights_libraries_and_what_is_missing(checkpoint, profile):
+    """Digest, revision, device, format and the library's version; no regions for any such model."""
+    record = load(checkpoint("gemma3"), profile).checkpoint
+    weights = WeightFiles.find(checkpoint("gemma3"))
+    assert record.weights_sha256 == weights.sha256()
+    assert record.revision == f"sha256:{record.weights_sha256[:16]}"
+    assert (record.device, record.dtype) == ("cpu", "float32")
+    assert "transformers " in record.libraries
+    assert record.cannot == (Ability.REGIONS,)
+    assert record.licence == profile.card.licence
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_formats_load_and_answer(checkpoint, profile, frames, dtype):
+    """Weights and images take the format of the place, and batches are found to be the same."""
+    loaded = load(checkpoint("qwen2_vl"), profile, Place(dtype=dtype))
+    assert loaded.network.dtype is dtype
+    assert loaded.batches
+    engine = BatchEngine(loaded, rows=2)
+    assert engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=3)).token_ids
+    engine.close()
+
+
+def test_pinned_files_are_compared_before_they_are_loaded(copy, profile):
+    """A changed file of a folder with SHA256SUMS is named, and nothing is loaded."""
+    folder = copy("gemma3")
+    digest = snapshot.pin(folder)
+    assert load(snapshot.located(folder, digest), profile)
+    edited(folder / "config.json", extra=1)
+    with pytest.raises(CheckpointError, match=r"changed: config\.json"):
+        load(folder, profile)
+
+
+def test_pickled_weights_are_refused(copy, profile):
+    """A `.bin` beside or instead of safetensors is never read."""
+    folder = copy("gemma3")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is a pickled file"):
+        load(folder, profile)
+
+
+def test_code_of_a_checkpoint_is_not_executed(copy, profile):
+    """`auto_map` with an architecture of its own is refused; the module beside it is not imported."""
+    folder = copy("gemma3")
+    edited(
+        folder / "config.json",
+        model_type="their_own",
+        auto_map={"AutoConfig": "theirs.Config", "AutoModelForImageTextToText": "theirs.Model"},
+    )
+    (folder / "theirs.py").write_text("raise SystemExit('executed')")
+    with pytest.raises(CheckpointError, match="code of its own"):
+        load(folder, profile)
+
+
+def test_code_of_a_known_architecture_is_not_executed(copy, profile):
+    """An `auto_map` of a known architecture, model and processor, is passed over."""
+    folder = copy("gemma3")
+    auto_map = {"AutoModelForImageTextToText": "theirs.Model", "AutoConfig": "theirs.Config"}
+    edited(folder / "config.json", auto_map=auto_map)
+    edited(folder / "processor_config.json", auto_map={"AutoProcessor": "theirs.Processor"})
+    edited(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["theirs.T", "theirs.T"]})
+    (folder / "theirs.py").write_text("raise SystemExit('executed')")
+    assert type(load(folder, profile).network).__module__.startswith("transformers.")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("config.json", "config.json is missing"),
+        ("model.safetensors", "no weights"),
+        ("tokenizer.json", "the processor cannot be loaded"),
+        ("processor_config.json", "processor"),
+    ],
+)
+def test_a_missing_file_is_named(copy, profile, name, words):
+    """Each file of a checkpoint, left out: a message, no download."""
+    folder = copy("gemma3")
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=words):
+        load(folder, profile)
+
+
+def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
+    """Without either the message says where to write one."""
+    folder = copy("llava_next")
+    layout = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(CheckpointError, match="add chat_template to the profile"):
+        load(folder, profile)
+    assert load(folder, profile.model_copy(update={"chat_template": layout}))
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "truncated"])
+def test_weights_that_do_not_fit_are_refused(copy, profile, change):
+    """The library would fill them with random numbers; here the tensor or file is named."""
+    folder = copy("llava_next")
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    name = next(one for one in weights if one.endswith("q_proj.weight"))
+    if change == "missing":
+        del weights[name]
+    elif change == "shape":
+        weights[name] = weights[name][:-1].clone()
+    save_file(weights, path, metadata={"format": "pt"})
+    if change == "truncated":
+        path.write_bytes(path.read_bytes()[:-1000])
+    words = {
+        "missing": "missing: .*q_proj",
+        "shape": r"q_proj\.weight \(63, 64\) instead of \(64, 64\)",
+        "truncated": r"model\.safetensors",
+    }
+    with pytest.raises(CheckpointError, match=words[change]):
+        load(folder, profile)
+
+
+def test_too_little_memory_is_said_before_loading(checkpoint, profile, monkeypatch):
+    """How much is needed and free, and with how many rows or which format it would fit."""
+    monkeypatch.setattr(memory.memory, "free", lambda _: 2**27 + 2_000_000)
+    with pytest.raises(
+        DeviceError, match=r"needs 0\.\d GB as float32 .* it would fit with \d+ at once"
+    ):
+        load(checkpoint("gemma3"), profile, Place(rows=64))
+    monkeypatch.setattr(memory.memory, "free", lambda _: 2**20)
+    with pytest.raises(DeviceError, match="fits in no supported number format"):
+        load(checkpoint("gemma3"), profile)
+
+
+def test_batches_that_differ_from_single_rows_are_not_used(checkpoint, profile, monkeypatch):
+    """A model that sees its padding gets one row at a time."""
+    from workers.model.automodel import generating  # noqa: PLC0415 - patched
+
+    real = generating.collated
+
+    def unmasked(rows, written, pad_id):
+        made = real(rows, written, pad_id)
+        made["attention_mask"].fill_(1)
+        return made
+
+    monkeypatch.setattr(generating, "collated", unmasked)
+    loaded = load(checkpoint("llava_next"), profile)
+    assert not loaded.batches
+    engine = BatchEngine(loaded, rows=16)
+    assert engine.rows == 1
+    engine.close()
+
+
+def test_words_for_yes_and_no_that_begin_alike_are_refused(checkpoint, profile):
+    """Scores need first tokens that differ; the message names the keys."""
+    scores = profile.scores.model_copy(update={"yes": ("normal",), "no": ("normal size",)})
+    with pytest.raises(CheckpointError, match=r"scores\.yes from scores\.no"):
+        load(checkpoint("gemma3"), profile.model_copy(update={"scores": scores}))
+
+
+def test_a_stop_word_ends_an_answer_and_is_left_out(checkpoint, profile, frames):
+    """The first word of an answer, made a stop word: the answer ends there, complete and empty."""
+    engine = BatchEngine(load(checkpoint("qwen2_vl"), profile), rows=1)
+    whole = engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=12))
+    word = whole.text.split()[2]
+    engine.close()
+    form = profile.answer.model_copy(update={"stop": (word,)})
+    stopping = load(checkpoint("qwen2_vl"), profile.model_copy(update={"answer": form}))
+    engine = BatchEngine(stopping, rows=1)
+    said = engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=12))
+    engine.close()
+    assert said.ended
+    assert word not in said.text
+    assert whole.text.startswith(said.text.strip())
+    assert len(said.token_ids) <= len(whole.token_ids)
+
+
+def test_what_a_model_thinks_before_its_answer_is_left_out(checkpoint, profile):
+    """The answer begins after the last special token that the profile names."""
+    form = profile.answer.model_copy(update={"begins_after": "<end_of_utterance>"})
+    loaded = load(checkpoint("idefics3"), profile.model_copy(update={"answer": form}))
+    words = loaded.maker.tokenizer.convert_tokens_to_ids
+    ids = words(
+        ["edema", "<end_of_utterance>", "left", "<end_of_utterance>", "clear", "lungs", "</s>"]
+    )
+    assert loaded.text(ids) == "clear lungs"
+    assert loaded.text(ids[4:]) == "clear lungs"

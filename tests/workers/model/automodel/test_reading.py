@@ -1,0 +1,196 @@
+"""Checkpoints of four architectures, and the demo model as a LLaVA, through the real reading path."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence, Side
+from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, write
+from dicom.selection.local_files import describe
+from dicom.study import Study
+from dicom.validation.result_object import faults
+from service.errors import PermanentReadingError, TextNotLanguage
+from service.settings.config import Settings
+from service.settings.reading import Reading
+from workers.model.checkpoints import registry
+from workers.model.files import snapshot
+from workers.model.profiles.load import SHIPPED, load_profile
+from workers.model.prompts import Task
+from workers.reading.reader import Drafted, NotAnalysed, Reader
+from workers.reading.self_test import read_phantom
+from workers.training import as_llava
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+FIRST_SEED = 710_000_000
+FILMS = 12
+CAVEAT = "The weights of this model are random: its text is meaningless."
+RANDOM = f'random_weights = true\ncaveat = "{CAVEAT}"\n'
+
+
+@pytest.fixture
+def own_profile(tmp_path):
+    """A function that writes the generic profile with more keys in its card; returns the path."""
+
+    def written(card=""):
+        text = (SHIPPED / "generic.toml").read_text(encoding="utf-8")
+        path = tmp_path / "profile.toml"
+        path.write_text(text.replace("[card]\n", f"[card]\n{card}"), encoding="utf-8")
+        return path
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory):
+    """The demo model as a LLaVA checkpoint, with its profile."""
+    folder = tmp_path_factory.mktemp("demo-as-llava")
+    as_llava.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demo_reader(demo_folder, tmp_path_factory):
+    """The service's reader with the demo model as a LLaVA."""
+    settings = own(demo_folder, demo_folder / "profile.toml", tmp_path_factory.mktemp("data"))
+    return Reader.from_settings(settings)
+
+
+def own(folder, profile, data, **reading):
+    """Settings of a model of one's own."""
+    table = {"kind": "transformers", "model": "own", "model_dir": folder, "profile": str(profile)}
+    return Settings(data_dir=data, reading=Reading(**{**table, **reading}))
+
+
+def drafted(reader, path):
+    """Return what a reader makes of one film."""
+    instance = describe(path)
+    study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
+    return reader.read(study, revision=1, predecessor=None, produced_at=NOW)
+
+
+def phantom(folder: Path, seed=3, findings=(), **more):
+    """Write a synthetic film; return its path."""
+    film = as_dataset(draw(seed, rows=300, columns=300, findings=findings), **more)
+    return write(film, folder / f"{seed}.dcm")
+
+
+def test_each_architecture_reads_a_film_to_valid_objects(
+    architecture, checkpoint, own_profile, tmp_path
+):
+    """From settings to objects: every object is valid, and says that the weights are random."""
+    settings = own(checkpoint(architecture), own_profile(RANDOM), tmp_path, max_new_tokens=20)
+    result = drafted(Reader.from_settings(settings), phantom(tmp_path))
+    assert isinstance(result, Drafted)
+    assert result.draft.model.name == "generic model"
+    assert CAVEAT in result.draft.model.caveat
+    assert "20 new tokens" in result.draft.model.decoding
+    assert [one.kind for one in result.outputs] == [
+        "draft-report", "findings", "overlay", "report-page",
+    ]  # fmt: skip
+    for output in result.outputs:
+        assert faults(output.dataset) == ()
+    assert {one.presence for one in result.draft.findings} == {Presence.NOT_CODED}
+
+
+def test_text_that_is_no_language_fails_the_job(checkpoint, own_profile, tmp_path):
+    """A profile that does not say that the weights are random: the gate refuses their words."""
+    settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
+    with pytest.raises(TextNotLanguage):
+        drafted(Reader.from_settings(settings), phantom(tmp_path))
+
+
+def test_random_weights_read_no_patient(checkpoint, own_profile, tmp_path):
+    """A film that is not marked as synthetic is not analyzed."""
+    film = as_dataset(draw(3, rows=300, columns=300))
+    film.Manufacturer = "Real Detectors"
+    settings = own(checkpoint("gemma3"), own_profile(RANDOM), tmp_path)
+    result = drafted(Reader.from_settings(settings), write(film, tmp_path / "film.dcm"))
+    assert isinstance(result, NotAnalysed)
+    assert result.code == "NO_MODEL_FOR_PATIENTS"
+
+
+@pytest.mark.slow
+def test_the_demo_model_as_a_llava_writes_the_same_reports(demo_reader, tmp_path):
+    """Texts and findings on films that neither saw equal those of the built-in demo model."""
+    built_in = Reader.from_settings(Settings(data_dir=tmp_path, reading=Reading(model="demo")))
+    rng = np.random.default_rng(FIRST_SEED)
+    found = right = positives = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + FILMS):
+        findings = random_findings(rng)
+        truth = {one.observation for one in findings}
+        path = phantom(tmp_path, seed, findings)
+        first, second = (drafted(reader, path).draft for reader in (built_in, demo_reader))
+        assert second.findings_text == first.findings_text
+        assert second.impression_text == first.impression_text
+        for one, other in zip(first.findings, second.findings, strict=True):
+            assert (one.presence, one.side) == (other.presence, other.side)
+            assert (one.score is None) == (other.score is None)
+            assert other.score is None or other.score == pytest.approx(one.score, abs=1e-3)
+        present = {
+            one.observation
+            for one in second.findings
+            if one.presence is Presence.PRESENT and one.observation in CODED_OBSERVATIONS
+        }
+        found, right, positives = (
+            found + len(present), right + len(present & truth), positives + len(truth)
+        )  # fmt: skip
+    assert 2 * right / (found + positives) > 0.9
+
+
+def test_the_demo_model_as_a_llava_gets_the_same_prompt(demo_folder, demo_reader):
+    """The ids of the prompt equal those of the built-in model, its image counted once."""
+    frame = np.random.default_rng(1).random((300, 280), dtype=np.float32)
+    built_in = registry.load("demo", demo_folder)
+    prompt = demo_reader._model.loaded.maker
+    said = demo_reader._model.answer(frame, Task.REPORT)
+    expected = built_in.answer(frame, Task.REPORT)
+    assert prompt.tokenizer.unk_token_id == 0
+    assert said.token_ids == expected.token_ids
+    assert said.text == expected.text
+
+
+def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
+    """`wetread check` finds the pneumothorax through the profile too."""
+    assert "with the pneumothorax that it shows" in read_phantom(demo_reader)
+
+
+def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
+    """Its profile says that it was trained on phantoms only."""
+    film = as_dataset(draw(3, rows=300, columns=300))
+    film.Manufacturer = "Real Detectors"
+    assert drafted(demo_reader, write(film, tmp_path / "film.dcm")).code == "NO_MODEL_FOR_PATIENTS"
+
+
+def test_other_files_than_the_pinned_are_not_read(demo_folder, tmp_path):
+    """`model_sha256` holds for this kind too."""
+    settings = own(demo_folder, "generic", tmp_path, model_sha256="0" * 64)
+    with pytest.raises(PermanentReadingError, match="not the one that was pinned"):
+        Reader.from_settings(settings)
+    assert snapshot.list_digest(demo_folder) == ""
+
+
+def test_a_fault_of_the_profile_is_said_by_the_reader(checkpoint, own_profile, tmp_path):
+    """The file and the key reach the person who starts the service."""
+    settings = own(checkpoint("gemma3"), own_profile("licenze = 1\n"), tmp_path)
+    with pytest.raises(PermanentReadingError, match=r"profile\.toml: line \d+: card\.licenze"):
+        Reader.from_settings(settings)
+
+
+def test_what_the_settings_say_of_decoding_wins_over_the_profile(demo_folder, tmp_path):
+    """A key that the site gives holds; others come from the profile."""
+    profile = load_profile(demo_folder / "profile.toml")
+    reader = Reader.from_settings(own(demo_folder, demo_folder / "profile.toml", tmp_path))
+    assert reader._decoding.max_new_tokens == profile.decoding.max_new_tokens
+    reader._model.close()
+    given = own(demo_folder, demo_folder / "profile.toml", tmp_path, max_new_tokens=7)
+    assert Reader.from_settings(given)._decoding.max_new_tokens == 7
+
+
+def test_a_right_pneumothorax_is_read_on_its_side(demo_reader, tmp_path):
+    """Image orientation survives the profile's path."""
+    shown = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
+    result = drafted(demo_reader, phantom(tmp_path, 5, (shown,)))
+    one = next(f for f in result.draft.findings if f.observation is Observation.PNEUMOTHORAX)
+    assert (one.presence, one.side) == (Presence.PRESENT, Side.RIGHT)

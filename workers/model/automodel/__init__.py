@@ -1,0 +1,1 @@
+"""Checkpoints that the transformers library implements, answered in batches by its `generate`."""

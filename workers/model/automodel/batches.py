@@ -1,0 +1,224 @@
+"""Answers many callers with one model of the library, in batches; implements `ReadingModel`.
+
+One thread owns the network. It takes waiting rows, urgent ones first, and extends them together until
+all are complete. A batch is interrupted when an urgent row waits, or when half of it is complete while
+others wait: complete rows leave, waiting rows join, and rows that go on read their own text again. What
+does not fit into memory is halved.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.model.automodel.generating import extend_batch
+from workers.model.automodel.loading import Loaded
+from workers.model.automodel.processors import Prompt
+from workers.model.automodel.row_queue import RowQueue
+from workers.model.automodel.rows import Row, Written
+from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
+from workers.model.networks.generate import Writing
+from workers.model.profiles import chat
+from workers.model.profiles.picture import image_sent
+from workers.model.profiles.profile import Profile
+from workers.model.prompts import Task
+from workers.model.vlm import Answer, Checkpoint, Decoding, never
+
+_FAULTS: Final = (RuntimeError, MemoryError, OSError, ValueError, IndexError, ModelError)
+_NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
+
+
+class BatchEngine:
+    """Answers several callers at once with one model of the library."""
+
+    def __init__(self, loaded: Loaded, *, rows: int, patience: float = 600.0) -> None:
+        """Start the thread.
+
+        Args:
+            loaded: The model; only the engine may use its network from now on.
+            rows: Most rows of a batch; one if the model's batches do not give the same as single rows.
+            patience: Seconds without a step after which waiting callers get EngineStopped.
+        """
+        self.loaded = loaded
+        self.rows = rows if loaded.batches else 1
+        self._patience = patience
+        self._waiting = RowQueue()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._steps = 0
+        self._batch: Sequence[Row] = ()
+        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
+        self._thread.start()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The loaded weights."""
+        return self.loaded.checkpoint
+
+    @property
+    def profile(self) -> Profile:
+        """The profile by which prompts are made and answers are read."""
+        return self.loaded.profile
+
+    @property
+    def locates(self) -> bool:
+        """False: the library gives no gradients of images in a way that all models share."""
+        return False
+
+    def answer(  # noqa: PLR0913 - the keywords of `ReadingModel`
+        self,
+        frame: NDArray[np.float32],
+        task: Task,
+        *,
+        question: str = "",
+        indication: str = "",
+        questions: Sequence[str] = (),
+        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        cancelled: Callable[[], bool] = never,
+        urgent: bool = False,
+        samples: Sequence[Decoding] = (),
+    ) -> Answer:
+        """Return the model's answer about one image; see `ReadingModel.answer`."""
+        start = time.perf_counter()
+        image = image_sent(frame, self.profile.image)
+        turns = chat.turns(self.profile, task, question=question, indication=indication)
+        prompt = self.loaded.maker.prompt(image, turns)
+        asked = [self.loaded.asked(image, one) for one in questions]
+        spent = (time.perf_counter() - start) * 1000
+
+        def row(how: Decoding) -> Row:
+            return Row(prompt, self._writing(prompt, how), cancelled, urgent)
+
+        one = Decoding(max_new_tokens=1)
+        queries = [
+            Row(each, self._writing(each, one), cancelled, urgent, self.loaded.yes_no)
+            for each in asked
+        ]
+        main, beside = row(decoding), [row(how) for how in samples]
+        self._enter([*queries, main, *beside])
+        chances = tuple(self._awaited(query).chance for query in queries)
+        said = self._awaited(main)
+        return Answer(
+            text=self.loaded.text(said.ids),
+            token_ids=said.ids,
+            token_scores=said.scores,
+            prompt=prompt.text,
+            ended=self.loaded.ends(list(said.ids)),
+            image_tokens=_NO_IMAGE_TOKENS,
+            chances=chances,
+            timings_ms={"preprocess": spent, **said.timings_ms},
+            samples=tuple(self._written(beside)),
+        )
+
+    def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
+        """Return the probabilities of yes; see `vlm.VisionLanguageModel.chances`."""
+        one = Decoding(max_new_tokens=1)
+        return self.answer(frame, Task.REPORT, questions=questions, decoding=one).chances
+
+    def close(self) -> None:
+        """End the thread; unfinished rows fail with EngineStopped."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _writing(self, prompt: Prompt, how: Decoding) -> Writing:
+        return Writing(self.loaded.bounded(how, prompt.length), self.loaded.ends)
+
+    def _enter(self, rows: Sequence[Row]) -> None:
+        with self._changed:
+            if self._closed:
+                raise EngineStopped("the engine has ended")
+            self._waiting.add(rows)
+            self._changed.notify()
+
+    def _awaited(self, row: Row) -> Written:
+        """Wait for a row; raise EngineStopped if no step ends within `patience` seconds."""
+        while True:
+            steps = self._steps
+            try:
+                return row.answer.result(timeout=self._patience)
+            except TimeoutError:
+                if row.answer.done():
+                    return row.answer.result()
+                if self._steps == steps:
+                    raise EngineStopped("the device has not answered for long") from None
+
+    def _written(self, samples: Sequence[Row]) -> Iterator[str]:
+        """Yield the texts of the samples that succeed."""
+        for one in samples:
+            try:
+                yield self.loaded.text(self._awaited(one).ids)
+            except (Cancelled, EngineStopped):
+                raise
+            except _FAULTS:
+                continue  # a failed sample does not fail the answer
+
+    @torch.inference_mode()
+    def _run(self) -> None:
+        try:
+            while (batch := self._next()) is not None:
+                self._batch = batch
+                self._extend(batch)
+                self._leave(batch)
+        finally:
+            # Also after an error of the engine: no caller may wait for an answer that never comes.
+            with self._changed:
+                self._closed = True
+            for row in (*self._batch, *self._waiting):
+                row.fail(EngineStopped("the engine has ended"))
+
+    def _next(self) -> list[Row] | None:
+        """Wait for rows and return the next batch; None once the engine closes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) > 0)
+            self._waiting.forget_withdrawn()
+            return None if self._closed else self._waiting.taken(self.rows)
+
+    def _leave(self, batch: Sequence[Row]) -> None:
+        """Complete the rows that are over, and let the others wait for the next batch."""
+        self._batch = ()
+        with self._changed:
+            self._waiting.put_back([row for row in batch if row.open])
+        for row in batch:
+            if not row.open:
+                row.finish()
+
+    def _extend(self, rows: Sequence[Row]) -> None:
+        """Extend rows together; in halves if that fails, so that only a row at fault fails."""
+        for row in rows:
+            row.mark(1)
+        if not rows:
+            return
+        try:
+            extend_batch(self.loaded.network, rows, self.loaded.special, self._interrupted)
+        except _FAULTS as error:
+            if len(rows) == 1:
+                rows[0].fail(_as_model_error(error))
+                return
+            middle = len(rows) // 2
+            for half in (rows[:middle], rows[middle:]):
+                self._extend([row for row in half if row.open])
+
+    def _interrupted(self) -> bool:
+        """Return whether the batch should end here; called after each token."""
+        self._steps += 1
+        with self._changed:
+            self._waiting.forget_withdrawn()
+            urgent, waiting = self._waiting.has_urgent, len(self._waiting)
+        if self._closed:
+            return True
+        routine = [row for row in self._batch if not row.urgent]
+        over = sum(not row.open for row in self._batch)
+        return bool((urgent and routine) or (waiting and 2 * over >= len(self._batch)))
+
+
+def _as_model_error(error: BaseException) -> BaseException:
+    """Return an error of the library's input checks as one of the model; others as they are."""
+    if isinstance(error, ValueError | IndexError):
+        return GenerationError(f"the model refuses image or prompt: {error}")
+    return error
