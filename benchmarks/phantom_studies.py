@@ -36,10 +36,9 @@ def described(truth: Truth) -> dict[str, object]:
     """Return the cells beside the label of a present finding."""
     name = truth.observation.value
     rows, columns = np.nonzero(truth.mask)
-    diffuse = truth.side is Side.BILATERAL or truth.observation is Observation.EDEMA
     cells: dict[str, object] = {
         f"size {name}": round(float(truth.mask.mean()), 6),
-        f"pattern {name}": "diffuse" if diffuse else "focal",
+        f"pattern {name}": pattern(truth),
         f"side {name}": truth.side.value if truth.side else "",
     }
     if len(rows):
@@ -47,6 +46,13 @@ def described(truth: Truth) -> dict[str, object]:
         width, height = int(columns.max()) + 1 - left, int(rows.max()) + 1 - top
         cells[f"box {name}"] = f"{left} {top} {width} {height}"
     return cells
+
+
+def pattern(truth: Truth) -> str:
+    """Return whether a finding is focal or diffuse; an enlarged heart is neither."""
+    if truth.observation is Observation.CARDIOMEGALY:
+        return ""
+    return "diffuse" if truth.side is Side.BILATERAL else "focal"
 
 
 def written(seed: int, *, folder: Path, size: int | None) -> dict[str, object]:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.assessment.comparison import PairedComparison, SiteComparison, comparison
 from service.assessment.figures import Figures, figures
 from service.assessment.flow import empty_drafts, flow
 from service.assessment.groups import GroupFigures, groups
+from service.assessment.mistakes import ErrorAnalysis, error_analysis
 from service.assessment.study_rows import Attribute, Outcome, StudyRow, scored
 from service.assessment.texts import Part, TextFigures, TextPair, text_figures
 from service.evaluation.report import FlowStep
@@ -32,6 +34,8 @@ class Metrics:
     figures: Figures
     texts: dict[Part, TextFigures]
     subgroups: dict[Attribute, dict[str, GroupFigures]]
+    errors: ErrorAnalysis
+    comparisons: tuple[PairedComparison | SiteComparison, ...]
 
 
 def metrics_of(
@@ -40,9 +44,19 @@ def metrics_of(
     *,
     seed: int,
     truth_without_study: int,
+    others: Sequence[tuple[str, Sequence[StudyRow]]] = (),
     draws: int = DRAWS,
 ) -> Metrics:
-    """Compute everything from the rows and texts, in the order of the ids."""
+    """Compute everything from the rows and texts, in the order of the ids.
+
+    Args:
+        rows: All studies received.
+        pairs: Reference and draft by study id.
+        seed: Of all resampling.
+        truth_without_study: Truths that belong to no study received.
+        others: Names and scored rows of the evaluations that this one is compared with.
+        draws: Resamples of each interval.
+    """
     used = scored(rows)
     texts = [pairs[row.id] for row in used if row.id in pairs]
     return Metrics(
@@ -55,4 +69,8 @@ def metrics_of(
         figures=figures(used, draws=draws, seed=seed),
         texts=text_figures(texts, draws=draws, seed=seed),
         subgroups=groups(used, draws=draws, seed=seed),
+        errors=error_analysis(used, draws=draws, seed=seed),
+        comparisons=tuple(
+            comparison(used, other, name, draws=draws, seed=seed) for name, other in others
+        ),
     )

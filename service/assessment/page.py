@@ -57,11 +57,11 @@ def page(
         warnings=(*warnings, *_limits(metrics)),
         sections=(
             Section("Findings", (_findings(figures), _counts(figures)), text=_SILENT),
-            *_published(figures),
-            *_scores(figures, curves),
-            *_texts(metrics.texts),
             *sections,
             *_subgroups(metrics.subgroups),
+            *_scores(figures, curves),
+            *_texts(metrics.texts),
+            *_published(figures),
             Section("What this number of studies can show", (_sizes(figures),)),
         ),
     )

@@ -7,7 +7,7 @@ computed again without the model. A site may open it in a spreadsheet.
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -216,3 +216,8 @@ def _details(cells: Mapping[str, str]) -> dict[str, Detail]:
 def scored(rows: Sequence[StudyRow]) -> list[StudyRow]:
     """Return the scored rows, by id."""
     return sorted((row for row in rows if row.outcome is Outcome.SCORED), key=lambda row: row.id)
+
+
+def with_truth_of(row: StudyRow, other: StudyRow) -> StudyRow:
+    """Return the row with patient and truth of another evaluation of the same study."""
+    return replace(row, patient=other.patient, truth=other.truth)

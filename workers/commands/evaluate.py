@@ -2,38 +2,46 @@
 
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from service.commands.opened import open_store
 from service.log import configure_logging
 from service.settings.config import Settings, load_settings
 from workers.evaluation.assembled import assembled
+from workers.evaluation.cases import Received
 from workers.evaluation.draft_rows import DraftState
 from workers.evaluation.faults import InputFaults
+from workers.evaluation.others import others_at
 from workers.evaluation.reading import Stop
 from workers.evaluation.results import write_results
 from workers.evaluation.run import (
     Order,
+    begun_at,
     checked_truth,
     exclusions,
     inputs_digest,
     manifest_facts,
     now_text,
+    prompts,
     read_missing,
 )
 from workers.evaluation.run_directory import REPORT, RunDirectory
+from workers.evaluation.service_studies import studies_of_service
 from workers.evaluation.studies import studies_at
 from workers.reading.reader import Reader
 
+_WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _EXIT_FAILED: Final = 1
 _EXIT_INPUT: Final = 2
 _EXIT_SIGNAL: Final = 128
 
 
 @click.command()
-@click.argument("studies", type=click.Path(path_type=Path))
+@click.argument("studies", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--truth",
     multiple=True,
@@ -57,17 +65,15 @@ _EXIT_SIGNAL: Final = 128
     show_default=True,
     help="What a blank cell of the truth means.",
 )
+@click.option("--from-service", is_flag=True, help="Instead of STUDIES: what the service received.")
+@click.option("--since", type=_WHEN, help="With --from-service: studies since then, local time.")
 @click.option("--export-pairs", is_flag=True, help="Write reference and draft as text files.")
 def evaluate(
-    studies: Path,
-    truth: tuple[Path, ...],
-    out: Path,
-    compare: tuple[Path, ...],
-    seed: int,
+    studies: Path | None,
+    since: datetime | None,
     *,
-    no_text: bool,
-    blank: str,
-    export_pairs: bool,
+    from_service: bool,
+    **said: Any,  # noqa: ANN401 - click's
 ) -> None:
     """Measure the model of the settings on your own studies.
 
@@ -79,19 +85,21 @@ def evaluate(
     when the input has faults (all are listed, nothing is read), 130 when interrupted. All drafts are
     unverified AI drafts.
     """
+    if from_service == (studies is not None) or from_service != (since is not None):
+        raise click.UsageError("give STUDIES, or --from-service with --since DATE")
     order = Order(
-        out=out,
-        truth=truth,
-        seed=seed,
-        keep_text=not no_text,
-        blank_negative=blank == "negative",
-        compare=compare,
-        export_pairs=export_pairs,
+        out=said["out"],
+        truth=said["truth"],
+        seed=said["seed"],
+        keep_text=not said["no_text"],
+        blank_negative=said["blank"] == "negative",
+        compare=said["compare"],
+        export_pairs=said["export_pairs"],
     )
     settings = load_settings()
     configure_logging(settings.log, process="evaluate")
     try:
-        status = _evaluated(studies, order, settings)
+        status = _evaluated(studies or since, order, settings)
     except InputFaults as error:
         for fault in error.faults:
             click.echo(f"wetread evaluate: {fault}", err=True)
@@ -100,9 +108,10 @@ def evaluate(
     sys.exit(status)
 
 
-def _evaluated(studies: Path, order: Order, settings: Settings) -> int:
+def _evaluated(studies: Path | datetime | None, order: Order, settings: Settings) -> int:
     faults: list[str] = []
-    received = studies_at(studies, faults)
+    received = _received(studies, order, faults)
+    others = others_at(order.compare, order.out, faults)
     found, truths = checked_truth(order, received, faults)
     digest = inputs_digest(settings, received, keep_text=order.keep_text)
     run, stop = RunDirectory.opened(order.out, digest), Stop()
@@ -129,13 +138,26 @@ def _evaluated(studies: Path, order: Order, settings: Settings) -> int:
                 keep_text=order.keep_text,
             )
             runs = [*run.manifest.get("runs", []), progress.facts]
-            run.write_manifest({"exclusions": exclusions(run), "runs": runs})
-            metrics = write_results(run, rows, order, truth_without_study=found.without_study)
+            run.write_manifest(
+                {"exclusions": exclusions(run), "runs": runs, "prompt": prompts(run)}
+            )
+            metrics = write_results(
+                run, rows, order, truth_without_study=found.without_study, others=others
+            )
     finally:
         run.close()
     figures = metrics.figures
     click.echo(f"{figures.studies} studies scored; unverified AI drafts. {order.out / REPORT}")
     return _status(run, stop)
+
+
+def _received(studies: Path | datetime | None, order: Order, faults: list[str]) -> Received:
+    """Return the studies at a path, or those of the service since a time."""
+    if isinstance(studies, Path):
+        return studies_at(studies, faults)
+    since = (studies or datetime.now(UTC)).astimezone()
+    with open_store() as store:
+        return studies_of_service(store, faults, since=since, until=begun_at(order.out))
 
 
 def _status(run: RunDirectory, stop: Stop) -> int:

@@ -25,7 +25,7 @@ def attribute_cells(
         Attribute.SEX: _one_of(row, "sex", _SEX, "M, F or O", faults),
         Attribute.VIEW: row.get("view").upper(),
         Attribute.URGENT: _one_of(row, "urgent", _URGENT, "1 or 0", faults),
-        Attribute.DEVICE: device.upper(),
+        Attribute.DEVICE: device,
         Attribute.AE: row.get("ae", "calling ae"),
     }
     attributes = {name: value for name, value in stated.items() if value}

@@ -21,6 +21,7 @@ class Case:
         patient: The patient's identifier, "" if it is not stated; never written to the results.
         attributes: What the header, the list of studies or the service says.
         years: Age in years.
+        calling_ae: From which the service received it, whose rules of selection apply; else "".
     """
 
     id: str
@@ -31,6 +32,7 @@ class Case:
     patient: str = ""
     attributes: Mapping[Attribute, str] = field(default_factory=dict)
     years: float | None = None
+    calling_ae: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,7 @@ class CaseReading:
         keep_text: bool,
         stop: Stop,
         progress: Progress,
+        rules: Callable[[Case], Rules | None] = lambda _: None,
     ) -> None:
         """Set up the reading.
 
@@ -94,7 +95,8 @@ class CaseReading:
             max_pixels: A larger picture is not read.
             keep_text: Whether texts and pictures are kept, or labels only.
             stop: Ends the reading between two tokens.
-            progress: Is told of each finished study.
+            progress: Counts each finished study.
+            rules: Which images of a case may be read; None for those of the settings.
         """
         self._reader = reader
         self._run = run
@@ -103,6 +105,7 @@ class CaseReading:
         self._keep_text = keep_text
         self._stop = stop
         self._progress = progress
+        self._rules = rules
 
     def read_all(self, cases: Sequence[Case]) -> None:
         """Read the cases; return when all are finished, or early if the run must stop.
@@ -156,7 +159,10 @@ class CaseReading:
         study = case.study or wrapped(case, folder, max_pixels=self._max_pixels)
         try:
             outcome = self._reader.draft(
-                study, produced_at=datetime.now(UTC).replace(microsecond=0), cancelled=self._stop
+                study,
+                produced_at=datetime.now(UTC).replace(microsecond=0),
+                rules=self._rules(case),
+                cancelled=self._stop,
             )
         finally:
             if case.study is None:

@@ -1,19 +1,27 @@
 """Writes what was found to the folder: rows, metrics, subgroups, report, pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from service.assessment.checklist import checklist_json
+from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
 from service.assessment.groups import subgroups_csv
 from service.assessment.metrics import Metrics, metrics_of
+from service.assessment.mistakes import mistakes_csv
+from service.assessment.mistakes_page import mistakes_section
 from service.assessment.page import page
 from service.assessment.study_rows import rows_csv, scored
 from service.assessment.texts import Part
 from service.evaluation.metrics_json import metrics_json
 from service.evaluation.report import render
 from workers.evaluation.assembled import Assembled
+from workers.evaluation.cards import cards_of
+from workers.evaluation.others import OtherEvaluation
 from workers.evaluation.run import Order
 from workers.evaluation.run_directory import (
+    CHECKLIST,
+    ERRORS,
     METRICS,
     PAIRS,
     PER_STUDY,
@@ -25,23 +33,38 @@ from workers.evaluation.safe_names import safe_name
 
 
 def write_results(
-    run: RunDirectory, found: Assembled, order: Order, *, truth_without_study: int
+    run: RunDirectory,
+    found: Assembled,
+    order: Order,
+    *,
+    truth_without_study: int,
+    others: Sequence[OtherEvaluation],
 ) -> Metrics:
     """Compute and write everything that follows from the rows; return the metrics."""
     used = scored(found.rows)
     metrics = metrics_of(
-        found.rows, found.pairs, seed=order.seed, truth_without_study=truth_without_study
+        found.rows,
+        found.pairs,
+        seed=order.seed,
+        truth_without_study=truth_without_study,
+        others=[(other.name, other.rows) for other in others],
     )
     run.write_text(PER_STUDY, rows_csv(found.rows))
     run.write_text(METRICS, metrics_json(metrics))
     run.write_text(SUBGROUPS, subgroups_csv(used))
+    run.write_text(ERRORS, mistakes_csv(used))
+    run.write_text(CHECKLIST, checklist_json(metrics, run.manifest))
     if order.export_pairs:
         _write_pairs(run, found)
     report = page(
         metrics,
         facts=report_facts(run.manifest),
         curves=roc_curves(used),
-        warnings=_caveats(found.drafts),
+        warnings=(*_caveats(found.drafts), *_other_labelers(run.manifest, others)),
+        sections=(
+            *(comparison_section(each) for each in metrics.comparisons),
+            mistakes_section(metrics.errors, cards_of(run, found, used)),
+        ),
     )
     run.write_text(REPORT, render(report))
     return metrics
@@ -51,6 +74,17 @@ def _caveats(drafts: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the sentences that the model wants beside each of its drafts."""
     models = [(row.get("draft") or {}).get("model") or {} for row in drafts.values()]
     return tuple(sorted({model["caveat"] for model in models if model.get("caveat")}))
+
+
+def _other_labelers(
+    manifest: Mapping[str, Any], others: Sequence[OtherEvaluation]
+) -> Iterator[str]:
+    for other in others:
+        if other.labeler != manifest["labeler"]:
+            yield (
+                f"{other.name} was labeled by another version of the labeler: call `wetread evaluate` "
+                "for it again before the figures are compared."
+            )
 
 
 def report_facts(manifest: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -9,15 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from dicom.selection.image_selection import Rules
 from service.settings.config import Settings
-from workers.evaluation.cases import Received
+from workers.evaluation.cases import Case, Received
 from workers.evaluation.draft_rows import DraftState, is_finished
 from workers.evaluation.faults import InputFaults, insist
 from workers.evaluation.labeled import labeler_version
 from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, Stop
-from workers.evaluation.run_directory import RunDirectory
+from workers.evaluation.run_directory import MANIFEST, RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
+from workers.reading.caller_rules import rules_for
 from workers.reading.reader import Reader
 
 CAUTION: Final = (
@@ -113,11 +115,18 @@ def read_missing(
         keep_text=order.keep_text,
         stop=stop,
         progress=progress,
+        rules=lambda case: _rules(settings, case),
     )
     progress.show(last=False)
     reading.read_all(cases)
     progress.show(last=True)
     return progress
+
+
+def _rules(settings: Settings, case: Case) -> Rules | None:
+    if not case.calling_ae:
+        return None
+    return rules_for(settings, settings.caller(case.calling_ae))
 
 
 def _same_weights(run: RunDirectory, reader: Reader) -> None:
@@ -180,6 +189,21 @@ def exclusions(run: RunDirectory) -> list[dict[str, str]]:
     ]
 
 
+def prompts(run: RunDirectory) -> str:
+    """Return the prompts of the drafts, each once."""
+    models = [(row.get("draft") or {}).get("model") or {} for row in run.finished.values()]
+    return " | ".join(sorted({model["prompt"] for model in models if model.get("prompt")}))
+
+
 def now_text() -> str:
-    """Return the time in words, UTC."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    """Return the time as text, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def begun_at(out: Path) -> datetime | None:
+    """Return when the run in a folder began, None if there is none."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        return datetime.fromisoformat(manifest["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

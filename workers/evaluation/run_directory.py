@@ -19,12 +19,25 @@ PER_STUDY: Final = "per_study.csv"
 METRICS: Final = "metrics.json"
 SUBGROUPS: Final = "subgroups.csv"
 CHECKLIST: Final = "checklist.json"
+ERRORS: Final = "errors.csv"
 REPORT: Final = "report.html"
 PAIRS: Final = "pairs"
 IMAGES: Final = "images"
 _LOCK: Final = ".lock"
 _OURS: Final = frozenset(
-    {MANIFEST, DRAFTS, PER_STUDY, METRICS, SUBGROUPS, CHECKLIST, REPORT, PAIRS, IMAGES, _LOCK}
+    {
+        MANIFEST,
+        DRAFTS,
+        PER_STUDY,
+        METRICS,
+        SUBGROUPS,
+        CHECKLIST,
+        ERRORS,
+        REPORT,
+        PAIRS,
+        IMAGES,
+        _LOCK,
+    }
     | {"judge.jsonl"}
 )
 _DIGEST: Final = "inputs_digest"

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.attributes import searchable_text, value_of
+from dicom.attributes import value_of
 from dicom.errors import DicomError
 from dicom.parsing.header import read_header
 from dicom.selection.age import age_in_years
@@ -118,7 +119,7 @@ def _cases(files: Iterable[_Listed]) -> tuple[tuple[Case, ...], tuple[Unreadable
             known[1].append(name)
     studies = group_by_study([instance for instance, _, _ in instances.values()])
     found += [
-        _dicom(study, {each.sop_instance_uid: instances[each.sop_instance_uid][1:]
+        dicom_case(study, {each.sop_instance_uid: instances[each.sop_instance_uid][1:]
                        for each in study.instances})
         for study in studies
     ]  # fmt: skip
@@ -152,13 +153,25 @@ def _picture(path: Path, name: str, row: TableRow | None) -> Case:
     )
 
 
-def _dicom(study: Study, beside: Mapping[str, tuple[list[str], TableRow | None]]) -> Case:
+_Beside = Mapping[str, tuple[list[str], TableRow | None]]
+
+
+def dicom_case(study: Study, beside: _Beside = MappingProxyType({})) -> Case:
+    """Return the case of a study.
+
+    Args:
+        study: Its Instances.
+        beside: By SOP Instance UID the names of the file and the row of the list that holds it.
+
+    Raises:
+        DicomError: The first Instance cannot be read.
+    """
     header = read_header(study.instances[0].path, strict=False)
     keys = {study.study_instance_uid, str(value_of(header, "AccessionNumber") or "").strip()}
     attributes, years = header_attributes(header), age_in_years(header)
     patient = str(value_of(header, "PatientID") or "").strip()
     for instance in study.instances:
-        names, row = beside[instance.sop_instance_uid]
+        names, row = beside.get(instance.sop_instance_uid, ([], None))
         keys |= {instance.sop_instance_uid, *(key for name in names for key in _names(name))}
         if row is not None:
             listed, listed_years, listed_patient = attribute_cells(row, [])
@@ -180,7 +193,8 @@ def _dicom(study: Study, beside: Mapping[str, tuple[list[str], TableRow | None]]
 
 def header_attributes(header: Dataset) -> dict[Attribute, str]:
     """Return what the attributes of an image say of sex, view and device."""
-    maker = searchable_text(header, "Manufacturer", "ManufacturerModelName")
+    named = [value_of(header, name) for name in ("Manufacturer", "ManufacturerModelName")]
+    maker = " ".join(" ".join(str(value).split()) for value in named if value)
     stated = {
         Attribute.SEX: str(value_of(header, "PatientSex") or "").strip().upper(),
         Attribute.VIEW: triage(header).view,
