@@ -106,3 +106,85 @@ def test_no_text_is_kept_where_none_is_wanted(phantoms, tmp_path):
     assert all(row["labels"] for row in rows)
     assert "There is no" not in (out / "drafts.jsonl").read_text()
     assert not (out / "images").exists()
+
+
+def test_a_model_whose_sentences_are_turned_around_is_found(done, phantoms, tmp_path):
+    """The comparison names the finding; two sites are another table."""
+    other = shutil.copytree(done, tmp_path / "other")
+    rows = rows_in(other / "per_study.csv")
+    for row in rows:
+        row["said edema"] = "0" if row.get("said edema") == "1" else "1"
+    with (other / "per_study.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    out = shutil.copytree(done, tmp_path / "out")
+    words = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    call(*words, "--compare", other)
+    (found,) = json.loads((out / "metrics.json").read_text())["comparisons"]
+    assert found["better"] == ["edema"]
+    assert "Here better in: edema" in (out / "report.html").read_text()
+
+
+def test_faults_of_studies_truth_and_comparison_are_listed_together(phantoms, tmp_path):
+    """Exit 2, nothing is read, no folder is made."""
+    (tmp_path / "labels.csv").write_text("id,Edema\na,5\n")
+    out = tmp_path / "out"
+    said = call(
+        tmp_path / "nothing", "--truth", tmp_path / "labels.csv", "--truth", tmp_path / "none",
+        "--out", out, "--compare", tmp_path, code=2,
+    )  # fmt: skip
+    for words in ("nothing: there is no such", "must be 1, 0", "none: there is no", "no finished"):
+        assert words in said
+    assert "nothing was read" in said
+    assert not out.exists()
+    said = call("--truth", tmp_path / "labels.csv", "--out", out, code=2)
+    assert "give STUDIES, or --from-service with --since DATE" in said
+    del phantoms
+
+
+def test_a_folder_with_other_files_is_not_written_to(phantoms, tmp_path):
+    """A typing error in --out must not scatter report texts among a site's files."""
+    (tmp_path / "thesis.docx").write_text("")
+    words = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", tmp_path)
+    assert "holds other files (thesis.docx)" in call(*words, code=2)
+
+
+def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):
+    """A report a study: labels by the labeler, words in common, files for other metrics."""
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for path in sorted((phantoms / "films").iterdir())[:6]:
+        text = "Findings: There is a left pneumothorax. Impression: Pneumothorax."
+        (reports / f"{path.stem}.txt").write_text(text)
+    out = tmp_path / "out"
+    call(phantoms / "films", "--truth", reports, "--out", out, "--export-pairs")
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["figures"]["studies"] == 6
+    assert metrics["flow"][-1]["left"] == [["no truth", 6]]
+    assert metrics["figures"]["findings"]["pneumothorax"]["rates"]["prevalence"]["value"] == 1
+    assert 0 < metrics["texts"]["findings"]["drafts"]["rouge_l"]["value"] < 1
+    references = sorted((out / "pairs" / "ref").iterdir())
+    assert [path.read_text() for path in references] == ["There is a left pneumothorax.\n"] * 6
+    assert len(list((out / "pairs" / "cand").iterdir())) == 6
+
+
+def test_real_films_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monkeypatch):
+    """Pictures with text-mined labels; that the demo model's text means nothing is said."""
+    monkeypatch.setenv("WETREAD_READING__DEMO_READS_PATIENTS", "true")
+    source = shared_data / "labelled" / "labels.csv"
+    lines = source.read_text(encoding="utf-8").splitlines()
+    chosen = tmp_path / "labels.csv"
+    chosen.write_text("\n".join(lines[:13]) + "\n", encoding="utf-8")
+    (tmp_path / "images").symlink_to(source.parent / "images")
+    out = tmp_path / "out"
+    call(chosen, "--truth", chosen, "--out", out)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (
+        metrics["figures"]["studies"]
+        + sum(count for step in metrics["flow"] for _, count in step["left"])
+        == 12
+    )
+    page = (out / "report.html").read_text()
+    assert "too small for a claim" in page
+    assert "never seen a patient" in page
