@@ -118,7 +118,9 @@ def _trait_tables(analysis: ErrorAnalysis) -> Iterator[Table]:
         note = _WORDS[trait]
         if trait in analysis.contrasts:
             difference = shown_with_interval(analysis.contrasts[trait], digits=2)
-            note += f" Findings that have both, pooled, {values[0]} minus {values[1]}: {difference}."
+            note += (
+                f" Findings that have both, pooled, {values[0]} minus {values[1]}: {difference}."
+            )
         yield Table(f"Sensitivity by {trait.value}", ("Finding", *values), tuple(rows), note)
 
 
