@@ -136,7 +136,8 @@ def main() -> None:
     copy = noised(folder / f"noised-{options.noise:g}", options.noise)
     settings = {"model": "cxr-llava-v2", "model_dir": str(copy), "demo_reads_patients": "true"}
     first = subset(folder, options.worse)
-    noisy = evaluate(first, truth, folder / "noisy", *against, scores="on", **settings)
+    out = folder / f"noisy-{options.noise:g}"
+    noisy = evaluate(first, truth, out, *against, scores="on", **settings)
     print(f"weights with noise of {options.noise:g} SD:", told(noisy))
 
 

@@ -6,6 +6,7 @@ better. Both are judged by the truth of the first where the studies are the same
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -171,7 +172,7 @@ def comparison(
         only_first=len(first) - len(common),
         only_second=len(second) - len(common),
         together={
-            label: _contrast(sums, swapped, lambda totals, of=of: of(totals[places]))
+            label: _contrast(sums, swapped, _of_places(of, places))
             for label, of in _TOGETHER.items()
         },
         findings=findings,
@@ -179,6 +180,11 @@ def comparison(
         better=tuple(_clear(findings, better=True)),
         worse=tuple(_clear(findings, better=False)),
     )
+
+
+def _of_places(statistic: StatisticOfSums, places: list[int]) -> StatisticOfSums:
+    """Return the statistic of some of the findings."""
+    return lambda totals: statistic(totals[places])
 
 
 def _contrast(sums: ResampledSums, swapped: SwappedSums, statistic: StatisticOfSums) -> Contrast:
@@ -199,10 +205,7 @@ def _findings(
     swapped: SwappedSums,
 ) -> dict[str, FindingContrast]:
     names = both[0].findings
-    f1s = [
-        _contrast(sums, swapped, lambda totals, place=place: one_f1(totals, place))
-        for place in range(len(names))
-    ]
+    f1s = [_contrast(sums, swapped, partial(one_f1, place=place)) for place in range(len(names))]
     tests = [_right(both, place) for place in range(len(names))]
     right_ps = holm([test.exact_p for test in tests])
     f1_ps = holm([each.test.p for each in f1s])
@@ -285,7 +288,7 @@ def _sites(
         together=_site_contrast(here, there, lambda totals: micro_f1(totals[places])),
         findings={
             one: replace(
-                _site_contrast(here, there, lambda totals, place=place: one_f1(totals, place)),
+                _site_contrast(here, there, partial(one_f1, place=place)),
                 first_rates=rates(counts[0][one]),
                 second_rates=rates(counts[1][one]),
             )

@@ -7,7 +7,7 @@ focal or diffuse as the truth states.
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -186,18 +186,13 @@ def _groups(found: Sequence[Mistake]) -> Iterator[MistakeGroup]:
 
 
 def _counted(here: Sequence[Mistake]) -> dict[str, dict[str, int]]:
-    columns: dict[str, Callable[[Mistake], str]] = {
-        trait.value: lambda one, trait=trait: one.traits.get(trait, "") for trait in Trait
-    }
-    columns |= {
-        attribute.value: lambda one, attribute=attribute: one.attributes.get(attribute, "")
-        for attribute in _ATTRIBUTES
-    }
-    counts = {
-        name: dict(sorted(Counter(value for one in here if (value := of(one))).items()))
-        for name, of in columns.items()
-    }
-    return {name: count for name, count in counts.items() if count}
+    counts: dict[str, Counter[str]] = {}
+    for one in here:
+        traits = {trait.value: value for trait, value in one.traits.items()}
+        attributes = {attribute.value: value for attribute, value in one.attributes.items()}
+        for name, value in (traits | attributes).items():
+            counts.setdefault(name, Counter())[value] += 1
+    return {name: dict(sorted(count.items())) for name, count in sorted(counts.items())}
 
 
 def _sensitivity(
