@@ -38,6 +38,7 @@ _COMMANDS = {
     "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),
     "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
     "up": ("service.commands.up:up", "Run all parts on this machine, supervised."),
+    "user": ("service.commands.user:user", "Add, list, disable accounts; set passwords and roles."),
     "validate": ("service.commands.validate:validate", "Validate SR and SC files."),
     "web": ("service.commands.web:web", "Run the pages, the API, health and metrics."),
 }

@@ -19,8 +19,10 @@ from dicom.errors import DicomError
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, write
 from dicom.scu.store_scu import echo, send_files
 from dicom.selection.local_files import describe
+from service.accounts import Role
 from service.all_in_one import AllInOne
 from service.errors import ConfigurationError, WetreadError
+from service.first_account import demo_accounts
 from service.jobs import FINAL
 from service.records import Job
 from service.settings.config import CONFIG, Settings, as_environment, settings_of
@@ -183,6 +185,10 @@ class Demo:
         self._wait(self._receiver_answers, "the receiver")
         if self._orthanc_url:
             self._wait(self._orthanc_answers, "Orthanc")
+
+    def add_accounts(self) -> list[tuple[Role, str, str]]:
+        """Add an account for each role; return role, login name and password of each."""
+        return list(demo_accounts(self._store)) if self._store else []
 
     def send(self, films: Sequence[DemoImage]) -> None:
         """Send the images of one Study over one association; also store them in Orthanc, if any.

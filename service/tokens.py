@@ -37,10 +37,18 @@ class Scope(StrEnum):
     STOW = "stow"  # store Instances as the calling AE of its AE title
     READ = "read"  # the JSON API and the metrics
     ADMIN = "admin"  # what READ allows, and to retry, cancel and prioritize jobs
+    DECISIONS = "decisions:read"  # the decisions of radiologists, as JSON
+    METRICS = "metrics"  # the metrics only
 
     def allows(self, wanted: "Scope") -> bool:
         """Return whether this scope includes `wanted`."""
-        return self is wanted or (self is Scope.ADMIN and wanted is Scope.READ)
+        return self is wanted or wanted in _INCLUDED.get(self, ())
+
+
+_INCLUDED: Final = {
+    Scope.READ: frozenset({Scope.METRICS}),
+    Scope.ADMIN: frozenset({Scope.READ, Scope.METRICS}),
+}
 
 
 class TokenState(StrEnum):

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from dicom.content.report import STATED, Observation
 from dicom.reasons import Reason
+from service.accounts import Role
 from service.all_in_one import parts, sole_owner
 from service.demo import (
     Demo,
@@ -90,18 +91,26 @@ def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool)
         click.echo(f"starting Wetread in {folder} (log: {running.log_path}) ...")
         running.start()
         click.echo(f"page: {running.web_url}")
+        logins = running.add_accounts()
+        click.echo(_logins(logins))
         films = films or list(draw_films(folder / "films"))
         _send(running, films)
         _follow(running, films, begun)
         _print_results(console, running, films)
         if leave:
             return
-        click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything")
+        click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything\n{_logins(logins)}")
         while True:
             running.jobs()  # restarts processes that ended
             time.sleep(_POLL_SECONDS)
     finally:
         running.stop()
+
+
+def _logins(logins: Sequence[tuple[Role, str, str]]) -> str:
+    """Return the lines that say how to log in."""
+    lines = [f"  login {login:<12} password {password}" for _, login, password in logins]
+    return "\n".join(["log in as one of:", *lines])
 
 
 def _send(running: Demo, films: Sequence[DemoImage]) -> None:

@@ -28,7 +28,8 @@ def token() -> None:
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="stow: store images; read: the JSON API; admin: also retry, cancel, urgent. Repeatable.",
+    help="stow: store images; read: the JSON API and metrics; metrics: only these; decisions:read: the "
+    "decisions of radiologists; admin: what read allows, and to retry, cancel, urgent. Repeatable.",
 )
 @click.option("--expires", default="90d", show_default=True, help="12h, 90d, 8w or never.")
 @click.option(

@@ -1,12 +1,16 @@
 """`wetread up`: runs all processes on one machine and restarts those that end."""
 
+from contextlib import closing
+
 import click
 
 from service.all_in_one import AllInOne, parts, sole_owner
 from service.checks.ports import ports_of_others
 from service.errors import ConfigurationError
+from service.first_account import setup_link
 from service.log import configure_logging, get_logger
-from service.settings.config import as_environment, load_settings
+from service.settings.config import Settings, as_environment, load_settings
+from service.store import Store
 from service.system.signals import ignore_sighup, stop_event
 
 log = get_logger(__name__)
@@ -30,6 +34,7 @@ def up() -> None:
         machine = AllInOne(settings, parts(settings, as_environment({})))
         try:
             machine.start()
+            _show_setup_link(settings)
             log.info(
                 "up",
                 receiver=f"{settings.receiver.ae_title}@{settings.receiver.host}:{settings.receiver.ports[0]}",
@@ -38,3 +43,14 @@ def up() -> None:
             machine.run(until=stop)
         finally:
             machine.stop()
+
+
+def _show_setup_link(settings: Settings) -> None:
+    """Print a link that makes the first account, where there is none; it is not logged."""
+    with closing(Store.open(settings)) as store:
+        link = setup_link(store, settings)
+    if link:
+        click.echo(
+            "No account exists, so nobody can log in. Within an hour this link makes the first account, "
+            f"once:\n\n  {link}\n\nOr: wetread user add NAME --role admin"
+        )

@@ -281,10 +281,33 @@ class Web(Section):
 
     host: Host = Field("127.0.0.1", description="Interface to listen on.")
     port: Port = Field(8100, description="Port to listen on.")
-    username: str = Field("admin", description="User name, when a password is set.")
-    password: SecretStr = Field(
-        SecretStr(""), description="Needed when the page is not on the loopback interface only."
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of its certificate and chain; a new one is taken at once."
     )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    trusted_proxies: Addresses = Field(
+        (),
+        description="IP addresses or networks of reverse proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; from others they are ignored.",
+    )
+    plain_http: bool = Field(
+        False,
+        description="Serve patient data to other machines without TLS too. For a closed test network.",
+    )
+    session_idle_minutes: float = Field(
+        30.0, gt=0, description="A login ends after this time without a request of its person."
+    )
+    session_hours: float = Field(
+        12.0, gt=0, description="A login ends after this time in any case."
+    )
+    username: str = Field("admin", description="User name of scripts, when a password is set.")
+    password: SecretStr = Field(
+        SecretStr(""),
+        description="Password of scripts for `/api/` and `/metrics` (HTTP Basic), with all rights; "
+        "tokens (`wetread token add`) are better. It opens no page: people have accounts.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)
 
 
 class Sweep(Section):

@@ -1,4 +1,4 @@
-"""Rules between tables of the settings: duplicate or unknown names, ports, the web password."""
+"""Rules between tables of the settings: duplicate or unknown names, ports, TLS of the pages."""
 
 import ipaddress
 from collections import Counter
@@ -96,11 +96,17 @@ def _duplicate_names(
         yield Conflict(subject=subject, words=words.replace("{}", doubled), keys=keys)
 
 
-def _page_has_a_password(settings: Tables) -> Iterator[Conflict]:
-    if not is_loopback(settings.web.host) and not settings.web.password.get_secret_value():
-        words = "needed when web.host is not a loopback address"
-        keys = (("web", "host"), ("web", "password"))
-        yield Conflict(subject=("web", "password"), words=words, keys=keys)
+def _pages_have_tls(settings: Tables) -> Iterator[Conflict]:
+    web = settings.web
+    if not (is_loopback(web.host) or web.tls_certificate or web.trusted_proxies or web.plain_http):
+        words = (
+            "is not a loopback address, and without TLS browsers would drop the login's cookie: set "
+            "tls_certificate and tls_key, or trusted_proxies to the address of a proxy that has TLS, "
+            "or plain_http = true for a closed test network"
+        )
+        names = ("host", "tls_certificate", "trusted_proxies", "plain_http")
+        keys = tuple(("web", name) for name in names)
+        yield Conflict(subject=("web", "host"), words=words, keys=keys)
 
 
 def _reconcile_names(settings: Tables) -> Iterator[Conflict]:
@@ -146,7 +152,7 @@ def is_loopback(host: str) -> bool:
 
 RULES: Final[tuple[Rule, ...]] = (
     port_conflicts,
-    _page_has_a_password,
+    _pages_have_tls,
     _model_names,
     _caller_names,
     _destination_names,

@@ -11,7 +11,9 @@ from service.store.doubts import Doubts
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
+from service.store.login_attempts import LoginAttempts
 from service.store.operator_actions import OperatorActions
+from service.store.people import People
 from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
@@ -20,6 +22,7 @@ from service.store.review.decisions import Decisions
 from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
+from service.store.sessions import Sessions
 from service.store.spool_audit import SpoolAudit
 from service.store.sweeper_queries import SweeperQueries
 from service.store.tokens import Tokens
@@ -48,6 +51,9 @@ class Store(
     Reconciliations,
     Backlogs,
     Reviews,
+    People,
+    Sessions,
+    LoginAttempts,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

@@ -5,7 +5,6 @@ different people from different networks.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -19,9 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from dicom.scp.server_tls import RenewedContext, TlsFiles
 from dicom.spool.ingest import Ingest
-from service.checks.tls_files import tls_fault
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
 from service.monitoring.background import Task
@@ -53,6 +50,7 @@ from service.web.server import (
     published_address,
     run,
     stop_at_signals,
+    tls_context,
 )
 from service.web.timeouts import HTTP_PROTOCOL, LingeringClose
 
@@ -157,7 +155,7 @@ class StowServer(QuietServer):
         Raises:
             ConfigurationError: The TLS files cannot be used.
         """
-        tls = _tls_context(settings)
+        tls = tls_context(settings, settings.stow, "stow")
         super().__init__(
             uvicorn.Config(
                 app,
@@ -173,26 +171,6 @@ class StowServer(QuietServer):
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return a TLS context that loads a changed certificate at the next connection; None without TLS."""
-    certificate, key = settings.stow.tls_certificate, settings.stow.tls_key
-    if certificate is None or key is None:
-        return None
-    try:
-        renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
-    except OSError as error:
-        words = f"stow.tls_certificate, stow.tls_key: cannot be used: {error.strerror or error}"
-        raise ConfigurationError(tls_fault(settings, "stow.") or words) from None
-    context = renewed()
-
-    # OpenSSL calls this at each handshake, so a renewed certificate needs no restart.
-    def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        connection.context = renewed()
-
-    context.sni_callback = take_newest
-    return context
 
 
 def serve(settings: Settings) -> None:

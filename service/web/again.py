@@ -11,15 +11,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from service.log import get_logger
 from service.maintenance.repeat_jobs import RepeatOrder, Result, chosen, parse_selection, run_order
 from service.settings.advice import cautions
-from service.web.access.auth import same_origin
+from service.web.access.current import actor_of
 from service.web.api import body_of, details_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.job_actions import Details, cleaned, person
+from service.web.job_actions import Details, cleaned
 from service.web.render import page, root_of
 
 Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
-FORM: Final = "jobs-again"  # the name for which the form's token is issued
 _CONDITIONS: Final = ("state", "since", "until", "destination", "study", "model")
 _SHOWN: Final = 100
 
@@ -31,7 +30,7 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
 
     async def handler(request: Request) -> JSONResponse:
         here, body = app_context_of(request), await body_of(request)
-        actor = getattr(request.state, "actor", "") or person(here)
+        actor = actor_of(request)
         order = _order(
             action, body.get("jobs", []), body.get("select", {}), details_of(body), actor
         )
@@ -53,10 +52,6 @@ async def again_page(request: Request) -> Response:
     here = app_context_of(request)
     form = await request.form(max_files=0, max_fields=12)
     said = {key: str(value) for key, value in form.items()}
-    if not same_origin(request) or not here.tokens.valid(FORM, said.get("csrf", "")):
-        raise HTTPException(
-            403, "This form was not made by this page, or is too old. Go back and reload it."
-        )
     details = Details(
         reason=said.get("reason", ""),
         destination=said.get("to", ""),
@@ -64,7 +59,7 @@ async def again_page(request: Request) -> Response:
     )
     action: Action = "reread" if said.get("action") == "reread" else "resend"
     conditions = {key: said.get(key, "") for key in _CONDITIONS}
-    order = _order(action, [], conditions, details, person(here))
+    order = _order(action, [], conditions, details, actor_of(request))
     results = await run_in_threadpool(_run, here, order)
     refused = [one for one in results if not one.job]
     html = page(

@@ -8,9 +8,10 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from service.accounts import Role
 from service.monitoring.heartbeat import Heartbeat
 from service.monitoring.library_versions import report_untested_versions
 from service.queue.names import reading_queues
@@ -18,16 +19,28 @@ from service.records import Said
 from service.settings.config import Settings
 from service.store import Store
 from service.system import broker_connection, psycopg_private, uvicorn_private
+from service.tokens import Scope
 from service.web import again, api, destination_test, pages
-from service.web.access.auth import FormTokens, Guard
 from service.web.access.bearer import TokenAuthorizer
+from service.web.access.known_sessions import KnownSessions
+from service.web.access.roles import (
+    EVERYONE,
+    OPEN,
+    PROBE,
+    Access,
+    check_declared,
+    declare,
+    guarded,
+)
 from service.web.app_context import AppContext
 from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
 from service.web.images.endpoint import ImageCache, make_renderer
-from service.web.job_actions import ACTIONS
+from service.web.job_actions import ACTIONS, ROLES
 from service.web.live import MAX_STREAMS, Hub
+from service.web.login import pages as login
+from service.web.login.guard import Guard
 from service.web.metrics import make_registry, metrics
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
@@ -61,20 +74,31 @@ def make_app_context(
         ),
         hub=Hub(store.version, max_streams=max_streams),
         films=ImageCache(partial(make_renderer, settings)),
-        tokens=FormTokens(),
+        sessions=KnownSessions(store, settings.web),
         registry=make_registry(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
 
 
 def make_app(here: AppContext) -> Starlette:
-    """Return the application with its routes, error handlers and middleware."""
+    """Return the application with its routes, error handlers and middleware.
+
+    Raises:
+        UndeclaredRoute: A route does not declare who may use it.
+    """
+    check_declared(ROUTES)
     app = Starlette(
         routes=ROUTES,
         middleware=[
             # Outermost: a response that is sent before the body was read must reach the client.
             Middleware(LingeringClose),
-            Middleware(Guard, settings=here.settings.web, authorizer=TokenAuthorizer(here.store)),
+            Middleware(
+                Guard,
+                settings=here.settings.web,
+                authorizer=TokenAuthorizer(here.store),
+                sessions=here.sessions,
+                routes=ROUTES,
+            ),
             Middleware(ErrorMiddleware),
             Middleware(BodyLimit),
         ],
@@ -97,38 +121,79 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         following.cancel()
 
 
+_ACTING: Final = frozenset({Role.ADMIN})
+_LIVE: Final = Access(roles=EVERYONE, counts_as_use=False)
+_PROBE_IN_FULL: Final = Access(
+    is_open=True, reads_login=True, over_plain_http=True, scope=Scope.READ, counts_as_use=False
+)
+_METRICS: Final = Access(
+    roles=frozenset({Role.ADMIN}), scope=Scope.METRICS, over_plain_http=True, counts_as_use=False
+)
+
+
+def _static() -> Mount:
+    mount = Mount("/static", StaticFiles(directory=STATIC_DIR))
+    declare(mount, OPEN)
+    return mount
+
+
 ROUTES: Final = [
-    Route("/", pages.queue),
-    Route("/live/queue", pages.queue_live),
-    Route("/live/queue.json", pages.queue_parts),
-    Route("/live/studies/{study_uid}.json", pages.study_parts),
-    Route("/live/studies/{study_uid}", pages.study_live),
-    Route("/studies/{study_uid}", pages.study),
-    Route("/studies/{study_uid}/films/{film_uid}.png", pages.study_film),
-    Route("/jobs/again", again.again_page, methods=["POST"]),
-    Route("/destinations/{name}/test", destination_test.test_page, methods=["POST"]),
-    Route("/jobs/{job_id}", pages.job_page),
-    Route("/jobs/{job_id}/film.png", pages.job_film),
+    guarded("/", pages.queue, roles=EVERYONE),
+    guarded("/login", login.login_page, access=OPEN),
+    guarded("/login", login.log_in, access=OPEN, methods=("POST",)),
+    guarded("/logout", login.log_out, access=OPEN, methods=("POST",)),
+    guarded("/setup/{link}", login.setup_page, access=OPEN),
+    guarded("/setup/{link}", login.set_up, access=OPEN, methods=("POST",)),
+    guarded("/live/queue", pages.queue_live, access=_LIVE),
+    guarded("/live/queue.json", pages.queue_parts, access=_LIVE),
+    guarded("/live/studies/{study_uid}.json", pages.study_parts, access=_LIVE),
+    guarded("/live/studies/{study_uid}", pages.study_live, access=_LIVE),
+    guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),
+    guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_film, roles=EVERYONE),
+    guarded("/jobs/again", again.again_page, roles=_ACTING, methods=("POST",)),
+    guarded(
+        "/destinations/{name}/test", destination_test.test_page, roles=_ACTING, methods=("POST",)
+    ),
+    guarded("/jobs/{job_id}", pages.job_page, roles=EVERYONE),
+    guarded("/jobs/{job_id}/film.png", pages.job_film, roles=EVERYONE),
     *[
-        Route(f"/jobs/{{job_id}}/{word}", pages.act_page(word), methods=["POST"])
+        guarded(
+            f"/jobs/{{job_id}}/{word}",
+            pages.act_page(word),
+            roles=ROLES[word],
+            methods=("POST",),
+        )
         for word in ACTIONS
     ],
-    Route("/api/jobs", api.jobs),
+    guarded("/api/me", api.me, roles=EVERYONE),
+    guarded("/api/jobs", api.jobs, roles=EVERYONE, scope=Scope.READ),
     *[
-        Route(f"/api/jobs/{word}", again.again_json(word), methods=["POST"])
+        guarded(
+            f"/api/jobs/{word}",
+            again.again_json(word),
+            roles=_ACTING,
+            scope=Scope.ADMIN,
+            methods=("POST",),
+        )
         for word in again.ACTIONS
     ],
-    Route("/api/jobs/{job_id}", api.job),
+    guarded("/api/jobs/{job_id}", api.job, roles=EVERYONE, scope=Scope.READ),
     *[
-        Route(f"/api/jobs/{{job_id}}/{word}", api.act_json(word), methods=["POST"])
+        guarded(
+            f"/api/jobs/{{job_id}}/{word}",
+            api.act_json(word),
+            roles=ROLES[word],
+            scope=Scope.ADMIN,
+            methods=("POST",),
+        )
         for word in ACTIONS
     ],
-    Route("/api/studies/{study_uid}", api.study),
+    guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
-    Route("/healthz", healthz),
-    Route("/readyz", readyz),
-    Route("/metrics", metrics),
-    Mount("/static", StaticFiles(directory=STATIC_DIR)),
+    guarded("/healthz", healthz, access=PROBE),
+    guarded("/readyz", readyz, access=_PROBE_IN_FULL),
+    guarded("/metrics", metrics, access=_METRICS),
+    _static(),
 ]
 
 
@@ -140,18 +205,18 @@ def serve(settings: Settings) -> None:
     are served without a database too: they show the fault.
 
     Raises:
-        ConfigurationError: The address cannot be listened on.
+        ConfigurationError: The address cannot be listened on, or a TLS file cannot be used.
     """
     report_untested_versions(
         uvicorn_private.LIBRARY, broker_connection.LIBRARY, psycopg_private.LIBRARY
     )
     with closing(listen(settings)) as listener:
-        url = address_of(listener)
+        url = address_of(listener, "https" if settings.web.tls_certificate else "http")
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
         store = Store(settings.database_url, busy_seconds=busy)
         here = make_app_context(settings, store)
         beats = Heartbeat(store, ("web",), Said(url))
-        server = Server(make_app(here), here.hub)
+        server = Server(make_app(here), here.hub, settings)
         stop_at_signals(server)
         with closing(store), published_address(settings.run_dir, url), beats.beating():
             run(server, listener)

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from service.settings.config import Settings
 from service.store import Store
-from service.web.access.auth import FormTokens
+from service.web.access.known_sessions import KnownSessions
 from service.web.images.endpoint import ImageCache
 from service.web.live import Hub
 from service.web.readiness import Readiness
@@ -23,7 +23,7 @@ class AppContext:
     observer: StatusObserver
     hub: Hub
     films: ImageCache
-    tokens: FormTokens
+    sessions: KnownSessions
     registry: CollectorRegistry
     readiness: Readiness
 

@@ -84,7 +84,8 @@ async def _answer_selection(request: Request, error: Exception) -> Response:
     return _failure(request, 400, _TITLES[400], f"{str(error).capitalize()}.")
 
 
-async def _answer_away(request: Request, error: Exception) -> Response:
+async def answer_store_error(request: Request, error: Exception) -> Response:
+    """Return the 503 response that says what is wrong with the database."""
     log.warning("store_failed", reason=type(error).__name__)
     words = (
         "The database does not answer, or has another schema than this version needs. No job is lost: "
@@ -104,6 +105,11 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return _failure(request, status, _TITLES.get(status, "The request failed"), words, headers)
 
 
+async def answer_forbidden(request: Request, words: str) -> Response:
+    """Return the 403 response, as a page or as JSON."""
+    return _failure(request, 403, _TITLES[403], words)
+
+
 def _broken(request: Request) -> Response:
     words = "This is an error in Wetread; the log has the details. Jobs are not affected."
     return _failure(request, 500, "Internal error", words)
@@ -117,7 +123,7 @@ def _stopping(request: Request) -> Response:
 def _failure(
     request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    program = request.url.path.startswith(("/api/", "/live/", "/dicom-web/"))
+    program = request.url.path.startswith(("/api/", "/live", "/dicom-web/", "/metrics"))
     if program or request.headers.get("accept") == "application/json":
         return JSONResponse({"error": words or title}, status, headers)
     # The STOW-RS process uses these error pages too, but has no AppContext.
@@ -138,6 +144,6 @@ HANDLERS: Final = {
     NotFound: _answer_not_found,
     IllegalTransition: _answer_illegal,
     SelectionError: _answer_selection,
-    StoreError: _answer_away,
+    StoreError: answer_store_error,
     HTTPException: _answer_http,
 }

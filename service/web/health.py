@@ -1,11 +1,12 @@
 """`/healthz`: whether this process serves. `/readyz`: whether every part that a Study needs works.
 
-Neither needs a password, because probes send none.
+Neither needs a login, because probes have none. Which part is at fault is for those who are logged in.
 """
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from service.web.access.current import actor_of
 from service.web.app_context import app_context_of
 from service.web.readiness import PartHealth
 
@@ -16,17 +17,21 @@ async def healthz(_request: Request) -> JSONResponse:
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 if every part works, else 503 with the names of the parts at fault."""
+    """Answer 200 if every part works, else 503; with a login also name the parts at fault."""
     here = app_context_of(request)
     report = await here.readiness.report()
     live = PartHealth(name="live_updates", fault=here.hub.fault)
     parts = (*report.parts, live)
     faults = [each.name for each in parts if each.fault]
+    status = "ready" if not faults else "not ready"
+    code = 503 if faults else 200
+    if not actor_of(request):
+        return JSONResponse({"status": status}, status_code=code)
     body = {
-        "status": "ready" if not faults else "not ready",
+        "status": status,
         "faults": faults,
         "disk": report.disk,
         "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
         "destinations": report.destinations,
     }
-    return JSONResponse(body, status_code=503 if faults else 200)
+    return JSONResponse(body, status_code=code)

@@ -3,14 +3,23 @@
 from dataclasses import dataclass
 from typing import Final
 
+from service.accounts import Role
 from service.errors import NotFound
 from service.log import get_logger
 from service.maintenance.repeat_jobs import reread, resend
 from service.records import Job
-from service.web.access.auth import ACTOR_SUFFIX
 from service.web.app_context import AppContext
 
-ACTIONS: Final = ("retry", "cancel", "urgent", "resend", "reread")
+_ADMINS: Final = frozenset({Role.ADMIN})
+# The roles that may carry out each action; a radiologist may have a study read sooner.
+ROLES: Final = {
+    "retry": _ADMINS,
+    "cancel": _ADMINS,
+    "urgent": frozenset({Role.ADMIN, Role.RADIOLOGIST}),
+    "resend": _ADMINS,
+    "reread": _ADMINS,
+}
+ACTIONS: Final = tuple(ROLES)
 _REASON_LENGTH: Final = 200
 
 log = get_logger(__name__)
@@ -32,7 +41,7 @@ class Details:
 
 
 def act(
-    here: AppContext, job_id: str, action: str, details: Details | None = None, *, actor: str = ""
+    here: AppContext, job_id: str, action: str, details: Details | None = None, *, actor: str
 ) -> Job:
     """Carry out an action; the sweeper publishes the job within its interval where needed.
 
@@ -41,7 +50,7 @@ def act(
         job_id: The job.
         action: One of `ACTIONS`.
         details: Details of the action.
-        actor: The name for the history; that of the password user when "".
+        actor: The name for the history.
 
     Returns:
         The changed job; after "reread" the new one.
@@ -50,7 +59,6 @@ def act(
         NotFound: There is no such job, action, destination or model.
         IllegalTransition: The job's state does not allow it.
     """
-    actor = actor or person(here)
     said = details or Details()
     words = cleaned(said.reason)
     if action == "cancel":
@@ -69,11 +77,6 @@ def act(
         raise NotFound("There is no such action.")
     log.info("job_action", action=action, job_id=job.id, state=job.state.value)
     return job
-
-
-def person(here: AppContext) -> str:
-    """Return the name under which actions of the password user are recorded."""
-    return f"{here.settings.web.username} ({ACTOR_SUFFIX})"
 
 
 def cleaned(reason: str) -> str:

@@ -12,17 +12,16 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
+from service.accounts import Role
 from service.errors import NotFound
 from service.jobs import ALARMS, DraftStatus, JobState
 from service.records import Job
 from service.settings.advice import cautions
-from service.web.access.auth import same_origin
-from service.web.again import FORM
+from service.web.access.current import actor_of, has_role
 from service.web.app_context import AppContext, app_context_of
-from service.web.destination_test import FORM as DESTINATION_FORM
 from service.web.identity import copies, identity
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
-from service.web.job_actions import Details, act
+from service.web.job_actions import ROLES, Details, act
 from service.web.queue_view import QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
@@ -35,43 +34,48 @@ _STAMPS: Final = {
 
 async def queue(request: Request) -> Response:
     """Answer with the queue."""
-    return HTMLResponse(
-        await run_in_threadpool(_queue_html, app_context_of(request), _choice(request))
-    )
+    acts = has_role(request, Role.ADMIN)
+    here, choice = app_context_of(request), _choice(request)
+    return HTMLResponse(await run_in_threadpool(_queue_html, here, choice, acts=acts))
 
 
 async def queue_live(request: Request) -> Response:
     """Answer with the stream of the queue's changes."""
-    choice = _choice(request)
-    here = app_context_of(request)
-    return here.hub.stream(choice.key, _queue_view(here, choice))
+    here, choice, acts = app_context_of(request), _choice(request), has_role(request, Role.ADMIN)
+    key = f"{choice.key} {'acts' if acts else ''}"
+    return here.hub.stream(key, _queue_view(here, choice, acts=acts))
 
 
 async def queue_parts(request: Request) -> Response:
     """Answer with every part of the queue, for a page that has no stream."""
-    snapshot = await run_in_threadpool(_queue_view(app_context_of(request), _choice(request)))
+    acts = has_role(request, Role.ADMIN)
+    snapshot = await run_in_threadpool(
+        _queue_view(app_context_of(request), _choice(request), acts=acts)
+    )
     return JSONResponse(snapshot.since(NOTHING))
 
 
 async def study(request: Request) -> Response:
     """Answer with a study's page."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
-    return HTMLResponse(await run_in_threadpool(_study_html, app_context_of(request), uid, job_id))
+    here, may = app_context_of(request), _allowed(request)
+    return HTMLResponse(await run_in_threadpool(_study_html, here, uid, job_id, may))
 
 
 async def study_live(request: Request) -> Response:
     """Answer with the stream of a study's changes."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
-    render = _study_view(app_context_of(request), uid, job_id)
+    may = _allowed(request)
+    render = _study_view(app_context_of(request), uid, job_id, may)
     await run_in_threadpool(render)  # an unknown study is 404, not an empty stream
-    return app_context_of(request).hub.stream(f"study {uid} {job_id or ''}", render)
+    key = f"study {uid} {job_id or ''} {' '.join(sorted(may))}"
+    return app_context_of(request).hub.stream(key, render)
 
 
 async def study_parts(request: Request) -> Response:
     """Answer with every part of a study's page."""
-    render = _study_view(
-        app_context_of(request), _study_uid(request), request.query_params.get("job")
-    )
+    uid, job_id = _study_uid(request), request.query_params.get("job")
+    render = _study_view(app_context_of(request), uid, job_id, _allowed(request))
     return JSONResponse((await run_in_threadpool(render)).since(NOTHING))
 
 
@@ -110,21 +114,17 @@ async def study_film(request: Request) -> Response:
 
 
 def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler of one form: it checks origin and token, acts, and redirects to the study."""
+    """Return the handler of one form: it acts, and redirects to the study."""
 
     async def handler(request: Request) -> Response:
         here = app_context_of(request)
         job_id = request.path_params["job_id"]
         form = await request.form(max_files=0, max_fields=5)
-        token = str(form.get("csrf", ""))
         details = Details(
             **{key: str(form.get(key, "")) for key in ("reason", "destination", "model")}
         )
-        if not same_origin(request) or not here.tokens.valid(job_id, token):
-            raise HTTPException(
-                403, "This form was not made by this page, or is too old. Go back and reload it."
-            )
-        job = await run_in_threadpool(act, here, job_id, action, details)
+        actor = actor_of(request)
+        job = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
         return _to_study(request, job)
 
     return handler
@@ -143,17 +143,16 @@ def _state(word: str) -> JobState | DraftStatus:
     return DraftStatus(word) if word in ALARMS else JobState(word)
 
 
-def _queue_view(here: AppContext, choice: QueueChoice) -> Callable[[], Snapshot]:
+def _queue_view(here: AppContext, choice: QueueChoice, *, acts: bool) -> Callable[[], Snapshot]:
     def render() -> Snapshot:
         situation = here.observer.situation()
-        csrf = here.tokens.issue(DESTINATION_FORM)
-        return queue_snapshot(here.store, here.settings, situation, choice, csrf=csrf)
+        return queue_snapshot(here.store, here.settings, situation, choice, acts=acts)
 
     return render
 
 
-def _queue_html(here: AppContext, choice: QueueChoice) -> str:
-    snapshot = _queue_view(here, choice)()
+def _queue_html(here: AppContext, choice: QueueChoice, *, acts: bool) -> str:
+    snapshot = _queue_view(here, choice, acts=acts)()
     asked = {"state": choice.state.value if choice.state else "", "before": choice.before}
     asked = {key: value for key, value in asked.items() if value}
     state = {key: value for key, value in asked.items() if key == "state"}
@@ -165,7 +164,7 @@ def _queue_html(here: AppContext, choice: QueueChoice) -> str:
         cautions=cautions(here.settings),
         snapshot=snapshot,
         chosen=choice.state,
-        csrf=here.tokens.issue(FORM),
+        acts=acts,
         states=list(JobState),
         destinations=[each.name for each in here.settings.destinations],
         models=list(here.settings.readings()),
@@ -177,16 +176,23 @@ def _queue_html(here: AppContext, choice: QueueChoice) -> str:
     )
 
 
-def _study_view(here: AppContext, uid: str, job_id: str | None) -> Callable[[], Snapshot]:
+def _allowed(request: Request) -> frozenset[str]:
+    """Return the actions that the request's person may carry out."""
+    return frozenset(action for action, roles in ROLES.items() if has_role(request, *roles))
+
+
+def _study_view(
+    here: AppContext, uid: str, job_id: str | None, may: frozenset[str]
+) -> Callable[[], Snapshot]:
     def render() -> Snapshot:
         record = study_record(here.store, uid, job_id)
         situation = here.observer.situation()
-        return study_snapshot(here.store, here.settings, situation, record, here.tokens)
+        return study_snapshot(here.store, here.settings, situation, record, may=may)
 
     return render
 
 
-def _study_html(here: AppContext, uid: str, job_id: str | None) -> str:
+def _study_html(here: AppContext, uid: str, job_id: str | None, may: frozenset[str]) -> str:
     record = study_record(here.store, uid, job_id)
     values, fault = identity(record.job, record.instances)
     asked = f"?{urlencode({'job': job_id})}" if job_id else ""
@@ -195,7 +201,7 @@ def _study_html(here: AppContext, uid: str, job_id: str | None) -> str:
         root=root_of(f"/studies/{uid}"),
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
-        snapshot=_study_view(here, uid, job_id)(),
+        snapshot=_study_view(here, uid, job_id, may)(),
         study_uid=uid,
         identity=values,
         copies=copies(here.store, record.job),

@@ -60,7 +60,7 @@ def queue_snapshot(
     situation: SystemStatus,
     choice: QueueChoice,
     *,
-    csrf: str = "",
+    acts: bool = False,
 ) -> Snapshot:
     """Return the queue as it is now.
 
@@ -69,7 +69,7 @@ def queue_snapshot(
         settings: The settings.
         situation: The state of the service.
         choice: Which jobs are listed.
-        csrf: Token of the forms that test a destination; "" leaves the forms out.
+        acts: Whether the forms that test a destination are shown.
     """
     counts, alarms = store.counts(), store.alarm_counts()
     total = sum(counts.values())
@@ -105,7 +105,7 @@ def queue_snapshot(
             processes=[(each, situation.alive(each)) for each in situation.processes],
         ),
         "destinations": part(
-            "destinations", destinations=_destinations(store, settings), csrf=csrf
+            "destinations", destinations=_destinations(store, settings), acts=acts
         ),
         "incidents": part("incidents", incidents=store.incidents(limit=_INCIDENTS)),
         "refusals": part("refusals", refusals=_refusals(store)),

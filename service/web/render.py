@@ -12,6 +12,7 @@ from markupsafe import Markup
 from pydicom.uid import UID
 
 from service.monitoring.state_names import STATE_WORDS, state_word
+from service.web.access.current import SHOWN_PERSON
 
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"
@@ -100,8 +101,14 @@ def root_of(path: str) -> str:
 
 
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
-    """Return a whole HTML page."""
-    given = {"site_name": "", "live_url": "", "poll_url": "", "cautions": ()}
+    """Return a whole HTML page; it shows the person whose request is being answered."""
+    given = {
+        "site_name": "",
+        "live_url": "",
+        "poll_url": "",
+        "cautions": (),
+        "person": SHOWN_PERSON.get(),
+    }
     return _TEMPLATES.get_template(name).render({**given, **values})
 
 

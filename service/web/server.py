@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dicom.network.keepalive import keep_alive
+from dicom.scp.server_tls import RenewedContext, TlsFiles
+from service.checks.tls_files import tls_fault
 from service.errors import ConfigurationError
 from service.log import get_logger
 from service.settings.config import Settings
+from service.settings.sections import Web
+from service.settings.stow import Stow
 from service.system.listening import refusal
 from service.system.private_servers import private_folder
 from service.system.signals import on_sighup
@@ -49,8 +54,14 @@ class QuietServer(uvicorn.Server):
 class Server(QuietServer):
     """Ends the live streams first, so that a stop does not wait for open pages."""
 
-    def __init__(self, app: Starlette, hub: Hub) -> None:
-        """Take the application and the streams that it serves."""
+    def __init__(self, app: Starlette, hub: Hub, settings: Settings) -> None:
+        """Take the application and the streams that it serves.
+
+        Raises:
+            ConfigurationError: The TLS files cannot be used.
+        """
+        tls = tls_context(settings, settings.web, "web")
+        trusted = list(settings.web.trusted_proxies)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -60,6 +71,10 @@ class Server(QuietServer):
                 server_header=False,
                 timeout_graceful_shutdown=_STOP_SECONDS,
                 timeout_keep_alive=15,
+                # Not uvicorn's default, which believes every program on this machine.
+                proxy_headers=bool(trusted),
+                forwarded_allow_ips=trusted,
+                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
         self._hub = hub
@@ -68,6 +83,30 @@ class Server(QuietServer):
         """Close streams, then connections."""
         self._hub.close()
         await super().shutdown(sockets)
+
+
+def tls_context(settings: Settings, table: Web | Stow, name: str) -> ssl.SSLContext | None:
+    """Return a TLS context that loads a changed certificate at the next connection; None without TLS.
+
+    Raises:
+        ConfigurationError: The TLS files of the table cannot be used.
+    """
+    certificate, key = table.tls_certificate, table.tls_key
+    if certificate is None or key is None:
+        return None
+    try:
+        renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
+    except OSError as error:
+        words = f"{name}.tls_certificate, {name}.tls_key: cannot be used: {error.strerror or error}"
+        raise ConfigurationError(tls_fault(settings, f"{name}.") or words) from None
+    context = renewed()
+
+    # OpenSSL calls this at each handshake, so a renewed certificate needs no restart.
+    def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = renewed()
+
+    context.sni_callback = take_newest
+    return context
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -1,6 +1,6 @@
 """The content of a study's page without patient attributes; `service.web.identity` reads those."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from dicom.content import phrases
@@ -11,7 +11,6 @@ from service.monitoring.draft_warnings import alarm, withdrawal
 from service.records import Delivery, Job, JobEvent, ReceivedInstance
 from service.settings.config import Settings
 from service.store import Store
-from service.web.access.auth import FormTokens
 from service.web.render import Snapshot, part
 from service.web.status.status_text import (
     StatusReason,
@@ -124,9 +123,18 @@ def study_snapshot(
     settings: Settings,
     situation: SystemStatus,
     record: StudyRecord,
-    tokens: FormTokens,
+    *,
+    may: Collection[str],
 ) -> Snapshot:
-    """Return the replaceable parts of a study's page; they hold no patient attribute."""
+    """Return the replaceable parts of a study's page; they hold no patient attribute.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        situation: The state of the service.
+        record: The study.
+        may: The actions whose forms are shown.
+    """
     job = record.job
     deliveries = store.deliveries(job.id) if job else ()
     objects = store.objects(job.id) if job else ()
@@ -147,8 +155,11 @@ def study_snapshot(
         "actions": part(
             "actions",
             job=job,
-            actions=_actions(job, settings, has_results=bool(objects)) if job else (),
-            csrf=tokens.issue(job.id) if job else "",
+            actions=[
+                each
+                for each in (_actions(job, settings, has_results=bool(objects)) if job else ())
+                if each.name in may
+            ],
         ),
         "film": part("film", **_film_values(job, has_overlay="overlay" in kinds)),
         "films": part(

@@ -46,6 +46,7 @@ url = "redis://site:6379/0"
 [web]
 host = "10.0.0.5"
 password = "hunter2"
+plain_http = true
 
 [stow]
 port = 8443

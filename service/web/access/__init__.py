@@ -1,1 +1,1 @@
-"""Who may see and do what: password, bearer tokens, same origin."""
+"""Who may see and do what: roles of routes, sessions, bearer tokens, same origin."""

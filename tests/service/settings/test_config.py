@@ -54,7 +54,7 @@ def test_all_faults_are_reported_at_once_and_without_values(toml):
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ('[web]\nhost = "0.0.0.0"\n', "web.password"),
+        ('[web]\nhost = "0.0.0.0"\n', "web.host"),
         ('[reading]\nmodel = "cxr-llava-v2"\n', "reading.model_dir"),
         ("[reading]\nhang_seconds = 60\n", r"reading.hang_seconds: 60 must be more than"),
         ('[[destinations]]\nname = "a"\nkind = "fax"\n', "destinations"),

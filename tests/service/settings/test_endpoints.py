@@ -66,7 +66,7 @@ def test_equal_ports_are_a_fault_that_names_both(tmp_path, monkeypatch, settings
 )
 def test_only_addresses_that_overlap_are_a_fault(tmp_path, monkeypatch, host, other, overlap):
     """Every interface overlaps each; two different addresses do not."""
-    web = {"host": other, "port": 104, "password": "x"}
+    web = {"host": other, "port": 104, "plain_http": True}
     message = refused(tmp_path, monkeypatch, receiver={"host": host, "port": 104}, web=web)
     assert bool(message) is overlap
     if overlap:

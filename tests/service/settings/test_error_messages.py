@@ -265,7 +265,7 @@ def test_no_fault_hides_another(message):
         4: "receiver.ae_title: 'seventeen letters!'",
         6: "reading.model = 'cxr-lava-v2': not allowed",
         7: "reading.device = 'gpu': not allowed",
-        9: "web.password: needed when web.host is not a loopback address",
+        9: "web.host: is not a loopback address, and without TLS browsers would drop",
         11: "stow: tls_certificate and tls_key belong together; tls_certificate is missing",
         12: "destinations \"archive\": kind = 'orthac' is not allowed",
         16: "receiver.callers: ae_title used twice: A",
@@ -285,7 +285,7 @@ def test_no_fault_hides_another(message):
         '[receiver]\nport = "none"\ntls_port = -1\n',
         '[recevier]\nport = "none"\n',
         '[broker]\nurl = "amqp://h"\ntls_ca = "/c"\n',
-        '[web]\nhost = "0.0.0.0"\npasswrd = "x"\n',
+        '[web]\nhost = "0.0.0.0"\nplain_htp = true\n',
         '[[receiver.callers]]\nae_title = "A"\ndestinations = ["b"]\n[[destinations]]\nname = "b"\n',
     ],
 )
@@ -427,7 +427,7 @@ def test_variables_and_file_are_reported_together(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("WETREAD_WEB__HOST", "10.0.0.5", "web.password: needed when web.host is"),
+        ("WETREAD_WEB__HOST", "10.0.0.5", "web.host: is not a loopback address"),
         ("WETREAD_WEB__PORT", "104", "receiver.port and web.port are both 104"),
         ("WETREAD_STOW", '{"tls_key": "/k"}', "stow: tls_certificate and tls_key belong together"),
         ("WETREAD_DESTINATIONS", '[{"name": "b"}]', 'destinations "b": kind is required'),

@@ -5,7 +5,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -26,11 +26,14 @@ from dicom.content.report import (
 )
 from dicom.identifiers import derived_uid
 from dicom.study import Instance
+from service.accounts import Role, SessionLimits, new_secret
 from service.database import schema
 from service.destination_backlog import Trouble
+from service.passwords import hash_password
 from service.records import NOTHING, Job, ResultObject, Said
 from service.settings.config import Settings
 from service.store import Store
+from service.web.access.transport import SECURE_COOKIE
 from service.web.app import make_app, make_app_context
 from service.web.app_context import AppContext
 from service.web.server import Server, address_of, listen
@@ -44,6 +47,11 @@ MODEL = ModelIdentity(
 )
 
 
+PHRASE = "correct horse battery"
+PHRASE_HASH = hash_password(PHRASE)
+LIMITS = SessionLimits(idle=timedelta(minutes=30), absolute=timedelta(hours=12))
+
+
 @dataclass(frozen=True)
 class Site:
     """The application as a browser meets it."""
@@ -51,6 +59,7 @@ class Site:
     url: str
     here: AppContext
     server: Server
+    cookie: str = ""
 
     @property
     def store(self) -> Store:
@@ -58,12 +67,24 @@ class Site:
         return self.here.store
 
     def get(self, path: str, **options) -> httpx.Response:
-        """Return the answer to a GET."""
-        return httpx.get(self.url + path.lstrip("/"), timeout=20, **options)
+        """Return the answer to a GET of a person with every role; `as_=""` is nobody."""
+        return httpx.get(self.url + path.lstrip("/"), timeout=20, **self.as_person(options))
 
     def post(self, path: str, **options) -> httpx.Response:
-        """Return the answer to a POST."""
-        return httpx.post(self.url + path.lstrip("/"), timeout=20, **options)
+        """Return the answer to a POST, likewise."""
+        return httpx.post(self.url + path.lstrip("/"), timeout=20, **self.as_person(options))
+
+    def request(self, method: str, path: str, **options) -> httpx.Response:
+        """Return the answer to a request by any method, redirects not followed."""
+        return httpx.request(
+            method, self.url + path.lstrip("/"), timeout=20, **self.as_person(options)
+        )
+
+    def as_person(self, options: dict) -> dict:
+        """Return the options of a request with the cookie of the session `as_`."""
+        cookie = options.pop("as_", self.cookie)
+        given = options.pop("headers", {})
+        return {**options, "headers": {"Cookie": cookie, **given} if cookie else given}
 
 
 @dataclass(frozen=True)
@@ -203,6 +224,27 @@ class Seeder:
         )
 
 
+def log_in(
+    store: Store,
+    *roles: Role,
+    login: str = "ann",
+    display_name: str = "Ann Lee",
+    dicom_name: str = "",
+) -> str:
+    """Return the Cookie header of a new person with these roles, every one when none is given."""
+    account = store.add_person(
+        login,
+        roles=frozenset(roles or Role),
+        password_hash=PHRASE_HASH,
+        actor="test",
+        display_name=display_name,
+        dicom_name=dicom_name,
+    )
+    token, digest = new_secret()
+    assert store.open_session(digest, account.person.id, address="127.0.0.1", limits=LIMITS)
+    return f"{SECURE_COOKIE}={token}"
+
+
 def small_film(number: int, study_uid: str, side: int) -> Dataset:
     """Return a DX image whose grey rises from left to right."""
     dataset = Dataset()
@@ -265,13 +307,15 @@ def make_settings(folder: Path, **overrides) -> Settings:
     return settings
 
 
-def start_site(settings: Settings, **options) -> tuple[Site, Callable[[], None]]:
+def start_site(
+    settings: Settings, *, logged_in: bool = True, **options
+) -> tuple[Site, Callable[[], None]]:
     """Return the application on a free port, and what stops it; each question is looked up anew."""
     options = {"fresh_seconds": 0.0, **options}
     store = Store(settings.database_url)
     here = make_app_context(settings, store, **options)
     listener = listen(settings)
-    server = Server(make_app(here), here.hub)
+    server = Server(make_app(here), here.hub, settings)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
 
@@ -282,7 +326,8 @@ def start_site(settings: Settings, **options) -> tuple[Site, Callable[[], None]]
         store.close()
         assert not thread.is_alive()
 
-    return Site(url=address_of(listener), here=here, server=server), stop
+    cookie = log_in(store) if logged_in else ""
+    return Site(url=address_of(listener), here=here, server=server, cookie=cookie), stop
 
 
 @pytest.fixture
@@ -290,15 +335,23 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """A function that starts the application with settings of one's own."""
     stops = []
 
-    def make(max_streams: int = 64, **overrides) -> Site:
+    def make(max_streams: int = 64, *, logged_in: bool = True, **overrides) -> Site:
         folder = tmp_path / f"site{len(stops)}"
-        site, stop = start_site(make_settings(folder, **overrides), max_streams=max_streams)
+        site, stop = start_site(
+            make_settings(folder, **overrides), logged_in=logged_in, max_streams=max_streams
+        )
         stops.append(stop)
         return site
 
     yield make
     for stop in stops:
         stop()
+
+
+@pytest.fixture
+def cookie_of() -> Callable[..., str]:
+    """A function that adds a person with roles to a store and returns the Cookie header of a login."""
+    return log_in
 
 
 @pytest.fixture

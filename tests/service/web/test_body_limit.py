@@ -40,6 +40,7 @@ def test_the_server_stops_reading_an_endless_body(site, seeder):
     with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
         peer.sendall(
             f"POST /api/jobs/{job.id}/cancel HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Cookie: {site.cookie}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
         for _ in range(8):
@@ -54,6 +55,7 @@ def test_an_announced_length_is_refused_unread(site, seeder):
     with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
         peer.sendall(
             f"POST /api/jobs/{job.id}/cancel HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Cookie: {site.cookie}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n".encode()
         )
         assert peer.recv(4096).startswith(b"HTTP/1.1 413 ")
@@ -64,6 +66,8 @@ def test_a_body_of_the_limit_is_taken(site, seeder):
     job = seeder.completed(1)
     body = b'{"reason": "' + b"x" * (MOST_BYTES - 14) + b'"}'
     answer = httpx.post(
-        f"{site.url}api/jobs/{job.id}/resend", content=iter([body[:9], body[9:]]), headers=JSON
+        f"{site.url}api/jobs/{job.id}/resend",
+        content=iter([body[:9], body[9:]]),
+        headers={**JSON, "Cookie": site.cookie},
     )
     assert (len(body), answer.status_code) == (MOST_BYTES, 200)

@@ -18,7 +18,7 @@ def changes(stream: httpx.Response):
 
 def open_stream(site, path: str):
     """Open a stream of events."""
-    return httpx.stream("GET", site.url + path, timeout=10)
+    return httpx.stream("GET", site.url + path, timeout=10, headers={"Cookie": site.cookie})
 
 
 @pytest.mark.serial
@@ -80,7 +80,9 @@ def test_a_stream_that_is_only_asked_about_takes_no_place(make_site):
     """HEAD requests, which begin no stream, do not use up the streams."""
     site = make_site(max_streams=1)
     for _ in range(3):
-        assert httpx.head(site.url + "live/queue").status_code == 200
+        assert (
+            httpx.head(site.url + "live/queue", headers={"Cookie": site.cookie}).status_code == 200
+        )
     assert site.here.hub.streams == 0
 
 

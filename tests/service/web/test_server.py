@@ -30,6 +30,7 @@ def start_web(tmp_path, eventually):
                 **clean,
                 "WETREAD_DATA_DIR": str(folder),
                 "WETREAD_WEB__PORT": "0",
+                "WETREAD_WEB__PASSWORD": "of-scripts",
                 **environment,
             },
             stderr=subprocess.PIPE,
@@ -55,13 +56,14 @@ def start_web(tmp_path, eventually):
         process.communicate()
 
 
-def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path):
+def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path, cookie_of):
     """Exit status 0, the stream ended, the heartbeat signed off, the address file gone."""
     schema.upgrade(f"sqlite:///{tmp_path / 'site' / 'wetread.db'}")
     process, url, folder = start_web()
     store = Store(f"sqlite:///{folder / 'wetread.db'}")
     assert [(each.role, each.detail) for each in store.processes()] == [("web", url)]
-    with httpx.stream("GET", url + "live/queue", timeout=10) as stream:
+    headers = {"Cookie": cookie_of(store)}
+    with httpx.stream("GET", url + "live/queue", timeout=10, headers=headers) as stream:
         lines = stream.iter_lines()
         next(lines)
         began = time.monotonic()
@@ -78,8 +80,10 @@ def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path):
 def test_a_page_without_a_database_still_says_what_is_wrong(start_web):
     """Before `wetread db upgrade` the process lives, /readyz names the database, pages are 503."""
     _, url, _ = start_web()
-    assert httpx.get(url + "readyz").json()["parts"]["database"]["ok"] is False
-    page = httpx.get(url)
+    assert httpx.get(url + "readyz").json() == {"status": "not ready"}
+    parts = httpx.get(url + "readyz", auth=("admin", "of-scripts")).json()["parts"]
+    assert parts["database"]["ok"] is False
+    page = httpx.get(url, follow_redirects=True)
     assert page.status_code == 503
     assert "The database cannot be used now" in page.text
 

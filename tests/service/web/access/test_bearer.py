@@ -62,7 +62,7 @@ def test_a_storing_token_opens_nothing_of_the_api(guarded, bearer):
 
 
 def test_no_token_opens_a_page(guarded, bearer):
-    """Pages show patients: they are for people with the password."""
+    """Pages show patients: they are for people who are logged in."""
     assert guarded.get("/", headers=bearer(Scope.ADMIN)).status_code == 401
 
 

@@ -8,34 +8,22 @@ import pytest
 from service.web.app import make_app
 
 ROENTGEN = SimpleNamespace(
-    id="u1", login="roentgen", display_name="Wilhelm Röntgen", dicom_name="Röntgen^Wilhelm"
+    login="roentgen", display_name="Wilhelm Röntgen", dicom_name="Röntgen^Wilhelm"
 )
-CURIE = SimpleNamespace(id="u2", login="curie", display_name="Marie Curie", dicom_name="")
-
-
-class LoggedIn:
-    """The application, with a person logged in."""
-
-    def __init__(self, app, person):
-        self.app, self.person = app, person
-
-    async def __call__(self, scope, receive, send):
-        """Pass the request on with the person's session."""
-        if self.person is not None:
-            scope.setdefault("state", {})["session"] = SimpleNamespace(person=self.person)
-        await self.app(scope, receive, send)
+CURIE = SimpleNamespace(login="curie", display_name="Marie Curie", dicom_name="")
 
 
 class Browser:
-    """A person at a browser."""
+    """A person at a browser, or one without a login."""
 
-    def __init__(self, app, person):
-        self.transport = httpx.ASGITransport(LoggedIn(app, person))
+    def __init__(self, app, cookie):
+        self.transport = httpx.ASGITransport(app)
+        self.headers = {"Cookie": cookie} if cookie else {}
 
     async def ask(self, method, path, **options):
         """Return the answer to a request."""
         async with httpx.AsyncClient(
-            transport=self.transport, base_url="http://localhost"
+            transport=self.transport, base_url="http://localhost", headers=self.headers
         ) as client:
             return await client.request(method, path, **options)
 
@@ -53,10 +41,17 @@ def app(make_site):
 
 
 @pytest.fixture
-def browser(app):
+def browser(app, cookie_of):
     """A function that returns the browser of a person."""
-    made = make_app(app.here)
-    return lambda person: Browser(made, person)
+    made, cookies = make_app(app.here), {}
+
+    def browser_of(person):
+        if person is not None and person.login not in cookies:
+            names = {"display_name": person.display_name, "dicom_name": person.dicom_name}
+            cookies[person.login] = cookie_of(app.store, login=person.login, **names)
+        return Browser(made, cookies[person.login] if person is not None else "")
+
+    return browser_of
 
 
 @pytest.fixture
@@ -219,7 +214,7 @@ async def test_nobody_decides_without_a_login(browser, job):
         ("POST", "/api/notices/1/seen", {}),
     ):
         answer = await nobody.ask(method, path, json={}, headers=headers)
-        assert answer.status_code == 403, path
+        assert answer.status_code == 401, path
 
 
 async def test_who_has_it_open_is_told(browser, job):

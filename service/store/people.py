@@ -1,0 +1,222 @@
+"""The accounts of people: roles, password hashes, and the set-up link of the first account."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session as Transaction
+
+from service.accounts import Account, InvalidAccount, Person, Role, Source
+from service.database.account_tables import PersonRow, SessionRow, SetupLinkRow
+from service.store.session import Transactions, new_job_id
+
+# Number of the advisory lock under which the first account is made.
+_FIRST_ACCOUNT = 0x574543
+
+
+class People(Transactions):
+    """The part of the store for accounts. A change of roles, password or state ends the sessions."""
+
+    def add_person(
+        self,
+        login: str,
+        *,
+        roles: frozenset[Role],
+        password_hash: str,
+        actor: str,
+        display_name: str = "",
+        dicom_name: str = "",
+        break_glass: bool = False,
+    ) -> Account:
+        """Add an account with a password.
+
+        Raises:
+            InvalidAccount: The login name is taken, also if that account is disabled.
+        """
+        with self._writing() as session:
+            row = self._add_row(session, login, roles=roles, actor=actor)
+            row.password_hash, row.break_glass = password_hash, break_glass
+            row.display_name, row.dicom_name = display_name, dicom_name
+            return account(row)
+
+    def accounts(self) -> list[Account]:
+        """Return all accounts in the order of their login names."""
+        with self._reading() as session:
+            return [account(row) for row in session.scalars(select(PersonRow).order_by("login"))]
+
+    def has_accounts(self) -> bool:
+        """Return whether there is an account that is not disabled."""
+        with self._reading() as session:
+            return _has_accounts(session)
+
+    def account_of(self, login: str) -> Account:
+        """Return the account with this login name.
+
+        Raises:
+            InvalidAccount: There is none.
+        """
+        with self._reading() as session:
+            return account(_row_of(session, login))
+
+    def credentials_of(self, login: str) -> tuple[Account, str] | None:
+        """Return an account that may log in with a password, and the hash; None for other names."""
+        in_use = select(PersonRow).where(
+            PersonRow.login == login, PersonRow.disabled_at.is_(None), PersonRow.password_hash != ""
+        )
+        with self._reading() as session:
+            row = session.scalar(in_use)
+            return (account(row), row.password_hash) if row is not None else None
+
+    def set_roles(self, login: str, roles: frozenset[Role]) -> Account:
+        """Replace the roles of an account and end its sessions.
+
+        Raises:
+            InvalidAccount: There is no such account.
+        """
+        with self._writing() as session:
+            row = _row_of(session, login)
+            if row.roles != words_of(roles):
+                row.roles = words_of(roles)
+                end_sessions(session, row.id)
+            return account(row)
+
+    def set_password_hash(self, login: str, password_hash: str) -> Account:
+        """Replace the password of a local account and end its sessions.
+
+        Raises:
+            InvalidAccount: There is no such account, or it belongs to an OpenID provider.
+        """
+        with self._writing() as session:
+            row = _row_of(session, login)
+            if row.issuer:
+                raise InvalidAccount(f"{login} logs in at {row.issuer}: the password is kept there")
+            row.password_hash = password_hash
+            end_sessions(session, row.id)
+            return account(row)
+
+    def renew_password_hash(self, person_id: str, password_hash: str) -> None:
+        """Store the hash of the same password with newer parameters; sessions go on."""
+        with self._writing() as session:
+            session.get_one(PersonRow, person_id).password_hash = password_hash
+
+    def disable_person(self, login: str, *, disabled: bool = True) -> Account:
+        """Disable an account and end its sessions, or allow its logins again.
+
+        Raises:
+            InvalidAccount: There is no such account.
+        """
+        with self._writing() as session:
+            row = _row_of(session, login)
+            if disabled and row.disabled_at is None:
+                row.disabled_at = self.now()
+                end_sessions(session, row.id)
+            elif not disabled:
+                row.disabled_at = None
+            return account(row)
+
+    def add_setup_link(self, digest: str, expires_at: datetime) -> bool:
+        """Make this the only valid set-up link; return False where an account exists."""
+        with self._writing() as session:
+            session.execute(delete(SetupLinkRow))
+            if _has_accounts(session):
+                return False
+            session.add(SetupLinkRow(digest=digest, created_at=self.now(), expires_at=expires_at))
+            return True
+
+    def is_setup_link(self, digest: str) -> bool:
+        """Return whether a set-up link can be used now."""
+        with self._reading() as session:
+            return self._setup_row(session, digest) is not None and not _has_accounts(session)
+
+    def add_first_person(
+        self, digest: str, login: str, *, display_name: str, password_hash: str
+    ) -> Account:
+        """Make the first account, with the role admin, and use up the set-up link.
+
+        Raises:
+            InvalidAccount: The link has expired or was used, or an account exists.
+        """
+        with self._writing() as session:
+            self._exclusive(session, _FIRST_ACCOUNT)
+            if self._setup_row(session, digest) is None or _has_accounts(session):
+                raise InvalidAccount(
+                    "this set-up link has expired or was used: `wetread user add` makes accounts"
+                )
+            session.execute(delete(SetupLinkRow))
+            roles = frozenset({Role.ADMIN})
+            row = self._add_row(session, login, roles=roles, actor="set-up link")
+            row.display_name, row.password_hash = display_name, password_hash
+            return account(row)
+
+    def _setup_row(self, session: Transaction, digest: str) -> SetupLinkRow | None:
+        row = session.get(SetupLinkRow, digest)
+        return row if row is not None and row.expires_at > self.now() else None
+
+    def _add_row(
+        self, session: Transaction, login: str, *, roles: frozenset[Role], actor: str
+    ) -> PersonRow:
+        added = self._insert_new(
+            session,
+            PersonRow,
+            id=new_job_id(),
+            login=login,
+            display_name="",
+            dicom_name="",
+            roles=words_of(roles),
+            password_hash="",
+            issuer="",
+            subject="",
+            break_glass=False,
+            created_at=self.now(),
+            created_by=actor,
+        )
+        if not added:
+            raise InvalidAccount(f"there is an account {login} already: choose another login name")
+        return _row_of(session, login)
+
+
+def words_of(roles: Iterable[Role]) -> str:
+    """Return roles as they are stored."""
+    return " ".join(sorted(roles))
+
+
+def person(row: PersonRow) -> Person:
+    """Return the record of a person."""
+    return Person(
+        id=row.id,
+        login=row.login,
+        display_name=row.display_name,
+        dicom_name=row.dicom_name,
+        roles=frozenset(Role(word) for word in row.roles.split()),
+    )
+
+
+def account(row: PersonRow) -> Account:
+    """Return the record of an account."""
+    return Account(
+        person=person(row),
+        source=Source.OIDC if row.issuer else Source.LOCAL,
+        has_password=bool(row.password_hash),
+        break_glass=row.break_glass,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        disabled_at=row.disabled_at,
+        last_login_at=row.last_login_at,
+    )
+
+
+def end_sessions(session: Transaction, person_id: str) -> None:
+    """Delete the sessions of a person."""
+    session.execute(delete(SessionRow).where(SessionRow.person_id == person_id))
+
+
+def _has_accounts(session: Transaction) -> bool:
+    in_use = exists().where(PersonRow.disabled_at.is_(None))
+    return bool(session.scalar(select(in_use)))
+
+
+def _row_of(session: Transaction, login: str) -> PersonRow:
+    row = session.scalar(select(PersonRow).where(func.lower(PersonRow.login) == login.lower()))
+    if row is None:
+        raise InvalidAccount(f"there is no account {login}: `wetread user list` shows all")
+    return row

@@ -1,0 +1,272 @@
+"""`/login`, `/logout`, `/setup/{link}`: how a person gets a session, and ends it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request, cookie_parser
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from service import passwords
+from service.accounts import (
+    LONGEST_PASSWORD,
+    Account,
+    InvalidAccount,
+    Person,
+    check_display_name,
+    check_login,
+    check_password,
+    digest_of,
+    new_secret,
+)
+from service.log import get_logger
+from service.passwords import TooManyLogins
+from service.settings.advice import cautions
+from service.store import Store
+from service.web.access.known_sessions import limits_of
+from service.web.access.transport import (
+    SECURE_COOKIE,
+    client_address,
+    remove_cookies,
+    set_cookie,
+    transport_of,
+)
+from service.web.app_context import AppContext, app_context_of
+from service.web.readiness import writing_fault
+from service.web.render import page, root_of
+
+_WRONG: Final = "The login name or the password is wrong."
+_MANY: Final = "Too many failed logins. Try again in {}."
+_NO_ACCOUNT: Final = (
+    "There is no account yet. Open the set-up link that the service printed at its start, or make an "
+    "account: `wetread user add NAME --role admin`."
+)
+_LONGEST_BACK: Final = 2000
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A login that was refused: the HTTP status, a sentence, and the seconds to wait, if any."""
+
+    status: int
+    words: str
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """A new session: the token for the cookie, and whose it is."""
+
+    token: str
+    person: Person
+
+
+async def login_page(request: Request) -> Response:
+    """Answer with the form, or say why nobody can log in now."""
+    back = _back(request.query_params.get("next", ""))
+    fault = await run_in_threadpool(_no_login, app_context_of(request).store)
+    return _form(request, back=back, fault=fault)
+
+
+async def log_in(request: Request) -> Response:
+    """Verify name and password, open a session and send the browser back where it came from.
+
+    A page's script gets JSON in place of the redirect.
+    """
+    form = await request.form(max_files=0, max_fields=5)
+    name, password = str(form.get("name", "")), str(form.get("password", ""))
+    back = _back(str(form.get("next", "")))
+    here, address = app_context_of(request), client_address(request.scope)
+    await end_session(request)
+    result = await run_in_threadpool(verified, here, name, password, address)
+    if isinstance(result, Refused):
+        return _refused(request, result, name=name, back=back)
+    return logged_in(request, result, back)
+
+
+async def log_out(request: Request) -> Response:
+    """End the session; the browser forgets the cookie, and with TLS what it has stored of the site."""
+    await request.body()  # so that the limit of bodies holds here too
+    await end_session(request)
+    response = RedirectResponse(f"{root_of(request.url.path)}login", status_code=303)
+    remove_cookies(response)
+    if transport_of(request.scope).is_tls:
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+async def setup_page(request: Request) -> Response:
+    """Answer with the form that makes the first account, or 404 if the link is not valid."""
+    digest = digest_of(request.path_params["link"])
+    if not await run_in_threadpool(app_context_of(request).store.is_setup_link, digest):
+        return _setup_over(request)
+    return _setup_form(request)
+
+
+async def set_up(request: Request) -> Response:
+    """Make the first account, with the role admin, and log its person in."""
+    form = await request.form(max_files=0, max_fields=5)
+    said = {key: str(form.get(key, "")) for key in ("name", "display_name", "password", "again")}
+    digest = digest_of(request.path_params["link"])
+    here, address = app_context_of(request), client_address(request.scope)
+    if not await run_in_threadpool(here.store.is_setup_link, digest):
+        return _setup_over(request)
+    try:
+        made = await run_in_threadpool(_first_person, here.store, digest, said)
+    except (InvalidAccount, TooManyLogins) as error:
+        return _setup_form(request, said=said, fault=f"{str(error).capitalize()}.")
+    result = await run_in_threadpool(opened, here, made.person, address)
+    return logged_in(request, result, "/") if isinstance(result, LoggedIn) else _form(request)
+
+
+def verified(here: AppContext, name: str, password: str, address: str) -> LoggedIn | Refused:
+    """Verify a password and open a session; an unknown name takes as long as a wrong password."""
+    digest = digest_of(name.strip().lower())
+    if wait := here.store.begin_login(digest, address):
+        log.warning("login_throttled", address=address, seconds=wait)
+        return Refused(status=429, words=_MANY.format(_duration(wait)), wait=wait)
+    try:
+        account = _account(here.store, name, password)
+    except TooManyLogins as error:
+        return Refused(status=503, words=f"{str(error).capitalize()}.", wait=5)
+    if account is None:
+        log.warning("login_failed", address=address)
+        return Refused(status=401, words=_WRONG)
+    here.store.login_succeeded(digest, address)
+    return opened(here, account.person, address)
+
+
+def opened(here: AppContext, person: Person, address: str) -> LoggedIn | Refused:
+    """Open a session for a person who has proved who they are."""
+    token, digest = new_secret()
+    limits = limits_of(here.settings.web)
+    session = here.store.open_session(digest, person.id, address=address, limits=limits)
+    if session is None:
+        return Refused(status=401, words=_WRONG)
+    log.info("logged_in", person=person.id)
+    return LoggedIn(token=token, person=session.person)
+
+
+async def end_session(request: Request) -> None:
+    """End the session that the request's cookie names, if any."""
+    cookies = cookie_parser(request.headers.get("cookie", ""))
+    if token := cookies.get(transport_of(request.scope).cookie, ""):
+        await run_in_threadpool(app_context_of(request).store.end_session, digest_of(token))
+
+
+def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
+    """Return the response that gives the browser its session."""
+    response: Response
+    if _is_script(request):
+        person = result.person
+        response = JSONResponse({"login": person.login, "roles": sorted(person.roles)})
+    else:
+        address = f"{root_of(request.url.path)}{back.lstrip('/')}"
+        response = RedirectResponse(address, status_code=303)
+    set_cookie(response, transport_of(request.scope), result.token)
+    return response
+
+
+def _no_login(store: Store) -> str:
+    """Return why nobody can log in now, or ""."""
+    if fault := writing_fault(store):
+        return f"Nobody can log in now. {fault}"
+    return "" if store.has_accounts() else _NO_ACCOUNT
+
+
+def _account(store: Store, name: str, password: str) -> Account | None:
+    found = store.credentials_of(name.strip().lower())
+    account, stored = found or (None, "")
+    if len(password) > LONGEST_PASSWORD or not passwords.verify_password(stored, password):
+        return None
+    if account is not None and passwords.is_outdated(stored):
+        store.renew_password_hash(account.person.id, passwords.hash_password(password))
+    return account
+
+
+def _first_person(store: Store, digest: str, said: dict[str, str]) -> Account:
+    login = check_login(said["name"])
+    if said["password"] != said["again"]:
+        raise InvalidAccount("the two passwords differ: type the same one twice")
+    check_password(said["password"], login)
+    return store.add_first_person(
+        digest,
+        login,
+        display_name=check_display_name(said["display_name"]),
+        password_hash=passwords.hash_password(said["password"]),
+    )
+
+
+def _back(path: str) -> str:
+    """Return the page to go to after a login, if it is one of ours; "/" for anything else."""
+    plain = path.isascii() and path.isprintable() and len(path) <= _LONGEST_BACK
+    ours = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    return path if plain and ours and ".." not in path else "/"
+
+
+def _refused(request: Request, result: Refused, *, name: str, back: str) -> Response:
+    headers = {"Retry-After": str(result.wait)} if result.wait else {}
+    if _is_script(request):
+        return JSONResponse({"error": result.words}, result.status, headers)
+    response = _form(request, back=back, name=name, fault=result.words)
+    response.status_code = result.status
+    response.headers.update(headers)
+    return response
+
+
+def _form(request: Request, *, back: str = "/", name: str = "", fault: str = "") -> Response:
+    here = app_context_of(request)
+    html = page(
+        "login.html",
+        root=root_of(request.url.path),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        back=back,
+        login=name,
+        fault=fault,
+        in_the_clear=transport_of(request.scope).cookie != SECURE_COOKIE,
+    )
+    return HTMLResponse(html)
+
+
+def _setup_form(
+    request: Request, *, said: dict[str, str] | None = None, fault: str = ""
+) -> Response:
+    here = app_context_of(request)
+    html = page(
+        "setup.html",
+        root=root_of(request.url.path),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        said=said or {"name": "", "display_name": ""},
+        fault=fault,
+    )
+    return HTMLResponse(html, status_code=400 if fault else 200)
+
+
+def _setup_over(request: Request) -> Response:
+    root = root_of(request.url.path)
+    words = (
+        "This set-up link has expired or was used. `wetread user add NAME --role admin` makes an "
+        "account; without any account the next start of Wetread prints a new link."
+    )
+    html = page(
+        "error.html",
+        title="Link not valid",
+        detail=words,
+        root=root,
+        back=root,
+        back_words="Log in",
+    )
+    return HTMLResponse(html, status_code=404)
+
+
+def _is_script(request: Request) -> bool:
+    return request.headers.get("accept", "").startswith("application/json")
+
+
+def _duration(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return f"{seconds} seconds" if seconds < 90 else f"{minutes} minutes"
