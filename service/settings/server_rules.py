@@ -24,7 +24,6 @@ class Served(Protocol):
     """The keys that these rules compare."""
 
     kind: str
-    scores: str
     server_url: str | None
     server_indication: bool
     allow_remote: bool
@@ -64,16 +63,9 @@ def _indication_stays_within_site(reading: Served) -> Iterator[Conflict]:
         yield conflict("server_indication", words, "allow_remote")
 
 
-def _no_scores_by_a_server(reading: Served) -> Iterator[Conflict]:
-    if reading.kind == OPENAI and reading.scores == "on":
-        words = f'"on" cannot be had for kind = {OPENAI!r}: servers give no scores; remove it'
-        yield conflict("scores", words, "kind")
-
-
 SERVER_RULES: Final[tuple[Rule, ...]] = (
     _server_is_named,
     _server_is_used,
     _server_is_within_site,
     _indication_stays_within_site,
-    _no_scores_by_a_server,
 )

@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from service.settings.config import Settings
 from service.settings.reading import BUILT_IN
 from service.settings.server_rules import OPENAI
@@ -86,10 +88,19 @@ def _served(settings: Settings) -> ReadingModel:
         tls_ca=reading.server_tls_ca,
         retry=_SERVER_RETRY,
     )
+    scored = reading.scores == "on"
     record = recorded(
-        server, profile, remote=reading.allow_remote, indication=reading.server_indication
+        server,
+        profile,
+        remote=reading.allow_remote,
+        indication=reading.server_indication,
+        scores=scored,
     )
-    return ServedModel(server, profile, record)
+    model = ServedModel(server, profile, record)
+    if scored:
+        # Not at the first study: a server without probabilities cannot be used with these settings.
+        model.chances(np.zeros((64, 64), dtype=np.float32), sorted(QUESTIONS)[:1])
+    return model
 
 
 def _of_library(settings: Settings) -> ReadingModel:

@@ -29,7 +29,6 @@ def test_url_model_and_profile_are_enough():
         ({"server_url": "http://u:p@10.0.0.5/v1"}, "holds a user name or password"),
         ({"server_url": "https://8.8.8.8/v1"}, "server_url: names an address outside"),
         ({"server_url": "https://[2001:4860::1]/v1"}, "server_url: names an address outside"),
-        ({"scores": "on"}, "scores: \"on\" cannot be had for kind = 'openai'"),
         ({"server_indication": True, "allow_remote": True}, "server_indication: cannot be set"),
         ({"compile": True}, "compile: is for kind = 'built-in' only"),
         ({"kind": "built-in", "model": "demo", "profile": None}, "is for kind = 'openai' only"),

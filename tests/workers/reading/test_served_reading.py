@@ -1,9 +1,11 @@
 """Studies read by a model behind a server: valid objects, no patient attribute sent, errors by kind."""
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
+from click.testing import CliRunner
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -19,6 +21,7 @@ from service.errors import (
     TransientReadingError,
 )
 from service.settings.config import load_settings
+from workers.commands.load_model import load_model
 from workers.reading.reader import Drafted, Reader
 from workers.retry_policy import is_outage, may_pass
 
@@ -209,3 +212,48 @@ def test_a_server_that_is_away_at_the_start_is_named(scripted_server, reader_of)
     server.stop()
     with pytest.raises(ModelServerAway, match=r"no connection to 127\.0\.0\.1"):
         reader_of(server)
+
+
+def test_scores_need_a_server_that_gives_probabilities(scripted_server, reader_of, film):
+    """Where the site asks for scores: refused at the start, or shown beside each finding."""
+    lacking = scripted_server(lambda _n, _body: lacking.chat("Yes", model="chest"))
+    with pytest.raises(PermanentReadingError, match='set scores = "off"'):
+        reader_of(lacking, scores="on")
+
+    def script(_n, body):
+        if "logprobs" not in body:
+            return server.events([REPORT], model="chest")
+        top = [
+            {"token": "Yes", "logprob": math.log(0.8)},
+            {"token": "No", "logprob": math.log(0.2)},
+        ]
+        choice = {
+            "message": {"content": "Yes"}, "finish_reason": "length",
+            "logprobs": {"content": [{"top_logprobs": top}]},
+        }  # fmt: skip
+        return server.json({"model": "chest", "choices": [choice]})
+
+    server = scripted_server(script)
+    draft = read(reader_of(server, scores="on"), film).draft
+    [heart] = [each for each in draft.findings if each.observation.value == "cardiomegaly"]
+    assert heart.score == pytest.approx(0.8)
+
+
+def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_path, monkeypatch):
+    """What `wetread check` runs: it names the server, and says what the phantom gave."""
+    server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wetread.toml").write_text(
+        '[reading]\nkind = "openai"\nmodel = "chest"\nprofile = "generic"\n'
+        f'server_url = "{server.url}"\nserver_model = "chest"\n'
+    )
+    result = CliRunner().invoke(load_model, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert f"loading chest on {server.url}" in result.output
+    assert "weights sha256 not known" in result.output
+    assert len(server.requests) == 2
+    server.script = lambda _n, _body: server.json({}, 404)
+    with pytest.raises(
+        PermanentReadingError, match="answered 404: the path or the model is unknown"
+    ):
+        CliRunner().invoke(load_model, catch_exceptions=False)

@@ -6,6 +6,7 @@ too large or of another model is `ServerRefused`.
 """
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,6 +28,8 @@ class Completion:
         model: The model's name as the server reports it; "" if not stated.
         prompt_tokens: As the server counted them; None if not stated.
         completion_tokens: The same for the answer.
+        first_token: Probability of each of the likeliest first tokens of the answer by its text; empty
+            if they were not requested or the server does not give them.
         seconds: From the request to the last byte, of the try that succeeded.
     """
 
@@ -36,6 +39,7 @@ class Completion:
     model: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    first_token: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -72,6 +76,7 @@ def completion_of(body: bytes) -> Completion:
         model=_text(reply.get("model")),
         prompt_tokens=usage.get("prompt_tokens"),
         completion_tokens=usage.get("completion_tokens"),
+        first_token=_first_token(choice.get("logprobs")),
     )
 
 
@@ -167,6 +172,26 @@ def _usage(reply: Mapping[str, Any]) -> dict[str, int | None]:
     usage = reply.get("usage")
     numbers = usage if isinstance(usage, Mapping) else {}
     return {name: _count(numbers.get(name)) for name in ("prompt_tokens", "completion_tokens")}
+
+
+def _first_token(logprobs: object) -> dict[str, float]:
+    """Return the probabilities of the likeliest first tokens; empty where they are not given."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    first = content[0] if isinstance(content, list) and content else None
+    likeliest = first.get("top_logprobs") if isinstance(first, Mapping) else None
+    found: dict[str, float] = {}
+    for each in likeliest if isinstance(likeliest, list) else ():
+        token, value = (
+            (each.get("token"), each.get("logprob")) if isinstance(each, Mapping) else ("", 0)
+        )
+        if (
+            not isinstance(token, str)
+            or not isinstance(value, int | float)
+            or not -1e4 < value < 1e-3
+        ):
+            raise ServerRefused("the server's answer has a probability of a token that is none")
+        found[token] = found.get(token, 0.0) + math.exp(min(value, 0.0))
+    return found
 
 
 def _count(value: object) -> int | None:

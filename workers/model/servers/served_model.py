@@ -6,26 +6,24 @@ computation.
 """
 
 import asyncio
-import base64
 import dataclasses
-import io
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from workers.model.errors import GenerationError, ModelError, ServerRefused
 from workers.model.profiles import chat, described
 from workers.model.profiles.picture import image_sent
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.report_text import ended
-from workers.model.prompts import Role, Task, Turn
+from workers.model.prompts import Task
 from workers.model.servers.chat_client import ChatClient, Message, Server
+from workers.model.servers.chat_request import chance_of_yes, messages_of, parameters, png
 from workers.model.servers.event_loop import EventLoop
 from workers.model.servers.replies import Completion
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
@@ -37,6 +35,9 @@ _THINKING: Final = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.D
 _CHARACTERS_PER_TOKEN: Final = 32
 _ALWAYS_CHARACTERS: Final = 4096
 _NOT_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
+_ONE_TOKEN: Final = Decoding(max_new_tokens=1)
+# The largest number that the API allows.
+_LIKELIEST: Final = {"logprobs": True, "top_logprobs": 20}
 _LENGTH: Final = "length"
 _FILTERED: Final = "content_filter"
 
@@ -91,12 +92,11 @@ class ServedModel:
             ServerUnavailable: The server gave no whole answer, also after repeats.
             ServerRefused: The server refuses the request, or its answer cannot be used.
         """
-        if questions:
-            raise GenerationError(f"{self._profile.name} gives no scores by a server")
         turns = chat.turns(self._profile, task, question=question, indication=indication)
-        messages = messages_of(turns, png(image_sent(frame, self._profile.image)))
-        asked = _Asked(messages, decoding, tuple(samples), urgent)
-        said, others = self._loop.run(self._all(asked), cancelled)
+        image = png(image_sent(frame, self._profile.image))
+        asked = _Asked(messages_of(turns, image), decoding, tuple(samples), urgent)
+        queries = self._queries(image, questions, urgent=urgent)
+        said, others, chances = self._loop.run(self._all(asked, queries), cancelled)
         return Answer(
             text=self._text(said, decoding),
             token_ids=(UNKNOWN_ID,) * (said.completion_tokens or 0),
@@ -104,32 +104,67 @@ class ServedModel:
             prompt=chat.shown(turns),
             ended=said.finish_reason != _LENGTH,
             image_tokens=_NO_IMAGE_TOKENS,
+            chances=chances,
             timings_ms={"decode": said.seconds * 1000},
             samples=others,
         )
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
-        """Refuse: a server gives no scores.
+        """Return the probabilities of yes; see `vlm.VisionLanguageModel.chances`.
 
         Raises:
-            GenerationError: Always, if there is a question.
+            GenerationError: The profile has no questions, or the server gives no probabilities.
         """
-        return self.answer(frame, Task.REPORT, questions=questions).chances if questions else ()
+        image = png(image_sent(frame, self._profile.image))
+        queries = self._queries(image, questions, urgent=False)
+        return self._loop.run(self._chances(queries), never)
 
     def close(self) -> None:
         """Close the connections; unfinished requests fail with EngineStopped."""
         self._loop.close(self._client.__aexit__())
 
-    async def _all(self, asked: "_Asked") -> tuple[Completion, tuple[str, ...]]:
-        """Return the answer and the texts of the samples that succeeded."""
+    def _queries(self, image: bytes, questions: Sequence[str], *, urgent: bool) -> "list[_Asked]":
+        """Return the requests of general yes-or-no questions, in the model's words."""
+        scores = self._profile.scores
+        if questions and scores is None:
+            raise GenerationError(
+                f"{self._profile.name} gives no scores: its profile has no questions"
+            )
+        own = scores.questions.by_general() if scores else {}
+        chats = (
+            chat.turns(self._profile, Task.QUESTION, question=own.get(each, each))
+            for each in questions
+        )
+        return [_Asked(messages_of(turns, image), _ONE_TOKEN, (), urgent) for turns in chats]
+
+    async def _all(
+        self, asked: "_Asked", queries: "Sequence[_Asked]"
+    ) -> tuple[Completion, tuple[str, ...], tuple[float, ...]]:
+        """Return the answer, the texts of the samples that succeeded, and the chances of yes."""
+        chances = asyncio.create_task(self._chances(queries))
         beside = [asyncio.create_task(self._sample(asked, how)) for how in asked.samples]
         try:
             said = await self._complete(asked, asked.decoding)
             texts = await asyncio.gather(*beside)
+            found = await chances
         finally:
-            for task in beside:
+            for task in (chances, *beside):
                 task.cancel()  # those that run, if the answer failed
-        return said, tuple(text for text in texts if text is not None)
+        return said, tuple(text for text in texts if text is not None), found
+
+    async def _chances(self, queries: "Sequence[_Asked]") -> tuple[float, ...]:
+        tasks = [asyncio.create_task(self._chance(query)) for query in queries]
+        try:
+            return tuple(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _chance(self, query: "_Asked") -> float:
+        said = await self._client.complete(
+            query.messages, parameters(query.decoding) | _LIKELIEST, urgent=query.urgent
+        )
+        return chance_of_yes(said.first_token, self._profile)
 
     async def _sample(self, asked: "_Asked", how: Decoding) -> str | None:
         """Return the text of a sample; None if it failed: it must not fail the answer."""
@@ -174,7 +209,9 @@ class _Asked:
     urgent: bool
 
 
-def recorded(server: Server, profile: Profile, *, remote: bool, indication: bool) -> Checkpoint:
+def recorded(
+    server: Server, profile: Profile, *, remote: bool, indication: bool, scores: bool = False
+) -> Checkpoint:
     """Return the record of a model behind a server.
 
     Args:
@@ -182,8 +219,10 @@ def recorded(server: Server, profile: Profile, *, remote: bool, indication: bool
         profile: The model's profile.
         remote: Whether a server outside the site is allowed.
         indication: Whether the order's indication may be sent.
+        scores: Whether the site asks for scores, which only some servers give.
     """
-    stated = described.checkpoint(profile, cannot=(Ability.REGIONS, Ability.SCORES))
+    lacks = (Ability.REGIONS,) if scores else (Ability.REGIONS, Ability.SCORES)
+    stated = described.checkpoint(profile, cannot=lacks)
     return dataclasses.replace(
         stated,
         device=server.host,
@@ -194,47 +233,3 @@ def recorded(server: Server, profile: Profile, *, remote: bool, indication: bool
         takes_indication=stated.takes_indication and indication,
         remote_host=server.host if remote else "",
     )
-
-
-def messages_of(turns: Sequence[Turn], image: bytes) -> list[Mapping[str, Any]]:
-    """Return a chat in the form of the API, the image as a data URL.
-
-    Args:
-        turns: The chat, `<image>` in the user's turn.
-        image: PNG.
-    """
-    url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
-    return [
-        {
-            "role": turn.role.value,
-            "content": _parts(turn, url) if turn.role is Role.USER else turn.content,
-        }
-        for turn in turns
-    ]
-
-
-def png(image: Image.Image) -> bytes:
-    """Return an image as PNG without any metadata."""
-    content = io.BytesIO()
-    Image.frombytes(image.mode, image.size, image.tobytes()).save(content, "png")
-    return content.getvalue()
-
-
-def parameters(decoding: Decoding) -> dict[str, Any]:
-    """Return the decoding in the form of the API, which has no `top_k`."""
-    return {
-        "temperature": 0.0 if decoding.greedy else decoding.temperature,
-        "top_p": 1.0 if decoding.greedy else decoding.top_p,
-        "max_tokens": decoding.max_new_tokens,
-        "seed": decoding.seed,
-    }
-
-
-def _parts(turn: Turn, url: str) -> list[Mapping[str, Any]]:
-    """Return a user's turn as parts: text, image, text; empty texts are left out."""
-    image = {"type": "image_url", "image_url": {"url": url}}
-    content: list[Mapping[str, Any]] = []
-    for number, text in enumerate(chat.parts(turn)):
-        content += [image] if number else []
-        content += [{"type": "text", "text": text.strip()}] if text.strip() else []
-    return content

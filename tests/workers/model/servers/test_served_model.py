@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import threading
 import time
 
@@ -18,7 +19,7 @@ from workers.model.errors import (
     ServerUnavailable,
 )
 from workers.model.profiles.load import find_profile, load_profile
-from workers.model.prompts import Task
+from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.servers.chat_client import Server
 from workers.model.servers.retrying import RetryPolicy
 from workers.model.servers.served_model import ServedModel, recorded
@@ -273,8 +274,9 @@ def test_what_a_server_cannot_do_is_stated(scripted_server, model_of, frame):
     assert not model.locates
     assert not model.checkpoint.takes_indication
     assert model_of(server.url, indication=True).checkpoint.takes_indication
-    with pytest.raises(GenerationError, match="no scores"):
-        model.chances(frame, ["Is there edema?"])
+    without = PROFILE.model_copy(update={"scores": None})
+    with pytest.raises(GenerationError, match="no scores: its profile has no questions"):
+        model_of(server.url, profile=without).chances(frame, [IS_NORMAL])
     assert model.chances(frame, []) == ()
     assert server.requests == []
 
@@ -285,3 +287,59 @@ def test_a_remote_server_is_recorded(scripted_server, model_of):
     assert model_of(server.url).checkpoint.remote_host == ""
     host = f"127.0.0.1:{server.server_address[1]}"
     assert model_of(server.url, remote=True).checkpoint.remote_host == host
+
+
+def likeliest(**chances):
+    """Return a reply of one token with the probabilities of the likeliest."""
+    tokens = [{"token": word, "logprob": math.log(chance)} for word, chance in chances.items()]
+    first = {"token": "x", "logprob": -0.1, "top_logprobs": tokens}
+    choice = {
+        "message": {"content": "x"},
+        "finish_reason": "length",
+        "logprobs": {"content": [first]},
+    }
+    return {"model": "chest", "choices": [choice]}
+
+
+def test_scores_are_the_probability_of_yes_against_no(scripted_server, model_of, frame):
+    """Both of their spellings count together; each question in the profile's words, one token."""
+
+    def script(_n, body):
+        if "logprobs" not in body:
+            return server.events([TEXT], model="chest")
+        edema = "edema" in str(body["messages"][-1]["content"])
+        chances = {"Yes": 0.4, " yes": 0.2, "No": 0.1, "Maybe": 0.3} if edema else {"no": 0.9}
+        return server.json(likeliest(**chances))
+
+    server = scripted_server(script)
+    model = model_of(server.url)
+    questions = [IS_THERE["edema"], IS_NORMAL]
+    answer = model.answer(frame, Task.REPORT, questions=questions)
+    assert answer.text == TEXT
+    assert answer.chances == pytest.approx((6 / 7, 0))
+    assert model.chances(frame, questions) == pytest.approx((6 / 7, 0))
+    asked = [body for body in server.bodies if "logprobs" in body]
+    assert {(body["max_tokens"], body["top_logprobs"], body["stream"]) for body in asked} == {
+        (1, 20, False)
+    }
+    texts = {body["messages"][-1]["content"][-1]["text"] for body in asked}
+    assert "Is there pulmonary edema? Answer yes or no." in texts
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (None, GenerationError, "no probabilities of tokens"),
+        ({"Maybe": 1.0}, GenerationError, "neither yes nor no"),
+        ({"Yes": 2.0}, ServerRefused, "is none"),
+    ],
+)
+def test_a_score_is_not_guessed(scripted_server, model_of, frame, reply, kind, words):
+    """Without probabilities, with other words, or with a probability above 1 there is none."""
+    server = scripted_server(
+        lambda _n, _body: (
+            server.chat("Yes", model="chest") if reply is None else server.json(likeliest(**reply))
+        )
+    )
+    with pytest.raises(kind, match=words):
+        model_of(server.url).chances(frame, [IS_NORMAL])
