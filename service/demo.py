@@ -21,10 +21,10 @@ from dicom.scu.store_scu import echo, send_files
 from dicom.selection.local_files import describe
 from service.accounts import Role
 from service.all_in_one import AllInOne
-from service.errors import ConfigurationError, WetreadError
+from service.errors import ConfigurationError, NotFound, WetreadError
 from service.first_account import demo_accounts
 from service.jobs import FINAL
-from service.records import Job
+from service.records import Job, JobWithDraft
 from service.settings.config import CONFIG, Settings, as_environment, settings_of
 from service.store import Store
 from service.system.private_servers import free_port, orthanc_part, orthanc_program, private_folder
@@ -222,6 +222,16 @@ class Demo:
             if known is None or known.revision < job.revision:
                 latest[job.study_instance_uid] = job
         return latest
+
+    def drafted(self, job: Job) -> JobWithDraft:
+        """Return `job` with its draft.
+
+        Raises:
+            NotFound: The service does not run.
+        """
+        if self._store is None:
+            raise NotFound("the demo's service does not run")
+        return self._store.job(job.id)
 
     def places(self, job: Job) -> list[str]:
         """Return a line for each place with results of `job`: its files, and the Study in Orthanc."""

@@ -28,7 +28,7 @@ from service.demo import (
     settled,
 )
 from service.log import configure_logging
-from service.records import Job
+from service.records import Job, JobWithDraft
 from service.settings.config import Settings, load_settings
 from service.settings.sections import Log
 
@@ -146,14 +146,14 @@ def _print_results(console: Console, running: Demo, films: Sequence[DemoImage]) 
     for study, what in shown.items():
         job = jobs[study]
         console.rule(f"{what}: {job.state}", align="left")
-        for line in [*_lines(job), *running.places(job)]:
+        for line in [*_lines(running.drafted(job)), *running.places(job)]:
             click.echo(f"  {line}")
     if any(jobs[study].reason_code == Reason.NO_MODEL_FOR_PATIENTS for study in shown):
         click.echo(f"\n{_ONLY_SYNTHETIC}")
     sys.stdout.flush()
 
 
-def _lines(job: Job) -> list[str]:
+def _lines(job: JobWithDraft) -> list[str]:
     if job.draft is None:
         return [job.draft_fault or job.reason]
     draft = job.draft

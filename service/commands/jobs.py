@@ -1,7 +1,7 @@
 """`wetread jobs`: the queue on the command line."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,14 +14,15 @@ from service.commands.again import reread, resend
 from service.commands.opened import actor, open_store
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
-from service.monitoring.draft_warnings import alarm, alarm_sentence, withdrawal
+from service.monitoring.draft_warnings import alarm_sentence
 from service.monitoring.state_names import state_word
 from service.queue.broker_health import check_broker
 from service.queue.names import reading_queues
-from service.records import Delivery, Job, JobEvent
+from service.records import Job
 from service.settings.config import load_settings
 from service.store import Store
-from service.web.status.status_text import SystemStatus, why
+from service.web.job_json import job_in_full, jobs_json
+from service.web.status.status_text import SystemStatus
 from service.web.status.system_status import waited_for
 
 _STATES = [state.value for state in JobState]
@@ -30,8 +31,12 @@ _WIDE: Final = 150
 _UID_END: Final = 8
 # Number of characters above which the list prints an equal reason only once.
 _LONG_REASON: Final = 40
-_TIME_KEYS: Final = frozenset({"at", "created_at", "updated_at"})
+_TIME_KEYS: Final = frozenset({"at", "created_at", "updated_at", "not_before"})
 _STATE_KEYS: Final = frozenset({"state", "draft_status", "to_state", "withdrawal"})
+# Left out of the lines of the page, which would be too long.
+_ONLY_JSON: Final = frozenset(
+    {"sop_class_uid", "series_instance_uid", "sha256", "first_error", "confirmed_at", "from_state"}
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -54,11 +59,12 @@ def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json
     with open_store() as store:
         wanted = tuple(JobState(state.upper()) for state in states) or None
         found = store.jobs(states=wanted, study=study, limit=limit)
-        listed = list(zip(found, _reasons(store, found), strict=True))
+        described = jobs_json(store, found, _situation(store, found))
     if as_json:
-        click.echo(json.dumps([{**_summary(job), "why": why} for job, why in listed], indent=1))
+        click.echo(json.dumps(described, indent=1))
         return
     console = Console(markup=False)
+    listed = [(job, each["why"]) for job, each in zip(found, described, strict=True)]
     console.print(_table(listed, wide=console.width >= _WIDE) if listed else "no jobs")
 
 
@@ -90,13 +96,13 @@ def _once(reason: str, job_id: str, first: dict[str, str]) -> str:
     return reason if known == job_id or len(reason) <= _LONG_REASON else f"as job {known}"
 
 
-def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
-    """Yield the sentence that explains each job's state, as on the page and in the API."""
+def _situation(store: Store, jobs: Sequence[Job]) -> SystemStatus:
+    """Return the state of the service, as far as it explains the states of these jobs."""
     settings = load_settings()
     waits = any(job.state is JobState.SCHEDULED for job in jobs)
     delivers = any(job.state is JobState.DRAFTED for job in jobs)
     names = [each.name for each in settings.destinations]
-    situation = SystemStatus(
+    return SystemStatus(
         now=store.now(),
         broker_fault=check_broker(settings).sentence if waits else "",
         processes=store.processes(),
@@ -104,9 +110,6 @@ def _reasons(store: Store, jobs: Sequence[Job]) -> Iterator[str]:
         ahead=store.ahead() if waits else {},
         backlogs=waited_for(store, names) if delivers else {},
     )
-    for job in jobs:
-        deliveries = store.deliveries(job.id) if job.state is JobState.DRAFTED else ()
-        yield why(job, deliveries, situation).plain()
 
 
 @jobs.command()
@@ -116,7 +119,9 @@ def show(job_id: str, *, as_json: bool) -> None:
     """Show one job: state, draft, objects, deliveries, events. JOB_ID may be its first letters."""
     with open_store() as store:
         job = store.job(job_id)
-        detail = _in_full(store, job)
+        detail = job_in_full(store, job, _situation(store, [job]))
+        made = zip(detail["objects"], store.objects(job.id), strict=True)
+        detail["objects"] = [{**each, "path": str(item.path)} for each, item in made]
     if as_json:
         click.echo(json.dumps(detail, indent=1))
         return
@@ -184,121 +189,43 @@ def _state(job: Job) -> str:
     return state_word(job.shown_state) + marks
 
 
-def _in_full(store: Store, job: Job) -> dict[str, Any]:
-    """Return what `show` prints of a job, as JSON types."""
-    events = store.events(job.id)
-    return {
-        **_alarm(job, events),
-        **_summary(job),
-        "attempts": job.attempts,
-        "first_error": job.first_error,
-        "last_error": job.last_error,
-        "draft": job.draft.to_json() if job.draft else None,
-        "draft_fault": job.draft_fault,
-        "objects": [
-            {
-                "kind": item.kind,
-                "sop_instance_uid": item.sop_instance_uid,
-                "path": str(item.path),
-            }
-            for item in store.objects(job.id)
-        ],
-        "deliveries": [
-            {
-                "destination": delivery.destination,
-                "state": delivery.state,
-                "attempts": delivery.attempts,
-                "read_back": delivery.read_back,
-                "last_error": delivery.last_error,
-                **_withdrawal(job, delivery, events),
-            }
-            for delivery in store.deliveries(job.id)
-        ],
-        "notices": [
-            {
-                "destination": notice.destination,
-                "state": notice.state,
-                "attempts": notice.attempts,
-                "last_error": notice.last_error,
-            }
-            for notice in store.notices(job.id)
-        ],
-        "events": [
-            {
-                "at": event.at.isoformat(),
-                "actor": event.actor,
-                "action": event.action,
-                "to_state": event.to_state,
-                "reason": event.reason,
-            }
-            for event in events
-        ],
-    }
-
-
-def _alarm(job: Job, events: Sequence[JobEvent]) -> dict[str, Any]:
-    """Return the first lines of a job whose draft is withdrawn or in doubt, {} for other jobs."""
-    known = alarm(job, events)
-    if known is None:
-        return {}
-    by = f"by {known.by}, {known.at.isoformat()}" if known.at else ""
-    return {"alarm": known.sentence, "alarm_by": by}
-
-
-def _withdrawal(job: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:
-    if job.draft_status is not DraftStatus.WITHDRAWN:
-        return {}
-    state, sentence = withdrawal(delivery, events)
-    return {"withdrawal": state.value, "withdrawal_why": sentence}
-
-
-def _summary(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state,
-        "draft_status": job.draft_status.value,
-        "urgent": job.urgent,
-        "study_instance_uid": job.study_instance_uid,
-        "calling_ae": job.calling_ae,
-        "model": f"{job.model_name} {job.model_version}",
-        "revision": job.revision,
-        "reason_code": job.reason_code,
-        "reason": job.reason,
-        "created_at": job.created_at.isoformat(),
-        "updated_at": job.updated_at.isoformat(),
-        "supersedes": job.supersedes,
-        "superseded_by": job.superseded_by,
-    }
-
-
 def _page(detail: dict[str, Any]) -> Table:
     table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False)
+    warning = detail.pop("alarm")
+    if warning is not None:
+        by = f" (by {warning['by']}, {warning['at']})" if warning["at"] else ""
+        table.add_row("alarm", f"{warning['sentence']}{by}", style="bold red")
     for key, value in detail.items():
-        if key == "alarm":
-            table.add_row(key, value, style="bold red")
-        elif key == "draft" and value and detail["draft_status"] == DraftStatus.WITHDRAWN:
+        if key == "draft" and value and detail["draft_status"] == DraftStatus.WITHDRAWN:
             words = "WITHDRAWN - DO NOT USE; its text is in the output of --json"
             table.add_row("draft", words, style="bold red")
         elif key == "draft" and value:
             table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")
             table.add_row("", "\n".join(value["findings_text"] + value["impression_text"]))
         elif isinstance(value, list):
-            lines = ("  ".join(filter(None, map(_shown, item, item.values()))) for item in value)
-            table.add_row(key, "\n".join(lines))
+            table.add_row(key, "\n".join(map(_line, value)))
         elif value not in (None, ""):
             table.add_row(key, _shown(key, value))
     return table
 
 
+def _line(item: dict[str, Any]) -> str:
+    """Return a delivery, an object or an event as one line."""
+    shown = (_shown(key, value) for key, value in item.items() if key not in _ONLY_JSON)
+    return "  ".join(filter(None, shown))
+
+
 def _shown(key: str, value: object) -> str:
     if key in _STATE_KEYS:
         return state_word(str(value)) if value else ""
+    if isinstance(value, dict):
+        return " ".join(map(str, value.values()))
+    if value is None:
+        return ""
     if key in _TIME_KEYS:
         return f"{datetime.fromisoformat(str(value)).astimezone():%Y-%m-%d %H:%M:%S}"
     if key != "read_back":
         return str(value)
-    if value is None:
-        return ""
     return "read back" if value else "acknowledged, not read back"
 
 

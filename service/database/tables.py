@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 
@@ -148,6 +148,7 @@ class JobRow(Base):
         read_through: Highest instances.id that the job reads.
         published_at: When a message was last sent for it; NULL: the sweeper has to publish it.
         removed_at: When retention removed its files.
+        has_draft: Whether there is a draft; known without loading it.
         doubt: A sentence: in what a later copy of the draft's image differs; "" without doubt.
     """
 
@@ -201,6 +202,7 @@ class JobRow(Base):
     supersedes: Mapped[str | None] = mapped_column(JobId)
     superseded_by: Mapped[str | None] = mapped_column(JobId)
     draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    has_draft: Mapped[bool] = column_property(draft.is_not(None))
     doubt: Mapped[str] = mapped_column(Text, server_default="")
     doubted_at: Mapped[datetime | None] = mapped_column(UtcTime)
 

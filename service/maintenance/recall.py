@@ -251,7 +251,7 @@ class Recall:
         withdrawal = Withdrawal(
             study_instance_uid=job.study_instance_uid,
             draft=predecessor,
-            model=job.drafted_by,
+            model=self._store.job(job.id).drafted_by,
             reason=self._order.reason,
             revision=job.revision,
             withdrawn_at=self._store.now().replace(microsecond=0),

@@ -9,7 +9,15 @@ from service.records.instances import (
     JobNeed,
     ReceivedInstance,
 )
-from service.records.jobs import DraftedModel, Job, JobEvent, PastClaims, Wanted, WantedDrafts
+from service.records.jobs import (
+    DraftedModel,
+    Job,
+    JobEvent,
+    JobWithDraft,
+    PastClaims,
+    Wanted,
+    WantedDrafts,
+)
 from service.records.monitoring import (
     NOTHING,
     Incident,
@@ -32,6 +40,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobNeed",
+    "JobWithDraft",
     "PastClaims",
     "ProcessBeat",
     "ProcessStatus",

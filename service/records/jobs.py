@@ -28,7 +28,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One reading of one Study by one model version.
+    """One reading of one Study by one model version, without its draft.
 
     Attributes:
         revision: 1 for the first job of a Study and model, then counting up; a later Instance or a
@@ -46,9 +46,7 @@ class Job:
         published_at: When it was last published to the workers; None if it is to be published.
         read_through: The number of the last Instance that it reads, in order of arrival (`Store.study`).
         removed_at: When retention removed its files.
-        draft_fault: A sentence, if there is a draft that cannot be parsed; `draft` is then None.
-        drafted_image: The SOP Instance UID of the drafted image, also if the draft cannot be parsed as a
-            whole; "" if not known.
+        has_draft: Whether there is a draft, also one that cannot be parsed (`JobWithDraft`).
         doubt: A sentence on how another copy of the draft's image differs; "" if there is none.
         doubted_at: When that was found.
     """
@@ -74,7 +72,7 @@ class Job:
     fence: int
     supersedes: str | None
     superseded_by: str | None
-    draft: DraftReport | None
+    has_draft: bool = False
     forced: bool = False
     destinations: tuple[str, ...] | None = None
     produced_at: datetime | None = None
@@ -83,6 +81,36 @@ class Job:
     removed_at: datetime | None = None
     doubt: str = ""
     doubted_at: datetime | None = None
+
+    @property
+    def draft_status(self) -> DraftStatus:
+        """What a person must know of the draft before reading it."""
+        if self.reason_code == RECALLED:
+            return DraftStatus.WITHDRAWN
+        if self.doubt:
+            return DraftStatus.IN_DOUBT
+        if not self.has_draft:
+            return DraftStatus.NONE
+        return DraftStatus.SUPERSEDED if self.superseded_by else DraftStatus.STANDS
+
+    @property
+    def shown_state(self) -> JobState | DraftStatus:
+        """The state to show: the draft's status if it is an alarm, else the job's state."""
+        return self.draft_status if self.draft_status in ALARMS else self.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWithDraft(Job):
+    """A job with its draft, which lists of jobs do not load.
+
+    Attributes:
+        draft: The draft; None if there is none, or if it cannot be parsed.
+        draft_fault: A sentence, if there is a draft that cannot be parsed.
+        drafted_image: The SOP Instance UID of the drafted image, also if the draft cannot be parsed as a
+            whole; "" if not known.
+    """
+
+    draft: DraftReport | None = None
     draft_fault: str = ""
     drafted_image: str = ""
 
@@ -92,22 +120,6 @@ class Job:
         if self.draft is None:
             return f"{self.model_name} {self.model_version}"
         return f"{self.draft.model.name} {self.draft.model.version}"
-
-    @property
-    def draft_status(self) -> DraftStatus:
-        """What a person must know of the draft before reading it."""
-        if self.reason_code == RECALLED:
-            return DraftStatus.WITHDRAWN
-        if self.doubt:
-            return DraftStatus.IN_DOUBT
-        if self.draft is None and not self.draft_fault:
-            return DraftStatus.NONE
-        return DraftStatus.SUPERSEDED if self.superseded_by else DraftStatus.STANDS
-
-    @property
-    def shown_state(self) -> JobState | DraftStatus:
-        """The state to show: the draft's status if it is an alarm, else the job's state."""
-        return self.draft_status if self.draft_status in ALARMS else self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Notes in a job's history, and queries for drafts by model, version and time."""
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Text, case, func, null, or_, select, type_coerce
 
@@ -11,6 +11,8 @@ from service.store import record_mapping
 from service.store.transitions import Transitions
 
 _NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_string()
+_TIMED: Final[ColumnElement[Any]] = JobRow.draft["timings_ms"]
+_DELIVERED: Final = (JobState.DRAFTED.value, JobState.COMPLETED.value)
 
 
 class History(Transitions):
@@ -18,15 +20,18 @@ class History(Transitions):
 
     @property
     def _own_name(self) -> ColumnElement[str | None]:
-        """The model's name as a draft gives it; it may differ from its name in the settings.
+        """The model's name as a draft gives it; it may differ from its name in the settings."""
+        return self._in_draft(_NAMED)
+
+    def _in_draft(self, value: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a value in a draft; NULL for a draft that is invalid JSON.
 
         PostgreSQL stores no invalid JSON. SQLite does, and one invalid draft would fail the query.
         """
         if not self._is_sqlite:
-            return _NAMED
+            return value
         is_valid = func.json_valid(type_coerce(JobRow.draft, Text)) == 1
-        own_name: ColumnElement[str | None] = case((is_valid, _NAMED), else_=null())
-        return own_name
+        return case((is_valid, value), else_=null())
 
     def note(self, job_id: str, action: str, actor: str, reason: str) -> None:
         """Add a line to the job's history.
@@ -39,8 +44,8 @@ class History(Transitions):
             self._event(session, job_id, action, actor, (state, state), reason)
 
     def drafts_since(self, wanted: WantedDrafts) -> list[Job]:
-        """Return the jobs whose drafts match `wanted`, the oldest first."""
-        chosen = select(JobRow).where(JobRow.draft.is_not(None))
+        """Return the jobs whose drafts match `wanted`, without the drafts, the oldest first."""
+        chosen = select(JobRow).options(record_mapping.NO_DRAFT).where(JobRow.draft.is_not(None))
         if wanted.since is not None:
             chosen = chosen.where(JobRow.produced_at >= wanted.since)
         if wanted.study is not None:
@@ -53,6 +58,21 @@ class History(Transitions):
         with self._reading() as session:
             found = session.scalars(chosen.order_by(JobRow.produced_at, JobRow.id))
             return record_mapping.jobs(found)
+
+    def draft_timings(self, limit: int) -> list[dict[str, float]]:
+        """Return the milliseconds of each stage of the latest drafts, the newest first.
+
+        Args:
+            limit: The number of drafts.
+        """
+        chosen = (
+            select(self._in_draft(_TIMED))
+            .where(JobRow.state.in_(_DELIVERED), JobRow.draft.is_not(None))
+            .order_by(JobRow.created_at.desc(), JobRow.id.desc())
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return [_numbers(found) for found in session.scalars(chosen)]
 
     def drafted_models(self) -> list[DraftedModel]:
         """Return the models that have drafts, sorted by name and version."""
@@ -70,3 +90,9 @@ class History(Transitions):
                 )
                 for name, own, version, count, last in session.execute(chosen)
             ]
+
+
+def _numbers(found: object) -> dict[str, float]:
+    """Return the numbers in a JSON object by key; {} for any other value."""
+    items = found.items() if isinstance(found, dict) else ()
+    return {str(key): each for key, each in items if type(each) in {int, float}}

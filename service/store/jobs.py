@@ -12,7 +12,7 @@ from dicom.content.report import DraftReport
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState
-from service.records import Job, ResultObject
+from service.records import Job, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import compare_again
 from service.store.transitions import UNDRAFTED, Change, Transitions, changed_rows
@@ -288,7 +288,7 @@ class Jobs(Transitions):
         first = self._row(session, job_id).first_error or sentence
         return {"first_error": first, "last_error": sentence}
 
-    def previous_draft(self, job_id: str) -> Job | None:
+    def previous_draft(self, job_id: str) -> JobWithDraft | None:
         """Return the job whose draft the draft of `job_id` would supersede; None if there is none.
 
         Raises:

@@ -17,7 +17,7 @@ from service.database.tables import (
 )
 from service.errors import NotFound
 from service.jobs import DeliveryState, DraftStatus, JobState
-from service.records import ArrivingStudy, Delivery, Job, JobEvent, ResultObject
+from service.records import ArrivingStudy, Delivery, Job, JobEvent, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import alarmed
 from service.store.session import Transactions
@@ -28,7 +28,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4,32}")
 class Queries(Transactions):
     """Read-only queries."""
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> JobWithDraft:
         """Return the job with this id, or the only one whose id has this prefix (4 characters or more).
 
         Raises:
@@ -55,7 +55,7 @@ class Queries(Transactions):
         study: str | None = None,
         status: DraftStatus | None = None,
     ) -> list[Job]:
-        """Return jobs, the newest first.
+        """Return jobs without their drafts, the newest first.
 
         Args:
             states: Only in these states; in any when None or empty.
@@ -67,7 +67,8 @@ class Queries(Transactions):
         Raises:
             NotFound: There is no job with the id `before`.
         """
-        chosen = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+        chosen = select(JobRow).options(record_mapping.NO_DRAFT).limit(limit)
+        chosen = chosen.order_by(JobRow.created_at.desc(), JobRow.id.desc())
         if states:
             chosen = chosen.where(JobRow.state.in_([state.value for state in states]))
         if status is not None:
@@ -198,13 +199,14 @@ class Queries(Transactions):
     ) -> Job | None:
         """Return the oldest job in one of `states` (default: not yet drafted); None if there is none."""
         with self._reading() as session:
-            row = session.scalar(
+            found = session.scalars(
                 select(JobRow)
+                .options(record_mapping.NO_DRAFT)
                 .where(JobRow.state.in_([state.value for state in states]))
                 .order_by(JobRow.created_at)
                 .limit(1)
             )
-            return record_mapping.job(row) if row else None
+            return next(iter(record_mapping.jobs(found)), None)
 
     def version(self) -> str:
         """Return a token that changes with each new event, Instance, incident or job update; cheap."""

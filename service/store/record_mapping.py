@@ -1,7 +1,11 @@
 """Maps rows to frozen records, which need no database session."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.orm import defer
 
 from dicom.content.report import DraftReport
 from dicom.errors import UnreadableDraft
@@ -22,6 +26,7 @@ from service.records import (
     Incident,
     Job,
     JobEvent,
+    JobWithDraft,
     ProcessBeat,
     ProcessStatus,
     ReceivedInstance,
@@ -31,54 +36,32 @@ from service.records import (
 log = get_logger(__name__)
 
 
-def job(row: JobRow) -> Job:
+# What a list of jobs is loaded with; `row.draft` then raises an error.
+NO_DRAFT: Final = defer(JobRow.draft, raiseload=True)
+_JOB: Final = tuple(each.name for each in fields(Job))
+
+
+def job(row: JobRow) -> JobWithDraft:
     """Return the record of a job; if its draft cannot be read, `draft_fault` says why."""
     draft, fault = _draft(row)
-    return Job(
-        id=row.id,
-        study_instance_uid=row.study_instance_uid,
-        calling_ae=row.calling_ae,
-        model_name=row.model_name,
-        model_version=row.model_version,
-        revision=row.revision,
-        state=JobState(row.state),
-        urgent=row.urgent,
-        reason_code=row.reason_code,
-        reason=row.reason,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        not_before=row.not_before,
-        attempts=row.attempts,
-        first_error=row.first_error,
-        last_error=row.last_error,
-        lease_owner=row.lease_owner,
-        lease_until=row.lease_until,
-        fence=row.fence,
-        supersedes=row.supersedes,
-        superseded_by=row.superseded_by,
-        draft=draft,
-        draft_fault=fault,
-        drafted_image=drafted_image(row) or "",
-        forced=row.forced,
-        destinations=_destinations(row),
-        produced_at=row.produced_at,
-        published_at=row.published_at,
-        read_through=row.read_through,
-        removed_at=row.removed_at,
-        doubt=row.doubt,
-        doubted_at=row.doubted_at,
-    )
+    image = drafted_image(row) or ""
+    return JobWithDraft(**_columns(row), draft=draft, draft_fault=fault, drafted_image=image)
 
 
 def jobs(found: Iterable[JobRow]) -> list[Job]:
-    """Return the records of jobs; a row that cannot be mapped is logged and left out."""
+    """Return the records of jobs without drafts; a row that cannot be mapped is logged and left out."""
     made = []
     for row in found:
         try:
-            made.append(job(row))
+            made.append(Job(**_columns(row)))
         except (ValueError, TypeError) as error:
             log.error("job_unreadable", job_id=row.id, reason=type(error).__name__)
     return made
+
+
+def _columns(row: JobRow) -> dict[str, Any]:
+    typed = {"state": JobState(row.state), "destinations": _destinations(row)}
+    return {name: getattr(row, name) for name in _JOB} | typed
 
 
 def drafted_image(row: JobRow) -> str | None:

@@ -76,7 +76,8 @@ class Repeats(Transitions):
                 DeliveryRow.notice == "",
             )
             conditions.append(sent.exists())
-        chosen = select(JobRow).where(*conditions).order_by(JobRow.created_at, JobRow.id)
+        chosen = select(JobRow).options(record_mapping.NO_DRAFT).where(*conditions)
+        chosen = chosen.order_by(JobRow.created_at, JobRow.id)
         with self._reading() as session:
             return record_mapping.jobs(session.scalars(chosen.limit(limit)))
 

@@ -41,6 +41,7 @@ class SweeperQueries(Transitions):
         with self._reading() as session:
             found = session.scalars(
                 select(JobRow)
+                .options(record_mapping.NO_DRAFT)
                 .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until <= now)
                 .limit(limit)
             )
@@ -50,9 +51,9 @@ class SweeperQueries(Transitions):
         """Return the jobs that `owner` holds."""
         with self._reading() as session:
             found = session.scalars(
-                select(JobRow).where(
-                    JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_owner == owner
-                )
+                select(JobRow)
+                .options(record_mapping.NO_DRAFT)
+                .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_owner == owner)
             )
             return record_mapping.jobs(found)
 
@@ -86,6 +87,7 @@ class SweeperQueries(Transitions):
         with self._reading() as session:
             found = session.scalars(
                 select(JobRow)
+                .options(record_mapping.NO_DRAFT)
                 .where(
                     JobRow.state == JobState.SCHEDULED.value,
                     or_(JobRow.not_before.is_(None), JobRow.not_before <= now),
@@ -112,6 +114,7 @@ class SweeperQueries(Transitions):
         with self._reading() as session:
             found = session.execute(
                 select(DeliveryRow.id, JobRow, DeliveryRow.published_at)
+                .options(record_mapping.NO_DRAFT)
                 .join(JobRow, JobRow.id == DeliveryRow.job_id)
                 .where(
                     DeliveryRow.state == DeliveryState.PENDING.value,

@@ -12,14 +12,13 @@ from starlette.responses import JSONResponse
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.errors import NotFound
-from service.jobs import DraftStatus, JobState
-from service.monitoring.draft_warnings import alarm, withdrawal
-from service.records import Delivery, Job, JobEvent
+from service.jobs import JobState
 from service.store import Store
 from service.web.access.current import actor_of, current_person
 from service.web.app_context import AppContext, app_context_of
 from service.web.job_actions import Details, act
-from service.web.status.status_text import SystemStatus, why
+from service.web.job_json import job_in_full, jobs_json
+from service.web.status.status_text import SystemStatus
 from service.web.study_view import StudyRecord, study_record
 
 _DEFAULT_LIMIT: Final = 100
@@ -48,7 +47,7 @@ async def jobs(request: Request) -> JSONResponse:
 async def job(request: Request) -> JSONResponse:
     """Answer with one job, its draft, deliveries, notices, objects and events."""
     here, job_id = app_context_of(request), request.path_params["job_id"]
-    return JSONResponse(await run_in_threadpool(_job_in_full, here, job_id))
+    return JSONResponse(await run_in_threadpool(_answer, here, job_id))
 
 
 async def study(request: Request) -> JSONResponse:
@@ -86,7 +85,7 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
         details = details_of(await body_of(request))
         actor = actor_of(request)
         changed = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
-        return JSONResponse(await run_in_threadpool(_job_in_full, here, changed.id))
+        return JSONResponse(await run_in_threadpool(_answer, here, changed.id))
 
     return handler
 
@@ -120,114 +119,9 @@ def details_of(body: Mapping[str, Any]) -> Details:
     return Details(**said)
 
 
-def jobs_json(store: Store, jobs: Sequence[Job], situation: SystemStatus) -> list[dict[str, Any]]:
-    """Return jobs as the API lists them; the number of SQL statements does not grow with the jobs."""
-    deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
-    return [_job_json(job, deliveries.get(job.id, ()), situation) for job in jobs]
-
-
-def _job_json(
-    found: Job, deliveries: Sequence[Delivery], situation: SystemStatus
-) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "study_instance_uid": found.study_instance_uid,
-        "state": found.state.value,
-        "why": why(found, deliveries, situation).plain(),
-        "draft_status": found.draft_status.value,
-        "reason_code": found.reason_code,
-        "reason": found.reason,
-        "urgent": found.urgent,
-        "calling_ae": found.calling_ae,
-        "model": {"name": found.model_name, "version": found.model_version},
-        "revision": found.revision,
-        "created_at": found.created_at.isoformat(),
-        "updated_at": found.updated_at.isoformat(),
-        "not_before": found.not_before.isoformat() if found.not_before else None,
-        "attempts": found.attempts,
-        "first_error": found.first_error,
-        "last_error": found.last_error,
-        "supersedes": found.supersedes,
-        "superseded_by": found.superseded_by,
-    }
-
-
-def _job_in_full(here: AppContext, job_id: str) -> dict[str, Any]:
-    store = here.store
-    found = store.job(job_id)
-    events = store.events(found.id)
-    return {
-        **jobs_json(store, [found], here.observer.situation())[0],
-        "alarm": _alarm_json(found, events),
-        "draft": found.draft.to_json() if found.draft else None,
-        "draft_fault": found.draft_fault,
-        "deliveries": [
-            {
-                **_withdrawal_json(found, each, events),
-                "destination": each.destination,
-                "state": each.state.value,
-                "attempts": each.attempts,
-                "not_before": each.not_before.isoformat() if each.not_before else None,
-                "first_error": each.first_error,
-                "last_error": each.last_error,
-                "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
-                "read_back": each.read_back,
-            }
-            for each in store.deliveries(found.id)
-        ],
-        "notices": [
-            {
-                "destination": each.destination,
-                "state": each.state.value,
-                "attempts": each.attempts,
-                "last_error": each.last_error,
-                "confirmed_at": each.confirmed_at.isoformat() if each.confirmed_at else None,
-            }
-            for each in store.notices(found.id)
-        ],
-        "objects": [
-            {
-                "kind": each.kind,
-                "sop_class_uid": each.sop_class_uid,
-                "sop_instance_uid": each.sop_instance_uid,
-                "series_instance_uid": each.series_instance_uid,
-                "sha256": each.sha256,
-            }
-            for each in store.objects(found.id)
-        ],
-        "events": [
-            {
-                "at": each.at.isoformat(),
-                "actor": each.actor,
-                "action": each.action,
-                "from_state": each.from_state.value if each.from_state else None,
-                "to_state": each.to_state.value,
-                "reason": each.reason,
-            }
-            for each in events
-        ],
-    }
-
-
-def _alarm_json(found: Job, events: Sequence[JobEvent]) -> dict[str, Any] | None:
-    """Return the warning about a draft, or None."""
-    known = alarm(found, events)
-    if known is None:
-        return None
-    return {
-        "status": known.status.value,
-        "sentence": known.sentence,
-        "by": known.by,
-        "at": known.at.isoformat() if known.at else None,
-    }
-
-
-def _withdrawal_json(found: Job, delivery: Delivery, events: Sequence[JobEvent]) -> dict[str, str]:
-    """Return the state of a withdrawn draft's recall at a destination; {} for other drafts."""
-    if found.draft_status is not DraftStatus.WITHDRAWN:
-        return {}
-    state, sentence = withdrawal(delivery, events)
-    return {"withdrawal": state.value, "withdrawal_why": sentence}
+def _answer(here: AppContext, job_id: str) -> dict[str, Any]:
+    found = here.store.job(job_id)
+    return job_in_full(here.store, found, here.observer.situation())
 
 
 def _study_json(store: Store, record: StudyRecord, situation: SystemStatus) -> dict[str, Any]:

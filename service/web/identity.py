@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from dicom.errors import DicomError
 from dicom.parsing.header import read_header
 from service.jobs import DraftStatus
-from service.records import Job, ReceivedInstance
+from service.records import JobWithDraft, ReceivedInstance
 from service.store import Store
 
 # Attribute keyword and its name on the page (PS3.3 C.7.1.1, C.7.2.1).
@@ -78,7 +78,9 @@ class Copies:
     rows: Sequence[CopyRow]
 
 
-def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[dict[str, str], str]:
+def identity(
+    job: JobWithDraft | None, instances: Sequence[ReceivedInstance]
+) -> tuple[dict[str, str], str]:
     """Return a study's identity by attribute name, and a sentence if it cannot be read, else "".
 
     Args:
@@ -97,7 +99,7 @@ def identity(job: Job | None, instances: Sequence[ReceivedInstance]) -> tuple[di
     return {name: value for name, value in found.items() if value}, ""
 
 
-def copies(store: Store, job: Job | None) -> Copies | None:
+def copies(store: Store, job: JobWithDraft | None) -> Copies | None:
     """Return the copies of the image of a draft in doubt; None if it is not, or no copy differs.
 
     Raises:

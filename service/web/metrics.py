@@ -116,10 +116,9 @@ class StoreCollector(Collector):
             "Time per stage over the latest drafts.",
             labels=["stage", "quantile"],
         )
-        drafted = self._store.jobs((JobState.DRAFTED, JobState.COMPLETED), limit=_RECENT_DRAFTS)
         times: defaultdict[str, list[float]] = defaultdict(list)
-        for job in drafted:
-            for stage, milliseconds in (job.draft.timings_ms if job.draft else {}).items():
+        for timings in self._store.draft_timings(_RECENT_DRAFTS):
+            for stage, milliseconds in timings.items():
                 times[stage].append(milliseconds / 1000)
         for stage, measured in sorted(times.items()):
             measured.sort()

@@ -8,7 +8,7 @@ from dicom.content.report import STATED, DraftReport, Finding, Presence
 from service.errors import NotFound
 from service.jobs import Action, DraftStatus, JobState, allowed
 from service.monitoring.draft_warnings import alarm, withdrawal
-from service.records import Delivery, Job, JobEvent, ReceivedInstance
+from service.records import Delivery, Job, JobEvent, JobWithDraft, ReceivedInstance
 from service.settings.config import Settings
 from service.store import Store
 from service.web.render import Snapshot, part
@@ -90,7 +90,7 @@ class StudyRecord:
     """A study's jobs and Instances; `job` is the one that the page shows, or None."""
 
     uid: str
-    job: Job | None
+    job: JobWithDraft | None
     jobs: Sequence[Job]
     instances: Sequence[ReceivedInstance]
 
@@ -113,9 +113,8 @@ def study_record(store: Store, uid: str, job_id: str | None = None) -> StudyReco
     chosen = [job for job in jobs if job_id in {None, job.id}]
     if job_id is not None and not chosen:
         raise NotFound("This study has no such job.")
-    return StudyRecord(
-        uid=uid, job=chosen[0] if chosen else None, jobs=tuple(jobs), instances=tuple(instances)
-    )
+    shown = store.job(chosen[0].id) if chosen else None
+    return StudyRecord(uid=uid, job=shown, jobs=tuple(jobs), instances=tuple(instances))
 
 
 def study_snapshot(
@@ -200,7 +199,7 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
     return forms
 
 
-def _film_values(job: Job | None, *, has_overlay: bool) -> dict[str, str]:
+def _film_values(job: JobWithDraft | None, *, has_overlay: bool) -> dict[str, str]:
     empty = {"film_url": "", "other_url": "", "other_words": ""}
     if job is None or not job.drafted_image:
         return {**empty, "film_words": "No image has been read for this job."}
@@ -228,7 +227,7 @@ def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
     return _Film(instance=instance, url=url, verdict=verdict, reason=reason)
 
 
-def _read_state(job: Job | None, instance: ReceivedInstance) -> tuple[str, str]:
+def _read_state(job: JobWithDraft | None, instance: ReceivedInstance) -> tuple[str, str]:
     uid = instance.sop_instance_uid
     if instance.conflict:
         return "Stored separately", _of_conflict(instance)

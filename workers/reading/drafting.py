@@ -23,7 +23,7 @@ from service.jobs import LONGEST_WAIT, RECALLED
 from service.log import get_logger
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import destinations_for
-from service.records import Job
+from service.records import Job, JobWithDraft
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -144,7 +144,7 @@ class Drafting:
         log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
 
     def _read(
-        self, job: Job, study: Study, previous: Job | None, lease: Lease
+        self, job: Job, study: Study, previous: JobWithDraft | None, lease: Lease
     ) -> Drafted | NotAnalysed:
         def cancelled() -> bool:
             lease.moved()
@@ -169,7 +169,7 @@ class Drafting:
         self,
         job: Job,
         study: Study,
-        previous: Job | None,
+        previous: JobWithDraft | None,
         result: Drafted | NotAnalysed,
         lease: Lease,
     ) -> Job:
@@ -213,7 +213,7 @@ class Drafting:
         self._tell(ended, names if objects else [])
         return ended
 
-    def _standing(self, job: Job, previous: Job | None, study: Study) -> frozenset[str]:
+    def _standing(self, job: Job, previous: JobWithDraft | None, study: Study) -> frozenset[str]:
         """Return the SOP Instance UIDs that, if selected, would not change the earlier draft."""
         if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
             return frozenset()

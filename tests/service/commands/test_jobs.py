@@ -95,6 +95,7 @@ def test_show_takes_the_first_letters_of_an_id(wait):
     assert shown["state"] == JobState.SCHEDULED
     assert shown["calling_ae"] == "CR_1"
     assert shown["draft"] is None
+    assert shown["why"].startswith("Nobody reads it")
     assert [event["actor"] for event in shown["events"]] == ["intake"]
     assert "Released." in run("show", job.id)
 
@@ -196,7 +197,7 @@ def test_a_withdrawn_draft_is_said_to_be_that_before_all_else(store, wait):
     assert "There is edema." not in shown
     assert "pacs may still show the draft without a notice" in shown
     detail = json.loads(run("show", job.id, "--json"))
-    assert detail["draft_status"] == "WITHDRAWN"
+    assert detail["draft_status"] == detail["alarm"]["status"] == "WITHDRAWN"
     assert detail["draft"]["findings_text"] == ["There is edema."]
 
 

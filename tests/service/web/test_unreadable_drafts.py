@@ -64,9 +64,11 @@ def test_an_unreadable_draft_hides_no_other_job(site, seeder, spoil, kind):
     store = site.store
     spoiled, sound = seeder.completed(1), seeder.completed(2)
     spoil(spoiled.id, UNREADABLE[kind])
-    listed = {job.id: job for job in store.jobs()}
-    assert listed[sound.id] == sound
-    found = listed[spoiled.id]
+    assert {job.id: job.draft_status for job in store.jobs()} == {
+        each.id: DraftStatus.STANDS for each in (spoiled, sound)
+    }
+    assert store.job(sound.id) == sound
+    found = store.job(spoiled.id)
     assert found.draft is None
     assert "cannot be read by this version of Wetread: draft" in found.draft_fault
     assert found.draft_status is DraftStatus.STANDS
