@@ -10,6 +10,7 @@ from typing import IO
 from service.database import schema
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
+from service.records import IncidentKind
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import make_folder
@@ -142,7 +143,10 @@ class AllInOne:
             return
         try:
             self._store.record_incident(
-                actor="supervisor", kind="process_died", subject=death.part.name, detail=detail
+                actor="supervisor",
+                kind=IncidentKind.PROCESS_DIED,
+                subject=death.part.name,
+                detail=detail,
             )
         except StoreError as error:  # the database may be the cause of the end
             log.warning("incident_not_recorded", part=death.part.name, reason=str(error))

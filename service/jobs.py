@@ -15,12 +15,11 @@ CANCELED. DRAFTED, NOT_ANALYSED and FAILED are ours.
 from enum import StrEnum
 from typing import Final
 
-RECALLED: Final = "RECALLED"  # reason code of a job whose draft is withdrawn
 LONGEST_WAIT: Final = 60.0  # seconds between two tries to read a job, at most
 
 
 class JobState(StrEnum):
-    """The state of a Job."""
+    """The state of a Job; stored in `jobs.state`."""
 
     SCHEDULED = "SCHEDULED"
     IN_PROGRESS = "IN_PROGRESS"
@@ -57,22 +56,50 @@ class DraftStatus(StrEnum):
 ALARMS: Final = (DraftStatus.WITHDRAWN, DraftStatus.IN_DOUBT)
 
 
-class Event(StrEnum):
-    """Entries of a job's history that are not an Action and that code searches for."""
+class ReasonCode(StrEnum):
+    """Why a job is in its state; stored in `jobs.reason_code`.
 
+    There also stand the values of `dicom.reasons.Reason`, of a job that was not analyzed, and the codes
+    of errors (`workers.retry_policy.code`), of a job that failed or is tried again.
+    """
+
+    RECALLED = "RECALLED"  # the draft is withdrawn
+    CANCELED = "CANCELED"  # by a person
+    NO_CHANGE = "NO_CHANGE"  # the image to read is that of the earlier draft, which stands
+    NO_DESTINATION = "NO_DESTINATION"  # the results stay in the outbox
+    NOT_DELIVERED = "NOT_DELIVERED"
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    WORKER_LOST = "WORKER_LOST"  # too often
+    WORKER_STOPPED = "WORKER_STOPPED"
+
+
+class Event(StrEnum):
+    """Entries of a job's history that are not an Action; stored in `job_events.action`."""
+
+    SCHEDULE = "schedule"
+    MAKE_URGENT = "make_urgent"
+    LATER_FILMS = "later_films"  # Instances came that change nothing
+    DELIVER = "deliver"  # to one destination
+    DELIVER_FAILED = "deliver_failed"
+    DELIVER_CANCELED = "deliver_canceled"
+    REMOVE_FILES = "remove_files"  # by retention
+    REMOVE_SUPERSEDED = "remove_superseded"  # from an archive
+    LOST_FILM = "lost_film"
+    DAMAGED_FILM = "damaged_film"
     RECALL = "recall"
     RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
     RECALL_FAILED = "recall_failed"  # so does this one's; the recall must be run again
     DOUBT = "draft_in_doubt"
     DECIDED = "decide"  # a person decided on the draft
     UNDONE = "undo_decision"
+    RESEND_REPORT = "resend_report"  # a verified report
     REPORT_CONCERNED = (
         "verified_report_concerned"  # something happened to the draft of such a report
     )
 
 
 class Action(StrEnum):
-    """An event that changes a Job's state."""
+    """An event that changes a Job's state; stored in `job_events.action`."""
 
     CLAIM = "claim"  # a worker took the lease
     HAND_BACK = "hand_back"  # lease expired, worker stopping, or a temporary error
@@ -115,7 +142,7 @@ FINAL = frozenset({JobState.COMPLETED, JobState.NOT_ANALYSED, JobState.FAILED, J
 
 
 class DeliveryState(StrEnum):
-    """The state of the delivery of one Job's results to one Destination."""
+    """The state of a Job's results at one Destination; stored in `deliveries.state`."""
 
     PENDING = "PENDING"
     SENDING = "SENDING"

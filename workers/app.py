@@ -19,6 +19,7 @@ from celery import Celery, signals
 
 from dicom.library import Library
 from service.errors import LeaseLost, ReadingError, StoreError
+from service.jobs import ReasonCode
 from service.log import get_logger
 from service.monitoring.heartbeat import Heartbeat
 from service.monitoring.library_versions import report_untested_versions
@@ -27,7 +28,7 @@ from service.queue import celery_private, kombu_private
 from service.queue.job_queue import Queue, celery_app
 from service.queue.names import DELIVERY, READING, reading_queues
 from service.receiver.calling_aes import CallingAEs, incident_reporter
-from service.records import Job, ProcessStatus, Said
+from service.records import IncidentKind, Job, ProcessStatus, Said
 from service.settings.advice import without_effect
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.destination_factory import DESTINATION_LIBRARIES, destinations
@@ -214,7 +215,10 @@ class _Worker:
     def _receives_nothing(self, reason: str) -> None:
         try:
             self._store.record_incident(
-                actor=self._owner, kind="broker_silent", subject=self._queue, detail=f"{reason}."
+                actor=self._owner,
+                kind=IncidentKind.BROKER_SILENT,
+                subject=self._queue,
+                detail=f"{reason}.",
             )
         except StoreError as error:
             log.warning("incident_not_recorded", reason=str(error))
@@ -280,7 +284,9 @@ class _Worker:
     def _hand_back(self, job: Job) -> None:
         words = "Its worker was stopped."
         try:
-            self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
+            self._store.hand_back(
+                job.id, job.fence, ReasonCode.WORKER_STOPPED, words, counted=False
+            )
         except LeaseLost as error:
             # Its thread or the sweeper was first, or a user canceled it; go on with the other jobs.
             log.info("given_back_already", reason=str(error))

@@ -20,7 +20,7 @@ from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DestinationRejected, DicomError
 from dicom.results.notice_form import NoticeForm
 from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
-from service.jobs import RECALLED, Event
+from service.jobs import Event, ReasonCode
 from service.maintenance.notice_files import (
     doubt_uids,
     draft_report,
@@ -128,7 +128,7 @@ def _method_for(
     """Return how to withdraw the draft from one destination; None if it is never sent there."""
     if not delivery.fence:
         # Sending never began.
-        return None if job.reason_code == RECALLED else WithdrawalMethod.CANCEL
+        return None if job.reason_code == ReasonCode.RECALLED else WithdrawalMethod.CANCEL
     configured = {each.name: each for each in settings.destinations}
     target = configured.get(delivery.destination)
     if target is None:

@@ -19,6 +19,7 @@ from dicom.study import Instance
 from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.monitoring.background import Task
+from service.records import IncidentKind
 from service.settings.config import Settings
 from service.store import Store
 from service.system.spool_walk import holds_folders, is_own_folder
@@ -106,7 +107,7 @@ class Retention:
         others = f", nor those of {len(faults) - 1} other studies" if len(faults) > 1 else ""
         self._store.record_incident(
             actor="sweeper",
-            kind="files_not_removed",
+            kind=IncidentKind.FILES_NOT_REMOVED,
             subject=study_uid,
             detail=f"Its old files could not be removed ({reason}){others}. "
             "The sweeper tries again in an hour.",

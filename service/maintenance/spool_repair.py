@@ -141,7 +141,7 @@ class Repairs:
             words += f" It is in {self._aside(_path(finding)).parent}."
             done = f"Set aside. {done}"
         if row is not None:
-            self._store.give_up_instance(row, _ACTOR, finding.kind.value, words)
+            self._store.give_up_instance(row, _ACTOR, finding.kind, words)
         return replace(finding, repaired=done)
 
     def _set_aside(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:

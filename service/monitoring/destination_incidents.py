@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from service.destination_backlog import Backlog, DestinationState
 from service.log import get_logger
+from service.records import IncidentKind
 from service.sentence import ended
 from service.settings.config import Settings
 from service.store import Store
-from service.store.backlogs import AWAY, BACK
 
 log = get_logger(__name__)
 
@@ -50,9 +50,18 @@ class DestinationIncidents:
         error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
         detail = each.sentence() + error
         if self._store.note_outage(each.destination, away=True, actor="sweeper", detail=detail):
-            log.error(AWAY, destination=each.destination, waiting=each.waiting, reason=detail)
+            log.error(
+                IncidentKind.DESTINATION_AWAY.value,
+                destination=each.destination,
+                waiting=each.waiting,
+                reason=detail,
+            )
 
     def _record_recovery(self, each: Backlog) -> None:
         detail = "It accepts results again."
         if self._store.note_outage(each.destination, away=False, actor="sweeper", detail=detail):
-            log.info(BACK, destination=each.destination, waiting=each.waiting)
+            log.info(
+                IncidentKind.DESTINATION_BACK.value,
+                destination=each.destination,
+                waiting=each.waiting,
+            )

@@ -13,7 +13,7 @@ from typing import Final
 from service.errors import StoreError
 from service.log import get_logger
 from service.monitoring.background import Task, failing
-from service.records import NOTHING, ProcessStatus, Said
+from service.records import NOTHING, ProcessRole, ProcessStatus, Said
 from service.settings.config import restarts
 from service.store import Store
 
@@ -120,6 +120,6 @@ class Probe:
         status = ProcessStatus.REFUSING if refusal else ProcessStatus.WORKING
         said = Said(f"listening on port {self._port}", status, refusal)
         self._answered = _report(
-            self._store, self._name, "receive", started_at=self._started_at, said=said
+            self._store, self._name, ProcessRole.RECEIVER, started_at=self._started_at, said=said
         )
         return self._answered

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from service.errors import StoreError
 from service.log import get_logger
-from service.records import ProcessStatus, Said
+from service.records import IncidentKind, ProcessStatus, Said
 from service.settings.config import restarts
 from service.store import Store
 
@@ -40,7 +40,9 @@ def note_failure(store: Store, role: str, model: str, reason: str) -> None:
             said=Said("", ProcessStatus.NOT_LOADED, reason),
         )
         if known != reason:
-            store.record_incident(actor=name, kind="model_not_loaded", subject=model, detail=reason)
+            store.record_incident(
+                actor=name, kind=IncidentKind.MODEL_NOT_LOADED, subject=model, detail=reason
+            )
     except StoreError as error:
         log.warning("incident_not_recorded", model=model, reason=str(error))
 

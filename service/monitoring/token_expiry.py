@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from service.log import get_logger
+from service.records import IncidentKind
 from service.store import Store
 from service.tokens import Token, TokenState
 
-EXPIRES_SOON: Final = "token_expires_soon"
-EXPIRED: Final = "token_expired"
 _RENEW: Final = "Make another by `wetread token add` under a new name, then revoke this one."
 
 log = get_logger(__name__)
@@ -44,8 +43,9 @@ class TokenExpiry:
             StoreUnavailable: The database cannot be used now.
         """
         for token, state in tokens_at_risk(self._store):
-            kind = EXPIRED if state is TokenState.EXPIRED else EXPIRES_SOON
+            is_over = state is TokenState.EXPIRED
+            kind = IncidentKind.TOKEN_EXPIRED if is_over else IncidentKind.TOKEN_EXPIRES_SOON
             detail = sentence(token, state)
             since = token.created_at
             if self._store.note_token(token, kind, actor="sweeper", detail=detail, since=since):
-                log.warning(kind, token=token.name, expires_at=str(token.expires_at))
+                log.warning(kind.value, token=token.name, expires_at=str(token.expires_at))

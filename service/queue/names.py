@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from service.records import ProcessRole
 from service.settings.config import Settings
 
 READ: Final = "wetread.read"
 DELIVER: Final = "wetread.deliver"
-READING: Final = "reading"
-DELIVERY: Final = "delivery"
+READING: Final = ProcessRole.READING.value
+DELIVERY: Final = ProcessRole.DELIVERY.value
 
 
 def reading_queues(settings: Settings) -> dict[str, str]:

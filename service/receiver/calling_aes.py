@@ -11,7 +11,7 @@ from typing import Final
 
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
-from service.records import Wanted
+from service.records import IncidentKind, Wanted
 from service.sentence import one_line
 from service.settings.config import Settings
 from service.settings.reading import Reading
@@ -20,7 +20,7 @@ from service.settings.setting_rules import unknown_references
 from service.store import Store
 from service.system.signals import on_sighup
 
-NOT_RELOADED: Final = "callers_not_reloaded"
+NOT_RELOADED: Final = IncidentKind.CALLERS_NOT_RELOADED
 
 log = get_logger(__name__)
 
@@ -111,7 +111,7 @@ class CallingAEs:
         if fault == self._reported:
             return
         if fault:
-            log.error(NOT_RELOADED, reason=one_line(fault))
+            log.error(NOT_RELOADED.value, reason=one_line(fault))
         try:
             if self._report is not None:
                 self._report(fault)

@@ -29,6 +29,7 @@ from dicom.study import Instance
 from service.errors import StoreError
 from service.log import get_logger
 from service.monitoring.background import Task
+from service.records import IncidentKind
 from service.sentence import ended
 from service.settings.config import Settings
 from service.store import Store
@@ -212,7 +213,7 @@ class Commitments:
         try:
             self._store.record_incident(
                 actor="receive",
-                kind="commitment",
+                kind=IncidentKind.COMMITMENT,
                 subject=promise.called,
                 detail=f"A storage commitment report was given up: {ended(reason)}",
             )

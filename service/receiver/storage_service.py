@@ -20,6 +20,7 @@ from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.rate_limits import RateLimits
 from service.receiver.release_queue import ReleaseQueue
+from service.records import IncidentKind
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -227,7 +228,7 @@ class StorageService:
         try:
             self._store.record_incident(
                 actor="receive",
-                kind="refused",
+                kind=IncidentKind.REFUSED,
                 subject=f"{association.calling_ae} at {association.address}",
                 detail=f"An association was refused: {reason}.",
             )

@@ -27,16 +27,13 @@ from service.reconcile.comparison import (
 )
 from service.reconcile.fetch import Fetcher
 from service.reconcile.needs import job_needs
-from service.records import JobNeed
+from service.records import IncidentKind, JobNeed
 from service.sentence import ended
 from service.settings.config import Settings
 from service.settings.reconcile import Reconcile
 from service.store import Store
 
 _ACTOR = "reconcile"
-MISSING = "studies_missing"
-FETCHED = "studies_fetched"
-UNREACHABLE = "archive_not_compared"
 _ALL = 2**62
 _MOST_CHANGES = 20_000  # of one look; the next one continues from there
 
@@ -336,7 +333,7 @@ class Reconciler:
             count = len(comparison.fetched)
             what = f"{count} instances" if count > 1 else "1 instance"
             self._incident(
-                FETCHED,
+                IncidentKind.STUDIES_FETCHED,
                 f"{what} had not been received and {'was' if count == 1 else 'were'} fetched.",
             )
         fresh = [each for each in lacking if each.study_instance_uid not in self._told]
@@ -345,7 +342,7 @@ class Reconciler:
             studies = "1 study is" if count == 1 else f"{count} studies are"
             words = f": {first.refused}" if first.refused else ""
             self._incident(
-                MISSING,
+                IncidentKind.STUDIES_MISSING,
                 f"{studies} missing or incomplete here; the first is "
                 f"{first.study_instance_uid} ({first.lack}{words}). `wetread reconcile` lists all.",
             )
@@ -357,9 +354,11 @@ class Reconciler:
         self._store.note_not_compared(name, fault)
         log.warning("archive_not_compared", archive=name, reason=fault)
         if not before.get(name):
-            self._incident(UNREACHABLE, f"It could not be compared: {ended(fault)}")
+            self._incident(
+                IncidentKind.ARCHIVE_NOT_COMPARED, f"It could not be compared: {ended(fault)}"
+            )
 
-    def _incident(self, kind: str, detail: str) -> None:
+    def _incident(self, kind: IncidentKind, detail: str) -> None:
         self._store.record_incident(
             actor=_ACTOR, kind=kind, subject=self._table.name, detail=detail
         )

@@ -19,13 +19,14 @@ from service.receiver.receiver import open_spool
 from service.receiver.storage_service import StorageService
 from service.reconcile.fetch import Fetcher
 from service.reconcile.reconciliation import Reconciler
+from service.records import ProcessRole
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.destination_factory import archive
 from service.settings.reconcile import Reconcile
 from service.store import Store
 from service.system.signals import stop_event
 
-ROLE: Final = "reconcile"
+ROLE: Final = ProcessRole.RECONCILE
 _POLL_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 30.0
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dicom.content.report import DraftReport
-from service.jobs import ALARMS, RECALLED, DraftStatus, JobState
+from service.jobs import ALARMS, DraftStatus, JobState, ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Job:
     @property
     def draft_status(self) -> DraftStatus:
         """What a person must know of the draft before reading it."""
-        if self.reason_code == RECALLED:
+        if self.reason_code == ReasonCode.RECALLED:
             return DraftStatus.WITHDRAWN
         if self.doubt:
             return DraftStatus.IN_DOUBT

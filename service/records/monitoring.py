@@ -8,6 +8,22 @@ from typing import Final
 from dicom.scp.refusals import NotAccepted
 
 
+class ProcessRole(StrEnum):
+    """The role of a process; stored in `processes.role`.
+
+    The worker of a further model has the name of its queue: `reading.MODEL` (`service.queue.names`).
+    """
+
+    RECEIVER = "receive"
+    STOW = "receive-web"
+    READING = "reading"
+    DELIVERY = "delivery"
+    SWEEPER = "sweep"
+    WEB = "web"
+    RECONCILE = "reconcile"
+    PROBE = "probe"  # a row that exists only within a transaction
+
+
 class ProcessStatus(StrEnum):
     """The status of a process; stored in `processes.status`."""
 
@@ -55,6 +71,7 @@ class ProcessBeat:
     Attributes:
         restarts: How often the supervisor has restarted it.
         detail: Its activity ("listening on port 104"); for people only.
+        role: A `ProcessRole`, or the queue of a further model's worker.
         status: Its status.
         reason: Why it cannot work, without a patient attribute, or "".
     """
@@ -86,9 +103,47 @@ class ProcessBeat:
         return ", ".join(filter(None, (self.detail, self.complaint)))
 
 
+class IncidentKind(StrEnum):
+    """The kind of an incident; stored in `incidents.kind`. docs/operations.md lists them."""
+
+    REFUSED = "refused"  # an association
+    CONFLICT = "conflict"
+    LOST_FILM = "lost_film"
+    DAMAGED_FILM = "damaged_film"
+    DOUBT = "draft_in_doubt"
+    COMMITMENT = "commitment"
+    CALLERS_NOT_RELOADED = "callers_not_reloaded"
+    NO_WORKER = "no_worker"
+    PROCESS_DIED = "process_died"
+    PROCESS_SILENT = "process_silent"
+    MODEL_NOT_LOADED = "model_not_loaded"
+    READING_HANGS = "reading_hangs"
+    BROKER_SILENT = "broker_silent"
+    DESTINATION_AWAY = "destination_away"
+    DESTINATION_BACK = "destination_back"
+    STUDIES_MISSING = "studies_missing"
+    STUDIES_FETCHED = "studies_fetched"
+    ARCHIVE_NOT_COMPARED = "archive_not_compared"
+    TOKEN_ADDED = "token_added"  # noqa: S105 - no secret
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - no secret
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - no secret
+    TOKEN_EXPIRES_SOON = "token_expires_soon"  # noqa: S105 - no secret
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - no secret
+    DISK_WARN = "disk_warn"
+    DISK_EARLY = "disk_early"
+    DISK_FULL = "disk_full"
+    DISK_NO_ROOM = "disk_no_room_to_make"
+    FILES_NOT_REMOVED = "files_not_removed"
+    CLOCK_LEAPT = "clock_leapt"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """An event that a person should know of although the service continued, such as a refused sender."""
+    """An event that a person should know of although the service continued, such as a refused sender.
+
+    Attributes:
+        kind: An `IncidentKind`, or the kind of another version.
+    """
 
     at: datetime
     actor: str

@@ -7,9 +7,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from dicom.study import Instance, Study
-from service.database.tables import IncidentRow, InstanceRow, StudyRow
+from service.database.tables import InstanceRow, StudyRow
 from service.errors import NotFound
-from service.records import Arrival, Film, ReceivedInstance
+from service.records import Arrival, Film, IncidentKind, ReceivedInstance
 from service.store import record_mapping
 from service.store.arrival_statements import (
     INSTANCE_KEY,
@@ -200,15 +200,13 @@ class Arrivals(Transitions):
 
     def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
         connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))
-        connection.execute(
-            insert(IncidentRow).values(
-                at=now,
-                actor=film.calling_ae,
-                kind="conflict",
-                subject=film.instance.sop_instance_uid,
-                detail="This SOP Instance UID was received before with other bytes. The later image "
-                "is stored separately and is not read.",
-            )
+        self._incident(
+            connection,
+            IncidentKind.CONFLICT,
+            actor=film.calling_ae,
+            subject=film.instance.sop_instance_uid,
+            detail="This SOP Instance UID was received before with other bytes. The later image "
+            "is stored separately and is not read.",
         )
         return Arrival.CONFLICT
 

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, IncidentRow
 from service.destination_backlog import Backlog, Trouble
 from service.jobs import DeliveryState
+from service.records import IncidentKind
 from service.store.session import Transactions
 
-AWAY: Final = "destination_away"
-BACK: Final = "destination_back"
+_AWAY: Final = IncidentKind.DESTINATION_AWAY
+_BACK: Final = IncidentKind.DESTINATION_BACK
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 # Number of the advisory lock for these incidents: of several sweepers only one records each.
 _NOTING: Final = 0x574550
@@ -95,14 +96,14 @@ class Backlogs(Transactions):
         """
         latest = (
             select(IncidentRow.kind)
-            .where(IncidentRow.subject == name, IncidentRow.kind.in_((AWAY, BACK)))
+            .where(IncidentRow.subject == name, IncidentRow.kind.in_((_AWAY.value, _BACK.value)))
             .order_by(IncidentRow.id.desc())
             .limit(1)
         )
         with self._writing() as session:
             self._exclusive(session, _NOTING)
-            if (session.scalar(latest) == AWAY) is away:
+            if (session.scalar(latest) == _AWAY) is away:
                 return False
-            row = {"at": self.now(), "actor": actor, "kind": AWAY if away else BACK}
-            session.execute(insert(IncidentRow).values(**row, subject=name, detail=detail))
+            kind = _AWAY if away else _BACK
+            self._incident(session, kind, actor=actor, subject=name, detail=detail)
             return True

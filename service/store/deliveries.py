@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.destination_backlog import Trouble
 from service.errors import LeaseLost
-from service.jobs import VERIFIED, Action, DeliveryState, JobState
+from service.jobs import VERIFIED, Action, DeliveryState, Event, JobState, ReasonCode
 from service.records import Delivery, ResultObject
 from service.store import record_mapping
 from service.store.transitions import (
@@ -268,7 +268,7 @@ class Deliveries(Transitions):
                 values = values | self._delivery_errors(session, delivery_id, error)
             only = (*only, DeliveryRow.state == state.value)
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
-            action = "deliver" if not error else "deliver_failed"
+            action = Event.DELIVER_FAILED if error else Event.DELIVER
             done = _done(row.notice, words)
             reason = f"{row.destination}: {error or done}"
             stands = JobState(job.state)
@@ -304,7 +304,7 @@ class Deliveries(Transitions):
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
         words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
         values = {"last_error": words}
-        change = Change(actor="service", code="NOT_DELIVERED", reason=words, values=values)
+        change = Change(actor="service", code=ReasonCode.NOT_DELIVERED, reason=words, values=values)
         return self._move(session, job_id, state, Action.FAIL, change)
 
     def _change_held(

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import DeliveryRow, IncidentRow, InstanceRow, JobRow
-from service.jobs import ALARMS, RECALLED, DeliveryState, DraftStatus, Event, JobState
-from service.records import Conflict, Delivery, Job
+from service.database.tables import DeliveryRow, InstanceRow, JobRow
+from service.jobs import ALARMS, DeliveryState, DraftStatus, Event, JobState, ReasonCode
+from service.records import Conflict, Delivery, IncidentKind, Job
 from service.store import record_mapping
 from service.store.transitions import OF_DOUBT, Transitions, changed_rows
 
@@ -68,7 +68,14 @@ class Doubts(Transitions):
             state = JobState(row.state)
             actor = conflict.calling_ae
             self._event(session, row.id, Event.DOUBT, actor, (state, state), words)
-            session.execute(insert(IncidentRow).values(_incident(row, conflict, words, now)))
+            self._incident(
+                session,
+                IncidentKind.DOUBT,
+                actor=actor,
+                subject=row.study_instance_uid,
+                detail=f"The draft of job {row.id[:8]} is in doubt. {words} Verify patient, order and "
+                "image.",
+            )
         return row
 
     def _make_notices_due(self, session: Session, row: JobRow, digest: str, now: datetime) -> bool:
@@ -155,10 +162,10 @@ def alarmed(status: DraftStatus) -> list[ColumnElement[bool]]:
     The values are literals because a partial index is not used for bound parameters.
     """
     if status is DraftStatus.WITHDRAWN:
-        return [JobRow.reason_code == literal(RECALLED, literal_execute=True)]
+        return [JobRow.reason_code == literal(ReasonCode.RECALLED.value, literal_execute=True)]
     return [
         JobRow.doubt != literal("", literal_execute=True),
-        JobRow.reason_code != RECALLED,
+        JobRow.reason_code != ReasonCode.RECALLED,
         JobRow.superseded_by.is_(None),
     ]
 
@@ -202,7 +209,7 @@ def _drafts_of(session: Session, conflict: Conflict) -> list[JobRow]:
     drafted = select(JobRow).where(
         JobRow.study_instance_uid == conflict.study_instance_uid,
         JobRow.draft.is_not(None),
-        JobRow.reason_code != RECALLED,
+        JobRow.reason_code != ReasonCode.RECALLED,
     )
     return [
         row
@@ -224,14 +231,4 @@ def _notice(job_id: str, destination: str, digest: str, now: datetime) -> dict[s
         "lease_owner": "",
         "fence": 0,
         "lapses": 0,
-    }
-
-
-def _incident(row: JobRow, conflict: Conflict, words: str, now: datetime) -> dict[str, Any]:
-    return {
-        "at": now,
-        "actor": conflict.calling_ae,
-        "kind": Event.DOUBT.value,
-        "subject": row.study_instance_uid,
-        "detail": f"The draft of job {row.id[:8]} is in doubt. {words} Verify patient, order and image.",
     }

@@ -5,10 +5,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, insert, or_, select
-from sqlalchemy.orm import Session
 
 from service.database.tables import IncidentRow, ProcessRow
-from service.records import NOTHING, Incident, ProcessBeat, ProcessStatus, Said
+from service.records import (
+    NOTHING,
+    Incident,
+    IncidentKind,
+    ProcessBeat,
+    ProcessRole,
+    ProcessStatus,
+    Said,
+)
 from service.store import record_mapping
 from service.store.session import Transactions
 
@@ -31,7 +38,7 @@ class HeartbeatsAndIncidents(Transactions):
     ) -> None:
         """Record that the process `name` is alive now, with its status."""
         values = {
-            "role": role,
+            "role": str(role),
             "host": host,
             "pid": pid,
             "started_at": started_at,
@@ -57,7 +64,7 @@ class HeartbeatsAndIncidents(Transactions):
         """
         # A random name: probes of several processes must not wait for each other's row.
         now, name = self.now(), f"probe:{uuid.uuid4().hex}"
-        row = {"role": "probe", "host": "", "pid": 0, "restarts": 0, "detail": ""}
+        row = {"role": ProcessRole.PROBE.value, "host": "", "pid": 0, "restarts": 0, "detail": ""}
         with self._writing() as session:
             session.execute(
                 insert(ProcessRow).values(name=name, started_at=now, seen_at=now, **row)
@@ -93,25 +100,16 @@ class HeartbeatsAndIncidents(Transactions):
                 session.delete(row)
             return dropped
 
-    def record_incident(self, *, actor: str, kind: str, subject: str, detail: str) -> None:
+    def record_incident(self, *, actor: str, kind: IncidentKind, subject: str, detail: str) -> None:
         """Record an incident; `detail` is a sentence without patient attributes."""
         with self._writing() as session:
-            self._incident(session, actor=actor, kind=kind, subject=subject, detail=detail)
+            self._incident(session, kind, actor=actor, subject=subject, detail=detail)
 
-    def remove_incidents(self, *, kind: str, subject: str) -> None:
+    def remove_incidents(self, *, kind: IncidentKind, subject: str) -> None:
         """Delete the incidents of this kind about `subject`, which are no longer true."""
-        rows_of = (IncidentRow.kind == kind) & (IncidentRow.subject == subject)
+        rows_of = (IncidentRow.kind == kind.value) & (IncidentRow.subject == subject)
         with self._writing() as session:
             session.execute(delete(IncidentRow).where(rows_of))
-
-    def _incident(
-        self, session: Session, *, actor: str, kind: str, subject: str, detail: str
-    ) -> None:
-        session.execute(
-            insert(IncidentRow).values(
-                at=self.now(), actor=actor, kind=kind, subject=subject, detail=detail
-            )
-        )
 
     def incidents(self, limit: int = 50) -> list[Incident]:
         """Return the latest incidents, the newest first."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Text, case, func, null, or_, select, type_coerce
 
 from service.database.tables import JobRow
-from service.jobs import JobState
+from service.jobs import Event, JobState
 from service.records import DraftedModel, Job, WantedDrafts
 from service.store import record_mapping
 from service.store.transitions import Transitions
@@ -33,7 +33,7 @@ class History(Transitions):
         is_valid = func.json_valid(type_coerce(JobRow.draft, Text)) == 1
         return case((is_valid, value), else_=null())
 
-    def note(self, job_id: str, action: str, actor: str, reason: str) -> None:
+    def note(self, job_id: str, action: Event, actor: str, reason: str) -> None:
         """Add a line to the job's history.
 
         Raises:

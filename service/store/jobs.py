@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dicom.content.report import DraftReport
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.errors import LeaseLost
-from service.jobs import Action, DeliveryState, JobState
+from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import compare_again
@@ -151,7 +151,7 @@ class Jobs(Transitions):
 
     def _complete_undelivered(self, session: Session, job_id: str) -> None:
         reason = "No destination is configured: the results stay in the outbox."
-        change = Change(actor="service", code="NO_DESTINATION", reason=reason)
+        change = Change(actor="service", code=ReasonCode.NO_DESTINATION, reason=reason)
         self._move(session, job_id, JobState.DRAFTED, Action.CONFIRM, change)
 
     def _replace_results(

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import DeliveryRow, InstanceRow, JobRow
 from service.jobs import (
-    RECALLED,
     Action,
     DeliveryState,
     Event,
     IllegalTransition,
     JobState,
+    ReasonCode,
     allowed,
 )
 from service.records import Job, UnderWay
@@ -54,7 +54,7 @@ class OperatorActions(Transitions):
         words = reason or f"Canceled by {actor}."
         with self._writing() as session:
             row = self._row(session, job_id)
-            self._cancel(session, row, Change(actor=actor, code="CANCELED", reason=words))
+            self._cancel(session, row, Change(actor=actor, code=ReasonCode.CANCELED, reason=words))
             return record_mapping.job(self._row(session, job_id))
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
@@ -104,10 +104,16 @@ class OperatorActions(Transitions):
             row = self._row(session, job_id)
             before = JobState(row.state)
             if Action.CANCEL in allowed(before):
-                self._cancel(session, row, Change(actor=actor, code=RECALLED, reason=reason))
+                self._cancel(
+                    session, row, Change(actor=actor, code=ReasonCode.RECALLED, reason=reason)
+                )
                 row = self._row(session, job_id)
             else:
-                row.reason_code, row.reason, row.updated_at = RECALLED, reason, self.now()
+                row.reason_code, row.reason, row.updated_at = (
+                    ReasonCode.RECALLED,
+                    reason,
+                    self.now(),
+                )
                 session.flush()
                 self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED)
             # The notice of the withdrawal replaces the notice of doubt.
@@ -148,7 +154,7 @@ class OperatorActions(Transitions):
             gone = row.removed_at is not None
             if gone and not self._has_instances(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
-            if row.reason_code == RECALLED:
+            if row.reason_code == ReasonCode.RECALLED:
                 raise IllegalTransition(
                     "the draft of this job was withdrawn: have the study read again"
                 )
@@ -179,7 +185,7 @@ class OperatorActions(Transitions):
 
     def _retry_notices(self, session: Session, row: JobRow) -> bool:
         """Make the failed notices of a delivered draft due; return whether there were any."""
-        if row.state != JobState.COMPLETED.value or row.reason_code == RECALLED:
+        if row.state != JobState.COMPLETED.value or row.reason_code == ReasonCode.RECALLED:
             return False
         failed = (DeliveryState.FAILED.value,)
         return bool(
@@ -227,5 +233,5 @@ class OperatorActions(Transitions):
                 state = JobState(row.state)
                 row.urgent, row.updated_at, row.published_at = True, self.now(), None
                 session.flush()
-                self._event(session, job_id, "make_urgent", actor, (state, state), "")
+                self._event(session, job_id, Event.MAKE_URGENT, actor, (state, state), "")
             return record_mapping.job(row)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
-from service.jobs import RECALLED, Action, DeliveryState, IllegalTransition, JobState, next_state
+from service.jobs import Action, DeliveryState, IllegalTransition, JobState, ReasonCode, next_state
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import compare_again
@@ -126,7 +126,7 @@ class Repeats(Transitions):
                 "the results of this job were removed after their retention: send the study again, or "
                 "have it read again"
             )
-        if row.reason_code == RECALLED:
+        if row.reason_code == ReasonCode.RECALLED:
             raise IllegalTransition(
                 "the draft of this job was withdrawn: have the study read again"
             )

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, CursorResult, Row, update
 
 from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
-from service.jobs import JobState
+from service.jobs import Event, JobState
 from service.records import Job, Wanted
 from service.store.compiled_statements import Build, choice_of
 from service.store.job_statements import (
@@ -162,7 +162,7 @@ class Scheduling(Transitions):
             return False
         if state in _READ and known.newest_eligible <= seen:
             words = "Later images of the study cannot be read; the existing draft stays valid."
-            self._event(connection, latest.id, "later_films", actor, (state, state), words)
+            self._event(connection, latest.id, Event.LATER_FILMS, actor, (state, state), words)
             return False
         return True
 
@@ -202,7 +202,7 @@ class Scheduling(Transitions):
                 "job_id": job["id"],
                 "at": job["created_at"],
                 "actor": actor,
-                "action": "schedule",
+                "action": Event.SCHEDULE.value,
                 "from_state": None,
                 "to_state": JobState.SCHEDULED.value,
                 "reason": reason,

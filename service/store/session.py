@@ -7,12 +7,13 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table, insert, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.database.db_errors import mapped_errors
 from service.database.engine import READING, WRITING, make_engine
-from service.database.tables import Base
+from service.database.tables import Base, IncidentRow
+from service.records import IncidentKind
 from service.store.arrival_statements import insert_or_ignore
 from service.store.compiled_statements import Statements
 
@@ -92,6 +93,19 @@ class Transactions:
         statement = insert_or_ignore(self._engine.dialect, table).values(**values)
         returning = statement.returning(*table.primary_key.columns)
         return session.connection().execute(returning).first() is not None
+
+    def _incident(
+        self,
+        session: Session | Connection,
+        kind: IncidentKind,
+        *,
+        actor: str,
+        subject: str,
+        detail: str,
+    ) -> None:
+        """Add an incident in this transaction; `detail` is a sentence without patient attributes."""
+        row = {"at": self.now(), "actor": actor, "kind": str(kind), "subject": subject}
+        session.execute(insert(IncidentRow).values(**row, detail=detail))
 
     def _exclusive(self, session: Session, number: int) -> None:
         """Hold advisory lock `number` until the transaction ends; SQLite has one writer anyway."""

@@ -6,16 +6,16 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, func, select, tuple_, update
 
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
-from service.jobs import DeliveryState, JobState
-from service.spool_findings import MadeRow, SpooledRow
-from service.store.heartbeats_incidents import HeartbeatsAndIncidents
+from service.jobs import DeliveryState, Event, JobState
+from service.records import IncidentKind
+from service.spool_findings import Kind, MadeRow, SpooledRow
 from service.store.transitions import Transitions, changed_rows
 
 # Also FAILED: when a person tries again, the same files are sent.
 _UNSENT = (DeliveryState.PENDING.value, DeliveryState.SENDING.value, DeliveryState.FAILED.value)
 
 
-class SpoolAudit(Transitions, HeartbeatsAndIncidents):
+class SpoolAudit(Transitions):
     """The part of the store that `wetread spool verify` uses."""
 
     def instances_after(self, row_id: int, *, limit: int) -> list[SpooledRow]:
@@ -82,7 +82,7 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
                 .values(path=str(path)),
             )
 
-    def give_up_instance(self, film: SpooledRow, actor: str, kind: str, detail: str) -> None:
+    def give_up_instance(self, film: SpooledRow, actor: str, kind: Kind, detail: str) -> None:
         """Record that the file of an acknowledged Instance is lost; sent again, it counts as new.
 
         This adds an incident, and a line in the history of each job of the study.
@@ -94,14 +94,18 @@ class SpoolAudit(Transitions, HeartbeatsAndIncidents):
             if not changed_rows(session, gone.values(removed_at=self.now())):
                 return  # another process has recorded it
             self._incident(
-                session, actor=actor, kind=kind, subject=film.sop_instance_uid, detail=detail
+                session,
+                IncidentKind(kind.value),
+                actor=actor,
+                subject=film.sop_instance_uid,
+                detail=detail,
             )
             jobs = select(JobRow.id, JobRow.state).where(
                 JobRow.study_instance_uid == film.study_instance_uid
             )
             for job_id, state in session.execute(jobs).all():
                 states = (JobState(state), JobState(state))
-                self._event(session, job_id, kind, actor, states, detail)
+                self._event(session, job_id, Event(kind.value), actor, states, detail)
 
     def job_states(self, study_uid: str) -> list[tuple[str, JobState]]:
         """Return the id and state of each job of a study, the oldest first."""

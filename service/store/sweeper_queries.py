@@ -15,7 +15,7 @@ from service.database.tables import (
     ProcessRow,
     StudyRow,
 )
-from service.jobs import FINAL, DeliveryState, JobState
+from service.jobs import FINAL, DeliveryState, Event, JobState
 from service.records import Job, PastClaims
 from service.store import record_mapping
 from service.store.transitions import (
@@ -298,7 +298,7 @@ class SweeperQueries(Transitions):
             )
             if changed_rows(session, first):
                 state = JobState(self._row(session, job_id).state)
-                self._event(session, job_id, "remove_files", "sweeper", (state, state), reason)
+                self._event(session, job_id, Event.REMOVE_FILES, "sweeper", (state, state), reason)
 
 
 def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select, update
 
 from service.database.tables import IncidentRow, TokenRow
+from service.records import IncidentKind
 from service.store.session import Transactions
 from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
@@ -49,7 +49,13 @@ class Tokens(Transactions):
             if not added:
                 raise InvalidToken(f"there is a token {name} already: revoke it first")
             words = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
-            self._record_incident(session, "token_added", name, actor, f"It allows: {words}.")
+            self._incident(
+                session,
+                IncidentKind.TOKEN_ADDED,
+                actor=actor,
+                subject=name,
+                detail=f"It allows: {words}.",
+            )
             return _token(session.get_one(TokenRow, credential.id))
 
     def tokens(self) -> list[Token]:
@@ -72,8 +78,12 @@ class Tokens(Transactions):
             if row is None:
                 raise InvalidToken(f"there is no token {name}, or it is revoked already")
             row.revoked_at = self.now()
-            self._record_incident(
-                session, "token_revoked", row.name, actor, "It is no longer accepted."
+            self._incident(
+                session,
+                IncidentKind.TOKEN_REVOKED,
+                actor=actor,
+                subject=row.name,
+                detail="It is no longer accepted.",
             )
             return _token(row)
 
@@ -94,7 +104,7 @@ class Tokens(Transactions):
             return _token(row) if row is not None and known else None
 
     def note_token(
-        self, token: Token, kind: str, *, actor: str, detail: str, since: datetime
+        self, token: Token, kind: IncidentKind, *, actor: str, detail: str, since: datetime
     ) -> bool:
         """Record an incident about a token, unless there is one of this kind at or after `since`.
 
@@ -102,24 +112,20 @@ class Tokens(Transactions):
             Whether it was recorded.
         """
         earlier = select(IncidentRow.id).where(
-            IncidentRow.kind == kind, IncidentRow.subject == token.name, IncidentRow.at >= since
+            IncidentRow.kind == kind.value,
+            IncidentRow.subject == token.name,
+            IncidentRow.at >= since,
         )
         with self._writing() as session:
             if session.scalar(earlier.limit(1)) is not None:
                 return False
-            self._record_incident(session, kind, token.name, actor, detail)
+            self._incident(session, kind, actor=actor, subject=token.name, detail=detail)
             return True
 
     def _note_use(self, identifier: str, now: datetime) -> None:
         with self._writing() as session:
             used = update(TokenRow).where(TokenRow.id == identifier).values(last_used_at=now)
             changed_rows(session, used)
-
-    def _record_incident(
-        self, session: Session, kind: str, name: str, actor: str, detail: str
-    ) -> None:
-        row = {"at": self.now(), "actor": actor, "kind": kind, "subject": name, "detail": detail}
-        session.execute(insert(IncidentRow).values(row))
 
 
 def _token(row: TokenRow) -> Token:

@@ -20,7 +20,15 @@ from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, StudyRow
 from service.errors import LeaseLost, NotFound
-from service.jobs import RECALLED, VERIFIED, Action, IllegalTransition, JobState, next_state
+from service.jobs import (
+    VERIFIED,
+    Action,
+    Event,
+    IllegalTransition,
+    JobState,
+    ReasonCode,
+    next_state,
+)
 from service.store.session import Transactions
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
@@ -42,7 +50,7 @@ class Change:
 
     Attributes:
         actor: Process or person that does it, for the history.
-        code: Machine-readable reason for the new state.
+        code: Machine-readable reason for the new state (`ReasonCode`).
         reason: The reason for a person, a sentence.
         fence: Number of the claim; the change fails after a later claim. None: not fenced.
         lapsed_at: Only if the lease ended at or before this time.
@@ -71,7 +79,7 @@ def later_drafts(row: JobRow | type[JobRow]) -> Select[str]:
         later.model_name == row.model_name,
         later.revision > row.revision,
         later.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),
-        later.reason_code != RECALLED,
+        later.reason_code != ReasonCode.RECALLED,
     )
 
 
@@ -97,7 +105,7 @@ class Transitions(Transactions):
         columns = {
             "state": target.value,
             "updated_at": self.now(),
-            "reason_code": change.code,
+            "reason_code": str(change.code),
             "reason": change.reason,
             **(NO_LEASE if state is JobState.IN_PROGRESS else {}),
             **change.values,
@@ -116,7 +124,7 @@ class Transitions(Transactions):
         self,
         session: Session | Connection,
         job_id: str,
-        action: str,
+        action: Action | Event,
         actor: str,
         states: tuple[JobState | None, JobState],
         reason: str,
@@ -127,7 +135,7 @@ class Transitions(Transactions):
                 job_id=job_id,
                 at=self.now(),
                 actor=actor,
-                action=str(action),
+                action=action.value,
                 from_state=before.value if before else None,
                 to_state=after.value,
                 reason=reason,

@@ -32,7 +32,7 @@ from service.receiver.intake import Intake
 from service.receiver.receiver import allow_many_connections, open_spool
 from service.receiver.refusals import Refusals
 from service.receiver.storage_service import StorageService
-from service.records import Said
+from service.records import ProcessRole, Said
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.setting_rules import is_loopback
 from service.store import Store
@@ -54,7 +54,7 @@ from service.web.server import (
 )
 from service.web.timeouts import HTTP_PROTOCOL, LingeringClose
 
-ROLE: Final = "receive-web"
+ROLE: Final = ProcessRole.STOW
 _POLL_SECONDS: Final = 0.5
 _PING_EVERY: Final = 5.0
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service.log import get_logger
+from service.records import IncidentKind
 from service.settings.config import Settings
 from service.store import Store
 
@@ -59,7 +60,7 @@ class ClockGuard:
         log.error("clock_leapt", hours=round(hours, 1))
         self._store.record_incident(
             actor="sweeper",
-            kind="clock_leapt",
+            kind=IncidentKind.CLOCK_LEAPT,
             subject="clock",
             detail=f"It leapt ahead by {hours:.1f} h. No image is removed by its age for a day: "
             "set the clock if it is wrong.",

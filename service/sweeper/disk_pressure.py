@@ -4,6 +4,7 @@ from datetime import datetime
 
 from service.log import get_logger
 from service.maintenance.retention import Retention
+from service.records import IncidentKind
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import DiskLevel, Watermark
@@ -51,7 +52,7 @@ class DiskPressure:
         log.warning("disk_getting_full", step=step.name, free_below=self._watermark.limit(step))
         limit = self._watermark.limit(step) // 2**20
         words = f"{step.sentence} Less than {limit} MiB are free."
-        self._incident(f"disk_{step.name.lower()}", words)
+        self._incident(IncidentKind(f"disk_{step.name.lower()}"), words)
 
     def _make_room(self, now: datetime) -> None:
         if self._retention.remove_early(now):
@@ -60,11 +61,11 @@ class DiskPressure:
         if not self._is_stuck:  # one incident, not one each tick
             self._is_stuck = True
             self._incident(
-                "disk_no_room_to_make",
+                IncidentKind.DISK_NO_ROOM,
                 "No study may be removed to make room: no study has all its drafts "
                 "confirmed by every destination. Make the destinations accept them, or enlarge "
                 "the spool.",
             )
 
-    def _incident(self, kind: str, words: str) -> None:
+    def _incident(self, kind: IncidentKind, words: str) -> None:
         self._store.record_incident(actor="sweeper", kind=kind, subject="spool", detail=words)

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final
 
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
-from service.jobs import LONGEST_WAIT
+from service.jobs import LONGEST_WAIT, ReasonCode
 from service.log import get_logger
 from service.maintenance.retention import Retention
 from service.monitoring.background import Task
@@ -37,7 +37,7 @@ from service.queue.job_queue import Queue
 from service.queue.names import DELIVERY, queue_of
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import CallingAEs, incident_reporter, wanted_of
-from service.records import Job, ProcessStatus, Said
+from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, Said
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -188,17 +188,17 @@ class Sweeper:
         if verdict is LeaseVerdict.LIVES:
             words = "The database was unavailable for longer than its worker's lease."
             self._store.hand_back(
-                job.id, job.fence, "LEASE_EXPIRED", words, counted=False, lapsed_at=now
+                job.id, job.fence, ReasonCode.LEASE_EXPIRED, words, counted=False, lapsed_at=now
             )
             log.info("lease_expired_worker_alive", job_id=job.id, owner=job.lease_owner)
             return
         log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
         if job.attempts >= self._settings.reading.max_attempts:
             words = f"Its worker was lost {job.attempts} times; the study may crash the worker."
-            self._store.give_up(job.id, job.fence, "WORKER_LOST", words, now)
+            self._store.give_up(job.id, job.fence, ReasonCode.WORKER_LOST, words, now)
             return
         words = f"Its worker {job.lease_owner} was lost."
-        self._store.hand_back(job.id, job.fence, "LEASE_EXPIRED", words, lapsed_at=now)
+        self._store.hand_back(job.id, job.fence, ReasonCode.LEASE_EXPIRED, words, lapsed_at=now)
 
     def _publish_due(self, now: datetime) -> None:
         published_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
@@ -243,7 +243,7 @@ class Sweeper:
             log.warning("no_worker", model=model)
             self._store.record_incident(
                 actor="sweeper",
-                kind="no_worker",
+                kind=IncidentKind.NO_WORKER,
                 subject=model,
                 detail=f"Jobs wait for the model {model} and no worker of it is alive.",
             )
@@ -255,7 +255,7 @@ class Sweeper:
             log.warning("process_silent", name=beat.name, seen_at=beat.seen_at.isoformat())
             self._store.record_incident(
                 actor="sweeper",
-                kind="process_silent",
+                kind=IncidentKind.PROCESS_SILENT,
                 subject=beat.name,
                 detail=f"It was last seen at {beat.seen_at:%H:%M:%S} UTC and has not signed off.",
             )
@@ -320,7 +320,7 @@ def serve(settings: Settings) -> None:
     callers.reload_on_sighup()
     stop = stop_event()
     try:
-        with Heartbeat(store, ["sweep"]).beating() as beat:
+        with Heartbeat(store, [ProcessRole.SWEEPER]).beating() as beat:
             loop = SweepLoop(sweeper, beat.report)
             log.info("sweeper_started")
             # In its own thread: decoding pixel data takes long and must not delay a tick.

@@ -7,14 +7,14 @@ from service.destination_backlog import Backlog
 from service.jobs import DraftStatus, JobState
 from service.monitoring.destination_incidents import alert_after, backlogs
 from service.queue.broker_health import NOT_ACCEPTING
-from service.records import ArrivingStudy, Job
+from service.records import ArrivingStudy, Job, ProcessRole
 from service.settings.config import Settings
 from service.store import Store
 from service.store.refusals import MOST_ROWS
 from service.web.render import Snapshot, part
 from service.web.status.attention import attention
 from service.web.status.refusal_text import RefusalLine, refusal_lines
-from service.web.status.status_text import READING_ROLE, StatusReason, SystemStatus, why
+from service.web.status.status_text import StatusReason, SystemStatus, why
 
 PAGE_LENGTH = 100
 _INCIDENTS = 20
@@ -149,10 +149,10 @@ def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
         title = "Nothing can be recorded, and no image is accepted:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
-    for role in situation.roles.values() or (READING_ROLE,):
+    for role in situation.roles.values() or (ProcessRole.READING,):
         absent = situation.absent(role)
         if absent is not None:
-            first = role == READING_ROLE
+            first = role == ProcessRole.READING
             title = "Nothing is read now:" if first else "Nothing is read by one of the models now:"
             reason = absent.with_suffix(stakes if first else "")
             notices.append(_Notice(weight="bad", title=title, reason=reason))

@@ -18,7 +18,7 @@ from dicom.errors import (
 )
 from service.destination_backlog import Trouble
 from service.errors import LeaseLost, StoreError, StoreUnavailable
-from service.jobs import JobState
+from service.jobs import Event, JobState
 from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.settings.config import Settings
@@ -173,7 +173,7 @@ class Delivering:
         words = f"{delivery.destination}: the objects were being sent, and have arrived."
         try:
             if self._store.job(delivery.job_id).state is JobState.CANCELED:
-                self._store.note(delivery.job_id, "deliver_canceled", self._owner, words)
+                self._store.note(delivery.job_id, Event.DELIVER_CANCELED, self._owner, words)
         except StoreError as error:
             log.warning("arrival_not_noted", job_id=delivery.job_id, reason=str(error))
 

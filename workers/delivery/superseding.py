@@ -6,7 +6,7 @@ from pathlib import Path
 from dicom.destinations.destination import Destination
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DicomError
-from service.jobs import DeliveryState
+from service.jobs import DeliveryState, Event
 from service.log import get_logger
 from service.maintenance.notice_files import doubt_uids
 from service.records import Delivery
@@ -73,4 +73,4 @@ def _remove(
     except (DicomError, OSError) as error:
         words = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
         log.warning("superseded_not_removed", job_id=earlier, reason=str(error))
-    store.note(earlier, "remove_superseded", "service", words)
+    store.note(earlier, Event.REMOVE_SUPERSEDED, "service", words)

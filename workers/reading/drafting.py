@@ -19,11 +19,11 @@ from service.errors import (
     StoreUnavailable,
     TransientReadingError,
 )
-from service.jobs import LONGEST_WAIT, RECALLED
+from service.jobs import LONGEST_WAIT, ReasonCode
 from service.log import get_logger
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import destinations_for
-from service.records import Job, JobWithDraft
+from service.records import IncidentKind, Job, JobWithDraft
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -269,7 +269,7 @@ class Drafting:
             self.give_back(job, ReadingHangs(words))
             try:
                 self._store.record_incident(
-                    actor=self._owner, kind="reading_hangs", subject=job.id, detail=words
+                    actor=self._owner, kind=IncidentKind.READING_HANGS, subject=job.id, detail=words
                 )
             except StoreError as fault:
                 log.warning("incident_not_recorded", job_id=job.id, reason=str(fault))
@@ -278,7 +278,9 @@ class Drafting:
     def _end(self, job: Job, error: Exception) -> None:
         if self._abandon.is_set():
             words = "Its worker was stopped."
-            self._store.hand_back(job.id, job.fence, "WORKER_STOPPED", words, counted=False)
+            self._store.hand_back(
+                job.id, job.fence, ReasonCode.WORKER_STOPPED, words, counted=False
+            )
             return
         quarantine(self._settings.outbox_dir.absolute() / job.id / "quarantine", error)
         words = sentence(error)
@@ -314,4 +316,4 @@ def _open_each(study: Study) -> None:
 
 
 def _withdrawn(previous: Job) -> bool:
-    return previous.reason_code == RECALLED
+    return previous.reason_code == ReasonCode.RECALLED

@@ -23,6 +23,7 @@ from dicom.results.outputs import Equipment, Output, build
 from dicom.selection.image_selection import Examine, Rules, Selection, examine
 from dicom.study import Study
 from dicom.validation.same_patient import check_source
+from service.jobs import ReasonCode
 from service.settings.config import Settings
 from workers.equipment import output_options, this_equipment
 from workers.labeller.report_language import insist_on_language
@@ -287,7 +288,9 @@ class Reader:
         if film is None:
             return _unread(selection)
         if film.instance.sop_instance_uid in already_read:
-            return Unchanged(code="NO_CHANGE", sentence=_NO_CHANGE, not_read=selection.not_read)
+            return Unchanged(
+                code=ReasonCode.NO_CHANGE, sentence=_NO_CHANGE, not_read=selection.not_read
+            )
         check_source(film.instance.path)
         clock.mark("decode")
         go_on(cancelled)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.database.review_tables import AuthorNoticeRow, DecisionRow, UndoRow, VerifiedRow
 from service.database.tables import DeliveryRow, IncidentRow, JobRow
 from service.errors import NotFound
-from service.jobs import RECALLED, VERIFIED, DeliveryState, Event, JobState
+from service.jobs import VERIFIED, DeliveryState, Event, JobState, ReasonCode
 from service.records import Delivery, ResultObject
 from service.review.decision import Decision, ReportOf
 from service.review.review import AuthorNotice
@@ -142,7 +142,7 @@ class VerifiedReports(Transitions):
                 job = self._row(session, row.job_id)
                 state = JobState(job.state)
                 words = "The verified report is sent again."
-                self._event(session, job.id, "resend_report", actor, (state, state), words)
+                self._event(session, job.id, Event.RESEND_REPORT, actor, (state, state), words)
             return count
 
     def notify_authors(self) -> list[AuthorNotice]:
@@ -165,7 +165,7 @@ class VerifiedReports(Transitions):
         lately = self.now() - _LATE
         of_jobs = {
             NoticeKind.WITHDRAWN: (
-                JobRow.reason_code == literal(RECALLED, literal_execute=True),
+                JobRow.reason_code == literal(ReasonCode.RECALLED, literal_execute=True),
                 empty,
                 JobRow.reason,
             ),

@@ -10,11 +10,11 @@ from starlette.types import Scope as Connection
 
 from service.errors import StoreError
 from service.log import get_logger
+from service.records import IncidentKind
 from service.store import Store
 from service.tokens import Credential, Scope, Token, presented
 
 _REALM = 'Bearer realm="Wetread"'
-REFUSED: Final = "token_refused"
 _REPORTED_EVERY: Final = timedelta(hours=1)
 
 log = get_logger(__name__)
@@ -66,7 +66,9 @@ class TokenAuthorizer:
                 "Give its user a new one (`wetread token add`)."
             )
             since = now - _REPORTED_EVERY
-            self._store.note_token(token, REFUSED, actor="web", detail=detail, since=since)
+            self._store.note_token(
+                token, IncidentKind.TOKEN_REFUSED, actor="web", detail=detail, since=since
+            )
         except StoreError as error:
             log.warning("incident_not_recorded", reason=type(error).__name__)
 

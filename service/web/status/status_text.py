@@ -7,13 +7,11 @@ from datetime import datetime, timedelta
 from service.destination_backlog import Backlog
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.monitoring.draft_warnings import alarm_sentence
-from service.records import Delivery, Job, ProcessBeat, ProcessStatus
+from service.records import Delivery, Job, ProcessBeat, ProcessRole, ProcessStatus
 from service.sentence import ended
 
 # Processes send a heartbeat every few seconds; one without a heartbeat for this long counts as dead.
 ALIVE_FOR = timedelta(seconds=15)
-READING_ROLE = "reading"
-DELIVERY_ROLE = "delivery"
 
 # By `Delivery.read_back`; None for a delivery of an earlier version, which did not record it.
 _CONFIRMED: Mapping[bool | None, str] = {
@@ -159,7 +157,7 @@ def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
             f"No model named {job.model_name} is configured. Add it to [[models]] and start a worker "
             "for it, or cancel this job."
         )
-    absent = situation.absent(situation.roles.get(job.model_name, READING_ROLE))
+    absent = situation.absent(situation.roles.get(job.model_name, ProcessRole.READING))
     if absent is not None:
         return absent.with_prefix("Waiting for a worker: ")
     if broker := situation.broker_fault or situation.cut_off_sentence:
@@ -193,7 +191,7 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> Sta
     troubled = failed or [one for one in still if one.last_error]
     if troubled:
         return delivery_reason(troubled[0], situation)
-    absent = situation.absent(DELIVERY_ROLE)
+    absent = situation.absent(ProcessRole.DELIVERY)
     if absent is not None:
         return absent.with_prefix("Waiting to be sent: ")
     sending = [one for one in still if one.state is DeliveryState.SENDING]

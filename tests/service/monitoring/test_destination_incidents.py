@@ -10,9 +10,10 @@ from dicom.identifiers import derived_uid
 from dicom.study import Instance
 from service.destination_backlog import DestinationState, Trouble
 from service.monitoring.destination_incidents import DestinationIncidents, backlogs
-from service.records import ResultObject
+from service.records import IncidentKind, ResultObject
 from service.settings.config import Settings
-from service.store.backlogs import AWAY, BACK
+
+AWAY, BACK = IncidentKind.DESTINATION_AWAY, IncidentKind.DESTINATION_BACK
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -180,11 +181,18 @@ def test_an_outage_is_one_incident_and_its_end_another(store, settings, draft, c
     end(store, job)
     other = store.claim_delivery(None, "sender", 60, {})[0]
     store.confirm_delivery(other.id, other.fence)
-    assert looked() == [(AWAY, "pacs"), (BACK, "pacs")]
+    assert looked() == [
+        (AWAY, "pacs"),
+        (BACK, "pacs"),
+    ]
     clock.move(3600)
     end(store, draft(3), Trouble.SILENT)
     clock.move(1000)
-    assert looked() == [(AWAY, "pacs"), (BACK, "pacs"), (AWAY, "pacs")]
+    assert looked() == [
+        (AWAY, "pacs"),
+        (BACK, "pacs"),
+        (AWAY, "pacs"),
+    ]
 
 
 def test_results_that_are_given_up_do_not_bring_a_destination_back(store, settings, draft, clock):

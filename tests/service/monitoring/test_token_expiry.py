@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from service.monitoring.token_expiry import EXPIRED, EXPIRES_SOON, TokenExpiry, tokens_at_risk
+from service.monitoring.token_expiry import TokenExpiry, tokens_at_risk
+from service.records import IncidentKind
 from service.tokens import Scope, TokenState, mint
 
 
@@ -56,10 +57,14 @@ def test_each_state_is_one_incident(add, store, clock):
     clock.move(20 * 86400)
     TokenExpiry(store).check()
     TokenExpiry(store).check()
-    found = [each for each in store.incidents() if each.kind in {EXPIRES_SOON, EXPIRED}]
+    found = [
+        each
+        for each in store.incidents()
+        if each.kind in {IncidentKind.TOKEN_EXPIRES_SOON, IncidentKind.TOKEN_EXPIRED}
+    ]
     assert [(each.kind, each.subject) for each in found] == [
-        (EXPIRED, "router"),
-        (EXPIRES_SOON, "router"),
+        (IncidentKind.TOKEN_EXPIRED, "router"),
+        (IncidentKind.TOKEN_EXPIRES_SOON, "router"),
     ]
     assert "images that PACS sends by STOW-RS are answered 401" in found[0].detail
     assert "2026-05-30" in found[1].detail
@@ -77,4 +82,4 @@ def test_a_revoked_token_is_no_risk_and_a_new_one_of_its_name_is_reported_anew(a
     clock.move(80 * 86400)
     TokenExpiry(store).check()
     kinds = [each.kind for each in store.incidents()]
-    assert kinds.count(EXPIRES_SOON) == 2
+    assert kinds.count(IncidentKind.TOKEN_EXPIRES_SOON) == 2

@@ -1,0 +1,45 @@
+"""Words that code compares and that the database stores."""
+
+import pytest
+
+from dicom.reasons import Reason
+from service.database.tables import (
+    DeliveryRow,
+    EventRow,
+    IncidentRow,
+    JobRow,
+    ProcessRow,
+)
+from service.jobs import Action, DeliveryState, Event, JobState, ReasonCode
+from service.records import IncidentKind, ProcessRole, ProcessStatus
+from service.spool_findings import Kind
+
+COLUMNS = {
+    JobState: JobRow.state,
+    ReasonCode: JobRow.reason_code,
+    Reason: JobRow.reason_code,
+    Action: EventRow.action,
+    Event: EventRow.action,
+    DeliveryState: DeliveryRow.state,
+    ProcessRole: ProcessRow.role,
+    ProcessStatus: ProcessRow.status,
+    IncidentKind: IncidentRow.kind,
+}
+
+
+@pytest.mark.parametrize("words", COLUMNS, ids=lambda words: words.__name__)
+def test_every_word_fits_its_column(words):
+    """PostgreSQL refuses a longer text; SQLite does not notice."""
+    assert max(len(word.value) for word in words) <= COLUMNS[words].type.length
+
+
+def test_a_word_has_one_meaning_in_a_column():
+    """The two enums of one column share no value."""
+    assert not {*ReasonCode} & {*Reason}
+    assert not {*Action} & {*Event}
+
+
+def test_a_lost_film_is_an_incident_and_an_event():
+    """The store makes both of the finding of a spool check."""
+    for kind in (Kind.LOST_FILM, Kind.DAMAGED_FILM):
+        assert IncidentKind(kind.value).value == Event(kind.value).value
