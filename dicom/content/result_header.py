@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 
 from pydicom.dataset import Dataset
 
@@ -13,12 +14,28 @@ from dicom.content.report import DraftReport
 from dicom.errors import DatasetMismatch
 from dicom.identifiers import check_uid, derived_uid
 
-OutputKind = Literal[
-    "draft-report", "findings", "findings-3d", "overlay", "report-page",
-    "presentation-state", "report-pdf",
-    "not-analysed", "not-analysed-page", "withdrawn", "withdrawn-page", "in-doubt", "in-doubt-page",
-    "verified-report",
-]  # fmt: skip
+
+class OutputKind(StrEnum):
+    """The kind of a result object; part of its derived UID and of its file's name.
+
+    Kinds that end in "page" are Secondary Capture images of a text.
+    """
+
+    DRAFT_REPORT = "draft-report"
+    FINDINGS = "findings"
+    FINDINGS_3D = "findings-3d"
+    OVERLAY = "overlay"
+    REPORT_PAGE = "report-page"
+    PRESENTATION_STATE = "presentation-state"
+    REPORT_PDF = "report-pdf"
+    NOT_ANALYSED = "not-analysed"
+    NOT_ANALYSED_PAGE = "not-analysed-page"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWN_PAGE = "withdrawn-page"
+    IN_DOUBT = "in-doubt"
+    IN_DOUBT_PAGE = "in-doubt-page"
+    VERIFIED_REPORT = "verified-report"
+
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
@@ -28,20 +45,20 @@ PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
 ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
 SOP_CLASSES: Final[Mapping[OutputKind, str]] = {
-    "draft-report": BASIC_TEXT_SR,
-    "findings": COMPREHENSIVE_SR,
-    "findings-3d": COMPREHENSIVE_3D_SR,
-    "overlay": SECONDARY_CAPTURE,
-    "report-page": SECONDARY_CAPTURE,
-    "presentation-state": PRESENTATION_STATE,
-    "report-pdf": ENCAPSULATED_PDF,
-    "not-analysed": BASIC_TEXT_SR,
-    "not-analysed-page": SECONDARY_CAPTURE,
-    "withdrawn": BASIC_TEXT_SR,
-    "withdrawn-page": SECONDARY_CAPTURE,
-    "in-doubt": BASIC_TEXT_SR,
-    "in-doubt-page": SECONDARY_CAPTURE,
-    "verified-report": BASIC_TEXT_SR,
+    OutputKind.DRAFT_REPORT: BASIC_TEXT_SR,
+    OutputKind.FINDINGS: COMPREHENSIVE_SR,
+    OutputKind.FINDINGS_3D: COMPREHENSIVE_3D_SR,
+    OutputKind.OVERLAY: SECONDARY_CAPTURE,
+    OutputKind.REPORT_PAGE: SECONDARY_CAPTURE,
+    OutputKind.PRESENTATION_STATE: PRESENTATION_STATE,
+    OutputKind.REPORT_PDF: ENCAPSULATED_PDF,
+    OutputKind.NOT_ANALYSED: BASIC_TEXT_SR,
+    OutputKind.NOT_ANALYSED_PAGE: SECONDARY_CAPTURE,
+    OutputKind.WITHDRAWN: BASIC_TEXT_SR,
+    OutputKind.WITHDRAWN_PAGE: SECONDARY_CAPTURE,
+    OutputKind.IN_DOUBT: BASIC_TEXT_SR,
+    OutputKind.IN_DOUBT_PAGE: SECONDARY_CAPTURE,
+    OutputKind.VERIFIED_REPORT: BASIC_TEXT_SR,
 }
 # Part of every derived UID. Increase it if the same input gives other bytes than in the last release:
 # two different objects must never have the same SOP Instance UID.
@@ -53,20 +70,20 @@ BANNER: Final = ("AI DRAFT - UNVERIFIED", "NOT FOR PRIMARY DIAGNOSIS")
 # kind: (series, base of the series number, instance number). Each revision gets its own series, because
 # viewers show the first Instance of a series; the two images of one revision share a series.
 _SERIES: Final[dict[OutputKind, tuple[str, int, int]]] = {
-    "draft-report": ("draft-report", 9000, 1),
-    "findings": ("findings", 9200, 1),
-    "findings-3d": ("findings-3d", 9200, 1),
-    "overlay": ("images", 9400, 1),
-    "report-page": ("images", 9400, 2),
-    "presentation-state": ("presentation-state", 9500, 1),
-    "report-pdf": ("report-pdf", 9550, 1),
-    "not-analysed": ("not-analysed", 9600, 1),
-    "not-analysed-page": ("not-analysed-page", 9700, 1),
-    "withdrawn": ("withdrawn", 9750, 1),
-    "in-doubt": ("in-doubt", 9770, 1),
-    "withdrawn-page": ("withdrawn-page", 9850, 1),
-    "in-doubt-page": ("in-doubt-page", 9870, 1),
-    "verified-report": ("verified-report", 9800, 1),
+    OutputKind.DRAFT_REPORT: ("draft-report", 9000, 1),
+    OutputKind.FINDINGS: ("findings", 9200, 1),
+    OutputKind.FINDINGS_3D: ("findings-3d", 9200, 1),
+    OutputKind.OVERLAY: ("images", 9400, 1),
+    OutputKind.REPORT_PAGE: ("images", 9400, 2),
+    OutputKind.PRESENTATION_STATE: ("presentation-state", 9500, 1),
+    OutputKind.REPORT_PDF: ("report-pdf", 9550, 1),
+    OutputKind.NOT_ANALYSED: ("not-analysed", 9600, 1),
+    OutputKind.NOT_ANALYSED_PAGE: ("not-analysed-page", 9700, 1),
+    OutputKind.WITHDRAWN: ("withdrawn", 9750, 1),
+    OutputKind.IN_DOUBT: ("in-doubt", 9770, 1),
+    OutputKind.WITHDRAWN_PAGE: ("withdrawn-page", 9850, 1),
+    OutputKind.IN_DOUBT_PAGE: ("in-doubt-page", 9870, 1),
+    OutputKind.VERIFIED_REPORT: ("verified-report", 9800, 1),
 }
 # The most important text comes first: viewers cut descriptions after about 20 characters.
 _LONGEST_LO: Final = 64  # characters (PS3.5 6.2)

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from dicom.content.patient_study import clean_text
 from dicom.content.report import Predecessor
-from dicom.content.result_header import Equipment
+from dicom.content.result_header import Equipment, OutputKind
 from dicom.results.draft_notice import DraftNotice, draft_notice
 from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output
@@ -62,7 +62,7 @@ def doubt_notice(
         InvalidOutput: The notice fails validation.
     """
     notice = DraftNotice(
-        kind="in-doubt",
+        kind=OutputKind.IN_DOUBT,
         study_instance_uid=doubt.study_instance_uid,
         draft=doubt.draft,
         key=(doubt.image_uid, doubt.copy_digest),

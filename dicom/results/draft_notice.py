@@ -28,12 +28,12 @@ from dicom.results.result_file import Output, as_file
 from dicom.results.secondary_capture import capture
 from dicom.validation.result_object import check
 
-NoticeKind = Literal["withdrawn", "in-doubt"]
+NoticeKind = Literal[OutputKind.WITHDRAWN, OutputKind.IN_DOUBT]
 
 
 _PAGES: Final[dict[NoticeKind, OutputKind]] = {
-    "withdrawn": "withdrawn-page",
-    "in-doubt": "in-doubt-page",
+    OutputKind.WITHDRAWN: OutputKind.WITHDRAWN_PAGE,
+    OutputKind.IN_DOUBT: OutputKind.IN_DOUBT_PAGE,
 }
 
 
@@ -90,7 +90,7 @@ def draft_notice(
         InvalidOutput: The notice fails validation.
     """
     is_page = form is NoticeForm.PAGE
-    kind: OutputKind = _PAGES[notice.kind] if is_page else notice.kind
+    kind = _PAGES[notice.kind] if is_page else notice.kind
     header = new_object(_origin(notice, equipment), source, equipment, kind=kind)
     make = _page if is_page else _document
     made = make(notice, header, source, equipment)

@@ -48,7 +48,7 @@ def findings_report(
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    kind: OutputKind = "findings-3d" if in_3d else "findings"
+    kind = OutputKind.FINDINGS_3D if in_3d else OutputKind.FINDINGS
     placed = located(draft.findings, draft.source)
     observer = device_observer(equipment, draft.model.name, model_words(draft))
     (root,) = sr.MeasurementReport(

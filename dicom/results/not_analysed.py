@@ -91,10 +91,10 @@ def build_not_analysed(
         InvalidOutput: The notice fails validation.
     """
     made: list[tuple[OutputKind, Dataset]] = [
-        ("not-analysed", not_analysed_report(study, source, equipment))
+        (OutputKind.NOT_ANALYSED, not_analysed_report(study, source, equipment))
     ]
     if page:
-        made.append(("not-analysed-page", not_analysed_page(study, source, equipment)))
+        made.append((OutputKind.NOT_ANALYSED_PAGE, not_analysed_page(study, source, equipment)))
     for _, dataset in made:
         check(dataset, source)
     return tuple(Output(kind=kind, dataset=as_file(dataset)) for kind, dataset in made)
@@ -107,7 +107,7 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         DatasetMismatch: `source` is of another study.
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
-    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed")
+    header = new_object(_origin(study, equipment), source, equipment, kind=OutputKind.NOT_ANALYSED)
     findings = [text(codes.FINDING, _why(study)), *_films(study)]
     if more := _more(study):
         findings.append(text(codes.FINDING, more))
@@ -135,7 +135,9 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
         DatasetMismatch: `source` is of another study.
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
-    header = new_object(_origin(study, equipment), source, equipment, kind="not-analysed-page")
+    header = new_object(
+        _origin(study, equipment), source, equipment, kind=OutputKind.NOT_ANALYSED_PAGE
+    )
     result = capture(header, _page_image(study, header, equipment), equipment)
     result.ImageComments = "Not analyzed by AI. No finding was looked for."
     result.BurnedInAnnotation = "YES"

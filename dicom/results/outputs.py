@@ -111,12 +111,15 @@ def build(
     chosen = options or OutputOptions()
     findings = findings_report(draft, source, equipment, in_3d=chosen.comprehensive_3d)
     made: list[tuple[OutputKind, Dataset]] = [
-        ("draft-report", draft_report(draft, source, equipment, chosen.completion)),
-        ("findings-3d" if chosen.comprehensive_3d else "findings", findings),
-        ("overlay", overlay(draft, source, pixels, equipment, long_edge=chosen.overlay_edge)),
-        ("report-page", report_page(draft, source, equipment)),
+        (OutputKind.DRAFT_REPORT, draft_report(draft, source, equipment, chosen.completion)),
+        (OutputKind.FINDINGS_3D if chosen.comprehensive_3d else OutputKind.FINDINGS, findings),
+        (
+            OutputKind.OVERLAY,
+            overlay(draft, source, pixels, equipment, long_edge=chosen.overlay_edge),
+        ),
+        (OutputKind.REPORT_PAGE, report_page(draft, source, equipment)),
     ]
-    made += [(extra, _EXTRAS[extra](draft, source, equipment)) for extra in chosen.extras]
+    made += [(OutputKind(each), _EXTRAS[each](draft, source, equipment)) for each in chosen.extras]
     for _, dataset in made:
         check(dataset, source)
     return tuple(

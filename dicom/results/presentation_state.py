@@ -16,7 +16,7 @@ from dicom.content.highdicom_header import OwnHeader, identity, read_image
 from dicom.content.patient_study import lo, value_of
 from dicom.content.regions import Points, located, shows_one_side
 from dicom.content.report import DraftReport, Finding
-from dicom.content.result_header import Equipment, new_result
+from dicom.content.result_header import Equipment, OutputKind, new_result
 from dicom.pixels.image_matrix import photometric_interpretation
 from dicom.pixels.rescale import decimals, rescale_of
 from dicom.pixels.voi import VOI_FUNCTIONS
@@ -38,7 +38,7 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    header = new_result(draft, source, equipment, kind="presentation-state")
+    header = new_result(draft, source, equipment, kind=OutputKind.PRESENTATION_STATE)
     film, layer = _film(draft), _layer()
     placed = located(draft.findings, draft.source)
     annotations = [_annotation(film, layer, finding, points) for finding, points in placed]

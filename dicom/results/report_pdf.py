@@ -7,7 +7,13 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom.content.report import DraftReport
-from dicom.content.result_header import Equipment, clock_of_film, new_result, source_reference
+from dicom.content.result_header import (
+    Equipment,
+    OutputKind,
+    clock_of_film,
+    new_result,
+    source_reference,
+)
 from dicom.results.report_page import page_image
 
 _DOTS_AN_INCH: Final = 150
@@ -20,7 +26,7 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
         DatasetMismatch: `source` is not the image of the draft.
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
-    result = new_result(draft, source, equipment, kind="report-pdf")
+    result = new_result(draft, source, equipment, kind=OutputKind.REPORT_PDF)
     result.Modality = "DOC"
     result.ConversionType = "WSD"
     result.AcquisitionDateTime = ""

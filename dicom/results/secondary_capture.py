@@ -17,6 +17,7 @@ from dicom.content.patient_study import lo, value_of
 from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
+    OutputKind,
     clock_of_film,
     model_words,
     new_result,
@@ -51,7 +52,7 @@ def overlay(
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
         InvalidOutput: A region has a coordinate that is not a number.
     """
-    header = new_result(draft, source, equipment, kind="overlay")
+    header = new_result(draft, source, equipment, kind=OutputKind.OVERLAY)
     moment = clock_of_film(draft.produced_at, header)
     picture = overlay_image(draft, pixels, equipment, moment, long_edge=long_edge)
     result = capture(header, picture, equipment)
@@ -75,7 +76,7 @@ def report_page(draft: DraftReport, source: Dataset, equipment: Equipment) -> Da
         DatasetMismatch: `source` is not the image of the draft.
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
-    header = new_result(draft, source, equipment, kind="report-page")
+    header = new_result(draft, source, equipment, kind=OutputKind.REPORT_PAGE)
     result = capture(header, page_image(draft, source, header, equipment), equipment)
     _write_draft(result, draft)
     result.BurnedInAnnotation = "YES"

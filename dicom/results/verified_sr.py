@@ -22,6 +22,7 @@ from dicom.content.report import DraftReport, Predecessor
 from dicom.content.result_header import (
     Equipment,
     Origin,
+    OutputKind,
     clock_of_film,
     code_item,
     model_words,
@@ -105,7 +106,9 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
     draft = report.draft
     if str(source.get("SOPInstanceUID", "")) != draft.source.sop_instance_uid:
         raise DatasetMismatch("the image is not the source image of the report")
-    header = new_object(_origin(report, equipment), source, equipment, kind="verified-report")
+    header = new_object(
+        _origin(report, equipment), source, equipment, kind=OutputKind.VERIFIED_REPORT
+    )
     verifier = report.verifier
     observer = person_observer(verifier.name, verifier.organization)
     document = report_document(

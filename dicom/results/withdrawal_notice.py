@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from dicom.content.patient_study import clean_text
 from dicom.content.report import Predecessor
-from dicom.content.result_header import Equipment
+from dicom.content.result_header import Equipment, OutputKind
 from dicom.results.draft_notice import DraftNotice, draft_notice
 from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output
@@ -59,7 +59,7 @@ def withdrawal_notice(
     """
     reason = clean_text(withdrawal.reason).rstrip(".") or "no reason was recorded"
     notice = DraftNotice(
-        kind="withdrawn",
+        kind=OutputKind.WITHDRAWN,
         study_instance_uid=withdrawal.study_instance_uid,
         draft=withdrawal.draft,
         key=(withdrawal.reason,),

@@ -50,15 +50,15 @@ def _contexts(outputs: Outputs, each: Destination) -> list[tuple[UID, UID]]:
 
 
 def _kinds(outputs: Outputs, each: Destination) -> Iterator[OutputKind]:
-    yield "draft-report"
-    yield "findings-3d" if outputs.comprehensive_3d else "findings"
-    yield "overlay"
-    yield "report-page"
-    yield from outputs.extras
+    yield OutputKind.DRAFT_REPORT
+    yield OutputKind.FINDINGS_3D if outputs.comprehensive_3d else OutputKind.FINDINGS
+    yield OutputKind.OVERLAY
+    yield OutputKind.REPORT_PAGE
+    yield from map(OutputKind, outputs.extras)
     if each.not_analysed:
-        yield "not-analysed"
+        yield OutputKind.NOT_ANALYSED
         if outputs.not_analysed_page:
-            yield "not-analysed-page"
+            yield OutputKind.NOT_ANALYSED_PAGE
 
 
 def _none() -> Outcome:

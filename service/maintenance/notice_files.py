@@ -7,6 +7,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from dicom.content.result_header import OutputKind
 from dicom.destinations.destination import EncodedObject
 from dicom.parsing.header import read_header
 from dicom.results.notice_form import NoticeForm
@@ -21,7 +22,7 @@ _ENDINGS: Final = {NoticeForm.DOCUMENT: ".dcm", NoticeForm.PAGE: "-page.dcm"}
 
 def draft_report(store: Store, job_id: str) -> ResultObject | None:
     """Return the draft report of a job; None if there is none."""
-    found = [item for item in store.objects(job_id) if item.kind == "draft-report"]
+    found = [item for item in store.objects(job_id) if item.kind == OutputKind.DRAFT_REPORT]
     return found[0] if found else None
 
 

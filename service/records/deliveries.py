@@ -12,7 +12,7 @@ class ResultObject:
     """One result object of a job in the outbox.
 
     Attributes:
-        kind: A `dicom.content.result_header.OutputKind`, such as "draft-report" or "overlay".
+        kind: A `dicom.content.result_header.OutputKind`, or the kind of another version.
         path: The PS3.10 file.
         sha256: The hexadecimal SHA-256 of the whole file.
     """

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Discriminator, Field, SecretStr, Tag
 
+from dicom.content.result_header import OutputKind
 from dicom.results.notice_form import NoticeForm
 from service.settings.base import (
     AETitle,
@@ -28,13 +29,13 @@ ObjectKind = Literal[
 ]
 # The results that each word of `objects` selects; a notice that a Study was not read goes with reports.
 _KINDS: Final[dict[str, frozenset[str]]] = {
-    "report": frozenset({"draft-report", "not-analysed"}),
-    "findings": frozenset({"findings", "findings-3d"}),
-    "images": frozenset({"overlay", "report-page", "not-analysed-page"}),
-    "overlay": frozenset({"overlay"}),
-    "report-page": frozenset({"report-page", "not-analysed-page"}),
-    "presentation-state": frozenset({"presentation-state"}),
-    "report-pdf": frozenset({"report-pdf"}),
+    "report": frozenset({OutputKind.DRAFT_REPORT, OutputKind.NOT_ANALYSED}),
+    "findings": frozenset({OutputKind.FINDINGS, OutputKind.FINDINGS_3D}),
+    "images": frozenset({OutputKind.OVERLAY, OutputKind.REPORT_PAGE, OutputKind.NOT_ANALYSED_PAGE}),
+    "overlay": frozenset({OutputKind.OVERLAY}),
+    "report-page": frozenset({OutputKind.REPORT_PAGE, OutputKind.NOT_ANALYSED_PAGE}),
+    "presentation-state": frozenset({OutputKind.PRESENTATION_STATE}),
+    "report-pdf": frozenset({OutputKind.REPORT_PDF}),
 }
 
 
@@ -48,9 +49,9 @@ def includes_kind(words: Sequence[ObjectKind], kind: str) -> bool:
 
 def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
     """Return the form of notices about drafts for a destination with these `objects`; None for none."""
-    if words is None or includes_kind(words, "draft-report"):
+    if words is None or includes_kind(words, OutputKind.DRAFT_REPORT):
         return NoticeForm.DOCUMENT
-    if includes_kind(words, "overlay") or includes_kind(words, "report-page"):
+    if includes_kind(words, OutputKind.OVERLAY) or includes_kind(words, OutputKind.REPORT_PAGE):
         return NoticeForm.PAGE
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import func, or_, select, tuple_
 
 from dicom.content.report import Predecessor
+from dicom.content.result_header import OutputKind
 from service.database.tables import (
     DeliveryRow,
     EventRow,
@@ -146,7 +147,7 @@ class Queries(Transactions):
     def predecessor(self, drafted: Job) -> Predecessor | None:
         """Return how a later draft references the draft report of `drafted`; None if it has none."""
         for item in self.objects(drafted.id):
-            if item.kind == "draft-report":
+            if item.kind == OutputKind.DRAFT_REPORT:
                 return Predecessor(
                     sop_instance_uid=item.sop_instance_uid,
                     sop_class_uid=item.sop_class_uid,

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from dicom.content.result_header import OutputKind
 from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
 from service.accounts import Role
@@ -228,7 +229,7 @@ def _job_picture(
     here: AppContext, job_id: str, *, only_source: bool, also_withdrawn: bool
 ) -> Picture:
     job = here.store.job(job_id)
-    overlays = [each for each in here.store.objects(job.id) if each.kind == "overlay"]
+    overlays = [each for each in here.store.objects(job.id) if each.kind == OutputKind.OVERLAY]
     hidden = job.draft_status is DraftStatus.WITHDRAWN and not also_withdrawn
     if overlays and not only_source and not hidden:
         stamp = _STAMPS.get(job.draft_status, "")

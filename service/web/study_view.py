@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from dicom.content import phrases
 from dicom.content.report import STATED, DraftReport, Finding, Presence
+from dicom.content.result_header import OutputKind
 from service.errors import NotFound
 from service.jobs import Action, DraftStatus, JobState, allowed
 from service.monitoring.draft_warnings import alarm, withdrawal
@@ -160,7 +161,7 @@ def study_snapshot(
                 if each.name in may
             ],
         ),
-        "film": part("film", **_film_values(job, has_overlay="overlay" in kinds)),
+        "film": part("film", **_film_values(job, has_overlay=OutputKind.OVERLAY in kinds)),
         "films": part(
             "films",
             films=[_film(record, each) for each in record.instances],

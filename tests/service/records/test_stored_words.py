@@ -2,12 +2,14 @@
 
 import pytest
 
+from dicom.content.result_header import OutputKind
 from dicom.reasons import Reason
 from service.database.tables import (
     DeliveryRow,
     EventRow,
     IncidentRow,
     JobRow,
+    ObjectRow,
     ProcessRow,
 )
 from service.jobs import Action, DeliveryState, Event, JobState, ReasonCode
@@ -21,6 +23,7 @@ COLUMNS = {
     Action: EventRow.action,
     Event: EventRow.action,
     DeliveryState: DeliveryRow.state,
+    OutputKind: ObjectRow.kind,
     ProcessRole: ProcessRow.role,
     ProcessStatus: ProcessRow.status,
     IncidentKind: IncidentRow.kind,
