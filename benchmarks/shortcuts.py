@@ -36,7 +36,7 @@ from dicom.spool.ingest import ASKED_ON_ARRIVAL
 from dicom.study import Instance
 from service.database import schema
 from service.database.tables import EventRow, JobRow
-from service.records import Film, Wanted
+from service.records import ArrivedInstance, Wanted
 from service.store import Store
 from service.store import job_statements as jobs
 from service.store.compiled_statements import Build, Prepared, Statements, Values
@@ -100,7 +100,7 @@ def schedule(store: Store, numbers: Iterator[int], *, at_once: int) -> Callable[
     return once
 
 
-def _film(number: int) -> Film:
+def _film(number: int) -> ArrivedInstance:
     uid = f"1.2.{number}"
     instance = Instance(
         sop_instance_uid=f"{uid}.1.1",
@@ -112,7 +112,9 @@ def _film(number: int) -> Film:
         digest=f"{number:064x}",
         size=2**20,
     )
-    return Film(instance=instance, calling_ae="A", association_id="B", eligible=True, urgent=False)
+    return ArrivedInstance(
+        instance=instance, calling_ae="A", association_id="B", eligible=True, urgent=False
+    )
 
 
 def measure_jobs(folder: Path, rounds: int) -> None:

@@ -41,6 +41,7 @@ from dicom.parsing.value_decoding import (
     join_repeated,
     read_found,
 )
+from dicom.study import Instance
 
 _FILE_META: Final = range(2, 3)
 _BEFORE_PIXELS: Final = range(0x7FE0)
@@ -60,6 +61,19 @@ class Identity:
     sop_class_uid: str
     study_instance_uid: str
     series_instance_uid: str
+
+    def instance(self, path: Path, *, digest: str, size: int, transfer_syntax_uid: str) -> Instance:
+        """Return the Instance with these UIDs in the file `path`."""
+        return Instance(
+            sop_instance_uid=self.sop_instance_uid,
+            sop_class_uid=self.sop_class_uid,
+            series_instance_uid=self.series_instance_uid,
+            study_instance_uid=self.study_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            path=path,
+            digest=digest,
+            size=size,
+        )
 
 
 DEFAULT_LIMITS: Final = HeaderLimits()

@@ -25,14 +25,9 @@ def describe(path: Path) -> Instance:
                 digest.update(block)
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from error
-    identity = check_identity(header)
-    return Instance(
-        sop_instance_uid=identity.sop_instance_uid,
-        sop_class_uid=identity.sop_class_uid,
-        series_instance_uid=identity.series_instance_uid,
-        study_instance_uid=identity.study_instance_uid,
-        transfer_syntax_uid=str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", "")),
-        path=path,
+    return check_identity(header).instance(
+        path,
         digest=digest.hexdigest(),
         size=size,
+        transfer_syntax_uid=str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", "")),
     )

@@ -152,15 +152,11 @@ class Spool:
         except OSError as error:
             incoming.fail(out_of_resources(error))
             raise out_of_resources(error) from None
-        instance = Instance(
-            sop_instance_uid=identity.sop_instance_uid,
-            sop_class_uid=identity.sop_class_uid,
-            series_instance_uid=identity.series_instance_uid,
-            study_instance_uid=identity.study_instance_uid,
-            transfer_syntax_uid=incoming.announced.transfer_syntax_uid,
-            path=path,
+        instance = identity.instance(
+            path,
             digest=digest,
             size=incoming.size,
+            transfer_syntax_uid=incoming.announced.transfer_syntax_uid,
         )
         return PlacedFile(instance=instance, created=created, repaired=repaired)
 

@@ -93,15 +93,11 @@ class Repairs:
         if identity.sop_instance_uid != uid:
             raise DatasetMismatch("the file name belongs to another Instance")
         target = self._moved(path, self._spool.path_of(identity, digest))
-        return Instance(
-            sop_instance_uid=uid,
-            sop_class_uid=identity.sop_class_uid,
-            series_instance_uid=identity.series_instance_uid,
-            study_instance_uid=identity.study_instance_uid,
-            transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
-            path=target,
+        return identity.instance(
+            target,
             digest=digest,
             size=data_set_size(target),
+            transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
         )
 
     def _moved(self, path: Path, target: Path) -> Path:

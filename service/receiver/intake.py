@@ -16,13 +16,13 @@ from dicom.attributes import items, value_of
 from dicom.reasons import Reason
 from dicom.scp.presentation_contexts import DOCUMENT_CLASSES
 from dicom.selection.triage import Eligibility, Triage, triage
-from dicom.spool.ingest import Received
+from dicom.spool.ingest import IncomingAssociation, Received
 from dicom.study import Instance
 from service.errors import StoreError, StoreUnavailable
 from service.log import get_logger
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import wanted_of
-from service.records import Arrival, Film, Job, Wanted
+from service.records import Arrival, ArrivedInstance, Job, Wanted
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -73,9 +73,11 @@ class Intake:
         Raises:
             StoreError: It was not recorded: the sender must not receive Success.
         """
-        film, verdict = self._film(instance, header, calling_ae, association_id)
-        (arrival,) = self._record([(film, verdict)])
-        return arrival
+        association = IncomingAssociation(
+            id=association_id, calling_ae=calling_ae, called_ae="", address=""
+        )
+        received = Received(instance=instance, header=header, association=association)
+        return self.instances_arrived([received])[0]
 
     def instances_arrived(self, arrived: Sequence[Received]) -> list[Arrival]:
         """Record Instances that arrived together, in one transaction committed when this returns.
@@ -83,42 +85,25 @@ class Intake:
         Raises:
             StoreError: None was recorded: their senders must not receive Success.
         """
-        return self._record(
-            [
-                self._film(
-                    each.instance,
-                    each.header,
-                    each.association.calling_ae,
-                    each.association.id,
-                    file_is_new=each.file_is_new,
-                )
-                for each in arrived
-            ]
-        )
+        return self._record([self._triaged(each) for each in arrived])
 
-    def _film(
-        self,
-        instance: Instance,
-        header: Dataset,
-        calling_ae: str,
-        association_id: str,
-        *,
-        file_is_new: bool = False,
-    ) -> tuple[Film, Triage]:
-        verdict = triage(header)
-        caller = self._caller(calling_ae)
+    def _triaged(self, received: Received) -> tuple[ArrivedInstance, Triage]:
+        verdict = triage(received.header)
+        association = received.association
+        caller = self._caller(association.calling_ae)
         quiet = caller.quiet_time if caller else None
-        film = Film(
-            instance=instance,
-            calling_ae=calling_ae,
-            association_id=association_id,
+        is_urgent_caller = caller is not None and caller.priority == "urgent"
+        arrived = ArrivedInstance(
+            instance=received.instance,
+            calling_ae=association.calling_ae,
+            association_id=association.id,
             eligible=verdict.eligibility is not Eligibility.EXCLUDED,
             quiet_seconds=self._settings.receiver.quiet_time if quiet is None else quiet,
-            urgent=is_urgent(header) or (caller is not None and caller.priority == "urgent"),
-            file_is_new=file_is_new,
-            begins_job=self._begins_job(instance, verdict),
+            urgent=is_urgent(received.header) or is_urgent_caller,
+            file_is_new=received.file_is_new,
+            begins_job=self._begins_job(received.instance, verdict),
         )
-        return film, verdict
+        return arrived, verdict
 
     def _begins_job(self, instance: Instance, verdict: Triage) -> bool:
         """Return False for documents and our own results, which an archive sends along with a Study.
@@ -130,20 +115,20 @@ class Intake:
         is_document = instance.sop_class_uid in set(DOCUMENT_CLASSES).difference(configured)
         return not is_document and verdict.reason is not Reason.OWN_RESULT
 
-    def _record(self, films: Sequence[tuple[Film, Triage]]) -> list[Arrival]:
-        arrivals = self._store.add_instances([film for film, _ in films])
-        for (film, verdict), arrival in zip(films, arrivals, strict=True):
+    def _record(self, batch: Sequence[tuple[ArrivedInstance, Triage]]) -> list[Arrival]:
+        arrivals = self._store.add_instances([arrived for arrived, _ in batch])
+        for (arrived, verdict), arrival in zip(batch, arrivals, strict=True):
             log.info(
                 "instance_arrived",
                 arrival=arrival.value,
-                study_uid=film.instance.study_instance_uid,
-                sop_instance_uid=film.instance.sop_instance_uid,
-                calling_ae=film.calling_ae,
+                study_uid=arrived.instance.study_instance_uid,
+                sop_instance_uid=arrived.instance.sop_instance_uid,
+                calling_ae=arrived.calling_ae,
                 eligibility=verdict.eligibility.value,
                 reason=verdict.reason,
             )
-            if film.file_is_new and arrival is not Arrival.NEW:
-                self._drop_second_copy(film.instance)
+            if arrived.file_is_new and arrival is not Arrival.NEW:
+                self._drop_second_copy(arrived.instance)
         return arrivals
 
     def _drop_second_copy(self, instance: Instance) -> None:

@@ -3,9 +3,9 @@
 from service.records.deliveries import Delivery, ResultObject, UnderWay
 from service.records.instances import (
     Arrival,
+    ArrivedInstance,
     ArrivingStudy,
     Conflict,
-    Film,
     JobNeed,
     ReceivedInstance,
 )
@@ -33,11 +33,11 @@ from service.records.monitoring import (
 __all__ = [
     "NOTHING",
     "Arrival",
+    "ArrivedInstance",
     "ArrivingStudy",
     "Conflict",
     "Delivery",
     "DraftedModel",
-    "Film",
     "Incident",
     "IncidentKind",
     "Job",

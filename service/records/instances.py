@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from pathlib import Path
 
 from dicom.study import Instance
 
@@ -17,7 +16,7 @@ class Arrival(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
+class ArrivedInstance:
     """One Instance as it arrived, before the store records it.
 
     Attributes:
@@ -42,23 +41,18 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedInstance:
-    """One Instance in the list of a Study's page.
+class ReceivedInstance(Instance):
+    """An Instance of the database with what is known of it besides.
 
     Attributes:
         conflict: Whether it has the UID of another Instance and other content.
+        compared: Whether a conflict was compared with that Instance.
         differs: The relevant difference from that Instance, else ""; known once `compared`.
     """
 
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    transfer_syntax_uid: str
     calling_ae: str
     received_at: datetime
-    size: int
     conflict: bool
-    path: Path
     compared: bool = False
     differs: str = ""
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from dicom.study import Instance, Study
 from service.database.tables import InstanceRow, StudyRow
 from service.errors import NotFound
-from service.records import Arrival, Film, IncidentKind, ReceivedInstance
+from service.records import Arrival, ArrivedInstance, IncidentKind, ReceivedInstance
 from service.store import record_mapping
 from service.store.arrival_statements import (
     INSTANCE_KEY,
@@ -61,7 +61,7 @@ class Arrivals(Transitions):
         Raises:
             StoreUnavailable: Nothing was recorded; the sender must get a failure status.
         """
-        film = Film(
+        arrived = ArrivedInstance(
             instance=instance,
             calling_ae=calling_ae,
             association_id=association_id,
@@ -69,9 +69,9 @@ class Arrivals(Transitions):
             quiet_seconds=quiet_seconds,
             urgent=urgent,
         )
-        return self.add_instances([film])[0]
+        return self.add_instances([arrived])[0]
 
-    def add_instances(self, films: Sequence[Film]) -> list[Arrival]:
+    def add_instances(self, batch: Sequence[ArrivedInstance]) -> list[Arrival]:
         """Record Instances in one transaction, committed when this returns.
 
         Returns:
@@ -81,16 +81,16 @@ class Arrivals(Transitions):
             StoreUnavailable: None was recorded; the senders must get a failure status.
         """
         # The file of a new Instance was written now; only that of a duplicate may be older.
-        files = StoredFiles(film.instance.path for film in films if not film.file_is_new)
+        files = StoredFiles(arrived.instance.path for arrived in batch if not arrived.file_is_new)
         while True:
             try:
                 with self._write_connection() as connection:
-                    return self._add_films(connection, films, files)
+                    return self._add_batch(connection, batch, files)
             except FilesNotRead as error:
                 files.read(error.needed)
 
-    def _add_films(
-        self, connection: Connection, films: Sequence[Film], files: StoredFiles
+    def _add_batch(
+        self, connection: Connection, batch: Sequence[ArrivedInstance], files: StoredFiles
     ) -> list[Arrival]:
         """Record Instances in this transaction.
 
@@ -98,38 +98,38 @@ class Arrivals(Transitions):
             FilesNotRead: The transaction must be rolled back, and run again once these were read.
         """
         now = self.now()
-        begun = self._begin_studies(connection, films, now)
-        new = self._insert_instances(connection, films, now)
+        begun = self._begin_studies(connection, batch, now)
+        new = self._insert_instances(connection, batch, now)
         arrivals, not_read = [], []
-        for film in films:
-            key = _key(film)
+        for arrived in batch:
+            key = _key(arrived)
             if key in new:
                 new.discard(key)  # a second one with the same bytes is the same Instance
                 arrivals.append(Arrival.NEW)
                 # A new study's row was made from this Instance already.
-                if begun.get(film.instance.study_instance_uid) is not film:
-                    self._update_study(connection, film, now)
+                if begun.get(arrived.instance.study_instance_uid) is not arrived:
+                    self._update_study(connection, arrived, now)
                 continue
             try:
-                arrivals.append(self._same_or_conflict(connection, film, files, now))
+                arrivals.append(self._same_or_conflict(connection, arrived, files, now))
             except FileNotRead as error:
                 not_read.append(error)
         if not_read:
             raise FilesNotRead(not_read)
-        self._clear_quiet_time_of_conflicts_only(connection, begun, films, arrivals)
+        self._clear_quiet_time_of_conflicts_only(connection, begun, batch, arrivals)
         return arrivals
 
     def _begin_studies(
-        self, connection: Connection, films: Sequence[Film], now: datetime
-    ) -> dict[str, Film]:
+        self, connection: Connection, batch: Sequence[ArrivedInstance], now: datetime
+    ) -> dict[str, ArrivedInstance]:
         """Insert missing rows of studies and lock all until the commit, in UID order against deadlocks.
 
         Returns:
             The new studies by UID, each with the Instance from which its row was made.
         """
         # A new study waits for a job if any of its Instances begins one, so those come first.
-        in_order = sorted(films, key=lambda film: not film.begins_job)
-        first = {film.instance.study_instance_uid: film for film in reversed(in_order)}
+        in_order = sorted(batch, key=lambda arrived: not arrived.begins_job)
+        first = {arrived.instance.study_instance_uid: arrived for arrived in reversed(in_order)}
         missing = [
             _study_columns(first[uid], now) | {"first_arrival": now} for uid in sorted(first)
         ]
@@ -143,75 +143,79 @@ class Arrivals(Transitions):
         return begun
 
     def _insert_instances(
-        self, connection: Connection, films: Sequence[Film], now: datetime
+        self, connection: Connection, batch: Sequence[ArrivedInstance], now: datetime
     ) -> set[tuple[str, str]]:
         """Insert the Instances that are new; return their SOP Instance UIDs and digests."""
-        values = [_columns(film, now) | {"conflict": False} for film in films]
+        values = [_columns(arrived, now) | {"conflict": False} for arrived in batch]
         return self._statements.insert_new(connection, new_instances, values, INSTANCE_KEY)
 
     def _clear_quiet_time_of_conflicts_only(
         self,
         connection: Connection,
-        begun: dict[str, Film],
-        films: Sequence[Film],
+        begun: dict[str, ArrivedInstance],
+        batch: Sequence[ArrivedInstance],
         arrivals: Sequence[Arrival],
     ) -> None:
         """Clear the quiet time of new studies to which only conflicts came: they get no job."""
-        for film, arrival in zip(films, arrivals, strict=True):
+        for arrived, arrival in zip(batch, arrivals, strict=True):
             if arrival is Arrival.NEW:
-                begun.pop(film.instance.study_instance_uid, None)
+                begun.pop(arrived.instance.study_instance_uid, None)
         for uid in begun:
             study = update(StudyRow).where(StudyRow.study_instance_uid == uid)
             connection.execute(study.values(quiet_at=None))
 
-    def _update_study(self, connection: Connection, film: Film, now: datetime) -> None:
+    def _update_study(
+        self, connection: Connection, arrived: ArrivedInstance, now: datetime
+    ) -> None:
         """Update the study for a new Instance; if that begins a job, the study waits for one."""
-        if not film.begins_job:
-            self._set_last_arrival(connection, film, now)
+        if not arrived.begins_job:
+            self._set_last_arrival(connection, arrived, now)
             return
         touched = self._statements.get(update_of_study, 1)
-        touched.execute(connection, values_of([_study_columns(film, now)]))
+        touched.execute(connection, values_of([_study_columns(arrived, now)]))
 
     def _same_or_conflict(
-        self, connection: Connection, film: Film, files: StoredFiles, now: datetime
+        self, connection: Connection, arrived: ArrivedInstance, files: StoredFiles, now: datetime
     ) -> Arrival:
-        instance = film.instance
+        instance = arrived.instance
         known = known_instance(connection, instance)
-        lacked_file = known is not None and _is_younger(film, known, files)
+        lacked_file = known is not None and _is_younger(arrived, known, files)
         if known is None:
             known = known_by_earlier_digest(connection, instance, files)
             # The earlier digest gives its file another name, so both files may exist.
-            lacked_file = known is not None and _lacks_file(known, film, files)
+            lacked_file = known is not None and _lacks_file(known, arrived, files)
         if known is None:
-            return self._conflict(connection, film, now)
+            return self._conflict(connection, arrived, now)
         # A job that was made while the file was missing has failed, so the study gets a job again.
         if known.is_removed or lacked_file:
-            self._renew_instance(connection, known.id, film, now)
+            self._renew_instance(connection, known.id, arrived, now)
             if not known.conflict:
-                self._update_study(connection, film, now)
+                self._update_study(connection, arrived, now)
         else:
-            self._set_last_arrival(connection, film, now)
+            self._set_last_arrival(connection, arrived, now)
         return Arrival.CONFLICT if known.conflict else Arrival.SAME
 
-    def _set_last_arrival(self, connection: Connection, film: Film, now: datetime) -> None:
+    def _set_last_arrival(
+        self, connection: Connection, arrived: ArrivedInstance, now: datetime
+    ) -> None:
         """Set the study's last arrival: retention must not remove what was just acknowledged."""
-        study = StudyRow.study_instance_uid == film.instance.study_instance_uid
+        study = StudyRow.study_instance_uid == arrived.instance.study_instance_uid
         connection.execute(update(StudyRow).where(study).values(last_arrival=now))
 
-    def _conflict(self, connection: Connection, film: Film, now: datetime) -> Arrival:
-        connection.execute(insert(InstanceRow).values(**_columns(film, now), conflict=True))
+    def _conflict(self, connection: Connection, arrived: ArrivedInstance, now: datetime) -> Arrival:
+        connection.execute(insert(InstanceRow).values(**_columns(arrived, now), conflict=True))
         self._incident(
             connection,
             IncidentKind.CONFLICT,
-            actor=film.calling_ae,
-            subject=film.instance.sop_instance_uid,
+            actor=arrived.calling_ae,
+            subject=arrived.instance.sop_instance_uid,
             detail="This SOP Instance UID was received before with other bytes. The later image "
             "is stored separately and is not read.",
         )
         return Arrival.CONFLICT
 
     def _renew_instance(
-        self, connection: Connection, number: int, film: Film, now: datetime
+        self, connection: Connection, number: int, arrived: ArrivedInstance, now: datetime
     ) -> None:
         """Renew the row of an Instance whose file was removed or lost.
 
@@ -222,7 +226,7 @@ class Arrivals(Transitions):
         sequence = func.pg_get_serial_sequence(InstanceRow.__tablename__, "id")
         anew = {"id": newest if self._is_sqlite else func.nextval(sequence), "removed_at": None}
         known = update(InstanceRow).where(InstanceRow.id == number)
-        connection.execute(known.values(_columns(film, now) | anew))
+        connection.execute(known.values(_columns(arrived, now) | anew))
 
     def completed_by(self, association_ids: Collection[str]) -> list[tuple[str, str]]:
         """Return the waiting studies to which these released associations brought an eligible Instance.
@@ -267,10 +271,10 @@ class Arrivals(Transitions):
         chosen.append(InstanceRow.removed_at.is_(None))
         if through is not None:
             chosen.append(InstanceRow.id <= through)
-        films = tuple(record_mapping.instance(row) for row in self._rows(chosen))
-        if not films:
+        found = tuple(record_mapping.instance(row) for row in self._rows(chosen))
+        if not found:
             raise NotFound(f"no image of study {study_uid} is stored")
-        return Study(study_instance_uid=study_uid, instances=films)
+        return Study(study_instance_uid=study_uid, instances=found)
 
     def instances(self, study_uid: str) -> list[ReceivedInstance]:
         """Return every Instance received for a study, conflicts included, in order of arrival."""
@@ -308,53 +312,53 @@ class Arrivals(Transitions):
         chosen = [InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)]
         return [record_mapping.instance(row) for row in self._rows(chosen)]
 
-    def mark_instance_removed(self, film: Instance) -> None:
+    def mark_instance_removed(self, instance: Instance) -> None:
         """Record that the file of an Instance was removed from the spool."""
         with self._writing() as session:
             changed_rows(
                 session,
                 update(InstanceRow)
                 .where(
-                    InstanceRow.sop_instance_uid == film.sop_instance_uid,
-                    InstanceRow.digest == film.digest,
+                    InstanceRow.sop_instance_uid == instance.sop_instance_uid,
+                    InstanceRow.digest == instance.digest,
                     InstanceRow.removed_at.is_(None),
                 )
                 .values(removed_at=self.now()),
             )
 
 
-def _is_younger(film: Film, known: KnownInstance, files: StoredFiles) -> bool:
-    """Return whether the file of `film` is newer than its row, whose file was missing or damaged.
+def _is_younger(arrived: ArrivedInstance, known: KnownInstance, files: StoredFiles) -> bool:
+    """Return whether the file of `arrived` is newer than its row, whose file was missing or damaged.
 
     It was written for this arrival, or for an earlier one whose row was not committed.
     """
-    written = files.written_at(film.instance.path) or known.received_at
-    return film.file_is_new or written > known.received_at
+    written = files.written_at(arrived.instance.path) or known.received_at
+    return arrived.file_is_new or written > known.received_at
 
 
-def _lacks_file(known: KnownInstance, film: Film, files: StoredFiles) -> bool:
+def _lacks_file(known: KnownInstance, arrived: ArrivedInstance, files: StoredFiles) -> bool:
     """Return whether the file that a row names was missing or damaged before `film` came."""
-    if known.path == film.instance.path:
-        return _is_younger(film, known, files)
+    if known.path == arrived.instance.path:
+        return _is_younger(arrived, known, files)
     return files.digest(known.path, like=known.digest) != known.digest
 
 
-def _key(film: Film) -> tuple[str, str]:
-    return film.instance.sop_instance_uid, film.instance.digest
+def _key(arrived: ArrivedInstance) -> tuple[str, str]:
+    return arrived.instance.sop_instance_uid, arrived.instance.digest
 
 
-def _study_columns(film: Film, now: datetime) -> dict[str, Any]:
+def _study_columns(arrived: ArrivedInstance, now: datetime) -> dict[str, Any]:
     return {
-        "study_instance_uid": film.instance.study_instance_uid,
-        "calling_ae": film.calling_ae,
-        "urgent": film.urgent,
+        "study_instance_uid": arrived.instance.study_instance_uid,
+        "calling_ae": arrived.calling_ae,
+        "urgent": arrived.urgent,
         "last_arrival": now,
-        "quiet_at": now + timedelta(seconds=film.quiet_seconds) if film.begins_job else None,
+        "quiet_at": now + timedelta(seconds=arrived.quiet_seconds) if arrived.begins_job else None,
     }
 
 
-def _columns(film: Film, now: datetime) -> dict[str, Any]:
-    instance = film.instance
+def _columns(arrived: ArrivedInstance, now: datetime) -> dict[str, Any]:
+    instance = arrived.instance
     return {
         "study_instance_uid": instance.study_instance_uid,
         "sop_instance_uid": instance.sop_instance_uid,
@@ -364,8 +368,8 @@ def _columns(film: Film, now: datetime) -> dict[str, Any]:
         "digest": instance.digest,
         "size": instance.size,
         "path": str(instance.path),
-        "calling_ae": film.calling_ae,
-        "association_id": film.association_id,
-        "eligible": film.eligible,
+        "calling_ae": arrived.calling_ae,
+        "association_id": arrived.association_id,
+        "eligible": arrived.eligible,
         "received_at": now,
     }

@@ -39,6 +39,7 @@ log = get_logger(__name__)
 # What a list of jobs is loaded with; `row.draft` then raises an error.
 NO_DRAFT: Final = defer(JobRow.draft, raiseload=True)
 _JOB: Final = tuple(each.name for each in fields(Job))
+_INSTANCE: Final = tuple(each.name for each in fields(Instance))
 
 
 def job(row: JobRow) -> JobWithDraft:
@@ -134,15 +135,10 @@ def delivery(row: DeliveryRow) -> Delivery:
 def received(row: InstanceRow) -> ReceivedInstance:
     """Return the record of one Instance for the study's page."""
     return ReceivedInstance(
-        sop_instance_uid=row.sop_instance_uid,
-        sop_class_uid=row.sop_class_uid,
-        series_instance_uid=row.series_instance_uid,
-        transfer_syntax_uid=row.transfer_syntax_uid,
+        **_instance_columns(row),
         calling_ae=row.calling_ae,
         received_at=row.received_at,
-        size=row.size,
         conflict=row.conflict,
-        path=Path(row.path),
         compared=row.compared_at is not None,
         differs=row.differs,
     )
@@ -150,16 +146,11 @@ def received(row: InstanceRow) -> ReceivedInstance:
 
 def instance(row: InstanceRow) -> Instance:
     """Return the Instance in the form that the package `dicom` uses."""
-    return Instance(
-        sop_instance_uid=row.sop_instance_uid,
-        sop_class_uid=row.sop_class_uid,
-        series_instance_uid=row.series_instance_uid,
-        study_instance_uid=row.study_instance_uid,
-        transfer_syntax_uid=row.transfer_syntax_uid,
-        path=Path(row.path),
-        digest=row.digest,
-        size=row.size,
-    )
+    return Instance(**_instance_columns(row))
+
+
+def _instance_columns(row: InstanceRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _INSTANCE} | {"path": Path(row.path)}
 
 
 def beat(row: ProcessRow) -> ProcessBeat:

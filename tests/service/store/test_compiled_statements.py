@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from dicom.study import Instance
 from service.errors import SchemaMismatch, StoreError
-from service.records import Arrival, Film, Wanted
+from service.records import Arrival, ArrivedInstance, Wanted
 from service.store import Store
 from service.store.compiled_statements import ROWS_AT_ONCE, choice_of
 
@@ -27,7 +27,7 @@ def film(number, *, study=None, urgent=False):
         digest=f"{number:064x}",
         size=2**40 + number,
     )
-    return Film(
+    return ArrivedInstance(
         instance=instance,
         calling_ae="MODALITY",
         association_id=f"A{number}",
