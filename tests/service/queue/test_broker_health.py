@@ -47,7 +47,6 @@ def waiting_job():
         fence=0,
         supersedes=None,
         superseded_by=None,
-        draft=None,
     )
 
 

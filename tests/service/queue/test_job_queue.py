@@ -45,7 +45,6 @@ def job(number, *, urgent=False, state=JobState.SCHEDULED):
         fence=0,
         supersedes=None,
         superseded_by=None,
-        draft=None,
     )
 
 

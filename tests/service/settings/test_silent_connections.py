@@ -158,7 +158,6 @@ def job(number):
         fence=0,
         supersedes=None,
         superseded_by=None,
-        draft=None,
     )
 
 
