@@ -9,7 +9,7 @@ from dicom.content.codes import Code
 from dicom.content.report import DraftReport
 from service.errors import InvalidReview
 from service.jobs import DraftStatus
-from service.records import Job
+from service.records import JobWithDraft
 from service.review.content import ReviewContent
 from service.review.draft_sentences import DraftSentence, identified_findings
 from service.review.edit_measure import TextEdits
@@ -170,7 +170,7 @@ class ReportOf:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def obstacle(job: Job) -> Obstacle | None:
+def obstacle(job: JobWithDraft) -> Obstacle | None:
     """Return why no report can be made from the job's draft, or None."""
     if job.draft_fault:
         return Obstacle.UNREADABLE

@@ -13,7 +13,7 @@ from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
 from service.jobs import VERIFIED, DeliveryState, Event, JobState
-from service.records import Job
+from service.records import JobWithDraft
 from service.review.conflicts import AlreadyDecided, CannotDecide, CannotUndo, KeyReused
 from service.review.content import ReviewContent
 from service.review.decision import (
@@ -91,7 +91,9 @@ class Decisions(Transitions):
             self._note(session, row, Event.DECIDED, reviewer, f"{_DONE[request.verdict]}.")
             return made
 
-    def _decidable(self, session: Session, job: Job, request: DecisionRequest) -> DraftReport:
+    def _decidable(
+        self, session: Session, job: JobWithDraft, request: DecisionRequest
+    ) -> DraftReport:
         """Return the job's draft if this decision about it can be taken.
 
         Raises:
@@ -125,7 +127,7 @@ class Decisions(Transitions):
     def _new(
         self,
         session: Session,
-        job: Job,
+        job: JobWithDraft,
         draft: DraftReport,
         request: DecisionRequest,
         reviewer: Reviewer,

@@ -5,7 +5,7 @@ from typing import Any
 
 from dicom.content.report import STATED, Finding, Presence
 from service.errors import NotFound
-from service.records import Job
+from service.records import JobWithDraft
 from service.review.content import ReviewContent
 from service.review.decision import (
     UNDO_SECONDS,
@@ -120,7 +120,7 @@ def notice_json(notice: AuthorNotice) -> dict[str, Any]:
     }
 
 
-def _obstacle_json(job: Job) -> dict[str, str] | None:
+def _obstacle_json(job: JobWithDraft) -> dict[str, str] | None:
     found = obstacle(job)
     if found is None:
         return None

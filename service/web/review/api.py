@@ -200,7 +200,7 @@ async def _review(here: AppContext, job_id: str) -> JSONResponse:
 
 
 def _newest_draft(store: Store, uid: str) -> str:
-    drafted = [each for each in store.jobs(study=uid, limit=200) if each.draft is not None]
+    drafted = [each for each in store.jobs(study=uid, limit=200) if each.has_draft]
     if not drafted:
         raise NotFound("This study has no draft.")
     # The one that no other supersedes, if there is one; else the newest.
