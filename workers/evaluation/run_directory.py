@@ -38,7 +38,7 @@ _OURS: Final = frozenset(
         IMAGES,
         _LOCK,
     }
-    | {"judge.jsonl"}
+    | {"judge.jsonl", "judge.json"}
 )
 _DIGEST: Final = "inputs_digest"
 _OTHER: Final = (

@@ -9,6 +9,21 @@ from typing import Final
 
 LARGEST_FILE: Final = 256 * 2**20
 _DELIMITERS: Final = ",;\t"
+# What public and exported tables call the two columns that name a study.
+_SAME: Final = {
+    "filename": "file",
+    "file name": "file",
+    "image": "file",
+    "image index": "file",
+    "path": "file",
+    "study": "id",
+    "study id": "id",
+    "studyinstanceuid": "id",
+    "study instance uid": "id",
+    "accession": "id",
+    "accessionnumber": "id",
+    "accession number": "id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +100,5 @@ def _checked(path: Path, lines: list[tuple[int, list[str]]], faults: list[str]) 
 
 def column_name(cell: str) -> str:
     """Return a column's name as it is compared: lower case, single spaces, no underscores."""
-    return " ".join(cell.strip().strip("\ufeff").replace("_", " ").lower().split())
+    name = " ".join(cell.strip().strip("\ufeff").replace("_", " ").lower().split())
+    return _SAME.get(name, name)

@@ -5,8 +5,10 @@ import json
 import shutil
 import stat
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from sklearn.metrics import f1_score
 
 from service.evaluation.labels import SIX
@@ -188,3 +190,29 @@ def test_real_films_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monke
     page = (out / "report.html").read_text()
     assert "too small for a claim" in page
     assert "never seen a patient" in page
+
+
+def test_failures_and_refusals_are_rows_with_their_reasons(phantoms, tmp_path):
+    """A broken picture fails (exit 1), a patient's film is refused, a broken file is unreadable."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for path in sorted((phantoms / "films").iterdir())[:3]:
+        shutil.copy(path, folder)
+    (folder / "broken.png").write_bytes(b"\x89PNG no more")
+    (folder / "broken.dcm").write_bytes(b"DICM no more")
+    Image.fromarray(np.full((200, 200), 90, np.uint8)).save(folder / "person.png")
+    (tmp_path / "labels.csv").write_text(
+        (phantoms / "labels.csv").read_text() + "".join(f"{n},p\n" for n in ("broken", "person"))
+    )
+    out = tmp_path / "out"
+    call(folder, "--truth", tmp_path / "labels.csv", "--out", out, code=1)
+    outcomes = {
+        row["id"]: (row["outcome"], row["reason"]) for row in rows_in(out / "per_study.csv")
+    }
+    assert outcomes["broken"] == ("failed", "INVALID_DATASET")
+    assert outcomes["broken.dcm"] == ("unreadable", "UNREADABLE")
+    assert outcomes["person"][0] == "refused"
+    steps = json.loads((out / "metrics.json").read_text())["flow"]
+    assert [step["remaining"] for step in steps] == [6, 5, 4, 3, 3]
+    exclusions = json.loads((out / "manifest.json").read_text())["exclusions"]
+    assert {each["id"] for each in exclusions} == {"broken", "person"}

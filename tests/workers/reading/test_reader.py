@@ -13,6 +13,7 @@ from dicom.content.report import DraftReport, Observation, Predecessor, Presence
 from dicom.errors import DecoderDied, OutOfResources
 from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
 from dicom.results.outputs import encode
+from dicom.selection.image_selection import Rules
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.errors import (
@@ -375,3 +376,18 @@ def test_an_engine_that_stops_is_tried_again(reader, film, monkeypatch):
     monkeypatch.setattr(reader._model, "answer", stopped)
     with pytest.raises(TransientReadingError):
         read(reader, study(film))
+
+
+def test_a_draft_without_objects_is_the_draft_that_the_service_sends(reader, film):
+    """The same text, findings and notes; no object is built."""
+    drafted = reader.draft(study(film), produced_at=NOW)
+    assert drafted.film.pixels.shape == (420, 400)
+    assert drafted.tokens > 0
+    sent = read(reader, study(film)).draft
+    assert dataclasses.replace(drafted.draft, timings_ms={}) == dataclasses.replace(
+        sent, timings_ms={}
+    )
+    refused = reader.draft(study(film), produced_at=NOW, rules=Rules(
+        minimum_age_years=200, read_children=False,
+    ))  # fmt: skip
+    assert refused.code == "CHILD"
