@@ -65,6 +65,7 @@ _EXIT_SIGNAL: Final = 128
     show_default=True,
     help="What a blank cell of the truth means.",
 )
+@click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
 @click.option("--from-service", is_flag=True, help="Instead of STUDIES: what the service received.")
 @click.option("--since", type=_WHEN, help="With --from-service: studies since then, local time.")
 @click.option("--export-pairs", is_flag=True, help="Write reference and draft as text files.")
@@ -96,7 +97,8 @@ def evaluate(
         compare=said["compare"],
         export_pairs=said["export_pairs"],
     )
-    settings = load_settings()
+    site = load_settings()
+    settings = site.for_model(said["model"] or site.model_name)
     configure_logging(settings.log, process="evaluate")
     try:
         status = _evaluated(studies or since, order, settings)

@@ -26,13 +26,11 @@ CAUTION: Final = (
     "All drafts in this folder are unverified AI drafts, never a diagnosis. The folder holds report "
     "text: keep it as patient data."
 )
-# Settings that change what a draft says; others (threads, limits of time) do not.
-_DECISIVE: Final = (
-    "model", "model_version", "model_dir", "base_model_dir", "model_sha256", "base_model_sha256",
-    "device", "dtype", "quantisation", "max_new_tokens", "temperature", "top_p", "top_k", "seed",
-    "scores", "samples", "sample_temperature", "where", "minimum_age_years", "read_children",
-    "demo_reads_patients", "max_pixels",
-)  # fmt: skip
+# Settings of [reading] that do not change what a draft says: memory, threads, limits of time, a secret.
+_NOT_DECISIVE: Final = frozenset(
+    {"compile", "concurrency", "decode_seconds", "hang_seconds", "lease_seconds", "max_attempts"}
+    | {"server_api_key", "server_seconds", "server_tls_ca"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +74,16 @@ def checked_truth(
 
 def inputs_digest(settings: Settings, received: Received, *, keep_text: bool) -> str:
     """Return the digest of all that decides what is read and what the drafts say."""
-    reading = {name: str(getattr(settings.reading, name)) for name in _DECISIVE}
+    reading = decisive(settings)
     studies = [(case.id, case.digest) for case in received.cases]
     facts = {"reading": reading, "studies": studies, "keep_text": keep_text}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def decisive(settings: Settings) -> dict[str, str]:
+    """Return the settings of the model that decide what is read and what a draft says, as text."""
+    names = sorted(set(type(settings.reading).model_fields) - _NOT_DECISIVE)
+    return {name: str(getattr(settings.reading, name)) for name in names}
 
 
 def read_missing(
@@ -168,7 +172,7 @@ def manifest_facts(
                     "other_files": received.passed_over},
         "truth": {"files": [str(path) for path in order.truth], "entries": len(truths),
                   "sha256": _truth_digest(truths)},
-        "reading": {name: str(getattr(settings.reading, name)) for name in _DECISIVE},
+        "reading": decisive(settings),
     }  # fmt: skip
 
 
