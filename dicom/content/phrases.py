@@ -21,6 +21,7 @@ NO_FINDINGS_TEXT: Final = (
 )
 NOT_CODED: Final = "Findings are not coded for this draft: read the text."
 NO_SILENCE: Final = "Silence does not mean absence."
+NO_SCORES: Final = "scores"  # in `ModelIdentity.cannot`
 _STATES: Final = {
     Presence.PRESENT: "present",
     Presence.ABSENT: "absent",
@@ -75,6 +76,13 @@ def place(finding: Finding) -> str:
 def certainty(finding: Finding) -> str:
     """Return the model's own score as a whole percentage ("87 %"), or ""."""
     return "" if finding.score is None else f"{percent(finding.score)} %"
+
+
+def score_meaning(draft: DraftReport) -> str:
+    """Return what the scores of a draft are, or that its model gives none."""
+    if NO_SCORES in draft.model.cannot:
+        return "The model gives no scores."
+    return "Certainty is the model's own score, not calibrated."
 
 
 def agreement(finding: Finding) -> str:

@@ -153,6 +153,9 @@ class ModelIdentity:
         prompt: The prompt, with `<image>` in place of the image and "[indication]" in place of the
             order's indication, if that was given.
         mark: The caveat in a few words for the series description, at most 20 characters, or "".
+        licence: The licence of the weights, or "".
+        intended_use: What its authors allow or intend, or "".
+        cannot: What it cannot do, in words: "scores", "regions", "chat".
     """
 
     name: str
@@ -162,6 +165,9 @@ class ModelIdentity:
     caveat: str = ""
     mark: str = ""
     prompt: str = ""
+    licence: str = ""
+    intended_use: str = ""
+    cannot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

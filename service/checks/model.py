@@ -13,9 +13,10 @@ from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
 from service.system.supervisor import wetread_command
 
-# The prefix and the suffix by which `wetread load-model` marks lines.
+# The prefixes and the suffix by which `wetread load-model` marks lines.
 _WARNING: Final = "warning: "
 _STEP: Final = "..."
+_SHOWN: Final = "shown: "
 Say = Callable[[str], None]
 
 
@@ -63,10 +64,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _lines(process: subprocess.Popen[str], say: Say) -> Iterator[str]:
     for line in process.stdout or ():
-        if line.rstrip().endswith(_STEP):
-            say(line.strip())
-        if line.strip():
-            yield line.strip()
+        text = line.strip()
+        shown = text.startswith(_SHOWN)
+        if shown or text.endswith(_STEP):
+            say(text.removeprefix(_SHOWN))
+        if text and not shown:
+            yield text
 
 
 def _outcome(lines: list[str], returncode: int) -> Outcome:

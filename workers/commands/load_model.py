@@ -1,33 +1,52 @@
 """`wetread load-model`: loads and tries a model; `wetread check` runs it in a process of its own."""
 
 import time
+from pathlib import Path
 
 import click
 
 from service.settings.advice import without_effect
 from service.settings.config import Settings, load_settings
+from workers.model.profiles.card import model_card
 from workers.reading.reader import Reader
 from workers.reading.self_test import memory_in_use, read_phantom
+from workers.reading.trial import trial
 
 
 @click.command("load-model")
 @click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
-def load_model(model: str | None) -> None:
+@click.option(
+    "--card",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the model card of a model with a profile to this file, as Markdown.",
+)
+def load_model(*, model: str | None, card: Path | None) -> None:
     """Load a model, let it read a synthetic image, and say what was found, a line a step.
 
     A line that ends in "..." is a step that begins; one that begins with "warning:" names what an
-    administrator should know.
+    administrator should know. Of a model with a profile, lines that begin with "shown:" are the image as
+    sent, prompt, answer, sections, findings, time and memory.
     """
     site = load_settings()
     settings = site.for_model(model or site.reading.model)
     begun = time.monotonic()
     reader = Reader.from_settings(settings, progress=_say)
     _say(f"loaded in {time.monotonic() - begun:.1f} s: {_identity(reader)}")
+    if card is not None:
+        _write_card(reader, card)
     _say("reading a synthetic image ...")
+    for line in trial(reader, settings.data_dir / "check" / f"{settings.model_name}.png"):
+        _say(f"shown: {line}")
     begun = time.monotonic()
     answer = read_phantom(reader)
     _say(f"{answer}, in {time.monotonic() - begun:.1f} s")
     _warn(reader, settings)
+
+
+def _write_card(reader: Reader, path: Path) -> None:
+    if reader.profile is None:
+        raise click.UsageError("--card: this model is built in; docs/models.md describes it")
+    path.write_text(model_card(reader.profile, reader.checkpoint), encoding="utf-8")
 
 
 def _say(line: str) -> None:

@@ -62,7 +62,12 @@ class ImageSelector:
     """Selects images by the site's settings; safe for several threads."""
 
     def __init__(
-        self, settings: Settings, examine: Examine, *, synthetic_only: bool = False
+        self,
+        settings: Settings,
+        examine: Examine,
+        *,
+        synthetic_only: bool = False,
+        children: bool = True,
     ) -> None:
         """Derive the rules and the pixel limits.
 
@@ -71,9 +76,11 @@ class ImageSelector:
             examine: Opens and checks one image.
             synthetic_only: The model says nothing about a patient. Patients' images are then read
                 only if `reading.demo_reads_patients` is set.
+            children: The model has a prompt for images of children; otherwise none is read.
         """
         self._examine = examine
         self._synthetic_only = synthetic_only and not settings.reading.demo_reads_patients
+        self._children = children
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
             read_children=settings.reading.read_children,
@@ -100,7 +107,9 @@ class ImageSelector:
                 deaths.append(error)
                 raise
 
-        wanted = replace(rules or self._rules, synthetic_only=self._synthetic_only)
+        wanted = rules or self._rules
+        children = wanted.read_children and self._children
+        wanted = replace(wanted, synthetic_only=self._synthetic_only, read_children=children)
         selection = choose(study, wanted, self._limits, examine)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")

@@ -18,7 +18,7 @@ from workers.model.engine.engine import Engine
 from workers.model.errors import CheckpointError
 from workers.model.files import snapshot
 from workers.model.placement import Place, place
-from workers.model.profiles.load import find_profile, load_profile
+from workers.model.profiles.load import find_profile, load_profile, shipped_names
 from workers.model.profiles.profile import Profile
 from workers.model.profiles.reading_model import ReadingModel
 from workers.model.servers.chat_client import Server
@@ -158,6 +158,11 @@ def opened(settings: Settings) -> Llava:
     if base is not None and reading.base_model_sha256 is not None:
         base = snapshot.located(base, reading.base_model_sha256)
     model = registry.load(reading.model, folder, _place(settings), base=base)
+    if reading.model in shipped_names():
+        card = load_profile(find_profile(reading.model)).card
+        model.checkpoint = dataclasses.replace(
+            model.checkpoint, licence=card.licence, intended_use=card.intended_use
+        )
     if reading.where == "on" or (reading.where == "auto" and model.checkpoint.places_measured):
         model.located = QUESTIONS
     return model

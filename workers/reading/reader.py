@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicom.content.report import DraftReport, ModelIdentity, NotRead, Predecessor
@@ -27,10 +28,12 @@ from service.jobs import ReasonCode
 from service.settings.config import Settings
 from workers.equipment import output_options, this_equipment
 from workers.labeller.report_language import insist_on_language
+from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.reading_model import ReadingModel
 from workers.model.profiles.report_text import report_text
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
+from workers.reading.abilities import lacks, limits
 from workers.reading.agreement import sampled_beside
 from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.error_mapping import reading_errors
@@ -119,7 +122,10 @@ class Reader:
         self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
         self._chooser = ImageSelector(
-            settings, examine, synthetic_only=model.checkpoint.synthetic_only
+            settings,
+            examine,
+            synthetic_only=model.checkpoint.synthetic_only,
+            children=not lacks(model.checkpoint, Ability.CHILDREN),
         )
         self._options = output_options(settings)
         self._version = settings.reading.model_version
@@ -173,6 +179,27 @@ class Reader:
             ),
             caveat=checkpoint.caveat,
             mark=checkpoint.mark,
+            licence=checkpoint.licence,
+            intended_use=checkpoint.intended_use,
+            cannot=checkpoint.cannot,
+        )
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile of the model; None: it is built in."""
+        return self._model.profile
+
+    def ask(self, frame: NDArray[np.float32]) -> Answer:
+        """Return the model's answer about one image, as it was written.
+
+        Args:
+            frame: float32 [rows, columns] in 0..1, 0 black.
+
+        Raises:
+            ModelError: The image cannot be used, or the model failed.
+        """
+        return self._model.answer(
+            frame, Task.REPORT, questions=self._questions, decoding=self._decoding
         )
 
     def identity_for(self, header: Dataset | None) -> ModelIdentity:
@@ -304,7 +331,12 @@ class Reader:
             findings_text=said.content.findings_text,
             impression_text=said.content.impression_text,
             findings=said.content.findings,
-            notes=(*film.notes, *said.content.notes, *_sent_outside(self._model.checkpoint)),
+            notes=(
+                *film.notes,
+                *said.content.notes,
+                *limits(self._model.checkpoint),
+                *_sent_outside(self._model.checkpoint),
+            ),
             model=dataclasses.replace(
                 model, prompt=said.prompt, decoding=model.decoding + said.sampled
             ),
@@ -395,6 +427,8 @@ def _unread(selection: Selection) -> NotAnalysed:
 
 
 def _asks(settings: Settings, model: ReadingModel) -> bool:
+    if lacks(model.checkpoint, Ability.SCORES):
+        return False
     wanted = settings.reading.scores
     measured = model.checkpoint.scores_measured and wanted == "auto"
     return (measured or wanted == "on") and not model.checkpoint.meaningless

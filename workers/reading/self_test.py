@@ -16,8 +16,8 @@ from service.errors import PermanentReadingError
 from workers.model.vlm import Checkpoint
 from workers.reading.reader import Drafted, Reader
 
-_SEED: Final = 3
-_SHOWN: Final = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
+SEED: Final = 3
+SHOWN: Final = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
 
 
 def read_phantom(reader: Reader) -> str:
@@ -48,7 +48,7 @@ def memory_in_use(checkpoint: Checkpoint) -> int:
 
 def _draft(reader: Reader) -> DraftReport:
     with tempfile.TemporaryDirectory(prefix="wetread-check-") as folder:
-        film = as_dataset(draw(_SEED, rows=512, columns=512, findings=(_SHOWN,)))
+        film = as_dataset(draw(SEED, rows=512, columns=512, findings=(SHOWN,)))
         instance = describe(write(film, Path(folder) / "phantom.dcm"))
         study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
         result = reader.read(study, revision=1, predecessor=None, produced_at=datetime.now(UTC))
@@ -59,8 +59,8 @@ def _draft(reader: Reader) -> DraftReport:
 
 def _insist_on_finding(draft: DraftReport) -> None:
     for finding in draft.findings:
-        if finding.observation is _SHOWN.observation:
-            seen = finding.presence is Presence.PRESENT and finding.side is _SHOWN.side
+        if finding.observation is SHOWN.observation:
+            seen = finding.presence is Presence.PRESENT and finding.side is SHOWN.side
             if seen:
                 return
     raise PermanentReadingError(

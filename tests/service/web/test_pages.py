@@ -122,6 +122,22 @@ def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder
     assert "Agreement" not in site.get(f"/studies/{plain.study_instance_uid}").text
 
 
+def test_a_study_page_says_what_its_model_cannot_do(site, seeder):
+    """Without scores there is no empty column; licence and intended use stand with what is missing."""
+    job = seeder.reading(1)
+    draft = seeder.draft_of(job)
+    model = replace(
+        draft.model, cannot=("scores", "regions"), licence="MIT", intended_use="research only."
+    )
+    plain = tuple(replace(each, score=None) for each in draft.findings)
+    draft = replace(draft, model=model, findings=plain)
+    site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ["orthanc"])
+    page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
+    assert "Score for presence" not in page
+    assert "Not available with this model: scores, regions." in page
+    assert "Intended use: Research only. Licence: MIT." in page
+
+
 def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
     """Beside "absent" a bare percentage would read as the chance of absence: both layouts name it."""
     job = seeder.drafted(1)

@@ -1,25 +1,30 @@
 """Checkpoints of four architectures, and the demo model as a LLaVA, through the real reading path."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from dicom.content.report import CODED_OBSERVATIONS, Observation, Presence, Side
-from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, write
+from dicom.content.report import CODED_OBSERVATIONS, DraftReport, Observation, Presence, Side
+from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, random_findings, write
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from dicom.validation.result_object import faults
+from service.checks.model import model_checks
 from service.errors import PermanentReadingError, TextNotLanguage
-from service.settings.config import Settings
+from service.settings.config import Settings, as_environment, load_settings
 from service.settings.reading import Reading
 from workers.model.checkpoints import registry
 from workers.model.files import snapshot
+from workers.model.profiles.card import model_card
 from workers.model.profiles.load import SHIPPED, load_profile
 from workers.model.prompts import Task
 from workers.reading.reader import Drafted, NotAnalysed, Reader
 from workers.reading.self_test import read_phantom
+from workers.reading.trial import trial
 from workers.training import as_llava
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -91,6 +96,12 @@ def test_each_architecture_reads_a_film_to_valid_objects(
     ]  # fmt: skip
     for output in result.outputs:
         assert faults(output.dataset) == ()
+    assert any("shows no regions" in note for note in result.draft.notes)
+    assert result.draft.model.licence.startswith("not stated")
+    assert result.draft.model.cannot == ("regions",)
+    words = [str(one.value) for one in result.outputs[0].dataset.iterall() if one.VR == "UT"]
+    assert any("This model shows no regions." in each for each in words)
+    assert DraftReport.from_json(result.draft.to_json()) == result.draft
     assert {one.presence for one in result.draft.findings} == {Presence.NOT_CODED}
 
 
@@ -194,3 +205,95 @@ def test_a_right_pneumothorax_is_read_on_its_side(demo_reader, tmp_path):
     result = drafted(demo_reader, phantom(tmp_path, 5, (shown,)))
     one = next(f for f in result.draft.findings if f.observation is Observation.PNEUMOTHORAX)
     assert (one.presence, one.side) == (Presence.PRESENT, Side.RIGHT)
+
+
+def without(text, *abilities):
+    """Return the generic profile without these abilities."""
+    named = ", ".join(f'"{one}"' for one in ("regions", *abilities))
+    text = text.replace('cannot = ["regions"]', f"cannot = [{named}]")
+    if "scores" in abilities:
+        text = text[: text.index("[scores]")]
+    if "children" in abilities:
+        start, end = text.index("paediatric ="), text.index("differential =")
+        text = text[:start] + text[end:]
+    return text
+
+
+def test_a_model_without_scores_is_asked_for_none_and_says_so(demo_folder, tmp_path):
+    """Even where the site wants scores: no question, no score, a note, and the same in the SR."""
+    text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
+    profile = tmp_path / "profile.toml"
+    profile.write_text(without(text, "scores"), encoding="utf-8")
+    reader = Reader.from_settings(own(demo_folder, profile, tmp_path, scores="on"))
+    result = drafted(reader, phantom(tmp_path))
+    assert {one.score for one in result.draft.findings} == {None}
+    assert any("gives no scores and shows no regions" in one for one in result.draft.notes)
+    coded = [str(one.value) for one in result.outputs[1].dataset.iterall() if one.VR == "LT"]
+    words = [
+        str(one.value) for one in result.outputs[1].dataset.iterall() if one.VR in {"UT", "LT"}
+    ]
+    assert any("The model gives no scores." in each for each in (*coded, *words))
+    assert not any("not calibrated" in each for each in words)
+
+
+def test_a_model_without_a_prompt_for_children_reads_none(demo_folder, tmp_path):
+    """`read_children` does not help: the study is not analyzed, with the reason for children."""
+    text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
+    profile = tmp_path / "profile.toml"
+    profile.write_text(without(text, "children"), encoding="utf-8")
+    child = as_dataset(draw(3, rows=300, columns=300), patient=Demographics.made_up(3, age=7))
+    path = write(child, tmp_path / "child.dcm")
+    unable = Reader.from_settings(own(demo_folder, profile, tmp_path, read_children=True))
+    assert drafted(unable, path).code == "CHILD"
+    able = own(demo_folder, demo_folder / "profile.toml", tmp_path, read_children=True)
+    assert "of a child" in drafted(Reader.from_settings(able), path).draft.model.prompt
+
+
+def test_the_trial_shows_what_is_sent_and_what_becomes_of_the_answer(demo_reader, tmp_path):
+    """Image, prompt, answer, sections, findings, time, memory, and what is missing, a line each."""
+    lines = dict(line.split(": ", 1) for line in trial(demo_reader, tmp_path / "check" / "own.png"))
+    assert lines["image as sent"].startswith("160 x 160 L, written to ")
+    assert Image.open(tmp_path / "check" / "own.png").size == (160, 160)
+    assert "Write a radiologic report" in lines["prompt"]
+    assert lines["answer"].startswith("Findings: ")
+    assert "pneumothorax" in lines["section findings"]
+    assert lines["section impression"]
+    assert re.search(r"pneumothorax right: present \((0\.[5-9]\d|1\.00)\)", lines["findings"])
+    assert re.search(r"^\d+\.\d s, \d+ tokens, .*decode \d+ ms", lines["time"])
+    assert lines["memory"].endswith(" GB")
+    assert lines["not available with this model"] == "regions"
+
+
+def test_the_trial_shows_an_answer_that_the_gate_refuses(checkpoint, own_profile, tmp_path):
+    """What a wrong profile leads to can be seen, although no draft is made of it."""
+    settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
+    reader = Reader.from_settings(settings)
+    lines = dict(line.split(": ", 1) for line in trial(reader, tmp_path / "own.png"))
+    assert len(lines["answer"].split()) > 3
+    with pytest.raises(TextNotLanguage):
+        read_phantom(reader)
+
+
+def test_check_prints_the_trial_and_ends_with_what_was_found(demo_folder, tmp_path, monkeypatch):
+    """`wetread check` shows each line of the trial as it goes; the outcome stays one sentence."""
+    settings = own(demo_folder, demo_folder / "profile.toml", tmp_path / "data")
+    for name, value in as_environment(settings.model_dump(mode="json", exclude_unset=True)).items():
+        monkeypatch.setenv(name, value)
+    steps = []
+    (check,) = model_checks(load_settings(), steps.append, 200.0)
+    found = check.probe()
+    assert any(step.startswith("model own: prompt: ") for step in steps)
+    assert any(step.startswith("model own: findings: ") for step in steps)
+    assert "with the pneumothorax that it shows" in found.detail
+    assert "prompt:" not in found.detail
+
+
+def test_the_model_card_states_licence_use_and_prompt(demo_reader):
+    """One page of Markdown with what a site must know."""
+    card = model_card(demo_reader.profile, demo_reader.checkpoint)
+    assert card.startswith("# demo model as LLaVA\n")
+    assert "- **Licence**: as Wetread" in card
+    assert "- **Not available**: regions" in card
+    assert "- **Profile tried with real weights**: yes" in card
+    assert "> user: <image>" in card
+    assert demo_reader.checkpoint.weights_sha256 in card
