@@ -17,6 +17,8 @@ from service.evaluation.chexprompt.prompt import (
 )
 
 MAX_COUNT: Final = 20
+# Characters that are searched: the server is not trusted, and a search takes their square in time.
+_LONGEST: Final = 5000
 _CUT: Final = "length"
 _FILTERED: Final = "content_filter"
 _THINKING: Final = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL)
@@ -84,7 +86,7 @@ def parsed(text: str, *, finish_reason: str = "", refusal: bool = False) -> Rati
         refusal: Whether the server marked it as a refusal.
     """
     spoken = _THINKING.sub("", text).strip()
-    halves = _halves(spoken.partition(_EXPLANATION)[0])
+    halves = _halves(spoken[:_LONGEST].partition(_EXPLANATION)[0])
     if halves is not None:
         counts = [_counts(half) for half in halves]
         if counts[0] is not None and counts[1] is not None:

@@ -1,6 +1,10 @@
 """`wetread judge` as a command, with a scripted server."""
 
 import json
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -146,3 +150,34 @@ def test_other_examples_than_the_published_are_refused(server, tmp_path):
     with pytest.raises(ConfigurationError, match=r"judge\.examples.*not the published ones"):
         run("pairs.csv")
     assert server.requests == []
+
+
+def test_a_run_that_is_killed_continues(server, tmp_path):
+    """SIGKILL in the middle, three times: each pair is counted once, as in one run."""
+    rows = [
+        f"s{n},Clear {n}.,{'Severe cardiomegaly' if n % 2 else 'Clear'} {n}." for n in range(40)
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(["id,reference,candidate", *rows]) + "\n")
+    journal = tmp_path / "pairs-judge" / "judge.jsonl"
+    answer, held = server.script, threading.Event()
+
+    def script(n, body):
+        if not held.is_set():
+            held.wait(0.05)
+        return answer(n, body)
+
+    server.script = script
+    for killed_at in (5, 15, 25):
+        process = subprocess.Popen([sys.executable, "-m", "service.cli", "judge", "pairs.csv"])
+        while not journal.exists() or journal.read_bytes().count(b"\n") < killed_at:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    held.set()
+    result = run("pairs.csv")
+    assert result.exit_code == 0
+    assert "40 pairs: 40 parsed" in result.stdout
+    assert "total: 0.50 errors a report" in result.stdout
+    records = [json.loads(line) for line in journal.open()]
+    assert len({record["id"] for record in records}) == len(records) == 40

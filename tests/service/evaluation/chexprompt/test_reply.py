@@ -1,9 +1,12 @@
 """Replies of a judge: what is parsed, and by which reason nothing is."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.evaluation.chexprompt.reply import Form, Rating, Unparsable, parsed
 
@@ -125,3 +128,21 @@ def test_golden_replies():
         "unknown_letter": Unparsable.BAD_LIST,
         "not_an_int": Unparsable.BAD_LIST,
     }
+
+
+@given(st.text(alphabet="AFG019,:()[]{}=*'\"\n -x", max_size=200), st.text(max_size=20))
+def test_any_text_behind_the_headers_gives_valid_counts_or_a_reason(first, second):
+    """No error, no count out of range, always six types."""
+    found = parsed(f"{SIGNIFICANT}{first}\n{INSIGNIFICANT}{second}{ZERO}")
+    if isinstance(found, Rating):
+        for half in (found.significant, found.insignificant):
+            assert "".join(half) == "ABCDEF"
+            assert all(0 <= number <= 20 for number in half.values())
+
+
+def test_a_long_reply_takes_no_long_time():
+    """A server that writes letters for ever must not hold up the run."""
+    begun = time.process_time()
+    for filling in ("A" * 2**22, "(A," * 2**20, "<think>" * 2**18, "(" * 2**20):
+        assert isinstance(parsed(f"{SIGNIFICANT}{filling}\n{INSIGNIFICANT}{filling}"), Unparsable)
+    assert time.process_time() - begun < 20
