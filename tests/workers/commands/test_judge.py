@@ -1,6 +1,7 @@
 """`wetread judge` as a command, with a scripted server."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -153,7 +154,7 @@ def test_other_examples_than_the_published_are_refused(server, tmp_path):
 
 
 def test_a_run_that_is_killed_continues(server, tmp_path):
-    """SIGKILL in the middle, three times: each pair is counted once, as in one run."""
+    """SIGKILL and SIGINT in the middle: each pair is counted once, as in one run."""
     rows = [
         f"s{n},Clear {n}.,{'Severe cardiomegaly' if n % 2 else 'Clear'} {n}." for n in range(40)
     ]
@@ -167,13 +168,13 @@ def test_a_run_that_is_killed_continues(server, tmp_path):
         return answer(n, body)
 
     server.script = script
-    for killed_at in (5, 15, 25):
+    for killed_at, end in ((5, signal.SIGKILL), (15, signal.SIGINT), (25, signal.SIGKILL)):
         process = subprocess.Popen([sys.executable, "-m", "service.cli", "judge", "pairs.csv"])
         while not journal.exists() or journal.read_bytes().count(b"\n") < killed_at:
             assert process.poll() is None
             time.sleep(0.02)
-        process.kill()
-        process.wait()
+        process.send_signal(end)
+        assert process.wait(30) == (130 if end == signal.SIGINT else -end)
     held.set()
     result = run("pairs.csv")
     assert result.exit_code == 0

@@ -3,6 +3,7 @@
 import pytest
 
 from service.errors import ConfigurationError
+from workers.evaluation.safe_names import safe_name
 from workers.judge.pairs import Pair, export_pairs, read_pairs
 
 
@@ -80,3 +81,15 @@ def test_exported_pairs_can_be_read_again(tmp_path):
     assert [each.candidate for each in read_pairs(tmp_path).pairs] == ["", "Effusion, left."]
     with pytest.raises(ConfigurationError, match="already holds pairs"):
         export_pairs(pairs, tmp_path / "pairs")
+
+
+def test_names_that_an_evaluation_encodes(tmp_path):
+    """A study's id may hold any character; its file has an encoded name; the patient is found."""
+    name = safe_name("film 1/größe")
+    for kind, text in (("ref", "Clear."), ("cand", "Effusion.")):
+        folder = tmp_path / "pairs" / kind
+        folder.mkdir(parents=True)
+        (folder / f"{name}.txt").write_text(text)
+    (tmp_path / "per_study.csv").write_text("id,patient\nfilm 1/größe,p3\n", "utf-8")
+    [pair] = read_pairs(tmp_path).pairs
+    assert (pair.id, pair.patient) == (name, "p3")
