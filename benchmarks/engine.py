@@ -214,7 +214,7 @@ def main() -> None:
 
     rate = bandwidth(device)
     ids = len(model.prompt_ids(model.chat(Task.REPORT)))
-    start = ids - 1 + model.network.film_tokens
+    start = ids - 1 + model.network.tokens_per_image
     middle = start + options.new_tokens / 2
 
     def roofline(rows: int) -> float:
@@ -230,7 +230,7 @@ def main() -> None:
     print(
         f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {options.dtype}: "
         f"{sum(p.numel() for p in model.network.parameters()) / 1e6:.0f} million weights, "
-        f"{model.network.film_tokens} image tokens, {start} before the answer, "
+        f"{model.network.tokens_per_image} image tokens, {start} before the answer, "
         f"{options.new_tokens} new; {rate / 1e9:.0f} GB/s; load {os.getloadavg()[0]:.1f}"
     )
     ask(model, 0)  # warm

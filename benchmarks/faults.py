@@ -49,7 +49,7 @@ _EVENTS: Final = (
     "request_refused",
     "instance_not_recorded",
     "receiver_not_ready",
-    "not_claimed",
+    "claim_failed",
     "worker_lost",
     "lease_lost",
     "deliveries_taken_back",

@@ -279,7 +279,7 @@ class _Worker:
             for job in self._store.held_by(self._owner):
                 self._hand_back(job)
         except StoreError as error:
-            log.warning("not_given_back", reason=str(error))
+            log.warning("hand_back_failed", reason=str(error))
 
     def _hand_back(self, job: Job) -> None:
         words = "Its worker was stopped."

@@ -87,9 +87,9 @@ class BrokerWatch:
             return
         self._said = said
         if said == READY:
-            log.info("broker_answers")
+            log.info("broker_recovered")
         else:
-            log.warning("broker_gives_nothing", reason=said.reason)
+            log.warning("broker_silent", reason=said.reason)
         self._report(said)
 
     @contextmanager

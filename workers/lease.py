@@ -48,7 +48,7 @@ class Lease:
         self._good_until = clock() + seconds
         self._moved = clock()
 
-    def moved(self) -> None:
+    def progressed(self) -> None:
         """Record that the work makes progress."""
         self._moved = self._clock()
 
@@ -101,7 +101,7 @@ class Lease:
             task.attempt(self.extend)
 
 
-def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
+def retry_while_held(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
     """Return the result of `write`; retry it while the database is unavailable and the lease holds.
 
     Raises:
@@ -114,5 +114,5 @@ def insist(write: Callable[[], T], lease: Lease, *, pause: float = 0.5) -> T:
             if not error.retry or lease.lost:
                 raise
             log.warning("store_unavailable", reason=str(error))
-        lease.moved()  # waiting for the database is not a hang
+        lease.progressed()  # waiting for the database is not a hang
         time.sleep(pause)

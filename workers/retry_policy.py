@@ -46,10 +46,9 @@ def sentence(error: Exception) -> str:
     if isinstance(error, WetreadError | DicomError) and str(error):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"The file system refused: {error.strerror}."
-    return (
-        f"An unforeseen error ended it ({type(error).__name__}); the worker's log has the details."
-    )
+        return f"The file system failed: {error.strerror}."
+    name = type(error).__name__
+    return f"An unexpected error ended the work ({name}); the worker's log has the details."
 
 
 def backoff(attempts: int, *, first: float, longest: float) -> float:

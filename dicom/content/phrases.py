@@ -20,7 +20,7 @@ NO_FINDINGS_TEXT: Final = (
     "The model wrote no findings. This is not a normal report: nothing was described."
 )
 NOT_CODED: Final = "Findings are not coded for this draft: read the text."
-NO_SILENCE: Final = "Silence does not mean absence."
+NOT_MENTIONED_NOTE: Final = "Not mentioned does not mean absent."
 NO_SCORES: Final = "scores"  # in `ModelIdentity.cannot`
 _STATES: Final = {
     Presence.PRESENT: "present",
@@ -54,7 +54,7 @@ def caveat(draft: DraftReport) -> str:
 def procedure(source: Dataset) -> str:
     """Return the procedure as a sentence, with the view if the image states PA or AP."""
     view = _VIEWS.get(value_of(source, "ViewPosition") or "")
-    return f"Chest radiograph, {view or 'frontal view; the film does not state PA or AP'}."
+    return f"Chest radiograph, {view or 'frontal view; the image does not state PA or AP'}."
 
 
 def label(finding: Finding) -> str:
@@ -111,7 +111,7 @@ def uncoded(draft: DraftReport) -> str:
     """Return why a draft has no coded finding, or "" if it has one."""
     if draft.is_coded:
         return ""
-    why = caveat(draft) or "The text names none of those that are coded."
+    why = caveat(draft) or "The text mentions none of the coded findings."
     return f"No finding is coded, neither present nor absent. {why}"
 
 
@@ -133,7 +133,7 @@ def is_positive(finding: Finding) -> bool:
     return found and finding.observation is not Observation.NO_FINDING
 
 
-def silence(draft: DraftReport) -> str:
+def not_mentioned(draft: DraftReport) -> str:
     """Return a sentence that lists the findings that the draft does not mention, or "".
 
     Listed are those of the six and those that the draft itself names as not mentioned. Without the
@@ -150,7 +150,7 @@ def silence(draft: DraftReport) -> str:
     if not missing:
         return ""
     names = ", ".join(missing)
-    return f"Not mentioned by this draft, neither present nor absent: {names}. {NO_SILENCE}"
+    return f"Not mentioned by this draft, neither present nor absent: {names}. {NOT_MENTIONED_NOTE}"
 
 
 def listed(draft: DraftReport) -> list[Finding]:
@@ -166,11 +166,11 @@ def listed(draft: DraftReport) -> list[Finding]:
             for each in scored
             if each.observation is not Observation.NO_FINDING
         ]
-    spoken = {finding.observation for finding in draft.findings}
+    mentioned = {finding.observation for finding in draft.findings}
     silent = [
         Finding(observation=observation, presence=Presence.NOT_MENTIONED)
         for observation in CODED_OBSERVATIONS
-        if observation not in spoken
+        if observation not in mentioned
     ]
     order = list(Presence)
     found = [f for f in draft.findings if f.observation is not Observation.NO_FINDING]
@@ -185,7 +185,7 @@ def _rank(finding: Finding, order: list[Presence]) -> int:
     return 2 + order.index(finding.presence)
 
 
-def is_silent(finding: Finding) -> bool:
+def is_unscored_and_not_mentioned(finding: Finding) -> bool:
     """Return whether neither the text mentions the finding nor the model scored it."""
     return finding.presence is Presence.NOT_MENTIONED and finding.score is None
 
@@ -194,8 +194,8 @@ def remarks(draft: DraftReport) -> list[str]:
     """Return the notes for the reader and the reasons why other images were not read, as sentences."""
     lines = [f"Note: {_sentence(note)}" for note in draft.notes if clean_text(note)]
     lines.extend(
-        f"Another film of this study was not read: {_sentence(film.reason)}"
-        for film in draft.not_read
+        f"Another image of this study was not read: {_sentence(other.reason)}"
+        for other in draft.not_read
     )
     return lines
 

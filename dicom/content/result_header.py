@@ -226,7 +226,7 @@ def new_object(
     result = copied_modules(source)
     if result.StudyInstanceUID != origin.study_instance_uid:
         raise DatasetMismatch("the image belongs to another study than the result")
-    moment = clock_of_film(origin.produced_at, result)
+    moment = in_image_time_zone(origin.produced_at, result)
     series, number, instance = _SERIES[kind]
     result.SpecificCharacterSet = "ISO_IR 192"
     result.SOPClassUID = SOP_CLASSES[kind]
@@ -242,7 +242,7 @@ def new_object(
     return result
 
 
-def clock_of_film(moment: datetime, result: Dataset) -> datetime:
+def in_image_time_zone(moment: datetime, result: Dataset) -> datetime:
     """Return `moment` in the time zone of the image's dates and times, which `result` has, too.
 
     Timezone Offset From UTC, if the image has it, applies to every date and time of the object

@@ -45,8 +45,8 @@ class Page:
         self._draw.rectangle((0, 0, WIDTH, _BANNER), fill=_BLACK)
         face = font(fit_size(words, WIDTH - 120, 74, bold=True), bold=True)
         for line, y in zip(words, (0.28, 0.73), strict=True):
-            centre = (WIDTH / 2, _BANNER * y)
-            face.draw(self._draw, centre, line, _PAPER, "mm")
+            center = (WIDTH / 2, _BANNER * y)
+            face.draw(self._draw, center, line, _PAPER, "mm")
         self._y = _BANNER + 40
 
     def patient(self, header: Dataset) -> None:

@@ -10,10 +10,10 @@ of two films is the finding.
 
 from dicom.phantom.chest import PhantomFinding, Zone
 from dicom.phantom.dataset import MANUFACTURER, Demographics, as_dataset, is_phantom, write
-from dicom.phantom.film import Phantom, Truth, draw
 from dicom.phantom.lateral import draw_lateral
 from dicom.phantom.mixture import random_findings
 from dicom.phantom.odd import inverted, mirrored, turned
+from dicom.phantom.radiograph import Phantom, Truth, draw
 
 __all__ = [
     "MANUFACTURER",

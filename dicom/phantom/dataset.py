@@ -22,7 +22,7 @@ from dicom.identifiers import (
     IMPLEMENTATION_VERSION_NAME,
     derived_uid,
 )
-from dicom.phantom.film import Phantom
+from dicom.phantom.radiograph import Phantom
 
 MANUFACTURER: Final = "Wetread phantom"
 Photometric = Literal["MONOCHROME1", "MONOCHROME2"]

@@ -16,7 +16,7 @@ from dicom.phantom.pleural_disease import effusion, pneumothorax
 Drawn = tuple[Observation, Side | None, str, BoolField]
 
 
-def afflicted(body: Body, findings: Sequence[PhantomFinding]) -> Body:
+def with_anatomy_of(body: Body, findings: Sequence[PhantomFinding]) -> Body:
     """Return `body` with heart, diaphragm, fluid level and mediastinum changed by the findings."""
     for number, finding in enumerate(findings):
         if finding.observation is Observation.CARDIOMEGALY:
@@ -33,7 +33,7 @@ def afflicted(body: Body, findings: Sequence[PhantomFinding]) -> Body:
     return body
 
 
-def diseased(chest: Chest, findings: Sequence[PhantomFinding]) -> tuple[Drawn, ...]:
+def draw_findings(chest: Chest, findings: Sequence[PhantomFinding]) -> tuple[Drawn, ...]:
     """Draw the findings into `chest`; return (observation, side, site, mask) of each, in their order.
 
     A pneumothorax is drawn last, because no finding of the lung is visible through free air.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dicom.phantom import detector
 from dicom.phantom.body import Body, curve, line, made_up
 from dicom.phantom.canvas import Canvas, FloatField, edge
-from dicom.phantom.film import Phantom, check_size, finish, work_canvas
+from dicom.phantom.radiograph import Phantom, check_size, finish, work_canvas
 
 # Outlines of the chest in the lateral view, estimated by eye from textbook figures: v, then the
 # distances from u = 0 of front (negative u) and back (positive u) of the body, and of the lungs.

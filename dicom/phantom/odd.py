@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dicom.phantom.film import Phantom
+from dicom.phantom.radiograph import Phantom
 
 
 def inverted(phantom: Phantom) -> Phantom:

@@ -27,8 +27,8 @@ from dicom.content.result_header import Equipment
 from dicom.drawing.text_layout import font
 from dicom.results.annotated_image_layout import (
     BACKGROUND,
-    STATE_COLOURS,
-    Colour,
+    STATE_COLORS,
+    Color,
     Layout,
     draw_banner,
     draw_footer,
@@ -62,8 +62,8 @@ def overlay_image(
     rows, columns = pixels.shape
     layout = Layout.of(rows, columns, long_edge)
     canvas = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
-    left, top, width, height = layout.film
-    canvas.paste(_film(pixels, width, height), (left, top))
+    left, top, width, height = layout.image
+    canvas.paste(_gray_image(pixels, width, height), (left, top))
     placed = located(draft.findings, draft.source)
     _draw_regions(canvas, layout, placed, (rows, columns))
     draw = ImageDraw.Draw(canvas)
@@ -73,25 +73,25 @@ def overlay_image(
     return canvas
 
 
-def _film(pixels: NDArray[np.float32], width: int, height: int) -> Image.Image:
+def _gray_image(pixels: NDArray[np.float32], width: int, height: int) -> Image.Image:
     # fmax and fmin replace NaN by the bound, so that the cast to uint8 is always defined.
-    grey = np.fmin(np.fmax(pixels, 0.0), 1.0)
-    grey *= 255
-    grey += 0.5
-    image = Image.fromarray(grey.astype(np.uint8))
+    gray = np.fmin(np.fmax(pixels, 0.0), 1.0)
+    gray *= 255
+    gray += 0.5
+    image = Image.fromarray(gray.astype(np.uint8))
     return image.resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
 
 
 def _draw_regions(
     canvas: Image.Image,
     layout: Layout,
-    located_on_film: list[tuple[Finding, Points]],
+    located: list[tuple[Finding, Points]],
     source: tuple[int, int],
 ) -> None:
     """Draw outlines, a cross at each peak, and labels; `source` is (rows, columns) of the image."""
-    placed = [(finding, layout.on_canvas(p, *source)) for finding, p in located_on_film]
+    placed = [(finding, layout.on_canvas(p, *source)) for finding, p in located]
     for finding, points in placed:
-        _draw_outline(canvas, layout, points, STATE_COLOURS[finding.presence])
+        _draw_outline(canvas, layout, points, STATE_COLORS[finding.presence])
     draw = ImageDraw.Draw(canvas)
     for finding, _ in placed:
         peak = finding.region.peak if finding.region else None
@@ -103,7 +103,7 @@ def _draw_regions(
         taken.append(_draw_label(draw, layout, (finding, words), points, taken))
 
 
-def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: Colour) -> None:
+def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, color: Color) -> None:
     stroke = max(2, layout.width // 430)
     xs, ys = [x for x, _ in points], [y for _, y in points]
     left, top = int(min(xs)) - 2 * stroke, int(min(ys)) - 2 * stroke
@@ -120,22 +120,22 @@ def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, colour: C
     small = mask.reduce(scale)
     dark = small.point(lambda level: 150 if level else 0)
     canvas.paste(BACKGROUND, (left, top), dark)
-    canvas.paste(colour, (left, top), small.point(lambda level: max(0, (level - 120) * 2)))
+    canvas.paste(color, (left, top), small.point(lambda level: max(0, (level - 120) * 2)))
 
 
 def _draw_cross(
-    draw: ImageDraw.ImageDraw, layout: Layout, centre: tuple[float, float], finding: Finding
+    draw: ImageDraw.ImageDraw, layout: Layout, center: tuple[float, float], finding: Finding
 ) -> None:
     """Draw a cross at the peak of a finding; its middle stays open so that the image shows there."""
-    left, top, width, height = layout.film
-    x, y = centre
+    left, top, width, height = layout.image
+    x, y = center
     if not (left <= x < left + width and top <= y < top + height):
         return
     unit = max(2, layout.width // 320)
-    for colour, line in ((BACKGROUND, unit + 2), (STATE_COLOURS[finding.presence], unit)):
+    for color, line in ((BACKGROUND, unit + 2), (STATE_COLORS[finding.presence], unit)):
         for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             arm = [(x + n * across * unit, y + n * down * unit) for n in (2, 5)]
-            draw.line(arm, fill=colour, width=line)
+            draw.line(arm, fill=color, width=line)
 
 
 def _draw_label(
@@ -149,20 +149,20 @@ def _draw_label(
     finding, words = labelled
     face = font(max(11, layout.width // 64), bold=True)
     pad = max(3, layout.width // 260)
-    film_left, film_top, film_width, film_height = layout.film
+    image_left, image_top, image_width, image_height = layout.image
     width, height = round(face.getlength(words)) + 2 * pad, round(face.size) + 2 * pad
     left = round(min(x for x, _ in points))
-    left = max(film_left, min(left, film_left + film_width - width))
+    left = max(image_left, min(left, image_left + image_width - width))
     top = round(min(y for _, y in points)) - height - pad
-    if top < film_top:
+    if top < image_top:
         top = round(max(y for _, y in points)) + pad
     while any(_overlap((left, top, left + width, top + height), box) for box in taken):
         top += height + 1
-    top = max(film_top, min(top, film_top + film_height - height))
+    top = max(image_top, min(top, image_top + image_height - height))
     box = (left, top, left + width, top + height)
     draw.rounded_rectangle(box, radius=pad, fill=BACKGROUND)
-    centre = (left + pad, top + height / 2)
-    face.draw(draw, centre, words, STATE_COLOURS[finding.presence], "lm")
+    center = (left + pad, top + height / 2)
+    face.draw(draw, center, words, STATE_COLORS[finding.presence], "lm")
     return box
 
 

@@ -12,18 +12,18 @@ from dicom.content.report import DraftReport, Finding, Presence
 from dicom.content.result_header import BANNER, Equipment, model_words
 from dicom.drawing.text_layout import fit_size, font, shorten, wrap
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-BACKGROUND: Final[Colour] = (13, 15, 18)
-_PANEL: Final[Colour] = (22, 25, 30)
-_RULE: Final[Colour] = (52, 58, 66)
-_TEXT: Final[Colour] = (232, 235, 239)
-_QUIET: Final[Colour] = (150, 158, 168)
-_WARNING: Final[Colour] = (255, 193, 7)
+BACKGROUND: Final[Color] = (13, 15, 18)
+_PANEL: Final[Color] = (22, 25, 30)
+_RULE: Final[Color] = (52, 58, 66)
+_TEXT: Final[Color] = (232, 235, 239)
+_QUIET: Final[Color] = (150, 158, 168)
+_WARNING: Final[Color] = (255, 193, 7)
 # Dark: a bright area of this size would dazzle eyes that are adapted to a dark reading room.
-_UNDER_WARNING: Final[Colour] = (46, 33, 0)
+_UNDER_WARNING: Final[Color] = (46, 33, 0)
 # They differ in brightness too, for readers with color blindness; the text states the same.
-STATE_COLOURS: Final = {
+STATE_COLORS: Final = {
     Presence.PRESENT: (255, 138, 76),
     Presence.UNCERTAIN: (255, 221, 120),
     Presence.ABSENT: (122, 170, 150),
@@ -45,7 +45,7 @@ class Layout:
     """Positions and sizes on the canvas in pixels, all derived from the width of the canvas.
 
     Attributes:
-        film: Left, top, width and height of the image.
+        image: Left, top, width and height of the image.
     """
 
     width: int
@@ -53,7 +53,7 @@ class Layout:
     banner: int
     footer: int
     panel: int
-    film: tuple[int, int, int, int]
+    image: tuple[int, int, int, int]
 
     @classmethod
     def of(cls, rows: int, columns: int, long_edge: int) -> Self:
@@ -72,12 +72,12 @@ class Layout:
             banner=banner,
             footer=footer,
             panel=panel,
-            film=(left, top, *size),
+            image=(left, top, *size),
         )
 
     def on_canvas(self, points: Points, rows: int, columns: int) -> Points:
         """Return the canvas positions, sub-pixel, of (column, row) points of the source matrix."""
-        left, top, width, height = self.film
+        left, top, width, height = self.image
         return tuple((left + x * width / columns, top + y * height / rows) for x, y in points)
 
 
@@ -89,8 +89,8 @@ def draw_banner(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
     size = fit_size(BANNER, round(layout.width * 0.94), round(layout.banner * 0.46), bold=True)
     face = font(size, bold=True)
     for line, height in zip(BANNER, (0.27, 0.71), strict=True):
-        centre = (layout.width / 2, layout.banner * height)
-        face.draw(draw, centre, line, _WARNING, "mm")
+        center = (layout.width / 2, layout.banner * height)
+        face.draw(draw, center, line, _WARNING, "mm")
 
 
 def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) -> None:
@@ -106,13 +106,13 @@ def draw_panel(draw: ImageDraw.ImageDraw, layout: Layout, draft: DraftReport) ->
     pen.heading("Findings (AI), score not calibrated" if scored else "Findings (AI)")
     if not draft.is_coded:
         pen.paragraph(phrases.NOT_CODED, _TEXT, bold=True)
-    silent = [each for each in findings if phrases.is_silent(each)]
+    silent = [each for each in findings if phrases.is_unscored_and_not_mentioned(each)]
     for finding in findings:
         if finding not in silent:
             pen.finding(finding)
     if silent:
         names = ", ".join(each.observation.value for each in silent)
-        pen.paragraph(f"Not mentioned: {names}. {phrases.NO_SILENCE}", _QUIET)
+        pen.paragraph(f"Not mentioned: {names}. {phrases.NOT_MENTIONED_NOTE}", _QUIET)
     remarks = phrases.remarks(draft)[:_MOST_NOTES]
     if remarks:
         pen.gap()
@@ -159,25 +159,25 @@ class _Column:
         self._draw.line((self._left, y, self._left + self._width, y), fill=_RULE)
         self._y += self._unit // 3
 
-    def paragraph(self, words: str, colour: Colour, *, bold: bool = False) -> None:
+    def paragraph(self, words: str, color: Color, *, bold: bool = False) -> None:
         size = round(self._unit * 0.92)
         lines = wrap(words, font(size, bold=bold), self._width)
         for line in lines:
-            self._line(line, size, colour, bold=bold)
+            self._line(line, size, color, bold=bold)
         self._y += self._unit // 3
 
     def finding(self, finding: Finding) -> None:
-        colour = STATE_COLOURS[finding.presence]
+        color = STATE_COLORS[finding.presence]
         positive = phrases.is_positive(finding)
         indent = round(self._unit * 1.4)
         mark = _MARKS[finding.presence]
-        self._text(mark, self._left, self._unit, colour, bold=True)
+        self._text(mark, self._left, self._unit, color, bold=True)
         name_colour = _TEXT if positive else _QUIET
         self._line(phrases.label(finding), self._unit, name_colour, bold=positive, indent=indent)
         score = f"score {phrases.certainty(finding)}" if finding.score is not None else ""
         detail = (phrases.state(finding), phrases.place(finding), score)
         words = " · ".join(part for part in detail if part)
-        self._line(words, round(self._unit * 0.88), colour, indent=indent)
+        self._line(words, round(self._unit * 0.88), color, indent=indent)
         self._y += self._unit // 3
 
     def finish(self) -> None:
@@ -188,18 +188,18 @@ class _Column:
             face.draw(self._draw, (self._left, y), "… more on the report page", _QUIET)
 
     def _line(
-        self, words: str, size: int, colour: Colour, *, bold: bool = False, indent: int = 0
+        self, words: str, size: int, color: Color, *, bold: bool = False, indent: int = 0
     ) -> None:
         self._full = self._full or self._y + size > self._bottom
         if self._full:
             return
         line = shorten(words, font(size, bold=bold), self._width - indent)
-        self._text(line, self._left + indent, size, colour, bold=bold)
+        self._text(line, self._left + indent, size, color, bold=bold)
         self._y += round(size * 1.4)
 
-    def _text(self, words: str, x: int, size: int, colour: Colour, *, bold: bool) -> None:
+    def _text(self, words: str, x: int, size: int, color: Color, *, bold: bool) -> None:
         if not self._full and self._y + size <= self._bottom:
-            font(size, bold=bold).draw(self._draw, (x, self._y), words, colour)
+            font(size, bold=bold).draw(self._draw, (x, self._y), words, color)
 
 
 def draw_footer(

@@ -14,7 +14,13 @@ from pydicom.dataset import Dataset
 
 from dicom.content import codes
 from dicom.content.report import Predecessor
-from dicom.content.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
+from dicom.content.result_header import (
+    Equipment,
+    Origin,
+    OutputKind,
+    in_image_time_zone,
+    new_object,
+)
 from dicom.content.sr_document import (
     device_author,
     device_observer,
@@ -140,7 +146,7 @@ def _page_image(notice: DraftNotice, header: Dataset, equipment: Equipment) -> I
     page.paragraph(notice.opening)
     page.heading("Why")
     page.paragraph(notice.why)
-    moment = clock_of_film(notice.decided_at, header)
+    moment = in_image_time_zone(notice.decided_at, header)
     return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 

@@ -93,11 +93,11 @@ def _findings(draft: DraftReport) -> list[sr.ContentItem]:
         for line in sentences or [phrases.NO_FINDINGS_TEXT]
     ]
     items.extend(
-        text(codes.FINDING, line, children=[_illustration(draft)]) for line in _unspoken(draft)
+        text(codes.FINDING, line, children=[_illustration(draft)]) for line in _not_mentioned(draft)
     )
-    silence = phrases.silence(draft)
-    if silence:
-        items.append(text(codes.FINDING, silence))
+    not_mentioned = phrases.not_mentioned(draft)
+    if not_mentioned:
+        items.append(text(codes.FINDING, not_mentioned))
     return items
 
 
@@ -110,7 +110,7 @@ def _impressions(draft: DraftReport) -> list[sr.ContentItem]:
     return [*items, text(codes.IMPRESSION, phrases.FOOTER)]
 
 
-def _unspoken(draft: DraftReport) -> list[str]:
+def _not_mentioned(draft: DraftReport) -> list[str]:
     """Return sentences for positive findings whose own sentence is not part of the draft text."""
     spoken = {clean_text(line) for line in (*draft.findings_text, *draft.impression_text)}
     return [

@@ -172,8 +172,8 @@ def _certainty(finding: Finding) -> list[sr.Measurement]:
 
 
 def _region(draft: DraftReport, points: Points) -> sr.ImageRegion:
-    film = draft.source
-    selected = sr.SourceImageForRegion(film.sop_class_uid, film.sop_instance_uid)
+    source = draft.source
+    selected = sr.SourceImageForRegion(source.sop_class_uid, source.sop_instance_uid)
     return sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.array(points, np.float64), selected)
 
 

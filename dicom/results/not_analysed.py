@@ -19,7 +19,13 @@ from pydicom.dataset import Dataset
 from dicom.content import codes
 from dicom.content.highdicom_header import reference
 from dicom.content.patient_study import clean_text
-from dicom.content.result_header import Equipment, Origin, OutputKind, clock_of_film, new_object
+from dicom.content.result_header import (
+    Equipment,
+    Origin,
+    OutputKind,
+    in_image_time_zone,
+    new_object,
+)
 from dicom.content.sr_document import (
     Relationship,
     container,
@@ -38,15 +44,15 @@ from dicom.validation.result_object import check
 
 _BANNER: Final = ("AI: NOT ANALYZED", "NO AI RESULT FOR THIS STUDY")
 _CONCLUSION: Final = (
-    "Not analyzed: no AI result exists for the films that had been received. This is not a normal "
+    "Not analyzed: no AI result exists for the images that had been received. This is not a normal "
     "report. The radiologist reads the study without AI."
 )
 # Of a study of hundreds of images only the first are listed, and the number of the others.
-_MOST_FILMS: Final = 40
+_MAX_IMAGES: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadFilm:
+class UnreadImage:
     """One image of the study, as the document references it, and why it was not read."""
 
     sop_instance_uid: str
@@ -60,14 +66,14 @@ class UnreadStudy:
     """A study without an image that may be read.
 
     Attributes:
-        films: All images of the study, in order of arrival.
+        images: All images of the study, in order of arrival.
         reason: Why the study was not read, for a person.
         revision: Revision of the job, from 1; a job that is read again keeps it.
         produced_at: Time of the job's first claim, an aware time.
     """
 
     study_instance_uid: str
-    films: tuple[UnreadFilm, ...]
+    images: tuple[UnreadImage, ...]
     reason: str
     revision: int
     produced_at: datetime
@@ -108,7 +114,7 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_object(_origin(study, equipment), source, equipment, kind=OutputKind.NOT_ANALYSED)
-    findings = [text(codes.FINDING, _why(study)), *_films(study)]
+    findings = [text(codes.FINDING, _why(study)), *_image_items(study)]
     if more := _more(study):
         findings.append(text(codes.FINDING, more))
     described = _opening(header, equipment)
@@ -122,7 +128,7 @@ def not_analysed_report(study: UnreadStudy, source: Dataset, equipment: Equipmen
         source,
         diagnostic_report(codes.IMAGING_PROCEDURE, device_observer(equipment), sections),
         author=device_author(equipment),
-        evidence=[_reference(study, film) for film in study.films[:_MOST_FILMS]],
+        evidence=[_reference(study, unread) for unread in study.images[:_MAX_IMAGES]],
         description="Not analyzed by AI; no finding was looked for",
         is_complete=True,
     )
@@ -148,12 +154,12 @@ def not_analysed_page(study: UnreadStudy, source: Dataset, equipment: Equipment)
 
 
 def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
-    films = sorted(film.sop_instance_uid for film in study.films)
+    images = sorted(unread.sop_instance_uid for unread in study.images)
     # A job that is read again keeps its revision; the time gives the later notice other UIDs.
     when = study.produced_at.isoformat()
     return Origin(
         study_instance_uid=study.study_instance_uid,
-        key=(study.study_instance_uid, *films, _why(study), when, equipment.device_uid),
+        key=(study.study_instance_uid, *images, _why(study), when, equipment.device_uid),
         revision=study.revision,
         produced_at=study.produced_at,
         software=(equipment.words,),
@@ -180,34 +186,34 @@ def _why(study: UnreadStudy) -> str:
     return f"Why the study was not analyzed: {_sentence(study.reason)}"
 
 
-def _films(study: UnreadStudy) -> Iterator[sr.ContentItem]:
+def _image_items(study: UnreadStudy) -> Iterator[sr.ContentItem]:
     """Yield a sentence for each listed image, with a reference to the image."""
-    for film, sentence in zip(study.films, _sentences(study), strict=False):
-        referenced = _reference(study, film)
+    for unread, sentence in zip(study.images, _sentences(study), strict=False):
+        referenced = _reference(study, unread)
         shown = image(codes.BEST_ILLUSTRATION, referenced, Relationship.INFERRED_FROM)
         yield text(codes.FINDING, sentence, children=[shown])
 
 
 def _sentences(study: UnreadStudy) -> list[str]:
-    """Return why each of the first `_MOST_FILMS` images was not read."""
-    total = len(study.films)
+    """Return why each of the first `_MAX_IMAGES` images was not read."""
+    total = len(study.images)
     return [
-        f"Film {number} of {total} was not read: {_sentence(film.reason)}"
-        for number, film in enumerate(study.films[:_MOST_FILMS], start=1)
+        f"Image {number} of {total} was not read: {_sentence(unread.reason)}"
+        for number, unread in enumerate(study.images[:_MAX_IMAGES], start=1)
     ]
 
 
 def _more(study: UnreadStudy) -> str:
-    more = len(study.films) - _MOST_FILMS
+    more = len(study.images) - _MAX_IMAGES
     return f"{more} more images of the study were not read either." if more > 0 else ""
 
 
-def _reference(study: UnreadStudy, film: UnreadFilm) -> Dataset:
+def _reference(study: UnreadStudy, unread: UnreadImage) -> Dataset:
     return reference(
         study.study_instance_uid,
-        film.series_instance_uid,
-        sop_class_uid=film.sop_class_uid,
-        sop_instance_uid=film.sop_instance_uid,
+        unread.series_instance_uid,
+        sop_class_uid=unread.sop_class_uid,
+        sop_instance_uid=unread.sop_instance_uid,
     )
 
 
@@ -218,10 +224,10 @@ def _page_image(study: UnreadStudy, header: Dataset, equipment: Equipment) -> Im
     page.paragraph(_CONCLUSION, boxed=True)
     page.heading("Why")
     page.paragraph(_sentence(study.reason))
-    page.heading("Films")
+    page.heading("Images")
     for sentence in filter(None, (*_sentences(study), _more(study))):
         page.paragraph(sentence)
-    moment = clock_of_film(study.produced_at, header)
+    moment = in_image_time_zone(study.produced_at, header)
     return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 

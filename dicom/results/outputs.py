@@ -105,7 +105,7 @@ def build(
     """
     if pixels.shape != (draft.source.rows, draft.source.columns):
         raise PixelError(
-            f"the image's pixels are {pixels.shape}, the draft speaks of "
+            f"the image's pixels are {pixels.shape}, the draft states "
             f"{(draft.source.rows, draft.source.columns)}"
         )
     chosen = options or OutputOptions()

@@ -39,13 +39,13 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
         InvalidOutput: A region has a coordinate that is not a number.
     """
     header = new_result(draft, source, equipment, kind=OutputKind.PRESENTATION_STATE)
-    film, layer = _film(draft), _layer()
+    shown, layer = _source_image(draft), _layer()
     placed = located(draft.findings, draft.source)
-    annotations = [_annotation(film, layer, finding, points) for finding, points in placed]
+    annotations = [_annotation(shown, layer, finding, points) for finding, points in placed]
     window = _window(source)
     negative = photometric_interpretation(source) == "MONOCHROME1"
     result: Dataset = _GrayscaleState(
-        [film],
+        [shown],
         manufacturer_model_name=header.ManufacturerModelName,
         software_versions=header.SoftwareVersions,
         device_serial_number=header.DeviceSerialNumber,
@@ -68,14 +68,14 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
     return result
 
 
-def _film(draft: DraftReport) -> Dataset:
+def _source_image(draft: DraftReport) -> Dataset:
     """Return the image that was read, with the attributes that highdicom evaluates."""
-    film = read_image(draft)
-    film.Rows, film.Columns, film.SamplesPerPixel = draft.source.rows, draft.source.columns, 1
+    shown = read_image(draft)
+    shown.Rows, shown.Columns, shown.SamplesPerPixel = draft.source.rows, draft.source.columns, 1
     # If no LUT is passed and the SOP Class allows several frames, highdicom looks for one here.
-    film.SharedFunctionalGroupsSequence = [Dataset()]
-    film.PerFrameFunctionalGroupsSequence = []
-    return film
+    shown.SharedFunctionalGroupsSequence = [Dataset()]
+    shown.PerFrameFunctionalGroupsSequence = []
+    return shown
 
 
 def _rescale(source: Dataset) -> ModalityLUTTransformation | None:
@@ -121,13 +121,13 @@ def _layer() -> pr.GraphicLayer:
 
 
 def _annotation(
-    film: Dataset, layer: pr.GraphicLayer, finding: Finding, points: Points
+    shown: Dataset, layer: pr.GraphicLayer, finding: Finding, points: Points
 ) -> pr.GraphicAnnotation:
     """Return a region with its label; in PIXEL units (0, 0) is the corner of the top left pixel."""
-    words = phrases.outline_label(finding, one_side=shows_one_side(finding, film.Columns))
+    words = phrases.outline_label(finding, one_side=shows_one_side(finding, shown.Columns))
     corner = (min(x for x, _ in points), min(y for _, y in points))
     label = pr.TextObject(
         f"AI: {words} (not verified)", "PIXEL", anchor_point=corner, anchor_point_visible=False
     )
     outline = pr.GraphicObject("POLYLINE", np.array(points, np.float64), "PIXEL")
-    return pr.GraphicAnnotation([film], layer, graphic_objects=[outline], text_objects=[label])
+    return pr.GraphicAnnotation([shown], layer, graphic_objects=[outline], text_objects=[label])

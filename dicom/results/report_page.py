@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from dicom.content import phrases
 from dicom.content.patient_study import clean_text
 from dicom.content.report import DraftReport, Finding
-from dicom.content.result_header import BANNER, Equipment, clock_of_film, model_words
+from dicom.content.result_header import BANNER, Equipment, in_image_time_zone, model_words
 from dicom.drawing.text_page import Page
 
 
@@ -29,7 +29,7 @@ def page_image(
     page.paragraph(phrases.warning(draft, equipment), boxed=True)
     _write_findings(page, draft)
     _write_text(page, draft, source)
-    moment = clock_of_film(draft.produced_at, header)
+    moment = in_image_time_zone(draft.produced_at, header)
     return page.finished(_foot(draft, equipment, moment))
 
 
@@ -42,7 +42,7 @@ def _write_findings(page: Page, draft: DraftReport) -> None:
         return
     sampled = any(finding.agreement for finding in draft.findings)
     samples = ("Agreement",) if sampled else ()
-    page.table_head(("Finding", "The draft says", "Where", "Score", *samples))
+    page.table_head(("Finding", "Text of the draft", "Where", "Score", *samples))
     for finding in rows:
         agreement = (phrases.agreement(finding),) if sampled else ()
         page.row((*_cells(finding), *agreement), strong=phrases.is_positive(finding))

@@ -10,7 +10,7 @@ from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
     OutputKind,
-    clock_of_film,
+    in_image_time_zone,
     new_result,
     source_reference,
 )
@@ -44,7 +44,7 @@ def report_pdf(draft: DraftReport, source: Dataset, equipment: Equipment) -> Dat
 
 def _pdf(page: Image.Image, draft: DraftReport, header: Dataset) -> bytes:
     """Return `page` as a PDF; its dates come from the draft, so that the bytes are reproducible."""
-    moment = clock_of_film(draft.produced_at, header).timetuple()
+    moment = in_image_time_zone(draft.produced_at, header).timetuple()
     buffer = BytesIO()
     page.save(
         buffer,

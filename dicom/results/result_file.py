@@ -35,13 +35,13 @@ def encode(output: Output) -> bytes:
     Raises:
         InvalidOutput: It claims to be verified or final, which only a person may state.
     """
-    check_modest(output.dataset)
+    check_unverified(output.dataset)
     buffer = BytesIO()
     dcmwrite(buffer, output.dataset, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def check_modest(dataset: Dataset) -> None:
+def check_unverified(dataset: Dataset) -> None:
     """Check that `dataset` does not claim the authority of a person.
 
     Raises:
@@ -54,7 +54,7 @@ def check_modest(dataset: Dataset) -> None:
     if "VerifyingObserverSequence" in dataset:
         raise InvalidOutput("a draft names no verifying observer")
     if "ValueType" in dataset and not all(keyword in dataset for keyword in _ALLOWED):
-        raise InvalidOutput("a draft document must say that it is preliminary and unverified")
+        raise InvalidOutput("a draft document must be flagged preliminary and unverified")
 
 
 def compressed(file: FileDataset, compression: Compression) -> FileDataset:

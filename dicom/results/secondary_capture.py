@@ -18,7 +18,7 @@ from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
     OutputKind,
-    clock_of_film,
+    in_image_time_zone,
     model_words,
     new_result,
     source_image_item,
@@ -53,7 +53,7 @@ def overlay(
         InvalidOutput: A region has a coordinate that is not a number.
     """
     header = new_result(draft, source, equipment, kind=OutputKind.OVERLAY)
-    moment = clock_of_film(draft.produced_at, header)
+    moment = in_image_time_zone(draft.produced_at, header)
     picture = overlay_image(draft, pixels, equipment, moment, long_edge=long_edge)
     result = capture(header, picture, equipment)
     _write_draft(result, draft)
@@ -64,7 +64,7 @@ def overlay(
         result.BurnedInAnnotation = burned_in
     result.LossyImageCompression = _lossy(source)
     result.DerivationDescription = (
-        f"Film resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
+        f"Image resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
     )[:1024]
     return result
 

@@ -23,8 +23,8 @@ from dicom.content.result_header import (
     Equipment,
     Origin,
     OutputKind,
-    clock_of_film,
     code_item,
+    in_image_time_zone,
     model_words,
     new_object,
 )
@@ -55,7 +55,9 @@ class Verifier:
             InvalidOutput: Name or organization is empty, or the name is too long.
         """
         if not self.name.strip("^= ") or not self.organization.strip():
-            raise InvalidOutput("a verified report names its verifier and the organization")
+            raise InvalidOutput(
+                "a verified report needs the names of its verifier and organization"
+            )
         if len(self.name) > 64:
             raise InvalidOutput("the verifier's name is longer than 64 characters")
 
@@ -125,7 +127,7 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
         verifying_organization=lo(verifier.organization),
     )
     verification = document.VerifyingObserverSequence[0]
-    moment = clock_of_film(report.verified_at, document)
+    moment = in_image_time_zone(report.verified_at, document)
     verification.VerificationDateTime = f"{moment:%Y%m%d%H%M%S}"
     verification.VerifyingObserverIdentificationCodeSequence = _identifier(verifier)
     return document

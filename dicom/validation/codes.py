@@ -95,10 +95,10 @@ def _one_code(item: Dataset) -> Iterator[Pair]:
     if key in _MISUSED:
         yield "code", f"{words} {_MISUSED[key]}"
     elif key[1] == "SCT" and not is_sctid(key[0]):
-        yield "code", f"{words} is no SNOMED CT code: its check digit is wrong"
+        yield "code", f"{words} is not a SNOMED CT code: its check digit is wrong"
     meaning = codes.REVIEWED.get(key)
     if meaning and _folded(str(item.get("CodeMeaning", ""))) != _folded(meaning):
-        yield "code", f"{words} means {meaning!a}, the object says otherwise"
+        yield "code", f"{words} means {meaning!a}, but its Code Meaning differs"
 
 
 def _folded(meaning: str) -> str:

@@ -38,7 +38,7 @@ def tree_faults(document: Dataset, kind: str, matrix: tuple[int, int] | None) ->
         matrix: (rows, columns) of the image that the document is about, if known.
     """
     items = list(_walk(document))
-    if len(items) >= _MAX_ITEMS:
+    if len(items) > _MAX_ITEMS:
         yield "size", f"the tree has more than {_MAX_ITEMS} items"
     title = _name(document)
     yield from _template_faults(document, title)
@@ -54,13 +54,13 @@ def tree_faults(document: Dataset, kind: str, matrix: tuple[int, int] | None) ->
 
 
 def _walk(node: Dataset) -> Iterator[Dataset]:
-    """Yield at most `_MAX_ITEMS` items of a tree, in no fixed order.
+    """Yield at most `_MAX_ITEMS` + 1 items of a tree, in no fixed order.
 
     It does not recurse, because another vendor's tree may be deep.
     """
     waiting = list(node.get("ContentSequence", []))
     count = 0
-    while waiting and count < _MAX_ITEMS:
+    while waiting and count <= _MAX_ITEMS:
         item = waiting.pop()
         count += 1
         yield item
@@ -84,7 +84,7 @@ def _has(items: list[Dataset], code: Code) -> bool:
 def _template_faults(document: Dataset, title: str) -> Iterator[Pair]:
     stated = document.get("ContentTemplateSequence")
     if not stated:
-        yield "template", "the root names no template (ContentTemplateSequence)"
+        yield "template", "the root has no template (ContentTemplateSequence)"
         return
     expected = _TEMPLATES.get(title)
     found = str(stated[0].get("TemplateIdentifier", ""))
@@ -112,7 +112,7 @@ def _measurement_faults(document: Dataset, items: list[Dataset]) -> Iterator[Pai
     for node in items:
         rows = list(node.get("ContentSequence", []))
         if _has(rows, codes.ALGORITHM_NAME) != _has(rows, codes.ALGORITHM_VERSION):
-            yield "algorithm", "an algorithm is told without its name or its version (TID 4019)"
+            yield "algorithm", "an algorithm lacks its name or version (TID 4019)"
 
 
 def _evidence_faults(document: Dataset, items: list[Dataset]) -> Iterator[Pair]:
@@ -151,7 +151,7 @@ def _item_faults(item: Dataset, kind: str) -> Iterator[Pair]:
 def _coordinate_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair]:
     children = item.get("ContentSequence", [])
     if not any(child.get("ValueType") == "IMAGE" for child in children):
-        yield "coordinates", "a SCOORD is selected from no image"
+        yield "coordinates", "a SCOORD without an image"
     yield from point_faults(item, matrix)
 
 
@@ -167,7 +167,7 @@ def point_faults(item: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair
         yield "coordinates", "a graphic has an odd number of coordinates"
         return
     if item.get("GraphicType") == "CIRCLE" and len(values) != 4:
-        yield "coordinates", "a CIRCLE has two points"
+        yield "coordinates", "a CIRCLE must have two points"
     if matrix is None:
         return
     rows, columns = matrix
@@ -187,4 +187,7 @@ def _group_faults(items: list[Dataset]) -> Iterator[Pair]:
         if not any(child.get("ValueType") == "SCOORD" for child in _walk(group)):
             yield "viewer", "a Measurement Group without a SCOORD crashes OHIF"
         if _has(rows, codes.TRACKING_IDENTIFIER) != _has(rows, codes.TRACKING_UID):
-            yield "tracking", "a group has one of Tracking Identifier and its UID (TID 1410)"
+            yield (
+                "tracking",
+                "a group has only one of Tracking Identifier and Tracking UID (TID 1410)",
+            )

@@ -180,7 +180,7 @@ def faults(dataset: Dataset, source: Dataset | None = None) -> tuple[ValidationF
     elif sop_class == _ENCAPSULATED_PDF:
         pairs += _pdf_faults(dataset)
     else:
-        pairs.append(("sop-class", "the SOP Class is none that the gate knows"))
+        pairs.append(("sop-class", "the SOP Class has no validation rules"))
     if source is not None:
         pairs += _source_faults(dataset, source)
     return tuple(ValidationFault(rule, reason) for rule, reason in pairs)
@@ -191,7 +191,7 @@ def _header_faults(dataset: Dataset) -> Iterator[Pair]:
     for keyword, allowed in _ENUMERATED.items():
         value = dataset.get(keyword)
         if value and value not in allowed:
-            yield "enumerated", f"{keyword} is none of {', '.join(sorted(allowed))}"
+            yield "enumerated", f"{keyword} is not one of {', '.join(sorted(allowed))}"
     yield from _value_faults(dataset)
     for keyword in _OWN_UIDS:
         value = str(dataset.get(keyword) or "")
@@ -266,7 +266,7 @@ def _image_faults(dataset: Dataset) -> Iterator[Pair]:
         return
     native = dataset.get("BitsAllocated") == 8 and not _is_compressed(dataset)
     if native and length != size + size % 2:
-        yield "pixels", "PixelData has not the length that rows, columns and samples say"
+        yield "pixels", "the length of PixelData does not match rows, columns and samples"
 
 
 def _presentation_faults(dataset: Dataset, matrix: tuple[int, int] | None) -> Iterator[Pair]:
@@ -274,7 +274,7 @@ def _presentation_faults(dataset: Dataset, matrix: tuple[int, int] | None) -> It
     layers = {str(item.get("GraphicLayer")) for item in dataset.get("GraphicLayerSequence", [])}
     for annotation in dataset.get("GraphicAnnotationSequence", []):
         if str(annotation.get("GraphicLayer")) not in layers:
-            yield "layer", "an annotation lies on a Graphic Layer that is not there"
+            yield "layer", "an annotation references a Graphic Layer that does not exist"
         for item in annotation.get("GraphicObjectSequence", []):
             yield from content_tree.point_faults(item, matrix)
 
@@ -282,9 +282,9 @@ def _presentation_faults(dataset: Dataset, matrix: tuple[int, int] | None) -> It
 def _pdf_faults(dataset: Dataset) -> Iterator[Pair]:
     yield from _missing(dataset, _PDF_TYPE_1, _PDF_TYPE_2)
     if not bytes(dataset.get("EncapsulatedDocument") or b"").startswith(b"%PDF-"):
-        yield "document", "EncapsulatedDocument is no PDF"
+        yield "document", "EncapsulatedDocument is not a PDF"
     if dataset.get("VerificationFlag") == "VERIFIED":
-        yield "flags", "a document without a verifying observer says VERIFIED"
+        yield "flags", "a document without a verifying observer is VERIFIED"
 
 
 def _is_compressed(dataset: Dataset) -> bool:

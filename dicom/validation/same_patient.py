@@ -43,7 +43,7 @@ def check_result(encoded: bytes, sources: Sequence[Path]) -> None:
     """
     result = read_encoded_header(encoded, only=_ASKED)
     found: tuple[ValidationFault, ...] = (
-        ValidationFault("source", "no image was named that the result is about"),
+        ValidationFault("source", "no source image was given for the result"),
     )
     for path in sources:
         found = tuple(ValidationFault(*pair) for pair in filing_faults(result, _identifiers(path)))

@@ -273,7 +273,7 @@ def _finding_values(draft: DraftReport | None) -> dict[str, object]:
     return {
         "findings": sorted(spoken, key=_finding_rank),
         "not_coded": phrases.NOT_CODED,
-        "no_silence": phrases.NO_SILENCE,
+        "no_silence": phrases.NOT_MENTIONED_NOTE,
         "sampled": any(each.agreement for each in draft.findings),
         "silent": [
             each.observation.value

@@ -37,7 +37,7 @@ from dicom.content.result_header import (
 )
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom.results.doubt_notice import Doubt, doubt_notice
-from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
 from dicom.results.outputs import Equipment, OutputOptions, build
 from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
 from dicom.scp import presentation_contexts, storage_handler, streaming
@@ -211,8 +211,8 @@ def sample(number):
     outputs = build(draft_of(film, number), film, pixels, equipment, options=options)
     notice = UnreadStudy(
         study_instance_uid=film.StudyInstanceUID,
-        films=(
-            UnreadFilm(
+        images=(
+            UnreadImage(
                 sop_instance_uid=film.SOPInstanceUID,
                 sop_class_uid=film.SOPClassUID,
                 series_instance_uid=film.SeriesInstanceUID,

@@ -306,7 +306,7 @@ def test_a_result_with_other_identifiers_than_its_image_does_not_leave(tmp_path)
     ):
         with pytest.raises(ValidationFailed, match="is not that of the image"):
             check_result(wrong, [path])
-    with pytest.raises(ValidationFailed, match="no image was named"):
+    with pytest.raises(ValidationFailed, match="no source image"):
         check_result(result, [])
     path.write_bytes(image(b"12345\r\n"))
     with pytest.raises(ValidationFailed, match="has no exact copy"):

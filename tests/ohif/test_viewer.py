@@ -26,7 +26,7 @@ from dicom.content.report import (
     SourceImage,
 )
 from dicom.phantom import PhantomFinding, as_dataset, draw, write
-from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
 from dicom.results.outputs import Equipment, build, encode
 from dicom.selection.local_files import describe
 from dicom.study import Study
@@ -102,7 +102,7 @@ def drafted(phantom, film):
 
 def unread(film):
     """Return the notice that a film of the study was not read."""
-    lateral = UnreadFilm(
+    lateral = UnreadImage(
         sop_instance_uid=film.SOPInstanceUID,
         sop_class_uid=film.SOPClassUID,
         series_instance_uid=film.SeriesInstanceUID,
@@ -110,7 +110,7 @@ def unread(film):
     )
     return UnreadStudy(
         study_instance_uid=film.StudyInstanceUID,
-        films=(lateral,),
+        images=(lateral,),
         reason="No film of the study is a frontal chest radiograph",
         revision=1,
         produced_at=datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),

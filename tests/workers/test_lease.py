@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from service.errors import LeaseLost, NotFound, StoreUnavailable
-from workers.lease import Lease, insist
+from workers.lease import Lease, retry_while_held
 
 
 class Holder:
@@ -130,7 +130,7 @@ def test_a_result_is_written_when_the_database_is_back(holder):
             raise faults.pop()
         return "written"
 
-    assert insist(write, Lease(holder.extend, 5), pause=0.01) == "written"
+    assert retry_while_held(write, Lease(holder.extend, 5), pause=0.01) == "written"
 
 
 def test_a_refusal_or_a_lost_lease_ends_the_insisting(holder):
@@ -143,6 +143,6 @@ def test_a_refusal_or_a_lost_lease_ends_the_insisting(holder):
         raise StoreUnavailable("away")
 
     with pytest.raises(NotFound):
-        insist(refused, Lease(holder.extend, 5))
+        retry_while_held(refused, Lease(holder.extend, 5))
     with pytest.raises(StoreUnavailable):
-        insist(away, Lease(holder.extend, 0.2), pause=0.05)
+        retry_while_held(away, Lease(holder.extend, 0.2), pause=0.05)

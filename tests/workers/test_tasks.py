@@ -471,7 +471,7 @@ def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
         "READING_HANGS",
         1,
     )
-    assert "made no step for 1 s" in back.first_error
+    assert "made no progress for 1 s" in back.first_error
     (incident,) = [each for each in store.incidents() if each.kind == "reading_hangs"]
     assert incident.subject == second.id
     assert store.job(first.id).state is JobState.IN_PROGRESS
@@ -539,5 +539,5 @@ def test_without_database_a_message_ends_quietly(tmp_path, free_port, drafts):
     bench = Bench(Store(url, busy_seconds=1), tmp_path, drafts)
     with capture_logs() as logs:
         bench.task("0" * 32)
-    assert "not_claimed" in [entry["event"] for entry in logs]
+    assert "claim_failed" in [entry["event"] for entry in logs]
     assert bench.reader.asked == []

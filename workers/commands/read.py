@@ -20,7 +20,7 @@ from service.errors import ReadingError
 from service.log import configure_logging
 from service.settings.config import Settings, load_settings
 from workers.outbox import wants_sidecar, write_outputs, write_sidecar
-from workers.reading.not_analysed_notice import is_told, notice
+from workers.reading.not_analysed_notice import expects_notice, notice
 from workers.reading.reader import Drafted, NotAnalysed, Reader
 
 _EXIT_ERROR = 1
@@ -95,7 +95,9 @@ def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[di
             continue
         copies = films.setdefault(instance.sop_instance_uid, [])
         if copies and copies[0].digest != instance.digest:
-            reason = f"has the SOP Instance UID of {copies[0].path.name} and other bytes; not read"
+            reason = (
+                f"has the SOP Instance UID of {copies[0].path.name} but other content; not read"
+            )
             faults.append({"file": str(path), "state": _ERROR, "reason": reason})
         else:
             copies.append(instance)
@@ -117,7 +119,7 @@ def _read(reader: Reader, settings: Settings, study: Study, out: Path) -> dict[s
     try:
         outcome = reader.read(study, revision=1, predecessor=None, produced_at=now)
         if isinstance(outcome, NotAnalysed):
-            told = notice(settings, study, outcome, 1, now) if is_told(outcome) else ()
+            told = notice(settings, study, outcome, 1, now) if expects_notice(outcome) else ()
             return _not_analysed(outcome) | {"outputs": _written(folder, told, study)}
         return _drafted(outcome, folder, study, with_json=wants_sidecar(settings))
     except (ReadingError, DicomError) as error:

@@ -3,11 +3,11 @@
 | destination                                   | deliveries at once                               |
 |-----------------------------------------------|--------------------------------------------------|
 | has not answered yet, or was silent last time | one                                              |
-| answers                                       | up to `max_in_flight`; beyond one: shared slots  |
+| answers                                       | up to `max_in_flight`; shared one: shared slots  |
 | silent `OPEN_AFTER` times in a row            | one, after a pause that doubles each time        |
 
-Each destination has one slot of its own, which no other destination can use; `stock` is the number of
-shared slots. Of the destinations in the last row at most `MOST_PROBES` are tried at once.
+Each destination has one slot of its own, which no other destination can use; further slots
+(`shared_slots`) are shared. Of the destinations in the last row at most `MOST_PROBES` are tried at once.
 """
 
 import time
@@ -32,10 +32,10 @@ class Outcome(Enum):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _DestinationState:
     """The state of one destination; `probe_at` is a time of the clock."""
 
-    under_way: int = 0
+    in_progress: int = 0
     answers: bool = False
     silent_tries: int = 0
     probe_at: float = float("-inf")
@@ -53,7 +53,7 @@ class Bulkheads:
         self,
         limits: Mapping[str, int],
         *,
-        stock: int,
+        shared_slots: int,
         first: float,
         longest: float,
         clock: Callable[[], float] = time.monotonic,
@@ -62,52 +62,56 @@ class Bulkheads:
 
         Args:
             limits: Maximum of deliveries at once to each destination, by name.
-            stock: Maximum of deliveries at once beyond the first of each destination, in total.
+            shared_slots: Maximum of deliveries at once shared the first of each destination, in total.
             first: Seconds before the first probe of a silent destination.
             longest: Maximum of seconds between two probes.
             clock: Returns monotonic seconds.
         """
         self._limits = limits
-        self._stock = stock
+        self._shared_slots = shared_slots
         self._first, self._longest = first, longest
         self._clock = clock
-        self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
+        self._states: defaultdict[str, _DestinationState] = defaultdict(_DestinationState)
 
     def full(self) -> frozenset[str]:
         """Return the destinations to which no delivery may be started now."""
-        beyond = sum(max(0, lane.under_way - 1) for lane in self._lanes.values())
-        probes = sum(lane.under_way for lane in self._lanes.values() if lane.is_open)
+        shared = sum(max(0, state.in_progress - 1) for state in self._states.values())
+        probes = sum(state.in_progress for state in self._states.values() if state.is_open)
         now = self._clock()
         return frozenset(
             name
-            for name, lane in self._lanes.items()
-            if self._is_full(name, lane, beyond, probes, now)
+            for name, state in self._states.items()
+            if self._is_full(name, state, shared, probes, now)
         )
 
-    def _is_full(self, name: str, lane: _Lane, beyond: int, probes: int, now: float) -> bool:
-        if lane.is_open:
-            return bool(lane.under_way) or now < lane.probe_at or probes >= MOST_PROBES
-        if not lane.under_way:
+    def _is_full(
+        self, name: str, state: _DestinationState, shared: int, probes: int, now: float
+    ) -> bool:
+        if state.is_open:
+            return bool(state.in_progress) or now < state.probe_at or probes >= MOST_PROBES
+        if not state.in_progress:
             return False
         return (
-            not lane.answers or lane.under_way >= self._limits.get(name, 1) or beyond >= self._stock
+            not state.answers
+            or state.in_progress >= self._limits.get(name, 1)
+            or shared >= self._shared_slots
         )
 
     def begin(self, name: str) -> None:
         """Count a delivery that starts."""
-        self._lanes[name].under_way += 1
+        self._states[name].in_progress += 1
 
     def end(self, name: str, outcome: Outcome) -> None:
         """Count a delivery as ended and record what it showed about the destination."""
-        lane = self._lanes[name]
-        lane.under_way -= 1
+        state = self._states[name]
+        state.in_progress -= 1
         if outcome is Outcome.ANSWERED:
-            lane.answers, lane.silent_tries = True, 0
+            state.answers, state.silent_tries = True, 0
         elif outcome is Outcome.SILENT:
-            lane.answers = False
-            lane.silent_tries += 1
-            if lane.is_open:
-                lane.probe_at = self._clock() + self._pause(lane.silent_tries)
+            state.answers = False
+            state.silent_tries += 1
+            if state.is_open:
+                state.probe_at = self._clock() + self._pause(state.silent_tries)
 
     def _pause(self, silent_tries: int) -> float:
         if silent_tries < OPEN_AFTER:
@@ -116,11 +120,11 @@ class Bulkheads:
 
     def next_pause(self, name: str) -> float:
         """Return the seconds without deliveries to a destination if its next attempt is silent, too."""
-        lane = self._lanes.get(name)
-        return self._pause(lane.silent_tries + 1 if lane else 1)
+        state = self._states.get(name)
+        return self._pause(state.silent_tries + 1 if state else 1)
 
     def reset(self, names: Collection[str]) -> None:
         """End the pause of these destinations, because a person asked to send to them."""
         for name in names:
-            if name in self._lanes:
-                self._lanes[name].probe_at = float("-inf")
+            if name in self._states:
+                self._states[name].probe_at = float("-inf")

@@ -27,7 +27,7 @@ from service.settings.destinations import includes_kind, notice_form
 from service.store import Store
 from workers.delivery.doubt_notice import notice_of
 from workers.delivery.superseding import remove_superseded, removers
-from workers.lease import Lease, insist
+from workers.lease import Lease, retry_while_held
 from workers.retry_policy import backoff, code, may_pass, sentence, where
 
 log = get_logger(__name__)
@@ -38,7 +38,7 @@ log = get_logger(__name__)
 SENDS_AFTER: Final = (0, 1, 2, 10, 30)
 MOST_SENDS: Final = len(SENDS_AFTER)
 # The delivery fails after this number of such attempts, sends included: about an hour.
-MOST_LOOKS: Final = 60
+MAX_UNLISTED_ATTEMPTS: Final = 60
 _NO_FORM: Final = (
     "no notice was sent, because `objects` of this destination names neither reports nor images"
 )
@@ -86,12 +86,12 @@ class Delivering:
         self._limits = {each.name: each.max_in_flight for each in settings.destinations}
         self._kinds = {each.name: each.objects for each in settings.destinations}
 
-    def asked_for(self, job_id: str) -> frozenset[str]:
+    def resend_requested(self, job_id: str) -> frozenset[str]:
         """Return the destinations to which a person sent the job again; none if the database fails."""
         try:
             return self._store.destinations_restarted(job_id)
         except StoreError as error:
-            log.warning("not_asked", job_id=job_id, reason=str(error))
+            log.warning("resend_lookup_failed", job_id=job_id, reason=str(error))
             return frozenset()
 
     def claim(self, job_id: str | None, *, excluding: Collection[str] = ()) -> Claim | None:
@@ -107,7 +107,7 @@ class Delivering:
         try:
             found = self._store.claim_delivery(job_id, self._owner, lease, self._limits, excluding)
         except StoreUnavailable as error:
-            log.warning("not_claimed", job_id=job_id, reason=str(error))
+            log.warning("claim_failed", job_id=job_id, reason=str(error))
             return None
         return Claim(delivery=found[0], objects=found[1]) if found else None
 
@@ -163,7 +163,7 @@ class Delivering:
             return self._store.confirm_delivery(delivery.id, delivery.fence, read_back=read_back)
 
         try:
-            return insist(confirm, lease)
+            return retry_while_held(confirm, lease)
         except LeaseLost:
             self._note_unwanted(delivery)
             raise
@@ -213,7 +213,7 @@ class Delivering:
         try:
             self._end(delivery, error)
         except StoreError as fault:
-            log.warning("not_given_back", job_id=delivery.job_id, reason=str(fault))
+            log.warning("hand_back_failed", job_id=delivery.job_id, reason=str(fault))
 
     def _end(self, delivery: Delivery, error: Exception) -> None:
         words = sentence(error)
@@ -230,7 +230,7 @@ class Delivering:
             attempts=delivery.attempts,
         )
         unlisted = isinstance(error, NotListed)
-        given_up = unlisted and delivery.unlisted + 1 >= MOST_LOOKS
+        given_up = unlisted and delivery.unlisted + 1 >= MAX_UNLISTED_ATTEMPTS
         if may_pass(error) and not given_up and not self._too_late(delivery):
             delay = self._delay(delivery, error)
             self._store.postpone_delivery(

@@ -24,7 +24,7 @@ def notice_of(
     job = store.job(delivery.job_id)
     report, predecessor = draft_report(store, job.id), store.predecessor(job)
     if report is None or predecessor is None or not job.drafted_image or job.removed_at is not None:
-        raise InvalidOutput("the draft is not kept any more: a person must mark it in doubt there")
+        raise InvalidOutput("the draft is no longer stored: a person must mark it in doubt there")
     doubt = Doubt(
         study_instance_uid=job.study_instance_uid,
         draft=predecessor,

@@ -31,7 +31,7 @@ def bulkheads(settings: Settings, clock: Callable[[], float] = time.monotonic) -
     delivery = settings.delivery
     return Bulkheads(
         {each.name: each.max_in_flight for each in settings.destinations},
-        stock=delivery.concurrency - 1,
+        shared_slots=delivery.concurrency - 1,
         first=delivery.retry_seconds,
         longest=delivery.retry_max_seconds,
         clock=clock,
@@ -63,7 +63,7 @@ class DeliveryPool:
         """
         if job_id is not None:
             with self._lock:
-                self._limits.reset(self._delivering.asked_for(job_id))
+                self._limits.reset(self._delivering.resend_requested(job_id))
             self._start_all(job_id)
         self._start_all(None)
 

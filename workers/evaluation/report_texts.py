@@ -14,7 +14,7 @@ from service.evaluation.labels import Label
 from workers.evaluation.labeled import labels_of
 from workers.evaluation.tables import TableRow, column_name
 from workers.labeller.findings import label_sentences
-from workers.labeller.sentences import clean, reported, sections
+from workers.labeller.sentences import clean, sections, without_history_sections
 
 _LARGEST_XML: Final = 4 * 2**20
 _DECLARATIONS: Final = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -37,7 +37,9 @@ class ReportText:
     def of(cls, parts: Mapping[str, str]) -> Self:
         """Return the report of sections by name; `report` and `text` are split at their headings."""
         whole = "\n".join(parts[name] for name in ("report", "text") if parts.get(name))
-        findings, impression = sections(reported(clean(whole))) if whole else ((), ())
+        findings, impression = (
+            sections(without_history_sections(clean(whole))) if whole else ((), ())
+        )
         if parts.get("findings"):
             findings += sum(sections(clean(parts["findings"])), ())
         if parts.get("impression"):

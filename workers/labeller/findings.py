@@ -26,7 +26,7 @@ from workers.labeller.lexicon import (
     OBSERVED,
     REOPENED,
 )
-from workers.labeller.sentences import clean, reported, sentences
+from workers.labeller.sentences import clean, sentences, without_history_sections
 
 _SIDES: Final = (
     (
@@ -71,7 +71,7 @@ def label(text: str) -> tuple[Finding, ...]:
     Args:
         text: A report, or a part of one, with or without headings.
     """
-    return label_sentences(sentences(reported(clean(text))))
+    return label_sentences(sentences(without_history_sections(clean(text))))
 
 
 def label_sentences(lines: Iterable[str]) -> tuple[Finding, ...]:

@@ -47,7 +47,7 @@ def fault_of(text: str) -> str:
     return _unlinked(tokens, _LEAST_PAIRS if len(words) >= _SHORT else _LEAST_PAIRS_OF_SHORT)
 
 
-def insist_on_language(text: str) -> None:
+def check_language(text: str) -> None:
     """Check that `text` is language or empty.
 
     Raises:

@@ -15,6 +15,8 @@ _IMPRESSION: Final = ("impression", "conclusion", "opinion")
 # A full stop before white space ends a sentence ("1.5 cm" has none), except after a one-digit list
 # number ("1. ").
 _END = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+|[\r\n]+")
+# After a two-digit number the text is split, because it may end a sentence; a number alone is none.
+_NUMBER_ONLY = re.compile(r"\d{1,2}[.)]")
 _LIST_NUMBER = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
 _PRIOR = re.compile(
     r"\b(?:unchanged|interval (?:change|increase|decrease|development|improvement|worsening)"
@@ -43,10 +45,14 @@ def sentences(text: str) -> tuple[str, ...]:
     """Return the sentences of `text` in order, each on one line and without list numbers."""
     pieces = (_LIST_NUMBER.sub("", piece) for piece in _END.split(_LIST_NUMBER.sub("", text)))
     stripped = (" ".join(piece.split()) for piece in pieces)
-    return tuple(piece for piece in stripped if any(char.isalnum() for char in piece))
+    return tuple(
+        piece
+        for piece in stripped
+        if any(char.isalnum() for char in piece) and not _NUMBER_ONLY.fullmatch(piece)
+    )
 
 
-def reported(text: str) -> str:
+def without_history_sections(text: str) -> str:
     """Return `text` without the sections indication, history, comparison and technique.
 
     They are removed only before a heading of findings or impression; elsewhere their end is unknown.

@@ -19,7 +19,7 @@ from dicom.content.report import (
 from workers.labeller.findings import Mention, mentions, side_of, site_of
 from workers.labeller.sentences import compares_with_prior
 
-_PRIOR_NOTE: Final = "The text speaks of an earlier film; the model was shown none."
+_PRIOR_NOTE: Final = "The text refers to an earlier image; the model had no such input."
 _MEASURED = re.compile(
     r"\b\d+(?:[.,]\d+)?(?:\s*(?:x|by|-|to)\s*\d+(?:[.,]\d+)?)*\s*-?"
     r"(?:mm|cm|ml|cc|(?:milli|centi)met(?:er|re)s?|millilit(?:er|re)s?|inch(?:es)?|french|fr)\b",
@@ -43,16 +43,14 @@ _PATIENT = re.compile(
 )
 _BLANK = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*|\*\*\]", re.IGNORECASE)
 _UNKNOWABLE: Final = (
-    (_MEASURED, "The text gives a measurement; the model does not know the film's scale."),
-    (_PERSON, "The text names people or conversations; the model knows of none."),
-    (_TIME, "The text gives a date or a time; the model was told none."),
-    (_BLANK, "The text has blanks where names stood in the texts that the model learnt from."),
+    (_MEASURED, "The text gives a measurement; the model has no scale of the image."),
+    (_PERSON, "The text names people or conversations; the model had no such input."),
+    (_TIME, "The text gives a date or a time; the model had no such input."),
+    (_BLANK, "The text has blanks, where its training texts had names."),
 )
-_PATIENT_NOTE: Final = (
-    "The text speaks of the patient's age or history; the model was told neither."
-)
+_PATIENT_NOTE: Final = "The text states the patient's age or history; the model had no such input."
 
-_WATCHED: Final = (
+_COMPARED: Final = (
     *CODED_OBSERVATIONS,
     Observation.PNEUMONIA,
     Observation.LUNG_OPACITY,
@@ -72,23 +70,23 @@ _ALL_NORMAL = re.compile(
 )
 
 
-def warnings(lines: Sequence[str], *, told_indication: bool = False) -> tuple[str, ...]:
+def warnings(lines: Sequence[str], *, indication_given: bool = False) -> tuple[str, ...]:
     """Return a warning, as a sentence, for each doubtful kind of statement in `lines`.
 
     Args:
         lines: The sentences of the text.
-        told_indication: The prompt had the order's indication, which the text may repeat.
+        indication_given: The prompt had the order's indication, which the text may repeat.
     """
     notes = [_PRIOR_NOTE] if compares_with_prior(lines) else []
     notes += [note for words, note in _UNKNOWABLE if _any(words, lines)]
-    if not told_indication and _any(_PATIENT, lines):
+    if not indication_given and _any(_PATIENT, lines):
         notes.append(_PATIENT_NOTE)
     notes += [
-        f"The text contradicts itself on {one.value}: it calls it present and absent."
+        f"The text contradicts itself on {one.value}: present and absent."
         for one in contradictions(lines)
     ]
     if _normal_and_not(lines):
-        notes.append("The text calls the film normal and describes a finding.")
+        notes.append("The text calls the image normal and describes a finding.")
     return tuple(notes)
 
 
@@ -115,7 +113,7 @@ def contradictions(lines: Iterable[str]) -> tuple[Observation, ...]:
 
 def _watched(lines: Iterable[str]) -> dict[Observation, list[tuple[str, Mention]]]:
     """Return each mention of a watched observation with its sentence."""
-    said: dict[Observation, list[tuple[str, Mention]]] = {one: [] for one in _WATCHED}
+    said: dict[Observation, list[tuple[str, Mention]]] = {one: [] for one in _COMPARED}
     for line in lines:
         for mention in mentions(line):
             if mention.observation in said:

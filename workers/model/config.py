@@ -148,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def missing(path: Path, error: OSError) -> CheckpointError:
     """Return the error for a checkpoint file that cannot be opened; it names an absent folder."""
     if not path.parent.is_dir():
-        return CheckpointError(f"{path.parent}: there is no such folder")
+        return CheckpointError(f"{path.parent}: the folder does not exist")
     if isinstance(error, FileNotFoundError):
         return CheckpointError(f"{path.parent}: {path.name} is missing")
     return CheckpointError(f"{path}: cannot be read: {error.strerror}")

@@ -28,9 +28,11 @@ def grey_image(frame: NDArray[np.float32]) -> Image.Image:
         GenerationError: It is empty, not two-dimensional, holds NaN or is a strip.
     """
     if frame.ndim != 2 or not frame.size or not np.isfinite(frame).all():
-        raise GenerationError("a film must be a two-dimensional array of finite numbers")
+        raise GenerationError("an image must be a two-dimensional array of finite numbers")
     if max(frame.shape) > MAX_ASPECT * min(frame.shape):
-        raise GenerationError(f"a film of {frame.shape[1]} x {frame.shape[0]} pixels is too narrow")
+        raise GenerationError(
+            f"an image of {frame.shape[1]} x {frame.shape[0]} pixels is too narrow"
+        )
     return Image.fromarray(np.rint(np.clip(frame, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 

@@ -14,13 +14,13 @@ from workers.labeller.sentences import clean, sections
 from workers.labeller.text_warnings import doubtful, warnings
 from workers.model.vlm import Answer
 from workers.reading.agreement import agreed, doubts
-from workers.reading.finding_regions import placed
+from workers.reading.finding_regions import with_regions
 from workers.reading.scores import disagreements, scored
 
 _CHILD_NOTE: Final = (
-    "The patient is a child: read with a pediatric prompt, whose accuracy nobody has measured."
+    "The patient is a child: read with a pediatric prompt, whose accuracy has not been measured."
 )
-_TOLD_NOTE: Final = "The model was told why the film was ordered."
+_INDICATION_NOTE: Final = "The model was given the indication."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ def content(
     findings_text, impression_text = _sections(answer.text)
     lines = findings_text + impression_text
     if not lines:
-        raise EmptyText("the model wrote no text for this film")
-    notes = list(_circumstances(answer, child=child, told=bool(reason)))
+        raise EmptyText("the model wrote no text for this image")
+    notes = list(_circumstances(answer, child=child, indication_given=bool(reason)))
     findings = not_coded(label_sentences(()))
     if not meaningless:
         findings = scored(not_coded(label_sentences(lines)), answer.chances)
-        findings, unplaced = placed(findings, answer.heat, frame, locates=locates)
+        findings, unplaced = with_regions(findings, answer.heat, frame, locates=locates)
         sampled = [label_sentences(sum(_sections(text), ())) for text in answer.samples]
         findings = agreed(findings, sampled)
         notes += [
-            *warnings(lines, told_indication=bool(reason)),
+            *warnings(lines, indication_given=bool(reason)),
             *disagreements(findings),
             *doubts(findings, sampled, samples),
             *unplaced,
@@ -90,10 +90,10 @@ def shown_prompt(answer: Answer, reason: str) -> str:
     return " ".join(prompt.split())
 
 
-def _circumstances(answer: Answer, *, child: bool, told: bool) -> Iterator[str]:
+def _circumstances(answer: Answer, *, child: bool, indication_given: bool) -> Iterator[str]:
     if child:
         yield _CHILD_NOTE
-    if told:
-        yield _TOLD_NOTE
+    if indication_given:
+        yield _INDICATION_NOTE
     if not answer.ended:
-        yield f"The text was cut after {len(answer.token_ids)} tokens; how it would end is not known."
+        yield f"The text was cut after {len(answer.token_ids)} tokens; its end is unknown."

@@ -27,12 +27,12 @@ from service.records import IncidentKind, Job, JobWithDraft
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
-from workers.lease import Lease, insist
+from workers.lease import Lease, retry_while_held
 from workers.outbox import remove_unfinished, wants_sidecar, write_outputs, write_sidecar
 from workers.reading.caller_rules import rules_for
 from workers.reading.exclusive_attempt import ExclusiveAttempt
 from workers.reading.job_watch import JobWatch
-from workers.reading.not_analysed_notice import notice, told_to
+from workers.reading.not_analysed_notice import notice, notice_destinations
 from workers.reading.quarantine import quarantine
 from workers.reading.reader import Drafted, NotAnalysed, Unchanged
 from workers.retry_policy import backoff, code, is_outage, may_pass, sentence, where
@@ -120,7 +120,7 @@ class Drafting:
                 model=self._settings.model_name,
             )
         except StoreUnavailable as error:
-            log.warning("not_claimed", job_id=job_id, reason=str(error))
+            log.warning("claim_failed", job_id=job_id, reason=str(error))
             return None
 
     def work(self, job: Job) -> None:
@@ -140,14 +140,14 @@ class Drafting:
             study = self._store.study(job.study_instance_uid, through=job.read_through)
             _open_each(study)
             result = self._read(job, study, previous, lease)
-            ended = insist(lambda: self._keep(job, study, previous, result, lease), lease)
+            ended = retry_while_held(lambda: self._keep(job, study, previous, result, lease), lease)
         log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
 
     def _read(
         self, job: Job, study: Study, previous: JobWithDraft | None, lease: Lease
     ) -> Drafted | NotAnalysed:
         def cancelled() -> bool:
-            lease.moved()
+            lease.progressed()
             return lease.lost or self._abandon.is_set()
 
         # A reading that crashes or hangs the process costs the jobs beside it an attempt too. The last
@@ -185,10 +185,10 @@ class Drafting:
         if wants_sidecar(self._settings):
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
-            raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} holds it no longer")
+            raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} no longer holds it")
         names = self._destinations(job)
         drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
-        self._tell(drafted, names)
+        self._publish_jobs(drafted, names)
         return drafted
 
     def _keep_unread(
@@ -196,7 +196,9 @@ class Drafting:
     ) -> Job:
         wanted = self._destinations(job)
         stands = None if previous is None or _withdrawn(previous) else previous
-        names = [each for each in told_to(self._settings, result, stands) if each in wanted]
+        names = [
+            each for each in notice_destinations(self._settings, result, stands) if each in wanted
+        ]
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
@@ -210,7 +212,7 @@ class Drafting:
             notice=objects,
             destinations=names if objects else (),
         )
-        self._tell(ended, names if objects else [])
+        self._publish_jobs(ended, names if objects else [])
         return ended
 
     def _standing(self, job: Job, previous: JobWithDraft | None, study: Study) -> frozenset[str]:
@@ -239,7 +241,7 @@ class Drafting:
         # One folder for each claim: the worker of an expired claim may still write to its own.
         return (self._settings.outbox_dir / job.id / str(job.fence)).absolute()
 
-    def _tell(self, job: Job, names: list[str]) -> None:
+    def _publish_jobs(self, job: Job, names: list[str]) -> None:
         # One message for each destination: a slow one does not delay the others. `all` stops at the
         # first that cannot be published; the sweeper publishes those later.
         all(publish_jobs(self._store, self._publish, job) for _ in names)
@@ -257,14 +259,14 @@ class Drafting:
         try:
             self._end(job, error)
         except StoreError as fault:
-            log.warning("not_given_back", job_id=job.id, reason=str(fault))
+            log.warning("hand_back_failed", job_id=job.id, reason=str(fault))
         if isinstance(error, ReaderStopped):
             self._replace()
 
     def _hang(self, jobs: Sequence[Job]) -> None:
         """Hand back the jobs whose readings hang, record incidents, and replace the process."""
         seconds = self._settings.reading.hang_seconds
-        words = f"The reading made no step for {seconds:g} s; its worker was replaced."
+        words = f"The reading made no progress for {seconds:g} s; its worker was replaced."
         for job in jobs:
             self.give_back(job, ReadingHangs(words))
             try:
@@ -310,7 +312,7 @@ def _open_each(study: Study) -> None:
             instance.path.open("rb").close()
         except OSError as error:
             raise TransientReadingError(
-                f"A film cannot be opened in the spool ({error.strerror}): is data_dir here, and the "
+                f"An image cannot be opened in the spool ({error.strerror}): is data_dir here, and the "
                 "same as the receiver's?"
             ) from error
 

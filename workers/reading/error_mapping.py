@@ -42,10 +42,10 @@ def reading_errors() -> Iterator[None]:
         raise PermanentReadingError(str(error)) from error
     except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError) as error:
         raise TransientReadingError(
-            f"the device or its memory refused: {_first_line(error)}"
+            f"the device or its memory failed: {_first_line(error)}"
         ) from error
     except OSError as error:
-        raise TransientReadingError(f"the file system refused: {error.strerror}") from error
+        raise TransientReadingError(f"the file system failed: {error.strerror}") from error
     except RuntimeError as error:
         # PyTorch reports a failed CPU allocation as a RuntimeError that only its text identifies.
         short = "can't allocate memory" in str(error) or is_thread_exhaustion(error)

@@ -48,5 +48,5 @@ class ExclusiveAttempt:
     def _wait(self, condition: Callable[[], bool], given_up: Callable[[], bool]) -> None:
         while not condition():
             if given_up():
-                raise ReadingCancelled("the draft is no longer wanted")
+                raise ReadingCancelled("the reading was canceled")
             self._changed.wait(_ASK_SECONDS)

@@ -23,13 +23,13 @@ NOTE: Final = (
 )
 _ONE_SIDE: Final = "The text says bilateral {name}: the outline shows one side only."
 _NO_OUTLINE: Final = "No outline is drawn for {names}. This does not mean absence."
-_NO_MEMORY: Final = "Memory was short: where {name} was seen could not be computed."
+_NO_MEMORY: Final = "Not enough memory to compute where {name} was seen."
 _ELSEWHERE: Final = (
     "The text says {side} {name}, but the model looked at the other side: no outline is shown."
 )
 
 
-def placed(
+def with_regions(
     findings: Sequence[Finding],
     heat: Heat,
     frame: NDArray[np.float32],

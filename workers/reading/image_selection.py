@@ -1,4 +1,4 @@
-"""Selects the image of a study that is read; stops when the draft is no longer wanted."""
+"""Selects the image of a study that is read; stops when the reading was canceled."""
 
 import contextlib
 from collections.abc import Callable
@@ -112,22 +112,22 @@ class ImageSelector:
         wanted = replace(wanted, synthetic_only=self._synthetic_only, read_children=children)
         selection = choose(study, wanted, self._limits, examine)
         if selection.instance is None and deaths:
-            raise PermanentReadingError(f"A film of the study cannot be read: {deaths[0]}.")
+            raise PermanentReadingError(f"An image of the study cannot be read: {deaths[0]}.")
         return selection
 
     def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Examined:
         """Look at one image; retry while all decoders are busy, so that waiting is no hang."""
         while True:
-            go_on(cancelled)
+            check_wanted(cancelled)
             with contextlib.suppress(DecodersBusy):
                 return self._examine(path, limits)
 
 
-def go_on(cancelled: Callable[[], bool]) -> None:
+def check_wanted(cancelled: Callable[[], bool]) -> None:
     """Check that the draft is still wanted.
 
     Raises:
         Cancelled: `cancelled` returned True.
     """
     if cancelled():
-        raise Cancelled("the draft is no longer wanted")
+        raise Cancelled("the reading was canceled")

@@ -60,14 +60,14 @@ def reading_model(settings: Settings, progress: Callable[[str], None]) -> Readin
 
 def _built_in(settings: Settings, progress: Callable[[str], None]) -> Engine:
     reading = settings.reading
-    loaded = opened(settings)
+    loaded = load_model(settings)
     if reading.compile:
         progress("compiling (reading.compile), which takes minutes ...")
     return Engine(
         loaded,
         rows=rows(settings),
         new_tokens=reading.max_new_tokens,
-        patience=_patience(settings),
+        step_timeout=_patience(settings),
         compiled=reading.compile,
     )
 
@@ -143,7 +143,7 @@ def _place(settings: Settings) -> Place:
     )
 
 
-def opened(settings: Settings) -> Llava:
+def load_model(settings: Settings) -> Llava:
     """Load and return the model of the settings.
 
     Raises:

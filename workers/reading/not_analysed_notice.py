@@ -6,7 +6,7 @@ from typing import Final
 from dicom.errors import DicomError
 from dicom.parsing.header import read_header
 from dicom.reasons import Reason
-from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
 from dicom.results.result_file import Output
 from dicom.study import Study
 from service.log import get_logger
@@ -19,15 +19,15 @@ log = get_logger(__name__)
 
 # A reading of our own results and of objects without pixels is never expected. A notice could start a
 # loop with a PACS that forwards everything it receives.
-_NOT_TOLD: Final = (Reason.OWN_RESULT.value, Reason.NO_IMAGE.value)
+_NO_NOTICE: Final = (Reason.OWN_RESULT.value, Reason.NO_IMAGE.value)
 
 
-def is_told(result: NotAnalysed) -> bool:
+def expects_notice(result: NotAnalysed) -> bool:
     """Return whether a reading could be expected, so that a notice makes sense."""
-    return result.code not in _NOT_TOLD
+    return result.code not in _NO_NOTICE
 
 
-def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> list[str]:
+def notice_destinations(settings: Settings, result: NotAnalysed, earlier: Job | None) -> list[str]:
     """Return the names of the destinations that get a notice that a study was not read.
 
     Args:
@@ -35,7 +35,7 @@ def told_to(settings: Settings, result: NotAnalysed, earlier: Job | None) -> lis
         result: Why the study was not read.
         earlier: The job whose draft of the study stands, or None; with such a result, no notice is due.
     """
-    if earlier is not None or not is_told(result):
+    if earlier is not None or not expects_notice(result):
         return []
     return [each.name for each in settings.destinations if each.not_analysed]
 
@@ -55,9 +55,9 @@ def notice(
     Raises:
         OSError: The installation's identity cannot be read.
     """
-    reasons = {film.sop_instance_uid: film.reason for film in result.not_read}
-    films = tuple(
-        UnreadFilm(
+    reasons = {each.sop_instance_uid: each.reason for each in result.not_read}
+    images = tuple(
+        UnreadImage(
             sop_instance_uid=instance.sop_instance_uid,
             sop_class_uid=instance.sop_class_uid,
             series_instance_uid=instance.series_instance_uid,
@@ -67,7 +67,7 @@ def notice(
     )
     unread = UnreadStudy(
         study_instance_uid=study.study_instance_uid,
-        films=films,
+        images=images,
         reason=result.sentence,
         revision=revision,
         produced_at=produced_at,

@@ -27,7 +27,7 @@ from dicom.validation.same_patient import check_source
 from service.jobs import ReasonCode
 from service.settings.config import Settings
 from workers.equipment import output_options, this_equipment
-from workers.labeller.report_language import insist_on_language
+from workers.labeller.report_language import check_language
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.reading_model import ReadingModel
 from workers.model.profiles.report_text import report_text
@@ -37,18 +37,18 @@ from workers.reading.abilities import lacks, limits
 from workers.reading.agreement import sampled_beside
 from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.error_mapping import reading_errors
-from workers.reading.image_selection import ImageSelector, SelectedImage, go_on
+from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted
 from workers.reading.indication import indication
 from workers.reading.model_loading import decoding, reading_model, sampling
 from workers.reading.scores import QUESTIONS
 from workers.reading.stopwatch import Stopwatch
 
 _WARM_UP_PIXELS: Final = 64
-_INSISTED: Final = (
+_DEMO_CAVEAT: Final = (
     "It reads patients' images because this site has set reading.demo_reads_patients."
 )
 _MARK: Final = "MEANINGLESS TEXT"  # in the series description, 20 characters at most
-_NO_CHANGE: Final = "The later films do not change what is read: the earlier draft stands."
+_NO_CHANGE: Final = "The later images do not change which image is read: the earlier draft stands."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Unchanged(NotAnalysed):
     """The selected image was read before: the model was not asked, the earlier draft stands."""
 
 
-def _unsaid(line: str) -> None:
+def _no_progress(line: str) -> None:
     """Discard a line of progress."""
     del line
 
@@ -129,10 +129,12 @@ class Reader:
         )
         self._options = output_options(settings)
         self._version = settings.reading.model_version
-        self._questions = QUESTIONS if _asks(settings, model) else ()
+        self._questions = QUESTIONS if _asks_questions(settings, model) else ()
 
     @classmethod
-    def from_settings(cls, settings: Settings, progress: Callable[[str], None] = _unsaid) -> Self:
+    def from_settings(
+        cls, settings: Settings, progress: Callable[[str], None] = _no_progress
+    ) -> Self:
         """Load the model and let it answer once, so that no study waits for it; return the reader.
 
         Args:
@@ -208,7 +210,7 @@ class Reader:
         if not checkpoint.synthetic_only:
             return model
         if header is None or not is_phantom(header):
-            caveat = f"{checkpoint.caveat} {_INSISTED}".strip()
+            caveat = f"{checkpoint.caveat} {_DEMO_CAVEAT}".strip()
             return dataclasses.replace(model, caveat=caveat, mark=checkpoint.mark or _MARK)
         if checkpoint.synthetic_caveat:
             return dataclasses.replace(model, caveat=checkpoint.synthetic_caveat, mark="")
@@ -260,7 +262,7 @@ class Reader:
             if isinstance(read, NotAnalysed):
                 return read
             draft, film = read.draft, read.film
-            go_on(cancelled)
+            check_wanted(cancelled)
             outputs = build(draft, film.header, film.pixels, self._equipment, options=self._options)
             clock.mark("outputs")
             draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
@@ -320,35 +322,35 @@ class Reader:
             )
         check_source(film.instance.path)
         clock.mark("decode")
-        go_on(cancelled)
-        said = self._said(film, clock, urgent=urgent, cancelled=cancelled)
+        check_wanted(cancelled)
+        answered = self._answer(film, clock, urgent=urgent, cancelled=cancelled)
         model = self.identity_for(film.header)
         draft = DraftReport(
             study_instance_uid=study.study_instance_uid,
             source=film.source,
             revision=revision,
             produced_at=produced_at,
-            findings_text=said.content.findings_text,
-            impression_text=said.content.impression_text,
-            findings=said.content.findings,
+            findings_text=answered.content.findings_text,
+            impression_text=answered.content.impression_text,
+            findings=answered.content.findings,
             notes=(
                 *film.notes,
-                *said.content.notes,
+                *answered.content.notes,
                 *limits(self._model.checkpoint),
                 *_sent_outside(self._model.checkpoint),
             ),
             model=dataclasses.replace(
-                model, prompt=said.prompt, decoding=model.decoding + said.sampled
+                model, prompt=answered.prompt, decoding=model.decoding + answered.sampled
             ),
             not_read=selection.not_read,
             predecessor=predecessor,
-            doubts=said.content.doubts,
+            doubts=answered.content.doubts,
         )
-        return DraftedImage(draft=draft, film=film, tokens=said.tokens, ended=said.ended)
+        return DraftedImage(draft=draft, film=film, tokens=answered.tokens, ended=answered.ended)
 
-    def _said(
+    def _answer(
         self, film: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
-    ) -> "_Said":
+    ) -> "_AnswerContent":
         """Return the model's answer about an image, without questions and samples if meaningless."""
         checkpoint = self._model.checkpoint
         reason = indication(film.header) if checkpoint.takes_indication else ""
@@ -370,8 +372,8 @@ class Reader:
         answer = self._sectioned(answer)
         # Random weights that are marked as such are not expected to write language.
         if not checkpoint.meaningless:
-            insist_on_language(answer.text)
-        said = content(
+            check_language(answer.text)
+        answered = content(
             answer,
             film.pixels,
             child=film.child,
@@ -380,8 +382,8 @@ class Reader:
             samples=len(samples),
             locates=self._model.locates,
         )
-        return _Said(
-            said,
+        return _AnswerContent(
+            answered,
             shown_prompt(answer, reason),
             sampled_beside(samples),
             len(answer.token_ids),
@@ -399,7 +401,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _AnswerContent:
     """An answer's content, the prompt as shown, and in `sampled` the samples' decoding, or ""."""
 
     content: Content
@@ -426,7 +428,7 @@ def _unread(selection: Selection) -> NotAnalysed:
     )
 
 
-def _asks(settings: Settings, model: ReadingModel) -> bool:
+def _asks_questions(settings: Settings, model: ReadingModel) -> bool:
     if lacks(model.checkpoint, Ability.SCORES):
         return False
     wanted = settings.reading.scores

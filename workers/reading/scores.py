@@ -63,6 +63,6 @@ def _about_normal(finding: Finding, chance: str) -> Iterator[str]:
     if finding.presence in STATED:
         says = "nothing abnormal" if finding.presence is Presence.PRESENT else "a finding"
         yield (
-            f"Text and score disagree on the whole film: the text describes {says}, asked whether "
+            f"Text and score disagree on the whole image: the text describes {says}, asked whether "
             f"it is normal the model gives {chance}."
         )

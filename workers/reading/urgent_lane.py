@@ -65,7 +65,7 @@ class UrgentLane:
         try:
             self._read(job_id)
         except StoreError as error:  # the lane stays open
-            log.warning("not_claimed", job_id=job_id, reason=str(error))
+            log.warning("claim_failed", job_id=job_id, reason=str(error))
 
     def _waiting(self) -> str | None:
         """Return the id of the urgent job that has waited longest, or None."""

@@ -14,7 +14,7 @@ _MOVED: Final = 0.5  # share of the images that are moved
 _GRAIN: Final = 0.02
 
 
-def varied(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return images and masks, moved alike; the images' gray scale is changed too.
 
     Args:

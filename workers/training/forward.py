@@ -46,7 +46,7 @@ def _attended(
     k: Tensor,
     v: Tensor,
     unseen: Tensor | None = None,
-    watched: list[Tensor] | None = None,
+    attention_weights: list[Tensor] | None = None,
 ) -> Tensor:
     """Return scaled dot-product attention, [B, T, H x D], of q, k, v [B, H, T, D].
 
@@ -57,15 +57,15 @@ def _attended(
         k: Keys.
         v: Values.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
-        watched: If given, the attention weights [B, H, T, T] are appended to it.
+        attention_weights: If given, the attention weights [B, H, T, T] are appended to it.
     """
     q, k, v = (one.contiguous() for one in (q, k, v))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if unseen is not None:
         scores = scores.masked_fill(unseen, -torch.inf)
     shares = scores.softmax(-1)
-    if watched is not None:
-        watched.append(shares)
+    if attention_weights is not None:
+        attention_weights.append(shares)
     gathered: Tensor = shares.to(v.dtype) @ v
     return gathered.transpose(1, 2).flatten(2)
 
@@ -75,7 +75,7 @@ def decoded(
     x: Tensor,
     positions: Tensor,
     unseen: Tensor,
-    watched: list[Tensor] | None = None,
+    attention_weights: list[Tensor] | None = None,
 ) -> Tensor:
     """Return the hidden states [B, T, C] of embeddings `x`.
 
@@ -84,11 +84,13 @@ def decoded(
         x: [B, T, C].
         positions: int64 [B, T], positions of the rotary embedding.
         unseen: bool [B, 1, T, T], True where a token (row) must not see another (column).
-        watched: If given, each layer's attention weights [B, H, T, T] are appended to it.
+        attention_weights: If given, each layer's attention weights [B, H, T, T] are appended to it.
     """
     cos, sin = rotary(llama.config, positions, x.dtype)
     for layer in cast("Iterable[language.Layer]", llama.layers):
-        x = x + _mixed_words(layer.self_attn, layer.input_layernorm(x), (cos, sin), unseen, watched)
+        x = x + _mixed_words(
+            layer.self_attn, layer.input_layernorm(x), (cos, sin), unseen, attention_weights
+        )
         x = x + layer.mlp(layer.post_attention_layernorm(x))
     hidden: Tensor = llama.norm(x)
     return hidden
@@ -99,20 +101,22 @@ def _mixed_words(
     x: Tensor,
     turn: tuple[Tensor, Tensor],
     unseen: Tensor,
-    watched: list[Tensor] | None,
+    attention_weights: list[Tensor] | None,
 ) -> Tensor:
     q, k, v = (
         project(x).unflatten(-1, (-1, attention.head_dim))
         for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )  # [B, T, heads, D]
     q, k = (rotate(one, *turn).to(v.dtype) for one in (q, k))
-    mixed = _attended(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), unseen, watched)
+    mixed = _attended(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), unseen, attention_weights
+    )
     out: Tensor = attention.o_proj(mixed)
     return out
 
 
 def text_hidden(
-    network: Network, films: Tensor, texts: Packed, watched: list[Tensor] | None = None
+    network: Network, films: Tensor, texts: Packed, attention_weights: list[Tensor] | None = None
 ) -> Tensor:
     """Return the hidden states [B, N, C] of the texts, which follow lead and image.
 
@@ -120,7 +124,7 @@ def text_hidden(
         network: The network.
         films: [B, P, W], patch tokens.
         texts: The texts about each image.
-        watched: If given, each layer's attention weights [B, H, T, T] are appended to it.
+        attention_weights: If given, each layer's attention weights [B, H, T, T] are appended to it.
     """
     shown = network.mm_projector(films)  # [B, P, C]
     embed = network.llama.embed_tokens
@@ -128,4 +132,4 @@ def text_hidden(
     x = torch.cat([lead, shown.to(lead.dtype), embed(texts.ids)], dim=1)  # [B, T, C]
     behind = x.shape[1] - texts.ids.shape[1]
     positions, unseen = texts.layout(before=behind)
-    return decoded(network.llama, x, positions, unseen, watched)[:, behind:]
+    return decoded(network.llama, x, positions, unseen, attention_weights)[:, behind:]

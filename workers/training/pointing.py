@@ -55,17 +55,17 @@ def texts(
 
 
 def loss(
-    watched: Sequence[Tensor], packed: Packed, masks: Tensor, asked: Sequence[Pointed]
+    attention_weights: Sequence[Tensor], packed: Packed, masks: Tensor, asked: Sequence[Pointed]
 ) -> Tensor:
     """Return the mean Kullback-Leibler divergence of the attention before each yes from the mask.
 
     Args:
-        watched: Attention weights of each layer, [B, H, T, T].
+        attention_weights: Attention weights of each layer, [B, H, T, T].
         packed: The texts.
         masks: float32 [B, 6, M, M] in 0..1.
         asked: The questions.
     """
-    lead, behind = len(packed.lead), watched[0].shape[-1] - packed.ids.shape[1]
+    lead, behind = len(packed.lead), attention_weights[0].shape[-1] - packed.ids.shape[1]
     grid = round((behind - lead) ** 0.5)
     cover = F.adaptive_avg_pool2d(masks, grid).flatten(2)  # [B, 6, P]
     total, count = cover.new_zeros(()), 0
@@ -74,7 +74,9 @@ def loss(
         if wanted.sum() < _LEAST:
             continue  # it lies outside the square that the model sees
         last = behind + _last_asked(packed, one)
-        taken = sum(layer[one.film, :, last, lead:behind].float().sum(0) for layer in watched)
+        taken = sum(
+            layer[one.film, :, last, lead:behind].float().sum(0) for layer in attention_weights
+        )
         total = total + _apart(wanted / wanted.sum(), torch.as_tensor(taken))
         count += 1
     return total / max(1, count)

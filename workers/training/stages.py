@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from workers.model.checkpoints.cxr_llava import Network
 from workers.model.config import ModelConfig
 from workers.training import corpus, forward, labels, pointing
-from workers.training.augment import varied
+from workers.training.augment import augment
 from workers.training.corpus import Corpus
 from workers.training.films import Films, chunks
 
@@ -132,15 +132,15 @@ class Training:
                 list(pointing.texts(self._films.plans[int(i)].findings, self._rng)) for i in index
             ]
             packed = self._words.packed([[text for text, _ in one] for one in said])
-            watched: list[Tensor] = []
-            hidden = forward.text_hidden(network, films, packed, watched)
+            attention_weights: list[Tensor] = []
+            hidden = forward.text_hidden(network, films, packed, attention_weights)
             asked = [
                 pointing.Pointed(film, number, finding)
                 for film, one in enumerate(said)
                 for number, (_, finding) in enumerate(one, 1)
                 if finding is not None
             ]
-            looking = pointing.loss(watched, packed, masks, asked)
+            looking = pointing.loss(attention_weights, packed, masks, asked)
             return packed.loss(hidden, network.lm_head) + pointing.WEIGHT * looking
 
         groups = [(network.vision_tower, _SLOWER), *((m, 1.0) for m in _language(network))]
@@ -157,7 +157,7 @@ class Training:
         rows = index.numpy()
         grey = torch.from_numpy(self._films.grey[rows])[:, None].float() / 255
         masks = torch.from_numpy(self._films.masks[rows]).float() / 255
-        grey, masks = varied(grey, masks, self._random)
+        grey, masks = augment(grey, masks, self._random)
         return (grey - self._grey.mean) / self._grey.std, masks
 
     def _spoken(self, films: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:

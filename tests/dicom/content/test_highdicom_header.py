@@ -10,7 +10,7 @@ import pytest
 
 from dicom.content.report import Predecessor
 from dicom.results.doubt_notice import Doubt, doubt_notice
-from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
 from dicom.results.outputs import OutputOptions, build
 
 EVERYTHING = OutputOptions(comprehensive_3d=True, extras=("presentation-state", "report-pdf"))
@@ -28,7 +28,7 @@ EARLIER = Predecessor(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
     series_instance_uid="2.25.4",
 )
-UNREAD = UnreadFilm(
+UNREAD = UnreadImage(
     sop_instance_uid="2.25.7",
     sop_class_uid="1.2.3.4",
     series_instance_uid="2.25.8",
@@ -64,7 +64,7 @@ def objects(make_draft, equipment, shown_pixels):
         found_at = datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC)
         unread = UnreadStudy(
             study_instance_uid=draft.study_instance_uid,
-            films=(UNREAD,),
+            images=(UNREAD,),
             reason="no image could be read",
             revision=1,
             produced_at=found_at,

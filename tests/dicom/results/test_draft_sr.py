@@ -101,7 +101,7 @@ def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
     """Silence is said to be silence, so that it is not taken for absence."""
     assert (
         "Not mentioned by this draft, neither present nor absent: "
-        "atelectasis, edema, pleural effusion. Silence does not mean absence."
+        "atelectasis, edema, pleural effusion. Not mentioned does not mean absent."
     ) in texts(report(), content_items)
 
 
@@ -154,7 +154,7 @@ def test_notes_and_films_not_read_are_said_before_the_findings(report, content_i
     first_finding = sentences.index("The heart is enlarged.")
     before = sentences[:first_finding]
     assert "Note: Text and scores disagree on edema." in before
-    assert "Another film of this study was not read: it is a lateral view." in before
+    assert "Another image of this study was not read: it is a lateral view." in before
 
 
 @pytest.mark.parametrize(

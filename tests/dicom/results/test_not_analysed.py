@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 from dicom.errors import DatasetMismatch, InvalidDataset
 from dicom.results.not_analysed import (
-    UnreadFilm,
+    UnreadImage,
     UnreadStudy,
     build_not_analysed,
     not_analysed_report,
@@ -20,7 +20,7 @@ from dicom.validation.result_object import faults
 
 def film(number, reason="it is a lateral view"):
     """Return one film that was not read."""
-    return UnreadFilm(
+    return UnreadImage(
         sop_instance_uid=f"2.25.7{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         series_instance_uid=f"2.25.8{number % 2}",
@@ -31,11 +31,11 @@ def film(number, reason="it is a lateral view"):
 TWO_FILMS = (film(1), film(2, "The patient is a child"))
 
 
-def unread(header, *, films=TWO_FILMS, **changes):
+def unread(header, *, images=TWO_FILMS, **changes):
     """Return a study that was not read."""
     values = {
         "study_instance_uid": str(header.StudyInstanceUID),
-        "films": tuple(films),
+        "images": tuple(images),
         "reason": "No film of the study is a frontal chest radiograph",
         "revision": 1,
         "produced_at": datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
@@ -74,8 +74,8 @@ def test_study_and_each_film_have_their_reason(notice, content_items):
     """One sentence for the study, one for each film, each ending as a sentence does."""
     assert sentences(notice(), content_items)[2:5] == [
         "Why the study was not analyzed: No film of the study is a frontal chest radiograph.",
-        "Film 1 of 2 was not read: It is a lateral view.",
-        "Film 2 of 2 was not read: The patient is a child.",
+        "Image 1 of 2 was not read: It is a lateral view.",
+        "Image 2 of 2 was not read: The patient is a child.",
     ]
 
 
@@ -105,7 +105,7 @@ def test_each_film_is_in_the_evidence_under_its_series(notice):
 
 def test_a_study_of_hundreds_of_images_stays_short(notice, content_items):
     """Forty films are named, the rest counted."""
-    words = sentences(notice(films=[film(n) for n in range(300)]), content_items)
+    words = sentences(notice(images=[film(n) for n in range(300)]), content_items)
     assert len(words) == 2 + 1 + 40 + 1 + 1
     assert "260 more images of the study were not read either." in words
 
@@ -129,7 +129,7 @@ def test_the_same_study_gives_the_same_bytes_and_another_reason_other_uids(film_
         return [hashlib.sha256(encode(output)).hexdigest() for output in outputs]
 
     assert digest(built()) == digest(built())
-    others = [built(), built(reason="Too dark"), built(films=(film(1),)), built(revision=2)]
+    others = [built(), built(reason="Too dark"), built(images=(film(1),)), built(revision=2)]
     assert len({outputs[0].dataset.SOPInstanceUID for outputs in others}) == 4
     assert len({outputs[1].dataset.SOPInstanceUID for outputs in others}) == 4
 
@@ -171,7 +171,7 @@ ODD = [
 def test_validators_find_no_error(attributes, films, film_header, equipment, tmp_path, program):
     """Dciodvfy, dsrdump and our own gate have nothing to say."""
     header = film_header(**attributes)
-    study = unread(header, films=films)
+    study = unread(header, images=films)
     for output in build_not_analysed(study, header, equipment, page=True):
         path = tmp_path / f"{output.kind}.dcm"
         path.write_bytes(encode(output))

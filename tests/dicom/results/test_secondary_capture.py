@@ -137,7 +137,7 @@ def test_a_region_lies_on_the_same_anatomy_as_on_the_film(film_header, make_draf
     pixels[round(top) : round(bottom), round(left) : round(right)] = 1.0
     moment = datetime(2026, 3, 4)  # noqa: DTZ001 - only drawn
     drawn = np.asarray(overlay_image(draft, pixels, equipment, moment)).astype(int)
-    x, y, width, height = Layout.of(rows, columns, 1280).film
+    x, y, width, height = Layout.of(rows, columns, 1280).image
     shown = drawn[y : y + height, x : x + width]
     outline = np.abs(shown - (255, 138, 76)).sum(axis=2) < 90
     bright = shown.min(axis=2) > 128
@@ -157,7 +157,7 @@ def test_a_slanted_region_is_outlined_without_covering_its_inside(film):
     without = frame(
         film(findings=(Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN),))
     )
-    left, top, width, height = Layout.of(300, 240, 1280).film
+    left, top, width, height = Layout.of(300, 240, 1280).image
     changed = (with_region != without).any(axis=2)[top : top + height, left : left + width]
     assert 0.002 < changed.mean() < 0.05
     assert not changed[int(0.42 * height), int(0.45 * width)]
@@ -169,7 +169,7 @@ def test_pixels_that_are_no_numbers_are_drawn_black(film_header, make_draft, equ
     pixels = np.full((64, 64), np.nan, np.float32)
     pixels[:, 32:] = 7.0
     dataset = overlay(make_draft(header, findings=()), header, pixels, equipment)
-    left, top, width, height = Layout.of(64, 64, 1280).film
+    left, top, width, height = Layout.of(64, 64, 1280).image
     row = frame(dataset)[top + height // 2, left : left + width, 0]
     assert row[0] == 0
     assert row[-1] == 255

@@ -27,7 +27,7 @@ from dicom.content.report import (
 )
 from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, turned
 from dicom.results.doubt_notice import Doubt, doubt_notice
-from dicom.results.not_analysed import UnreadFilm, UnreadStudy, build_not_analysed
+from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
 from dicom.results.notice_form import NoticeForm
 from dicom.results.outputs import OutputOptions, as_file, build, encode
 from dicom.results.verified_sr import VerifiedReport, Verifier, verified_report
@@ -135,7 +135,7 @@ def phantoms():
 
 def unread(header):
     """Return the notice that the study of a film was not read."""
-    film = UnreadFilm(
+    film = UnreadImage(
         sop_instance_uid=str(header.SOPInstanceUID),
         sop_class_uid=str(header.SOPClassUID),
         series_instance_uid=str(header.SeriesInstanceUID),
@@ -143,7 +143,7 @@ def unread(header):
     )
     return UnreadStudy(
         study_instance_uid=str(header.StudyInstanceUID),
-        films=(film,),
+        images=(film,),
         reason="no film of the study is a frontal chest radiograph",
         revision=1,
         produced_at=NOW,

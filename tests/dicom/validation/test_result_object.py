@@ -286,7 +286,16 @@ def test_an_endless_tree_is_not_walked_to_its_end():
     root.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
     root.ContentSequence = [a_number() for _ in range(12_000)]
     assert "size" in {fault.rule for fault in faults(root)}
-    assert sum(1 for _ in content_tree._walk(root)) == content_tree._MAX_ITEMS
+    assert sum(1 for _ in content_tree._walk(root)) == content_tree._MAX_ITEMS + 1
+
+
+@pytest.mark.parametrize(("items", "is_fault"), [(10_000, False), (10_001, True)])
+def test_the_limit_of_items_is_inclusive(items, is_fault):
+    """A tree of exactly 10,000 items has no fault of size; one more item has."""
+    root = Dataset()
+    root.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    root.ContentSequence = [a_number() for _ in range(items)]
+    assert ("size" in {fault.rule for fault in faults(root)}) is is_fault
 
 
 def test_a_signed_report_of_another_system_passes(good):

@@ -98,7 +98,7 @@ def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, see
     assert "UNVERIFIED AI DRAFT — not a diagnosis" in page
     assert "Its weights are random: the text is meaningless." in page
     assert "There is a small left pleural effusion" in page
-    assert "Not mentioned: edema. Silence does not mean absence." in page
+    assert "Not mentioned: edema. Not mentioned does not mean absent." in page
     assert "Read: the draft is about this image" in page
     assert "Waiting to be sent to orthanc." in page or "no delivery worker is alive" in page
     assert "Basic Text SR Storage" in page

@@ -20,7 +20,7 @@ from dicom.scu.store_scu import FIND_MODEL
 from service.errors import LeaseLost
 from service.jobs import DeliveryState, JobState
 from service.store import Store
-from workers.delivery.delivering import MOST_LOOKS, MOST_SENDS
+from workers.delivery.delivering import MAX_UNLISTED_ATTEMPTS, MOST_SENDS
 
 
 def folder(tmp_path, name="A", **other):
@@ -174,7 +174,7 @@ def test_a_database_that_is_away_ends_the_message_quietly(bench_of, tmp_path, fr
     bench = bench_of(folder(tmp_path), on=Store(url, busy_seconds=1))
     with capture_logs() as logs:
         bench.task("0" * 32)
-    assert "not_claimed" in [entry["event"] for entry in logs]
+    assert "claim_failed" in [entry["event"] for entry in logs]
     assert not (tmp_path / "A").exists()
 
 
@@ -338,7 +338,7 @@ def test_an_archive_that_gives_new_uids_is_not_flooded(bench_of, store, clock, p
     assert waiting.state is DeliveryState.PENDING
     assert "acknowledged the results 3 times" in waiting.last_error
     assert "changes SOP Instance UIDs" in waiting.last_error
-    again(bench, clock, job, times=MOST_LOOKS)
+    again(bench, clock, job, times=MAX_UNLISTED_ATTEMPTS)
     assert len(pacs.stores) == MOST_SENDS
     assert store.job(job.id).state is JobState.FAILED
     assert "changes SOP Instance UIDs" in store.job(job.id).reason
@@ -558,7 +558,7 @@ def test_a_web_archive_that_changes_uids_gets_few_copies(bench_of, clock, kind):
     (waiting,) = bench.store.deliveries(job.id)
     assert waiting.state is DeliveryState.PENDING
     assert "changes SOP Instance UIDs" in waiting.last_error
-    again(bench, clock, job, times=MOST_LOOKS)
+    again(bench, clock, job, times=MAX_UNLISTED_ATTEMPTS)
     server.shutdown()
     server.server_close()
     assert len(Forgetful.uploads) == MOST_SENDS

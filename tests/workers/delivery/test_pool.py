@@ -138,7 +138,7 @@ def passing():
 @pytest.fixture
 def limits(passing):
     """Bulkheads of two destinations with four slots each, three in common."""
-    return Bulkheads({"A": 4, "B": 4}, stock=3, first=2, longest=8, clock=passing)
+    return Bulkheads({"A": 4, "B": 4}, shared_slots=3, first=2, longest=8, clock=passing)
 
 
 def answered(limits, name):
@@ -157,14 +157,14 @@ def fill(limits, name):
 
 
 def test_a_destination_shows_that_it_answers_before_it_gets_more_slots(limits):
-    """One delivery at once until the first answer, then as many as configured and in stock."""
+    """One delivery at once until the first answer, then as many as configured and in shared_slots."""
     assert fill(limits, "A") == 1
     limits.end("A", Outcome.ANSWERED)
     assert fill(limits, "A") == 4
 
 
 def test_the_stock_leaves_each_destination_its_own_slot(limits):
-    """One busy destination can use all of the stock and never the slot of another."""
+    """One busy destination can use all of the shared_slots and never the slot of another."""
     answered(limits, "A")
     answered(limits, "B")
     assert fill(limits, "A") == 4
@@ -193,7 +193,7 @@ def test_a_silent_destination_is_tried_once_in_a_while(limits, passing):
 
 def test_probes_of_many_silent_destinations_are_limited_together(passing):
     """Hundreds of destinations that are known to be silent take a few slots, the others theirs."""
-    limits = Bulkheads({}, stock=7, first=2, longest=8, clock=passing)
+    limits = Bulkheads({}, shared_slots=7, first=2, longest=8, clock=passing)
     names = [f"S{number}" for number in range(300)]
     for name in names:
         for _ in range(OPEN_AFTER):

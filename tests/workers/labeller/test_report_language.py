@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import TextNotLanguage
-from workers.labeller.report_language import fault_of, insist_on_language
+from workers.labeller.report_language import check_language, fault_of
 from workers.model.checkpoints import cxr_llava, tiny
 from workers.model.prompts import Task
 
@@ -66,7 +66,7 @@ def test_what_is_no_language_is_named(text, words):
     """Unknown words, one endless word, symbols, loops, words without order: each has its clause."""
     assert words in fault_of(text)
     with pytest.raises(TextNotLanguage, match="not language") as caught:
-        insist_on_language(text)
+        check_language(text)
     assert not caught.value.retry
     assert "atele" not in str(caught.value)
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from workers.labeller.sentences import clean, compares_with_prior, reported, sections, sentences
+from workers.labeller.sentences import (
+    clean,
+    compares_with_prior,
+    sections,
+    sentences,
+    without_history_sections,
+)
 
 
 def test_sentences_end_at_stops_and_lines():
@@ -10,6 +16,14 @@ def test_sentences_end_at_stops_and_lines():
     text = "1. Nodule of 1.5 cm. No effusion.\n2. Heart is normal\n- Clear lungs."
     assert sentences(text) == (
         "Nodule of 1.5 cm.", "No effusion.", "Heart is normal", "Clear lungs.",
+    )  # fmt: skip
+
+
+def test_list_numbers_of_two_digits_are_no_sentences():
+    """A list of ten has ten sentences; a sentence that ends with a number stays whole."""
+    text = "9. Clear lungs. 10. Normal heart. 11. No effusion over rib 10. No pneumothorax."
+    assert sentences(text) == (
+        "Clear lungs.", "Normal heart.", "No effusion over rib 10.", "No pneumothorax.",
     )  # fmt: skip
 
 
@@ -48,7 +62,7 @@ def test_headings_tell_findings_from_impression():
 )
 def test_what_was_asked_is_no_reading(text, left):
     """Indication, history and technique go where a heading shows their end; nothing else does."""
-    assert reported(text).strip() == left
+    assert without_history_sections(text).strip() == left
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_what_is_no_contradiction_is_left_alone(text):
         ("Compared to ___.", "blanks"),
         ("Xxxx opacity.", "blanks"),
         ("A 55-year-old man.", "age or history"),
-        ("Effusion is unchanged.", "earlier film"),
-        ("Normal chest. Large right pneumothorax.", "calls the film normal"),
+        ("Effusion is unchanged.", "earlier image"),
+        ("Normal chest. Large right pneumothorax.", "calls the image normal"),
     ],
 )
 def test_what_a_model_cannot_know_is_marked(text, words):
@@ -76,7 +76,7 @@ def test_an_ordinary_text_has_no_warning():
 
 def test_a_model_that_was_told_may_repeat_it():
     """The history is no invention of a model that was told the indication."""
-    assert warned("A 55-year-old man with a history of cancer.", told_indication=True) == ()
+    assert warned("A 55-year-old man with a history of cancer.", indication_given=True) == ()
 
 
 def test_doubtful_sentences_are_named_with_their_doubt():

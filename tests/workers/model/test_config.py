@@ -64,7 +64,7 @@ def test_a_missing_file_is_named_once(folder, name):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     """The folder is what is missing, not a file in it."""
-    with pytest.raises(CheckpointError, match="nowhere: there is no such folder"):
+    with pytest.raises(CheckpointError, match="nowhere: the folder does not exist"):
         cxr_llava.load(tmp_path / "nowhere")
 
 

@@ -74,7 +74,7 @@ def test_the_need_of_the_published_model(published):
     (20, r"as bfloat16 it would fit with \d at once"),
     (12, r"as bfloat16 \(decoder int8\) it would fit with 1 at once"),
     (8, r"as bfloat16 \(decoder int4\) it would fit with 1 at once"),
-    (2, "it fits in no supported number format"),
+    (2, "it does not fit in any supported number format"),
 ])  # fmt: skip
 def test_too_little_memory_says_what_would_fit(published, monkeypatch, free, told):
     """Fewer answers at once are advised before fewer bits, more bits before fewer."""

@@ -29,7 +29,7 @@ from workers.app import serve
 from workers.model.engine import engine; from workers.model import preprocess
 
 poison = []
-answer, opened = engine.Engine.answer, opening.opened
+answer, load_model = engine.Engine.answer, opening.load_model
 
 
 def answering(self, frame, *rest, **named):
@@ -53,7 +53,7 @@ def hanging(model):
 
 
 engine.Engine.answer = answering
-opening.opened = lambda settings: hanging(opened(settings))
+opening.load_model = lambda settings: hanging(load_model(settings))
 settings = load_settings()
 configure_logging(settings.log, process="worker-reading")
 serve(settings, ["reading"])
@@ -170,7 +170,7 @@ def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
     )
     failed = site.store.job(poison.id)
     assert (failed.reason_code, failed.attempts) == ("READING_HANGS", 2)
-    assert failed.reason == "The reading made no step for 10 s; its worker was replaced."
+    assert failed.reason == "The reading made no progress for 10 s; its worker was replaced."
 
     def deaths():
         site.supervisor.check_parts()  # the job may be FAILED before its worker has ended

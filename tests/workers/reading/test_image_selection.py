@@ -68,7 +68,7 @@ def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
     lease, asked = Lease(lambda: None, 60), []
 
     def cancelled():
-        lease.moved()
+        lease.progressed()
         asked.append(lease.stalled)
         if len(asked) == 3:
             held.unlink()

@@ -10,7 +10,7 @@ from dicom.phantom import PhantomFinding, draw
 from workers.model.heat import HeatMap
 from workers.model.preprocess import centre_square
 from workers.model.prompts import IS_THERE
-from workers.reading.finding_regions import NOTE, placed
+from workers.reading.finding_regions import NOTE, with_regions
 from workers.reading.locating import central_square, in_body, locate
 
 GRID = 8
@@ -139,7 +139,7 @@ def test_findings_get_their_own_regions_and_one_legend():
         finding(Observation.PNEUMOTHORAX, Presence.ABSENT),
     )
     heat = {HEART: spot(5, 4), FLUID: spot(6, 6)}
-    findings, notes = placed(said, heat, grey())
+    findings, notes = with_regions(said, heat, grey())
     assert [bool(one.region) for one in findings] == [True, True, False]
     assert middle(findings[1].region)[0] > middle(findings[0].region)[0]
     assert notes == (NOTE,)
@@ -147,7 +147,7 @@ def test_findings_get_their_own_regions_and_one_legend():
 
 def test_a_place_on_the_wrong_side_is_told_not_shown():
     """No region, and a sentence for the reader."""
-    findings, notes = placed((finding(side=Side.RIGHT),), {FLUID: spot(6, 6)}, grey())
+    findings, notes = with_regions((finding(side=Side.RIGHT),), {FLUID: spot(6, 6)}, grey())
     assert findings[0].region is None
     (note,) = notes
     assert note.startswith(
@@ -163,17 +163,17 @@ def test_what_cannot_be_located_stays_without_a_region():
         finding(Observation.FRACTURE),
     )
     everywhere = {question: spot(6, 6) for question in IS_THERE.values()}
-    assert placed(said, everywhere, grey()) == (said, ())
+    assert with_regions(said, everywhere, grey()) == (said, ())
     one = (finding(),)
-    assert placed(one, {}, grey()) == (one, ())
-    findings, notes = placed(one, {FLUID: None}, grey())
+    assert with_regions(one, {}, grey()) == (one, ())
+    findings, notes = with_regions(one, {FLUID: None}, grey())
     assert findings == one
-    assert notes == ("Memory was short: where pleural effusion was seen could not be computed.",)
+    assert notes == ("Not enough memory to compute where pleural effusion was seen.",)
 
 
 def test_a_bilateral_finding_with_one_outline_has_a_note():
     """The text says both sides and the outline shows one: the draft says so."""
-    findings, notes = placed((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, grey())
+    findings, notes = with_regions((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, grey())
     assert findings[0].region is not None
     assert notes == (
         "The text says bilateral pleural effusion: the outline shows one side only.",
@@ -185,7 +185,7 @@ def test_a_bilateral_finding_outlined_across_the_middle_has_no_such_note():
     """An outline that reaches into both halves shows both."""
     heat = spot(5, 2)
     heat.cells[5, 1:7] = 1.0
-    findings, notes = placed((finding(side=Side.BILATERAL),), {FLUID: heat}, grey())
+    findings, notes = with_regions((finding(side=Side.BILATERAL),), {FLUID: heat}, grey())
     assert findings[0].region is not None
     assert notes == (NOTE,)
 
@@ -193,10 +193,10 @@ def test_a_bilateral_finding_outlined_across_the_middle_has_no_such_note():
 def test_findings_without_an_outline_are_named_where_the_model_locates():
     """Edema is never outlined: where other findings may be, the draft says that it is not."""
     said = (finding(Observation.EDEMA), finding(Observation.FRACTURE, Presence.ABSENT), finding())
-    _, notes = placed(said, {FLUID: spot(6, 6)}, grey(), locates=True)
+    _, notes = with_regions(said, {FLUID: spot(6, 6)}, grey(), locates=True)
     assert notes == (
         "No outline is drawn for edema. This does not mean absence.",
         NOTE,
     )
-    _, alone = placed(said[:1], {}, grey(), locates=True)
+    _, alone = with_regions(said[:1], {}, grey(), locates=True)
     assert alone == notes[:1]

@@ -9,7 +9,7 @@ from service.settings.config import Settings
 from service.settings.reading import Reading
 from workers.model.engine.engine import Engine
 from workers.model.prompts import Task
-from workers.reading.model_loading import decoding, opened
+from workers.reading.model_loading import decoding, load_model
 from workers.reading.reader import Reader
 
 
@@ -24,7 +24,7 @@ def test_greedy_is_the_default(tmp_path):
     assert chosen.greedy
     assert chosen.describe() == "greedy, 512 new tokens"
     assert decoding(settings(tmp_path), 40).max_new_tokens == 40
-    checkpoint = opened(settings(tmp_path)).checkpoint
+    checkpoint = load_model(settings(tmp_path)).checkpoint
     assert (checkpoint.device, checkpoint.dtype) == ("cpu", "float32")
 
 
@@ -44,7 +44,7 @@ def test_a_seed_gives_the_same_text_whoever_else_is_there(tmp_path):
     """Sampled alone, and among five others of other seeds: the same ids; another seed, others."""
     chosen = settings(tmp_path, temperature=1.0, seed=3, max_new_tokens=20)
     film = np.random.default_rng(1).random((80, 80), dtype=np.float32)
-    engine = Engine(opened(chosen), rows=6)
+    engine = Engine(load_model(chosen), rows=6)
 
     def ask(seed):
         how = decoding(settings(tmp_path, temperature=1.0, seed=seed, max_new_tokens=20), None)

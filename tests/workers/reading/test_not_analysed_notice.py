@@ -15,7 +15,7 @@ from service.settings.config import load_settings
 from service.settings.destination_factory import destinations
 from workers.delivery.delivering import Delivering
 from workers.reading.drafting import Drafting
-from workers.reading.not_analysed_notice import told_to
+from workers.reading.not_analysed_notice import notice_destinations
 from workers.reading.reader import NotAnalysed
 
 
@@ -138,8 +138,8 @@ def test_where_a_draft_stands_nothing_is_told(refuse, tmp_path):
     settings = settings_of(tmp_path)
     job, _ = refuse(settings)
     result = NotAnalysed(code="NOT_FRONTAL", sentence="x", not_read=())
-    assert told_to(settings, result, earlier=None) == ["told"]
-    assert told_to(settings, result, earlier=job) == []
+    assert notice_destinations(settings, result, earlier=None) == ["told"]
+    assert notice_destinations(settings, result, earlier=job) == []
 
 
 def test_a_film_that_does_not_say_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):

@@ -26,7 +26,7 @@ def refused(tmp_path, clock):
     path = write(film, tmp_path / "film.dcm")
     study = UnreadStudy(
         study_instance_uid=film.StudyInstanceUID,
-        films=(),
+        images=(),
         reason="x",
         revision=1,
         produced_at=clock(),

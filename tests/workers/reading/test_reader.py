@@ -199,7 +199,7 @@ def test_headings_findings_and_notes_come_from_the_text(reader, film, monkeypatc
     assert draft.impression_text == ("Left effusion.",)
     effusion = next(f for f in draft.findings if f.observation is Observation.PLEURAL_EFFUSION)
     assert (effusion.presence.value, effusion.side.value) == ("present", "left")
-    assert any("earlier film" in note for note in draft.notes)
+    assert any("earlier image" in note for note in draft.notes)
     assert not any("cut" in note for note in draft.notes)
 
 
@@ -209,7 +209,7 @@ def test_random_words_are_never_coded(reader, film, monkeypatch):
     result = answered(reader, film, monkeypatch, text)
     assert result.draft.findings_text == (text,)
     assert {finding.presence for finding in result.draft.findings} == {Presence.NOT_CODED}
-    assert not any("earlier film" in note for note in result.draft.notes)
+    assert not any("earlier image" in note for note in result.draft.notes)
     assert all(finding.score is None for finding in result.draft.findings)
 
 
@@ -242,7 +242,7 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
     assert asked == ["", "Cough and fever"]
     assert draft.model.prompt == "indication: [indication]!"
     assert "Cough" not in str(draft.to_json())
-    assert any("why the film was ordered" in note for note in draft.notes)
+    assert any("was given the indication" in note for note in draft.notes)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_reading_that_is_no_longer_wanted_ends(reader, film):
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     """Wrong settings fail at load with the name of the folder."""
     reading = Reading(model="cxr-llava-v2", model_dir=tmp_path / "nowhere")
-    with pytest.raises(PermanentReadingError, match="nowhere: there is no such folder"):
+    with pytest.raises(PermanentReadingError, match="nowhere: the folder does not exist"):
         Reader.from_settings(Settings(data_dir=tmp_path, reading=reading))
 
 

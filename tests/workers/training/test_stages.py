@@ -15,7 +15,7 @@ from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.training import checkpoint, corpus, forward, labels
-from workers.training.augment import varied
+from workers.training.augment import augment
 from workers.training.corpus import Corpus, Text
 from workers.training.films import Films, plan
 from workers.training.stages import Recipe, Training
@@ -150,7 +150,7 @@ def test_a_changed_film_keeps_its_mask_in_step():
     grey, masks = torch.zeros(4, 1, 160, 160), torch.zeros(4, 6, 40, 40)
     grey[:, :, 40:72, 56:88] = 1.0
     masks[:, :, 10:18, 14:22] = 1.0
-    moved, marked = varied(grey, masks, torch.Generator().manual_seed(3))
+    moved, marked = augment(grey, masks, torch.Generator().manual_seed(3))
     small = torch.nn.functional.avg_pool2d(moved, 4)[:, 0]
     bright = small > small.amin((1, 2), keepdim=True) + 0.4
     assert (bright == (marked[:, 0] > 0.5)).float().mean() > 0.97

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from workers.model.attribution.yes_no import Row, advantage
 from workers.model.networks.language import KVCache
-from workers.model.networks.multimodal import Behind, Multimodal, read_behind
+from workers.model.networks.multimodal import Multimodal, PrefixCache, read_behind
 
 # Fewer cells give no location: CXR-LLaVA v1 has one token for the whole image.
 _FEWEST: Final = 4
@@ -47,7 +47,7 @@ def heat_maps(
     Returns:
         float32 [G, G], 0 or more, for each question; None also if the image tokens form no grid.
     """
-    edge = grid_edge(network.film_tokens)
+    edge = grid_edge(network.tokens_per_image)
     if not edge or not questions:
         return [None] * len(questions)
     try:
@@ -68,16 +68,16 @@ def _heat(
 ) -> NDArray[np.float32]:
     """Return float32 [questions, P]."""
     rows = [row for question in questions for row in question]
-    film = slice(lead, lead + network.film_tokens)
+    image = slice(lead, lead + network.tokens_per_image)
     # Tensors from inference mode cannot take part in autograd; their copies can.
     with torch.inference_mode(mode=False), torch.enable_grad():
-        keys = cache.keys[:, :1, :, : film.stop].clone()  # [N, 1, K, L, D]
-        values = cache.values[:, :1, :, : film.stop].expand(-1, len(rows), -1, -1, -1)
+        keys = cache.keys[:, :1, :, : image.stop].clone()  # [N, 1, K, L, D]
+        values = cache.values[:, :1, :, : image.stop].expand(-1, len(rows), -1, -1, -1)
         kept = values.clone().requires_grad_()  # [N, Q, K, L, D]
-        seen = Behind(list(zip(keys, kept, strict=True)))
-        behind = read_behind(network, seen, film.stop, [row.ids[:-1] for row in rows])
+        seen = PrefixCache(list(zip(keys, kept, strict=True)))
+        behind = read_behind(network, seen, image.stop, [row.ids[:-1] for row in rows])
         (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), kept)
-        taken = (slope * kept)[:, :, :, film].detach().float().sum(-1)  # [N, Q, K, P]
+        taken = (slope * kept)[:, :, :, image].detach().float().sum(-1)  # [N, Q, K, P]
     # Sum over the answers; drop what opposed the yes; sum over layers and heads: [questions, P].
     answers = len(rows) // len(questions)
     heat = taken.view(taken.shape[0], -1, answers, *taken.shape[2:]).sum(2).clamp(min=0).sum((0, 2))

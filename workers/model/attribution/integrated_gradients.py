@@ -22,7 +22,7 @@ from torch import Tensor
 from workers.model.attribution.attention_attribution import NO_MEMORY, grid_edge
 from workers.model.attribution.yes_no import Row, advantage
 from workers.model.networks.language import KVCache
-from workers.model.networks.multimodal import Behind, Multimodal, read_behind
+from workers.model.networks.multimodal import Multimodal, PrefixCache, read_behind
 
 # Cells along an edge; across a chest, one cell is then as wide as a finger.
 _FINE_ENOUGH: Final = 16
@@ -50,7 +50,7 @@ def details(
         float32 [S, S] for each question; None if the tokens are fine enough or form no grid, or
         memory is short.
     """
-    grid = grid_edge(network.film_tokens)
+    grid = grid_edge(network.tokens_per_image)
     if not 0 < grid < _FINE_ENOUGH or not questions:
         return [None] * len(questions)
     try:
@@ -74,7 +74,7 @@ def _details(
         halfway = torch.from_numpy(blurred + (pixels - blurred) / 2)
         halfway = halfway.to(network.lm_head.weight.device).requires_grad_()
         films = network.image_tokens(_moved(halfway, round(_MOVED * patch)))
-        embeds = torch.stack([network.splice(read, film[None]) for film in films])  # [V, L, C]
+        embeds = torch.stack([network.splice(read, image[None]) for image in films])  # [V, L, C]
         seen = _Recorded()
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         network.llama(embeds, positions, seen, embeds.shape[1])
@@ -83,23 +83,25 @@ def _details(
         yield (gained * slope).sum(0)
 
 
-def _moved(film: Tensor, by: int) -> Tensor:
+def _moved(image: Tensor, by: int) -> Tensor:
     """Return an image [1, channels, S, S] at nine positions, [V, channels, S, S]; its border repeats."""
-    size = film.shape[-1]
+    size = image.shape[-1]
     places = [(torch.arange(size) + way).clamp(0, size - 1) for way in (-by, 0, by)]
-    return torch.cat([film[:, :, rows][:, :, :, columns] for rows in places for columns in places])
+    return torch.cat([image[:, :, rows][:, :, :, columns] for rows in places for columns in places])
 
 
 def _slope(
-    network: Multimodal, film: Tensor, seen: "_Recorded", rows: Sequence[Row]
+    network: Multimodal, image: Tensor, seen: "_Recorded", rows: Sequence[Row]
 ) -> NDArray[np.float32]:
     """Return the gradient of the answer by each pixel, [channels, S, S]: the mean of all positions."""
     count, length = seen.layers[0][0].shape[0], seen.layers[0][0].shape[2]
     # The rows of one position stand `count` apart.
     repeated = [row for row in rows for _ in range(count)]
-    behind = read_behind(network, Behind(seen.layers), length, [row.ids[:-1] for row in repeated])
+    behind = read_behind(
+        network, PrefixCache(seen.layers), length, [row.ids[:-1] for row in repeated]
+    )
     gains = [advantage(behind[place::count], rows).sum() for place in range(count)]
-    (slope,) = torch.autograd.grad(torch.stack(gains).mean(), film, retain_graph=True)
+    (slope,) = torch.autograd.grad(torch.stack(gains).mean(), image, retain_graph=True)
     # NaN and infinity mark no place.
     found: NDArray[np.float32] = slope[0].nan_to_num(0.0, 0.0, 0.0).float().cpu().numpy()
     return found

@@ -55,7 +55,7 @@ def rows(model: ChatModel, read: Sequence[int], question: str) -> tuple[Row, ...
     for word in YES_OR_NO:
         ids = model.prompt_ids(turns, word)
         if ids[:lead] != list(read[:lead]) or ids[: len(prompt)] != prompt:
-            raise GenerationError("the layout does not let questions share a film")
+            raise GenerationError("the prompt layout does not allow several questions on one image")
         found.append(Row(ids[lead:], len(prompt) - lead))
     return tuple(found)
 

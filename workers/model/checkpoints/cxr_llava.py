@@ -31,14 +31,14 @@ class Network(Multimodal):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.language)
-        self._film_tokens = config.vision.tokens
+        self._tokens_per_image = config.vision.tokens
         self.vision_tower = VisionTower(config.vision)
         self.mm_projector = nn.Linear(config.vision.width, config.language.hidden_size)
 
     @property
-    def film_tokens(self) -> int:
+    def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
-        return self._film_tokens
+        return self._tokens_per_image
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return the image tokens [B, P, C] of images [B, 1, S, S]."""

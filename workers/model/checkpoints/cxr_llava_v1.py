@@ -72,7 +72,7 @@ class Network(Multimodal):
         self.mm_projector = nn.Linear(config.tower.output, config.language.hidden_size)
 
     @property
-    def film_tokens(self) -> int:
+    def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
         return 1
 

@@ -216,7 +216,7 @@ class Llava(ABC):
         if not questions:
             return ()
         rows = [row for question in questions for row in yes_no.rows(self, read, question)]
-        length = read.index(IMAGE_SENTINEL) + self.network.film_tokens
+        length = read.index(IMAGE_SENTINEL) + self.network.tokens_per_image
         behind = branch(length, [row.ids[:-1] for row in rows])
         weights = yes_no.weights(behind, rows)
         if not torch.isfinite(weights).all():

@@ -93,7 +93,7 @@ class Network(Multimodal):
 
     def __init__(self, config: RadConfig) -> None:
         super().__init__(config.language)
-        self._film_tokens = config.tower.tokens
+        self._tokens_per_image = config.tower.tokens
         hidden = config.language.hidden_size
         self.vision_tower = Dinov2Tower(config.tower)
         self.mm_projector = nn.Sequential(
@@ -101,9 +101,9 @@ class Network(Multimodal):
         )
 
     @property
-    def film_tokens(self) -> int:
+    def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
-        return self._film_tokens
+        return self._tokens_per_image
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return the image tokens [B, P, C] of images [B, 3, S, S]."""

@@ -63,7 +63,7 @@ def filled(
     first = place.device if whole else torch.device("cpu")
     weights.fill(network, files, device=first, dtype=place.dtype, ignored=ignored)
     if not whole:
-        quantise.shrink(network.llama.layers, place)
+        quantise.quantize(network.llama.layers, place)
         network.to(place.device)
     digest = files.sha256()
     return network, dataclasses.replace(

@@ -33,7 +33,7 @@ from workers.model.networks.language import KVCache
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
-PATIENCE: Final = 600.0  # seconds without a step
+STEP_TIMEOUT: Final = 600.0  # seconds without a step
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
 # The errors that a device, a file that is mapped into memory, or an image can cause.
 _FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
@@ -48,7 +48,7 @@ class Engine:
         *,
         rows: int,
         new_tokens: int = 512,
-        patience: float = PATIENCE,
+        step_timeout: float = STEP_TIMEOUT,
         compiled: bool = False,
     ) -> None:
         """Start the engine's thread.
@@ -57,7 +57,7 @@ class Engine:
             model: The model; only the engine may use it from now on.
             rows: Most answers that are written at once.
             new_tokens: Expected limit of an answer; a higher limit makes the cache grow.
-            patience: Seconds without a step after which waiting callers get EngineStopped.
+            step_timeout: Seconds without a step after which waiting callers get EngineStopped.
             compiled: Compile the step first, which takes minutes; see `decode_step.CompiledStep`.
         """
         self.model = model
@@ -67,13 +67,13 @@ class Engine:
         self._compile = compiled
         self._compiled: CompiledStep | None = None
         self._cache = model.network.cache(rows=rows, slots=memory.slots(model.network, new_tokens))
-        self._desk = Prefill(model)
+        self._prefill = Prefill(model)
         self._next: deque[list[AnswerRequest]] = deque()
         self._reading: list[AnswerRequest] = []
         self._pieces: Pieces | None = None
         self._rows: list[AnswerRequest] = []
         self._waiting = RequestQueue()
-        self._patience = patience
+        self._step_timeout = step_timeout
         self._changed = threading.Condition()
         self._closed = False
         self._steps = 0
@@ -115,7 +115,7 @@ class Engine:
         reading the image again; a sample that fails is missing from `Answer.samples`.
 
         Raises:
-            EngineStopped: The engine has ended, or the device has not answered for long.
+            EngineStopped: The engine has ended, or the device has not answered within the step timeout.
         """
         start = time.perf_counter()
         model = self.model
@@ -123,22 +123,22 @@ class Engine:
         spent = (time.perf_counter() - start) * 1000
         turns = model.chat(task, question, indication)
         ids = model.prompt_ids(turns)
-        length = len(ids) - 1 + model.network.film_tokens
+        length = len(ids) - 1 + model.network.tokens_per_image
 
-        def order_for(how: Decoding, asked: Sequence[str] = ()) -> AnswerRequest:
+        def request_for(how: Decoding, asked: Sequence[str] = ()) -> AnswerRequest:
             writing = Writing(model.bounded(how, ids, length), model.ends)
             return AnswerRequest(pixels, turns, ids, asked, writing, cancelled)
 
-        order, beside = order_for(decoding, questions), tuple(map(order_for, samples))
-        order.samples = beside
+        request, beside = request_for(decoding, questions), tuple(map(request_for, samples))
+        request.samples = beside
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine has ended")
-            self._waiting.add(order, urgent=urgent)
+            self._waiting.add(request, urgent=urgent)
             self._changed.notify()
-        said = self._awaited(order)
-        timings = {"preprocess": spent, **said.timings_ms}
-        return replace(said, timings_ms=timings, samples=tuple(self._written(beside)))
+        answer = self._awaited(request)
+        timings = {"preprocess": spent, **answer.timings_ms}
+        return replace(answer, timings_ms=timings, samples=tuple(self._written(beside)))
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
         """Return the probabilities of yes; see `vlm.VisionLanguageModel.chances`."""
@@ -152,18 +152,20 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
-    def _awaited(self, order: AnswerRequest) -> Answer:
-        """Wait for the answer; raise EngineStopped if no step ends within `patience` seconds."""
+    def _awaited(self, request: AnswerRequest) -> Answer:
+        """Wait for the answer; raise EngineStopped if no step ends within `step_timeout` seconds."""
         while True:
             steps = self._steps
             try:
-                return order.answer.result(timeout=self._patience)
+                return request.answer.result(timeout=self._step_timeout)
             except TimeoutError:
-                if order.answer.done():
+                if request.answer.done():
                     # It came after the wait ended; an error of its own is raised here.
-                    return order.answer.result()
+                    return request.answer.result()
                 if self._steps == steps:
-                    raise EngineStopped("the device has not answered for long") from None
+                    raise EngineStopped(
+                        "the device has not answered within the step timeout"
+                    ) from None
 
     def _written(self, samples: Sequence[AnswerRequest]) -> Iterator[str]:
         """Yield the texts of the samples that succeed."""
@@ -190,8 +192,8 @@ class Engine:
             with self._changed:
                 self._closed = True
             unread = itertools.chain(self._reading, *self._next, self._waiting)
-            for order in (*self._rows, *unread):
-                order.fail(EngineStopped("the engine has ended"))
+            for request in (*self._rows, *unread):
+                request.fail(EngineStopped("the engine has ended"))
 
     def _take(self) -> bool:
         """Wait for work, then take the next requests to read; return False once the engine closes."""
@@ -203,7 +205,7 @@ class Engine:
                 return True
             free = self._room - len(self._rows)
             taken = self._waiting.taken(memory.TOGETHER, free, idle=not self._rows)
-        wanted = [order for order in taken if not order.withdrawn()]
+        wanted = [request for request in taken if not request.withdrawn()]
         if wanted:
             self._next.append(wanted)
         return True
@@ -216,16 +218,16 @@ class Engine:
         """End the requests that were withdrawn while they wait or are being read."""
         with self._changed:
             self._waiting.forget_withdrawn()
-        for order in itertools.chain(self._reading, *self._next):
-            if not order.answer.done():
-                order.withdrawn()
+        for request in itertools.chain(self._reading, *self._next):
+            if not request.answer.done():
+                request.withdrawn()
 
     def _read_on(self) -> None:
         """Read a piece of the next requests; read them to the end if no row waits for a token."""
         if self._pieces is None:
             self._reading = self._next.popleft()
-            self._pieces = self._desk.read(self._reading)
-        orders = self._reading
+            self._pieces = self._prefill.read(self._reading)
+        requests = self._reading
         try:
             while True:
                 next(self._pieces)
@@ -233,52 +235,56 @@ class Engine:
                     return
         except StopIteration as read:
             self._pieces, self._reading = None, []
-            self._seat(orders, *read.value)
+            self._assign_rows(requests, *read.value)
         except _NO_MEMORY as error:
             self._pieces = None
-            self._short(orders, error)
+            self._short(requests, error)
         except _FAULTS as error:
             self._pieces = None
-            for order in orders:
-                order.fail(error)
+            for request in requests:
+                request.fail(error)
 
-    def _short(self, orders: list[AnswerRequest], error: BaseException) -> None:
+    def _short(self, requests: list[AnswerRequest], error: BaseException) -> None:
         """Handle a lack of memory: read fewer requests at once, later, or without samples; else fail."""
-        if len(orders) > 1:
-            middle = len(orders) // 2
-            self._next.extendleft((orders[middle:], orders[:middle]))
+        if len(requests) > 1:
+            middle = len(requests) // 2
+            self._next.extendleft((requests[middle:], requests[:middle]))
         elif self._rows:
             # The rows in use fit; more do not, until one of them ends.
             self._room = len(self._rows)
             with self._changed:
-                self._waiting.put_back(orders[0])
-        elif orders[0].forgo(error):
-            self._next.appendleft(orders)
+                self._waiting.put_back(requests[0])
+        elif requests[0].drop_samples(error):
+            self._next.appendleft(requests)
         else:
-            orders[0].fail(error)
+            requests[0].fail(error)
 
-    def _seat(self, orders: list[AnswerRequest], cache: KVCache, logits: Tensor) -> None:
+    def _assign_rows(self, requests: list[AnswerRequest], cache: KVCache, logits: Tensor) -> None:
         """Give requests that have been read their rows and their first token."""
         start = len(self._rows)
-        for order in orders:
-            order.share()
-        writers = [(one, row) for row, order in enumerate(orders) for one in order.writers]
+        for request in requests:
+            request.start_samples()
+        writers = [(one, row) for row, request in enumerate(requests) for one in request.writers]
         rows = [one for one, _ in writers]
         try:
             self._grow(rows)
             for number, (one, row) in enumerate(writers, start):
-                self._cache.some(number, number + 1).begin(cache.some(row, row + 1), one.length)
+                self._cache.some(number, number + 1).copy_prefix(
+                    cache.some(row, row + 1), one.length
+                )
         except _NO_MEMORY as error:
-            self._short(orders, error)
+            self._short(requests, error)
             return
         self._rows += rows
         self._extend(start, logits[[row for _, row in writers]])
 
-    def _grow(self, orders: Sequence[AnswerRequest]) -> None:
+    def _grow(self, requests: Sequence[AnswerRequest]) -> None:
         """Make the cache large enough for these requests beside the rows in use."""
-        longest = max(order.length + order.writing.decoding.max_new_tokens for order in orders)
+        longest = max(
+            request.length + request.writing.decoding.max_new_tokens for request in requests
+        )
         slots = max(self._cache.slots, memory.rounded(longest))
-        rows = max(self._cache.count, len(self._rows) + len(orders))
+        rows = max(self._cache.count, len(self._rows) + len(requests))
         if (rows, slots) != (self._cache.count, self._cache.slots):
             self._cache = self._cache.resized(rows=rows, slots=slots)
             self._prepare()
@@ -319,35 +325,36 @@ class Engine:
         except _FAULTS as error:
             self._drop(rows, start, error)
         else:
-            for order in rows:
-                order.length += 1
+            for request in rows:
+                request.length += 1
             self._extend(start, logits)
 
     def _next_logits(self, rows: Sequence[AnswerRequest], start: int) -> Tensor:
         """Return the logits [B, V] after the last id of each row."""
         last = torch.tensor(
-            [[order.writing.ids[-1], order.length] for order in rows], device=self.model.device
+            [[request.writing.ids[-1], request.length] for request in rows],
+            device=self.model.device,
         )
         # The step is compiled for the first rows of the cache only.
         if self._compiled is not None and start == 0:
             return self._compiled(last)
         cache = self._cache.some(start, start + len(rows))
-        in_sight = max(order.length for order in rows) + 1
+        in_sight = max(request.length for request in rows) + 1
         return next_logits(self.model.network, cache, last, in_sight)
 
     def _extend(self, start: int, logits: Tensor) -> None:
         rows = self._rows[start : start + len(logits)]
-        finite = generate.extend([order.writing for order in rows], logits)
-        for row, (order, good) in enumerate(zip(rows, finite, strict=True), start):
+        finite = generate.extend([request.writing for request in rows], logits)
+        for row, (request, good) in enumerate(zip(rows, finite, strict=True), start):
             if not good:
                 fault = GenerationError("the model computed logits that are not finite")
-                self._drop([order], row, fault)
+                self._drop([request], row, fault)
 
-    def _drop(self, orders: Sequence[AnswerRequest], start: int, error: BaseException) -> None:
+    def _drop(self, requests: Sequence[AnswerRequest], start: int, error: BaseException) -> None:
         # A masked slot has weight zero, but zero times NaN is NaN: none may stay in an unseen slot.
-        self._cache.some(start, start + len(orders)).clear()
-        for order in orders:
-            order.fail(error)
+        self._cache.some(start, start + len(requests)).clear()
+        for request in requests:
+            request.fail(error)
 
     def _leave(self, row: int) -> None:
         """Free a row; the last row moves into its place."""

@@ -31,59 +31,64 @@ class Prefill:
         self._model = model
         self._lead: tuple[list[int], Passage] | None = None
 
-    def read(self, orders: Sequence[AnswerRequest]) -> Pieces:
+    def read(self, requests: Sequence[AnswerRequest]) -> Pieces:
         """Read requests together; a generator, so that the caller decides when to go on.
 
-        Sets `film`, `length`, `chances` and `heat` of each request. Returns a cache with a row for each
-        of them, and the logits [B, V] after each.
+        Sets `image_tokens`, `length`, `chances` and `heat` of each request. Returns a cache with a row
+        for each of them, and the logits [B, V] after each.
         """
         network = self._model.network
-        for order in orders:
-            del order.marks[1:]  # left by an attempt that ran out of memory
-        mark(orders)
-        films = network.image_tokens(
-            torch.cat([order.pixels for order in orders]).to(self._model.device)
+        for request in requests:
+            del request.marks[1:]  # left by an attempt that ran out of memory
+        mark(requests)
+        images = network.image_tokens(
+            torch.cat([request.pixels for request in requests]).to(self._model.device)
         )
-        mark(orders)
+        mark(requests)
         yield
         embeds = [
-            network.splice(order.ids, film[None]) for order, film in zip(orders, films, strict=True)
+            network.splice(request.ids, image_tokens[None])
+            for request, image_tokens in zip(requests, images, strict=True)
         ]
-        for order, film, one in zip(orders, films, embeds, strict=True):
-            order.film, order.length = film, len(one)
-        rows = network.cache(rows=len(orders), slots=max(order.length for order in orders))
-        hidden = yield from self._through(orders, embeds, rows)
+        for request, image_tokens, one in zip(requests, images, embeds, strict=True):
+            request.image_tokens, request.length = image_tokens, len(one)
+        rows = network.cache(rows=len(requests), slots=max(request.length for request in requests))
+        hidden = yield from self._through(requests, embeds, rows)
         logits = network.lm_head(hidden).float()
-        mark(orders)
-        for row, order in enumerate(orders):
-            if order.questions:
+        mark(requests)
+        for row, request in enumerate(requests):
+            if request.questions:
                 yield
-            self._ask(order, rows.some(row, row + 1))
-        mark(orders)
+            self._ask(request, rows.some(row, row + 1))
+        mark(requests)
         return rows, logits
 
     def _through(
-        self, orders: Sequence[AnswerRequest], embeds: Sequence[Tensor], rows: KVCache
+        self, requests: Sequence[AnswerRequest], embeds: Sequence[Tensor], rows: KVCache
     ) -> Generator[None, None, Tensor]:
         """Read embeddings [N, C] of each row; return the hidden state [B, C] of each row's last."""
-        shared = self._share(orders, rows)
+        shared = self._share(requests, rows)
         # Padding stands after a row's end, where no token of the row sees it.
         padded = pad_sequence([one[shared:] for one in embeds], batch_first=True)  # [B, T, C]
-        ends = torch.tensor([order.length for order in orders], device=padded.device) - shared - 1
+        ends = (
+            torch.tensor([request.length for request in requests], device=padded.device)
+            - shared
+            - 1
+        )
         last = torch.zeros_like(padded[:, 0])  # [B, C]
-        width = max(1, PIECE // len(orders))
+        width = max(1, PIECE // len(requests))
         for start in range(0, padded.shape[1], width):
             if start:
                 yield
             piece = padded[:, start : start + width]
             first, stop = shared + start, shared + start + piece.shape[1]
-            positions = torch.arange(first, stop, device=padded.device).expand(len(orders), -1)
+            positions = torch.arange(first, stop, device=padded.device).expand(len(requests), -1)
             hidden = self._model.network.llama(piece, positions, rows, stop)
             here = (ends >= start) & (ends < start + width)
             last[here] = hidden[here, ends[here] - start]
         return last
 
-    def _share(self, orders: Sequence[AnswerRequest], rows: KVCache) -> int:
+    def _share(self, requests: Sequence[AnswerRequest], rows: KVCache) -> int:
         """Copy the tokens before the image to each row if all prompts share them; return how many."""
         if self._lead is None:
             ids = self._model.prompt_ids(self._model.chat(Task.REPORT))
@@ -92,21 +97,21 @@ class Prefill:
             lead.read(self._model.network.embed(ids))
             self._lead = (ids, lead)
         ids, lead = self._lead
-        if any(order.ids[: len(ids)] != ids for order in orders):
+        if any(request.ids[: len(ids)] != ids for request in requests):
             return 0
-        rows.begin(lead.cache, len(ids))
+        rows.copy_prefix(lead.cache, len(ids))
         return len(ids)
 
-    def _ask(self, order: AnswerRequest, row: KVCache) -> None:
+    def _ask(self, request: AnswerRequest, row: KVCache) -> None:
         """Set the request's probabilities of yes and its heat maps."""
 
         def branch(length: int, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
             return branched(self._model.network, row, length, suffixes)
 
         try:
-            order.chances = self._model.chances_behind(branch, order.ids, order.questions)
-            order.heat = self._model.looked(
-                order.pixels.numpy(), row, order.ids, order.questions, order.chances
+            request.chances = self._model.chances_behind(branch, request.ids, request.questions)
+            request.heat = self._model.looked(
+                request.pixels.numpy(), row, request.ids, request.questions, request.chances
             )
         except ModelError as error:
-            order.fail(error)  # the other requests are not affected
+            request.fail(error)  # the other requests are not affected

@@ -38,7 +38,7 @@ class AnswerRequest:
     writing: Writing
     cancelled: Callable[[], bool]
     answer: "Future[Answer]" = field(default_factory=Future)
-    film: Tensor | None = None  # [P, C]
+    image_tokens: Tensor | None = None  # [P, C]
     length: int = 0
     chances: tuple[float, ...] = ()
     heat: "Heat" = field(default_factory=dict)
@@ -50,12 +50,16 @@ class AnswerRequest:
         """The request and its samples: each takes a row."""
         return (self, *self.samples)
 
-    def share(self) -> None:
+    def start_samples(self) -> None:
         """Let the samples start where the request does, after image and prompt."""
         for one in self.samples:
-            one.film, one.length, one.marks = self.film, self.length, list(self.marks)
+            one.image_tokens, one.length, one.marks = (
+                self.image_tokens,
+                self.length,
+                list(self.marks),
+            )
 
-    def forgo(self, error: BaseException) -> bool:
+    def drop_samples(self, error: BaseException) -> bool:
         """Remove the samples, which fail with `error`; return whether there were any."""
         given_up, self.samples = self.samples, ()
         for one in given_up:
@@ -72,23 +76,23 @@ class AnswerRequest:
         """Return whether the caller has withdrawn the request; it then fails with Cancelled."""
         if not self.cancelled():
             return False
-        self.fail(Cancelled("the answer is no longer wanted"))
+        self.fail(Cancelled("the request was withdrawn"))
         return True
 
     def finish(self, model: Llava) -> None:
         """Complete the request with the answer that was written."""
-        if self.film is None:
-            raise GenerationError("a film must be read before it is written about")
-        said = model.finished(self.writing, self.turns, self.film[None])
+        if self.image_tokens is None:
+            raise GenerationError("the image must be read before the answer is generated")
+        answer = model.finished(self.writing, self.turns, self.image_tokens[None])
         self.marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(self.marks)]
         timings = dict(zip(_TIMED, spent, strict=True))
-        found = replace(said, chances=self.chances, heat=self.heat, timings_ms=timings)
+        found = replace(answer, chances=self.chances, heat=self.heat, timings_ms=timings)
         self.answer.set_result(found)
 
 
-def mark(orders: Sequence[AnswerRequest]) -> None:
+def mark(requests: Sequence[AnswerRequest]) -> None:
     """Record in each request the time at which its next part begins."""
     now = time.perf_counter()
-    for order in orders:
-        order.marks.append(now)
+    for request in requests:
+        request.marks.append(now)

@@ -20,13 +20,13 @@ class RequestQueue:
     def __iter__(self) -> Iterator[AnswerRequest]:
         return itertools.chain(self._urgent, self._routine)
 
-    def add(self, order: AnswerRequest, *, urgent: bool) -> None:
+    def add(self, request: AnswerRequest, *, urgent: bool) -> None:
         """Append a request after those of the same urgency."""
-        (self._urgent if urgent else self._routine).append(order)
+        (self._urgent if urgent else self._routine).append(request)
 
-    def put_back(self, order: AnswerRequest) -> None:
+    def put_back(self, request: AnswerRequest) -> None:
         """Put a request first again, because it was its turn already."""
-        self._urgent.appendleft(order)
+        self._urgent.appendleft(request)
 
     def taken(self, count: int, rows: int, *, idle: bool) -> list[AnswerRequest]:
         """Remove and return the next requests, strictly in order.
@@ -36,17 +36,17 @@ class RequestQueue:
             rows: Number of free rows; a request takes one for itself and for each of its samples.
             idle: No row is in use: the first request is taken even if it needs more rows.
         """
-        orders: list[AnswerRequest] = []
-        while self and len(orders) < count:
+        requests: list[AnswerRequest] = []
+        while self and len(requests) < count:
             queue = self._urgent or self._routine
             rows -= len(queue[0].writers)
-            if rows < 0 and (orders or not idle):
+            if rows < 0 and (requests or not idle):
                 break
-            orders.append(queue.popleft())
-        return orders
+            requests.append(queue.popleft())
+        return requests
 
     def forget_withdrawn(self) -> None:
         """Remove withdrawn requests, which fail with Cancelled."""
         for queue in (self._urgent, self._routine):
-            for order in [order for order in queue if order.withdrawn()]:
-                queue.remove(order)
+            for request in [request for request in queue if request.withdrawn()]:
+                queue.remove(request)

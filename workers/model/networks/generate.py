@@ -109,7 +109,7 @@ def generate(
     logits = first_logits
     while True:
         if cancelled():
-            raise Cancelled("the answer is no longer wanted")
+            raise Cancelled("the request was withdrawn")
         if not extend([writing], logits[None])[0]:
             raise GenerationError("the model computed logits that are not finite")
         if writing.done:

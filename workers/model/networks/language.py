@@ -58,7 +58,7 @@ class KVCache:
         """Return a larger cache that begins with the content of this one."""
         keys = self.keys
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
-        other.some(0, self.count).take(self)
+        other.some(0, self.count).copy_from(self)
         return other
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -75,15 +75,15 @@ class KVCache:
         """Return another cache whose `rows` rows all begin with the first `length` slots of row 0."""
         keys = self.keys
         other = KVCache(self._config, rows=rows, slots=slots, device=keys.device, dtype=keys.dtype)
-        other.begin(self, length)
+        other.copy_prefix(self, length)
         return other
 
-    def take(self, other: "KVCache") -> None:
+    def copy_from(self, other: "KVCache") -> None:
         """Overwrite the first slots of the rows with another cache of as many rows and no more slots."""
         self.keys[:, :, :, : other.slots] = other.keys
         self.values[:, :, :, : other.slots] = other.values
 
-    def begin(self, other: "KVCache", length: int) -> None:
+    def copy_prefix(self, other: "KVCache", length: int) -> None:
         """Overwrite the first `length` slots of every row with those of row 0 of another cache."""
         self.keys[:, :, :, :length] = other.keys[:, :1, :, :length]
         self.values[:, :, :, :length] = other.values[:, :1, :, :length]

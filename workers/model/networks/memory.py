@@ -41,7 +41,7 @@ class Need:
 
 def slots(network: Multimodal, new_tokens: int) -> int:
     """Return the number of slots of a row: for an image, its prompt and an answer."""
-    wanted = network.film_tokens + _PROMPT + new_tokens
+    wanted = network.tokens_per_image + _PROMPT + new_tokens
     longest = network.llama.config.max_positions
     return rounded(min(wanted, longest))
 
@@ -56,7 +56,7 @@ def need(network: Multimodal, place: Place) -> Need:
     language, item = network.llama.config, place.dtype.itemsize
     length = slots(network, place.new_tokens)
     kept = 2 * language.layers * language.kv_heads * language.head_dim * item  # bytes of a token
-    read = min(place.rows, TOGETHER) * (network.film_tokens + _PROMPT)
+    read = min(place.rows, TOGETHER) * (network.tokens_per_image + _PROMPT)
     # Gate, up and their product; the residual, its norm in float32, queries, keys, values and a sum.
     pass_ = read * item * (3 * language.intermediate_size + 10 * language.hidden_size)
     logits = 3 * place.rows * language.vocab_size * torch.float32.itemsize
@@ -85,7 +85,7 @@ def check(network: Multimodal, place: Place) -> None:
     if wanted.total <= available:
         return
     fitting = (one for one in _smaller(place) if need(network, one).total <= available)
-    advice = next(map(_told, fitting), "it fits in no supported number format")
+    advice = next(map(_told, fitting), "it does not fit in any supported number format")
     raise DeviceError(
         f"{place.device}: the model needs {_gb(wanted.total)} as {place.format} "
         f"({_gb(wanted.weights)} of weights, {_gb(wanted.cache)} for {place.rows} answers at once, "

@@ -29,7 +29,7 @@ class Multimodal(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def film_tokens(self) -> int:
+    def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives, P."""
 
     @abstractmethod
@@ -47,7 +47,7 @@ class Multimodal(nn.Module, ABC):
             GenerationError: The number of sentinels is not the number of images.
         """
         if sum(i == IMAGE_SENTINEL for i in ids) != len(image_tokens):
-            raise GenerationError(f"the prompt must mark {len(image_tokens)} films with <image>")
+            raise GenerationError(f"the prompt must mark {len(image_tokens)} images with <image>")
         films, parts, start = iter(image_tokens), list[Tensor](), 0
         for end in [n for n, i in enumerate(ids) if i == IMAGE_SENTINEL] + [len(ids)]:
             parts += [self.embed(ids[start:end])] + ([next(films)] if end < len(ids) else [])
@@ -152,7 +152,7 @@ def read_behind(
     return [one[: len(row)] for one, row in zip(logits, suffixes, strict=True)]
 
 
-class Behind(KVCache):
+class PrefixCache(KVCache):
     """A read-only cache of sequences that were read, for rows that follow them.
 
     The sequences keep their autograd graph, so that gradients flow back through them.

@@ -18,7 +18,7 @@ LIBRARY: Final = "bitsandbytes"
 _OUTLIERS: Final = 6.0
 
 
-def shrink(decoder: nn.Module, place: Place) -> None:
+def quantize(decoder: nn.Module, place: Place) -> None:
     """Replace each linear layer of `decoder`, on the CPU, with a quantized one on the place's device.
 
     Raises:

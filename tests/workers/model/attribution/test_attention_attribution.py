@@ -45,7 +45,7 @@ def cache(model, film, ids):
 def advantage(model, cache, lead, rows):
     """By how much yes is likelier than no, for one question."""
     behind = branched(
-        model.network, cache, lead + model.network.film_tokens, [row.ids[:-1] for row in rows]
+        model.network, cache, lead + model.network.tokens_per_image, [row.ids[:-1] for row in rows]
     )
     return yes_no.advantage(behind, rows).item()
 
@@ -146,7 +146,7 @@ def test_the_other_family_has_maps_too(shared_goldens, film):
     ids = model.prompt_ids(model.chat(Task.REPORT))
     rows = [yes_no.rows(model, ids, question) for question in QUESTIONS[:2]]
     maps = heat_maps(model.network, kept(model, film, ids), ids.index(IMAGE_SENTINEL), rows)
-    edge = grid_edge(model.network.film_tokens)
+    edge = grid_edge(model.network.tokens_per_image)
     assert [one.shape for one in maps] == [(edge, edge)] * 2
     assert min(one.max() for one in maps) > 0
 

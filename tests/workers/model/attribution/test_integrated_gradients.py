@@ -45,7 +45,7 @@ def asked(model, film, question=QUESTIONS[0]):
 def test_all_pixels_together_are_what_sharpness_adds(model, film):
     """Their sum is how fast the answer changes half-way from the blurred to the sharp film."""
     pixels, read, rows = asked(model, film)
-    patch = pixels.shape[-1] / grid_edge(model.network.film_tokens)
+    patch = pixels.shape[-1] / grid_edge(model.network.tokens_per_image)
     blurred = ndimage.gaussian_filter(pixels, (0, 0, patch / 4, patch / 4))
     way, step = round(0.3 * patch), 1e-3
     # Small steps in float64: a difference of two float32 answers is mostly rounding.
@@ -86,7 +86,9 @@ def test_the_other_family_has_details_too(shared_goldens, film):
 def test_fine_tokens_and_short_memory_need_no_details(model, film, monkeypatch):
     """Where tokens are fine, or a device holds no gradient, the cells are all there is; no error."""
     pixels, read, rows = asked(model, film)
-    monkeypatch.setattr(integrated_gradients, "_FINE_ENOUGH", grid_edge(model.network.film_tokens))
+    monkeypatch.setattr(
+        integrated_gradients, "_FINE_ENOUGH", grid_edge(model.network.tokens_per_image)
+    )
     assert details(model.network, pixels, read, [rows]) == [None]
     monkeypatch.undo()
 

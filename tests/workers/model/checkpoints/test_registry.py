@@ -13,7 +13,7 @@ from workers.model.checkpoints import registry
 from workers.model.engine.engine import Engine
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
-from workers.reading.model_loading import opened
+from workers.reading.model_loading import load_model
 
 TOY = '''
     """A toy: eight bands of grey are its film tokens."""
@@ -30,7 +30,7 @@ TOY = '''
 
 
     class Network(Multimodal):
-        film_tokens = 8
+        tokens_per_image = 8
 
         def image_tokens(self, pixels):
             bands = pixels.mean(dim=(1, 3)).unflatten(1, (8, -1)).mean(2)  # [B, 8]
@@ -68,7 +68,7 @@ def test_a_fourth_model_is_a_file_and_a_line(tiny_folder, tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(registry.MODELS, "fourth", "a_fourth_model")  # the line
     reading = Reading(model="fourth", model_dir=tiny_folder)
-    engine = Engine(opened(Settings(data_dir=tmp_path, reading=reading)), rows=2)
+    engine = Engine(load_model(Settings(data_dir=tmp_path, reading=reading)), rows=2)
     film = np.random.default_rng(0).random((90, 70), dtype=np.float32)
     said = engine.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=5))
     engine.close()

@@ -285,7 +285,7 @@ def test_a_device_that_hangs_is_noticed(model, monkeypatch):
         return image_tokens(pixels)
 
     monkeypatch.setattr(model.network, "image_tokens", hang)
-    running = Engine(model, rows=1, patience=0.2)
+    running = Engine(model, rows=1, step_timeout=0.2)
     with pytest.raises(EngineStopped, match="not answered"):
         running.answer(films(1)[0], Task.REPORT)
     release.set()

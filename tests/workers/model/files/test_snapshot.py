@@ -12,7 +12,7 @@ from workers.commands.pin_model import pin_model
 from workers.model.checkpoints import registry
 from workers.model.errors import CheckpointError
 from workers.model.files import snapshot
-from workers.reading.model_loading import opened
+from workers.reading.model_loading import load_model
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def test_a_list_that_was_made_anew_is_not_what_was_pinned(folder, tmp_path):
     digest = snapshot.list_digest(folder)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_sha256=digest)
     settings = Settings(data_dir=tmp_path, reading=reading)
-    assert opened(settings).checkpoint.weights_sha256
+    assert load_model(settings).checkpoint.weights_sha256
     (folder / "generation_config.json").write_text("{}")
     assert snapshot.pin(folder) != digest
     with pytest.raises(CheckpointError, match="not the one that was pinned"):
-        opened(settings)
+        load_model(settings)
 
 
 def test_a_folder_without_a_list_is_not_what_was_pinned(tiny_folder):

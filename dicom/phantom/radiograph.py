@@ -13,14 +13,14 @@ from dicom.phantom.body import LEFT, RIGHT, Body, View, made_up
 from dicom.phantom.bones import skeleton
 from dicom.phantom.canvas import BoolField, Canvas, FloatField, resized
 from dicom.phantom.chest import Chest, PhantomFinding
-from dicom.phantom.disease import afflicted, diseased
+from dicom.phantom.disease import draw_findings, with_anatomy_of
 from dicom.phantom.lungs import lung, soft_tissue, texture, vessels
 
 _SMALLEST: Final = 64
 _LARGEST: Final = 8192
 # Anatomy is drawn with a shorter side in this range and then resized: finer adds no detail.
 _WORK: Final = (256, 1024)
-_LUNG_WATER: Final = 0.72  # fraction of a lung's path that is air
+_LUNG_AIR: Final = 0.72  # fraction of a lung's path that is air
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +90,10 @@ def draw(
         ValueError: An argument is outside its range.
     """
     check_size(rows, columns, bits_stored)
-    body = afflicted(made_up(seed, view), findings)
+    body = with_anatomy_of(made_up(seed, view), findings)
     canvas = work_canvas(rows, columns, body)
     chest = _chest(body, canvas)
-    truths = diseased(chest, findings)
+    truths = draw_findings(chest, findings)
     measured = detector.exposed(_water(chest), body)
     brightness = finish(measured, body, rows, columns)
     return Phantom(
@@ -164,7 +164,7 @@ def _water(chest: Chest) -> FloatField:
     aerated = (1 - chest.filled) * depth
     inner = np.minimum(aerated * np.float32(0.12), 1) * (1 - chest.free_air)
     marks = (chest.vessels + np.float32(0.26) * chest.texture) * inner
-    air = aerated * (np.float32(_LUNG_WATER) + np.float32(0.24) * chest.free_air)
+    air = aerated * (np.float32(_LUNG_AIR) + np.float32(0.24) * chest.free_air)
     total = np.maximum(chest.soft, 0) - air + marks + chest.bone * (chest.soft > 0.5) + chest.added
     return np.asarray(np.maximum(total, 0), dtype=np.float32)
 
