@@ -98,7 +98,7 @@ def test_film_on_the_overlay_has_its_aspect_and_its_pixels(film, film_header):
     """The film is scaled alike in both directions, dark side left and bright side right."""
     header = film_header(Rows=420, Columns=200)
     layout = Layout.of(420, 200, 1280)
-    left, top, width, height = layout.film
+    left, top, width, height = layout.image
     assert height / width == pytest.approx(420 / 200, rel=0.003)
     pixels = frame(film(header, findings=()))[top : top + height, left : left + width]
     grey = pixels[..., 0].astype(int)
@@ -113,7 +113,7 @@ def test_film_on_the_overlay_has_its_aspect_and_its_pixels(film, film_header):
 def test_overlay_has_the_configured_width_and_holds_everything(size, long_edge):
     """Whatever the film's shape, the canvas is `long_edge` wide, no higher, and holds the film."""
     layout = Layout.of(*size, long_edge)
-    left, top, width, height = layout.film
+    left, top, width, height = layout.image
     assert layout.width == long_edge
     assert layout.height <= long_edge + 1
     assert left >= 0
