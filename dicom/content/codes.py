@@ -79,6 +79,7 @@ SOURCE_OF_MEASUREMENT: Final = Code("121112", "DCM", "Source of Measurement")
 # Purposes of reference in the header (CID 7005, 7009, 7202).
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 PRELIMINARY_REPORT: Final = Code("121362", "DCM", "Preliminary report")
+REPLACED_REPORT: Final = Code("121360", "DCM", "Replaced report")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 
 # The six findings. Observations without a row here ("lung opacity") have no unambiguous code and are

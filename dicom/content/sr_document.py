@@ -187,6 +187,7 @@ def report_document(
     author: Dataset,
     evidence: Sequence[Dataset],
     predecessor: Predecessor | None = None,
+    purpose: Code = codes.PRELIMINARY_REPORT,
     description: str = "",
     **flags: Any,  # noqa: ANN401 - arguments of highdicom's classes
 ) -> Dataset:
@@ -199,6 +200,7 @@ def report_document(
         author: An item of Author Observer Sequence.
         evidence: Every object that the tree references, from `highdicom_header.reference`.
         predecessor: The earlier document that this one supersedes or is about.
+        purpose: What the earlier document is to this one (PS3.16 CID 7009).
         description: Completion Flag Description, or "" for none.
         flags: is_complete, is_final, is_verified and the verifier, arguments of highdicom's classes.
             Without them the document is PARTIAL, PRELIMINARY and UNVERIFIED.
@@ -221,7 +223,7 @@ def report_document(
         del document.CurrentRequestedProcedureEvidenceSequence
     for study in document.get("PredecessorDocumentsSequence", []):
         item = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-        item.PurposeOfReferenceCodeSequence = [code_item(codes.PRELIMINARY_REPORT)]
+        item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
     document.update(header)
     if description:
         document.CompletionFlagDescription = lo(description)

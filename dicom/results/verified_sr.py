@@ -1,15 +1,17 @@
 """The verified report: a radiologist edited and signed a draft.
 
-The document is FINAL, COMPLETE and VERIFIED and names its verifier. Only an authenticated action of
-that person may create one: neither `service` nor `workers` imports this module, and `result_file.encode`
-refuses the document. The draft stays unchanged; the verified report is a new document in a new series
-that references the draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID 7009).
+The document is FINAL, COMPLETE and VERIFIED and names its verifier. Only the recorded decision of that
+person may create one: `workers.delivery.verified_report` alone imports this module, and
+`result_file.encode` refuses the document. The draft stays unchanged; the verified report is a new
+document in a new series that references the draft as its preliminary report (PS3.3 C.17.2, PS3.16 CID
+7009).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from typing import Final
 
 from highdicom import sr
 from pydicom import dcmwrite
@@ -33,13 +35,15 @@ from dicom.errors import DatasetMismatch, InvalidOutput
 from dicom.results.result_file import as_file
 from dicom.validation.result_object import check
 
+_LONGEST_GROUP: Final = 64  # characters of a component group of a PN value (PS3.5 6.2)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
     """The person who is accountable for a verified report.
 
     Attributes:
-        name: A PN value, "Family^Given", at most 64 characters.
+        name: A PN value, "Family^Given", each component group of at most 64 characters.
         organization: The organization to which the person is accountable.
         identifier: The person's code in that organization, if any.
     """
@@ -58,7 +62,7 @@ class Verifier:
             raise InvalidOutput(
                 "a verified report needs the names of its verifier and organization"
             )
-        if len(self.name) > 64:
+        if any(len(group) > _LONGEST_GROUP for group in self.name.split("=")):
             raise InvalidOutput("the verifier's name is longer than 64 characters")
 
 
@@ -68,7 +72,8 @@ class VerifiedReport:
 
     Attributes:
         draft: The draft that was edited.
-        preliminary: The draft's SR, as it was delivered.
+        preliminary: The draft's SR, as it was delivered; for an amended report the earlier report.
+        purpose: What `preliminary` is to this report (PS3.16 CID 7009).
         verified_at: When the person signed, an aware time.
         findings_text: Sentences of the findings, as signed.
         impression_text: Sentences of the impression, as signed.
@@ -81,7 +86,13 @@ class VerifiedReport:
     verified_at: datetime
     findings_text: tuple[str, ...]
     impression_text: tuple[str, ...]
+    purpose: codes.Code = codes.PRELIMINARY_REPORT
     revision: int = 1
+
+    @property
+    def is_amended(self) -> bool:
+        """Whether it replaces an earlier verified report."""
+        return self.purpose == codes.REPLACED_REPORT
 
 
 def verified_report(report: VerifiedReport, source: Dataset, equipment: Equipment) -> bytes:
@@ -111,6 +122,8 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
     header = new_object(
         _origin(report, equipment), source, equipment, kind=OutputKind.VERIFIED_REPORT
     )
+    if report.is_amended:
+        header.SeriesDescription = f"{header.SeriesDescription[:-1]}, amended)"
     verifier = report.verifier
     observer = person_observer(verifier.name, verifier.organization)
     document = report_document(
@@ -120,6 +133,7 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
         author=_person(verifier),
         evidence=[read_image(draft)],
         predecessor=report.preliminary,
+        purpose=report.purpose,
         is_complete=True,
         is_final=True,
         is_verified=True,
@@ -164,6 +178,8 @@ def _sections(report: VerifiedReport, source: Dataset) -> Iterator[sr.ContentIte
         phrases.procedure(source),
         f"An AI draft ({model_words(report.draft)}) was the preliminary report.",
     ]
+    if report.is_amended:
+        described.append("This amended report replaces an earlier verified report.")
     yield section(codes.CURRENT_PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, described)
     if findings:
         yield section(codes.FINDINGS, codes.FINDING, findings)

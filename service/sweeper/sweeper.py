@@ -9,7 +9,7 @@ change that only one of them can make.
 4. Publish jobs and deliveries that are due and have no message in the queue.
 5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
-   takes no results.
+   takes no results. Notify the authors of verified reports.
 6. If the disk fills up, record incidents and remove studies that every destination has confirmed.
 7. Each minute: remove old files, once the clock can be trusted, and files of void claims.
 
@@ -138,6 +138,7 @@ class Sweeper:
         self._do("remove silent processes", self._remove_silent_processes, now)
         self._do("report missing workers", self._report_missing_workers, now)
         self._do("watch tokens", lambda _: self._tokens.check(), now)
+        self._do("notify authors", lambda _: self._notify_authors(), now)
         self._do("watch destinations", lambda _: self._destinations.check(), now)
         self._removal_is_due = True
 
@@ -248,6 +249,12 @@ class Sweeper:
                 detail=f"Jobs wait for the model {model} and no worker of it is alive.",
             )
         self._reported_missing = missing
+
+    def _notify_authors(self) -> None:
+        """Notify authors of verified reports of what happened to draft or delivery since."""
+        for notice in self._store.notify_authors():
+            log.warning("author_notified", decision_id=notice.decision_id, kind=notice.kind)
+        self._store.forget_opens()
 
     def _remove_silent_processes(self, now: datetime) -> None:
         before = now - timedelta(seconds=_SILENT_SECONDS)

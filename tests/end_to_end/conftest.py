@@ -187,7 +187,7 @@ class Site:
         }.get(part, f"service.cli {part}")
         assert self.process is not None
         children = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
+            ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
             capture_output=True,
             text=True,
             check=True,

@@ -27,6 +27,7 @@ from service.settings.destinations import includes_kind, notice_form
 from service.store import Store
 from workers.delivery.doubt_notice import notice_of
 from workers.delivery.superseding import remove_superseded, removers
+from workers.delivery.verified_report import verified_of
 from workers.lease import Lease, retry_while_held
 from workers.retry_policy import backoff, code, may_pass, sentence, where
 
@@ -141,12 +142,17 @@ class Delivering:
         )
 
     def _wanted(self, claim: Claim) -> list[EncodedObject]:
-        """Return the notice, or the objects of the kinds that are configured for the destination.
+        """Return the notice, the verified report, or the objects that the destination gets.
 
         Raises:
             DestinationRejected: The destination gets neither reports nor images, the forms of a notice.
         """
         kinds = self._kinds.get(claim.delivery.destination)
+        if claim.delivery.decision_id:
+            gets_reports = kinds is None or includes_kind(kinds, "verified-report")
+            if not gets_reports:
+                return []
+            return [verified_of(self._store, self._settings, claim.delivery)]
         if claim.delivery.notice:
             form = notice_form(kinds)
             if form is None:

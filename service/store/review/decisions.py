@@ -211,6 +211,11 @@ class Decisions(Transitions):
         with self._reading() as session:
             return _decision(session, decision_id)
 
+    def has_uncompared_copy(self, image_uid: str) -> bool:
+        """Return whether another copy of an image arrived that has not been compared with it yet."""
+        with self._reading() as session:
+            return _has_uncompared_copy(session, image_uid)
+
     def is_decided(self, reviewer_id: str, key: str) -> bool:
         """Return whether a request of this person with this idempotency key has made a decision."""
         chosen = select(DecisionRow.id).where(

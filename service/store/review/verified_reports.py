@@ -119,7 +119,9 @@ class VerifiedReports(Transitions):
                 sent[found.decision_id].append(found)
             rows = session.scalars(select(VerifiedRow).where(VerifiedRow.decision_id.in_(ids)))
             made = {row.decision_id: row for row in rows}
-        return {each.id: _report_of(each, made.get(each.id), sent[each.id]) for each in decisions}
+            return {
+                each.id: _report_of(each, made.get(each.id), sent[each.id]) for each in decisions
+            }
 
     def send_report_again(self, decision_id: str, actor: str) -> int:
         """Make the failed deliveries of a decision's report due again; return how many there were."""
@@ -315,6 +317,7 @@ def _state(decision: Decision, deliveries: Sequence[Delivery], *, is_made: bool)
     if states & {DeliveryState.FAILED, DeliveryState.CANCELED}:
         return ReportState.FAILED
     if states == {DeliveryState.CONFIRMED}:
-        is_read = all(each.read_back for each in deliveries)
+        # None: a destination that gets no reports.
+        is_read = {each.read_back for each in deliveries} - {None} == {True}
         return ReportState.READ_BACK if is_read else ReportState.DELIVERED
     return ReportState.MADE if is_made else ReportState.WAITING

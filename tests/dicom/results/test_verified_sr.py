@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom.content.codes import Code
+from dicom.content.codes import REPLACED_REPORT, Code
 from dicom.content.report import Predecessor
 from dicom.errors import DatasetMismatch, InvalidOutput
 from dicom.results.draft_sr import draft_report
@@ -138,8 +138,8 @@ def test_the_exit_of_the_service_refuses_it(signed):
         encode(Output(kind="draft-report", dataset=as_file(document)))
 
 
-def test_no_other_module_of_ours_imports_it():
-    """Nothing in dicom, service or workers can make one; import-linter holds the same."""
+def test_one_module_of_ours_imports_it():
+    """Only a recorded decision of a person makes one; import-linter holds the same."""
     importing = [
         str(path)
         for package in ("dicom", "service", "workers")
@@ -151,7 +151,26 @@ def test_no_other_module_of_ours_imports_it():
             and "dicom.results.verified_sr" in {n.name for n in node.names}
         )
     ]
-    assert importing == []
+    assert importing == [str(REPOSITORY / "workers" / "delivery" / "verified_report.py")]
+
+
+def test_an_amended_report_names_the_one_that_it_replaces(signed):
+    """The purpose is (121360, DCM, "Replaced report"), and the series and the text say so."""
+    _, document = signed(purpose=REPLACED_REPORT, revision=2)
+    series = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    purpose = series.ReferencedSOPSequence[0].PurposeOfReferenceCodeSequence[0]
+    assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("121360", "DCM")
+    assert document.SeriesDescription == "Radiology report (verified, amended)"
+    assert faults(document) == ()
+
+
+def test_a_name_in_several_scripts_verifies(signed):
+    """64 characters are the limit of each component group, not of the whole name."""
+    name = f"{'A' * 40}^Taro=山田^太郎=やまだ^たろう"
+    _, document = signed(verifier=Verifier(name=name, organization="X"))
+    assert str(document.VerifyingObserverSequence[0].VerifyingObserverName) == name
+    with pytest.raises(InvalidOutput, match="longer than 64"):
+        Verifier(name=f"{'A' * 65}=B", organization="X")
 
 
 @pytest.mark.validators
