@@ -188,8 +188,8 @@ def check_reviewer(reviewer: Reviewer) -> None:
     """
     if not reviewer.name.strip("^= ") or not reviewer.organization.strip():
         raise InvalidReview(
-            "your account lacks a name or an organization, which a verified report must state: ask "
-            "an administrator to add them"
+            "a verified report states your name and your organization: ask an administrator to set "
+            "the DICOM name of your account, and `site_name` in the settings"
         )
     if any(len(group) > _LONGEST_PN for group in reviewer.name.split("=")):
         raise InvalidReview(f"the name of your account is longer than {_LONGEST_PN} characters")

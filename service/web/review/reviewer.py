@@ -1,35 +1,16 @@
 """The person who makes a request, as a reviewer."""
 
-from typing import Final, Protocol
+from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from dicom.content.codes import Code
+from service.accounts import Person
 from service.review.decision import Reviewer
+from service.web.access.current import current_person
 
 SCHEME: Final = "99WETREAD"  # of login names as codes of persons (PS3.16 8.2)
 _LONGEST_CODE: Final = 16  # characters of Code Value, VR SH
-
-
-class Person(Protocol):
-    """What is needed of a person who is logged in."""
-
-    @property
-    def id(self) -> str:
-        """The account's id."""
-
-    @property
-    def login(self) -> str:
-        """The login name."""
-
-    @property
-    def display_name(self) -> str:
-        """The name as the site writes it."""
-
-    @property
-    def dicom_name(self) -> str:
-        """The name as a PN value, or ""."""
 
 
 def reviewer_of(request: Request, organization: str) -> Reviewer:
@@ -40,12 +21,9 @@ def reviewer_of(request: Request, organization: str) -> Reviewer:
         organization: The site's name.
 
     Raises:
-        HTTPException: 403: nobody is logged in, or a program makes the request.
+        HTTPException: 403: a program makes the request, with a token.
     """
-    session = getattr(request.state, "session", None)
-    if session is None:
-        raise HTTPException(403, "Only a person who is logged in may do this, not a program.")
-    return as_reviewer(session.person, organization)
+    return as_reviewer(current_person(request), organization)
 
 
 def as_reviewer(person: Person, organization: str) -> Reviewer:

@@ -169,9 +169,9 @@ def test_seconds_that_no_clock_measured_are_refused(total):
 @pytest.mark.parametrize(
     ("name", "organization", "words"),
     [
-        ("", "Klinikum", "lacks a name"),
-        ("^", "Klinikum", "lacks a name"),
-        ("Curie^Marie", " ", "lacks a name or an organization"),
+        ("", "Klinikum", "states your name"),
+        ("^", "Klinikum", "states your name"),
+        ("Curie^Marie", " ", "states your name and your organization"),
         ("C" * 65, "Klinikum", "longer than 64"),
     ],
 )
