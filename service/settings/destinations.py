@@ -29,7 +29,9 @@ ObjectKind = Literal[
 ]
 # The results that each word of `objects` selects; a notice that a Study was not read goes with reports.
 _KINDS: Final[dict[str, frozenset[str]]] = {
-    "report": frozenset({OutputKind.DRAFT_REPORT, OutputKind.NOT_ANALYSED, OutputKind.VERIFIED_REPORT}),
+    "report": frozenset(
+        {OutputKind.DRAFT_REPORT, OutputKind.NOT_ANALYSED, OutputKind.VERIFIED_REPORT}
+    ),
     "findings": frozenset({OutputKind.FINDINGS, OutputKind.FINDINGS_3D}),
     "images": frozenset({OutputKind.OVERLAY, OutputKind.REPORT_PAGE, OutputKind.NOT_ANALYSED_PAGE}),
     "overlay": frozenset({OutputKind.OVERLAY}),

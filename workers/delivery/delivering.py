@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from dicom.content.result_header import OutputKind
 from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import (
@@ -149,7 +150,7 @@ class Delivering:
         """
         kinds = self._kinds.get(claim.delivery.destination)
         if claim.delivery.decision_id:
-            gets_reports = kinds is None or includes_kind(kinds, "verified-report")
+            gets_reports = kinds is None or includes_kind(kinds, OutputKind.VERIFIED_REPORT)
             if not gets_reports:
                 return []
             return [verified_of(self._store, self._settings, claim.delivery)]

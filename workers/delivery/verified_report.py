@@ -7,11 +7,13 @@ builds a report from a recorded decision of a person and from nothing else.
 import hashlib
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 from pydicom import dcmread
 
 from dicom.content import codes
 from dicom.content.report import DraftReport, Predecessor
+from dicom.content.result_header import OutputKind
 from dicom.destinations.destination import EncodedObject
 from dicom.errors import CannotSendNow, InvalidOutput
 from dicom.parsing.header import read_header
@@ -156,7 +158,7 @@ def _referenced(item: ResultObject) -> Predecessor:
 def _object(content: bytes, path: Path, digest: str) -> ResultObject:
     header = dcmread(BytesIO(content), stop_before_pixels=True)
     return ResultObject(
-        kind="verified-report",
+        kind=OutputKind.VERIFIED_REPORT,
         sop_class_uid=str(header.SOPClassUID),
         sop_instance_uid=str(header.SOPInstanceUID),
         series_instance_uid=str(header.SeriesInstanceUID),

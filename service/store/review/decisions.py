@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from dicom.content.phrases import is_positive
 from dicom.content.report import DraftReport
+from dicom.content.result_header import OutputKind
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
@@ -335,7 +336,7 @@ def _last_number(session: Session, job_id: str) -> int:
 
 def _draft_uid(session: Session, job_id: str) -> str:
     chosen = select(ObjectRow.sop_instance_uid).where(
-        ObjectRow.job_id == job_id, ObjectRow.kind == "draft-report"
+        ObjectRow.job_id == job_id, ObjectRow.kind == OutputKind.DRAFT_REPORT
     )
     return session.scalar(chosen.limit(1)) or ""
 

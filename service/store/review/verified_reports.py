@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Select, SQLColumnExpression, and_, literal, select, update
 from sqlalchemy.orm import Session
 
+from dicom.content.result_header import OutputKind
 from service.database.review_tables import AuthorNoticeRow, DecisionRow, UndoRow, VerifiedRow
 from service.database.tables import DeliveryRow, IncidentRow, JobRow
 from service.errors import NotFound
@@ -21,7 +22,6 @@ from service.store import record_mapping
 from service.store.review import mapping
 from service.store.transitions import OF_REPORT, Transitions, changed_rows
 
-_KIND: Final = "verified-report"
 # A draft that was superseded longer ago than this gives no notice any more.
 _LATE: Final = timedelta(days=30)
 _DETAILS: Final = {
@@ -278,7 +278,7 @@ def _made(session: Session, row: VerifiedRow) -> MadeReport:
         revision=row.revision,
         made_at=row.made_at,
         object=ResultObject(
-            kind=_KIND,
+            kind=OutputKind.VERIFIED_REPORT,
             sop_class_uid=row.sop_class_uid,
             sop_instance_uid=row.sop_instance_uid,
             series_instance_uid=row.series_instance_uid,
