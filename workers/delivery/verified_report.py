@@ -20,7 +20,7 @@ from dicom.parsing.header import read_header
 from dicom.results.verified_sr import VerifiedReport, Verifier, verified_report
 from dicom.spool.durable import write_durably
 from dicom.validation.same_patient import check_result
-from service.records import Delivery, Job, ResultObject
+from service.records import Delivery, JobWithDraft, ResultObject
 from service.review.decision import Decision, obstacle
 from service.review.words import OBSTACLE_TEXT, Obstacle
 from service.settings.config import Settings
@@ -96,7 +96,7 @@ def _restore(store: Store, settings: Settings, decision: Decision, made: MadeRep
         )
 
 
-def _check_standing(store: Store, job: Job, decision: Decision) -> None:
+def _check_standing(store: Store, job: JobWithDraft, decision: Decision) -> None:
     """Check that nothing happened to the draft before its report was built.
 
     Raises:

@@ -327,7 +327,9 @@ def _break_at(step, site, monkeypatch):
         monkeypatch.setattr("workers.delivery.verified_report.encoded_object", fail)
     else:
         monkeypatch.setattr(site.store, "confirm_delivery", fail)
-        monkeypatch.setattr("workers.delivery.delivering.insist", lambda work, _lease: work())
+        monkeypatch.setattr(
+            "workers.delivery.delivering.retry_while_held", lambda work, _lease: work()
+        )
 
 
 def test_a_lost_file_is_built_again_with_the_same_bytes(site):
