@@ -10,6 +10,7 @@ from typing import TextIO
 import structlog
 
 from dicom.error_boundary import places
+from dicom.library import Library
 from service.settings.config import zone_variables
 from service.settings.sections import Log
 from service.system.time_zone import zone_fault
@@ -106,3 +107,16 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of one module."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger
+
+
+def report_untested_versions(*libraries: Library) -> None:
+    """Log one warning for each library whose installed version was not tried."""
+    for library in libraries:
+        if not library.is_tested:
+            get_logger(__name__).warning(
+                "library_version_not_tested",
+                library=library.name,
+                installed=library.installed,
+                tested=", ".join(library.tested),
+                reason=library.consequence,
+            )

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from dicom.pynetdicom_private import AdaptedDUL
-from service.checks.libraries import LIBRARIES
+from service.checks.installation import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("dicom", "service", "workers", "migrations")

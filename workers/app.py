@@ -20,9 +20,8 @@ from celery import Celery, signals
 from dicom.library import Library
 from service.errors import LeaseLost, ReadingError, StoreError
 from service.jobs import ReasonCode
-from service.log import get_logger
+from service.log import get_logger, report_untested_versions
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untested_versions
 from service.monitoring.model_start import note_failure, note_success
 from service.queue import celery_private, kombu_private
 from service.queue.job_queue import Queue, celery_app

@@ -3,39 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from enum import StrEnum
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 from dicom.content.codes import PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, copied_modules, lo
 from dicom.content.report import DraftReport
 from dicom.errors import DatasetMismatch
 from dicom.identifiers import check_uid, derived_uid
-
-
-class OutputKind(StrEnum):
-    """The kind of a result object; part of its derived UID and of its file's name.
-
-    Kinds that end in "page" are Secondary Capture images of a text.
-    """
-
-    DRAFT_REPORT = "draft-report"
-    FINDINGS = "findings"
-    FINDINGS_3D = "findings-3d"
-    OVERLAY = "overlay"
-    REPORT_PAGE = "report-page"
-    PRESENTATION_STATE = "presentation-state"
-    REPORT_PDF = "report-pdf"
-    NOT_ANALYSED = "not-analysed"
-    NOT_ANALYSED_PAGE = "not-analysed-page"
-    WITHDRAWN = "withdrawn"
-    WITHDRAWN_PAGE = "withdrawn-page"
-    IN_DOUBT = "in-doubt"
-    IN_DOUBT_PAGE = "in-doubt-page"
-    VERIFIED_REPORT = "verified-report"
-
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"

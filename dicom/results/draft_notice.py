@@ -13,11 +13,11 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom.content import codes
+from dicom.content.output_kind import NoticeForm, OutputKind
 from dicom.content.report import Predecessor
 from dicom.content.result_header import (
     Equipment,
     Origin,
-    OutputKind,
     in_image_time_zone,
     new_object,
 )
@@ -29,7 +29,6 @@ from dicom.content.sr_document import (
     section,
 )
 from dicom.drawing.text_page import Page
-from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output, as_file
 from dicom.results.secondary_capture import capture
 from dicom.validation.result_object import check

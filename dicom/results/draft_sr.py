@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 
 from dicom.content import codes, phrases
 from dicom.content.highdicom_header import read_image
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, overlong, value_of
 from dicom.content.report import DraftReport
-from dicom.content.result_header import Equipment, OutputKind, model_words, new_result
+from dicom.content.result_header import Equipment, model_words, new_result
 from dicom.content.sr_document import (
     Completion,
     Relationship,

@@ -12,10 +12,11 @@ from pydicom.dataset import Dataset
 
 from dicom.content import codes, phrases
 from dicom.content.highdicom_header import read_image
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, value_of
 from dicom.content.regions import Points, located, whole_image
 from dicom.content.report import STATED, DraftReport, Finding, Observation, Presence
-from dicom.content.result_header import Equipment, OutputKind, model_words, new_result, tracking_uid
+from dicom.content.result_header import Equipment, model_words, new_result, tracking_uid
 from dicom.content.sr_document import (
     Relationship,
     code,

@@ -18,11 +18,11 @@ from pydicom.dataset import Dataset
 
 from dicom.content import codes
 from dicom.content.highdicom_header import reference
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text
 from dicom.content.result_header import (
     Equipment,
     Origin,
-    OutputKind,
     in_image_time_zone,
     new_object,
 )

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport
-from dicom.content.result_header import Equipment, OutputKind
+from dicom.content.result_header import Equipment
 from dicom.content.sr_document import Completion
 from dicom.errors import PixelError
 from dicom.results.draft_sr import draft_report

@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 
 from dicom.content import phrases
 from dicom.content.highdicom_header import OwnHeader, identity, read_image
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import lo, value_of
 from dicom.content.regions import Points, located, shows_one_side
 from dicom.content.report import DraftReport, Finding
-from dicom.content.result_header import Equipment, OutputKind, new_result
+from dicom.content.result_header import Equipment, new_result
 from dicom.pixels.image_matrix import photometric_interpretation
 from dicom.pixels.rescale import decimals, rescale_of
 from dicom.pixels.voi import VOI_FUNCTIONS

@@ -6,10 +6,10 @@ from typing import Final
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
-    OutputKind,
     in_image_time_zone,
     new_result,
     source_reference,

@@ -8,7 +8,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import OutputKind
 from dicom.errors import InvalidOutput
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 

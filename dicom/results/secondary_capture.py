@@ -13,11 +13,11 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom.content.highdicom_header import identity
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import lo, value_of
 from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
-    OutputKind,
     in_image_time_zone,
     model_words,
     new_result,

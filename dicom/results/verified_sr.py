@@ -19,12 +19,12 @@ from pydicom.dataset import Dataset
 
 from dicom.content import codes, phrases
 from dicom.content.highdicom_header import read_image
+from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, lo
 from dicom.content.report import DraftReport, Predecessor
 from dicom.content.result_header import (
     Equipment,
     Origin,
-    OutputKind,
     code_item,
     in_image_time_zone,
     model_words,

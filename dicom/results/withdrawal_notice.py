@@ -6,11 +6,11 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from dicom.content.output_kind import NoticeForm, OutputKind
 from dicom.content.patient_study import clean_text
 from dicom.content.report import Predecessor
-from dicom.content.result_header import Equipment, OutputKind
+from dicom.content.result_header import Equipment
 from dicom.results.draft_notice import DraftNotice, draft_notice
-from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output
 
 _BANNER: Final = ("AI DRAFT WITHDRAWN", "DO NOT USE")

@@ -5,7 +5,8 @@ from functools import partial
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from dicom.content.result_header import SECONDARY_CAPTURE, SOP_CLASSES, OutputKind
+from dicom.content.output_kind import OutputKind
+from dicom.content.result_header import SECONDARY_CAPTURE, SOP_CLASSES
 from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
 from service.settings.destination_factory import destination

@@ -10,12 +10,10 @@ import click
 from service.checks.archives import archive_checks
 from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
-from service.checks.clock import time_zone
 from service.checks.database import database
 from service.checks.destinations import destination_checks
-from service.checks.libraries import library_checks
+from service.checks.installation import library_checks, pictures, time_zone
 from service.checks.model import model_checks
-from service.checks.pictures import pictures
 from service.checks.ports import port_checks
 from service.checks.storage import storage_checks
 from service.checks.tls_files import tls_file_checks

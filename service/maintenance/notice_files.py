@@ -7,10 +7,9 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import NoticeForm, OutputKind
 from dicom.destinations.destination import EncodedObject
 from dicom.parsing.header import read_header
-from dicom.results.notice_form import NoticeForm
 from dicom.results.result_file import Output, encode
 from dicom.spool.durable import write_durably
 from service.records import ResultObject

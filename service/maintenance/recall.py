@@ -14,11 +14,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from dicom.content.output_kind import NoticeForm
 from dicom.content.result_header import Equipment
 from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DestinationRejected, DicomError
-from dicom.results.notice_form import NoticeForm
 from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
 from service.jobs import Event, ReasonCode
 from service.maintenance.notice_files import (

@@ -15,9 +15,8 @@ from dicom.scp.storage_scp import StorageSCP
 from dicom.spool.spool import Spool
 from service.checks.tls_files import tls_fault
 from service.errors import ConfigurationError, ReceiverNotListening, StoreError
-from service.log import get_logger
+from service.log import get_logger, report_untested_versions
 from service.monitoring.heartbeat import Probe
-from service.monitoring.library_versions import report_untested_versions
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
 from service.receiver.calling_aes import CallingAEs, incident_reporter

@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Discriminator, Field, SecretStr, Tag
 
-from dicom.content.result_header import OutputKind
-from dicom.results.notice_form import NoticeForm
+from dicom.content.output_kind import NoticeForm, OutputKind
 from service.settings.base import (
     AETitle,
     Digest,

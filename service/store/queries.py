@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, or_, select, tuple_
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import Predecessor
-from dicom.content.result_header import OutputKind
 from service.database.tables import (
     DeliveryRow,
     EventRow,

@@ -20,10 +20,9 @@ from starlette.routing import Route
 
 from dicom.spool.ingest import Ingest
 from service.errors import ConfigurationError, StoreError
-from service.log import get_logger
+from service.log import get_logger, report_untested_versions
 from service.monitoring.background import Task
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untested_versions
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
 from service.receiver.calling_aes import CallingAEs, incident_reporter

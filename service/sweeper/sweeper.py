@@ -25,12 +25,11 @@ from typing import Final
 
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
 from service.jobs import LONGEST_WAIT, ReasonCode
-from service.log import get_logger
+from service.log import get_logger, report_untested_versions
 from service.maintenance.retention import Retention
 from service.monitoring.background import Task
 from service.monitoring.destination_incidents import DestinationIncidents
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untested_versions
 from service.monitoring.token_expiry import TokenExpiry
 from service.queue import kombu_private
 from service.queue.job_queue import Queue

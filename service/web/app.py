@@ -12,8 +12,8 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from service.accounts import Role
+from service.log import report_untested_versions
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.library_versions import report_untested_versions
 from service.queue.names import reading_queues
 from service.records import ProcessRole, Said
 from service.settings.config import Settings

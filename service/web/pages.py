@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import OutputKind
 from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
 from dicom.identifiers import check_uid
 from service.accounts import Role

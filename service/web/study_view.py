@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from dicom.content import phrases
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import STATED, DraftReport, Finding, Presence
-from dicom.content.result_header import OutputKind
 from service.errors import NotFound
 from service.jobs import Action, DraftStatus, JobState, allowed
 from service.monitoring.draft_warnings import alarm, withdrawal

@@ -182,7 +182,7 @@ def test_a_fault_in_the_settings_is_one_clear_message(wetread):
 def test_check_says_which_names_are_drawn(tmp_path, monkeypatch, there, words):
     """With FriBiDi every script is drawn; without it the table says what to install."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("service.checks.pictures.has_shaping", lambda: there)
+    monkeypatch.setattr("service.checks.installation.has_shaping", lambda: there)
     said = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
     assert "pictures" in said.output
     assert words in " ".join(said.output.split())

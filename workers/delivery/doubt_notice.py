@@ -1,9 +1,9 @@
 """Make the notice that a draft is in doubt, in the worker that sends it."""
 
+from dicom.content.output_kind import NoticeForm
 from dicom.destinations.destination import EncodedObject
 from dicom.errors import InvalidOutput
 from dicom.results.doubt_notice import Doubt, doubt_notice
-from dicom.results.notice_form import NoticeForm
 from service.maintenance.notice_files import draft_report, notice_path, stored_notice
 from service.records import Delivery
 from service.settings.config import Settings

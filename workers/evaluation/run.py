@@ -19,7 +19,7 @@ from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, Stop
 from workers.evaluation.run_directory import MANIFEST, RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
-from workers.reading.caller_rules import rules_for
+from workers.reading.image_selection import rules_for
 from workers.reading.reader import Reader
 
 CAUTION: Final = (

@@ -29,8 +29,8 @@ from service.settings.sections import Caller
 from service.store import Store
 from workers.lease import Lease, retry_while_held
 from workers.outbox import remove_unfinished, wants_sidecar, write_outputs, write_sidecar
-from workers.reading.caller_rules import rules_for
 from workers.reading.exclusive_attempt import ExclusiveAttempt
+from workers.reading.image_selection import rules_for
 from workers.reading.job_watch import JobWatch
 from workers.reading.not_analysed_notice import notice, notice_destinations
 from workers.reading.quarantine import quarantine

@@ -17,6 +17,7 @@ from dicom.selection.image_selection import Examine, Examined, Rules, Selection,
 from dicom.study import Instance, Study
 from service.errors import PermanentReadingError
 from service.settings.config import Settings
+from service.settings.sections import Caller
 from workers.model.errors import Cancelled
 
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for the rest of the file
@@ -131,3 +132,16 @@ def check_wanted(cancelled: Callable[[], bool]) -> None:
     """
     if cancelled():
         raise Cancelled("the reading was canceled")
+
+
+def rules_for(settings: Settings, caller: Caller | None) -> Rules:
+    """Return the rules for a calling AE's Instances; `settings.reading` is the table of its model."""
+    age, children = settings.reading.minimum_age_years, settings.reading.read_children
+    if caller is None:
+        return Rules(minimum_age_years=age, read_children=children)
+    own_age, own_children = caller.minimum_age_years, caller.read_children
+    return Rules(
+        minimum_age_years=age if own_age is None else own_age,
+        read_children=children if own_children is None else own_children,
+        stated_only=caller.stated_only,
+    )

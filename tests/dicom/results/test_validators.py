@@ -16,6 +16,7 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
+from dicom.content.output_kind import NoticeForm
 from dicom.content.report import (
     CODED_OBSERVATIONS,
     Finding,
@@ -28,7 +29,6 @@ from dicom.content.report import (
 from dicom.phantom import Demographics, PhantomFinding, as_dataset, draw, turned
 from dicom.results.doubt_notice import Doubt, doubt_notice
 from dicom.results.not_analysed import UnreadImage, UnreadStudy, build_not_analysed
-from dicom.results.notice_form import NoticeForm
 from dicom.results.outputs import OutputOptions, as_file, build, encode
 from dicom.results.verified_sr import VerifiedReport, Verifier, verified_report
 from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice

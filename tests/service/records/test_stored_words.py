@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import OutputKind
 from dicom.reasons import Reason
 from service.database.tables import (
     DeliveryRow,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from service.checks.check import Grade
-from service.checks.clock import time_zone
+from service.checks.installation import time_zone
 from service.system.time_zone import zone_fault
 
 START = (

@@ -2,7 +2,7 @@ import pytest
 
 from dicom.selection.image_selection import Rules
 from service.settings.config import load_settings
-from workers.reading.caller_rules import rules_for
+from workers.reading.image_selection import rules_for
 
 
 @pytest.mark.parametrize(
