@@ -12,7 +12,7 @@ import httpx
 from dicom.errors import DicomError
 from dicom.scu.store_scu import echo
 from service.jobs import JobState
-from service.records import Job
+from service.records import JobWithDraft
 from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
 from service.system.private_servers import free_port, orthanc_part, orthanc_program
@@ -79,13 +79,13 @@ class SiteUnderTest:
             process.wait(60)
         self._log.close()
 
-    def completed(self, study: str) -> Job:
+    def completed(self, study: str) -> JobWithDraft:
         """Return the study's job once it is COMPLETED."""
         deadline = time.monotonic() + 60
         while True:
             jobs = self.store.jobs(study=study, limit=1)
             if jobs and jobs[0].state is JobState.COMPLETED:
-                return jobs[0]
+                return self.store.job(jobs[0].id)
             if time.monotonic() > deadline:
                 raise SystemExit(f"{study} is not completed: {jobs}")
             time.sleep(0.01)

@@ -20,7 +20,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 from service.jobs import FINAL, JobState
-from service.records import Job
+from service.records import Job, JobWithDraft
 from service.settings.config import load_settings
 from service.store import Store
 
@@ -160,7 +160,7 @@ class Site:
         found = self.store.jobs(study=study, limit=10_000)
         return sorted(found, key=lambda job: (job.created_at, job.revision))
 
-    def settled(self, study: str, *, revision: int = 1, seconds: float = 90.0) -> Job:
+    def settled(self, study: str, *, revision: int = 1, seconds: float = 90.0) -> JobWithDraft:
         """Return the study's job of that revision once it will not change any more."""
 
         def now() -> Job | None:
@@ -170,9 +170,9 @@ class Site:
         self.until(now, seconds=seconds, what=f"the end of revision {revision} of {study}")
         job = now()
         assert job is not None
-        return job
+        return self.store.job(job.id)
 
-    def completed(self, study: str, *, revision: int = 1) -> Job:
+    def completed(self, study: str, *, revision: int = 1) -> JobWithDraft:
         """Return the study's job, which must have become COMPLETED."""
         job = self.settled(study, revision=revision)
         assert job.state is JobState.COMPLETED, f"{job.state} {job.reason}\n{self.log()[-6000:]}"
