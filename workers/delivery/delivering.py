@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import OutputKind
 from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import (

@@ -12,8 +12,8 @@ from typing import Final
 from pydicom import dcmread
 
 from dicom.content import codes
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport, Predecessor
-from dicom.content.result_header import OutputKind
 from dicom.destinations.destination import EncodedObject
 from dicom.errors import CannotSendNow, InvalidOutput
 from dicom.parsing.header import read_header

@@ -7,9 +7,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.phrases import is_positive
 from dicom.content.report import DraftReport
-from dicom.content.result_header import OutputKind
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound

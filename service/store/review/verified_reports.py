@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Select, SQLColumnExpression, and_, literal, select, update
 from sqlalchemy.orm import Session
 
-from dicom.content.result_header import OutputKind
+from dicom.content.output_kind import OutputKind
 from service.database.review_tables import AuthorNoticeRow, DecisionRow, UndoRow, VerifiedRow
 from service.database.tables import DeliveryRow, IncidentRow, JobRow
 from service.errors import NotFound
