@@ -107,6 +107,8 @@ def _scales(
 
 
 _UNIT: Final = (0.0, 1.0)
+# Classes of the style sheet: lines of a chart differ in dashes.
+_LINES: Final = ("data", "data second", "data third")
 _FIFTHS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -261,3 +263,62 @@ def _checked_name(name: str) -> str:
     if not name or not name.replace("-", "").isalnum() or not name.isascii():
         raise EvaluationInputError(f"a chart's name may hold letters, digits and hyphens: {name!r}")
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points (x, y, low, high) of one line of a chart; a bar is drawn where low and high differ."""
+
+    name: str
+    points: tuple[tuple[float, float, float, float], ...]
+
+
+def range_chart(
+    name: str, title: str, description: str, axes: tuple[str, str], series: Sequence[Series]
+) -> Chart:
+    """Draw shares of 0 to 1 over a number, a line a series with its name at its last point.
+
+    Args:
+        name: Identifier in the page, letters, digits and hyphens.
+        title: Of the chart.
+        description: In words, for readers who do not see it.
+        axes: Names of the x and the y axis.
+        series: Lines; empty ones are not drawn.
+    """
+    drawn = [each for each in series if each.points]
+    highest = max((point[0] for each in drawn for point in each.points), default=1.0) or 1.0
+    x, y = _scales((0.0, highest), _UNIT)
+    bars = [
+        Bar(x(at), y(low), y(high))
+        for each in drawn
+        for at, _, low, high in each.points
+        if low < high
+    ]
+    dots = [
+        Dot(
+            x(at),
+            y(value),
+            f"{each.name}: {value:.3f} at {at:g}",
+            each.name if place == len(each.points) - 1 else "",
+        )
+        for each in drawn
+        for place, (at, value, _, _) in enumerate(each.points)
+    ]
+    return Chart(
+        name=_checked_name(name),
+        title=title,
+        description=description,
+        x_title=axes[0],
+        y_title=axes[1],
+        x_ticks=_ticks(_round_steps(highest), x, "{:g}"),
+        y_ticks=_ticks(_FIFTHS, y),
+        lines=tuple(
+            Line(
+                _LINES[place % len(_LINES)],
+                tuple((x(at), y(value)) for at, value, _, _ in each.points),
+            )
+            for place, each in enumerate(drawn)
+        ),
+        bars=tuple(bars),
+        dots=tuple(dots),
+    )

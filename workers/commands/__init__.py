@@ -14,6 +14,10 @@ COMMANDS = {
         "Measure the model on your own studies, against labels or reports.",
     ),
     "judge": ("workers.commands.judge:judge", "Let a language model count the errors of drafts."),
+    "experiment": (
+        "workers.commands.experiment:experiment",
+        "Compare prompts and temperatures on your own studies.",
+    ),
     "label": ("workers.commands.label:label", "Say what a report says of each finding."),
     "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
     "pin-model": (

@@ -1,6 +1,5 @@
 """`wetread evaluate`: measures the site's model on the site's own studies."""
 
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +12,15 @@ from service.log import configure_logging
 from service.settings.config import Settings, load_settings
 from workers.evaluation.assembled import assembled
 from workers.evaluation.cases import Received
-from workers.evaluation.draft_rows import DraftState
-from workers.evaluation.faults import InputFaults
 from workers.evaluation.others import others_at
+from workers.evaluation.outcome import exit_status, told_faults
 from workers.evaluation.reading import Stop
 from workers.evaluation.results import write_results
 from workers.evaluation.run import (
     Order,
     begun_at,
     checked_truth,
+    draft_rows,
     exclusions,
     inputs_digest,
     manifest_facts,
@@ -35,9 +34,6 @@ from workers.evaluation.studies import studies_at
 from workers.reading.reader import Reader
 
 _WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
-_EXIT_FAILED: Final = 1
-_EXIT_INPUT: Final = 2
-_EXIT_SIGNAL: Final = 128
 
 
 @click.command()
@@ -100,13 +96,8 @@ def evaluate(
     site = load_settings()
     settings = site.for_model(said["model"] or site.model_name)
     configure_logging(settings.log, process="evaluate")
-    try:
+    with told_faults("evaluate"):
         status = _evaluated(studies or since, order, settings)
-    except InputFaults as error:
-        for fault in error.faults:
-            click.echo(f"wetread evaluate: {fault}", err=True)
-        click.echo(f"wetread evaluate: {len(error.faults)} faults; nothing was read", err=True)
-        sys.exit(_EXIT_INPUT)
     sys.exit(status)
 
 
@@ -128,9 +119,9 @@ def _evaluated(studies: Path | datetime | None, order: Order, settings: Settings
                 run,
                 received,
                 settings,
-                order,
                 stop,
                 lambda: Reader.from_settings(settings, _say),
+                draft_rows(run, settings, stop, keep_text=order.keep_text),
             )
             rows = assembled(
                 received,
@@ -150,7 +141,7 @@ def _evaluated(studies: Path | datetime | None, order: Order, settings: Settings
         run.close()
     figures = metrics.figures
     click.echo(f"{figures.studies} studies scored; unverified AI drafts. {order.out / REPORT}")
-    return _status(run, stop)
+    return exit_status(run, stop)
 
 
 def _received(studies: Path | datetime | None, order: Order, faults: list[str]) -> Received:
@@ -160,13 +151,6 @@ def _received(studies: Path | datetime | None, order: Order, faults: list[str]) 
     since = (studies or datetime.now(UTC)).astimezone()
     with open_store() as store:
         return studies_of_service(store, faults, since=since, until=begun_at(order.out))
-
-
-def _status(run: RunDirectory, stop: Stop) -> int:
-    if stop.signal:
-        return _EXIT_SIGNAL + stop.signal if stop.signal != signal.SIGINT else 130
-    failed = any(row["state"] == DraftState.ERROR for row in run.finished.values())
-    return _EXIT_FAILED if failed else 0
 
 
 def _say(line: str) -> None:

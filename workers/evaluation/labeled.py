@@ -23,6 +23,11 @@ def labels_of(findings: Iterable[Finding]) -> dict[str, Label]:
     }
 
 
+def label_of_word(*, yes: bool) -> Label:
+    """Return the label of a yes-or-no answer."""
+    return Label.POSITIVE if yes else Label.NEGATIVE
+
+
 @cache
 def labeler_version() -> str:
     """Return the start of the digest of the labeler's rules: another one makes other figures."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from dicom.errors import DicomError
 from dicom.selection.image_selection import Rules
@@ -21,23 +21,13 @@ from workers.evaluation.pictures import small_picture, wrapped
 from workers.evaluation.progress import Progress
 from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.safe_names import picture_name
-from workers.reading.reader import DraftedImage, NotAnalysed
+from workers.reading.reader import NotAnalysed, Reader
 
 _ATTEMPTS: Final = 3
 
 
-class CaseReader(Protocol):
-    """The method of `workers.reading.reader.Reader` that is used here."""
-
-    def draft(
-        self,
-        study: Study,
-        *,
-        produced_at: datetime,
-        rules: Rules | None = None,
-        cancelled: Callable[[], bool],
-    ) -> DraftedImage | NotAnalysed:
-        """Return the draft of a study, or why there is none."""
+# Makes the row of a case from its study.
+RowOf = Callable[[Case, Study], dict[str, Any]]
 
 
 class Stop:
@@ -72,40 +62,34 @@ class Stop:
 
 
 class CaseReading:
-    """Reads cases with one reader and writes their rows to the folder of the run."""
+    """Reads cases, several at once, and writes their rows to the folder of the run."""
 
     def __init__(
         self,
-        reader: CaseReader,
+        row_of: RowOf,
         run: RunDirectory,
         *,
         at_once: int,
         max_pixels: int,
-        keep_text: bool,
         stop: Stop,
         progress: Progress,
-        rules: Callable[[Case], Rules | None] = lambda _: None,
     ) -> None:
         """Set up the reading.
 
         Args:
-            reader: The site's.
+            row_of: Reads a case; called in several threads.
             run: Where the rows go.
             at_once: Studies in work at the same time.
             max_pixels: A larger picture is not read.
-            keep_text: Whether texts and pictures are kept, or labels only.
             stop: Ends the reading between two tokens.
             progress: Counts each finished study.
-            rules: Which images of a case may be read; None for those of the settings.
         """
-        self._reader = reader
+        self._row_of = row_of
         self._run = run
         self._at_once = at_once
         self._max_pixels = max_pixels
-        self._keep_text = keep_text
         self._stop = stop
         self._progress = progress
-        self._rules = rules
 
     def read_all(self, cases: Sequence[Case]) -> None:
         """Read the cases; return when all are finished, or early if the run must stop.
@@ -156,17 +140,54 @@ class CaseReading:
         return None
 
     def _read(self, case: Case, folder: Path) -> dict[str, Any]:
-        study = case.study or wrapped(case, folder, max_pixels=self._max_pixels)
+        if case.study is not None:
+            return self._row_of(case, case.study)
+        study = wrapped(case, folder, max_pixels=self._max_pixels)
         try:
-            outcome = self._reader.draft(
-                study,
-                produced_at=datetime.now(UTC).replace(microsecond=0),
-                rules=self._rules(case),
-                cancelled=self._stop,
-            )
+            return self._row_of(case, study)
         finally:
-            if case.study is None:
-                study.instances[0].path.unlink(missing_ok=True)
+            study.instances[0].path.unlink(missing_ok=True)
+
+
+class DraftRows:
+    """Makes the row of a case by letting the site's reader draft it."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        run: RunDirectory,
+        rules: Callable[[Case], Rules | None],
+        stop: Stop,
+        *,
+        keep_text: bool,
+    ) -> None:
+        """Set up the drafting.
+
+        Args:
+            reader: The site's.
+            run: Where pictures go.
+            rules: Which images of a case may be read; None for those of the settings.
+            stop: Ends the reading between two tokens.
+            keep_text: Whether texts and pictures are kept, or labels only.
+        """
+        self._reader = reader
+        self._run = run
+        self._rules = rules
+        self._stop = stop
+        self._keep_text = keep_text
+
+    def __call__(self, case: Case, study: Study) -> dict[str, Any]:
+        """Return the row of a case.
+
+        Raises:
+            ReadingError: The study cannot be read.
+        """
+        outcome = self._reader.draft(
+            study,
+            produced_at=datetime.now(UTC).replace(microsecond=0),
+            rules=self._rules(case),
+            cancelled=self._stop,
+        )
         if isinstance(outcome, NotAnalysed):
             return refused_row(case, outcome)
         if self._keep_text:

@@ -16,7 +16,7 @@ from workers.evaluation.draft_rows import DraftState, is_finished
 from workers.evaluation.faults import InputFaults, insist
 from workers.evaluation.labeled import labeler_version
 from workers.evaluation.progress import Progress
-from workers.evaluation.reading import CaseReading, Stop
+from workers.evaluation.reading import CaseReading, DraftRows, RowOf, Stop
 from workers.evaluation.run_directory import MANIFEST, RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
 from workers.reading.image_selection import rules_for
@@ -72,12 +72,12 @@ def checked_truth(
     return found, truths
 
 
-def inputs_digest(settings: Settings, received: Received, *, keep_text: bool) -> str:
-    """Return the digest of all that decides what is read and what the drafts say."""
+def inputs_digest(settings: Settings, received: Received, **facts: object) -> str:
+    """Return the digest of all that decides what is read and what the drafts say; `facts` too."""
     reading = decisive(settings)
     studies = [(case.id, case.digest) for case in received.cases]
-    facts = {"reading": reading, "studies": studies, "keep_text": keep_text}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    every = {"reading": reading, "studies": studies, **facts}
+    return hashlib.sha256(json.dumps(every, sort_keys=True).encode()).hexdigest()
 
 
 def decisive(settings: Settings) -> dict[str, str]:
@@ -90,11 +90,19 @@ def read_missing(
     run: RunDirectory,
     received: Received,
     settings: Settings,
-    order: Order,
     stop: Stop,
     reader: Callable[[], Reader],
+    row_of: Callable[[Reader], RowOf],
 ) -> Progress:
     """Read the studies that have no finished row yet; the model is loaded only if there are any.
+
+    Args:
+        run: Where the rows are and go.
+        received: The studies.
+        settings: The site's.
+        stop: Ends the reading early.
+        reader: Loads the model.
+        row_of: What is read of each study.
 
     Raises:
         InputFaults: The model's weights are others than those that made the drafts in the folder.
@@ -105,26 +113,33 @@ def read_missing(
         case for case in received.cases if case.id not in rows or not is_finished(rows[case.id])
     ]
     total = len(received.cases)
-    progress = Progress(total, already=total - len(cases))
     if not cases:
-        return progress
+        return Progress(total, already=total)
     loaded = reader()
     _same_weights(run, loaded)
     run.write_manifest({"model": _model_facts(loaded)})
+    # From here on: the time to load the model is no part of the rate.
+    progress = Progress(total, already=total - len(cases))
     reading = CaseReading(
-        loaded,
+        row_of(loaded),
         run,
         at_once=settings.reading.concurrency + (settings.reading.concurrency + 1) // 2,
         max_pixels=settings.reading.max_pixels,
-        keep_text=order.keep_text,
         stop=stop,
         progress=progress,
-        rules=lambda case: _rules(settings, case),
     )
-    progress.show(last=False)
     reading.read_all(cases)
     progress.show(last=True)
     return progress
+
+
+def draft_rows(
+    run: RunDirectory, settings: Settings, stop: Stop, *, keep_text: bool
+) -> Callable[[Reader], RowOf]:
+    """Return what `read_missing` reads for an evaluation: drafts by the rules of each calling AE."""
+    return lambda reader: DraftRows(
+        reader, run, lambda case: _rules(settings, case), stop, keep_text=keep_text
+    )
 
 
 def _rules(settings: Settings, case: Case) -> Rules | None:

@@ -20,6 +20,7 @@ METRICS: Final = "metrics.json"
 SUBGROUPS: Final = "subgroups.csv"
 CHECKLIST: Final = "checklist.json"
 ERRORS: Final = "errors.csv"
+CELLS: Final = "cells.csv"
 REPORT: Final = "report.html"
 PAIRS: Final = "pairs"
 IMAGES: Final = "images"
@@ -38,7 +39,7 @@ _OURS: Final = frozenset(
         IMAGES,
         _LOCK,
     }
-    | {"judge.jsonl", "judge.json"}
+    | {"judge.jsonl", "judge.json", CELLS}
 )
 _DIGEST: Final = "inputs_digest"
 _OTHER: Final = (

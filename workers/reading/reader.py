@@ -168,6 +168,16 @@ class Reader:
         return self._model.checkpoint
 
     @property
+    def model(self) -> ReadingModel:
+        """The model itself, for other questions than those of a draft."""
+        return self._model
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the tokens of a draft are chosen."""
+        return self._decoding
+
+    @property
     def identity(self) -> ModelIdentity:
         """The model as each of its drafts records it."""
         checkpoint = self._model.checkpoint
@@ -298,6 +308,23 @@ class Reader:
                 return read
             draft = dataclasses.replace(read.draft, timings_ms=clock.spent_ms)
             return dataclasses.replace(read, draft=draft)
+
+    def selected(
+        self,
+        study: Study,
+        *,
+        rules: Rules | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> SelectedImage | NotAnalysed:
+        """Return the image of a study that would be read, or why there is none.
+
+        Raises:
+            ReadingError: As `read`.
+        """
+        with reading_errors():
+            selection = self._chooser.selected(study, rules, cancelled)
+            film = SelectedImage.of(selection)
+            return _unread(selection) if film is None else film
 
     def _drafted(  # noqa: PLR0913 - the keywords of `read`
         self,

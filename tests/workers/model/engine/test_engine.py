@@ -15,7 +15,7 @@ from workers.model.engine import prefill
 from workers.model.engine.engine import Engine
 from workers.model.errors import Cancelled, EngineStopped, GenerationError
 from workers.model.networks import multimodal
-from workers.model.prompts import Task
+from workers.model.prompts import Role, Task, Turn
 from workers.model.vlm import Decoding
 from workers.reading.scores import QUESTIONS
 
@@ -374,3 +374,13 @@ def test_closing_gives_up_what_is_left(model):
     assert any(isinstance(error, EngineStopped) for error in ended)
     with pytest.raises(EngineStopped):
         running.answer(films(1)[0], Task.REPORT)
+
+
+def test_a_further_question_is_asked_in_the_same_chat(engine):
+    """The prompt is the chat so far: the report's prompt, the report, the question."""
+    (film,) = films(1)
+    short = Decoding(max_new_tokens=4)
+    first = engine.answer(film, Task.REPORT, decoding=short)
+    after = (Turn(Role.ASSISTANT, "No edema."), Turn(Role.USER, "Is there an effusion?"))
+    second = engine.answer(film, Task.REPORT, decoding=short, after=after)
+    assert second.prompt == f"{first.prompt} No edema. </s><s>[INST] Is there an effusion? [/INST]"
