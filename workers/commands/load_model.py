@@ -1,12 +1,16 @@
 """`wetread load-model`: loads and tries a model; `wetread check` runs it in a process of its own."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from service.errors import ReadingError
 from service.settings.advice import without_effect
 from service.settings.config import Settings, load_settings
+from workers.model.errors import ServerError
 from workers.model.profiles.card import model_card
 from workers.reading.reader import Reader
 from workers.reading.self_test import memory_in_use, read_phantom
@@ -29,6 +33,23 @@ def load_model(*, model: str | None, card: Path | None) -> None:
     """
     site = load_settings()
     settings = site.for_model(model or site.reading.model)
+    with _words_of_server():
+        _load_and_read(settings, card)
+
+
+@contextmanager
+def _words_of_server() -> Iterator[None]:
+    """Add a model server's own words to an error; it got a synthetic image, so they are no secret."""
+    try:
+        yield
+    except ReadingError as error:
+        detail = error.__cause__.detail if isinstance(error.__cause__, ServerError) else ""
+        if not detail:
+            raise
+        raise type(error)(f"{error}; the server says: {detail}") from error
+
+
+def _load_and_read(settings: Settings, card: Path | None) -> None:
     begun = time.monotonic()
     reader = Reader.from_settings(settings, progress=_say)
     _say(f"loaded in {time.monotonic() - begun:.1f} s: {_identity(reader)}")
@@ -74,6 +95,5 @@ def _identity(reader: Reader) -> str:
     checkpoint, identity = reader.checkpoint, reader.identity
     return (
         f"{identity.name} {identity.version}, {checkpoint.dtype} on {checkpoint.device}, "
-        f"{memory_in_use(checkpoint) / 1e9:.1f} GB of memory, "
-        f"weights sha256 {identity.weights_sha256 or 'not known: a server holds them'}"
+        f"memory {memory_in_use(checkpoint)}, weights sha256 {identity.weights_sha256 or 'not known'}"
     )

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,9 @@ class Answer:
     samples: tuple[str, ...] = ()
 
 
+SERVED: Final = "served"  # in place of a number format: a server computes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """The weights that a model runs, their device and number format, and properties of the model.
@@ -93,9 +96,9 @@ class Checkpoint:
         caveat: A sentence that must accompany every answer, or "".
         synthetic_caveat: The caveat for images that are marked as synthetic, or "" if it is the same.
         mark: The caveat in a few words, for the series description of other images, or "".
-        device: "cpu", "cuda:0".
+        device: "cpu", "cuda:0"; of a model behind a server its host.
         dtype: "float32", "bfloat16", "float16"; with the decoder's format if its weights are
-            quantized: "bfloat16 (decoder int8)".
+            quantized: "bfloat16 (decoder int8)"; SERVED of a model behind a server.
         libraries: The versions of the libraries that compute.
         max_new_tokens: The checkpoint's own limit on an answer, or None.
         scores_measured: Whether the quality of its yes-or-no probabilities has been measured.

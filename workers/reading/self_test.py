@@ -13,7 +13,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, write
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.errors import PermanentReadingError
-from workers.model.vlm import Checkpoint
+from workers.model.vlm import SERVED, Checkpoint
 from workers.reading.reader import Drafted, Reader
 
 SEED: Final = 3
@@ -38,12 +38,14 @@ def read_phantom(reader: Reader) -> str:
     return f"read a synthetic image: {words} words of language"
 
 
-def memory_in_use(checkpoint: Checkpoint) -> int:
-    """Return the memory in bytes: the peak on the CUDA device, or what this process holds."""
+def memory_in_use(checkpoint: Checkpoint) -> str:
+    """Return the memory in words: the peak on the CUDA device, or what this process holds."""
+    if checkpoint.dtype == SERVED:
+        return "not known: the server holds the weights"
     if checkpoint.device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(checkpoint.device))
+        return f"{torch.cuda.max_memory_allocated(checkpoint.device) / 1e9:.1f} GB"
     process = psutil.Process()  # type: ignore[no-untyped-call]
-    return int(process.memory_info().rss)
+    return f"{process.memory_info().rss / 1e9:.1f} GB"
 
 
 def _draft(reader: Reader) -> DraftReport:

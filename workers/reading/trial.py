@@ -59,7 +59,7 @@ def trial(reader: Reader, path: Path) -> Iterator[str]:
     yield f"answer: {_on_one_line(answer.text) or '(empty)'}"
     yield from _understood(answer, profile)
     yield f"time: {seconds:.1f} s, {len(answer.token_ids)} tokens{_parts(answer)}"
-    yield f"memory: {memory_in_use(reader.checkpoint) / 1e9:.1f} GB"
+    yield f"memory: {memory_in_use(reader.checkpoint)}"
     yield f"not available with this model: {', '.join(reader.checkpoint.cannot) or 'nothing'}"
 
 

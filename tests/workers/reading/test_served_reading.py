@@ -250,10 +250,14 @@ def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_p
     result = CliRunner().invoke(load_model, catch_exceptions=False)
     assert result.exit_code == 0
     assert f"loading chest on {server.url}" in result.output
-    assert "weights sha256 not known" in result.output
-    assert len(server.requests) == 2
-    server.script = lambda _n, _body: server.json({}, 404)
-    with pytest.raises(
-        PermanentReadingError, match="answered 404: the path or the model is unknown"
-    ):
+    assert (
+        "memory not known: the server holds the weights, weights sha256 not known" in result.output
+    )
+    shown = [line for line in result.output.splitlines() if line.startswith("shown: ")]
+    assert any("512 x 512 RGB" in line for line in shown)
+    assert f"shown: answer: {REPORT.replace(chr(10), ' | ')}" in shown
+    assert any(line.startswith("shown: findings: ") and "cardiomegaly" in line for line in shown)
+    assert any("not available" in line and "scores" in line for line in shown)
+    server.script = lambda _n, _body: server.json({"error": "no model chest"}, 404)
+    with pytest.raises(PermanentReadingError, match=r"404: the path or the model.*no model chest"):
         CliRunner().invoke(load_model, catch_exceptions=False)

@@ -26,7 +26,7 @@ from workers.model.servers.chat_client import ChatClient, Message, Server
 from workers.model.servers.chat_request import chance_of_yes, messages_of, parameters, png
 from workers.model.servers.event_loop import EventLoop
 from workers.model.servers.replies import Completion
-from workers.model.vlm import Answer, Checkpoint, Decoding, never
+from workers.model.vlm import SERVED, Answer, Checkpoint, Decoding, never
 
 UNKNOWN_ID: Final = -1  # in place of each token's id: a server reports their number only
 _NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
@@ -226,7 +226,7 @@ def recorded(
     return dataclasses.replace(
         stated,
         device=server.host,
-        dtype="served",
+        dtype=SERVED,
         libraries=f"model {server.model}",
         revision="not stated by the server",
         scores_measured=False,
