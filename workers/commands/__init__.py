@@ -24,6 +24,10 @@ COMMANDS = {
         "workers.commands.pin_model:pin_model",
         "Note the digests of a checkpoint's files.",
     ),
+    "profile": (
+        "workers.commands.profile:profile",
+        "List, print or check profiles of models.",
+    ),
     "read": ("workers.commands.read:read", "Read DICOM files without any server."),
     "recall": ("workers.commands.recall:recall", "Withdraw every draft of one model."),
     "train-demo": (

@@ -1,6 +1,7 @@
 """Profiles of models: shipped ones are valid, and each fault of a site's own is named."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from workers.model.errors import GenerationError
 from workers.model.profiles.chat import turns
 from workers.model.profiles.described import checkpoint
 from workers.model.profiles.load import ProfileError, find_profile, load_profile, shipped_names
+from workers.model.profiles.profile import Profile, Questions, Table
 from workers.model.prompts import IS_NORMAL, IS_THERE, Role, Task, Turn, chat
 
 SMALL = """
@@ -188,3 +190,23 @@ def test_an_unknown_profile_is_refused_with_the_names_of_the_shipped_ones(tmp_pa
         find_profile("medgema")
     with pytest.raises(ProfileError, match="cannot be read"):
         load_profile(tmp_path / "absent.toml")
+
+
+def keys(table):
+    """Yield the keys of a table and of the tables in it."""
+    for name, field in table.model_fields.items():
+        yield name
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, Table) and kind is not Questions:
+                yield from keys(kind)
+
+
+def test_the_documents_name_every_key():
+    """docs/models.md has each key of a profile, in back quotes or as a table."""
+    text = (Path(__file__).parents[4] / "docs" / "models.md").read_text(encoding="utf-8")
+    missing = [
+        key
+        for key in keys(Profile)
+        if not re.search(rf"`{key}`|`\[{key}\]`|`\[scores\.{key}\]`", text)
+    ]
+    assert missing == []
