@@ -23,6 +23,10 @@ _COMMANDS = {
     ),
     "check": ("service.commands.check:check", "Check the configuration and every part."),
     "db": ("service.commands.database:db", "Upgrade the database schema, or show its revision."),
+    "decisions": (
+        "service.commands.decisions:decisions",
+        "Figures and export of radiologists' decisions.",
+    ),
     "demo": ("service.commands.demo:demo", "Run the whole service here with synthetic images."),
     "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),

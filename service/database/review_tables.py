@@ -55,6 +55,7 @@ class DecisionRow(Base):
         opcodes: Aligned sentences and words of both texts.
         share: Distance over the words of the longer text; NULL where both are empty.
         positive: Observations that the draft states as present or uncertain.
+        verdicts: The person's verdict by observation, as far as the decision shows one.
         device: Calling AE of the job.
     """
 
@@ -95,6 +96,7 @@ class DecisionRow(Base):
     seconds_draft: Mapped[float | None] = mapped_column(Float)
     base_version: Mapped[int] = mapped_column(Integer)
     positive: Mapped[list[str]] = mapped_column(JSON)
+    verdicts: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
     device: Mapped[str] = mapped_column(String(16))
     model_name: Mapped[str] = mapped_column(String(64))
     model_version: Mapped[str] = mapped_column(String(64))

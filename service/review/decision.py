@@ -118,6 +118,7 @@ class Decision:
         edits: What the person changed.
         undo_until: Until then it can be undone, and nothing leaves.
         positive: Observations that the draft states as present or uncertain.
+        verdicts: The person's verdict by observation, as far as the decision shows one.
         device: Calling AE of the study's job.
         draft_uid: SOP Instance UID of the draft report, the predecessor.
         undone_at: When it was undone; None if it stands.
@@ -135,6 +136,7 @@ class Decision:
     edits: TextEdits
     undo_until: datetime
     positive: tuple[str, ...]
+    verdicts: dict[str, FindingVerdict]
     device: str
     model_name: str
     model_version: str

@@ -19,6 +19,7 @@ from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
 from service.store.review.decisions import Decisions
+from service.store.review.figures import DecisionFigures
 from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
@@ -51,6 +52,7 @@ class Store(
     Reconciliations,
     Backlogs,
     Reviews,
+    DecisionFigures,
     People,
     Sessions,
     LoginAttempts,

@@ -28,6 +28,7 @@ from service.review.decision import (
 )
 from service.review.draft_sentences import draft_sentences
 from service.review.edit_measure import TextEdits
+from service.review.finding_verdicts import finding_verdicts
 from service.review.words import Obstacle, Section, Verdict
 from service.store import record_mapping
 from service.store.review import mapping
@@ -151,6 +152,9 @@ class Decisions(Transitions):
             edits=TextEdits.between(own.text, request.content.text),
             undo_until=now + timedelta(seconds=UNDO_SECONDS),
             positive=tuple(positive),
+            verdicts=finding_verdicts(
+                draft, request.content, makes_report=request.verdict.makes_report
+            ),
             device=job.calling_ae,
             model_name=draft.model.name,
             model_version=draft.model.version,

@@ -8,7 +8,7 @@ from service.review.content import ReviewContent
 from service.review.decision import Decision, DecisionRequest, Reviewer, Seconds
 from service.review.edit_measure import TextEdits
 from service.review.review import AuthorNotice, OpenReview, StoredReview
-from service.review.words import Acceptability, Rejection, Verdict
+from service.review.words import Acceptability, FindingVerdict, Rejection, Verdict
 
 
 def review(row: ReviewRow) -> StoredReview:
@@ -49,6 +49,7 @@ def decision(row: DecisionRow, undone_at: Any = None) -> Decision:  # noqa: ANN4
         ),
         undo_until=row.undo_until,
         positive=tuple(row.positive),
+        verdicts={name: FindingVerdict(word) for name, word in row.verdicts.items()},
         device=row.device,
         model_name=row.model_name,
         model_version=row.model_version,
@@ -122,6 +123,7 @@ def decision_row(made: Decision, key: str, digest: str) -> DecisionRow:
         seconds_draft=request.seconds.draft,
         base_version=request.base_version,
         positive=list(made.positive),
+        verdicts={name: verdict.value for name, verdict in made.verdicts.items()},
         device=made.device,
         model_name=made.model_name,
         model_version=made.model_version,

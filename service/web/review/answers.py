@@ -215,6 +215,7 @@ def _decision_json(decision: Decision, report: ReportOf) -> dict[str, Any]:
             "image": request.seconds.image,
             "draft": request.seconds.draft,
         },
+        "verdicts": {name: each.value for name, each in decision.verdicts.items()},
         "base_version": request.base_version,
         "amends": request.amends or None,
         "undo_until": decision.undo_until.isoformat(),

@@ -3,16 +3,26 @@
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
+from service.accounts import Role
 from service.errors import NotFound
 from service.review.content import ReviewContent
 from service.review.decision import Decision, Reviewer
 from service.review.draft_sentences import draft_sentences
+from service.review.figures import (
+    PUBLISHED_ACCEPTABILITY,
+    PUBLISHED_WORDS,
+    Grouping,
+    figures_by,
+    figures_json,
+)
 from service.store import Store
+from service.web.access.current import current_session
 from service.web.api import body_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.review.answers import (
@@ -167,6 +177,34 @@ async def job_decisions(request: Request) -> JSONResponse:
     return JSONResponse(await run_in_threadpool(find))
 
 
+async def figures(request: Request) -> JSONResponse:
+    """Answer with the figures of decisions; query: `by`, `since`, `until`.
+
+    A radiologist who asks by reader gets the own figures only.
+    """
+    here, since, until = (
+        app_context_of(request),
+        time_of(request, "since"),
+        time_of(request, "until"),
+    )
+    grouping = _grouping(request)
+    session = current_session(request)
+    sees_all = session is None or session.person.has(Role.ADMIN) or grouping is not Grouping.READER
+    own = None if sees_all or session is None else session.person.id
+
+    def find() -> list[dict[str, Any]]:
+        facts = here.store.decision_facts(since=since, until=until, reviewer_id=own)
+        return [figures_json(each) for each in figures_by(facts, grouping)]
+
+    return JSONResponse(
+        {
+            "by": grouping.value,
+            "groups": await run_in_threadpool(find),
+            "published": {"acceptable": PUBLISHED_ACCEPTABILITY, "words": PUBLISHED_WORDS},
+        }
+    )
+
+
 async def notices(request: Request) -> JSONResponse:
     """Answer with the notices to the person about their verified reports; query: `unseen=1`."""
     here, reviewer = app_context_of(request), _reviewer(request)
@@ -188,6 +226,13 @@ async def notice_seen(request: Request) -> JSONResponse:
         raise NotFound("That is not the number of a notice.")
     await run_in_threadpool(here.store.notice_seen, int(number), reviewer.id)
     return JSONResponse({"seen": True})
+
+
+def _grouping(request: Request) -> Grouping:
+    try:
+        return Grouping(request.query_params.get("by", Grouping.ALL.value))
+    except ValueError:
+        raise HTTPException(400, f"by: one of {', '.join(Grouping)}.") from None
 
 
 def _reviewer(request: Request) -> Reviewer:

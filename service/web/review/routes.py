@@ -21,6 +21,7 @@ REVIEW_ROUTES: Final = (
     ),
     guarded("/api/jobs/{job_id}/decisions", api.decide, roles=_READERS, methods=("POST",)),
     guarded("/api/decisions", api.decisions, roles=_DECISIONS, scope=Scope.DECISIONS),
+    guarded("/api/decisions/figures", api.figures, roles=_DECISIONS, scope=Scope.DECISIONS),
     guarded("/api/decisions/{decision_id}", api.decision, roles=EVERYONE, scope=Scope.DECISIONS),
     guarded("/api/decisions/{decision_id}/undo", api.undo, roles=_READERS, methods=("POST",)),
     guarded("/api/decisions/{decision_id}/send", api.send_again, roles=_READERS, methods=("POST",)),

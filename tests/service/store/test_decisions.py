@@ -311,3 +311,24 @@ def test_what_is_not_there_is_not_found(store, reviewing):
         store.undo("0" * 32, reviewing.curie)
     with pytest.raises(NotFound):
         store.decision("0" * 32)
+
+
+def test_facts_are_of_the_decisions_that_stand(store, reviewing, clock):
+    """Undone and amended ones do not count; a period and a person can be chosen."""
+    first = reviewing.drafted(store, study="1.2.1")
+    earlier = decide(store, first, reviewing.request(), reviewing.roentgen)
+    clock.move(UNDO_SECONDS)
+    decide(store, first, reviewing.edit(amends=earlier.id), reviewing.curie)
+    second = reviewing.drafted(store, study="1.2.2")
+    undone = decide(store, second, reviewing.request(), reviewing.curie, key="k2")
+    store.undo(undone.id, reviewing.curie)
+    assert [each.verdict for each in store.decision_facts()] == ["edit"]
+    clock.move(10)
+    begun = store.now()
+    decide(store, second, reviewing.rejection(), reviewing.roentgen, key="k3")
+    assert [each.reader for each in store.decision_facts()] == ["Marie Curie", "Wilhelm Röntgen"]
+    assert [each.verdict for each in store.decision_facts(since=begun)] == ["reject"]
+    assert [each.verdict for each in store.decision_facts(until=begun)] == ["edit"]
+    hers = store.decision_facts(reviewer_id=reviewing.curie.id)
+    assert [each.verdicts["pneumothorax"] for each in hers] == ["agree"]
+    assert hers[0].positive == ("cardiomegaly", "pleural effusion", "pneumothorax")

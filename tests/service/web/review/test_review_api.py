@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from service.accounts import Role
 from service.web.app import make_app
 
 ROENTGEN = SimpleNamespace(
@@ -243,3 +244,33 @@ async def test_decisions_are_listed_by_period_person_and_page(app, browser, revi
     assert (await one.ask("GET", "/api/decisions?since=2100-01-01")).json()["decisions"] == []
     for query in ("limit=0", "since=yesterday"):
         assert (await one.ask("GET", f"/api/decisions?{query}")).status_code == 400
+
+
+async def test_figures_of_readers_are_private(app, browser, cookie_of, reviewing):
+    """By finding all decisions count; by reader a radiologist gets the own ones, an admin all."""
+    cookie = cookie_of(app.store, Role.RADIOLOGIST, login="roentgen", display_name="W Röntgen")
+    one = Browser(make_app(app.here), cookie)
+    for number, study in enumerate(("1.2.81", "1.2.82")):
+        job = reviewing.drafted(app.store, study=study)
+        if number:
+            review = (await one.ask("GET", f"/api/jobs/{job.id}/review")).json()
+            path = f"/api/jobs/{job.id}/decisions"
+            await one.ask("POST", path, json=decision(review), headers=key())
+        else:
+            curie = reviewing.curie
+            app.store.decide(job.id, reviewing.request(), curie, key="key-9", digest="d")
+    figures = (await one.ask("GET", "/api/decisions/figures")).json()
+    assert figures["groups"][0]["acceptable"]["n"] == 2
+    assert figures["published"]["acceptable"] == 0.727
+    by_finding = (await one.ask("GET", "/api/decisions/figures?by=finding")).json()["groups"]
+    assert [each["name"] for each in by_finding] == [
+        "cardiomegaly",
+        "pleural effusion",
+        "pneumothorax",
+    ]
+    assert (await one.ask("GET", "/api/decisions/figures?by=moon")).status_code == 400
+    by_reader = "/api/decisions/figures?by=reader"
+    own = (await one.ask("GET", by_reader)).json()["groups"]
+    assert [each["name"] for each in own] == ["W Röntgen"]
+    everyone = (await browser(CURIE).ask("GET", by_reader)).json()["groups"]
+    assert [each["name"] for each in everyone] == ["Marie Curie", "W Röntgen"]
