@@ -100,7 +100,7 @@ def report_facts(manifest: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         ("Truth", ", ".join(truth["files"])),
         ("A blank in the truth means", str(manifest["blank_truth"])),
         ("Seed", str(manifest["seed"])),
-        ("First started", str(manifest.get("started", ""))),
+        ("First started", f"{str(manifest.get('started', ''))[:16].replace('T', ' ')} UTC"),
     )
 
 

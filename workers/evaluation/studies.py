@@ -84,8 +84,14 @@ def _listed(path: Path, faults: list[str]) -> Received:
 
 def _files_of(table: CsvTable, folder: Path, faults: list[str]) -> Iterator[_Listed]:
     seen: dict[str, str] = {}
+    pictures: dict[str, str] = {}
     for row in table.rows:
-        name = row.get("file")
+        name, identifier = row.get("file"), row.get("id")
+        if identifier and Path(name).suffix.lower() in PICTURES:
+            # Several DICOM files may be one study; each picture is one.
+            if identifier in pictures:
+                faults.append(f"{row.where}: the id is that of {pictures[identifier]}")
+            pictures.setdefault(identifier, row.where)
         if not name:
             faults.append(f"{row.where}: file is empty")
         elif name in seen:
@@ -93,8 +99,8 @@ def _files_of(table: CsvTable, folder: Path, faults: list[str]) -> Iterator[_Lis
         elif not (folder / name).is_file():
             faults.append(f"{row.where}: there is no file {folder / name}")
         else:
-            attribute_cells(row, faults)
             yield folder / name, name, row
+        attribute_cells(row, faults)
         seen.setdefault(name, row.where)
 
 

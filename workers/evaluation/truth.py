@@ -148,9 +148,9 @@ def _truth(row: TableRow, cells: FindingCells, text: ReportText | None, faults: 
     if not identifier and not file:
         faults.append(f"{row.where}: id and file are empty")
     path = Path(file)
-    names = (identifier,) if identifier else (path.as_posix(), path.name, path.stem)
+    names = (identifier, path.as_posix(), path.name, path.stem) if file else (identifier,)
     return Truth(
-        names=names,
+        names=tuple(name for name in names if name),
         where=row.where,
         cells=cells,
         text=text,
@@ -186,8 +186,8 @@ def matched(truths: Sequence[Truth], cases: Sequence[Case], faults: list[str]) -
             _add(found, next(iter(hits)), truth, faults)
     if truths and cases and not found and not faults:
         faults.append(
-            f"no truth fits a study: of {truths[0].where} the name is {truths[0].names[0]!r}, "
-            f"a study is called {cases[0].id!r}"
+            f"no truth fits a study: in {truths[0].where} one is called "
+            f"{' '.join(truths[0].names[:1])!r}, a study is called {cases[0].id!r}"
         )
     return Matched(of=found, without_study=without)
 

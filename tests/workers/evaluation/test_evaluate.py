@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from click.testing import CliRunner
 from PIL import Image
 from sklearn.metrics import f1_score
 
+from dicom.selection.local_files import describe
+from service.database import schema
 from service.evaluation.labels import SIX
+from service.settings.config import load_settings
+from service.store import Store
 from workers.commands.evaluate import evaluate
 
 FILES = {"manifest.json", "drafts.jsonl", "per_study.csv", "metrics.json", "subgroups.csv"}
@@ -216,3 +221,32 @@ def test_failures_and_refusals_are_rows_with_their_reasons(phantoms, tmp_path):
     assert [step["remaining"] for step in steps] == [6, 5, 4, 3, 3]
     exclusions = json.loads((out / "manifest.json").read_text())["exclusions"]
     assert {each["id"] for each in exclusions} == {"broken", "person"}
+
+
+def test_studies_of_the_service_are_evaluated_from_its_spool(phantoms, tmp_path, monkeypatch):
+    """--from-service: the database and spool of the settings; calling AEs are subgroups."""
+    monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
+    settings = load_settings()
+    (tmp_path / "data").mkdir()
+    schema.upgrade(settings.database_url)
+    store = Store.open(settings)
+    for number, path in enumerate(sorted((phantoms / "films").iterdir())[:4]):
+        film = describe(Path(shutil.copy(path, tmp_path)))
+        calling_ae = f"ROOM_{number % 2}"
+        store.add_instance(film, calling_ae=calling_ae, association_id="A", eligible=True)
+        store.schedule(film.study_instance_uid, model="demo", version="1", actor="t", reason="R.")
+    store.close()
+    out = tmp_path / "out"
+    uids = [describe(path).study_instance_uid for path in sorted((phantoms / "films").iterdir())]
+    table = tmp_path / "labels.csv"
+    lines = (phantoms / "labels.csv").read_text().splitlines()
+    named = [f"{uid},{line}" for uid, line in zip(uids, lines[1:], strict=True)]
+    table.write_text("\n".join([f"id,{lines[0]}", *named]))
+    truth = ("--truth", table, "--out", out)
+    call("--from-service", "--since", "2020-01-01", *truth)
+    rows = rows_in(out / "per_study.csv")
+    assert [row["outcome"] for row in rows] == ["scored"] * 4
+    assert {row["calling AE"] for row in rows} == {"ROOM_0", "ROOM_1"}
+    before = (out / "metrics.json").read_bytes()
+    call("--from-service", "--since", "2020-01-01", *truth)
+    assert (out / "metrics.json").read_bytes() == before

@@ -216,8 +216,31 @@ def test_a_list_of_studies_names_its_faults(phantoms, tmp_path):
     assert len(received.cases) == 1
     assert "a" in received.cases[0].keys
     listed = "\n".join(faults)
-    for words in ("line 3: films/", "line 4: there is no file", "line 5: file is empty"):
+    for words in (
+        "line 3: films/",
+        "line 4: there is no file",
+        "line 5: file is empty",
+        "line 6: sex must be M, F or O",
+    ):
         assert words in listed
+
+
+def test_two_pictures_of_one_id_are_a_fault(tmp_path):
+    """Their drafts could not be told apart."""
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((90, 80), np.uint8)).save(tmp_path / name)
+    path = text_file(tmp_path, "studies.csv", "file,id\na.png,x\nb.png,x\n")
+    faults = []
+    studies_at(path, faults)
+    assert faults == [f"{path} line 3: the id is that of {path} line 2"]
+
+
+def test_a_row_with_id_and_file_is_found_by_either(phantoms, tmp_path):
+    """An id that only the site knows does not hide the file's name."""
+    cases = studies_at(phantoms / "films", []).cases
+    file = next(key for key in cases[0].keys if key.endswith(".dcm"))
+    table = text_file(tmp_path, "l.csv", f"id,file,Edema\nour-1,films/{file},1\n")
+    assert list(matched(found(table), cases, []).of) == [cases[0].id]
 
 
 @pytest.mark.parametrize("depth", [8, 16])
