@@ -41,6 +41,7 @@ _PATH: Final = click.Path(exists=True, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Only write the pairs to this folder, for metrics that are computed elsewhere.",
 )
+@click.option("--probe", is_flag=True, help="Only ask the judge about two pairs with known errors.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent; send nothing.")
 @click.option(
     "--allow-untested-judge", is_flag=True, help="Use a judge that fails the probe; results say so."
@@ -52,6 +53,7 @@ def judge(
     out: Path | None,
     export: Path | None,
     *,
+    probe: bool,
     dry_run: bool,
     allow_untested_judge: bool,
     seed: int,
@@ -61,30 +63,26 @@ def judge(
     SOURCE is the folder of `wetread evaluate` with its pairs, or a CSV file with the columns id,
     reference, candidate and optionally patient. The model is that of the table [judge]. Replies are
     recorded in judge.jsonl: the same command continues a run that was interrupted. Exit status 1 when
-    there is no figure.
+    there is no figure, or the judge fails --probe.
 
     --validate compares the judge with human raters: a CSV file with reference, candidate, rater1,
     rater2 … or ReXVal's file of counts, whose texts are those of SOURCE.
     """
+    if probe:
+        _probe(_session(Path(), allow_untested=True))
+        return
     pairs = read_pairs(source) if source else None
     base = source or raters
     if base is None:
-        raise click.UsageError("name SOURCE, or a file with --validate")
+        raise click.UsageError("name SOURCE, or a file with --validate, or --probe")
     if export is not None:
         _export(pairs, export)
         return
-    settings = load_settings().judge
     folder = out or (base if base.is_dir() else base.with_name(f"{base.stem}-judge"))
-    session = Session(
-        settings=settings,
-        folder=folder,
-        allow_untested=allow_untested_judge,
-        say=lambda line: click.echo(line, err=True),
-        retry=RetryPolicy(),
-    )
+    session = _session(folder, allow_untested=allow_untested_judge)
     try:
         if dry_run:
-            _show_cost(settings, pairs, raters)
+            _show_cost(session.settings, pairs, raters)
         elif raters is not None:
             _validate(session, raters, pairs)
         else:
@@ -92,6 +90,24 @@ def judge(
     except KeyboardInterrupt:
         click.echo("stopped; recorded replies are kept: the same command continues", err=True)
         sys.exit(_INTERRUPTED)
+
+
+def _session(folder: Path, *, allow_untested: bool) -> Session:
+    return Session(
+        settings=load_settings().judge,
+        folder=folder,
+        allow_untested=allow_untested,
+        say=lambda line: click.echo(line, err=True),
+        retry=RetryPolicy(),
+    )
+
+
+def _probe(session: Session) -> None:
+    """Say whether the judge passes the probe; exit with 1 if it does not."""
+    found = session.probed()
+    _echo_all(found.faults or ("the judge passed the probe",))
+    if not found.passed:
+        sys.exit(_NO_FIGURE)
 
 
 def _export(pairs: Pairs | None, folder: Path) -> None:

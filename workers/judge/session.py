@@ -1,7 +1,8 @@
 """A run of `wetread judge` from pairs to outcomes: estimate, probe, requests, replies."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +56,24 @@ class Session:
             JudgeFailed: The server refused or did not answer, or the judge failed the probe.
         """
         judge, server = judge_of(self.settings), server_of(self.settings, self.retry)
-        try:
-            with Journal.opened(self.folder) as journal:
-                return asyncio.run(self._judged(judge, server, journal, pairs))
-        except ServerError as error:
-            detail = f" ({error.detail})" if error.detail else ""
-            raise JudgeFailed(
-                f"judge: {error}{detail}. Recorded replies are kept: the same command continues"
-            ) from error
+        with _as_failure(), Journal.opened(self.folder) as journal:
+            return asyncio.run(self._judged(judge, server, journal, pairs))
+
+    def probed(self) -> Probe:
+        """Return what the probe finds; no pair is sent.
+
+        Raises:
+            ConfigurationError: No server is configured, or the examples cannot be used.
+            JudgeFailed: The server refused or did not answer.
+        """
+        judge, server = judge_of(self.settings), server_of(self.settings, self.retry)
+
+        async def ask() -> Probe:
+            async with ChatClient(server) as client:
+                return await probe(judge, client)
+
+        with _as_failure():
+            return asyncio.run(ask())
 
     async def _judged(
         self, judge: Judge, server: Server, journal: Journal, pairs: Sequence[Pair]
@@ -106,6 +117,18 @@ class Session:
     def _say_estimate(self, judge: Judge, pairs: Sequence[Pair], found: Probe | None) -> None:
         per_token = found.characters_per_token if found else CHARACTERS_PER_TOKEN
         self.say(cost_of(self.settings, judge, pairs, per_token))
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    """Raise an error of the server as JudgeFailed, with the server's own words."""
+    try:
+        yield
+    except ServerError as error:
+        detail = f" ({error.detail})" if error.detail else ""
+        raise JudgeFailed(
+            f"judge: {error}{detail}. Recorded replies are kept: the same command continues"
+        ) from error
 
 
 def cost_of(

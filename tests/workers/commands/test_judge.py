@@ -182,3 +182,14 @@ def test_a_run_that_is_killed_continues(server, tmp_path):
     assert "total: 0.50 errors a report" in result.stdout
     records = [json.loads(line) for line in journal.open()]
     assert len({record["id"] for record in records}) == len(records) == 40
+
+
+def test_a_judge_can_be_probed_alone(server):
+    """Two requests; exit status 1 and the wrong counts where it fails."""
+    passed = run("--probe")
+    assert (passed.exit_code, passed.stdout) == (0, "the judge passed the probe\n")
+    assert len(server.requests) == 2
+    server.script = lambda _n, _body: server.chat(lists(2))
+    failed = run("--probe")
+    assert failed.exit_code == 1
+    assert "equal texts: significant A=2, insignificant none; expected" in failed.stdout

@@ -70,7 +70,7 @@ def completion_of(body: bytes) -> Completion:
     if not isinstance(message, Mapping):
         raise ServerRefused("the server's answer has no message")
     return Completion(
-        text=_text(message.get("content")),
+        text=_content(message.get("content")),
         finish_reason=_text(choice.get("finish_reason")),
         refused=bool(_text(message.get("refusal"))),
         model=_text(reply.get("model")),
@@ -137,7 +137,7 @@ class StreamedReply:
         choice = _choice(event)
         delta = choice.get("delta")
         if isinstance(delta, Mapping):
-            self.pieces.append(_text(delta.get("content")))
+            self.pieces.append(_content(delta.get("content")))
             self.refused = self.refused or bool(_text(delta.get("refusal")))
         self.finish_reason = _text(choice.get("finish_reason")) or self.finish_reason
 
@@ -166,6 +166,16 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ServerRefused("the server's answer has a field that is not text")
     return value
+
+
+def _content(value: object) -> str:
+    """Return the text of a message, which may also be given as a list of parts."""
+    if not isinstance(value, list):
+        return _text(value)
+    parts = [each for each in value if isinstance(each, Mapping) and each.get("type") == "text"]
+    if len(parts) != len(value):
+        raise ServerRefused("the server's answer has parts that are not text")
+    return "".join(_text(each.get("text")) for each in parts)
 
 
 def _usage(reply: Mapping[str, Any]) -> dict[str, int | None]:

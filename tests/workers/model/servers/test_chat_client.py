@@ -76,6 +76,13 @@ def test_a_server_that_does_not_stream_is_read_all_the_same(scripted_server):
     assert ask(server.url, stream=True).text == "No."
 
 
+def test_a_text_in_parts_is_joined(scripted_server):
+    """Some servers answer with a list of parts."""
+    parts = [{"type": "text", "text": "The heart "}, {"type": "text", "text": "is large."}]
+    server = scripted_server(lambda _n, _body: server.chat(parts))
+    assert ask(server.url).text == "The heart is large."
+
+
 def test_temporary_failures_are_repeated(scripted_server):
     """A 500, then half an answer, then the answer."""
 
