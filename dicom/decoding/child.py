@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dicom.errors import DicomError
+from dicom.pixels.display import load_display
 from dicom.pixels.frame import PixelLimits
+from dicom.pixels.levels import display_levels
 from dicom.selection.image_selection import Examined, examine
+from dicom.spool.levels_file import packed
 
 PACKET: Final = 2**16
 ORPHANED: Final = 3  # exit status of a child: the requesting process has ended
@@ -130,9 +132,14 @@ def _limit_time(seconds: int) -> None:
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Return the answer for an image, and the descriptor of its pixels if it was decoded."""
     limits = PixelLimits(max_pixels=request["max_pixels"], max_bytes=request["max_bytes"])
+    path = Path(request["path"])
     try:
-        examined = examine(Path(request["path"]), limits)
-        return _described(examined), (_sealed(examined.frame.pixels),)
+        if request["levels"]:
+            content = _levels(path, limits)
+            return {"length": len(content)}, (_sealed(content),)
+        examined = examine(path, limits)
+        pixels = np.ascontiguousarray(examined.frame.pixels)
+        return _described(examined), (_sealed(pixels.data.cast("B")),)
     except DicomError as error:
         return {"error": type(error).__name__, "message": str(error)[:_MESSAGE_LENGTH]}, ()
     except MemoryError:
@@ -152,12 +159,18 @@ def _described(examined: Examined) -> dict[str, Any]:
     }
 
 
-def _sealed(pixels: NDArray[np.float32]) -> int:
-    """Return the descriptor of a memory file with `pixels` that no process can change any more."""
+def _levels(path: Path, limits: PixelLimits) -> bytes:
+    """Return the content of the file of levels of an image."""
+    levels = display_levels(load_display(path, limits))
+    return packed(levels.description, levels.bodies)
+
+
+def _sealed(content: bytes | memoryview) -> int:
+    """Return the descriptor of a memory file with `content` that no process can change any more."""
     descriptor = os.memfd_create("image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    content = np.ascontiguousarray(pixels).data.cast("B")
-    while content:
-        content = content[os.write(descriptor, content) :]
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return descriptor
 

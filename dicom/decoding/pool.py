@@ -1,6 +1,7 @@
 """Decoding of images in child processes, so that an image can crash only its own decoder.
 
-`Decoders.examine` returns what `dicom.selection.image_selection.examine` does. If a child dies or does
+`Decoders.examine` returns what `dicom.selection.image_selection.examine` does, `Decoders.levels` the
+levels of an image for a viewer. If a child dies or does
 not answer in time, only its image is affected: the next child is ready. `dicom.decoding.child` is the
 other side.
 """
@@ -16,10 +17,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 
@@ -39,6 +40,10 @@ from dicom.pixels.frame import Frame, PixelLimits
 from dicom.reasons import Reason
 from dicom.selection.image_selection import Examined
 from dicom.selection.plausibility import Plausibility
+from dicom.spool.levels_file import read_index
+
+_Answer = TypeVar("_Answer", Examined, bytes)
+_Reading = Callable[[dict[str, Any], Sequence[int]], _Answer]
 
 PROGRAM: Final = (sys.executable, "-m", "dicom.decoding.child")
 _TRIES: Final = 2
@@ -112,18 +117,29 @@ class Decoders:
             DecoderSlow: The child exceeded its limit of wall-clock or processor time.
             OutOfResources: It was killed from outside, or no child took the request.
         """
+        return self._answer(_request(path, limits, levels=False), _examined)
+
+    def levels(self, path: Path, limits: PixelLimits) -> bytes:
+        """Return the content of the image's file of levels (`dicom.spool.levels_file`), checked.
+
+        Raises:
+            DicomError, OSError: As `examine`.
+        """
+        return self._answer(_request(path, limits, levels=True), _packed_levels)
+
+    def _answer(self, request: bytes, read: _Reading[_Answer]) -> _Answer:
         if not self._free.acquire(timeout=_WAIT_SECONDS):
             raise DecodersBusy("all decoders are busy")
         try:
-            return self._look_with_retry(path, limits)
+            return self._answer_with_retry(request, read)
         finally:
             self._free.release()
 
-    def _look_with_retry(self, path: Path, limits: PixelLimits) -> Examined:
+    def _answer_with_retry(self, request: bytes, read: _Reading[_Answer]) -> _Answer:
         ended = ExitStatus("", crashed=False)
         for _ in range(_TRIES):
-            answered = self._request(path, limits)
-            if isinstance(answered, Examined):
+            answered = self._attempt(request, read)
+            if not isinstance(answered, ExitStatus):
                 return answered
             ended = answered
             if not ended.crashed:
@@ -144,18 +160,13 @@ class Decoders:
         """Kill the processes; images in progress are not finished."""
         self._parent.close()
 
-    def _request(self, path: Path, limits: PixelLimits) -> Examined | ExitStatus:
-        request = {
-            "path": str(path.absolute()),
-            "max_pixels": limits.max_pixels,
-            "max_bytes": limits.max_bytes,
-        }
+    def _attempt(self, request: bytes, read: _Reading[_Answer]) -> _Answer | ExitStatus:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
                 parent = self._living_parent()
-                parent.send(json.dumps(request).encode(), theirs)
-            return self._receive(parent, ours)
+                parent.send(request, theirs)
+            return self._receive(parent, ours, read)
 
     def _living_parent(self) -> "_Parent":
         with self._lock:
@@ -164,7 +175,9 @@ class Decoders:
                 self._parent = _Parent(self._program, self._bounds)
             return self._parent
 
-    def _receive(self, parent: "_Parent", answers: socket.socket) -> Examined | ExitStatus:
+    def _receive(
+        self, parent: "_Parent", answers: socket.socket, read: _Reading[_Answer]
+    ) -> _Answer | ExitStatus:
         """Return the answer of the child that took the request."""
         pid = _taken_up(answers)
         if pid is None:
@@ -180,7 +193,9 @@ class Decoders:
             packet, descriptors = b"", []
         with _closing(descriptors):
             if packet:
-                return _examined(json.loads(packet), descriptors)
+                answer = json.loads(packet)
+                _raise_error(answer)
+                return read(answer, descriptors)
         return exit_status_of(parent.status(pid), self._seconds)
 
 
@@ -255,18 +270,41 @@ def _closing(descriptors: Sequence[int]) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _examined(answer: dict[str, Any], descriptors: Sequence[int]) -> Examined:
+def _request(path: Path, limits: PixelLimits, *, levels: bool) -> bytes:
+    request = {
+        "path": str(path.absolute()),
+        "max_pixels": limits.max_pixels,
+        "max_bytes": limits.max_bytes,
+        "levels": levels,
+    }
+    return json.dumps(request).encode()
+
+
+def _raise_error(answer: dict[str, Any]) -> None:
+    """Raise the error that a child answered with, if it did."""
     if "errno" in answer:
         raise OSError(answer["errno"], answer["message"])
     if "error" in answer:
         raise _ERRORS.get(answer["error"], PixelError)(answer["message"])
-    rows, columns = answer["shape"]
+
+
+def _sealed_memory(descriptors: Sequence[int], length: int) -> mmap.mmap:
     # Without the seals the child could truncate the mapped file (SIGBUS here) or change its pixels.
     if not descriptors or fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & _SEALED != _SEALED:
         raise PixelError("the decoder's answer has no pixels")
-    memory = mmap.mmap(
-        descriptors[0], 4 * rows * columns, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ
-    )
+    return mmap.mmap(descriptors[0], length, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+
+
+def _packed_levels(answer: dict[str, Any], descriptors: Sequence[int]) -> bytes:
+    with _sealed_memory(descriptors, answer["length"]) as memory:
+        content = memory[:]
+    read_index(content, len(content))
+    return content
+
+
+def _examined(answer: dict[str, Any], descriptors: Sequence[int]) -> Examined:
+    rows, columns = answer["shape"]
+    memory = _sealed_memory(descriptors, 4 * rows * columns)
     pixels = np.frombuffer(memory, np.float32).reshape(rows, columns)
     verdict = Plausibility(
         reason=Reason(answer["reason"]) if answer["reason"] else None,

@@ -8,7 +8,7 @@ Interpretation, Presentation LUT Shape) → padding to black.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from dicom.errors import LimitExceeded, PixelError
 from dicom.parsing.header import read_header, read_pixel_data
 from dicom.pixels.image_matrix import ImageMatrix, declared_matrix, whole_number
 from dicom.pixels.stored_values import stored_values
-from dicom.pixels.used_bits import Stored
-from dicom.pixels.voi import Histogram, grey_levels, modality_values
+from dicom.pixels.used_bits import Stored, StoredImage
+from dicom.pixels.voi import Histogram, VoiChoice, choose_voi, modality_values
 
 _BLOCK: Final = 2**20
+_Entry = TypeVar("_Entry", np.float32, np.uint16)
 # A padding range that covers more than this share of all stored values, or of the pixels, is taken for
 # an error of the writer.
 _WIDEST_PADDING: Final = 0.25
@@ -56,6 +57,40 @@ class Frame:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValueTable:
+    """What each stored value of an image means, from the smallest to the largest that occurs.
+
+    Attributes:
+        lowest: The smallest stored value that occurs.
+        modality: float64 [N], the modality value of each stored value.
+        padding: bool [N], which stored values are padding.
+        histogram: Of the modality values, without padding.
+        full_range: Smallest and largest modality value of the bit depth.
+        choice: The VOI transformations.
+        negative: Whether the gray levels are inverted for display.
+        warnings: Sentences for the reader.
+    """
+
+    lowest: int
+    modality: NDArray[np.float64]
+    padding: NDArray[np.bool_]
+    histogram: Histogram
+    full_range: tuple[float, float]
+    choice: VoiChoice
+    negative: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedImage:
+    """The decoded image of a file: its header, stored values and warnings so far."""
+
+    header: Dataset
+    image: StoredImage
+    warnings: tuple[str, ...]
+
+
 def load_frame(path: Path, limits: PixelLimits) -> Frame:
     """Return the Frame of a single-frame grayscale image of 8 to 16 bits.
 
@@ -65,38 +100,58 @@ def load_frame(path: Path, limits: PixelLimits) -> Frame:
         PixelError: It has no such image, or one that cannot be decoded.
     """
     try:
-        header = read_header(path)
-        matrix, warnings = declared_matrix(header, limits.max_pixels)
-        image = stored_values(header, read_pixel_data(path, limits.max_bytes), matrix)
-        frame = _displayed(header, image.values, image.matrix)
+        loaded = load_image(path, limits)
+        frame = _displayed(loaded.header, loaded.image.values, loaded.image.matrix)
     except MemoryError:
         raise LimitExceeded("there is not enough memory for the image") from None
-    return Frame(pixels=frame.pixels, warnings=(*warnings, *image.notes, *frame.warnings))
+    return Frame(pixels=frame.pixels, warnings=(*loaded.warnings, *frame.warnings))
 
 
-def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
-    """Return the Frame of the stored values, with padding black."""
+def load_image(path: Path, limits: PixelLimits) -> LoadedImage:
+    """Return the decoded image of a file.
+
+    Raises:
+        InvalidDataset, LimitExceeded, PixelError: As `load_frame`.
+        MemoryError: There is not enough memory to decode it.
+    """
+    header = read_header(path)
+    matrix, warnings = declared_matrix(header, limits.max_pixels)
+    image = stored_values(header, read_pixel_data(path, limits.max_bytes), matrix)
+    return LoadedImage(header=header, image=image, warnings=(*warnings, *image.notes))
+
+
+def value_table(header: Dataset, stored: Stored, matrix: ImageMatrix) -> ValueTable:
+    """Return what each stored value of an image means, up to the VOI transformation."""
     lowest, counts = _counted(stored)
     values = np.arange(lowest, lowest + len(counts), dtype=np.float64)
     padding, padding_warnings = _padding(header, values, counts, matrix)
     modality, warnings = modality_values(header, values, signed=matrix.signed)
     histogram = Histogram(values=modality, counts=np.where(padding, 0, counts))
     negative, polarity_warnings = _polarity(header, matrix)
-    levels, voi_warnings = grey_levels(
-        header, histogram, _full_range(header, matrix), negative=negative
+    full_range = _full_range(header, matrix)
+    choice = choose_voi(header, histogram, full_range, negative=negative)
+    notes = (*_intent_warnings(header), *padding_warnings, *warnings)
+    return ValueTable(
+        lowest=lowest,
+        modality=modality,
+        padding=padding,
+        histogram=histogram,
+        full_range=full_range,
+        choice=choice,
+        negative=negative,
+        warnings=(*notes, *choice.warnings, *polarity_warnings),
     )
-    if negative:
+
+
+def _displayed(header: Dataset, stored: Stored, matrix: ImageMatrix) -> Frame:
+    """Return the Frame of the stored values, with padding black."""
+    table = value_table(header, stored, matrix)
+    levels = table.choice.voi.show(table.modality)
+    if table.negative:
         levels = 1.0 - levels
-    levels[padding] = 0.0
-    pixels = _looked_up(stored, lowest, levels.astype(np.float32))
-    note = (
-        *_intent_warnings(header),
-        *padding_warnings,
-        *warnings,
-        *voi_warnings,
-        *polarity_warnings,
-    )
-    return Frame(pixels=pixels, warnings=note)
+    levels[table.padding] = 0.0
+    pixels = looked_up(stored, table.lowest, levels.astype(np.float32))
+    return Frame(pixels=pixels, warnings=table.warnings)
 
 
 def _counted(stored: Stored) -> tuple[int, NDArray[np.int64]]:
@@ -110,8 +165,9 @@ def _counted(stored: Stored) -> tuple[int, NDArray[np.int64]]:
     return lowest, counts
 
 
-def _looked_up(stored: Stored, lowest: int, table: NDArray[np.float32]) -> NDArray[np.float32]:
-    pixels = np.empty(stored.shape, np.float32)
+def looked_up(stored: Stored, lowest: int, table: NDArray[_Entry]) -> NDArray[_Entry]:
+    """Return the entry of each stored value; the first entry is that of `lowest`."""
+    pixels = np.empty(stored.shape, table.dtype)
     flat, out = stored.reshape(-1), pixels.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK].astype(np.int64) - lowest

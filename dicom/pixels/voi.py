@@ -22,6 +22,8 @@ Counts = NDArray[np.int64]
 
 LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 VOI_FUNCTIONS: Final = (LINEAR, LINEAR_EXACT, SIGMOID)
+# Names of VOI transformations that no file offers.
+FULL_RANGE, PERCENTILES = "full range", "0.5 to 99.5 percentile"
 
 # A VOI transformation is rejected if it clips more than this share of the pixels (a child on a large
 # detector leaves most of it to air, which is rightly clipped) ...
@@ -64,19 +66,41 @@ class Histogram:
         return float(present.min()), float(present.max())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A window (PS3.3 C.11.2.1.2): its function, one of `VOI_FUNCTIONS`, center and width."""
+
+    function: str
+    center: float
+    width: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Voi:
-    """A VOI transformation that the file offers.
+    """A VOI transformation: offered by the file, or derived from the pixels.
 
     Attributes:
         name: Its name in warnings ("window 2").
         show: Maps modality values to 0..1.
+        form: The window or the table that `show` applies.
+        number: Its place in its attribute, from 1; 0 if the file does not offer it.
         note: A sentence for the reader if it is used, or "".
     """
 
     name: str
     show: Callable[[FloatTable], FloatTable]
+    form: Window | LookupTable
+    number: int = 0
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VoiChoice:
+    """The VOI transformation that an image is shown with, and those that its file offers."""
+
+    voi: Voi
+    offered: tuple[Voi, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def modality_values(
@@ -92,21 +116,21 @@ def modality_values(
     Raises:
         PixelError: The Modality LUT or the rescale cannot be used.
     """
-    tables = _items(header, "ModalityLUTSequence")
+    tables = items_of(header, "ModalityLUTSequence")
     if tables:
         return _table(tables[0], header, signed=signed).look_up(stored), ()
     rescale = rescale_of(header)
     return stored * rescale.slope + rescale.intercept, rescale.notes
 
 
-def grey_levels(
+def choose_voi(
     header: Dataset,
     histogram: Histogram,
     full_range: tuple[float, float],
     *,
     negative: bool = False,
-) -> tuple[FloatTable, tuple[str, ...]]:
-    """Return the gray level 0..1 of each value of `histogram`, and warnings (PS3.3 C.11.2).
+) -> VoiChoice:
+    """Return the VOI transformation that shows the image (PS3.3 C.11.2).
 
     VOI LUTs are tried before windows, each in file order; the full range is tried if there is no VOI.
     The first is used that neither clips most pixels nor shows them too flat, dark or bright. If there
@@ -118,25 +142,38 @@ def grey_levels(
         full_range: Smallest and largest modality value of the bit depth; tried if there is no VOI.
         negative: Whether the gray levels are inverted for display afterwards (MONOCHROME1).
     """
-    if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
-        return _linear(histogram.values, *full_range), ()
     offered, warnings = _offered(header, signed=full_range[0] < 0)
+    whole = range_voi(FULL_RANGE, *full_range)
+    if not histogram.counts.any() or histogram.extremes[0] == histogram.extremes[1]:
+        return VoiChoice(voi=whole, offered=tuple(offered))
     for number, voi in enumerate(offered):
-        levels = voi.show(histogram.values)
-        if fault := _fault(histogram, levels, _FLAT, negative=negative):
+        if fault := _fault(histogram, voi.show(histogram.values), _FLAT, negative=negative):
             warnings.append(f"The {voi.name} {fault} and was not used.")
             continue
         if number or warnings:
             warnings.append(f"Shown with the {voi.name}.")
-        return levels, (*warnings, *filter(None, [voi.note]))
+        warnings += filter(None, [voi.note])
+        return VoiChoice(voi=voi, offered=tuple(offered), warnings=tuple(warnings))
     if not offered:
-        levels = _linear(histogram.values, *full_range)
+        levels = whole.show(histogram.values)
         if not _fault(histogram, levels, _FLAT_UNCHOSEN, negative=negative):
-            return levels, tuple(warnings)
+            return VoiChoice(voi=whole, offered=(), warnings=tuple(warnings))
         warnings.append("The image has no usable VOI window.")
-    black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
     warnings.append("Gray levels were set from the 0.5 and 99.5 percentiles of its pixels.")
-    return _linear(histogram.values, black, white), tuple(warnings)
+    voi = percentile_voi(histogram)
+    return VoiChoice(voi=voi, offered=tuple(offered), warnings=tuple(warnings))
+
+
+def range_voi(name: str, black: float, white: float) -> Voi:
+    """Return the VOI transformation that shows `black` as 0, `white` as 1, and is linear between."""
+    form = Window(function=LINEAR_EXACT, center=(black + white) / 2, width=white - black)
+    return Voi(name=name, show=lambda values: _linear(values, black, white), form=form)
+
+
+def percentile_voi(histogram: Histogram) -> Voi:
+    """Return the VOI transformation from the 0.5 to the 99.5 percentile of the pixels."""
+    black, white = (histogram.percentile(percent) for percent in _FALLBACK_PERCENTILES)
+    return range_voi(PERCENTILES, black, white)
 
 
 def _fault(histogram: Histogram, levels: FloatTable, flat: float, *, negative: bool) -> str:
@@ -173,13 +210,13 @@ def _inner(histogram: Histogram) -> NDArray[np.bool_]:
 def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
     offered: list[Voi] = []
     warnings: list[str] = []
-    for number, item in enumerate(_items(header, "VOILUTSequence"), 1):
+    for number, item in enumerate(items_of(header, "VOILUTSequence"), 1):
         try:
             table = _table(item, header, signed=signed)
         except PixelError:
             warnings.append(f"VOI LUT {number} is damaged and was not used.")
             continue
-        offered.append(_lut_voi(f"VOI LUT {number}", table))
+        offered.append(_lut_voi(number, table))
     function, note = _function(header)
     windows, unpaired = _windows(header)
     warnings += unpaired
@@ -190,8 +227,10 @@ def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
         if width < _narrowest(function):
             warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
             continue
+        form = Window(function=function, center=centre, width=width)
         show = _window_shower(function, centre, width)
-        offered.append(Voi(name=f"window {number}", show=show, note=note))
+        name = f"window {number}"
+        offered.append(Voi(name=name, show=show, form=form, number=number, note=note))
     return offered, warnings
 
 
@@ -245,7 +284,9 @@ def _linear(values: FloatTable, black: float, white: float) -> FloatTable:
     return np.clip((values - black) / (white - black), 0.0, 1.0)
 
 
-def _lut_voi(name: str, table: LookupTable) -> Voi:
+def _lut_voi(number: int, table: LookupTable) -> Voi:
+    name = f"VOI LUT {number}"
+
     def show(values: FloatTable) -> FloatTable:
         levels: FloatTable = np.clip(table.look_up(values) / (2**table.bits - 1), 0.0, 1.0)
         return levels
@@ -256,7 +297,7 @@ def _lut_voi(name: str, table: LookupTable) -> Voi:
             f"The {name} declares {table.declared_bits} bits for each entry and its entries have "
             f"{table.bits}; the latter was used."
         )
-    return Voi(name=name, show=show, note=note)
+    return Voi(name=name, show=show, form=table, number=number, note=note)
 
 
 def _table(item: Dataset, header: Dataset, *, signed: bool) -> LookupTable:
@@ -264,6 +305,7 @@ def _table(item: Dataset, header: Dataset, *, signed: bool) -> LookupTable:
     return read_lookup_table(item, signed=signed, little_endian=little_endian)
 
 
-def _items(header: Dataset, keyword: str) -> list[Dataset]:
+def items_of(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence, none if it is absent."""
     value = header.get(keyword)
     return list(value) if isinstance(value, Sequence) else []
