@@ -6,6 +6,7 @@ after the other. It can be made again from the image at any time, so it is not s
 
 import json
 import os
+import shutil
 import struct
 import uuid
 from collections.abc import Sequence
@@ -105,13 +106,23 @@ def read_part(path: Path, part: tuple[int, int]) -> bytes:
         return file.read(length)
 
 
-def write_levels(image: Path, content: bytes) -> None:
+def write_levels(image: Path, content: bytes, *, min_free_bytes: int = 0) -> bool:
     """Write the levels of a spooled image beside it, unless the image has been removed meanwhile.
+
+    Args:
+        image: The image.
+        content: As `packed` returns it.
+        min_free_bytes: Nothing is written if the disk would have less free space.
+
+    Returns:
+        Whether there was enough space.
 
     Raises:
         OSError: They could not be written.
     """
     path = levels_path(image)
+    if shutil.disk_usage(image.parent).free - len(content) < min_free_bytes:
+        return False
     temporary = image.with_name(f"{uuid.uuid4().hex}{SUFFIX}")
     try:
         temporary.write_bytes(content)
@@ -120,6 +131,7 @@ def write_levels(image: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
     if not image.exists():
         remove_levels(image)
+    return True
 
 
 def remove_levels(image: Path) -> None:

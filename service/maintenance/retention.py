@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dicom.errors import OutOfResources
+from dicom.spool.levels_file import remove_levels
 from dicom.spool.spool import Spool
 from dicom.study import Instance
 from service.errors import StoreUnavailable
@@ -156,6 +157,7 @@ def _remove_film(path: Path, root: Path) -> None:
     # The database names the path, but only a file inside the spool may be removed.
     if path.is_relative_to(root):
         path.unlink(missing_ok=True)
+        remove_levels(path)  # afterwards: none are written where the image is gone
         _remove_if_empty(path.parent, root)
 
 

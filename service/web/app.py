@@ -37,6 +37,8 @@ from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
 from service.web.images.endpoint import ImageCache, make_renderer
+from service.web.images.levels import LevelsStore
+from service.web.images.viewer_routes import VIEWER_ROUTES
 from service.web.job_actions import ACTIONS, ROLES
 from service.web.live import MAX_STREAMS, Hub
 from service.web.login import pages as login
@@ -62,6 +64,7 @@ def make_app_context(
     fresh_seconds: float = FRESH_SECONDS,
 ) -> AppContext:
     """Return the shared objects of the web process; nothing is started."""
+    films = ImageCache(partial(make_renderer, settings))
     return AppContext(
         settings=settings,
         store=store,
@@ -73,7 +76,8 @@ def make_app_context(
             [each.name for each in settings.destinations],
         ),
         hub=Hub(store.version, max_streams=max_streams),
-        films=ImageCache(partial(make_renderer, settings)),
+        films=films,
+        levels=LevelsStore(films.renderer, min_free_bytes=settings.receiver.min_free_bytes),
         sessions=KnownSessions(store, settings.web),
         registry=make_registry(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
@@ -118,6 +122,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     finally:
         here.hub.close()
         here.films.close()
+        here.levels.close()
         following.cancel()
 
 
@@ -150,6 +155,7 @@ ROUTES: Final = [
     guarded("/live/studies/{study_uid}", pages.study_live, access=_LIVE),
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),
     guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_film, roles=EVERYONE),
+    *VIEWER_ROUTES,
     guarded("/jobs/again", again.again_page, roles=_ACTING, methods=("POST",)),
     guarded(
         "/destinations/{name}/test", destination_test.test_page, roles=_ACTING, methods=("POST",)

@@ -9,6 +9,7 @@ from service.settings.config import Settings
 from service.store import Store
 from service.web.access.known_sessions import KnownSessions
 from service.web.images.endpoint import ImageCache
+from service.web.images.levels import LevelsStore
 from service.web.live import Hub
 from service.web.readiness import Readiness
 from service.web.status.system_status import StatusObserver
@@ -23,6 +24,7 @@ class AppContext:
     observer: StatusObserver
     hub: Hub
     films: ImageCache
+    levels: LevelsStore
     sessions: KnownSessions
     registry: CollectorRegistry
     readiness: Readiness

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from dicom.content.output_kind import OutputKind
-from dicom.errors import DecoderSlow, DicomError, InvalidIdentifier, OutOfResources
+from dicom.errors import DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.accounts import Role
 from service.errors import NotFound
@@ -21,6 +21,7 @@ from service.settings.advice import cautions
 from service.web.access.current import actor_of, has_role
 from service.web.app_context import AppContext, app_context_of
 from service.web.identity import copies, identity
+from service.web.images.failures import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import ROLES, Details, act
 from service.web.queue_view import QueueChoice, queue_snapshot
@@ -250,6 +251,4 @@ async def _png(here: AppContext, picture: Picture) -> Response:
     try:
         return Response(await here.films.png(picture), media_type="image/png")
     except DicomError as error:
-        if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
-            raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
-        raise HTTPException(422, f"This image cannot be shown: {error}.") from None
+        raise not_shown(error) from None

@@ -35,7 +35,7 @@ def make_renderer(settings: Settings) -> "PngRenderer":
     made: PngRenderer = drawing.PngRenderer(
         max_pixels=settings.reading.max_pixels,
         max_bytes=settings.receiver.max_object_bytes,
-        at_once=_THREADS,
+        at_once=_THREADS + 1,  # one more for levels
         seconds=settings.reading.decode_seconds,
     )
     return made
@@ -104,13 +104,18 @@ class ImageCache:
         film = (parse_file_name(picture.path.name) or picture.path, picture.sha256, changed)
         self._undrawable.check(film)
         try:
-            return self._drawing().draw(picture)
+            return self.renderer().draw(picture)
         except DicomError as error:
             self._undrawable.note(film, error)
             raise
 
-    def _drawing(self) -> "PngRenderer":
-        """Return the renderer; create it at the first call."""
+    def renderer(self) -> "PngRenderer":
+        """Return the renderer; create it at the first call.
+
+        Raises:
+            OutOfResources: The cache is closed.
+            OSError: No process can be started.
+        """
         with self._lock:
             if self._closed:
                 raise OutOfResources("the web server is stopping")

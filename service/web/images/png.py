@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -61,6 +62,15 @@ class PngRenderer:
         looked = self._decoders.examine(picture.path, self._limits)
         grey = looked.frame.pixels * 255 + 0.5
         return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
+
+    def levels(self, path: Path) -> bytes:
+        """Return the content of the file of levels of a received image (`dicom.spool.levels_file`).
+
+        Raises:
+            DicomError: The image cannot be decoded under the limits.
+            OSError: The file cannot be read.
+        """
+        return self._decoders.levels(path, self._limits)
 
     def close(self) -> None:
         """End the decoder processes; abandon the images that are being decoded."""

@@ -1,0 +1,61 @@
+"""What the viewer of the pages fetches: the levels of an image, and how to show them."""
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dicom.errors import DicomError, InvalidIdentifier
+from dicom.identifiers import check_uid
+from service.errors import NotFound
+from service.web.access.roles import EVERYONE, guarded
+from service.web.app_context import AppContext, app_context_of
+from service.web.images.failures import not_shown
+
+_Answer = TypeVar("_Answer", bytes, dict[str, Any])
+
+
+async def film_description(request: Request) -> Response:
+    """Answer with the size, windows, tables, polarity and pixel spacing of an image (docs/api.md)."""
+    here = app_context_of(request)
+    path = await run_in_threadpool(_film_path, here, request)
+    return JSONResponse(await _shown(here.levels.description(path)))
+
+
+async def film_level(request: Request) -> Response:
+    """Answer with one level of an image (docs/api.md)."""
+    here = app_context_of(request)
+    path = await run_in_threadpool(_film_path, here, request)
+    body = await _shown(here.levels.level(path, request.path_params["level"]))
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
+    return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+def _film_path(here: AppContext, request: Request) -> Path:
+    study_uid, film_uid = (request.path_params[each] for each in ("study_uid", "film_uid"))
+    try:
+        check_uid(study_uid, "Study Instance UID")
+        check_uid(film_uid, "SOP Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("This is not a valid UID.") from None
+    for instance in here.store.instances(study_uid):
+        if instance.sop_instance_uid == film_uid and not instance.conflict:
+            return instance.path
+    raise NotFound("There is no such image.")
+
+
+async def _shown(answer: Awaitable[_Answer]) -> _Answer:
+    try:
+        return await answer
+    except DicomError as error:
+        raise not_shown(error) from None
+
+
+_FILM: Final = "/studies/{study_uid}/films/{film_uid}"
+VIEWER_ROUTES: Final = [
+    guarded(f"{_FILM}/voi.json", film_description, roles=EVERYONE),
+    guarded(f"{_FILM}/levels/{{level:int}}", film_level, roles=EVERYONE),
+]
