@@ -38,7 +38,6 @@ from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
 from service.web.images.endpoint import ImageCache, make_renderer
 from service.web.images.levels import LevelsStore
-from service.web.images.viewer_routes import VIEWER_ROUTES
 from service.web.job_actions import ACTIONS, ROLES
 from service.web.live import MAX_STREAMS, Hub
 from service.web.login import pages as login
@@ -51,6 +50,7 @@ from service.web.review.routes import REVIEW_ROUTES
 from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
+from service.web.viewer_routes import VIEWER_ROUTES
 
 # Limit of the wait for a busy database: pages must answer sooner than processes that write.
 _BUSY_SECONDS: Final = 5.0

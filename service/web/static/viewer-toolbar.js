@@ -1,0 +1,74 @@
+// The buttons of a viewer.
+
+const BUTTONS = [
+  { name: "fit", words: "Fit", key: "0", act: (viewer) => viewer.fit() },
+  { name: "actual", words: "1:1", key: "1", act: (viewer) => viewer.actualSize() },
+  { name: "in", words: "+", label: "Zoom in", key: "+", act: (viewer) => viewer.zoomBy(1.25) },
+  { name: "out", words: "−", label: "Zoom out", key: "-", act: (viewer) => viewer.zoomBy(0.8) },
+  { name: "pan", words: "Pan", toggle: true, act: (viewer) => viewer.setDragPans(!viewer.dragPans) },
+  { name: "invert", words: "Invert", key: "i", toggle: true, act: (viewer) => viewer.invert() },
+  { name: "magnifier", words: "Magnifier", key: "z", toggle: true, act: (viewer) => viewer.setMagnifier(!viewer.magnifies) },
+  { name: "ruler", words: "Ruler", tool: true },
+  { name: "rectangle", words: "Mark ▭", label: "Mark a rectangle", key: "m", tool: true },
+  { name: "ellipse", words: "Mark ◯", label: "Mark an ellipse", tool: true },
+  { name: "regions", words: "Regions", key: "o", toggle: true, act: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")) },
+  { name: "heat", words: "Heat map", key: "h", toggle: true, act: (viewer) => viewer.showHeat(!viewer.overlay.shows("heat")) },
+  { name: "reset", words: "Reset", act: (viewer) => viewer.reset() },
+];
+
+export class Toolbar {
+  #buttons = new Map();
+
+  constructor(viewer, parent) {
+    this.viewer = viewer;
+    this.root = document.createElement("div");
+    this.root.className = "viewer-tools";
+    this.root.setAttribute("role", "group");
+    this.root.setAttribute("aria-label", "Image tools");
+    parent.append(this.root);
+    this.presets = document.createElement("select");
+    this.presets.setAttribute("aria-label", "Window");
+    this.presets.title = "Window (w)";
+    this.presets.addEventListener("change", () => viewer.setVoi(Number(this.presets.value)));
+    this.root.append(this.presets);
+    for (const button of BUTTONS) this.#add(button);
+  }
+
+  #add({ name, words, label, key, act, toggle, tool }) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = words;
+    button.title = `${label ?? words}${key ? ` (${key})` : ""}`;
+    if (label) button.setAttribute("aria-label", label);
+    if (key) button.setAttribute("aria-keyshortcuts", key);
+    if (toggle || tool) button.setAttribute("aria-pressed", "false");
+    const { viewer } = this;
+    button.addEventListener("click", () => {
+      if (!viewer.image) return;
+      if (tool) viewer.setTool(viewer.tool === name ? null : name);
+      else act(viewer);
+    });
+    this.#buttons.set(name, button);
+    this.root.append(button);
+  }
+
+  /** Offer the windows of an image, and hide the buttons of what it does not have. */
+  describe(image) {
+    this.presets.replaceChildren();
+    image.vois.forEach((voi, number) => this.presets.append(new Option(voi.name, String(number))));
+    this.presets.append(new Option("Own window", "-1"));
+    this.presets.lastChild.disabled = true;
+    this.choose(image.shown);
+    this.press("invert", false);
+    this.#buttons.get("regions").hidden = !this.viewer.overlay.regions.childElementCount;
+    this.#buttons.get("heat").hidden = !this.viewer.options.heat;
+  }
+
+  choose(number) {
+    this.presets.value = String(number);
+  }
+
+  press(name, on) {
+    this.#buttons.get(name)?.setAttribute("aria-pressed", String(on));
+  }
+}

@@ -1,0 +1,224 @@
+// Mouse, pen, touch and keys of a viewer. The viewer itself knows none of them.
+
+import { outlineOf } from "./viewer-overlay.js";
+
+const WHEEL = 1 / 500;
+const KEY_PAN = 0.06; // of the visible width or height
+const KEY_WINDOW = 0.02; // of the range of values
+const LEAST_MARK = 8; // CSS pixels
+
+/** Pointers on the stage: drag, wheel, pinch, and drawing with a tool. */
+export class Pointers {
+  #held = new Map();
+  #drawn = null;
+
+  constructor(viewer, stage) {
+    this.viewer = viewer;
+    this.stage = stage;
+    stage.addEventListener("pointerdown", (event) => this.#down(event));
+    stage.addEventListener("pointermove", (event) => this.#move(event));
+    for (const name of ["pointerup", "pointercancel"]) {
+      stage.addEventListener(name, (event) => this.#up(event));
+    }
+    stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    stage.addEventListener("dblclick", (event) => viewer.toggleSize(this.#place(event)));
+    stage.addEventListener("pointerleave", () => viewer.magnify(null));
+  }
+
+  /** Return the event's place in CSS pixels from the stage's corner. */
+  #place(event) {
+    const box = this.stage.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  #down(event) {
+    if (event.button > 1 || event.target.closest(".viewer-regions g, .viewer-loading")) return;
+    this.stage.setPointerCapture(event.pointerId);
+    this.#held.set(event.pointerId, this.#place(event));
+    if (event.button === 1) event.preventDefault(); // no autoscroll
+    this.pans = event.shiftKey || event.button === 1 || event.pointerType === "touch" || this.viewer.dragPans;
+    const { tool } = this.viewer;
+    if (this.#held.size > 1) this.#cancel();
+    else if (tool === "ruler") this.#drawn = this.#ruler(this.#place(event));
+    else if (tool) this.#drawn = this.#shape(tool, this.#place(event));
+  }
+
+  #move(event) {
+    const place = this.#place(event);
+    if (this.viewer.magnifies) this.viewer.magnify(place);
+    const before = this.#held.get(event.pointerId);
+    if (!before) return;
+    this.#held.set(event.pointerId, place);
+    if (this.#held.size === 2) this.#pinch(event.pointerId, before, place);
+    else if (this.#drawn) this.#drawn.move(place);
+    else if (this.pans) this.viewer.panBy(place[0] - before[0], place[1] - before[1]);
+    else this.viewer.windowBy((place[0] - before[0]) / 400, (place[1] - before[1]) / 400);
+  }
+
+  #up(event) {
+    const place = this.#held.get(event.pointerId);
+    this.#held.delete(event.pointerId);
+    if (!place || !this.#drawn) return;
+    const drawn = this.#drawn;
+    this.#drawn = null;
+    if (event.type === "pointercancel") drawn.cancel();
+    else drawn.end(place);
+  }
+
+  #cancel() {
+    this.#drawn?.cancel();
+    this.#drawn = null;
+  }
+
+  #pinch(id, before, now) {
+    const [other] = [...this.#held].filter(([each]) => each !== id).map(([, place]) => place);
+    const apart = ([x, y]) => Math.hypot(x - other[0], y - other[1]) || 1;
+    this.viewer.panBy((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
+    const middle = [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2];
+    this.viewer.zoomBy(apart(now) / apart(before), middle);
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const lines = event.deltaMode === 1 ? 16 : 1;
+    this.viewer.zoomBy(Math.exp(-event.deltaY * lines * WHEEL), this.#place(event));
+  }
+
+  #ruler(place) {
+    const { viewer } = this;
+    const ruler = viewer.overlay.addRuler();
+    const from = viewer.imagePoint(place);
+    const move = (to) => {
+      const end = viewer.imagePoint(to);
+      ruler.set(from, end, viewer.distance(from, end));
+      viewer.ask();
+    };
+    const end = (to) => (Math.hypot(to[0] - place[0], to[1] - place[1]) < 3 ? ruler.remove() : move(to));
+    return { move, end, cancel: () => ruler.remove() };
+  }
+
+  #shape(shape, place) {
+    const { viewer } = this;
+    const from = viewer.imagePoint(place);
+    const boxTo = (to) => {
+      const [x, y] = viewer.imagePoint(to);
+      return [Math.min(from[0], x), Math.min(from[1], y), Math.max(from[0], x), Math.max(from[1], y)];
+    };
+    const cancel = () => viewer.overlay.drawing(null);
+    return {
+      move: (to) => viewer.overlay.drawing(outlineOf(shape, boxTo(to))),
+      end: (to) => {
+        cancel();
+        if (Math.hypot(to[0] - place[0], to[1] - place[1]) >= LEAST_MARK) viewer.addMark(shape, boxTo(to));
+      },
+      cancel,
+    };
+  }
+}
+
+/** A mark that is placed by keys: arrows move it, Shift+arrows change its size, Enter keeps it. */
+class KeyMark {
+  constructor(viewer) {
+    this.viewer = viewer;
+    const { left, top, width, height } = viewer.visible();
+    this.box = [left + width * 0.4, top + height * 0.4, left + width * 0.6, top + height * 0.6];
+    this.draw();
+  }
+
+  draw() {
+    this.viewer.overlay.drawing(outlineOf(this.viewer.tool, this.box));
+  }
+
+  arrow(right, down, resizes) {
+    const { width, height } = this.viewer.visible();
+    const across = right * width * 0.02;
+    const along = down * height * 0.02;
+    const [left, top, end, bottom] = this.box;
+    const moved = resizes ? [left, top] : [left + across, top + along];
+    this.box = [...moved, Math.max(moved[0] + 1, end + across), Math.max(moved[1] + 1, bottom + along)];
+    this.draw();
+  }
+
+  keep() {
+    this.viewer.overlay.drawing(null);
+    this.viewer.addMark(this.viewer.tool, this.box);
+  }
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+const inText = (target) => target.closest?.("input, textarea, select, [contenteditable]:not([contenteditable=false]), dialog");
+
+const SIMPLE = {
+  i: (viewer) => viewer.invert(),
+  "+": (viewer) => viewer.zoomBy(1.25),
+  "=": (viewer) => viewer.zoomBy(1.25),
+  "-": (viewer) => viewer.zoomBy(0.8),
+  0: (viewer) => viewer.fit(),
+  1: (viewer) => viewer.actualSize(),
+  w: (viewer) => viewer.nextPreset(),
+  o: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")),
+  z: (viewer) => viewer.setMagnifier(!viewer.magnifies),
+};
+
+/** Keys of one viewer; the page decides by `active` which viewer they act on. */
+export class Keys {
+  #mark = null;
+
+  constructor(viewer) {
+    this.viewer = viewer;
+  }
+
+  /** Act on a key; return whether it was one of ours. */
+  down(event) {
+    const { viewer } = this;
+    if (ARROWS[event.key]) return this.#arrow(ARROWS[event.key], event.shiftKey);
+    if (event.key === "h") viewer.showHeat(true);
+    else if (event.key === "m") this.#nextMark();
+    else if (event.key === "Enter" && this.#mark && !event.target.closest?.("button, a, [role=button]")) this.#keep();
+    else if (event.key === "Escape" && viewer.tool) this.cancel();
+    else if (SIMPLE[event.key]) SIMPLE[event.key](viewer);
+    else return false;
+    return true;
+  }
+
+  up(event) {
+    if (event.key === "h") this.viewer.showHeat(false);
+  }
+
+  cancel() {
+    this.#mark = null;
+    this.viewer.overlay.drawing(null);
+    this.viewer.setTool(null);
+  }
+
+  #arrow([right, down], shifted) {
+    const { viewer } = this;
+    if (this.#mark) this.#mark.arrow(right, down, shifted);
+    else if (shifted) viewer.windowBy(right * KEY_WINDOW, down * KEY_WINDOW);
+    else viewer.panByShare(-right * KEY_PAN, -down * KEY_PAN);
+    return true;
+  }
+
+  #nextMark() {
+    const { viewer } = this;
+    const next = { rectangle: "ellipse", ellipse: null }[viewer.tool];
+    if (next === null) return this.cancel();
+    viewer.setTool(next ?? "rectangle");
+    if (this.#mark) this.#mark.draw();
+    else this.#mark = new KeyMark(viewer);
+    return undefined;
+  }
+
+  #keep() {
+    const mark = this.#mark;
+    this.#mark = null;
+    mark.keep();
+    this.viewer.setTool(null);
+  }
+}
+
+/** Whether single keys may act now: not while somebody writes, nor where the page switched them off. */
+export const keysAct = (event) =>
+  !event.defaultPrevented && !event.isComposing && !event.ctrlKey && !event.metaKey && !event.altKey &&
+  !inText(event.target) && document.documentElement.dataset.singleKeys !== "off";

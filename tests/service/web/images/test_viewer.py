@@ -1,0 +1,358 @@
+"""The picture that the viewer shows, measured in headless Chromium against numpy's PS3.3 C.11."""
+
+import base64
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+from socket import socket
+
+import httpx
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from dicom.identifiers import derived_uid
+from dicom.study import Instance
+
+pytestmark = pytest.mark.browser
+
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--window-size=2300,2400",
+)
+PAINTERS = ("canvas", "webgl2")
+STUDY = derived_uid("viewer test study", 1)
+
+# Mounts a viewer of `side` CSS pixels and waits for all levels.
+_MOUNT = """
+const [base, renderer, side, done] = arguments;
+(async () => {
+  const { mountViewer } = await import("/static/viewer.js");
+  window.section?.remove();
+  window.section = document.createElement("section");
+  section.style.width = `${side}px`;
+  section.style.setProperty("--viewer-height", `${side}px`);
+  document.body.prepend(section);
+  let failed = null;
+  section.addEventListener("viewer:failed", (event) => { failed = event.detail; });
+  window.viewer = mountViewer(section, { film: base, renderer, label: "PA" });
+  const until = performance.now() + 30000;
+  while (!failed && viewer.levels.filter(Boolean).length < 3 && performance.now() < until) {
+    await new Promise((go) => setTimeout(go, 20));
+  }
+  done({ failed, painter: section.dataset.painter, levels: viewer.levels.filter(Boolean).length });
+})().catch((error) => done({ failed: String(error) }));
+"""
+
+# Returns the gray of the canvas as base64, and which image point its corner shows.
+_PICTURE = """
+const [scale] = arguments;
+viewer.view = { x: viewer.image.columns / 2, y: viewer.image.rows / 2, scale };
+viewer.paint();
+const { width, height } = viewer.canvas;
+const copy = document.createElement("canvas");
+copy.width = width; copy.height = height;
+const context = copy.getContext("2d", { willReadFrequently: true });
+context.drawImage(viewer.canvas, 0, 0);
+const colors = context.getImageData(0, 0, width, height).data;
+let bytes = "";
+for (let from = 0; from < colors.length; from += 4 * 8192) {
+  const part = [];
+  for (let at = from; at < Math.min(from + 4 * 8192, colors.length); at += 4) part.push(colors[at]);
+  bytes += String.fromCharCode(...part);
+}
+const { left, top } = viewer.visible();
+return { gray: btoa(bytes), width, height, left, top, level: Number(section.dataset.level) };
+"""
+
+
+class ViewerBrowser:
+    """Headless Chromium by the WebDriver protocol."""
+
+    def __init__(self, driver: str, profile: Path, *flags: str) -> None:
+        options = {"args": [*_FLAGS, *flags, f"--user-data-dir={profile}"]}
+        match = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self._client = httpx.Client(timeout=120)
+        asked = {"capabilities": {"alwaysMatch": match}}
+        session = self._client.post(f"{driver}/session", json=asked).raise_for_status().json()
+        self._session = f"{driver}/session/{session['value']['sessionId']}"
+        self.call("timeouts", script=60_000)
+
+    def call(self, path: str, **body):
+        """Return the value that a command of the session answers with."""
+        answer = self._client.post(f"{self._session}/{path}", json=body)
+        assert answer.is_success, answer.text
+        return answer.json()["value"]
+
+    def enter(self, site) -> None:
+        """Open a page of the site as a person who is logged in."""
+        self.call("url", url=f"{site.url}login")
+        name, _, value = site.cookie.partition("=")
+        secure = name.startswith("__Host-")
+        self.call("cookie", cookie={"name": name, "value": value, "path": "/", "secure": secure})
+        self.call("url", url=site.url)
+
+    def run(self, script: str, *arguments):
+        """Return what the script returns in the page."""
+        return self.call("execute/sync", script=script, args=list(arguments))
+
+    def wait(self, script: str, *arguments):
+        """Return what the script passes to its last argument."""
+        return self.call("execute/async", script=script, args=list(arguments))
+
+    def faults(self) -> list[str]:
+        """Return the errors and violations in the console since the last call."""
+        entries = self.call("se/log", type="browser")
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+    def quit(self) -> None:
+        """End the browser."""
+        self._client.delete(self._session)
+        self._client.close()
+
+
+@contextlib.contextmanager
+def opened(folder: Path, port: int, chromedriver: str, *flags: str):
+    """A browser for the duration of the block."""
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "chromedriver.log").open("wb") as log:
+        process = subprocess.Popen([chromedriver, f"--port={port}"], stdout=log, stderr=log)
+    try:
+        transport = httpx.HTTPTransport(retries=8)
+        with httpx.Client(transport=transport) as client:
+            client.get(f"{url}/status").raise_for_status()
+        browser = ViewerBrowser(url, folder / "profile", *flags)
+        yield browser
+        browser.quit()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, program):
+    """One browser for all tests of this file."""
+    program("chromium", "google-chrome")
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with opened(tmp_path_factory.mktemp("browser"), port, program("chromedriver")) as browser:
+        yield browser
+
+
+def place(site, path: Path, number: int) -> str:
+    """Put a file into the site's spool; return the base address of its image."""
+    uid = derived_uid("viewer test image", number)
+    spooled = site.here.settings.spool_dir / f"{uid}.dcm"
+    spooled.write_bytes(path.read_bytes())
+    instance = Instance(
+        sop_instance_uid=uid,
+        sop_class_uid=DigitalXRayImageStorageForPresentation,
+        series_instance_uid=derived_uid("viewer test series", 1),
+        study_instance_uid=STUDY,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        path=spooled,
+        digest=f"{number:064x}",
+        size=spooled.stat().st_size,
+    )
+    site.store.add_instance(
+        instance, calling_ae="MODALITY", association_id=f"a{number}", eligible=True
+    )
+    return f"/studies/{STUDY}/films/{uid}/"
+
+
+def shown(browser, base: str, painter: str, size: tuple[int, ...]) -> None:
+    """Mount a viewer that is large enough for the image, and wait for all of its levels."""
+    mounted = browser.wait(_MOUNT, base, painter, max(128, *size) + 8)
+    assert mounted == {"failed": None, "painter": painter, "levels": 3}
+
+
+def picture(browser, rows: int, columns: int, scale: float = 1.0) -> np.ndarray:
+    """Return the gray levels of the whole image on the screen, uint8 [rows, columns] of the level."""
+    seen = browser.run(_PICTURE, scale)
+    gray = np.frombuffer(base64.b64decode(seen["gray"]), np.uint8)
+    gray = gray.reshape(seen["height"], seen["width"])
+    left, top = round(-seen["left"] * scale), round(-seen["top"] * scale)
+    return gray[top : top + rows, left : left + columns]
+
+
+def c_11_2(values: np.ndarray, function: str, center: float, width: float) -> np.ndarray:
+    """Return 0..1 by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - center) / width))
+    if function == "LINEAR_EXACT":
+        return np.clip((values - center) / width + 0.5, 0, 1)
+    low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+    between = (values - (center - 0.5)) / (width - 1) + 0.5 if width > 1 else 0 * values
+    return np.where(values <= low, 0.0, np.where(values > high, 1.0, between))
+
+
+def expected(dataset: Dataset) -> np.ndarray:
+    """Return the gray levels 0..255 of a file by its own first VOI LUT or window, float64 [H, W]."""
+    stored = dataset.pixel_array
+    values = np.asarray(apply_modality_lut(stored, dataset), np.float64)
+    bits = dataset.BitsStored
+    if "VOILUTSequence" in dataset:
+        item = dataset.VOILUTSequence[0]
+        top = 2 ** item.LUTDescriptor[2] - 1
+        levels = apply_voi_lut(values.astype(np.int64), dataset, prefer_lut=True) / top
+    elif "WindowCenter" in dataset:
+        center, width = (
+            float(np.atleast_1d(dataset[name].value)[0]) for name in ("WindowCenter", "WindowWidth")
+        )
+        levels = c_11_2(values, dataset.get("VOILUTFunction", "LINEAR"), center, width)
+    else:
+        levels = values / (2**bits - 1)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        levels = 1 - levels
+    if "PixelPaddingValue" in dataset:
+        levels = np.where(stored == dataset.PixelPaddingValue, 0.0, levels)
+    return levels * 255
+
+
+def film(tmp_path: Path, pixels: np.ndarray, **tags) -> Path:
+    """Return the path of a DX image of `pixels`; `tags` override its attributes."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = dataset.StudyInstanceUID = dataset.SeriesInstanceUID = "1.2.3"
+    dataset.Modality = "DX"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit = 15
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelData = pixels.tobytes()
+    path = tmp_path / "film.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def body(low: int, high: int, dtype: str = "<u2") -> np.ndarray:
+    """Return an image of odd size with a smooth body and grain, [301, 257]."""
+    rows, columns = np.mgrid[0:301, 0:257] / 300
+    smooth = 0.5 + 0.35 * np.sin(5 * rows) * np.cos(6 * columns) + 0.1 * (rows - columns)
+    grain = np.random.default_rng(7).normal(0, 0.02, smooth.shape)
+    return np.rint(low + (high - low) * np.clip(smooth + grain, 0, 1)).astype(dtype)
+
+
+def _lut(bits: int) -> list[Dataset]:
+    item = Dataset()
+    entries = np.rint((2**bits - 1) * np.linspace(0, 1, 4096) ** 0.7).astype("<u2")
+    item.add_new("LUTDescriptor", "US", [4096, 0, bits])
+    item.add_new("LUTData", "OW", entries.tobytes())
+    item.LUTExplanation = "Curve"
+    return [item]
+
+
+def _modality_lut() -> list[Dataset]:
+    item = Dataset()
+    entries = np.rint(4095 * np.linspace(0, 1, 4096) ** 1.5).astype("<u2")
+    item.add_new("LUTDescriptor", "US", [4096, 0, 16])
+    item.add_new("LUTData", "OW", entries.tobytes())
+    item.ModalityLUTType = "US"
+    return [item]
+
+
+TWELVE = {"BitsStored": 12}
+WIDE = {"WindowCenter": "2048", "WindowWidth": "4096"}
+FILMS = {
+    "full range": (body(0, 4095), TWELVE),
+    "monochrome1": (body(0, 4095), {**TWELVE, **WIDE, "PhotometricInterpretation": "MONOCHROME1"}),
+    "signed": (body(-2000, 2000, "<i2"), {"WindowCenter": "0", "WindowWidth": "3000"}),
+    "signed 16 bits": (body(-32768, 32767, "<i2"), {"WindowCenter": "0", "WindowWidth": "60000"}),
+    "wide": (body(0, 65535), {"WindowCenter": "32768", "WindowWidth": "65536"}),
+    "narrow": (body(1800, 2300), {**TWELVE, "WindowCenter": "2050", "WindowWidth": "300"}),
+    "exact": (body(0, 4095), {**TWELVE, **WIDE, "VOILUTFunction": "LINEAR_EXACT"}),
+    "sigmoid": (body(0, 4095), {**TWELVE, **WIDE, "VOILUTFunction": "SIGMOID"}),
+    "voi lut": (body(0, 4095), {**TWELVE, "VOILUTSequence": _lut(12)}),
+    "voi lut of 16 bits": (body(0, 4095), {**TWELVE, "VOILUTSequence": _lut(16)}),
+    "rescale": (
+        body(0, 4095),
+        {**TWELVE, "RescaleSlope": "0.25", "RescaleIntercept": "-100", "RescaleType": "US"}
+        | {"WindowCenter": "400", "WindowWidth": "900"},
+    ),
+    "falling rescale": (
+        body(0, 4095),
+        {**TWELVE, "RescaleSlope": "-1", "RescaleIntercept": "4095", "RescaleType": "US", **WIDE},
+    ),
+    "modality lut": (body(0, 4095), {**TWELVE, **WIDE, "ModalityLUTSequence": _modality_lut()}),
+    "padding": (
+        np.where(np.indices((301, 257))[1] < 40, 4095, body(10, 3900)).astype("<u2"),
+        {**TWELVE, **WIDE, "PixelPaddingValue": 4095},
+    ),
+}
+
+
+@pytest.mark.parametrize("painter", PAINTERS)
+def test_phantoms_are_shown_by_the_standard(make_site, browser, tmp_path, painter):
+    """Each kind of window, table, polarity, sign and padding is at most one gray level off at 1:1."""
+    site = make_site()
+    browser.enter(site)
+    off = {}
+    for number, (name, (pixels, tags)) in enumerate(FILMS.items()):
+        path = film(tmp_path, pixels, **tags)
+        shown(browser, place(site, path, number), painter, pixels.shape)
+        seen = picture(browser, *pixels.shape)
+        off[name] = float(np.abs(seen - expected(dcmread(path))).max())
+    assert max(off.values()) <= 1, json.dumps(off, indent=1)
+    assert browser.faults() == []
+
+
+@pytest.mark.parametrize("painter", PAINTERS)
+def test_images_of_real_systems_are_shown_by_the_standard(make_site, browser, shared_data, painter):
+    """Each of them is at most one gray level off, over the whole image at 1:1."""
+    site = make_site()
+    browser.enter(site)
+    off = {}
+    for number, path in enumerate(sorted((shared_data / "cxr-dicom").glob("*.dcm"))):
+        dataset = dcmread(path, force=True)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+        want = expected(dataset)
+        shown(browser, place(site, path, number), painter, want.shape)
+        off[path.name] = float(np.abs(picture(browser, *want.shape) - want).max())
+    assert off
+    assert max(off.values()) <= 1, json.dumps(off, indent=1)
+    assert browser.faults() == []
+
+
+@pytest.mark.parametrize("painter", PAINTERS)
+def test_half_and_quarter_are_means_of_the_image(make_site, browser, tmp_path, painter):
+    """At half and at quarter size the picture is the windowed box mean, padding left out."""
+    site = make_site()
+    browser.enter(site)
+    pixels, tags = FILMS["padding"]
+    shown(browser, place(site, film(tmp_path, pixels, **tags), 1), painter, pixels.shape)
+    means = pixels.astype(np.float64)
+    means[pixels == 4095] = np.nan
+    for scale in (0.5, 0.25):
+        rows, columns = means.shape
+        even = np.pad(means, ((0, rows % 2), (0, columns % 2)), mode="edge")
+        parts = np.stack([even[down::2, right::2] for down in (0, 1) for right in (0, 1)])
+        known = np.isfinite(parts)
+        counts = known.sum(axis=0)
+        means = np.where(
+            counts, np.where(known, parts, 0).sum(axis=0) / np.maximum(counts, 1), np.nan
+        )
+        want = np.nan_to_num(c_11_2(means, "LINEAR", 2048, 4096) * 255)
+        # The last row and column are cut where the image has an odd size.
+        seen = picture(browser, *want.shape, scale)[:-1, :-1]
+        assert np.abs(seen - want[:-1, :-1]).max() <= 1
