@@ -18,11 +18,12 @@ export const levelFor = (levels, scale) => {
 /** Return the level number that a scale calls for. */
 export const wantedLevel = (scale) => (scale >= 0.6 ? 0 : scale >= 0.3 ? 1 : 2);
 
-/** Return the image point at the canvas's upper left corner; whole at 1:1, where pixels must not blur. */
+/** Return the image point at the canvas's upper left corner; image and device pixels start together. */
 export const origin = (view, width, height) => {
   const left = view.x - width / 2 / view.scale;
   const top = view.y - height / 2 / view.scale;
-  return view.scale === 1 ? { left: Math.round(left), top: Math.round(top) } : { left, top };
+  // Otherwise each pixel would be mixed from two at 1:1, 1:2 and 1:4.
+  return { left: Math.round(left * view.scale) / view.scale, top: Math.round(top * view.scale) / view.scale };
 };
 
 export class CanvasPainter {
