@@ -25,8 +25,12 @@ from service.maintenance.backup import (
 )
 from service.settings.config import Settings, config_path
 
-# Each table with a column `path`, and the folder in the data folder that holds its files.
-_NAMING: Final = (("instances", "spool"), ("result_objects", "outbox"))
+# Each table with a column `path`, its primary key, a value before every key, the folder of its files.
+_NAMING: Final = (
+    ("instances", "id", 0, "spool"),
+    ("result_objects", "id", 0, "outbox"),
+    ("verified_reports", "decision_id", "", "outbox"),
+)
 _AT_ONCE: Final = 5000
 
 
@@ -142,17 +146,20 @@ def _move_rows(url: str, old: Path, new: Path) -> None:
     engine = make_engine(url)
     try:
         with mapped_errors(), engine.begin() as connection:
-            for table, folder in _NAMING:
-                _rename(connection, table, _renamer(folder, old, new))
+            for table, key, first, folder in _NAMING:
+                _rename(connection, table, key, first, _renamer(folder, old, new))
             connection.execute(text("DELETE FROM processes"))
     finally:
         engine.dispose()
 
 
-def _rename(connection: Connection, table: str, renamed: Callable[[str], str]) -> None:
-    last = 0
-    ask = text(f"SELECT id, path FROM {table} WHERE id > :last ORDER BY id LIMIT {_AT_ONCE}")  # noqa: S608 - our own names
-    change = text(f"UPDATE {table} SET path = :path WHERE id = :id")  # noqa: S608
+def _rename(
+    connection: Connection, table: str, key: str, first: int | str, renamed: Callable[[str], str]
+) -> None:
+    last = first
+    columns = f"SELECT {key} AS id, path FROM {table}"  # noqa: S608 - our own names
+    ask = text(f"{columns} WHERE {key} > :last ORDER BY {key} LIMIT {_AT_ONCE}")
+    change = text(f"UPDATE {table} SET path = :path WHERE {key} = :id")  # noqa: S608
     while rows := connection.execute(ask, {"last": last}).all():
         last = rows[-1].id
         changed = [

@@ -1,19 +1,23 @@
 """`kill -9` between decision, verified report and delivery: no report twice, none without its author."""
 
+import json
 import random
 import time
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from dicom.phantom import as_dataset, draw, write
+from service.accounts import Role, SessionLimits, new_secret
 from service.review.content import ReviewContent
 from service.review.decision import UNDO_SECONDS, DecisionRequest, Reviewer, Seconds
 from service.review.draft_sentences import draft_sentences
 from service.review.words import Acceptability, Answer, ReportState, Verdict
 from service.store import Store
 from service.store.session import utc_now
+from service.web.access.transport import SECURE_COOKIE
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -102,4 +106,95 @@ def test_each_decision_makes_one_report_of_its_author_whatever_is_killed(
             )
     finally:
         deciding.close()
+        site.stop()
+
+
+class _Browser:
+    """A radiologist's browser, which asks again while the web process is away."""
+
+    def __init__(self, site):
+        self.site = site
+        account = site.store.add_person(
+            "curie",
+            roles=frozenset({Role.RADIOLOGIST}),
+            password_hash="",
+            actor="test",
+            display_name="Marie Curie",
+            dicom_name="Curie^Marie",
+        )
+        token, digest = new_secret()
+        limits = SessionLimits(idle=timedelta(hours=1), absolute=timedelta(hours=1))
+        person = account.person.id
+        assert site.store.open_session(digest, person, address="127.0.0.1", limits=limits)
+        self.headers = {"Cookie": f"{SECURE_COOKIE}={token}", "Sec-Fetch-Site": "same-origin"}
+
+    def ask(self, method, path, *, headers=None, body=None):
+        """Return the answer, or None if the connection was lost."""
+        try:
+            found = json.loads((self.site.settings.run_dir / "web.json").read_text())
+            return httpx.request(
+                method,
+                found["url"].rstrip("/") + path,
+                headers={**self.headers, **(headers or {})},
+                json=body,
+                timeout=20,
+            )
+        except (httpx.TransportError, FileNotFoundError):
+            return None
+
+    def insist(self, method, path, **options):
+        """Return the answer, after as many tries as the restart of the process takes."""
+        answers = []
+
+        def answered():
+            answers.append(self.ask(method, path, **options))
+            return answers[-1] is not None
+
+        self.site.until(answered, seconds=60, what=f"an answer to {method} {path}")
+        return answers[-1]
+
+
+def test_nothing_that_was_typed_is_lost_and_a_decision_is_made_once(
+    site_class, orthanc, tmp_path, free_port
+):
+    """The web process is killed after the autosave and again after the decision was sent."""
+    overrides = {
+        "site_name": "Klinikum Süd",
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": orthanc.url}],
+    }
+    site = site_class(tmp_path, free_port(), overrides)
+    try:
+        site.start()
+        dataset = as_dataset(draw(3900, rows=256, columns=256))
+        assert site.store_scu(write(dataset, tmp_path / "one.dcm")).acknowledged
+        job = site.completed(str(dataset.StudyInstanceUID))
+        browser = _Browser(site)
+        path = f"/api/jobs/{job.id}/review"
+        content = browser.insist("GET", path).json()["review"]["content"]
+        for each in content["sentences"]:
+            each["answer"] = "agree"
+        content["sentences"][0]["text"] = "Typed before the power failed."
+        saved = browser.insist("PUT", path, headers={"If-Match": '"0"'}, body=content)
+        assert saved.status_code == 200
+        _kill_once_it_runs(site, "web")
+        review = browser.insist("GET", path).json()["review"]
+        assert (review["version"], review["content"]) == (1, content)
+        decision = {
+            "verdict": "edit",
+            "base_version": 1,
+            "acceptability": 2,
+            "seconds": {"total": 12},
+        }
+        key = {"Idempotency-Key": "the-first-decision"}
+        made = browser.insist("POST", f"/api/jobs/{job.id}/decisions", headers=key, body=decision)
+        _kill_once_it_runs(site, "web")
+        again = browser.insist("POST", f"/api/jobs/{job.id}/decisions", headers=key, body=decision)
+        assert again.status_code == 200
+        assert again.json()["id"] == made.json()["id"]
+        (found,) = site.store.decisions(job_id=job.id)
+        assert found.findings_text[0] == "Typed before the power failed."
+        assert found.reviewer.name == "Curie^Marie"
+        assert found.reviewer.organization == "Klinikum Süd"
+        assert len(site.store.report_deliveries(found.id)) == 1
+    finally:
         site.stop()

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from pydicom import dcmread
@@ -20,6 +21,7 @@ from service.maintenance.spool_check import Scope, SpoolCheck
 from service.receiver.intake import Intake
 from service.settings.config import load_settings
 from service.store import Store
+from service.store.review.verified_reports import MadeReport
 from service.tokens import Scope as TokenScope
 from service.tokens import mint
 
@@ -229,6 +231,35 @@ def test_without_pg_restore_no_file_is_copied(used, site, tmp_path, monkeypatch)
     with pytest.raises(ConfigurationError, match="pg_restore is not on this machine"):
         restore(settings, tmp_path / "copy")
     assert not any(settings.data_dir.glob("*"))
+
+
+def test_a_verified_report_is_found_at_the_new_path(used, site, tmp_path, reviewing):
+    """Its delivery that waited goes on from the restored file."""
+    path = used.outbox_dir / "1" / "verified-1.dcm"
+    path.parent.mkdir()
+    path.write_bytes(b"report")
+    with closing(Store.open(used)) as store:
+        job = reviewing.drafted(store, study="1.2.77")
+        decision = store.decide(
+            job.id, reviewing.request(), reviewing.roentgen, key="k", digest="d"
+        )
+        store.record_report(
+            MadeReport(
+                decision_id=decision.id,
+                job_id=job.id,
+                revision=1,
+                made_at=store.now(),
+                object=replace(store.objects(job.id)[0], path=path),
+                predecessor_uid=decision.draft_uid,
+            )
+        )
+    Backup(used, tmp_path / "backup").make(None)
+    second = site("second")
+    restore(second, tmp_path / "backup")
+    with closing(Store.open(second)) as store:
+        made = store.made_report(decision.id)
+    assert made.object.path == second.outbox_dir / "1" / "verified-1.dcm"
+    assert made.object.path.read_bytes() == b"report"
 
 
 def test_rows_of_a_site_that_was_moved_before_find_their_files(used, site, tmp_path):
