@@ -17,6 +17,7 @@ from service.system.signals import end_quietly
 
 # Name -> (module:command, help line). The list of commands must not import any of them.
 _COMMANDS = {
+    "audit": ("service.commands.audit:audit", "List, verify and export the audit trail."),
     "backup": (
         "service.commands.backup:backup",
         "Copy database, images, results and settings to a folder.",

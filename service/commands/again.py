@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 import click
 
+from service.audit import AuditAction
+from service.commands.audited import note
 from service.commands.opened import actor
 from service.jobs import JobState
 from service.maintenance.repeat_jobs import RepeatOrder, chosen, run_order
@@ -59,6 +61,9 @@ def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
     _run("reread", said, model=model)
 
 
+_AUDITED = {"resend": AuditAction.SENT_AGAIN, "reread": AuditAction.READ_AGAIN}
+
+
 def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: str) -> None:
     order = RepeatOrder(
         action=action,
@@ -81,6 +86,7 @@ def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: st
                 refused += 1
                 click.echo(f"{result.job_id[:8]} refused: {result.refusal}", err=True)
             else:
+                note(store, _AUDITED[action], job=result.job)
                 click.echo(f"{result.job_id[:8]} {_done(action, result.job.id, result.job.state)}")
     finally:
         store.close()

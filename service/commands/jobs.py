@@ -10,7 +10,9 @@ from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from service.audit import AuditAction
 from service.commands.again import reread, resend
+from service.commands.audited import note
 from service.commands.opened import actor, open_store
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
@@ -135,7 +137,9 @@ def retry(job_ids: tuple[str, ...]) -> None:
     with open_store() as store:
 
         def one(job_id: str) -> str:
-            return state_word(store.retry(store.job(job_id).id, actor=actor()).state)
+            retried = store.retry(store.job(job_id).id, actor=actor())
+            note(store, AuditAction.RETRIED, job=retried)
+            return state_word(retried.state)
 
         _for_each(job_ids, one)
 
@@ -149,6 +153,7 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
 
         def one(job_id: str) -> str:
             canceled = store.cancel(store.job(job_id).id, actor=actor(), reason=reason)
+            note(store, AuditAction.CANCELED, job=canceled)
             return state_word(canceled.state)
 
         _for_each(job_ids, one)
@@ -161,7 +166,8 @@ def urgent(job_ids: tuple[str, ...]) -> None:
     with open_store() as store:
 
         def one(job_id: str) -> str:
-            store.make_urgent(store.job(job_id).id, actor=actor())
+            job = store.make_urgent(store.job(job_id).id, actor=actor())
+            note(store, AuditAction.MADE_URGENT, job=job)
             return "urgent"
 
         _for_each(job_ids, one)

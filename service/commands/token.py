@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dicom.identifiers import check_ae_title
+from service.audit import AuditAction
+from service.commands.audited import note
 from service.commands.opened import actor, open_store
 from service.settings.config import Settings, load_settings
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
@@ -53,6 +55,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
             expires_at=store.now() + lives if lives else None,
             actor=actor(),
         )
+        note(store, AuditAction.CHANGED_TOKEN, detail=f"added {name}: {', '.join(sorted(scopes))}")
     if ae_title and (words := _unknown_calling_ae(load_settings(), ae_title)):
         click.echo(f"warning: {words}", err=True)
     click.echo(value)
@@ -111,6 +114,7 @@ def revoke(names: tuple[str, ...]) -> None:
     with open_store() as store:
         for name in names:
             revoked = store.revoke_token(name, actor())
+            note(store, AuditAction.CHANGED_TOKEN, detail=f"revoked {revoked.name}")
             click.echo(f"{revoked.name} revoked")
 
 

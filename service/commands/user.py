@@ -18,6 +18,8 @@ from service.accounts import (
     check_password,
     check_roles,
 )
+from service.audit import AuditAction
+from service.commands.audited import note
 from service.commands.opened import actor, open_store
 from service.passwords import hash_password
 
@@ -72,6 +74,9 @@ def add(
             dicom_name=in_dicom,
             break_glass=break_glass,
         )
+        note(
+            store, AuditAction.CHANGED_ACCOUNT, detail=f"added {name}: {', '.join(sorted(chosen))}"
+        )
     click.echo(f"{name} added: {', '.join(sorted(chosen))}")
 
 
@@ -96,6 +101,7 @@ def password(login: str) -> None:
     with open_store() as store:
         store.account_of(name)
         store.set_password_hash(name, hash_password(check_password(_new_password(), name)))
+        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"password of {name}")
     click.echo(f"{name}: password set, sessions ended")
 
 
@@ -106,6 +112,8 @@ def roles(login: str, roles: tuple[str, ...]) -> None:
     """Replace the roles of an account; its sessions end."""
     with open_store() as store:
         changed = store.set_roles(check_login(login), check_roles(roles))
+        words = ", ".join(sorted(changed.person.roles))
+        note(store, AuditAction.CHANGED_ROLES, detail=f"{changed.person.login}: {words}")
     click.echo(f"{changed.person.login}: {', '.join(sorted(changed.person.roles))}")
 
 
@@ -115,6 +123,7 @@ def disable(login: str) -> None:
     """Refuse logins of an account from now on; its sessions end, its history stays."""
     with open_store() as store:
         store.disable_person(check_login(login))
+        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"disabled {check_login(login)}")
     click.echo(f"{login} disabled, sessions ended")
 
 
@@ -124,6 +133,7 @@ def enable(login: str) -> None:
     """Allow logins of a disabled account again."""
     with open_store() as store:
         store.disable_person(check_login(login), disabled=False)
+        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"enabled {check_login(login)}")
     click.echo(f"{login} enabled")
 
 

@@ -1,4 +1,4 @@
-"""The tables as mapped classes. No column holds a patient attribute; times are UTC in microseconds.
+"""The tables as mapped classes. No column here holds a patient attribute; times are UTC in microseconds.
 
     studies ─< instances          jobs ─< job_events       processes   incidents   tokens
        └────< jobs                  ├──< result_objects        refusals

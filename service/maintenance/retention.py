@@ -127,6 +127,7 @@ class Retention:
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)
                 self._store.removed(job.id, why.words)
+        self._store.remove_identity(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
     def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:

@@ -135,6 +135,8 @@ class IncidentKind(StrEnum):
     DISK_NO_ROOM = "disk_no_room_to_make"
     FILES_NOT_REMOVED = "files_not_removed"
     CLOCK_LEAPT = "clock_leapt"
+    BREAK_GLASS = "break_glass_login"
+    AUDIT_NOT_EXPORTED = "audit_not_exported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

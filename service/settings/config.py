@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, ValidationError
 
 from service.errors import ConfigurationError
+from service.settings.audit import Audit
 from service.settings.base import Section
 from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
@@ -67,6 +68,7 @@ class Settings(Section):
     broker: Broker = Broker()
     web: Web = Web()
     stow: Stow = Stow()
+    audit: Audit = Audit()
     sweep: Sweep = Sweep()
     judge: Judge = Judge()
     log: Log = Log()

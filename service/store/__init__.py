@@ -5,6 +5,7 @@ from typing import Self
 from service.database.schema import check
 from service.settings.config import Settings
 from service.store.arrivals import Arrivals
+from service.store.audit import AuditTrail
 from service.store.backlogs import Backlogs
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
@@ -25,6 +26,7 @@ from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
 from service.store.sessions import Sessions
 from service.store.spool_audit import SpoolAudit
+from service.store.study_identities import StudyIdentities
 from service.store.sweeper_queries import SweeperQueries
 from service.store.tokens import Tokens
 from service.system.socket_limits import POSTGRESQL_RECEIVER_SECONDS
@@ -56,6 +58,8 @@ class Store(
     People,
     Sessions,
     LoginAttempts,
+    AuditTrail,
+    StudyIdentities,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

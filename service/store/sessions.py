@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import delete, select, update
 
-from service.accounts import Session, SessionLimits
+from service.accounts import Person, Session, SessionLimits
 from service.database.account_tables import PersonRow, SessionRow
 from service.errors import StoreUnavailable
 from service.store.people import person
@@ -84,14 +84,19 @@ class Sessions(Transactions):
                 self._note_request(digest)
         return session
 
-    def end_session(self, digest: str) -> str:
-        """End a session; return the provider's ID token of its login, "" for a local one."""
+    def end_session(self, digest: str) -> tuple[Person, str] | None:
+        """End a session.
+
+        Returns:
+            Whose it was, and the provider's ID token of its login ("" for a local one); None if there
+            is no such session.
+        """
         with self._writing() as session:
             row = session.get(SessionRow, digest)
             if row is None:
-                return ""
+                return None
             session.delete(row)
-            return row.id_token
+            return person(session.get_one(PersonRow, row.person_id)), row.id_token
 
     def _note_request(self, digest: str) -> None:
         seen = update(SessionRow).where(SessionRow.digest == digest).values(seen_at=self.now())

@@ -11,7 +11,8 @@ change that only one of them can make.
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
    takes no results. Notify the authors of verified reports.
 6. If the disk fills up, record incidents and remove studies that every destination has confirmed.
-7. Each minute: remove old files, once the clock can be trusted, and files of void claims.
+7. Record the patients of new studies.
+8. Each minute: remove old files, once the clock can be trusted, and files of void claims.
 
 Steps that need the disk come last, so that an error of the disk delays no other step.
 """
@@ -27,9 +28,12 @@ from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavaila
 from service.jobs import LONGEST_WAIT, ReasonCode
 from service.log import get_logger, report_untested_versions
 from service.maintenance.retention import Retention
+from service.maintenance.study_identities import StudyIdentityReader
+from service.monitoring.audit_trail import note_settings
 from service.monitoring.background import Task
 from service.monitoring.destination_incidents import DestinationIncidents
 from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.syslog_export import SyslogExport
 from service.monitoring.token_expiry import TokenExpiry
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
@@ -85,6 +89,7 @@ class Sweeper:
         self._queued_job_ids = queued_job_ids
         self._retention = Retention(store, settings)
         self._disk = DiskPressure(store, settings, self._retention)
+        self._identities = StudyIdentityReader(store)
         self._outbox = OutboxCleanup(store, settings)
         self._clock_guard = ClockGuard(store, settings, passed)
         self._tokens = TokenExpiry(store)
@@ -113,6 +118,7 @@ class Sweeper:
             self._tidied_at = now
             self._tidy(now)
         self._do("watch the disk", self._disk.check, now)
+        self._do("record patients", lambda _: self._identities.record_new(), now)
         # Tried each tick, so that it is done as soon as the clock can be trusted, not a minute later.
         if self._removal_is_due and self._clock_guard.check(now):
             self._removal_is_due = False
@@ -326,7 +332,9 @@ def serve(settings: Settings) -> None:
     callers.reload_on_sighup()
     stop = stop_event()
     try:
-        with Heartbeat(store, [ProcessRole.SWEEPER]).beating() as beat:
+        note_settings(store, settings)
+        export = SyslogExport(store, settings)
+        with Heartbeat(store, [ProcessRole.SWEEPER]).beating() as beat, export.running():
             loop = SweepLoop(sweeper, beat.report)
             log.info("sweeper_started")
             # In its own thread: decoding pixel data takes long and must not delay a tick.

@@ -1,6 +1,6 @@
 """Send or read several jobs again: `POST /api/jobs/resend`, `/api/jobs/reread`, the queue's form."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal
 
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +14,8 @@ from service.settings.advice import cautions
 from service.web.access.current import actor_of
 from service.web.api import body_of, details_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.job_actions import Details, cleaned
+from service.web.auditing import audit
+from service.web.job_actions import AUDITED, Details, cleaned
 from service.web.render import page, root_of
 
 Action = Literal["resend", "reread"]
@@ -35,6 +36,7 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
             action, body.get("jobs", []), body.get("select", {}), details_of(body), actor
         )
         results = await run_in_threadpool(_run, here, order)
+        await _audit(request, action, results)
         return JSONResponse(
             {
                 "done": [{"job": one.job_id, "id": one.job.id} for one in results if one.job],
@@ -61,6 +63,7 @@ async def again_page(request: Request) -> Response:
     conditions = {key: said.get(key, "") for key in _CONDITIONS}
     order = _order(action, [], conditions, details, actor_of(request))
     results = await run_in_threadpool(_run, here, order)
+    await _audit(request, action, results)
     refused = [one for one in results if not one.job]
     html = page(
         "again.html",
@@ -73,6 +76,12 @@ async def again_page(request: Request) -> Response:
         more=max(0, len(refused) - _SHOWN),
     )
     return HTMLResponse(html)
+
+
+async def _audit(request: Request, action: Action, results: Sequence[Result]) -> None:
+    for job in (one.job for one in results if one.job is not None):
+        uid = job.study_instance_uid
+        await audit(request, AUDITED[action], job_id=job.id, study_uid=uid, detail="one of several")
 
 
 def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str) -> RepeatOrder:  # noqa: ANN401 - unparsed

@@ -16,7 +16,8 @@ from service.jobs import JobState
 from service.store import Store
 from service.web.access.current import actor_of, current_person
 from service.web.app_context import AppContext, app_context_of
-from service.web.job_actions import Details, act
+from service.web.auditing import audit, audit_view
+from service.web.job_actions import AUDITED, Details, act
 from service.web.job_json import job_in_full, jobs_json
 from service.web.status.status_text import SystemStatus
 from service.web.study_view import StudyRecord, study_record
@@ -47,7 +48,9 @@ async def jobs(request: Request) -> JSONResponse:
 async def job(request: Request) -> JSONResponse:
     """Answer with one job, its draft, deliveries, notices, objects and events."""
     here, job_id = app_context_of(request), request.path_params["job_id"]
-    return JSONResponse(await run_in_threadpool(_answer, here, job_id))
+    found = await run_in_threadpool(here.store.job, job_id)
+    await audit_view(request, found.study_instance_uid, found.id)
+    return JSONResponse(await run_in_threadpool(_answer, here, found.id))
 
 
 async def study(request: Request) -> JSONResponse:
@@ -61,7 +64,9 @@ async def study(request: Request) -> JSONResponse:
     def find() -> dict[str, Any]:
         return _study_json(here.store, study_record(here.store, uid), here.observer.situation())
 
-    return JSONResponse(await run_in_threadpool(find))
+    answer = await run_in_threadpool(find)
+    await audit_view(request, uid)
+    return JSONResponse(answer)
 
 
 async def me(request: Request) -> JSONResponse:
@@ -85,6 +90,8 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
         details = details_of(await body_of(request))
         actor = actor_of(request)
         changed = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
+        uid = changed.study_instance_uid
+        await audit(request, AUDITED[action], job_id=changed.id, study_uid=uid)
         return JSONResponse(await run_in_threadpool(_answer, here, changed.id))
 
     return handler

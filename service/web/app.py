@@ -23,6 +23,7 @@ from service.tokens import Scope
 from service.web import again, api, destination_test, pages
 from service.web.access.bearer import TokenAuthorizer
 from service.web.access.known_sessions import KnownSessions
+from service.web.access.recent_views import RecentViews
 from service.web.access.roles import (
     EVERYONE,
     OPEN,
@@ -33,6 +34,7 @@ from service.web.access.roles import (
     guarded,
 )
 from service.web.app_context import AppContext
+from service.web.audit_page import audit_page
 from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
@@ -79,6 +81,7 @@ def make_app_context(
         films=films,
         levels=LevelsStore(films.renderer, min_free_bytes=settings.receiver.min_free_bytes),
         sessions=KnownSessions(store, settings.web),
+        views=RecentViews(),
         registry=make_registry(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
@@ -196,6 +199,7 @@ ROUTES: Final = [
     ],
     guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
+    guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),
     guarded("/readyz", readyz, access=_PROBE_IN_FULL),
     guarded("/metrics", metrics, access=_METRICS),

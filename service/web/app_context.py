@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from service.settings.config import Settings
 from service.store import Store
 from service.web.access.known_sessions import KnownSessions
+from service.web.access.recent_views import RecentViews
 from service.web.images.endpoint import ImageCache
 from service.web.images.levels import LevelsStore
 from service.web.live import Hub
@@ -26,6 +27,7 @@ class AppContext:
     films: ImageCache
     levels: LevelsStore
     sessions: KnownSessions
+    views: RecentViews
     registry: CollectorRegistry
     readiness: Readiness
 

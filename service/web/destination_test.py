@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from service.audit import AuditAction
 from service.checks.check import Check, Outcome, results
 from service.checks.destinations import destination_check
 from service.errors import NotFound
@@ -17,6 +18,7 @@ from service.settings.advice import cautions
 from service.settings.config import Settings
 from service.settings.destinations import Destination
 from service.web.app_context import app_context_of
+from service.web.auditing import audit
 from service.web.render import page, root_of
 
 # Timeout of each exchange; short, because a person waits for the answer.
@@ -38,6 +40,7 @@ async def test_page(request: Request) -> Response:
     here = app_context_of(request)
     await request.form(max_files=0, max_fields=2)
     section = _section(here.settings, request.path_params["name"])
+    await audit(request, AuditAction.TESTED, detail=section.name)
     begun = time.monotonic()
     outcome = await run_in_threadpool(_tested, here.settings, section)
     seconds = time.monotonic() - begun

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.accounts import Role
+from service.audit import AuditAction
 from service.errors import NotFound
 from service.log import get_logger
 from service.maintenance.repeat_jobs import reread, resend
@@ -20,6 +21,13 @@ ROLES: Final = {
     "reread": _ADMINS,
 }
 ACTIONS: Final = tuple(ROLES)
+AUDITED: Final = {
+    "retry": AuditAction.RETRIED,
+    "cancel": AuditAction.CANCELED,
+    "urgent": AuditAction.MADE_URGENT,
+    "resend": AuditAction.SENT_AGAIN,
+    "reread": AuditAction.READ_AGAIN,
+}
 _REASON_LENGTH: Final = 200
 
 log = get_logger(__name__)

@@ -19,10 +19,11 @@ from service.records import Job
 from service.settings.advice import cautions
 from service.web.access.current import actor_of, has_role
 from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit, audit_view
 from service.web.identity import copies, identity
 from service.web.images.failures import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
-from service.web.job_actions import ROLES, Details, act
+from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.queue_view import QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
@@ -60,7 +61,9 @@ async def study(request: Request) -> Response:
     """Answer with a study's page."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
     here, may = app_context_of(request), _allowed(request)
-    return HTMLResponse(await run_in_threadpool(_study_html, here, uid, job_id, may))
+    html = await run_in_threadpool(_study_html, here, uid, job_id, may)
+    await audit_view(request, uid, job_id or "")
+    return HTMLResponse(html)
 
 
 async def study_live(request: Request) -> Response:
@@ -101,6 +104,8 @@ async def job_film(request: Request) -> Response:
         only_source="source" in asked,
         also_withdrawn="withdrawn" in asked,
     )
+    job = await run_in_threadpool(here.store.job, request.path_params["job_id"])
+    await audit_view(request, job.study_instance_uid, job.id)
     return await _png(here, picture)
 
 
@@ -109,6 +114,7 @@ async def study_film(request: Request) -> Response:
     here = app_context_of(request)
     uid, film = _study_uid(request), check_uid(request.path_params["film_uid"])
     path = await run_in_threadpool(_film_path, here, uid, film)
+    await audit_view(request, uid)
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
     picture = Picture(path=path, size=THUMBNAIL_SIZE) if small else Picture(path=path)
     return await _png(here, picture)
@@ -126,6 +132,7 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
         )
         actor = actor_of(request)
         job = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
+        await audit(request, AUDITED[action], job_id=job.id, study_uid=job.study_instance_uid)
         return _to_study(request, job)
 
     return handler

@@ -1,6 +1,7 @@
 """`/login`, `/logout`, `/setup/{link}`: how a person gets a session, and ends it."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -19,8 +20,10 @@ from service.accounts import (
     digest_of,
     new_secret,
 )
+from service.audit import AuditAction, AuditOutcome
 from service.log import get_logger
 from service.passwords import TooManyLogins
+from service.records import IncidentKind
 from service.settings.advice import cautions
 from service.store import Store
 from service.web.access.known_sessions import limits_of
@@ -32,6 +35,7 @@ from service.web.access.transport import (
     transport_of,
 )
 from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit_login
 from service.web.readiness import writing_fault
 from service.web.render import page, root_of
 
@@ -61,6 +65,7 @@ class LoggedIn:
 
     token: str
     person: Person
+    break_glass: bool = False
 
 
 async def login_page(request: Request) -> Response:
@@ -82,14 +87,17 @@ async def log_in(request: Request) -> Response:
     await end_session(request)
     result = await run_in_threadpool(verified, here, name, password, address)
     if isinstance(result, Refused):
+        await _audit_refused(request, result, name)
         return _refused(request, result, name=name, back=back)
+    await _audit_login(request, result)
     return logged_in(request, result, back)
 
 
 async def log_out(request: Request) -> Response:
     """End the session; the browser forgets the cookie, and with TLS what it has stored of the site."""
     await request.body()  # so that the limit of bodies holds here too
-    await end_session(request)
+    if (person := await end_session(request)) is not None:
+        await audit_login(request, AuditAction.LOGOUT, person=person)
     response = RedirectResponse(f"{root_of(request.url.path)}login", status_code=303)
     remove_cookies(response)
     if transport_of(request.scope).is_tls:
@@ -118,7 +126,10 @@ async def set_up(request: Request) -> Response:
     except (InvalidAccount, TooManyLogins) as error:
         return _setup_form(request, said=said, fault=f"{str(error).capitalize()}.")
     result = await run_in_threadpool(opened, here, made.person, address)
-    return logged_in(request, result, "/") if isinstance(result, LoggedIn) else _form(request)
+    if isinstance(result, Refused):
+        return _form(request)
+    await _audit_login(request, result, detail="first account, by the set-up link")
+    return logged_in(request, result, "/")
 
 
 def verified(here: AppContext, name: str, password: str, address: str) -> LoggedIn | Refused:
@@ -135,10 +146,12 @@ def verified(here: AppContext, name: str, password: str, address: str) -> Logged
         log.warning("login_failed", address=address)
         return Refused(status=401, words=_WRONG)
     here.store.login_succeeded(digest, address)
-    return opened(here, account.person, address)
+    return opened(here, account.person, address, break_glass=account.break_glass)
 
 
-def opened(here: AppContext, person: Person, address: str) -> LoggedIn | Refused:
+def opened(
+    here: AppContext, person: Person, address: str, *, break_glass: bool = False
+) -> LoggedIn | Refused:
     """Open a session for a person who has proved who they are."""
     token, digest = new_secret()
     limits = limits_of(here.settings.web)
@@ -146,14 +159,25 @@ def opened(here: AppContext, person: Person, address: str) -> LoggedIn | Refused
     if session is None:
         return Refused(status=401, words=_WRONG)
     log.info("logged_in", person=person.id)
-    return LoggedIn(token=token, person=session.person)
+    if break_glass:
+        here.store.record_incident(
+            actor=person.login,
+            kind=IncidentKind.BREAK_GLASS,
+            subject=person.login,
+            detail=f"The account for emergencies was used from {address}. Check why.",
+        )
+    return LoggedIn(token=token, person=session.person, break_glass=break_glass)
 
 
-async def end_session(request: Request) -> None:
-    """End the session that the request's cookie names, if any."""
+async def end_session(request: Request) -> Person | None:
+    """End the session that the request's cookie names; return whose it was."""
     cookies = cookie_parser(request.headers.get("cookie", ""))
-    if token := cookies.get(transport_of(request.scope).cookie, ""):
-        await run_in_threadpool(app_context_of(request).store.end_session, digest_of(token))
+    token = cookies.get(transport_of(request.scope).cookie, "")
+    if not token:
+        return None
+    store = app_context_of(request).store
+    ended = await run_in_threadpool(store.end_session, digest_of(token))
+    return ended[0] if ended else None
 
 
 def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
@@ -174,6 +198,26 @@ def _no_login(store: Store) -> str:
     if fault := writing_fault(store):
         return f"Nobody can log in now. {fault}"
     return "" if store.has_accounts() else _NO_ACCOUNT
+
+
+async def _audit_login(request: Request, result: LoggedIn, *, detail: str = "") -> None:
+    action = AuditAction.BREAK_GLASS if result.break_glass else AuditAction.LOGIN
+    await audit_login(request, action, person=result.person, detail=detail)
+
+
+async def _audit_refused(request: Request, result: Refused, name: str) -> None:
+    """Record a wrong password, not each attempt after too many; a name only if it is an account's."""
+    if result.status != HTTPStatus.UNAUTHORIZED:
+        return
+    store = app_context_of(request).store
+    known = await run_in_threadpool(store.credentials_of, name.strip().lower())
+    await audit_login(
+        request,
+        AuditAction.LOGIN,
+        person=known[0].person if known else None,
+        name="(unknown name)",
+        outcome=AuditOutcome.REFUSED,
+    )
 
 
 def _account(store: Store, name: str, password: str) -> Account | None:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.accounts import Role
+from service.audit import AuditAction
 from service.errors import NotFound
 from service.review.content import ReviewContent
 from service.review.decision import Decision, Reviewer
@@ -25,6 +26,7 @@ from service.store import Store
 from service.web.access.current import current_session
 from service.web.api import body_of
 from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit
 from service.web.review.answers import (
     decisions_json,
     notice_json,
@@ -106,6 +108,9 @@ async def decide(request: Request) -> JSONResponse:
     )
     reviewer, key = _reviewer(request), idempotency_key(request)
     made, is_new = await run_in_threadpool(_decide, here.store, job_id, body, reviewer, key)
+    if is_new:
+        words = made.request.verdict.value
+        await audit(request, AuditAction.DECIDED, job_id=made.job_id, detail=words)
     return JSONResponse(
         await run_in_threadpool(_decision_json, here.store, made), 201 if is_new else 200
     )
@@ -117,6 +122,7 @@ async def undo(request: Request) -> JSONResponse:
     here, reviewer = app_context_of(request), _reviewer(request)
     decision_id = request.path_params["decision_id"]
     undone = await run_in_threadpool(here.store.undo, decision_id, reviewer)
+    await audit(request, AuditAction.UNDID, job_id=undone.job_id)
     return JSONResponse(await run_in_threadpool(_decision_json, here.store, undone))
 
 

@@ -1,0 +1,140 @@
+"""The audit trail in the database: append, search, and the position of the syslog export."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from service.audit import AuditAction, AuditEvent, AuditOutcome, AuditRecord, chained
+from service.database.audit_tables import AuditPositionRow, AuditRow
+from service.store.session import Transactions
+
+# Number of the advisory lock under which a record is appended.
+_APPENDING = 0x574541
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which records are listed; "" for any.
+
+    Attributes:
+        person: An account's id, or the beginning of an actor's name.
+        before: Only records older than the one with this id; 0 for the newest.
+    """
+
+    person: str = ""
+    patient_id: str = ""
+    study_uid: str = ""
+    before: int = 0
+
+
+class AuditTrail(Transactions):
+    """The part of the store for the audit trail."""
+
+    def record_audit(self, event: AuditEvent) -> AuditRecord:
+        """Append a record; it is durable when this returns.
+
+        Raises:
+            StoreUnavailable: The database cannot be written: what is audited must not be done.
+        """
+        with self._writing() as session:
+            return self._append_audit(session, event)
+
+    def audit_records(self, wanted: AuditFilter, limit: int = 100) -> list[AuditRecord]:
+        """Return records, the newest first."""
+        query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+        if wanted.person:
+            prefix = AuditRow.actor.startswith(wanted.person, autoescape=True)
+            query = query.where((AuditRow.person_id == wanted.person) | prefix)
+        if wanted.patient_id:
+            query = query.where(AuditRow.patient_id == wanted.patient_id)
+        if wanted.study_uid:
+            query = query.where(AuditRow.study_uid == wanted.study_uid)
+        if wanted.before:
+            query = query.where(AuditRow.id < wanted.before)
+        with self._reading() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+    def audit_from(self, position: int = 0, *, limit: int = _BATCH) -> list[AuditRecord]:
+        """Return the records after the one with this id, the oldest first."""
+        query = select(AuditRow).where(AuditRow.id > position).order_by(AuditRow.id).limit(limit)
+        with self._reading() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+    def whole_audit(self) -> Iterator[AuditRecord]:
+        """Yield all records, the oldest first, in several transactions."""
+        position = 0
+        while records := self.audit_from(position):
+            yield from records
+            position = records[-1].id
+
+    def audit_position(self, receiver: str) -> int:
+        """Return the id of the last record that a receiver has taken; 0 for none."""
+        with self._reading() as session:
+            row = session.get(AuditPositionRow, receiver)
+            return row.position if row is not None else 0
+
+    def set_audit_position(self, receiver: str, position: int) -> None:
+        """Record that a receiver has taken all records up to this one."""
+        row = AuditPositionRow(receiver=receiver, position=position, sent_at=self.now())
+        with self._writing() as session:
+            session.merge(row)
+
+    def _append_audit(self, session: Session, event: AuditEvent) -> AuditRecord:
+        self._exclusive(session, _APPENDING)
+        newest = select(AuditRow.id, AuditRow.digest).order_by(AuditRow.id.desc()).limit(1)
+        last = session.execute(newest).first()
+        record = chained(_fitting(event), self.now(), (last.id, last.digest) if last else None)
+        session.execute(insert(AuditRow).values(_columns(record)))
+        return record
+
+
+def _fitting(event: AuditEvent) -> AuditEvent:
+    """Return the event with texts no longer than their columns."""
+    return AuditEvent(
+        action=event.action,
+        outcome=event.outcome,
+        actor=event.actor[:128],
+        person_id=event.person_id[:32],
+        address=event.address[:64],
+        study_uid=event.study_uid[:64],
+        patient_id=event.patient_id[:64],
+        job_id=event.job_id[:32],
+        detail=event.detail[:500],
+    )
+
+
+def _columns(record: AuditRecord) -> dict[str, object]:
+    event = record.event
+    return {
+        "id": record.id,
+        "at": record.at,
+        "action": event.action.value,
+        "outcome": event.outcome.value,
+        "actor": event.actor,
+        "person_id": event.person_id,
+        "address": event.address,
+        "study_uid": event.study_uid,
+        "patient_id": event.patient_id,
+        "job_id": event.job_id,
+        "detail": event.detail,
+        "previous": record.previous,
+        "digest": record.digest,
+    }
+
+
+def _record(row: AuditRow) -> AuditRecord:
+    event = AuditEvent(
+        action=AuditAction(row.action),
+        outcome=AuditOutcome(row.outcome),
+        actor=row.actor,
+        person_id=row.person_id,
+        address=row.address,
+        study_uid=row.study_uid,
+        patient_id=row.patient_id,
+        job_id=row.job_id,
+        detail=row.detail,
+    )
+    return AuditRecord(id=row.id, at=row.at, event=event, previous=row.previous, digest=row.digest)

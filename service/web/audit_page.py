@@ -1,0 +1,62 @@
+"""`/admin/audit`: the audit trail, filtered by person, patient or study."""
+
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from service.audit import AuditAction
+from service.settings.advice import cautions
+from service.store.audit import AuditFilter
+from service.web.app_context import app_context_of
+from service.web.auditing import audit
+from service.web.render import page, root_of
+
+_PAGE: Final = 100
+_LONGEST: Final = 128
+_MOST_DIGITS: Final = 18
+
+
+async def audit_page(request: Request) -> Response:
+    """Answer with the newest records that match; a search for a patient or study is audited itself."""
+    here, wanted = app_context_of(request), _filter(request)
+    found = await run_in_threadpool(here.store.audit_records, wanted, _PAGE + 1)
+    if wanted.patient_id or wanted.study_uid:
+        await audit(
+            request, AuditAction.SEARCHED, study_uid=wanted.study_uid, detail="the audit trail"
+        )
+    asked = {
+        "person": wanted.person,
+        "patient": wanted.patient_id,
+        "study": wanted.study_uid,
+    }
+    records = found[:_PAGE]
+    older = {**asked, "before": str(records[-1].id)} if len(found) > _PAGE else {}
+    html = page(
+        "audit.html",
+        root=root_of(request.url.path),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        records=records,
+        asked=asked,
+        older_url=f"?{urlencode(older)}" if older else "",
+        newest_url=f"?{urlencode(asked)}" if wanted.before else "",
+    )
+    return HTMLResponse(html)
+
+
+def _filter(request: Request) -> AuditFilter:
+    asked = request.query_params
+    words = {key: asked.get(key, "").strip()[:_LONGEST] for key in ("person", "patient", "study")}
+    before = asked.get("before", "0")
+    if not before.isascii() or not before.isdigit() or len(before) > _MOST_DIGITS:
+        raise HTTPException(400, "before: the number of a record.")
+    return AuditFilter(
+        person=words["person"],
+        patient_id=words["patient"],
+        study_uid=words["study"],
+        before=int(before),
+    )

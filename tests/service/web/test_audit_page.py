@@ -1,0 +1,135 @@
+"""What requests leave in the audit trail, and the page that shows it."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from dicom.identifiers import derived_uid
+from service.accounts import Role
+from service.audit import AuditAction, AuditEvent, AuditOutcome, first_fault
+from service.errors import StoreNotWritable
+from service.maintenance.study_identities import StudyIdentityReader
+from service.store.audit import AuditFilter
+
+
+def actions(site, **wanted):
+    """Return what was done, the oldest first."""
+    found = site.store.audit_records(AuditFilter(**wanted))
+    return [record.event.action for record in reversed(found)]
+
+
+def test_logins_and_failures_are_recorded_with_their_address(site):
+    """A wrong password names the account; an unknown name is not kept: it may be a password."""
+    site.post("/login", data={"name": "ann", "password": "wrong"}, as_="")
+    site.post("/login", data={"name": "hunter2 is my password", "password": "x"}, as_="")
+    answer = site.post("/login", data={"name": "ann", "password": "correct horse battery"}, as_="")
+    site.post("/logout", as_=answer.headers["set-cookie"].partition(";")[0])
+    found = [record.event for record in reversed(site.store.audit_records(AuditFilter()))]
+    assert [(each.action, each.outcome, each.actor) for each in found] == [
+        (AuditAction.LOGIN, AuditOutcome.REFUSED, "ann"),
+        (AuditAction.LOGIN, AuditOutcome.REFUSED, "(unknown name)"),
+        (AuditAction.LOGIN, AuditOutcome.SUCCESS, "ann"),
+        (AuditAction.LOGOUT, AuditOutcome.SUCCESS, "ann"),
+    ]
+    assert {each.address for each in found} == {"127.0.0.1"}
+    assert "hunter2" not in str(found)
+
+
+def test_who_saw_a_study_is_recorded_once_in_five_minutes(site, seeder, cookie_of):
+    """Page, images and API are one view; another person's is another; patient and study are named."""
+    job = seeder.drafted(1)
+    StudyIdentityReader(site.store).record_new()
+    uid = job.study_instance_uid
+    for path in (f"/studies/{uid}", f"/jobs/{job.id}/film.png", f"/api/jobs/{job.id}"):
+        assert site.get(path).status_code == 200
+    other = cookie_of(site.store, Role.VIEWER, login="vic")
+    site.get(f"/studies/{uid}", as_=other)
+    found = site.store.audit_records(AuditFilter(patient_id="PHANTOM-1"))
+    assert [each.event.actor for each in found] == ["vic (web page)", "ann (web page)"]
+    assert {each.event.study_uid for each in found} == {uid}
+    begun = site.store.now()
+    site.store._clock = lambda: begun + timedelta(minutes=6)
+    site.get(f"/api/studies/{uid}")
+    assert len(actions(site, study_uid=uid)) == 3
+
+
+def test_actions_of_pages_and_api_are_recorded(site, seeder):
+    """With job and study; several at once one by one."""
+    job = seeder.waiting(1)
+    site.post(f"/jobs/{job.id}/urgent")
+    site.post(f"/api/jobs/{job.id}/cancel", json={"reason": "twice"})
+    done = seeder.completed(2)
+    site.post("/jobs/again", data={"action": "resend", "state": "COMPLETED"})
+    site.post("/destinations/orthanc/test")
+    assert actions(site) == [
+        AuditAction.MADE_URGENT,
+        AuditAction.CANCELED,
+        AuditAction.SENT_AGAIN,
+        AuditAction.TESTED,
+    ]
+    (record,) = site.store.audit_records(AuditFilter(study_uid=done.study_instance_uid))
+    assert record.event.job_id == done.id
+    assert first_fault(site.store.whole_audit()) == ""
+
+
+def test_what_cannot_be_recorded_is_not_shown(site, seeder, monkeypatch):
+    """A study's page is 503 while the trail cannot be written."""
+    job = seeder.drafted(1)
+
+    def refuse(_event):
+        raise StoreNotWritable("the disk is full")
+
+    monkeypatch.setattr(site.store, "record_audit", refuse)
+    answer = site.get(f"/studies/{job.study_instance_uid}")
+    assert answer.status_code == 503
+    assert "PHANTOM" not in answer.text
+
+
+def test_the_page_filters_by_person_patient_and_study(site, seeder, cookie_of):
+    """Only admins see it; a look for a patient is itself recorded."""
+    job = seeder.drafted(1)
+    StudyIdentityReader(site.store).record_new()
+    vic = cookie_of(site.store, Role.VIEWER, login="vic")
+    site.get(f"/studies/{job.study_instance_uid}", as_=vic)
+    site.get(f"/studies/{job.study_instance_uid}")
+    assert site.get("/admin/audit", as_=vic).status_code == 403
+    html = site.get("/admin/audit?person=vic").text
+    assert "vic (web page)" in html
+    assert "ann (web page)" not in html
+    html = site.get("/admin/audit?patient=PHANTOM-1").text
+    assert html.count("<tr>") == 3
+    assert actions(site)[-1] is AuditAction.SEARCHED
+    assert "No record matches" in site.get("/admin/audit?study=1.2.3").text
+    assert site.get("/admin/audit?before=x").status_code == 400
+
+
+def test_older_records_have_a_page_of_their_own(site):
+    """A hundred on each, none twice, none missing."""
+    for number in range(250):
+        site.store.record_audit(
+            AuditEvent(action=AuditAction.TESTED, actor="token monitor", detail=f"n{number}")
+        )
+    seen, path = [], "/admin/audit"
+    while path:
+        html = site.get(path).text
+        seen += re.findall(r"<bdi>n(\d+)</bdi>", html)
+        older = re.search(r'href="(\?[^"]*before=\d+)">Older', html)
+        path = f"/admin/audit{older[1].replace('&amp;', '&')}" if older else ""
+    assert [int(each) for each in seen] == list(range(249, -1, -1))
+
+
+@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+def test_hostile_texts_are_text(site, hostile):
+    """In records and in the filter."""
+    site.store.record_audit(
+        AuditEvent(action=AuditAction.TESTED, actor=hostile, detail=hostile, patient_id=hostile)
+    )
+    html = site.get("/admin/audit", params={"patient": hostile}).text
+    assert hostile not in html
+
+
+def test_a_study_that_is_unknown_leaves_no_view(site):
+    """404 shows nothing."""
+    assert site.get(f"/studies/{derived_uid('nothing', 1)}").status_code == 404
+    assert actions(site) == []
