@@ -30,6 +30,9 @@ from workers.reading.finding_regions import QUESTIONS
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the recipe changes
 # Short: the job itself is tried again later, and meanwhile the worker reads others.
 _SERVER_RETRY: Final = RetryPolicy(tries=3, most_seconds=10.0, longest_retry_after=30.0)
+_ONE_BY_ONE: Final = (
+    "images are read one at a time: of this model, rows of a batch do not give what they give alone"
+)
 _PROFILE_KEYS: Final = ("temperature", "top_p", "top_k", "max_new_tokens")
 
 
@@ -53,7 +56,7 @@ def reading_model(settings: Settings, progress: Callable[[str], None]) -> Readin
         case "openai":
             return _served(settings)
         case "transformers":
-            return _of_library(settings)
+            return _of_library(settings, progress)
         case other:
             raise CheckpointError(f"kind = {other!r}: no such kind; use {BUILT_IN!r}")
 
@@ -103,7 +106,7 @@ def _served(settings: Settings) -> ReadingModel:
     return model
 
 
-def _of_library(settings: Settings) -> ReadingModel:
+def _of_library(settings: Settings, progress: Callable[[str], None]) -> ReadingModel:
     # Imported when needed: it loads the transformers library, which built-in models do not use.
     automodel = import_module("workers.model.automodel.batches")
     loading = import_module("workers.model.automodel.loading")
@@ -118,6 +121,8 @@ def _of_library(settings: Settings) -> ReadingModel:
         _place(settings),
         adapter=adapter and snapshot.located(adapter, reading.adapter_sha256),
     )
+    if not loaded.batches and rows(settings) > 1:
+        progress(f"warning: {_ONE_BY_ONE}")
     engine: ReadingModel = automodel.BatchEngine(
         loaded, rows=rows(settings), patience=_patience(settings)
     )

@@ -28,7 +28,17 @@ from workers.model.profiles.profile import Profile
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
-_FAULTS: Final = (RuntimeError, MemoryError, OSError, ValueError, IndexError, ModelError)
+# The errors that the library raises for inputs that a model cannot use.
+_REFUSALS: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
+# These, and the errors that a device, a file that is mapped into memory, or an image can cause.
+_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError, *_REFUSALS)
 _NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
 
 
@@ -210,8 +220,9 @@ class BatchEngine:
         with self._changed:
             self._waiting.forget_withdrawn()
             urgent, waiting = self._waiting.has_urgent, len(self._waiting)
-        if self._closed:
-            return True
+        if self._closed or not self.loaded.batches:
+            # Rows that go on would be read in a way that was not compared with single rows.
+            return self._closed
         routine = [row for row in self._batch if not row.urgent]
         over = sum(not row.open for row in self._batch)
         return bool((urgent and routine) or (waiting and 2 * over >= len(self._batch)))
@@ -219,6 +230,6 @@ class BatchEngine:
 
 def _as_model_error(error: BaseException) -> BaseException:
     """Return an error of the library's input checks as one of the model; others as they are."""
-    if isinstance(error, ValueError | IndexError):
+    if isinstance(error, _REFUSALS):
         return GenerationError(f"the model refuses image or prompt: {error}")
     return error

@@ -338,7 +338,9 @@ def _batches(loaded: Loaded) -> bool:
     try:
         alone = torch.cat([first_logits(loaded.network, [row], loaded.special.pad) for row in rows])
         together = first_logits(loaded.network, rows, loaded.special.pad)
-    except (ValueError, IndexError, TypeError):
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError):
         return False
     apart = (alone - together).abs().amax(-1) / alone.std(-1)
     return bool((apart <= _SAME.get(loaded.network.dtype, _SAME_HALF)).all())

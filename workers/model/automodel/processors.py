@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin
@@ -82,7 +83,9 @@ class PromptMaker:
                 made = self.processor.apply_chat_template(
                     messages, tokenize=True, return_dict=True, return_tensors="pt", **layout
                 )
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except TemplateError as error:
+            raise GenerationError(f"the chat template refuses the prompt: {error}") from None
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise GenerationError(f"the processor refuses image or prompt: {error}") from None
         tensors = {name: value for name, value in made.items() if isinstance(value, Tensor)}
         tensors.setdefault(MASK, tensors[IDS].new_ones(tensors[IDS].shape))

@@ -188,6 +188,28 @@ def test_a_row_that_does_not_fit_alone_fails_alone(engine, frames, monkeypatch):
     assert one.answer(frames[0], Task.REPORT, decoding=SHORT).token_ids
 
 
+@pytest.mark.parametrize("error", [TypeError, KeyError, AssertionError, ZeroDivisionError])
+def test_what_the_library_cannot_use_fails_its_row_only(engine, frames, monkeypatch, error):
+    """An error of the library's code for one image: its row fails, the others and the engine go on."""
+    alone = engine("llava_next", 1)
+    expected = [alone.answer(f, Task.REPORT, decoding=SHORT).token_ids for f in frames[:3]]
+    real = batches.extend_batch
+
+    def refuse(network, rows, *more):
+        if any("odd" in row.prompt.text for row in rows):
+            raise error("unexpected")
+        real(network, rows, *more)
+
+    monkeypatch.setattr(batches, "extend_batch", refuse)
+    four = engine("llava_next", 4)
+    with ThreadPoolExecutor(4) as callers:
+        bad = callers.submit(four.answer, frames[3], Task.REPORT, indication="odd", decoding=SHORT)
+        said = list(callers.map(lambda f: four.answer(f, Task.REPORT, decoding=SHORT), frames[:3]))
+        with pytest.raises(GenerationError, match="refuses image or prompt"):
+            bad.result()
+    assert [one.token_ids for one in said] == expected
+
+
 def test_logits_that_are_not_finite_fail_their_row(checkpoint, profile, frames):
     """Damaged weights end in an error, not in text."""
     damaged = load(checkpoint("llava_next"), profile)

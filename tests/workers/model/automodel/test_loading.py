@@ -7,16 +7,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from service.settings.config import Settings
+from service.settings.reading import Reading
 from workers.model.automodel import memory
 from workers.model.automodel.batches import BatchEngine
 from workers.model.automodel.loading import load
-from workers.model.errors import CheckpointError, DeviceError
+from workers.model.errors import CheckpointError, DeviceError, GenerationError
 from workers.model.files import snapshot
 from workers.model.files.weights import WeightFiles
 from workers.model.placement import Place
 from workers.model.profiles.profile import Ability
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
+from workers.reading.model_loading import reading_model
 
 
 @pytest.fixture
@@ -124,6 +127,24 @@ def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
     assert load(folder, profile.model_copy(update={"chat_template": layout}))
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (
+            "{{ raise_exception('no system turn') }}",
+            "chat template refuses the prompt: no system turn",
+        ),
+        ("{% for %}", "chat template refuses the prompt"),
+        ("{{ messages[9].role }}", "chat template refuses the prompt"),
+        ("no image", "the processor refuses image or prompt"),
+    ],
+)
+def test_a_chat_template_that_fails_is_said(checkpoint, profile, template, words):
+    """A template that refuses, is no template, or forgets the image ends in a message."""
+    with pytest.raises(GenerationError, match=words):
+        load(checkpoint("gemma3"), profile.model_copy(update={"chat_template": template}))
+
+
 @pytest.mark.parametrize("change", ["missing", "shape", "truncated"])
 def test_weights_that_do_not_fit_are_refused(copy, profile, change):
     """The library would fill them with random numbers; here the tensor or file is named."""
@@ -176,6 +197,11 @@ def test_batches_that_differ_from_single_rows_are_not_used(checkpoint, profile, 
     engine = BatchEngine(loaded, rows=16)
     assert engine.rows == 1
     engine.close()
+    lines = []
+    table = {"kind": "transformers", "model": "own", "profile": "generic", "samples": 1}
+    reading = Reading(**table, model_dir=checkpoint("llava_next"))
+    reading_model(Settings(reading=reading), lines.append).close()
+    assert any(line.startswith("warning: images are read one at a time") for line in lines)
 
 
 def test_words_for_yes_and_no_that_begin_alike_are_refused(checkpoint, profile):
