@@ -20,7 +20,6 @@ import torch
 from phantom_studies import write_all
 from safetensors.torch import load_file, save_file
 
-from workers.labeller.findings import label_sentences
 from workers.model.checkpoints import shipped
 
 WETREAD = Path(sys.executable).with_name("wetread")
@@ -64,7 +63,7 @@ def turned_around(source: Path, folder: Path) -> Path:
 
 
 def turn(row: dict[str, object]) -> None:
-    """Turn the sentences of one draft around and label it again."""
+    """Turn the sentences of one draft around; the labels follow from the text."""
     draft = row["draft"]
     present = row["labels"][TURNED] == "present"
     lines = [line for line in draft["findings_text"] if TURNED not in line.lower()]
@@ -72,13 +71,6 @@ def turn(row: dict[str, object]) -> None:
     draft["impression_text"] = [
         line for line in draft["impression_text"] if TURNED not in line.lower()
     ]
-    coded = label_sentences((*draft["findings_text"], *draft["impression_text"]))
-    kept = row["labels"]
-    row["labels"] = kept | {
-        one.observation.value: one.presence.value
-        for one in coded
-        if one.observation.value == TURNED
-    }
 
 
 def evaluate(studies: Path, truth: Path, out: Path, *words: str, **settings: str) -> dict:

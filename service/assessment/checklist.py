@@ -70,7 +70,7 @@ def checklist_json(metrics: Metrics, manifest: Mapping[str, Any]) -> str:
 
 
 def _claim(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
-    model, reading = manifest.get("model", {}), manifest.get("reading", {})
+    model = manifest.get("model", {})
     of = Guideline.CLAIM
     yield Item(of, "data sources and dates of collection", None, Source.PERSON)
     yield Item(of, "eligibility and exclusions", _flow_words(metrics), Source.METRICS)
@@ -86,7 +86,7 @@ def _claim(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
     yield Item(of, "robustness or sensitivity analysis", _subgroup_words(metrics), Source.SUBGROUPS)
     yield Item(of, "failure analysis of incorrect results", _errors(metrics), Source.METRICS)
     yield Item(of, "handling of missing data", _missing(manifest), Source.MANIFEST)
-    yield Item(of, "limit of the patients' age", _age(reading), Source.MANIFEST)
+    yield Item(of, "limit of the patients' age", manifest.get("children"), Source.MANIFEST)
     yield Item(of, "study limitations", None, Source.PERSON)
     yield Item(of, "intended use and clinical role", None, Source.PERSON)
     yield Item(of, "ethics approval", None, Source.PERSON)
@@ -237,13 +237,6 @@ def _texts(metrics: Metrics) -> str | None:
         for part, each in metrics.texts.items()
     ]
     return "; ".join(parts) or None
-
-
-def _age(reading: Mapping[str, Any]) -> str | None:
-    if not reading:
-        return None
-    children = "read" if reading.get("read_children") == "True" else "not read"
-    return f"patients below {reading.get('minimum_age_years')} years are {children}"
 
 
 def _dates(manifest: Mapping[str, Any]) -> str | None:

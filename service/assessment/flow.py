@@ -1,7 +1,8 @@
 """The flow of an evaluation from received to scored: no study is lost without a reason."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from service.assessment.study_rows import Outcome, StudyRow
 from service.evaluation.report import FlowStep
@@ -30,6 +31,14 @@ def flow(rows: Sequence[StudyRow]) -> tuple[FlowStep, ...]:
         remaining = [row for row in remaining if row.outcome not in outcomes]
         steps.append(FlowStep(name, len(remaining), tuple(sorted(left.items()))))
     return tuple(steps)
+
+
+def flow_in_words(steps: Sequence[FlowStep], words: Mapping[str, str]) -> tuple[FlowStep, ...]:
+    """Return the steps with a sentence for each code that has one."""
+    return tuple(
+        replace(step, left=tuple((words.get(code, code), count) for code, count in step.left))
+        for step in steps
+    )
 
 
 def empty_drafts(rows: Sequence[StudyRow]) -> int:

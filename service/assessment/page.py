@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from service.assessment.figures import ENOUGH_POSITIVES, Figures, FindingFigures, SetFigures
+from service.assessment.flow import flow_in_words
 from service.assessment.groups import GroupFigures
 from service.assessment.metrics import Metrics
 from service.assessment.study_rows import Attribute
@@ -36,6 +37,7 @@ def page(
     *,
     facts: Sequence[tuple[str, str]],
     curves: Mapping[str, RocCurve],
+    reasons: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
     sections: Sequence[Section] = (),
 ) -> Report:
@@ -45,6 +47,7 @@ def page(
         metrics: What was computed.
         facts: Names and values: model, versions, seed, dates.
         curves: ROC curves by finding.
+        reasons: Sentences for the codes of the flow.
         warnings: Sentences that stand above the figures, beside those about the size.
         sections: Comparison and errors, shown after the figures.
     """
@@ -52,7 +55,7 @@ def page(
     return Report(
         title=TITLE,
         facts=tuple(facts),
-        flow=metrics.flow,
+        flow=flow_in_words(metrics.flow, reasons or {}),
         tiles=tuple(_tiles(metrics)),
         warnings=(*warnings, *_limits(metrics)),
         sections=(

@@ -8,7 +8,7 @@ import click
 
 from service.assessment.experiment import experiment as computed
 from service.assessment.experiment_page import cells_csv, experiment_page
-from service.assessment.flow import flow
+from service.assessment.flow import flow, flow_in_words
 from service.assessment.study_rows import Outcome
 from service.evaluation.metrics_json import metrics_json
 from service.evaluation.report import render
@@ -21,6 +21,7 @@ from workers.evaluation.experiment import CellRows, Plan, cells_of, readings_of
 from workers.evaluation.experiment_prompts import prompts_of
 from workers.evaluation.outcome import exit_status, told_faults
 from workers.evaluation.reading import Stop
+from workers.evaluation.reason_words import REASON_WORDS
 from workers.evaluation.results import report_facts
 from workers.evaluation.run import (
     Order,
@@ -161,7 +162,7 @@ def _write(run: RunDirectory, plan: Plan, received: Received, found: Matched, or
     report = experiment_page(
         figures,
         plan.cells,
-        flow=flow(rows),
+        flow=flow_in_words(flow(rows), REASON_WORDS),
         facts=(*report_facts(run.manifest), ("Repeats", str(plan.repeats))),
         warnings=(caveat,) if caveat else (),
     )

@@ -11,7 +11,7 @@ from service.evaluation.labels import Label
 from service.evaluation.subgroups import age_band
 from service.evaluation.text import rouge_l
 from workers.evaluation.cases import Case, Received
-from workers.evaluation.draft_rows import DraftState
+from workers.evaluation.draft_rows import DraftState, labeled_again
 from workers.evaluation.truth import Truth
 
 _LABELS: Final = {
@@ -56,6 +56,7 @@ def assembled(
         blank_negative: Whether a blank cell of the truth means that the finding is absent.
         keep_text: Whether the drafts' texts were kept: without them no text is compared.
     """
+    drafts = {identifier: labeled_again(row) for identifier, row in drafts.items()}
     numbers = _patient_numbers(received.cases, truths)
     pairs = {
         case.id: pair

@@ -1,6 +1,6 @@
 """The rows of `drafts.jsonl`: what the model said of each study, or why there is no draft."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -36,27 +36,25 @@ class PromptKind(StrEnum):
 def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str, Any]:
     """Return the row of a draft; its labels are those of the labeler on its sentences."""
     draft = read.draft
-    coded = label_sentences(draft.findings_text + draft.impression_text)
+    lines = draft.findings_text + draft.impression_text
     scores = {
         each.observation.value: round(each.score, _SCORE_DIGITS)
         for each in draft.findings
         if each.score is not None
     }
     plain = draft.to_json()
-    labels = {each.observation.value: each.presence.value for each in coded}
-    sides = {each.observation.value: each.side.value for each in coded if each.side}
+    coded = _coded(lines)
     if not keep_text:
         plain |= {key: [] for key in _OF_TEXT}
+        coded["sentences"] = {}
         plain["findings"] = [each | {"sentence": None, "site": None} for each in plain["findings"]]
-    words = sum(len(line.split()) for line in draft.findings_text + draft.impression_text)
+    words = sum(len(line.split()) for line in lines)
     return _row(
         case,
         DraftState.DRAFTED,
         draft=plain,
-        labels=labels,
-        sides=sides,
+        **coded,
         scores=scores,
-        sentences=_sentences(coded) if keep_text else {},
         words=words,
         tokens=read.tokens,
         cut=not read.ended,
@@ -68,8 +66,21 @@ def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str,
     )
 
 
-def _sentences(coded: tuple[Any, ...]) -> dict[str, str]:
-    return {each.observation.value: each.sentence for each in coded if each.sentence}
+def _coded(lines: Iterable[str]) -> dict[str, Any]:
+    """Return what the labeler reads in sentences: presence, side and sentence by finding."""
+    coded = label_sentences(lines)
+    return {
+        "labels": {each.observation.value: each.presence.value for each in coded},
+        "sides": {each.observation.value: each.side.value for each in coded if each.side},
+        "sentences": {each.observation.value: each.sentence for each in coded if each.sentence},
+    }
+
+
+def labeled_again(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row with the labels of today's labeler; as it is where no text was kept."""
+    draft = row.get("draft") or {}
+    lines = [*draft.get("findings_text", ()), *draft.get("impression_text", ())]
+    return {**row, **_coded(lines)} if lines else row
 
 
 def empty_row(case: Case) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from service.evaluation.report import render
 from workers.evaluation.assembled import Assembled
 from workers.evaluation.cards import cards_of
 from workers.evaluation.others import OtherEvaluation
+from workers.evaluation.reason_words import REASON_WORDS
 from workers.evaluation.run import Order
 from workers.evaluation.run_directory import (
     CHECKLIST,
@@ -60,6 +61,7 @@ def write_results(
         metrics,
         facts=report_facts(run.manifest),
         curves=roc_curves(used),
+        reasons=REASON_WORDS,
         warnings=(*_caveats(found.drafts), *_other_labelers(run.manifest, others)),
         sections=(
             *(comparison_section(each) for each in metrics.comparisons),

@@ -81,9 +81,12 @@ def inputs_digest(settings: Settings, received: Received, **facts: object) -> st
 
 
 def decisive(settings: Settings) -> dict[str, str]:
-    """Return the settings of the model that decide what is read and what a draft says, as text."""
-    names = sorted(set(type(settings.reading).model_fields) - _NOT_DECISIVE)
-    return {name: str(getattr(settings.reading, name)) for name in names}
+    """Return the settings of the model that decide what is read and what a draft says, as text.
+
+    Those at their default are left out: a later version with more settings goes on with a folder.
+    """
+    changed = settings.reading.model_dump(exclude_defaults=True)
+    return {name: str(changed[name]) for name in sorted(changed) if name not in _NOT_DECISIVE}
 
 
 def read_missing(
@@ -188,7 +191,13 @@ def manifest_facts(
         "truth": {"files": [str(path) for path in order.truth], "entries": len(truths),
                   "sha256": _truth_digest(truths)},
         "reading": decisive(settings),
+        "children": _children(settings),
     }  # fmt: skip
+
+
+def _children(settings: Settings) -> str:
+    read = "read" if settings.reading.read_children else "not read"
+    return f"patients below {settings.reading.minimum_age_years} years are {read}"
 
 
 def _truth_digest(truths: Sequence[Truth]) -> str:

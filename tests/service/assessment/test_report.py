@@ -8,7 +8,7 @@ import pytest
 from service.assessment.checklist import checklist_json
 from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
-from service.assessment.flow import flow
+from service.assessment.flow import flow, flow_in_words
 from service.assessment.groups import subgroups_csv
 from service.assessment.metrics import metrics_of
 from service.assessment.mistakes_page import mistakes_section
@@ -27,7 +27,7 @@ MANIFEST = {
     "truth": {"files": ["labels.csv"], "sha256": "cd"},
     "blank_truth": "unknown",
     "labeler": "ef",
-    "reading": {"minimum_age_years": "18", "read_children": "False"},
+    "children": "patients below 18 years are not read",
     "started": "2026-01-02T03:04:05+00:00",
     "runs": [{"tokens": 7}, {"tokens": 5}],
 }  # fmt: skip
@@ -73,6 +73,13 @@ def test_the_flow_loses_no_study_without_a_reason():
         ("read", 1, (("TEXT_NOT_LANGUAGE", 1),)),
         ("with truth, scored", 0, (("no truth", 1),)),
     ]
+
+
+def test_reasons_are_shown_as_sentences_where_there_are_some():
+    """The page explains, the metrics keep the code."""
+    steps = flow_in_words(flow(LEFT), {"NOT_FRONTAL": "Not a frontal view."})
+    assert steps[2].left == (("Not a frontal view.", 2),)
+    assert steps[3].left == (("TEXT_NOT_LANGUAGE", 1),)
 
 
 def test_the_metrics_are_the_same_bytes_whatever_the_order(found):

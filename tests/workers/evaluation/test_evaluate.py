@@ -250,3 +250,19 @@ def test_studies_of_the_service_are_evaluated_from_its_spool(phantoms, tmp_path,
     before = (out / "metrics.json").read_bytes()
     call("--from-service", "--since", "2020-01-01", *truth)
     assert (out / "metrics.json").read_bytes() == before
+
+
+def test_a_changed_text_is_labeled_anew_and_scores_follow(done, phantoms, tmp_path):
+    """Labels follow from the kept text: a folder of an earlier labeler is brought up to date."""
+    out = shutil.copytree(done, tmp_path / "out")
+    path = out / "drafts.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["draft"]["findings_text"] = ["There is a left pneumothorax."]
+        row["draft"]["impression_text"] = []
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    assert {row["said pneumothorax"] for row in rows_in(out / "per_study.csv")} == {"1"}
+    found = json.loads((out / "metrics.json").read_text())["figures"]["findings"]
+    assert found["pneumothorax"]["rates"]["sensitivity"]["value"] == 1
+    assert found["edema"]["rates"]["sensitivity"]["value"] == 0

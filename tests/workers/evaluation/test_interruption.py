@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,17 +10,24 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from workers.evaluation.run_directory import DRAFTS, METRICS
+from workers.model.checkpoints import shipped
 
 WETREAD = Path(sys.executable).with_name("wetread")
 
 
-def started(site, phantoms, out):
+def started(site, phantoms, out, *more):
     """Start the command in a process of its own."""
     words = [WETREAD, "evaluate", phantoms / "films", "--truth", phantoms / "labels.csv"]
     return subprocess.Popen(
-        [*words, "--out", out], cwd=site, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*words, "--out", out, *more],
+        cwd=site,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -86,6 +94,40 @@ def test_an_interrupt_writes_what_is_there(site, phantoms_of, tmp_path):
     assert "the run was interrupted" in (out / "report.html").read_text()
     assert started(site, phantoms, out).wait(300) == 0
     assert json.loads((out / METRICS).read_text())["complete"] is True
+
+
+def noised(folder):
+    """Return a copy of the shipped model whose weights have noise of 0.7 standard deviations."""
+    shutil.copytree(shipped.FOLDER, folder)
+    generator = torch.Generator().manual_seed(0)
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors = load_file(path)
+        for name, values in sorted(tensors.items()):
+            if values.ndim > 1:
+                noise = torch.randn(values.shape, generator=generator) * values.float().std() * 0.7
+                tensors[name] = (values.float() + noise).to(values.dtype)
+        save_file(tensors, path, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_model_with_noise_in_its_weights_is_found(site, phantoms_of, tmp_path, monkeypatch):
+    """The comparison with the shipped model says that it is worse, with an interval below 0."""
+    phantoms = phantoms_of(tmp_path / "many", 30)
+    good = tmp_path / "good"
+    assert started(site, phantoms, good).wait(300) == 0
+    monkeypatch.setenv("WETREAD_READING__MODEL", "cxr-llava-v2")
+    monkeypatch.setenv("WETREAD_READING__MODEL_DIR", str(noised(tmp_path / "noised")))
+    monkeypatch.setenv("WETREAD_READING__DEMO_READS_PATIENTS", "true")
+    bad = tmp_path / "bad"
+    process = started(site, phantoms, bad, "--compare", good)
+    assert process.wait(300) in (0, 1)  # 1: texts that are no language
+    (found,) = json.loads((bad / METRICS).read_text())["comparisons"]
+    micro = found["together"]["micro F1"]
+    assert micro["difference"]["interval"]["high"] < 0
+    assert micro["test"]["p"] < 0.01
+    assert found["better"] == []
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
