@@ -42,6 +42,7 @@ from service.web.images.endpoint import ImageCache, make_renderer
 from service.web.images.levels import LevelsStore
 from service.web.job_actions import ACTIONS, ROLES
 from service.web.live import MAX_STREAMS, Hub
+from service.web.live_routes import LIVE, all_live, live_route
 from service.web.login import pages as login
 from service.web.login.guard import Guard
 from service.web.metrics import make_registry, metrics
@@ -130,7 +131,6 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 _ACTING: Final = frozenset({Role.ADMIN})
-_LIVE: Final = Access(roles=EVERYONE, counts_as_use=False)
 _PROBE_IN_FULL: Final = Access(
     is_open=True, reads_login=True, over_plain_http=True, scope=Scope.READ, counts_as_use=False
 )
@@ -145,6 +145,10 @@ def _static() -> Mount:
     return mount
 
 
+LIVE_ROUTES: Final = (
+    live_route("/live/queue", pages.queue_live),
+    live_route("/live/studies/{study_uid}", pages.study_live),
+)
 ROUTES: Final = [
     guarded("/", pages.queue, roles=EVERYONE),
     guarded("/login", login.login_page, access=OPEN),
@@ -152,10 +156,10 @@ ROUTES: Final = [
     guarded("/logout", login.log_out, access=OPEN, methods=("POST",)),
     guarded("/setup/{link}", login.setup_page, access=OPEN),
     guarded("/setup/{link}", login.set_up, access=OPEN, methods=("POST",)),
-    guarded("/live/queue", pages.queue_live, access=_LIVE),
-    guarded("/live/queue.json", pages.queue_parts, access=_LIVE),
-    guarded("/live/studies/{study_uid}.json", pages.study_parts, access=_LIVE),
-    guarded("/live/studies/{study_uid}", pages.study_live, access=_LIVE),
+    guarded("/live/queue.json", pages.queue_parts, access=LIVE),
+    guarded("/live/studies/{study_uid}.json", pages.study_parts, access=LIVE),
+    *LIVE_ROUTES,
+    all_live(LIVE_ROUTES),
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),
     guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_film, roles=EVERYONE),
     *VIEWER_ROUTES,

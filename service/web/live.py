@@ -7,7 +7,7 @@ also rendered every few seconds, because "no worker is alive" becomes true witho
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,8 @@ MAX_STREAMS: Final = 64
 # The stream of a client that takes no bytes for this long is closed.
 _SEND_TIMEOUT: Final = 20.0
 _PING_SECONDS: Final = 15
+# While nothing changes, the login of a stream is checked this often.
+_LOGIN_SECONDS: Final = 10.0
 # Pause after a query that failed.
 _PAUSE_SECONDS: Final = 1.0
 
@@ -41,15 +43,35 @@ class _View:
     task: Task = field(default_factory=lambda: Task("live page", passed_on=(StoreError,)))
 
 
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What one page shows: the key of the view, equal for equal views, and what renders it."""
+
+    key: str
+    render: Callable[[], Snapshot]
+
+
+async def _always() -> bool:
+    return True
+
+
 @dataclass(eq=False)
 class _Watcher:
+    # Set by any view of the same stream.
+    woken: asyncio.Event
     # One slot: a slow client gets the newest snapshot, never a backlog.
     latest: Snapshot = NOTHING
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    known: Snapshot = NOTHING
 
     def give(self, snapshot: Snapshot) -> None:
         self.latest = snapshot
         self.woken.set()
+
+    def change(self) -> dict[str, object] | None:
+        """Return what the client does not know yet, which it knows from now on; None for nothing."""
+        change, known = self.latest.since(self.known), self.known
+        self.known = self.latest
+        return change if change["parts"] or self.latest.order != known.order else None
 
 
 class Hub:
@@ -66,6 +88,7 @@ class Hub:
         self._max_streams = max_streams
         self._views: dict[str, _View] = {}
         self._watched = asyncio.Event()
+        self._streams = 0
         self._closed = False
         self._task = Task("live updates", passed_on=(StoreError,))
         self._seen: object = None
@@ -74,7 +97,7 @@ class Hub:
     @property
     def streams(self) -> int:
         """How many streams are open."""
-        return sum(len(view.watchers) for view in self._views.values())
+        return self._streams
 
     def close(self) -> None:
         """End every stream and refuse new ones."""
@@ -84,14 +107,33 @@ class Hub:
             for watcher in view.watchers:
                 watcher.woken.set()
 
-    def stream(self, key: str, render: Callable[[], Snapshot]) -> Response:
-        """Return the event stream of view `key`, or 503 if there are too many or the hub is closed."""
+    def stream(
+        self,
+        key: str,
+        render: Callable[[], Snapshot],
+        is_valid: Callable[[], Awaitable[bool]] = _always,
+    ) -> Response:
+        """Return the event stream of view `key`, or 503 if there are too many or the hub is closed.
+
+        Args:
+            key: The view; equal for equal views.
+            render: Renders it.
+            is_valid: Whether the login of the stream is still in force; asked every few seconds.
+        """
+        return self.stream_of({"": LiveView(key, render)}, is_valid)
+
+    def stream_of(
+        self, views: Mapping[str, LiveView], is_valid: Callable[[], Awaitable[bool]] = _always
+    ) -> Response:
+        """Return one stream of several views; each event has the name of its view, if that is not ""."""
         if self._closed or self.streams >= self._max_streams:
             return JSONResponse(
-                {"error": "too many live pages"}, status_code=503, headers={"Retry-After": "60"}
+                {"error": "Too many live pages are open."},
+                status_code=503,
+                headers={"Retry-After": "60"},
             )
         return EventSourceResponse(
-            self._events(key, render), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
+            self._events(views, is_valid), ping=_PING_SECONDS, send_timeout=_SEND_TIMEOUT
         )
 
     @property
@@ -129,25 +171,38 @@ class Hub:
                 log.warning("live_update_failed", reason=str(error))
 
     async def _events(
-        self, key: str, render: Callable[[], Snapshot]
+        self, views: Mapping[str, LiveView], is_valid: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[ServerSentEvent]:
         # Entered here, not in `stream`: a response that is never iterated does not run `finally`.
-        watcher = self._enter(key, render)
-        known = NOTHING
+        woken = asyncio.Event()
+        watchers = {name: self._enter(view, woken) for name, view in views.items()}
+        self._streams += 1
         try:
-            await self._give_first(key, watcher)
-            while True:
-                await watcher.woken.wait()
-                watcher.woken.clear()
-                if self._closed:
-                    return
-                snapshot = watcher.latest
-                change = snapshot.since(known)
-                if change["parts"] or snapshot.order != known.order:
-                    yield ServerSentEvent(json.dumps(change), event="parts", retry=2000)
-                known = snapshot
+            for name, view in views.items():
+                await self._give_first(view.key, watchers[name])
+            checked = asyncio.get_running_loop().time()
+            while await self._woken(woken):
+                now = asyncio.get_running_loop().time()
+                if now - checked >= _LOGIN_SECONDS:
+                    checked = now
+                    if not await is_valid():
+                        return
+                for name, watcher in watchers.items():
+                    if (change := watcher.change()) is not None:
+                        named = {"view": name, **change} if name else change
+                        yield ServerSentEvent(json.dumps(named), event="parts", retry=2000)
         finally:
-            self._leave(key, watcher)
+            self._streams -= 1
+            for name, view in views.items():
+                self._leave(view.key, watchers[name])
+
+    async def _woken(self, woken: asyncio.Event) -> bool:
+        """Return when a view was rendered, or after a few seconds; False once the hub is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOGIN_SECONDS):
+                await woken.wait()
+        woken.clear()
+        return not self._closed
 
     async def _give_first(self, key: str, watcher: _Watcher) -> None:
         """Give a watcher its first snapshot at once; after an error it gets one in the next round."""
@@ -155,11 +210,11 @@ class Hub:
         with suppress(StoreError):
             await view.task.attempt_async(partial(_render, view, (watcher,)))
 
-    def _enter(self, key: str, render: Callable[[], Snapshot]) -> _Watcher:
-        watcher = _Watcher()
+    def _enter(self, live: LiveView, woken: asyncio.Event) -> _Watcher:
+        watcher = _Watcher(woken)
         if self._closed:
             watcher.woken.set()
-        self._views.setdefault(key, _View(render)).watchers.add(watcher)
+        self._views.setdefault(live.key, _View(live.render)).watchers.add(watcher)
         self._watched.set()
         return watcher
 

@@ -24,6 +24,7 @@ from service.web.identity import copies, identity
 from service.web.images.failures import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
+from service.web.live import LiveView
 from service.web.queue_view import QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
@@ -41,11 +42,11 @@ async def queue(request: Request) -> Response:
     return HTMLResponse(await run_in_threadpool(_queue_html, here, choice, acts=acts))
 
 
-async def queue_live(request: Request) -> Response:
-    """Answer with the stream of the queue's changes."""
+async def queue_live(request: Request) -> LiveView:
+    """Return the view of the queue."""
     here, choice, acts = app_context_of(request), _choice(request), has_role(request, Role.ADMIN)
     key = f"{choice.key} {'acts' if acts else ''}"
-    return here.hub.stream(key, _queue_view(here, choice, acts=acts))
+    return LiveView(key, _queue_view(here, choice, acts=acts))
 
 
 async def queue_parts(request: Request) -> Response:
@@ -66,14 +67,13 @@ async def study(request: Request) -> Response:
     return HTMLResponse(html)
 
 
-async def study_live(request: Request) -> Response:
-    """Answer with the stream of a study's changes."""
+async def study_live(request: Request) -> LiveView:
+    """Return the view of a study; raise NotFound for an unknown one."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
     may = _allowed(request)
     render = _study_view(app_context_of(request), uid, job_id, may)
-    await run_in_threadpool(render)  # an unknown study is 404, not an empty stream
-    key = f"study {uid} {job_id or ''} {' '.join(sorted(may))}"
-    return app_context_of(request).hub.stream(key, render)
+    await run_in_threadpool(render)
+    return LiveView(f"study {uid} {job_id or ''} {' '.join(sorted(may))}", render)
 
 
 async def study_parts(request: Request) -> Response:

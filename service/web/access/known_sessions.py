@@ -50,6 +50,16 @@ class KnownSessions:
         self._remember(digest, session)
         return session
 
+    async def is_in_force(self, session: Session) -> bool:
+        """Return whether a session goes on with the same roles; True while the database is away."""
+        try:
+            found = await run_in_threadpool(
+                self._store.session_of, session.digest, self.limits, touch=False
+            )
+        except StoreError:
+            return True
+        return found is not None and found.person.roles == session.person.roles
+
     def _remembered(self, digest: str) -> Session | None:
         session, at = self._latest.get(digest, (None, None))
         now = self._store.now()

@@ -2,6 +2,15 @@
 // where a stream is refused. Each part is an element with an id and data-hash; rows also have an order.
 "use strict";
 (() => {
+  // The only policy of this site (Content-Security-Policy: trusted-types wetread): markup is the server's own,
+  // and scripts are files of this site.
+  const ownScript = (address) => {
+    const url = new URL(address, document.baseURI);
+    if (url.origin !== location.origin) throw new TypeError("not a script of this site");
+    return url.href;
+  };
+  const rules = { createHTML: (html) => html, createScriptURL: ownScript };
+  const policy = window.trustedTypes ? trustedTypes.createPolicy("wetread", rules) : rules;
   const page = document.querySelector("[data-live]");
   const light = document.getElementById("live");
   const spoken = document.getElementById("spoken");
@@ -9,7 +18,8 @@
   let polling = 0;
   let stale = new Map();
 
-  const MODES = { live: "live", polling: "checked every few seconds", away: "not connected, trying again" };
+  const MODES = { live: "live", polling: "checked every few seconds", away: "not connected, trying again",
+    over: "logged out: reload to log in" };
   const mode = (name) => {
     if (light.dataset.mode === name) return;
     light.dataset.mode = name;
@@ -37,7 +47,7 @@
   // ---- parts
   const element = (html) => {
     const box = document.createElement("template");
-    box.innerHTML = html.trim();
+    box.innerHTML = policy.createHTML(html.trim());
     return box.content.firstElementChild;
   };
   const refocus = (held) => {
@@ -108,6 +118,7 @@
   const poll = async () => {
     try {
       const answer = await fetch(page.dataset.poll, { headers: { Accept: "application/json" } });
+      if (answer.status === 401) { mode("over"); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       apply(await answer.json());
       mode("polling");
@@ -121,8 +132,27 @@
     polling = setInterval(() => { if (!document.hidden) poll(); }, POLL_MS);
     setTimeout(() => { clearInterval(polling); polling = 0; connect(); }, 60000); // a stream may be free again
   };
-  const connect = () => {
-    if (!window.EventSource) { startPolling(); return; }
+  const worker = document.querySelector("script[data-worker]");
+  let port = null;
+  // All pages of this browser share one stream, by a SharedWorker; where there is none (Android), a page has
+  // its own while it is visible.
+  const share = () => {
+    if (!port) {
+      port = new SharedWorker(policy.createScriptURL(worker.dataset.worker), "wetread").port;
+      port.addEventListener("message", ({ data }) => {
+        if (data.change) apply(data.change);
+        if (data.mode === "closed") { mode("away"); startPolling(); } else if (data.mode) mode(data.mode);
+        if (data.ping) port.postMessage({ here: true });
+      });
+      port.start();
+      window.addEventListener("pagehide", () => port.postMessage({ leave: true }));
+      window.addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+    }
+    const view = new URL(page.dataset.live, document.baseURI);
+    const base = new URL(worker.dataset.base, document.baseURI);
+    port.postMessage({ watch: view.href.slice(base.href.length) });
+  };
+  const own = () => {
     const source = new EventSource(page.dataset.live);
     source.addEventListener("open", () => mode("live"));
     source.addEventListener("parts", (event) => apply(JSON.parse(event.data)));
@@ -130,7 +160,14 @@
       mode("away");
       if (source.readyState === EventSource.CLOSED) startPolling();
     });
+    const end = () => { if (document.hidden) { source.close(); document.addEventListener("visibilitychange", own, { once: true }); } };
+    document.addEventListener("visibilitychange", end, { once: true });
     window.addEventListener("pagehide", () => source.close(), { once: true });
+  };
+  const connect = () => {
+    if (!window.EventSource) startPolling();
+    else if (window.SharedWorker && worker) share();
+    else own();
   };
 
   // ---- a film that cannot be shown: the reason in the place of a broken picture

@@ -55,6 +55,11 @@ class Browser:
             self.write('input[name="name"]', "ann")
             self.write('input[name="password"]', "correct horse battery")
             self.click(".login button")
+            logged_in = "return !!document.querySelector('.person')"
+            deadline = time.monotonic() + 20
+            while not self.run(logged_in):
+                assert time.monotonic() < deadline, "no login"
+                time.sleep(0.1)
 
     def run(self, script: str):
         """Return what the script returns in the page."""
@@ -269,3 +274,50 @@ def test_the_page_works_behind_a_proxy_under_a_path(site, seeder, browser, event
     browser.open(f"{proxied}studies/nowhere")
     browser.click("main a")
     assert browser.run(address) == proxied
+
+
+def tabs(browser, count: int, url: str) -> list[str]:
+    """Open further tabs with a page; return their handles."""
+    handles = []
+    for _ in range(count):
+        handle = browser.call("window/new", type="tab")["handle"]
+        browser.call("window", handle=handle)
+        browser.open(url)
+        handles.append(handle)
+    return handles
+
+
+def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
+    """The eighth tab loads, all follow, and the server has one stream; closed tabs leave it."""
+    jobs = [seeder.waiting(number) for number in range(3)]
+    browser.open(site.url)
+    handles = tabs(browser, 4, site.url)
+    for job in jobs:
+        handles += tabs(browser, 1, f"{site.url}studies/{job.study_instance_uid}")
+    for handle in handles:
+        browser.call("window", handle=handle)
+        eventually(lambda: light(browser) == "live", seconds=20, what="the stream")
+    assert site.here.hub.streams == 1
+    site.store.cancel(jobs[2].id, "test", "No longer needed.")
+    text = "return document.body.textContent"
+    for handle in (handles[0], handles[-1]):
+        browser.call("window", handle=handle)
+        eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the change")
+
+
+def test_the_page_says_when_the_login_is_over(site, seeder, browser, eventually):
+    """And no longer what it was following."""
+    seeder.waiting(1)
+    browser.open(site.url)
+    eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
+    site.store.disable_person("ann")
+    eventually(lambda: light(browser) == "over", seconds=40, what="the end of the login")
+
+
+def test_only_the_sites_own_policy_makes_markup(site, browser):
+    """Trusted Types: markup from a string, and a second policy, are refused."""
+    browser.open(site.url)
+    script = "try { %s; return 'made' } catch (error) { return error.name }"
+    assert browser.run(script % "document.body.innerHTML = '<b>x</b>'") == "TypeError"
+    assert browser.run(script % "trustedTypes.createPolicy('wetread', {})") == "TypeError"
+    assert browser.run(script % "trustedTypes.createPolicy('other', {})") == "TypeError"

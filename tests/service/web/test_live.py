@@ -1,3 +1,4 @@
+import asyncio
 import json
 import threading
 import time
@@ -5,6 +6,8 @@ import time
 import httpx
 import pytest
 
+from service.accounts import Role
+from service.web import live
 from service.web.live import Hub, _View, _Watcher
 from service.web.render import NOTHING, Snapshot, part
 
@@ -132,7 +135,7 @@ def test_a_view_that_fails_starves_no_other_and_shows_on_readyz(site, seeder, ev
 
     hub = site.here.hub
     hub._views["broken"] = _View(render)
-    hub._views["broken"].watchers.add(_Watcher())
+    hub._views["broken"].watchers.add(_Watcher(asyncio.Event()))
     broken.set()
     with open_stream(site, "live/queue") as stream:
         events = changes(stream)
@@ -176,3 +179,37 @@ def test_only_what_differs_is_sent():
     assert set(new.since(old)["parts"]) == {"incidents"}
     assert 'data-hash="' in new.parts["incidents"]
     assert 'data-hash=""' not in new.parts["incidents"]
+
+
+def test_one_stream_serves_several_pages(site, seeder):
+    """Each event names its view; what a person may not see or what is unknown is left out."""
+    job = seeder.waiting(1)
+    study = f"live/studies/{job.study_instance_uid}"
+    asked = {"view": ["live/queue?state=SCHEDULED", study, "live/studies/1.2.3", "api/jobs", "x"]}
+    query = str(httpx.QueryParams(asked))
+    with open_stream(site, f"live?{query}") as stream:
+        events = changes(stream)
+        first = [next(events), next(events)]
+        assert {each["view"] for each in first} == {"live/queue?state=SCHEDULED", study}
+        assert site.here.hub.streams == 1
+        site.store.cancel(job.id, "test", "No longer needed.")
+        later = [next(events), next(events)]
+        parts = {each["view"]: each for each in later}
+        assert "No longer needed." in str(parts[study]["parts"])
+        assert parts["live/queue?state=SCHEDULED"]["order"] == []
+    assert site.get("/live").status_code == 400
+    assert site.get("/live?view=live/studies/1.2.3").status_code == 404
+    many = "&".join(f"view=live/queue?state={n}" for n in range(33))
+    assert site.get(f"/live?{many}").status_code == 400
+
+
+def test_a_stream_ends_with_the_login(site, seeder, monkeypatch):
+    """Also while the page changes all the time; a new request is then 401."""
+    monkeypatch.setattr(live, "_LOGIN_SECONDS", 0.5)
+    seeder.waiting(1)
+    with open_stream(site, "live/queue") as stream:
+        events = changes(stream)
+        next(events)
+        site.store.set_roles("ann", frozenset({Role.VIEWER}))
+        assert list(events) == []
+    assert site.get("/live/queue").status_code == 401
