@@ -50,6 +50,10 @@ class Stop:
         self.signal = number
         self._event.set()
 
+    def halt(self) -> None:
+        """Let no further study begin; may be called from any thread, and more than once."""
+        self._event.set()
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Note SIGINT and SIGTERM for the duration of the block."""
@@ -129,7 +133,7 @@ class CaseReading:
             except ReadingCancelled:
                 return None
             except ReaderStopped:
-                self._stop.end(signal.SIGTERM)
+                self._stop.halt()
                 raise
             except EmptyText:
                 return empty_row(case)

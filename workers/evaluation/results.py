@@ -110,5 +110,6 @@ def _write_pairs(run: RunDirectory, found: Assembled) -> None:
     for identifier, pair in sorted(found.pairs.items()):
         if pair.reference[Part.FINDINGS]:
             name = f"{safe_name(identifier)}.txt"
-            run.write_text(f"{PAIRS}/ref/{name}", pair.reference[Part.FINDINGS] + "\n")
-            run.write_text(f"{PAIRS}/cand/{name}", pair.draft[Part.FINDINGS] + "\n")
+            reference, draft = (text[Part.FINDINGS] for text in (pair.reference, pair.draft))
+            run.write_bytes(f"{PAIRS}/ref/{name}", f"{reference}\n".encode())
+            run.write_bytes(f"{PAIRS}/cand/{name}", f"{draft}\n".encode())

@@ -128,7 +128,7 @@ class RunDirectory:
         return path
 
     def write_bytes(self, name: str, content: bytes) -> Path:
-        """Write a picture of the folder."""
+        """Write a file that is made again where it is missing: a picture, a text of a pair."""
         path = self.folder / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(content)

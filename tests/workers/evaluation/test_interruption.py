@@ -1,5 +1,6 @@
 """A run that is stopped or killed goes on where it was, and ends with the same figures."""
 
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from workers.evaluation.run_directory import DRAFTS, METRICS
+from service.errors import ReaderStopped
+from workers.evaluation.faults import InputFaults
+from workers.evaluation.progress import Progress
+from workers.evaluation.reading import CaseReading, Stop
+from workers.evaluation.run_directory import DRAFTS, METRICS, RunDirectory
+from workers.evaluation.studies import studies_at
 from workers.model.checkpoints import shipped
 
 WETREAD = Path(sys.executable).with_name("wetread")
@@ -132,11 +138,42 @@ def test_a_model_with_noise_in_its_weights_is_found(site, phantoms_of, tmp_path,
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
     """The second is told, and changes nothing."""
-    from workers.evaluation.faults import InputFaults  # noqa: PLC0415
-    from workers.evaluation.run_directory import RunDirectory  # noqa: PLC0415
-
     first = RunDirectory.opened(tmp_path / "out", "digest")
     with pytest.raises(InputFaults, match="another evaluation writes to it"):
         RunDirectory.opened(tmp_path / "out", "digest")
     first.close()
     RunDirectory.opened(tmp_path / "out", "digest").close()
+
+
+def ended(*_):
+    """Raise what the reader raises when its model has ended."""
+    raise ReaderStopped("the engine has ended")
+
+
+def test_a_model_that_has_ended_ends_the_run_and_keeps_what_is_there(phantoms, tmp_path):
+    """No study is noted as failed: the same command goes on with all that remain."""
+    cases = studies_at(phantoms / "films", []).cases
+    run, stop = RunDirectory.opened(tmp_path / "out", "digest"), Stop()
+    reading = CaseReading(ended, run, at_once=3, max_pixels=2**20, stop=stop, progress=Progress(12))
+    with pytest.raises(ReaderStopped):
+        reading.read_all(cases)
+    assert run.finished == {}
+    assert stop()
+    assert stop.signal == 0
+    run.close()
+
+
+def test_progress_says_rate_and_remaining_time_once_in_30_seconds_without_a_terminal():
+    """A log of a night's run stays short."""
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(100, already=10, stream=stream, clock=lambda: now[0])
+    for second in range(1, 61):
+        now[0] = float(second)
+        if second % 2 == 0:
+            progress.finished({"state": "ERROR" if second == 60 else "DRAFTED", "tokens": 40})
+        progress.show()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[-1] == (
+        "40 of 100 studies, 30.0/min, 2 min left, 20 tokens/s, 0 not analyzed, 1 failed"
+    )
