@@ -1,6 +1,8 @@
 """The client of OpenAI-compatible servers against a server that does what goes wrong."""
 
 import asyncio
+import ssl
+import subprocess
 import time
 
 import pytest
@@ -281,3 +283,32 @@ def test_environment_proxies_are_not_used(scripted_server, monkeypatch):
         monkeypatch.setenv(name, proxy.url)
     assert ask(server.url).text == "No."
     assert proxy.requests == []
+
+
+@pytest.fixture
+def certificate(tmp_path, program):
+    """A self-signed certificate of localhost and its key."""
+    key, made = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [
+        program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-keyout", key, "-out", made,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return made, key
+
+
+def test_tls_needs_a_certificate_of_the_named_authorities(scripted_server, certificate):
+    """The name of the URL is checked although the connection goes to an address that was resolved."""
+    made, key = certificate
+    server = scripted_server(lambda _n, _body: server.chat("No."))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    port = server.server_address[1]
+    assert ask(f"https://localhost:{port}/v1", tls_ca=made).text == "No."
+    with pytest.raises(ServerUnavailable, match="certificate"):
+        ask(f"https://localhost:{port}/v1")
+    with pytest.raises(ServerUnavailable, match="certificate"):
+        ask(f"https://127.0.0.1:{port}/v1", tls_ca=made)
+    assert len(server.requests) == 1
