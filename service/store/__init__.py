@@ -19,6 +19,7 @@ from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
+from service.store.review.author_notices import AuthorNotices
 from service.store.review.decisions import Decisions
 from service.store.review.figures import DecisionFigures
 from service.store.review.texts import Reviews
@@ -55,6 +56,7 @@ class Store(
     Backlogs,
     Reviews,
     DecisionFigures,
+    AuthorNotices,
     People,
     Sessions,
     LoginAttempts,

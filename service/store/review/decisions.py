@@ -1,18 +1,16 @@
 """Decisions of persons on drafts: recorded once, undone within a minute, amended afterwards."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom.content.output_kind import OutputKind
 from dicom.content.phrases import is_positive
 from dicom.content.report import DraftReport
 from service.database.review_tables import DecisionRow, UndoRow
-from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
-from service.errors import NotFound
+from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.jobs import VERIFIED, DeliveryState, Event, JobState
 from service.records import JobWithDraft
 from service.review.conflicts import AlreadyDecided, CannotDecide, CannotUndo, KeyReused
@@ -32,6 +30,13 @@ from service.review.finding_verdicts import finding_verdicts
 from service.review.words import Obstacle, Section, Verdict
 from service.store import record_mapping
 from service.store.review import mapping
+from service.store.review.decision_queries import (
+    DecisionQueries,
+    decision_of,
+    is_copy_uncompared,
+    standing_decision,
+    with_undo,
+)
 from service.store.review.texts import check_version, lock_job
 from service.store.session import new_job_id
 from service.store.transitions import NO_LEASE, Transitions, changed_rows
@@ -43,7 +48,7 @@ _DONE: Final = {
 }
 
 
-class Decisions(Transitions):
+class Decisions(DecisionQueries, Transitions):
     """The part of the store that records decisions."""
 
     def decide(
@@ -107,7 +112,7 @@ class Decisions(Transitions):
         if request.verdict.makes_report:
             if found is not None:
                 raise CannotDecide(found, job.doubt or job.reason)
-            if _has_uncompared_copy(session, job.drafted_image):
+            if is_copy_uncompared(session, job.drafted_image):
                 raise CannotDecide(Obstacle.NOT_COMPARED)
         return job.draft
 
@@ -194,9 +199,9 @@ class Decisions(Transitions):
             CannotUndo: It is another person's, or the time to undo it is over.
         """
         with self._writing() as session:
-            found = _decision(session, decision_id)
+            found = decision_of(session, decision_id)
             row = lock_job(session, found.job_id)
-            found = _decision(session, decision_id)  # another request may have undone it
+            found = decision_of(session, decision_id)  # another request may have undone it
             if found.reviewer.id != reviewer.id:
                 raise CannotUndo(f"only {found.reviewer.words} can undo this decision")
             if found.undone_at is not None:
@@ -205,73 +210,7 @@ class Decisions(Transitions):
                 raise CannotUndo("the time to undo is over: amend the report instead")
             session.execute(insert(UndoRow).values(decision_id=found.id, at=self.now()))
             self._note(session, row, Event.UNDONE, reviewer, "the decision was undone.")
-            return _decision(session, decision_id)
-
-    def decision(self, decision_id: str) -> Decision:
-        """Return a decision.
-
-        Raises:
-            NotFound: There is no such decision.
-        """
-        with self._reading() as session:
-            return _decision(session, decision_id)
-
-    def has_uncompared_copy(self, image_uid: str) -> bool:
-        """Return whether another copy of an image arrived that has not been compared with it yet."""
-        with self._reading() as session:
-            return _has_uncompared_copy(session, image_uid)
-
-    def is_decided(self, reviewer_id: str, key: str) -> bool:
-        """Return whether a request of this person with this idempotency key has made a decision."""
-        chosen = select(DecisionRow.id).where(
-            DecisionRow.reviewer_id == reviewer_id, DecisionRow.idempotency_key == key
-        )
-        with self._reading() as session:
-            return session.scalar(chosen) is not None
-
-    def standing_decisions(self, job_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decision that stands on each of these jobs' drafts, by job id."""
-        chosen = _with_undo().where(DecisionRow.job_id.in_(job_ids), UndoRow.decision_id.is_(None))
-        with self._reading() as session:
-            found = session.execute(chosen.order_by(DecisionRow.number))
-            return {row.job_id: mapping.decision(row, undone) for row, undone in found}
-
-    def decisions(
-        self,
-        *,
-        job_id: str | None = None,
-        reviewer_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        before: str | None = None,
-        limit: int = 100,
-    ) -> list[Decision]:
-        """Return decisions, the latest first, undone ones included.
-
-        Args:
-            job_id: Only on this job's draft.
-            reviewer_id: Only of this person.
-            since: Only those made at this time or later.
-            until: Only those made before.
-            before: Only those made before the decision with this id: the next page.
-            limit: Most decisions to return.
-
-        Raises:
-            NotFound: There is no decision with the id `before`.
-        """
-        chosen = _with_undo().order_by(DecisionRow.at.desc(), DecisionRow.id.desc()).limit(limit)
-        if job_id is not None:
-            chosen = chosen.where(DecisionRow.job_id == job_id)
-        if reviewer_id is not None:
-            chosen = chosen.where(DecisionRow.reviewer_id == reviewer_id)
-        if since is not None:
-            chosen = chosen.where(DecisionRow.at >= since)
-        if until is not None:
-            chosen = chosen.where(DecisionRow.at < until)
-        with self._reading() as session:
-            if before is not None:
-                chosen = chosen.where(_earlier_than(_decision(session, before)))
-            return [mapping.decision(row, undone) for row, undone in session.execute(chosen)]
+            return decision_of(session, decision_id)
 
     def _note(
         self, session: Session, row: JobRow, event: Event, reviewer: Reviewer, words: str
@@ -283,29 +222,6 @@ class Decisions(Transitions):
         self._event(session, row.id, event, reviewer.words, (state, state), f"Draft: {words}")
 
 
-def standing_decision(session: Session, job_id: str) -> Decision | None:
-    """Return the latest decision on a draft that was not undone; None if there is none."""
-    chosen = _with_undo().where(DecisionRow.job_id == job_id, UndoRow.decision_id.is_(None))
-    found = session.execute(chosen.order_by(DecisionRow.number.desc()).limit(1)).first()
-    return mapping.decision(*found) if found else None
-
-
-def _with_undo() -> Select[DecisionRow, datetime]:
-    return select(DecisionRow, UndoRow.at).outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
-
-
-def _decision(session: Session, decision_id: str) -> Decision:
-    found = session.execute(_with_undo().where(DecisionRow.id == decision_id)).first()
-    if found is None:
-        raise NotFound(f"there is no decision {decision_id[:8]!a}")
-    return mapping.decision(*found)
-
-
-def _earlier_than(mark: Decision) -> ColumnElement[bool]:
-    same = and_(DecisionRow.at == mark.at, DecisionRow.id < mark.id)
-    return or_(DecisionRow.at < mark.at, same)
-
-
 def _repeated(session: Session, reviewer_id: str, key: str, digest: str) -> Decision | None:
     """Return the decision that this request has made before; None if it comes first.
 
@@ -313,7 +229,7 @@ def _repeated(session: Session, reviewer_id: str, key: str, digest: str) -> Deci
         KeyReused: The key belongs to another request.
     """
     found = session.execute(
-        _with_undo().where(
+        with_undo().where(
             DecisionRow.reviewer_id == reviewer_id, DecisionRow.idempotency_key == key
         )
     ).first()
@@ -322,15 +238,6 @@ def _repeated(session: Session, reviewer_id: str, key: str, digest: str) -> Deci
     if found[0].request_digest != digest:
         raise KeyReused("this Idempotency-Key belongs to another request: use a new one")
     return mapping.decision(*found)
-
-
-def _has_uncompared_copy(session: Session, image_uid: str) -> bool:
-    waiting = select(InstanceRow.id).where(
-        InstanceRow.sop_instance_uid == image_uid,
-        InstanceRow.conflict,
-        InstanceRow.compared_at.is_(None),
-    )
-    return session.scalar(waiting.limit(1)) is not None
 
 
 def _last_number(session: Session, job_id: str) -> int:

@@ -2,38 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
 
-from sqlalchemy import Select, SQLColumnExpression, and_, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dicom.content.output_kind import OutputKind
-from service.database.review_tables import AuthorNoticeRow, DecisionRow, UndoRow, VerifiedRow
-from service.database.tables import DeliveryRow, IncidentRow, JobRow
+from service.database.review_tables import DecisionRow, VerifiedRow
+from service.database.tables import DeliveryRow
 from service.errors import NotFound
-from service.jobs import VERIFIED, DeliveryState, Event, JobState, ReasonCode
+from service.jobs import VERIFIED, DeliveryState, Event, JobState
 from service.records import Delivery, ResultObject
 from service.review.decision import Decision, ReportOf
-from service.review.review import AuthorNotice
-from service.review.words import NoticeKind, ReportState, Verdict
+from service.review.words import ReportState
 from service.store import record_mapping
-from service.store.review import mapping
-from service.store.transitions import OF_REPORT, Transitions, changed_rows
-
-# A draft that was superseded longer ago than this gives no notice any more.
-_LATE: Final = timedelta(days=30)
-_DETAILS: Final = {
-    NoticeKind.WITHDRAWN: "The AI draft of a report that you verified was withdrawn. Your report stays "
-    "as it is: check it, and amend it if need be.",
-    NoticeKind.IN_DOUBT: "A report that you verified may be of another patient or image. Your report "
-    "stays as it is: check patient, order and image, and amend it if need be.",
-    NoticeKind.NEWER_DRAFT: "Later images of a study whose report you verified were read, and there is "
-    "a newer draft. Your report stays as it is.",
-    NoticeKind.NOT_DELIVERED: "A report that you verified has not reached a destination.",
-}
-_INCIDENTS: Final = frozenset({NoticeKind.WITHDRAWN, NoticeKind.IN_DOUBT, NoticeKind.NOT_DELIVERED})
+from service.store.transitions import Transitions, changed_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,128 +130,6 @@ class VerifiedReports(Transitions):
                 words = "The verified report is sent again."
                 self._event(session, job.id, Event.RESEND_REPORT, actor, (state, state), words)
             return count
-
-    def notify_authors(self) -> list[AuthorNotice]:
-        """Notify the authors of verified reports of what has happened since; return the new notices."""
-        made = []
-        with self._writing() as session:
-            for kind, chosen in self._causes().items():
-                for decision, subject, detail in session.execute(chosen):
-                    words = f"{_DETAILS[kind]} {detail}".strip()
-                    if self._notify(session, decision, kind, subject, words):
-                        made.append((decision.id, kind, subject))
-        return [
-            each
-            for each in self.author_notices(limit=len(made) + 100)
-            if (each.decision_id, each.kind, each.subject) in made
-        ]
-
-    def _causes(self) -> dict[NoticeKind, Select[Any]]:
-        empty = literal("", literal_execute=True)
-        lately = self.now() - _LATE
-        of_jobs = {
-            NoticeKind.WITHDRAWN: (
-                JobRow.reason_code == literal(ReasonCode.RECALLED, literal_execute=True),
-                empty,
-                JobRow.reason,
-            ),
-            NoticeKind.IN_DOUBT: (JobRow.doubt != empty, empty, JobRow.doubt),
-            NoticeKind.NEWER_DRAFT: (
-                and_(JobRow.superseded_by.is_not(None), JobRow.updated_at > lately),
-                JobRow.superseded_by,
-                empty,
-            ),
-        }
-        chosen = {
-            kind: _authored(kind, subject, detail)
-            .join(JobRow, JobRow.id == DecisionRow.job_id)
-            .where(condition)
-            for kind, (condition, subject, detail) in of_jobs.items()
-        }
-        failed = _authored(
-            NoticeKind.NOT_DELIVERED, DeliveryRow.destination, DeliveryRow.last_error
-        )
-        chosen[NoticeKind.NOT_DELIVERED] = failed.join(
-            DeliveryRow, DeliveryRow.notice == literal(VERIFIED) + DecisionRow.id
-        ).where(DeliveryRow.state == DeliveryState.FAILED.value, OF_REPORT)
-        return chosen
-
-    def _notify(
-        self, session: Session, decision: DecisionRow, kind: NoticeKind, subject: str, words: str
-    ) -> bool:
-        is_new = self._insert_new(
-            session,
-            AuthorNoticeRow,
-            decision_id=decision.id,
-            reviewer_id=decision.reviewer_id,
-            kind=kind.value,
-            subject=subject,
-            detail=words,
-            at=self.now(),
-        )
-        if is_new and kind in _INCIDENTS:
-            session.add(
-                IncidentRow(
-                    at=self.now(),
-                    actor="sweeper",
-                    kind=Event.REPORT_CONCERNED.value,
-                    subject=decision.study_instance_uid,
-                    detail=f"Its author was notified. {words}",
-                )
-            )
-        return is_new
-
-    def author_notices(
-        self, reviewer_id: str | None = None, *, unseen: bool = False, limit: int = 100
-    ) -> list[AuthorNotice]:
-        """Return notices to authors, the latest first; of one person, or only those not yet read."""
-        chosen = (
-            select(AuthorNoticeRow, DecisionRow.job_id, DecisionRow.study_instance_uid)
-            .join(DecisionRow, DecisionRow.id == AuthorNoticeRow.decision_id)
-            .order_by(AuthorNoticeRow.id.desc())
-            .limit(limit)
-        )
-        if reviewer_id is not None:
-            chosen = chosen.where(AuthorNoticeRow.reviewer_id == reviewer_id)
-        if unseen:
-            chosen = chosen.where(AuthorNoticeRow.seen_at.is_(None))
-        with self._reading() as session:
-            return [mapping.author_notice(*row) for row in session.execute(chosen)]
-
-    def notice_seen(self, notice_id: int, reviewer_id: str) -> None:
-        """Record that a person has read a notice to them.
-
-        Raises:
-            NotFound: There is no such notice to this person.
-        """
-        own = (AuthorNoticeRow.id == notice_id, AuthorNoticeRow.reviewer_id == reviewer_id)
-        unseen = update(AuthorNoticeRow).where(*own, AuthorNoticeRow.seen_at.is_(None))
-        with self._writing() as session:
-            changed_rows(session, unseen.values(seen_at=self.now()))
-            if session.scalar(select(AuthorNoticeRow.id).where(*own)) is None:
-                raise NotFound(f"there is no notice {notice_id} to you")
-
-
-def _authored(
-    kind: NoticeKind, subject: SQLColumnExpression[Any], detail: SQLColumnExpression[Any]
-) -> Select[Any]:
-    """Return the query for decisions with a report whose author has no notice of this kind yet."""
-    known = select(AuthorNoticeRow.id).where(
-        AuthorNoticeRow.decision_id == DecisionRow.id,
-        AuthorNoticeRow.kind == kind.value,
-        AuthorNoticeRow.subject == subject,
-    )
-    return (
-        select(DecisionRow, subject, detail)
-        .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
-        .where(
-            UndoRow.decision_id.is_(None),
-            DecisionRow.verdict != Verdict.REJECT.value,
-            ~known.exists(),
-        )
-        .order_by(DecisionRow.id)
-        .limit(200)
-    )
 
 
 def _made(session: Session, row: VerifiedRow) -> MadeReport:
