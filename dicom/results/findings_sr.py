@@ -148,7 +148,7 @@ def _algorithm(draft: DraftReport) -> sr.AlgorithmIdentification:
         f"Weights SHA-256: {model.weights_sha256}" if model.weights_sha256 else "",
         f"Decoding: {model.decoding}" if model.decoding else "",
         f"Prompt: {model.prompt}" if model.prompt else "",
-        f"Licence: {model.licence}" if model.licence else "",
+        f"License: {model.licence}" if model.licence else "",
         f"Intended use: {model.intended_use}" if model.intended_use else "",
         phrases.score_meaning(draft),
         phrases.caveat(draft),

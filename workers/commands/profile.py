@@ -35,4 +35,4 @@ def _summary(path: Path) -> str:
     found = load_profile(path)
     real = "tried" if found.card.tried_with_real_weights else "not tried"
     lacks = f"; cannot: {', '.join(found.cannot)}" if found.cannot else ""
-    return f"{found.name}, {real} with real weights{lacks}; licence: {found.card.licence}"
+    return f"{found.name}, {real} with real weights{lacks}; license: {found.card.licence}"

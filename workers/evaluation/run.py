@@ -19,6 +19,8 @@ from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, DraftRows, RowOf, Stop
 from workers.evaluation.run_directory import MANIFEST, RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
+from workers.model.profiles.load import find_profile, load_profile
+from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import rules_for
 from workers.reading.reader import Reader
 
@@ -84,9 +86,18 @@ def decisive(settings: Settings) -> dict[str, str]:
     """Return the settings of the model that decide what is read and what a draft says, as text.
 
     Those at their default are left out: a later version with more settings goes on with a folder.
+
+    Raises:
+        PermanentReadingError: The model's profile cannot be read.
     """
     changed = settings.reading.model_dump(exclude_defaults=True)
-    return {name: str(changed[name]) for name in sorted(changed) if name not in _NOT_DECISIVE}
+    found = {name: str(changed[name]) for name in sorted(changed) if name not in _NOT_DECISIVE}
+    if settings.reading.profile is None:
+        return found
+    # The file may have changed under the same name.
+    with reading_errors():
+        content = load_profile(find_profile(settings.reading.profile))
+    return found | {"profile_sha256": content.sha256}
 
 
 def read_missing(

@@ -107,6 +107,7 @@ class Checkpoint:
         takes_indication: Whether it was trained with the indication in the prompt.
         licence: The licence of the weights, or "".
         intended_use: What its authors allow or intend, or "".
+        profile_sha256: Digest of its profile's content, or "" if it is built in.
         cannot: What it cannot do, in words: "scores", "regions", "chat", "differential", "children".
         remote_host: Host of a server that may be outside the site and gets the images; "" for none.
     """
@@ -127,6 +128,7 @@ class Checkpoint:
     takes_indication: bool = False
     licence: str = ""
     intended_use: str = ""
+    profile_sha256: str = ""
     cannot: tuple[str, ...] = ()
     remote_host: str = ""
 

@@ -181,13 +181,15 @@ class Reader:
     def identity(self) -> ModelIdentity:
         """The model as each of its drafts records it."""
         checkpoint = self._model.checkpoint
+        digest = checkpoint.profile_sha256
+        profile = f", profile sha256:{digest[:16]}" if digest else ""
         return ModelIdentity(
             name=checkpoint.name,
             version=self._version,
             weights_sha256=checkpoint.weights_sha256,
             decoding=(
                 f"{self._decoding.describe()}, {checkpoint.dtype} on {checkpoint.device}, "
-                f"{checkpoint.libraries}, revision {checkpoint.revision}"
+                f"{checkpoint.libraries}, revision {checkpoint.revision}{profile}"
             ),
             caveat=checkpoint.caveat,
             mark=checkpoint.mark,

@@ -135,7 +135,7 @@ def test_a_study_page_says_what_its_model_cannot_do(site, seeder):
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
     assert "Score for presence" not in page
     assert "Not available with this model: scores, regions." in page
-    assert "Intended use: Research only. Licence: MIT." in page
+    assert "Intended use: Research only. License: MIT." in page
 
 
 def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):

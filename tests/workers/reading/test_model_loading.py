@@ -66,3 +66,12 @@ def test_what_makes_no_sense_is_refused(key, value):
     """A setting out of its range is named."""
     with pytest.raises(ValueError, match=key):
         Reading(**{key: value})
+
+
+def test_a_built_in_model_states_the_licence_of_its_profile(tiny_folder, tmp_path):
+    """Licence and intended use come from the shipped profile of the same name."""
+    reading = Reading(model="cxr-llava-v2", model_dir=tiny_folder)
+    record = load_model(Settings(data_dir=tmp_path, reading=reading)).checkpoint
+    assert record.licence.startswith("cc-by-nc-4.0")
+    assert record.intended_use.startswith("Research only")
+    assert record.cannot == ()

@@ -23,7 +23,7 @@ def _lines(profile: Profile, checkpoint: Checkpoint) -> Iterator[str]:
     yield "Drafts of this model are not verified and need a radiologist. It is not a medical device."
     yield ""
     yield f"- **Source**: {card.source}"
-    yield f"- **Licence**: {card.licence}"
+    yield f"- **License**: {card.licence}"
     yield f"- **Intended use**: {card.intended_use}"
     yield f"- **Languages**: {', '.join(card.languages)}"
     yield f"- **Not available**: {', '.join(checkpoint.cannot) or 'nothing'}"

@@ -21,6 +21,7 @@ def checkpoint(profile: Profile, *, cannot: Iterable[Ability] = ()) -> Checkpoin
         meaningless=profile.card.random_weights,
         scores_measured=scores is not None and scores.measured,
         takes_indication=profile.takes_indication,
+        profile_sha256=profile.sha256,
         licence=profile.card.licence,
         intended_use=profile.card.intended_use,
         cannot=tuple(dict.fromkeys(one.value for one in (*profile.cannot, *cannot))),

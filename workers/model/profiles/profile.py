@@ -3,6 +3,7 @@
 `load.load_profile` reads it and names every fault. A profile holds no code.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
@@ -297,6 +298,11 @@ class Profile(Table):
                     "cannot", f'contains "{ability}", but {key} is given: remove one of them'
                 )
         return self
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the content; comments and the order of keys do not count."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def takes_indication(self) -> bool:

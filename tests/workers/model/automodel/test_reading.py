@@ -91,6 +91,7 @@ def test_each_architecture_reads_a_film_to_valid_objects(
     assert result.draft.model.name == "generic model"
     assert CAVEAT in result.draft.model.caveat
     assert "20 new tokens" in result.draft.model.decoding
+    assert re.search(r", profile sha256:[0-9a-f]{16}$", result.draft.model.decoding)
     assert [one.kind for one in result.outputs] == [
         "draft-report", "findings", "overlay", "report-page",
     ]  # fmt: skip
@@ -292,7 +293,7 @@ def test_the_model_card_states_licence_use_and_prompt(demo_reader):
     """One page of Markdown with what a site must know."""
     card = model_card(demo_reader.profile, demo_reader.checkpoint)
     assert card.startswith("# demo model as LLaVA\n")
-    assert "- **Licence**: as Wetread" in card
+    assert "- **License**: as Wetread" in card
     assert "- **Not available**: regions" in card
     assert "- **Profile tried with real weights**: yes" in card
     assert "> user: <image>" in card

@@ -192,6 +192,15 @@ def test_an_unknown_profile_is_refused_with_the_names_of_the_shipped_ones(tmp_pa
         load_profile(tmp_path / "absent.toml")
 
 
+def test_the_digest_is_of_the_content(write):
+    """A comment changes nothing; a word of a prompt does."""
+    first = load_profile(write(SMALL))
+    assert load_profile(write(SMALL + "# a comment\n")).sha256 == first.sha256
+    other = load_profile(write(SMALL.replace("Describe", "Report")))
+    assert other.sha256 != first.sha256
+    assert checkpoint(other).profile_sha256 == other.sha256
+
+
 def keys(table):
     """Yield the keys of a table and of the tables in it."""
     for name, field in table.model_fields.items():
