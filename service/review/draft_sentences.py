@@ -115,12 +115,19 @@ def _doubts(draft: DraftReport) -> dict[str, tuple[MustAnswer, ...]]:
     return found
 
 
-def _reasons(finding: Finding) -> Iterator[MustAnswer]:
+def doubts_about(finding: Finding) -> tuple[MustAnswer, ...]:
+    """Return the reasons to doubt a finding that lie in itself; empty if there is none."""
     few = finding.agreement is not None and finding.agreement.share < _FEW_AGREE
+    found = []
     if finding.presence is Presence.UNCERTAIN or (few and is_positive(finding)):
-        yield MustAnswer.UNSURE
+        found.append(MustAnswer.UNSURE)
     if _score_disagrees(finding):
-        yield MustAnswer.CONTRADICTED
+        found.append(MustAnswer.CONTRADICTED)
+    return tuple(found)
+
+
+def _reasons(finding: Finding) -> Iterator[MustAnswer]:
+    yield from doubts_about(finding)
     if _is_urgent(finding):
         yield MustAnswer.URGENT
 

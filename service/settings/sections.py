@@ -300,6 +300,20 @@ class Web(Section):
     session_hours: float = Field(
         12.0, gt=0, description="A login ends after this time in any case."
     )
+    waiting_limit_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="In the worklist, drafts that await a decision for longer stand above urgent ones.",
+    )
+    worklist_days: float = Field(
+        7.0,
+        gt=0,
+        description="Older drafts without a decision are counted in the worklist, not listed.",
+    )
+    fold_draft: bool = Field(
+        True,
+        description="A study's page shows the image first, and the draft when its reader asks for it.",
+    )
     username: str = Field("admin", description="User name of scripts, when a password is set.")
     password: SecretStr = Field(
         SecretStr(""),

@@ -20,6 +20,7 @@ from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.repeats import Repeats
 from service.store.review.author_notices import AuthorNotices
+from service.store.review.awaiting import Awaiting
 from service.store.review.decisions import Decisions
 from service.store.review.figures import DecisionFigures
 from service.store.review.texts import Reviews
@@ -57,6 +58,7 @@ class Store(
     Reviews,
     DecisionFigures,
     AuthorNotices,
+    Awaiting,
     People,
     Sessions,
     LoginAttempts,

@@ -1,7 +1,7 @@
 """Renders templates to HTML, every value escaped: whole pages, and parts that can be replaced alone."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydicom.uid import UID
 
+from service.accounts import Person, Role
 from service.monitoring.state_names import STATE_WORDS, state_word
 from service.web.access.current import SHOWN_PERSON
 
@@ -108,8 +109,23 @@ def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the templa
         "poll_url": "",
         "cautions": (),
         "person": SHOWN_PERSON.get(),
+        "areas": areas_of(SHOWN_PERSON.get()),
+        "area": None,
     }
     return _TEMPLATES.get_template(name).render({**given, **values})
+
+
+def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
+    """Return the areas of the pages that a person may open: path from the root, and word."""
+    if person is None:
+        return ()
+    reads = person.has(Role.RADIOLOGIST)
+    operates = person.has(Role.ADMIN, Role.VIEWER)
+    return (
+        ("read", "Worklist"),
+        *([("mine", "Mine")] if reads else []),
+        *([("", "Queue")] if operates else []),
+    )
 
 
 def part(name: str, **values: Any) -> Markup:  # noqa: ANN401 - whatever the template shows

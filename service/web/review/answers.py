@@ -6,6 +6,7 @@ from typing import Any
 from dicom.content.report import STATED, Finding, Presence
 from service.errors import NotFound
 from service.records import JobWithDraft
+from service.review.confidence import confidence
 from service.review.content import ReviewContent
 from service.review.decision import (
     UNDO_SECONDS,
@@ -99,6 +100,19 @@ def open_json(store: Store, job_ids: Sequence[str]) -> dict[str, list[dict[str, 
     }
 
 
+def news_json(store: Store, job: JobWithDraft) -> dict[str, Any]:
+    """Return what may have changed while a page has a draft open."""
+    stored = store.review(job.id)
+    standing = store.standing_decisions([job.id]).get(job.id)
+    return {
+        "open": open_json(store, [job.id]).get(job.id, []),
+        "version": stored.version if stored else 0,
+        "by": {"id": stored.reviewer.id, "name": stored.reviewer.words} if stored else None,
+        "obstacle": _obstacle_json(job),
+        "decision": {"id": standing.id, "by": standing.reviewer.words} if standing else None,
+    }
+
+
 def decisions_json(store: Store, decisions: Sequence[Decision]) -> list[dict[str, Any]]:
     """Return decisions with the state of their reports; the number of SQL statements is fixed."""
     reports = store.reports_of(decisions)
@@ -149,6 +163,7 @@ def _finding_json(
         "presence": finding.presence.value,
         "side": finding.side.value if finding.side else None,
         "site": finding.site,
+        "confidence": confidence(finding),
         "score": finding.score,
         "agreement": _agreement_json(finding),
         "region": _region_json(finding),

@@ -29,8 +29,8 @@ from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit
 from service.web.review.answers import (
     decisions_json,
+    news_json,
     notice_json,
-    open_json,
     review_json,
     stored_json,
 )
@@ -80,7 +80,11 @@ async def save_review(request: Request) -> JSONResponse:
 
 
 async def note_open(request: Request) -> JSONResponse:
-    """Record that the person has the draft open, or with `{"open": false}` closed it."""
+    """Record that the person has the draft open, or with `{"open": false}` closed it.
+
+    The answer has what the open page must show at once: who else has it open, the version of the stored
+    text and its author, an obstacle, and the decision that stands.
+    """
     here, job_id, body = (
         app_context_of(request),
         request.path_params["job_id"],
@@ -88,15 +92,15 @@ async def note_open(request: Request) -> JSONResponse:
     )
     reviewer = _reviewer(request)
 
-    def note() -> list[dict[str, Any]]:
+    def note() -> dict[str, Any]:
         job = here.store.job(job_id)
         if body.get("open", True) is False:
             here.store.note_closed(job.id, reviewer.id)
         else:
             here.store.note_open(job.id, reviewer)
-        return open_json(here.store, [job.id]).get(job.id, [])
+        return news_json(here.store, job)
 
-    return JSONResponse({"open": await run_in_threadpool(note)})
+    return JSONResponse(await run_in_threadpool(note))
 
 
 async def decide(request: Request) -> JSONResponse:

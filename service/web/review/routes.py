@@ -4,8 +4,8 @@ from typing import Final
 
 from service.accounts import Role
 from service.tokens import Scope
-from service.web.access.roles import EVERYONE, guarded
-from service.web.review import api
+from service.web.access.roles import EVERYONE, Access, guarded
+from service.web.review import api, pages
 
 _READERS: Final = frozenset({Role.RADIOLOGIST})
 # The decisions of all persons; an admin operates the service and decides nothing.
@@ -15,7 +15,13 @@ REVIEW_ROUTES: Final = (
     guarded("/api/studies/{study_uid}/review", api.study_review, roles=EVERYONE),
     guarded("/api/jobs/{job_id}/review", api.review, roles=EVERYONE),
     guarded("/api/jobs/{job_id}/review", api.save_review, roles=_READERS, methods=("PUT",)),
-    guarded("/api/jobs/{job_id}/open", api.note_open, roles=_READERS, methods=("POST",)),
+    # The open page sends it by itself: it does not prolong a login.
+    guarded(
+        "/api/jobs/{job_id}/open",
+        api.note_open,
+        access=Access(roles=_READERS, counts_as_use=False),
+        methods=("POST",),
+    ),
     guarded(
         "/api/jobs/{job_id}/decisions", api.job_decisions, roles=EVERYONE, scope=Scope.DECISIONS
     ),
@@ -27,4 +33,12 @@ REVIEW_ROUTES: Final = (
     guarded("/api/decisions/{decision_id}/send", api.send_again, roles=_READERS, methods=("POST",)),
     guarded("/api/notices", api.notices, roles=_READERS),
     guarded("/api/notices/{notice_id}/seen", api.notice_seen, roles=_READERS, methods=("POST",)),
+    guarded("/read", pages.worklist_page, roles=EVERYONE),
+    guarded(
+        "/read/rows.json",
+        pages.worklist_parts,
+        access=Access(roles=EVERYONE, counts_as_use=False),
+    ),
+    guarded("/read/{job_id}", pages.draft_page, roles=EVERYONE),
+    guarded("/mine", pages.mine_page, roles=_READERS),
 )

@@ -1,17 +1,9 @@
 // Live parts of a page. The server renders; this swaps what changed: Server-Sent Events first, polling
 // where a stream is refused. Each part is an element with an id and data-hash; rows also have an order.
-"use strict";
+import { trustedHTML, trustedScript } from "./trusted.js";
+
 (() => {
-  // The only policy of this site (Content-Security-Policy: trusted-types wetread): markup is the server's own,
-  // and scripts are files of this site.
-  const ownScript = (address) => {
-    const url = new URL(address, document.baseURI);
-    if (url.origin !== location.origin) throw new TypeError("not a script of this site");
-    return url.href;
-  };
-  const rules = { createHTML: (html) => html, createScriptURL: ownScript };
-  const policy = window.trustedTypes ? trustedTypes.createPolicy("wetread", rules) : rules;
-  const page = document.querySelector("[data-live]");
+  const page = document.querySelector("[data-poll]");
   const light = document.getElementById("live");
   const spoken = document.getElementById("spoken");
   const POLL_MS = 4000;
@@ -47,7 +39,7 @@
   // ---- parts
   const element = (html) => {
     const box = document.createElement("template");
-    box.innerHTML = policy.createHTML(html.trim());
+    box.innerHTML = trustedHTML(html.trim());
     return box.content.firstElementChild;
   };
   const refocus = (held) => {
@@ -130,6 +122,7 @@
     if (polling) return;
     poll();
     polling = setInterval(() => { if (!document.hidden) poll(); }, POLL_MS);
+    if (!page.dataset.live) return; // the page has no stream
     setTimeout(() => { clearInterval(polling); polling = 0; connect(); }, 60000); // a stream may be free again
   };
   const worker = document.querySelector("script[data-worker]");
@@ -138,7 +131,7 @@
   // its own while it is visible.
   const share = () => {
     if (!port) {
-      port = new SharedWorker(policy.createScriptURL(worker.dataset.worker), "wetread").port;
+      port = new SharedWorker(trustedScript(worker.dataset.worker), "wetread").port;
       port.addEventListener("message", ({ data }) => {
         if (data.change) apply(data.change);
         if (data.mode === "closed") { mode("away"); startPolling(); } else if (data.mode) mode(data.mode);
@@ -165,7 +158,7 @@
     window.addEventListener("pagehide", () => source.close(), { once: true });
   };
   const connect = () => {
-    if (!window.EventSource) startPolling();
+    if (!window.EventSource || !page.dataset.live) startPolling();
     else if (window.SharedWorker && worker) share();
     else own();
   };

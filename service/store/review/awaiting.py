@@ -1,0 +1,73 @@
+"""The drafts that await a decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from service.database.review_tables import DecisionRow, UndoRow
+from service.database.tables import JobRow
+from service.jobs import JobState, ReasonCode
+from service.records import JobWithDraft
+from service.store import record_mapping
+from service.store.session import Transactions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitingDrafts:
+    """Drafts that await a decision.
+
+    Attributes:
+        jobs: Their jobs: the urgent ones first, then the oldest.
+        unlisted: How many more there are since the requested time.
+    """
+
+    jobs: Sequence[JobWithDraft]
+    unlisted: int
+
+
+class Awaiting(Transactions):
+    """The part of the store that finds the drafts on which nobody has decided."""
+
+    def awaiting_decision(self, since: datetime, *, limit: int) -> AwaitingDrafts:
+        """Return the drafts without a decision that stands.
+
+        Left out are withdrawn and superseded drafts, those of canceled jobs, and those whose images were
+        removed: nothing is to be decided about them.
+
+        Args:
+            since: Only drafts of jobs made at this time or later are listed.
+            limit: Most jobs to return.
+        """
+        order = (JobRow.urgent.desc(), JobRow.created_at, JobRow.id)
+        with self._reading() as session:
+            listed = _undecided(select(JobRow)).where(JobRow.created_at >= since)
+            rows = session.scalars(listed.order_by(*order).limit(limit)).all()
+            counted = _undecided(select(func.count()).select_from(JobRow))
+            total = session.scalar(counted.where(JobRow.created_at >= since)) or 0
+            jobs = tuple(record_mapping.job(row) for row in rows)
+        return AwaitingDrafts(jobs=jobs, unlisted=total - len(jobs))
+
+    def older_awaiting(self, before: datetime) -> int:
+        """Return how many drafts of jobs made before this time have no decision that stands."""
+        counted = _undecided(select(func.count()).select_from(JobRow))
+        with self._reading() as session:
+            return session.scalar(counted.where(JobRow.created_at < before)) or 0
+
+
+def _undecided(chosen: Select[Any]) -> Select[Any]:
+    decided = (
+        select(DecisionRow.id)
+        .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
+        .where(DecisionRow.job_id == JobRow.id, UndoRow.decision_id.is_(None))
+    )
+    return chosen.where(
+        JobRow.draft.is_not(None),
+        JobRow.superseded_by.is_(None),
+        JobRow.removed_at.is_(None),
+        JobRow.reason_code != ReasonCode.RECALLED.value,
+        JobRow.state != JobState.CANCELED.value,
+        ~decided.exists(),
+    )

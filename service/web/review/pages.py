@@ -1,0 +1,105 @@
+"""`/read`, `/read/{job}`, `/mine`: the pages of a radiologist."""
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from service.accounts import Person, Role
+from service.settings.advice import cautions
+from service.web.access.current import current_person
+from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit_view
+from service.web.render import NOTHING, page, root_of
+from service.web.review.draft_view import draft_values
+from service.web.review.mine_view import mine_values
+from service.web.review.worklist_view import (
+    WorklistChoice,
+    neighbors,
+    other_studies,
+    worklist_snapshot,
+)
+
+_LONGEST_SEARCH: Final = 100
+
+
+async def worklist_page(request: Request) -> Response:
+    """Answer with the drafts that await a decision."""
+    here, choice = app_context_of(request), _choice(request)
+    return HTMLResponse(await run_in_threadpool(_worklist_html, here, choice))
+
+
+async def worklist_parts(request: Request) -> Response:
+    """Answer with every part of the worklist, for the page that shows it."""
+    here, choice = app_context_of(request), _choice(request)
+    snapshot = await run_in_threadpool(worklist_snapshot, here, choice)
+    return JSONResponse(snapshot.since(NOTHING))
+
+
+async def draft_page(request: Request) -> Response:
+    """Answer with one study, its draft and the means to decide on it."""
+    here, person = app_context_of(request), current_person(request)
+    job_id, amends = request.path_params["job_id"], "amend" in request.query_params
+    job = await run_in_threadpool(here.store.job, job_id)
+    html = await run_in_threadpool(_draft_html, here, job.id, person, amends=amends)
+    await audit_view(request, job.study_instance_uid, job.id)
+    return HTMLResponse(html)
+
+
+async def mine_page(request: Request) -> Response:
+    """Answer with the person's own decisions, agreement and disagreements."""
+    here, person = app_context_of(request), current_person(request)
+    return HTMLResponse(await run_in_threadpool(_mine_html, here, person))
+
+
+def _choice(request: Request) -> WorklistChoice:
+    search = request.query_params.get("q", "")[:_LONGEST_SEARCH].strip()
+    return WorklistChoice(person_id=current_person(request).id, search=search)
+
+
+def _worklist_html(here: AppContext, choice: WorklistChoice) -> str:
+    settings = here.settings.web
+    before = here.store.now() - timedelta(days=settings.worklist_days)
+    return page(
+        "review/worklist.html",
+        root=root_of("/read"),
+        area="read",
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        snapshot=worklist_snapshot(here, choice),
+        search=choice.search,
+        others=other_studies(here, choice.search),
+        older=here.store.older_awaiting(before),
+        days=settings.worklist_days,
+        limit=settings.waiting_limit_minutes,
+        poll_url=f"read/rows.json?{urlencode({'q': choice.search})}",
+    )
+
+
+def _draft_html(here: AppContext, job_id: str, person: Person, *, amends: bool) -> str:
+    values = draft_values(here, job_id, person, amends=amends)
+    before, after = neighbors(here, values["job"].id)
+    return page(
+        "review/draft.html",
+        root=root_of("/read/x"),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        before=before,
+        after=after,
+        decides=person.has(Role.RADIOLOGIST),
+        **values,
+    )
+
+
+def _mine_html(here: AppContext, person: Person) -> str:
+    return page(
+        "review/mine.html",
+        root=root_of("/mine"),
+        area="mine",
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        **mine_values(here.store, person),
+    )

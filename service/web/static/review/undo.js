@@ -1,0 +1,54 @@
+// The minute in which the latest decision can be undone, also on the next page.
+import { request } from "./api.js";
+
+const STORED = "wetread.decided";
+
+export const rememberDecision = (decision, words) => {
+  const lasts = Date.parse(decision.undo_until) - Date.parse(decision.at);
+  const kept = { id: decision.id, job: decision.job_id, until: Date.now() + lasts, words };
+  sessionStorage.setItem(STORED, JSON.stringify(kept));
+};
+
+export const latestDecision = () => {
+  const kept = JSON.parse(sessionStorage.getItem(STORED) || "null");
+  if (kept && kept.until > Date.now()) return kept;
+  sessionStorage.removeItem(STORED);
+  return null;
+};
+
+export const undo = async (root, id) => {
+  const answer = await request(`${root}api/decisions/${id}/undo`, { method: "POST", body: {} });
+  sessionStorage.removeItem(STORED);
+  return answer.status === 200 ? "" : answer.data.error || "The decision could not be undone.";
+};
+
+// Shows the words and a button in `box` while the decision can be undone; `undone` gets its job.
+export const showUndo = (box, root, undone, signal) => {
+  const kept = latestDecision();
+  if (!box || !kept) return null;
+  const words = document.createElement("span");
+  const left = document.createElement("span");
+  const button = document.createElement("button");
+  left.setAttribute("aria-hidden", "true");
+  words.textContent = kept.words;
+  button.type = "button";
+  button.textContent = "Undo ";
+  button.append(Object.assign(document.createElement("kbd"), { textContent: "u" }));
+  box.replaceChildren(words, " ", left, " ", button);
+  box.hidden = false;
+  const run = async () => {
+    const fault = await undo(root, kept.id);
+    if (fault) box.replaceChildren(fault);
+    else undone(kept.job);
+  };
+  const tick = () => {
+    const seconds = Math.ceil((kept.until - Date.now()) / 1000);
+    if (seconds <= 0) { box.hidden = true; clearInterval(timer); return; }
+    left.textContent = `It can be undone for ${seconds} s.`;
+  };
+  const timer = setInterval(tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  button.addEventListener("click", run, { signal });
+  tick();
+  return () => { if (!box.hidden) run(); };
+};
