@@ -39,6 +39,7 @@ _WORDS: Final = {
     Trait.PATTERN: "Focal: on one side. Diffuse: on both sides, or as the truth states.",
     Trait.SIDE: "By the side that the truth states.",
 }
+_COLUMNS: Final = ("side", "size", "pattern", "view", "device", "prompt")
 _ORDER: Final = (SMALL, LARGE, FOCAL, DIFFUSE, "right", "left", "bilateral")
 
 
@@ -81,20 +82,26 @@ def _shown_of(group: MistakeGroup, cards: Sequence[Card]) -> str:
 
 
 def _groups_table(analysis: ErrorAnalysis) -> Table:
+    # A column that says the same everywhere, as the device of a site with one, is left out.
+    values: dict[str, set[str]] = {}
+    for group in analysis.groups:
+        for name, counts in group.by.items():
+            values.setdefault(name, set()).update(counts)
+    columns = [name for name in _COLUMNS if len(values.get(name, ())) > 1]
     rows = [
-        (group_title(group.finding, group.kind.value), str(group.n), *_spread(group))
+        (group_title(group.finding, group.kind.value), str(group.n), *_spread(group, columns))
         for group in analysis.groups
     ]
     return Table(
         "What was wrong",
-        ("Mistake", "n", "Side", "Size", "Pattern", "View", "Device", "Prompt"),
+        ("Mistake", "n", *(name.capitalize() for name in columns)),
         tuple(rows),
         f"{analysis.studies} studies have at least one mistake.",
     )
 
 
-def _spread(group: MistakeGroup) -> Iterator[str]:
-    for name in ("side", "size", "pattern", "view", "device", "prompt"):
+def _spread(group: MistakeGroup, columns: Sequence[str]) -> Iterator[str]:
+    for name in columns:
         counts = group.by.get(name, {})
         yield ", ".join(f"{value}{NO_BREAK}{count}" for value, count in counts.items()) or "–"
 

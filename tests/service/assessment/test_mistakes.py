@@ -96,6 +96,13 @@ def test_groups_count_every_mistake_and_the_page_shows_the_first(rows_of):
     assert len(section.tables[0].rows) == len(found.groups)
 
 
+def test_a_column_that_says_the_same_everywhere_is_left_out(rows_of):
+    """Three devices are a column, one prompt is none."""
+    header = mistakes_section(analysis(rows_of(4)), {}).tables[0].header
+    assert "Device" in header
+    assert "Prompt" not in header
+
+
 def test_nothing_wrong_is_nothing_to_show():
     """A perfect model has an empty analysis."""
     rows = [dataclasses.replace(row(1, YES, YES))]
