@@ -52,7 +52,12 @@ class Settings(Section):
     data_dir: Path = Field(
         Path("wetread-data"), description="Folder for spool, results and SQLite."
     )
-    site_name: str = Field("", max_length=64, description="Institution name shown on the page.")
+    site_name: str = Field(
+        "",
+        max_length=64,
+        description="Institution name: on the pages, in results, and the organization of verified "
+        "reports, which need it.",
+    )
     receiver: Receiver = Receiver()
     reading: Reading = Reading()
     models: tuple[Model, ...] = Field(

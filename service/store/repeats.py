@@ -10,10 +10,19 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
-from service.jobs import Action, DeliveryState, IllegalTransition, JobState, ReasonCode, next_state
+from service.jobs import (
+    VERIFIED,
+    Action,
+    DeliveryState,
+    IllegalTransition,
+    JobState,
+    ReasonCode,
+    next_state,
+)
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.review.decision_queries import standing_decision
 from service.store.transitions import (
     OF_DOUBT,
     OF_REPORT,
@@ -189,8 +198,26 @@ class Repeats(Transitions):
             for name in names
             if name not in known
         )
+        self._send_report_too(session, job_id, [name for name in names if name not in known])
         session.flush()
         return names
+
+    def _send_report_too(self, session: Session, job_id: str, names: Sequence[str]) -> None:
+        """Make the verified report of the draft, if there is one, due at new destinations."""
+        standing = standing_decision(session, job_id)
+        if standing is None or not standing.request.verdict.makes_report:
+            return
+        session.add_all(
+            DeliveryRow(
+                job_id=job_id,
+                destination=name,
+                notice=f"{VERIFIED}{standing.id}",
+                state=DeliveryState.PENDING.value,
+                created_at=self.now(),
+                not_before=standing.undo_until,
+            )
+            for name in names
+        )
 
     def check_readable(self, study_uid: str) -> None:
         """Check that images of the study are kept here.

@@ -175,11 +175,18 @@ def test_a_name_in_several_scripts_verifies(signed):
 
 @pytest.mark.validators
 @pytest.mark.dcmtk
-@pytest.mark.parametrize("coded", [True, False])
-def test_validators_find_no_error(coded, signed, tmp_path, program):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"verifier": Verifier(name="山田^太郎", organization="病院")},
+        {"purpose": REPLACED_REPORT, "revision": 2},
+    ],
+    ids=["coded verifier", "verifier without a code", "amended"],
+)
+def test_validators_find_no_error(changes, signed, tmp_path, program):
     """Dciodvfy, dsrdump and our own gate have nothing to say."""
-    verifier = Verifier(name="山田^太郎", organization="病院")
-    _, document = signed() if coded else signed(verifier=verifier)
+    _, document = signed(**changes)
     path = tmp_path / "verified.dcm"
     document.save_as(path)
     assert faults(dcmread(path)) == ()

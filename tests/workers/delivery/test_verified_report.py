@@ -19,6 +19,7 @@ from dicom.selection.local_files import describe
 from dicom.validation.result_object import faults
 from service.errors import StoreUnavailable
 from service.jobs import DeliveryState
+from service.maintenance.recall import Recall, RecallOrder, plan
 from service.review.content import ReviewContent
 from service.review.decision import UNDO_SECONDS, DecisionRequest, Reviewer, Seconds
 from service.review.draft_sentences import draft_sentences
@@ -43,8 +44,9 @@ CURIE = Reviewer(id="u2", name="Curie^Marie", organization="Klinikum Süd")
 class Site:
     """A store, destinations, a drafted study whose draft is delivered, and a radiologist."""
 
-    def __init__(self, store, clock, folder, *wanted):
+    def __init__(self, store, clock, folder, *wanted, names=None):
         self.store, self.clock, self.folder = store, clock, folder
+        self.names = names
         self.settings = load_settings(
             data_dir=folder / "data",
             destinations=list(wanted) or [folder_of(folder, "a"), folder_of(folder, "b")],
@@ -86,7 +88,7 @@ class Site:
         outputs = build(draft, image, pixels, EQUIPMENT)
         films = [each.path for each in self.store.instances(uid)]
         objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, films)
-        names = [each.name for each in self.settings.destinations]
+        names = self.names or [each.name for each in self.settings.destinations]
         return self.store.draft(job.id, job.fence, draft, objects, names)
 
     def decide(self, reviewer=ROENTGEN, texts=None, key="k1", job=None, **changes):
@@ -371,6 +373,19 @@ def test_a_destination_without_reports_gets_none(store, clock, tmp_path):
     assert site.report(decision).state is ReportState.READ_BACK
 
 
+def test_a_destination_that_gets_the_draft_later_gets_the_report_too(store, clock, tmp_path):
+    """A person has the job sent to one more archive: draft first, then the report."""
+    wanted = [folder_of(tmp_path, "a"), folder_of(tmp_path, "b")]
+    site = Site(store, clock, tmp_path, *wanted, names=["a"])
+    decision = site.decide()
+    site.deliver()
+    assert (len(site.verified("a")), site.verified("b")) == (1, [])
+    store.resend(site.job.id, "admin", to=["b"])
+    site.deliver()
+    assert site.verified("b") == site.verified("a")
+    assert site.report(decision).state is ReportState.READ_BACK
+
+
 def test_orthanc_holds_the_report_as_verified(store, clock, tmp_path, orthanc):
     """Read back from a real PACS: flags, verifier and predecessor."""
     pacs = {"kind": "orthanc", "name": "pacs", "url": orthanc.url}
@@ -387,6 +402,35 @@ def test_orthanc_holds_the_report_as_verified(store, clock, tmp_path, orthanc):
     assert isinstance(destinations(site.settings)["pacs"], OrthancDestination)
     states = [each.state for each in store.report_deliveries(decision.id)]
     assert states == [DeliveryState.CONFIRMED]
+
+
+def test_a_recall_removes_the_draft_from_our_archive_and_not_the_report(
+    store, clock, tmp_path, orthanc
+):
+    """The objects of the draft go; the person's report stays."""
+    pacs = {"kind": "orthanc", "name": "pacs", "url": orthanc.url, "may_remove": True}
+    site = Site(store, clock, tmp_path, pacs)
+    decision = site.decide()
+    assert site.deliver() == []
+    order = RecallOrder(
+        model=None,
+        since=None,
+        version=None,
+        reason="Bad weights.",
+        actor="admin",
+        study=site.job.study_instance_uid,
+    )
+    sending = destinations(site.settings)
+    steps = plan(store, site.settings, order)
+    done = list(Recall(store, site.settings, sending, lambda: EQUIPMENT, order).run(steps))
+    assert [each.failed for each in done] == [False]
+
+    def is_there(uid):
+        return bool(httpx.post(f"{orthanc.url}/tools/lookup", content=uid).json())
+
+    assert is_there(site.report(decision).sop_instance_uid)
+    assert not is_there(decision.draft_uid)
+    assert {each.kind for each in store.notify_authors()} == {"draft withdrawn"}
 
 
 def _as_another_patient(image):
