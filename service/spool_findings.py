@@ -16,6 +16,7 @@ class Kind(StrEnum):
     DAMAGED_FILM = "damaged_film"
     SOUND_COPY = "sound_copy"
     LEFTOVER = "leftover"
+    ORPHANED_LEVELS = "orphaned_levels"
     HELD_LOCK = "held_lock"
     UNKNOWN_RESULT = "unknown_result"
     LOST_RESULT = "lost_result"
@@ -35,6 +36,7 @@ _SENTENCES = {
     Kind.DAMAGED_FILM: "An acknowledged image whose bytes have changed since it arrived.",
     Kind.SOUND_COPY: "An intact copy of an acknowledged image whose own file has changed.",
     Kind.LEFTOVER: "A temporary file of an interrupted reception.",
+    Kind.ORPHANED_LEVELS: "Levels for the viewer whose image is no longer in the spool.",
     Kind.HELD_LOCK: "A lock that a process has held for long: a receiver may hang.",
     Kind.UNKNOWN_RESULT: "Results of a job that the database does not know.",
     Kind.LOST_RESULT: "A result that is still to be delivered and whose file is missing or changed.",

@@ -29,6 +29,7 @@ from service.system.spool_walk import (
     files_called,
     held_locks,
     leftovers,
+    orphaned_levels,
     outbox_folders,
     spooled_files,
 )
@@ -198,6 +199,8 @@ class SpoolCheck:
     def _temporary(self) -> Iterator[SpoolFinding]:
         for path in leftovers(self._spool.root, self._before):
             yield self._repaired(SpoolFinding(kind=Kind.LEFTOVER, path=path))
+        for path in orphaned_levels(self._spool.root, self._before):
+            yield self._repaired(SpoolFinding(kind=Kind.ORPHANED_LEVELS, path=path))
 
     def _locks(self) -> Iterator[SpoolFinding]:
         for path in held_locks(self._spool.root, _LOCK_SECONDS):

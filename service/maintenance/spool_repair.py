@@ -1,4 +1,4 @@
-"""Repairs faults in spool and outbox; deletes nothing but temporary files.
+"""Repairs faults in spool and outbox; deletes nothing but temporary files and orphaned levels.
 
 The files of Instances are repaired under the Instance's lock.
 """
@@ -44,6 +44,7 @@ class Repairs:
             Kind.DAMAGED_FILM: self._give_up,
             Kind.SOUND_COPY: self._restore,
             Kind.LEFTOVER: self._discard,
+            Kind.ORPHANED_LEVELS: self._discard,
             Kind.UNKNOWN_RESULT: self._set_aside,
         }
 

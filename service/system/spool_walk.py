@@ -5,10 +5,13 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dicom.spool.levels_file import SUFFIX as LEVELS
+from dicom.spool.levels_file import image_path
 from dicom.spool.spool import LOCKS, TEMPORARY, parse_file_name
 
 QUARANTINE: Final = "quarantine"
@@ -35,19 +38,37 @@ class SpooledFile:
 
 
 def spooled_files(root: Path) -> Iterator[SpooledFile]:
-    """Yield each file of the spool that is neither temporary, nor a lock, nor in quarantine."""
+    """Yield each file of the spool but temporary files, locks, levels and the quarantine."""
     for entry in _entries(root):
-        if entry.name in _OTHER_FOLDERS:
+        if entry.name in _OTHER_FOLDERS or entry.name.endswith(LEVELS):
             continue
         if not entry.is_dir(follow_symlinks=False):
             yield from _described(entry, None)
         elif _FOLDER.fullmatch(entry.name):
             for inner in _entries(Path(entry.path)):
+                if inner.name.endswith(LEVELS):
+                    continue
                 yield from _described(inner, parse_file_name(inner.name))
         else:
             for inner_path in Path(entry.path).rglob("*"):
-                if not inner_path.is_dir():
+                if not inner_path.is_dir() and not inner_path.name.endswith(LEVELS):
                     yield _file(inner_path, parse_file_name(inner_path.name), inner_path.lstat())
+
+
+def orphaned_levels(root: Path, before: float) -> Iterator[Path]:
+    """Yield the files of levels whose image is no longer in the spool.
+
+    Args:
+        root: The spool.
+        before: Only files last written before this time, seconds since 1970.
+    """
+    for entry in _entries(root):
+        if entry.name in _OTHER_FOLDERS or not entry.is_dir(follow_symlinks=False):
+            continue
+        for path in Path(entry.path).rglob(f"*{LEVELS}"):
+            with suppress(FileNotFoundError):
+                if not image_path(path).exists() and path.lstat().st_mtime < before:
+                    yield path
 
 
 def files_called(root: Path, name: str) -> Iterator[Path]:

@@ -86,8 +86,7 @@ class ImageSelector:
             minimum_age_years=settings.reading.minimum_age_years,
             read_children=settings.reading.read_children,
         )
-        pixels = settings.reading.max_pixels
-        self._limits = PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
+        self._limits = pixel_limits(settings)
 
     def selected(
         self, study: Study, rules: Rules | None, cancelled: Callable[[], bool]
@@ -122,6 +121,12 @@ class ImageSelector:
             check_wanted(cancelled)
             with contextlib.suppress(DecodersBusy):
                 return self._examine(path, limits)
+
+
+def pixel_limits(settings: Settings) -> PixelLimits:
+    """Return the upper limits of an image that is decoded."""
+    pixels = settings.reading.max_pixels
+    return PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
 
 
 def check_wanted(cancelled: Callable[[], bool]) -> None:

@@ -37,8 +37,9 @@ from workers.reading.abilities import lacks, limits
 from workers.reading.agreement import sampled_beside
 from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.error_mapping import reading_errors
-from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted
+from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted, pixel_limits
 from workers.reading.indication import indication
+from workers.reading.levels_writer import LevelsWriter
 from workers.reading.model_loading import decoding, reading_model, sampling
 from workers.reading.scores import QUESTIONS
 from workers.reading.stopwatch import Stopwatch
@@ -108,6 +109,7 @@ class Reader:
         settings: Settings,
         equipment: Equipment,
         examine: Examine = examine,
+        levels: LevelsWriter | None = None,
     ) -> None:
         """Set up the reader.
 
@@ -116,8 +118,10 @@ class Reader:
             settings: The site's settings.
             equipment: This installation.
             examine: Opens and checks an image, in this process or in another.
+            levels: Writes the levels of the images that are read; None writes none.
         """
         self._model = model
+        self._levels = levels
         self._decoding = decoding(settings, model.checkpoint.max_new_tokens, model.profile)
         self._sampling = sampling(settings, self._decoding)
         self._equipment = equipment
@@ -151,7 +155,7 @@ class Reader:
         with reading_errors():
             # The decoder processes start while the model loads.
             decoders = Decoders(
-                at_once=min(cores, reading.concurrency),
+                at_once=min(cores, reading.concurrency) + 1,  # one more for levels
                 seconds=reading.decode_seconds,
                 max_pixels=reading.max_pixels,
             )
@@ -160,7 +164,14 @@ class Reader:
             model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
             load_tables()
             decoders.wait_until_ready()
-            return cls(model, settings, this_equipment(settings), decoders.examine)
+            levels = LevelsWriter(
+                decoders.levels,
+                pixel_limits(settings),
+                spool_dir=settings.spool_dir,
+                min_free_bytes=settings.receiver.min_free_bytes,
+            )
+            equipment = this_equipment(settings)
+            return cls(model, settings, equipment, decoders.examine, levels)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -350,6 +361,8 @@ class Reader:
                 code=ReasonCode.NO_CHANGE, sentence=_NO_CHANGE, not_read=selection.not_read
             )
         check_source(film.instance.path)
+        if self._levels is not None:
+            self._levels.write_later(film.instance.path)
         clock.mark("decode")
         check_wanted(cancelled)
         answered = self._answer(film, clock, urgent=urgent, cancelled=cancelled)

@@ -60,8 +60,13 @@ export class Toolbar {
     this.presets.lastChild.disabled = true;
     this.choose(image.shown);
     this.press("invert", false);
-    this.#buttons.get("regions").hidden = !this.viewer.overlay.regions.childElementCount;
-    this.#buttons.get("heat").hidden = !this.viewer.options.heat;
+    this.offer("regions", this.viewer.overlay.regions.childElementCount > 0);
+    this.offer("heat", Boolean(this.viewer.options.heat));
+  }
+
+  /** Show a button, or hide what this image does not have. */
+  offer(name, on) {
+    this.#buttons.get(name).hidden = !on;
   }
 
   choose(number) {

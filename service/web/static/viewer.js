@@ -467,6 +467,7 @@ export class Viewer extends EventTarget {
 
   setRegions(regions) {
     this.overlay.setRegions(regions);
+    this.toolbar?.offer("regions", regions.length > 0);
   }
 
   showRegions(on) {
@@ -477,6 +478,7 @@ export class Viewer extends EventTarget {
   setHeat(url) {
     this.options.heat = url;
     if (this.image) this.overlay.setImage(this.image, url);
+    this.toolbar?.offer("heat", Boolean(url));
   }
 
   showHeat(on) {

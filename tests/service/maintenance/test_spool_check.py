@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, insert
 
 from dicom.parsing.header import check_identity, read_header
 from dicom.spool.incoming_file import Announced
+from dicom.spool.levels_file import levels_path, write_levels
 from dicom.spool.spool import Spool, data_set_size, has_digest
 from service.database import schema
 from service.database.tables import InstanceRow, StudyRow
@@ -384,6 +385,20 @@ def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
         assert (kinds(found), tally.left) == ([Kind.LEFTOVER], 0)
         assert alive.exists()
     assert not dead.exists()
+
+
+def test_levels_are_no_films_and_are_removed_without_their_film(arrive, spool, verify):
+    """Levels beside their film are no fault; those of a film that is gone are removed."""
+    kept, gone = arrive("normal"), arrive("lateral")
+    for each in (kept, gone):
+        assert write_levels(each.path, b"levels")
+    assert verify()[0] == []
+    spool.remove(gone.path)
+    found, _ = verify(repair=True)
+    assert {*kinds(found)} == {Kind.LOST_FILM, Kind.ORPHANED_LEVELS}
+    assert levels_path(kept.path).exists()
+    assert not levels_path(gone.path).exists()
+    assert verify()[0] == []
 
 
 def test_a_lock_that_is_held_for_long_is_said(spool, verify, monkeypatch):

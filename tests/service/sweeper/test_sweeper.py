@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from dicom.content.report import DraftReport, ModelIdentity, SourceImage
+from dicom.spool.levels_file import levels_path, write_levels
 from dicom.spool.spool import Spool
 from dicom.study import Instance
 from service.database import schema
@@ -301,15 +302,18 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
 def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
     """After retention_days the film and the results are gone from the disk, the job is still listed."""
     path = arrive()
+    assert write_levels(path, b"levels")
     job = drafted(store, settings, schedule(store))
     delivery, (item,) = store.claim_delivery(job.id, "sender", 60, {})
     store.confirm_delivery(delivery.id, delivery.fence)
     clock.move(30 * 86400 - 60)
     sweeper.tick()
     assert path.exists()
+    assert levels_path(path).exists()
     clock.move(120)
     sweeper.tick()
     assert not path.exists()
+    assert not levels_path(path).exists()
     assert not path.parent.exists()
     assert settings.spool_dir.exists()
     assert not item.path.exists()

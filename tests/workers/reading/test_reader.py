@@ -15,6 +15,7 @@ from dicom.phantom import Demographics, as_dataset, draw, draw_lateral, write
 from dicom.results.outputs import encode
 from dicom.selection.image_selection import Rules
 from dicom.selection.local_files import describe
+from dicom.spool.levels_file import levels_path, open_index
 from dicom.study import Study
 from service.errors import (
     PermanentReadingError,
@@ -391,3 +392,15 @@ def test_a_draft_without_objects_is_the_draft_that_the_service_sends(reader, fil
         minimum_age_years=200, read_children=False,
     ))  # fmt: skip
     assert refused.code == "CHILD"
+
+
+def test_levels_of_a_spooled_film_are_written_when_it_is_read(reader, settings, film, eventually):
+    """They lie beside the film before anybody opens it; beside a file elsewhere none are written."""
+    spooled = settings.spool_dir / "ab" / "film.dcm"
+    spooled.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(film, spooled)
+    assert isinstance(read(reader, study(spooled)), Drafted)
+    eventually(levels_path(spooled).exists, seconds=30, what="the levels")
+    assert open_index(levels_path(spooled)).description["rows"] == 420
+    assert isinstance(read(reader, study(film)), Drafted)
+    assert not levels_path(film).exists()

@@ -146,11 +146,16 @@ def opened(folder: Path, port: int, chromedriver: str, *flags: str):
 def browser(tmp_path_factory, program):
     """One browser for all tests of this file."""
     program("chromium", "google-chrome")
+    folder = tmp_path_factory.mktemp("browser")
+    with opened(folder, _free_port(), program("chromedriver")) as browser:
+        yield browser
+
+
+def _free_port() -> int:
+    # The fixture `free_port` is one of a test, the browser one of the file.
     with socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with opened(tmp_path_factory.mktemp("browser"), port, program("chromedriver")) as browser:
-        yield browser
+        return free.getsockname()[1]
 
 
 def place(site, path: Path, number: int) -> str:
@@ -174,10 +179,10 @@ def place(site, path: Path, number: int) -> str:
     return f"/studies/{STUDY}/films/{uid}/"
 
 
-def shown(browser, base: str, painter: str, size: tuple[int, ...]) -> None:
+def shown(browser, base: str, asked: str, size: tuple[int, ...], painter: str = "") -> None:
     """Mount a viewer that is large enough for the image, and wait for all of its levels."""
-    mounted = browser.wait(_MOUNT, base, painter, max(128, *size) + 8)
-    assert mounted == {"failed": None, "painter": painter, "levels": 3}
+    mounted = browser.wait(_MOUNT, base, asked, max(128, *size) + 8)
+    assert mounted == {"failed": None, "painter": painter or asked, "levels": 3}
 
 
 def picture(browser, rows: int, columns: int, scale: float = 1.0) -> np.ndarray:
@@ -357,3 +362,201 @@ def test_half_and_quarter_are_means_of_the_image(make_site, browser, tmp_path, p
         # The last row and column are cut where the image has an odd size.
         seen = picture(browser, *want.shape, scale)[:-1, :-1]
         assert np.abs(seen - want[:-1, :-1]).max() <= 1
+
+
+# Keys, pointers and the parts of a viewer, in one page; what each does is returned by name.
+_USE = """
+const [done] = arguments;
+(async () => {
+  const { viewerOf, prefetch } = await import("/static/viewer.js");
+  const tick = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+  const key = (name, more = {}) => {
+    const options = { key: name, bubbles: true, cancelable: true, ...more };
+    document.body.dispatchEvent(new KeyboardEvent("keydown", options));
+  };
+  const drag = (points, more = {}) => {
+    const box = viewer.stage.getBoundingClientRect();
+    const send = (name, [x, y]) => viewer.stage.dispatchEvent(new PointerEvent(name, {
+      clientX: box.left + x, clientY: box.top + y, pointerId: 1, bubbles: true, button: 0,
+      pointerType: "mouse", ...more,
+    }));
+    viewer.stage.setPointerCapture = () => {}; // no such pointer is pressed
+    send("pointerdown", points[0]);
+    for (const point of points.slice(1)) send("pointermove", point);
+    send("pointerup", points[points.length - 1]);
+  };
+  const told = {};
+  for (const name of ["viewer:mark", "viewer:tool"]) {
+    section.addEventListener(name, (event) => { told[name] = event.detail; });
+  }
+  const scale = viewer.view.scale;
+  const out = { same: viewerOf(section) === viewer, scale };
+  key("1"); out.actual = viewer.view.scale;
+  key("0"); out.fit = viewer.view.scale === scale;
+  key("+"); out.zoomed = viewer.view.scale > scale;
+  const x = viewer.view.x;
+  key("ArrowRight"); out.panned = viewer.view.x > x;
+  const width = viewer.voi.width;
+  key("ArrowRight", { shiftKey: true }); out.wider = viewer.voi.width > width;
+  drag([[50, 50], [90, 50]]); out.dragged = viewer.voi.width > width * 1.05;
+  key("i"); out.inverted = viewer.inverted;
+  key("w"); out.preset = viewer.shown;
+  key("o"); out.regions = getComputedStyle(section.querySelector(".viewer-regions g")).visibility;
+  key("o"); out.hidden = getComputedStyle(section.querySelector(".viewer-regions g")).visibility;
+  key("h"); out.heat = viewer.overlay.shows("heat");
+  document.body.dispatchEvent(new KeyboardEvent("keyup", { key: "h", bubbles: true }));
+  out.cold = viewer.overlay.shows("heat");
+  viewer.reset();
+  viewer.fit();
+  viewer.setTool("ruler");
+  drag([[20, 20], [20, 60], [20, 120]]);
+  out.ruler = section.querySelector(".viewer-rulers text").textContent;
+  viewer.setTool("rectangle");
+  drag([[30, 40], [60, 70], [90, 100]]);
+  out.mark = told["viewer:mark"];
+  out.tool = told["viewer:tool"].tool;
+  key("m"); key("m"); key("ArrowRight"); key("Enter");
+  out.ellipse = told["viewer:mark"].shape;
+  const text = document.body.appendChild(document.createElement("textarea"));
+  const before = viewer.view.scale;
+  text.dispatchEvent(new KeyboardEvent("keydown", { key: "1", bubbles: true }));
+  key("1", { isComposing: true }); key("1", { ctrlKey: true });
+  out.quiet = viewer.view.scale === before;
+  text.remove();
+  const sentence = document.body.appendChild(document.createElement("span"));
+  sentence.dataset.finding = "f1"; sentence.tabIndex = 0;
+  sentence.focus();
+  const region = section.querySelector(".viewer-regions g");
+  out.lit = region.classList.contains("finding-on") && getComputedStyle(region).visibility;
+  sentence.blur();
+  out.unlit = region.classList.contains("finding-on");
+  region.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+  out.back = sentence.classList.contains("finding-on");
+  sentence.remove();
+  const place = [40, 40];
+  const point = viewer.imagePoint(place);
+  viewer.stage.dispatchEvent(new WheelEvent("wheel", {
+    deltaY: -300, bubbles: true, cancelable: true,
+    clientX: viewer.stage.getBoundingClientRect().left + 40,
+    clientY: viewer.stage.getBoundingClientRect().top + 40,
+  }));
+  const after = viewer.imagePoint(place);
+  out.anchored = Math.hypot(after[0] - point[0], after[1] - point[1]) * viewer.view.scale;
+  viewer.setMagnifier(true);
+  viewer.magnify([60, 60]);
+  out.lens = section.querySelector(".viewer-lens").width;
+  section.style.width = "300px";
+  await tick(); await tick();
+  out.resized = viewer.canvas.width;
+  await prefetch(viewer.options.film);
+  done(out);
+})().catch((error) => done({ error: String(error) }));
+"""
+
+_STRICTER = """
+const policy = document.createElement("meta");
+policy.httpEquiv = "Content-Security-Policy";
+policy.content = "require-trusted-types-for 'script'; trusted-types 'none'";
+document.head.append(policy);
+"""
+
+
+def test_a_person_works_with_the_image(make_site, browser, tmp_path):
+    """Keys, drags, ruler, marks, regions, magnifier; under Trusted Types, without one violation."""
+    site = make_site()
+    browser.enter(site)
+    browser.run(_STRICTER)
+    pixels, tags = FILMS["monochrome1"]
+    path = film(tmp_path, pixels, **tags, ImagerPixelSpacing=["0.2", "0.2"])
+    shown(browser, place(site, path, 1), "canvas", pixels.shape)
+    points = [[10, 10], [60, 10], [60, 90], [10, 10]]
+    browser.run(
+        "viewer.setRegions(arguments[0])", [{"finding": "f1", "label": "Heart", "points": points}]
+    )
+    did = browser.wait(_USE)
+    mark = did.pop("mark")
+    assert mark["shape"] == "rectangle"
+    assert mark["points"][0] == mark["points"][-1]
+    assert len(mark["points"]) == 5
+    assert did.pop("anchored") <= 1
+    # 100 CSS pixels of 0.2 mm, at the scale that fits the image into the stage.
+    assert did.pop("ruler") == f"{100 / did.pop('scale') * 0.2:.1f} mm at detector"
+    assert did == {
+        "same": True,
+        "actual": 1,
+        "fit": True,
+        "zoomed": True,
+        "panned": True,
+        "wider": True,
+        "dragged": True,
+        "inverted": True,
+        "preset": 1,
+        "regions": "visible",
+        "hidden": "hidden",
+        "heat": True,
+        "cold": False,
+        "tool": None,
+        "ellipse": "ellipse",
+        "quiet": True,
+        "lit": "visible",
+        "unlit": False,
+        "back": True,
+        "lens": 220,
+        "resized": 300,
+    }
+    # The page around the viewer has a script of its own.
+    assert [each for each in browser.faults() if "/viewer" in each] == []
+
+
+def test_a_lost_context_is_restored(make_site, browser, tmp_path):
+    """The picture after a lost and restored WebGL context is the one before."""
+    site = make_site()
+    browser.enter(site)
+    pixels, tags = FILMS["narrow"]
+    shown(browser, place(site, film(tmp_path, pixels, **tags), 1), "webgl2", pixels.shape)
+    before = picture(browser, *pixels.shape)
+    browser.wait(
+        """
+const [done] = arguments;
+const lose = viewer.painter.gl.getExtension("WEBGL_lose_context");
+viewer.canvas.addEventListener("webglcontextrestored", () => setTimeout(() => done(true), 50));
+lose.loseContext();
+setTimeout(() => lose.restoreContext(), 100);
+"""
+    )
+    assert np.array_equal(picture(browser, *pixels.shape), before)
+    assert before.max() > before.min()
+
+
+def test_without_webgl_and_without_graphics_processor_canvas_is_used(
+    make_site, browser, tmp_path, tmp_path_factory, program
+):
+    """Hospital desktops have neither: the viewer finds that out by itself."""
+    site = make_site()
+    pixels, tags = FILMS["narrow"]
+    base = place(site, film(tmp_path, pixels, **tags), 1)
+    browser.enter(site)
+    shown(browser, base, "auto", pixels.shape, "canvas")
+    folder, port = tmp_path_factory.mktemp("without"), _free_port()
+    with opened(
+        folder, port, program("chromedriver"), "--disable-webgl", "--disable-3d-apis"
+    ) as bare:
+        bare.enter(site)
+        shown(bare, base, "auto", pixels.shape, "canvas")
+        seen = picture(bare, *pixels.shape)
+        assert np.abs(seen - expected(dcmread(tmp_path / "film.dcm"))).max() <= 1
+        assert bare.faults() == []
+
+
+def test_an_image_that_cannot_be_shown_says_why(make_site, browser, tmp_path):
+    """The sentence stands in the place of the picture, and the page is told."""
+    site = make_site()
+    browser.enter(site)
+    pixels, tags = FILMS["narrow"]
+    path = film(tmp_path, pixels, **tags)
+    path.write_bytes(path.read_bytes()[:-5000])
+    mounted = browser.wait(_MOUNT, place(site, path, 1), "canvas", 300)
+    assert mounted["failed"]["status"] == 422
+    assert mounted["failed"]["message"].startswith("This image cannot be shown: ")
+    assert browser.run("return viewer.message.textContent") == mounted["failed"]["message"]
+    assert browser.run("return section.dataset.state") == "failed"
