@@ -55,10 +55,14 @@ const [base, renderer, done] = arguments;
   section.style.setProperty("--viewer-height", "1100px");
   document.body.replaceChildren(section);
   const times = {};
-  section.addEventListener("viewer:painted", ({ detail }) => { times[detail.level] = detail.milliseconds; });
+  section.addEventListener("viewer:painted", ({ detail }) => {
+    times[detail.level] = detail.milliseconds;
+  });
   // Another address for each try: the module keeps what it has fetched.
   const viewer = mountViewer(section, { film: base, renderer });
-  while (Object.keys(times).length < 2 || !viewer.levels[0]) await new Promise((go) => setTimeout(go, 10));
+  while (Object.keys(times).length < 2 || !viewer.levels[0]) {
+    await new Promise((go) => setTimeout(go, 10));
+  }
   viewer.paint();
   const flush = () => viewer.painter.gl?.readPixels(0, 0, 1, 1, 6408, 5121, new Uint8Array(4));
   const rate = async (step) => {
@@ -81,13 +85,13 @@ const [base, renderer, done] = arguments;
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--screenshot", type=Path, help="where to write what was seen last")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wetread-viewer-") as folder:
         settings = Settings(data_dir=Path(folder), web={"port": 0})  # type: ignore[arg-type]
-        bases, cookie = _seeded(settings, Path(folder))
+        bases, cookie = _seeded(settings)
         with _web(settings) as url, _driver() as driver:
             began = time.perf_counter()
             headers = {"Cookie": f"{SECURE_COOKIE}={cookie}"}
@@ -120,7 +124,7 @@ def _say(words: str, value: float) -> None:
     sys.stdout.write(f"{words:52} {value:8.2f}\n")
 
 
-def _seeded(settings: Settings, folder: Path) -> tuple[list[str], str]:
+def _seeded(settings: Settings) -> tuple[list[str], str]:
     """Return the base addresses of images in the store, and the token of a session."""
     schema.upgrade(settings.database_url)
     settings.spool_dir.mkdir(parents=True)
@@ -138,7 +142,6 @@ def _seeded(settings: Settings, folder: Path) -> tuple[list[str], str]:
             film = describe(path)
             store.add_instance(film, calling_ae="CR1", association_id=str(number), eligible=True)
             bases.append(f"studies/{film.study_instance_uid}/films/{film.sop_instance_uid}/")
-        del folder
         return bases, _session(store)
 
 
@@ -160,7 +163,7 @@ def _session(store: Store) -> str:
 @contextmanager
 def _web(settings: Settings) -> Iterator[str]:
     overrides = {"data_dir": str(settings.data_dir), "web": {"port": 0}}
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "web"],
         env=child_environment(**as_environment(overrides)),
     )
@@ -179,8 +182,8 @@ def _driver() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603
-        ["chromedriver", f"--port={port}"],  # noqa: S607 - the one of the system
+    process = subprocess.Popen(
+        ["chromedriver", f"--port={port}"],
         stdout=subprocess.DEVNULL,
     )
     try:
