@@ -15,6 +15,7 @@ from service.web.access.roles import EVERYONE, guarded
 from service.web.app_context import AppContext, app_context_of
 from service.web.images.failures import not_shown
 
+_LEVELS: Final = ("0", "1", "2")
 _Answer = TypeVar("_Answer", bytes, dict[str, Any])
 
 
@@ -29,9 +30,16 @@ async def film_level(request: Request) -> Response:
     """Answer with one level of an image (docs/api.md)."""
     here = app_context_of(request)
     path = await run_in_threadpool(_film_path, here, request)
-    body = await _shown(here.levels.level(path, request.path_params["level"]))
+    body = await _shown(here.levels.level(path, _level_number(request)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+def _level_number(request: Request) -> int:
+    level: str = request.path_params["level"]
+    if level not in _LEVELS:
+        raise NotFound("There is no such level of the image.")
+    return _LEVELS.index(level)
 
 
 def _film_path(here: AppContext, request: Request) -> Path:
@@ -57,5 +65,5 @@ async def _shown(answer: Awaitable[_Answer]) -> _Answer:
 _FILM: Final = "/studies/{study_uid}/films/{film_uid}"
 VIEWER_ROUTES: Final = [
     guarded(f"{_FILM}/voi.json", film_description, roles=EVERYONE),
-    guarded(f"{_FILM}/levels/{{level:int}}", film_level, roles=EVERYONE),
+    guarded(f"{_FILM}/levels/{{level}}", film_level, roles=EVERYONE),
 ]

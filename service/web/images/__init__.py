@@ -1,1 +1,1 @@
-"""Images as PNG for a browser."""
+"""Images for a browser: as PNG, and as 16-bit levels for the viewer."""

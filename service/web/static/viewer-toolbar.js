@@ -25,7 +25,7 @@ export class Toolbar {
     this.root.className = "viewer-tools";
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", "Image tools");
-    parent.append(this.root);
+    parent.prepend(this.root);
     this.presets = document.createElement("select");
     this.presets.setAttribute("aria-label", "Window");
     this.presets.title = "Window (w)";
