@@ -522,7 +522,7 @@ def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(rec
         process.kill()
         told = process.stderr.read()
     assert process.returncode == 1
-    assert "port has closed by a fault" in told
+    assert "port was closed by a fault" in told
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(receiver):

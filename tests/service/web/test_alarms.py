@@ -197,7 +197,7 @@ def test_a_text_that_is_not_coded_is_not_called_silent_on_the_page(site, seeder)
     site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ["orthanc"])
     page = text_of(site, f"/studies/{job.study_instance_uid}")
     assert "Findings are not coded for this draft: read the text." in page
-    assert "Not mentioned" not in page
+    assert "Not mentioned:" not in page
 
 
 def test_the_copies_of_an_image_in_doubt_stand_beside_each_other(site, doubtful, caplog):

@@ -68,7 +68,8 @@ def test_no_metric_holds_a_patient_or_a_uid(site, seeder):
 
 
 def test_a_scrape_without_a_database_says_so(site):
-    """The scrape succeeds and `wetread_database_up` is 0."""
+    """The scrape of a known session succeeds and `wetread_database_up` is 0."""
+    assert samples(site)["wetread_database_up", ()] == 1
     site.store.close()
     for file in site.here.settings.data_dir.glob("wetread.db*"):
         file.unlink()

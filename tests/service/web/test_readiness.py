@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 
-import httpx
 import pytest
 
 from service.database import schema
@@ -68,7 +67,7 @@ def test_a_silent_database_is_named_in_time(make_site, postgres_server, silent_p
     for new_too in (False, True):
         proxy.cut(new_too=new_too)
         begun = time.monotonic()
-        body = httpx.get(f"{site.url}readyz", timeout=30).json()
+        body = site.get("/readyz").json()
         assert time.monotonic() - begun < PROBE_SECONDS
         assert ("database" in body["faults"]) == new_too
     assert body["destinations"] == {}

@@ -78,14 +78,14 @@ def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path, cookie_
 
 
 def test_a_page_without_a_database_still_says_what_is_wrong(start_web):
-    """Before `wetread db upgrade` the process lives, /readyz names the database, pages are 503."""
+    """Before `wetread db upgrade` the process lives, /readyz names the database, the login page too."""
     _, url, _ = start_web()
     assert httpx.get(url + "readyz").json() == {"status": "not ready"}
     parts = httpx.get(url + "readyz", auth=("admin", "of-scripts")).json()["parts"]
     assert parts["database"]["ok"] is False
     page = httpx.get(url, follow_redirects=True)
-    assert page.status_code == 503
-    assert "The database cannot be used now" in page.text
+    assert page.url.path == "/login"
+    assert "Nobody can log in now." in page.text
 
 
 def test_an_address_in_use_is_a_sentence(start_web, tmp_path):
