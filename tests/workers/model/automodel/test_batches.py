@@ -97,7 +97,7 @@ def test_an_urgent_request_interrupts_a_batch_whose_rows_go_on_unchanged(engine,
     one = engine("qwen2_vl", 1)
     long = Decoding(max_new_tokens=60, temperature=1.0, seed=3)
     expected = one.answer(frames[0], Task.REPORT, decoding=long).token_ids
-    order = []
+    order, held = [], []
     begun = threading.Event()
 
     def ask(name, number, **more):
@@ -105,14 +105,18 @@ def test_an_urgent_request_interrupts_a_batch_whose_rows_go_on_unchanged(engine,
         order.append(name)
         return said
 
-    def slow():
+    def holding():
+        """Hold the first token until both others wait."""
         begun.set()
-        time.sleep(0.002)  # a token that takes its time, so that others can arrive
+        end = time.monotonic() + 60
+        while one._batch and not held and len(one._waiting) < 2 and time.monotonic() < end:
+            time.sleep(0.005)
+        held.extend(one._batch)
         return False
 
     with ThreadPoolExecutor(3) as callers:
-        first = callers.submit(ask, "routine", 0, decoding=long, cancelled=slow)
-        begun.wait(10)
+        first = callers.submit(ask, "routine", 0, decoding=long, cancelled=holding)
+        begun.wait(60)
         second = callers.submit(ask, "later", 1, decoding=SHORT)
         urgent = callers.submit(ask, "urgent", 2, decoding=SHORT, urgent=True)
         interrupted = first.result().token_ids

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from workers.model import prompts
 from workers.model.checkpoints import vicuna
 from workers.model.errors import GenerationError
-from workers.model.profiles.chat import turns
+from workers.model.profiles.chat import parts, turns
 from workers.model.profiles.described import checkpoint
 from workers.model.profiles.load import ProfileError, find_profile, load_profile, shipped_names
 from workers.model.profiles.profile import Profile, Questions, Table
@@ -64,6 +66,29 @@ def test_the_profile_of_cxr_llava_asks_what_the_built_in_model_asks(task):
     """The profile's turns are those of `prompts.chat`, which equal the authors'."""
     profile = load_profile(find_profile("cxr-llava-v2"))
     assert turns(profile, task) == chat(task)
+
+
+def rendered(name, asked):
+    """Return turns in the layout of a shipped profile's chat template, as the library renders it."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    messages = []
+    for turn in asked:
+        before, *after = parts(turn)
+        content = [{"type": "text", "text": before}] if before else []
+        for text in after:
+            content += [{"type": "image"}, {"type": "text", "text": text}]
+        messages.append({"role": turn.role.value, "content": content})
+    template = environment.from_string(load_profile(find_profile(name)).chat_template)
+    return template.render(messages=messages, add_generation_prompt=True)
+
+
+@pytest.mark.parametrize("task", [Task.REPORT, Task.DIFFERENTIAL])
+def test_the_chat_templates_of_the_built_in_models_give_their_layouts(task):
+    """The templates in the profiles give the prompts that the built-in models are given."""
+    cxr = turns(load_profile(find_profile("cxr-llava-v2")), task)
+    assert rendered("cxr-llava-v2", cxr) == prompts.render(chat(task))
+    rad = turns(load_profile(find_profile("llava-rad")), task)
+    assert rendered("llava-rad", rad) == vicuna.render(vicuna.chat(task))
 
 
 @pytest.mark.parametrize("reason", ["", "fever and cough"])
