@@ -95,13 +95,13 @@ export class Overlay {
   addRuler() {
     const group = svg("g", {}, this.rulers);
     const line = svg("path", {}, group);
-    const text = svg("text", { "font-size": 14 }, group);
+    const text = svg("text", { "font-size": 14, "text-anchor": "middle", dy: -6 }, group);
     const label = { text, at: [0, 0] };
     this.#labels.push(label);
     const set = (from, to, words) => {
       line.setAttribute("d", `M${from[0]} ${from[1]}L${to[0]} ${to[1]}`);
       text.textContent = words;
-      label.at = to;
+      label.at = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
     };
     return { set, remove: () => { group.remove(); this.#labels = this.#labels.filter((each) => each !== label); } };
   }

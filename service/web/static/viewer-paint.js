@@ -6,17 +6,17 @@ import { VALUES } from "./viewer-table.js";
 
 const BLACK = 0xff000000;
 
-/** Return the level for a scale among the loaded ones: a smaller one aliases, a larger one costs time. */
+/** Return the level number that a scale calls for: the smallest that need not be enlarged. */
+export const wantedLevel = (scale) => (scale > 0.5 ? 0 : scale > 0.25 ? 1 : 2);
+
+/** Return the level for a scale among the loaded ones. */
 export const levelFor = (levels, scale) => {
-  const wanted = scale >= 0.6 ? 0 : scale >= 0.3 ? 1 : 2;
+  const wanted = wantedLevel(scale);
   for (const number of [wanted, wanted - 1, wanted - 2, wanted + 1, wanted + 2]) {
     if (levels[number]) return levels[number];
   }
   return null;
 };
-
-/** Return the level number that a scale calls for. */
-export const wantedLevel = (scale) => (scale >= 0.6 ? 0 : scale >= 0.3 ? 1 : 2);
 
 /** Return the image point at the canvas's upper left corner; image and device pixels start together. */
 export const origin = (view, width, height) => {

@@ -57,7 +57,7 @@ def films(tmp_path):
         )
 
     made = ImageCache(artist)
-    made._drawing()._decoders.wait_until_ready()
+    made.renderer()._decoders.wait_until_ready()
     (tmp_path / "taken").write_text("")
     yield made
     made.close()
