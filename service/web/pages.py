@@ -36,7 +36,9 @@ _STAMPS: Final = {
 
 
 async def queue(request: Request) -> Response:
-    """Answer with the queue."""
+    """Answer with the queue; lead a person who only reads studies to the worklist."""
+    if not has_role(request, Role.ADMIN, Role.VIEWER):
+        return RedirectResponse("read", status_code=303)
     acts = has_role(request, Role.ADMIN)
     here, choice = app_context_of(request), _choice(request)
     return HTMLResponse(await run_in_threadpool(_queue_html, here, choice, acts=acts))
@@ -168,6 +170,7 @@ def _queue_html(here: AppContext, choice: QueueChoice, *, acts: bool) -> str:
     return page(
         "queue.html",
         root=root_of("/"),
+        area="",
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
         snapshot=snapshot,

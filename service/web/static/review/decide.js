@@ -39,6 +39,7 @@ export class Decider {
     for (const button of this.accepting.querySelectorAll(".choices button")) {
       button.addEventListener("click", () => this.#accept(button.value), { signal });
     }
+    this.rejecting.addEventListener("keydown", (event) => this.#reasoned(event), { signal });
     this.rejecting.querySelector("form").addEventListener("submit", (event) => this.#reject(event), { signal });
   }
 
@@ -55,7 +56,17 @@ export class Decider {
   }
 
   reject() {
-    opened(this.rejecting, this.rejecting.querySelector("input[name=rejection]:checked"));
+    this.rejecting.querySelector("form").reset();
+    opened(this.rejecting, this.rejecting.querySelector("input[name=rejection]"));
+  }
+
+  // A digit chooses a reason; nothing is chosen beforehand, so that no hasty key records a wrong one.
+  #reasoned(event) {
+    const reason = this.rejecting.querySelectorAll("input[name=rejection]")[Number(event.key) - 1];
+    if (!reason || event.target.matches("input[type=text]") || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    reason.checked = true;
+    reason.focus();
   }
 
   #pressed(event) {
@@ -88,7 +99,7 @@ export class Decider {
       verdict: "reject",
       rejection: said.get("rejection"),
       reason: said.get("reason"),
-      acceptability: Number(said.get("acceptability")),
+      acceptability: said.has("acceptability") ? Number(said.get("acceptability")) : null,
     });
   }
 

@@ -166,13 +166,15 @@ def test_two_persons_see_both_texts_and_nothing_is_overwritten(reading_site, see
 
 
 def test_a_rejection_has_a_reason(reading_site, seeder, person, until):
-    """r, the reason, Enter: also without an answer to any sentence."""
+    """r, the digit of the reason, Enter; Enter alone rejects nothing."""
     job = seeder.drafted(1)
     who = person(then=f"/read/{job.id}")
     until(who, SHOWN, "the image")
     who.press("r")
     until(who, "return document.getElementById('reject-dialog').open", "the reasons")
-    who.press("\ue015", "\ue015", ENTER)
+    who.press(ENTER)
+    assert who.run("return document.getElementById('reject-dialog').open")
+    who.press("3", ENTER)
     until(who, "return location.pathname === '/read'", "the worklist")
     (made,) = reading_site.store.decisions(job_id=job.id)
     assert made.request.verdict is Verdict.REJECT

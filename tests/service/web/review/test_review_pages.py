@@ -134,6 +134,17 @@ def test_others_look_and_do_not_decide(site, seeder, cookie_of):
     assert site.request("GET", "/read", as_="").status_code == 303
 
 
+def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist, cookie_of):
+    """Who also operates the service comes to the queue, and finds the worklist at its top."""
+    answer = site.request("GET", "/", as_=radiologist)
+    assert (answer.status_code, answer.headers["location"]) == (303, "read")
+    assert ">Queue<" not in site.get("/read", as_=radiologist).text
+    both = cookie_of(site.store, Role.RADIOLOGIST, Role.ADMIN, login="chief")
+    html = site.get("/", as_=both).text
+    assert '<a href="./read">Worklist</a>' in html
+    assert '<a href="./" aria-current="page">Queue</a>' in html
+
+
 def test_a_draft_in_doubt_cannot_be_accepted_and_says_why(site, seeder, radiologist):
     """The page names the obstacle and shows no way round it."""
     job = seeder.drafted(1)
