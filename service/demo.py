@@ -82,6 +82,8 @@ def demo_settings(
         destination = {"kind": "orthanc", "name": "orthanc", "url": orthanc_url}
     overrides: dict[str, Any] = {
         "data_dir": str(folder),
+        # The organization of verified reports: without one no draft can be accepted.
+        "site_name": "Wetread demo",
         "database": {"url": f"sqlite:///{folder / 'wetread.db'}"},
         "receiver": {
             "host": "127.0.0.1",

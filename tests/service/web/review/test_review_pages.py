@@ -105,6 +105,7 @@ def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
     assert '<details id="draft">' in html
     assert "AI draft, unverified" in html
     assert 'id="accept"' in html
+    assert "No decision can be recorded." not in html
     assert "The cardiac silhouette is enlarged." in html
     assert "Answer needed" in html
     assert "The draft says nothing about edema." in html
@@ -257,6 +258,13 @@ def test_that_a_study_was_seen_is_in_the_audit_trail(site, seeder, radiologist):
     site.get(f"/read/{job.id}", as_=radiologist)
     seen = [each for each in site.store.whole_audit() if each.event.action == "viewed"]
     assert [each.event.study_uid for each in seen] == [job.study_instance_uid]
+
+
+def test_a_site_without_a_name_is_told_before_somebody_reads(make_site, seeder_of):
+    """A verified report states the organization: no decision could be recorded."""
+    site = make_site()
+    job = seeder_of(site).drafted(1)
+    assert "No decision can be recorded." in site.get(f"/read/{job.id}").text
 
 
 def test_an_unknown_study_is_not_found(site, radiologist):
