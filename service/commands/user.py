@@ -22,6 +22,7 @@ from service.audit import AuditAction
 from service.commands.audited import note
 from service.commands.opened import actor, open_store
 from service.passwords import hash_password
+from service.store import Store
 
 _ROLE = click.option(
     "--role",
@@ -65,6 +66,8 @@ def add(
     shown, in_dicom = check_display_name(display_name), check_dicom_name(dicom_name)
     password_hash = hash_password(check_password(_new_password(), name))
     with open_store() as store:
+        if break_glass:
+            _check_only_one(store, chosen)
         store.add_person(
             name,
             roles=chosen,
@@ -135,6 +138,17 @@ def enable(login: str) -> None:
         store.disable_person(check_login(login), disabled=False)
         note(store, AuditAction.CHANGED_ACCOUNT, detail=f"enabled {check_login(login)}")
     click.echo(f"{login} enabled")
+
+
+def _check_only_one(store: Store, roles: frozenset[Role]) -> None:
+    """Raise InvalidAccount if an account for emergencies exists, or the new one is not an admin's."""
+    others = [each for each in store.accounts() if each.break_glass and each.disabled_at is None]
+    if others:
+        raise InvalidAccount(
+            f"{others[0].person.login} is the account for emergencies: disable it first"
+        )
+    if Role.ADMIN not in roles:
+        raise InvalidAccount("the account for emergencies needs the role admin")
 
 
 def _new_password() -> str:

@@ -20,6 +20,7 @@ from service.settings.base import Section
 from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
 from service.settings.judge import Judge
+from service.settings.oidc import Oidc
 from service.settings.reading import Model, Reading
 from service.settings.reconcile import Reconcile
 from service.settings.rules import LENIENT, Rule, conflicts
@@ -74,6 +75,7 @@ class Settings(Section):
     web: Web = Web()
     stow: Stow = Stow()
     audit: Audit = Audit()
+    oidc: Oidc = Oidc()
     sweep: Sweep = Sweep()
     judge: Judge = Judge()
     log: Log = Log()

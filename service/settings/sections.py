@@ -12,6 +12,7 @@ from service.settings.base import (
     AETitle,
     DatabaseUrl,
     Host,
+    HttpRoot,
     OptionalPort,
     PeerPort,
     Port,
@@ -289,6 +290,11 @@ class Web(Section):
         (),
         description="IP addresses or networks of reverse proxies whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed; from others they are ignored.",
+    )
+    public_url: HttpRoot | None = Field(
+        None,
+        description="The pages' address as browsers know it, with its path behind a proxy; needed for "
+        "`[oidc]`.",
     )
     plain_http: bool = Field(
         False,

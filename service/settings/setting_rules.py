@@ -109,6 +109,13 @@ def _pages_have_tls(settings: Tables) -> Iterator[Conflict]:
         yield Conflict(subject=("web", "host"), words=words, keys=keys)
 
 
+def _oidc_knows_the_pages(settings: Tables) -> Iterator[Conflict]:
+    if settings.oidc.issuer is not None and settings.web.public_url is None:
+        at = ("web", "public_url")
+        words = "is needed for oidc.issuer: the address to which the provider sends browsers back"
+        yield Conflict(subject=at, words=words, keys=(("oidc", "issuer"), at))
+
+
 def _reconcile_names(settings: Tables) -> Iterator[Conflict]:
     names = [
         (each.name, ("reconcile", number, "destination" if each.destination else "archive"))
@@ -153,6 +160,7 @@ def is_loopback(host: str) -> bool:
 RULES: Final[tuple[Rule, ...]] = (
     port_conflicts,
     _pages_have_tls,
+    _oidc_knows_the_pages,
     _model_names,
     _caller_names,
     _destination_names,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from service.settings.destinations import Destination
+from service.settings.oidc import Oidc
 from service.settings.reading import Model, Reading
 from service.settings.reconcile import Reconcile
 from service.settings.sections import Caller, Receiver, Web
@@ -23,6 +24,10 @@ class Tables(Protocol):
     @property
     def web(self) -> Web:
         """The table `[web]`."""
+
+    @property
+    def oidc(self) -> Oidc:
+        """The table `[oidc]`."""
 
     @property
     def stow(self) -> Stow:

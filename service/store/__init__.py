@@ -13,8 +13,8 @@ from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
 from service.store.login_attempts import LoginAttempts
+from service.store.oidc_people import OidcPeople
 from service.store.operator_actions import OperatorActions
-from service.store.people import People
 from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
@@ -59,7 +59,7 @@ class Store(
     DecisionFigures,
     AuthorNotices,
     Awaiting,
-    People,
+    OidcPeople,
     Sessions,
     LoginAttempts,
     AuditTrail,

@@ -45,6 +45,7 @@ from service.web.live import MAX_STREAMS, Hub
 from service.web.live_routes import LIVE, all_live, live_route
 from service.web.login import pages as login
 from service.web.login.guard import Guard
+from service.web.login.oidc import Provider
 from service.web.metrics import make_registry, metrics
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
@@ -83,6 +84,7 @@ def make_app_context(
         levels=LevelsStore(films.renderer, min_free_bytes=settings.receiver.min_free_bytes),
         sessions=KnownSessions(store, settings.web),
         views=RecentViews(),
+        provider=Provider(settings) if settings.oidc.issuer else None,
         registry=make_registry(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
@@ -94,9 +96,10 @@ def make_app(here: AppContext) -> Starlette:
     Raises:
         UndeclaredRoute: A route does not declare who may use it.
     """
-    check_declared(ROUTES)
+    routes = [*ROUTES, *(here.provider.routes() if isinstance(here.provider, Provider) else ())]
+    check_declared(routes)
     app = Starlette(
-        routes=ROUTES,
+        routes=routes,
         middleware=[
             # Outermost: a response that is sent before the body was read must reach the client.
             Middleware(LingeringClose),
@@ -105,7 +108,7 @@ def make_app(here: AppContext) -> Starlette:
                 settings=here.settings.web,
                 authorizer=TokenAuthorizer(here.store),
                 sessions=here.sessions,
-                routes=ROUTES,
+                routes=routes,
             ),
             Middleware(ErrorMiddleware),
             Middleware(BodyLimit),

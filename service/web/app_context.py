@@ -1,6 +1,7 @@
 """The objects that all request handlers share, created when the process starts."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
@@ -16,6 +17,13 @@ from service.web.readiness import Readiness
 from service.web.status.system_status import StatusObserver
 
 
+class LogoutProvider(Protocol):
+    """What a logout needs of an OpenID provider."""
+
+    async def logout_url(self, id_token: str) -> str:
+        """Return where a person logs out at the provider too; "" for nowhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppContext:
     """The shared objects of the web process."""
@@ -28,6 +36,7 @@ class AppContext:
     levels: LevelsStore
     sessions: KnownSessions
     views: RecentViews
+    provider: LogoutProvider | None = None
     registry: CollectorRegistry
     readiness: Readiness
 

@@ -1,1 +1,1 @@
-"""How a request gets in: the guard of all routes, login, logout and the set-up link."""
+"""How a request gets in: the guard of all routes, login, logout, the set-up link, OpenID Connect."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request, cookie_parser
@@ -70,7 +71,7 @@ class LoggedIn:
 
 async def login_page(request: Request) -> Response:
     """Answer with the form, or say why nobody can log in now."""
-    back = _back(request.query_params.get("next", ""))
+    back = back_of(request.query_params.get("next", ""))
     fault = await run_in_threadpool(_no_login, app_context_of(request).store)
     return _form(request, back=back, fault=fault)
 
@@ -82,7 +83,7 @@ async def log_in(request: Request) -> Response:
     """
     form = await request.form(max_files=0, max_fields=5)
     name, password = str(form.get("name", "")), str(form.get("password", ""))
-    back = _back(str(form.get("next", "")))
+    back = back_of(str(form.get("next", "")))
     here, address = app_context_of(request), client_address(request.scope)
     await end_session(request)
     result = await run_in_threadpool(verified, here, name, password, address)
@@ -96,9 +97,10 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the session; the browser forgets the cookie, and with TLS what it has stored of the site."""
     await request.body()  # so that the limit of bodies holds here too
-    if (person := await end_session(request)) is not None:
-        await audit_login(request, AuditAction.LOGOUT, person=person)
-    response = RedirectResponse(f"{root_of(request.url.path)}login", status_code=303)
+    ended = await ended_session(request)
+    if ended is not None:
+        await audit_login(request, AuditAction.LOGOUT, person=ended[0])
+    response = await _logged_out(request, ended[1] if ended else "")
     remove_cookies(response)
     if transport_of(request.scope).is_tls:
         response.headers["Clear-Site-Data"] = '"cache", "storage"'
@@ -139,7 +141,7 @@ def verified(here: AppContext, name: str, password: str, address: str) -> Logged
         log.warning("login_throttled", address=address, seconds=wait)
         return Refused(status=429, words=_MANY.format(_duration(wait)), wait=wait)
     try:
-        account = _account(here.store, name, password)
+        account = _account(here, name, password)
     except TooManyLogins as error:
         return Refused(status=503, words=f"{str(error).capitalize()}.", wait=5)
     if account is None:
@@ -150,12 +152,20 @@ def verified(here: AppContext, name: str, password: str, address: str) -> Logged
 
 
 def opened(
-    here: AppContext, person: Person, address: str, *, break_glass: bool = False
+    here: AppContext,
+    person: Person,
+    address: str,
+    *,
+    break_glass: bool = False,
+    oidc_sid: str = "",
+    id_token: str = "",
 ) -> LoggedIn | Refused:
     """Open a session for a person who has proved who they are."""
     token, digest = new_secret()
     limits = limits_of(here.settings.web)
-    session = here.store.open_session(digest, person.id, address=address, limits=limits)
+    session = here.store.open_session(
+        digest, person.id, address=address, limits=limits, oidc_sid=oidc_sid, id_token=id_token
+    )
     if session is None:
         return Refused(status=401, words=_WRONG)
     log.info("logged_in", person=person.id)
@@ -169,15 +179,32 @@ def opened(
     return LoggedIn(token=token, person=session.person, break_glass=break_glass)
 
 
-async def end_session(request: Request) -> Person | None:
-    """End the session that the request's cookie names; return whose it was."""
+async def _logged_out(request: Request, id_token: str) -> Response:
+    """Return the login page's address, or a page with the link that logs out at the provider too.
+
+    Not a redirect to the provider: form-action 'self' forbids that after a form.
+    """
+    provider = app_context_of(request).provider
+    root = root_of(request.url.path)
+    url = await provider.logout_url(id_token) if provider is not None and id_token else ""
+    if not url.startswith(("https://", "http://")):
+        return RedirectResponse(f"{root}login", status_code=303)
+    return HTMLResponse(page("logged_out.html", root=root, url=url))
+
+
+async def end_session(request: Request) -> None:
+    """End the session that the request's cookie names."""
+    await ended_session(request)
+
+
+async def ended_session(request: Request) -> tuple[Person, str] | None:
+    """End the session of the cookie; return whose it was, and the provider's ID token of its login."""
     cookies = cookie_parser(request.headers.get("cookie", ""))
     token = cookies.get(transport_of(request.scope).cookie, "")
     if not token:
         return None
     store = app_context_of(request).store
-    ended = await run_in_threadpool(store.end_session, digest_of(token))
-    return ended[0] if ended else None
+    return await run_in_threadpool(store.end_session, digest_of(token))
 
 
 def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
@@ -200,6 +227,12 @@ def _no_login(store: Store) -> str:
     return "" if store.has_accounts() else _NO_ACCOUNT
 
 
+def _may_be_local(here: AppContext, account: Account) -> bool:
+    """Return whether a password is enough: not where a provider has the accounts, but in emergencies."""
+    oidc = here.settings.oidc
+    return oidc.issuer is None or oidc.local_accounts or account.break_glass
+
+
 async def _audit_login(request: Request, result: LoggedIn, *, detail: str = "") -> None:
     action = AuditAction.BREAK_GLASS if result.break_glass else AuditAction.LOGIN
     await audit_login(request, action, person=result.person, detail=detail)
@@ -220,9 +253,12 @@ async def _audit_refused(request: Request, result: Refused, name: str) -> None:
     )
 
 
-def _account(store: Store, name: str, password: str) -> Account | None:
+def _account(here: AppContext, name: str, password: str) -> Account | None:
+    store = here.store
     found = store.credentials_of(name.strip().lower())
     account, stored = found or (None, "")
+    if account is not None and not _may_be_local(here, account):
+        account, stored = None, ""
     if len(password) > LONGEST_PASSWORD or not passwords.verify_password(stored, password):
         return None
     if account is not None and passwords.is_outdated(stored):
@@ -243,7 +279,7 @@ def _first_person(store: Store, digest: str, said: dict[str, str]) -> Account:
     )
 
 
-def _back(path: str) -> str:
+def back_of(path: str) -> str:
     """Return the page to go to after a login, if it is one of ours; "/" for anything else."""
     plain = path.isascii() and path.isprintable() and len(path) <= _LONGEST_BACK
     ours = path.startswith("/") and not path.startswith("//") and "\\" not in path
@@ -270,6 +306,9 @@ def _form(request: Request, *, back: str = "/", name: str = "", fault: str = "")
         back=back,
         login=name,
         fault=fault,
+        provider_label=here.settings.oidc.label if here.settings.oidc.issuer else "",
+        provider_url=f"{root_of(request.url.path)}oidc/login?{urlencode({'next': back})}",
+        local=here.settings.oidc.issuer is None or here.settings.oidc.local_accounts,
         in_the_clear=transport_of(request.scope).cookie != SECURE_COOKIE,
     )
     return HTMLResponse(html)
