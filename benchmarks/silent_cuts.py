@@ -42,6 +42,7 @@ PAIRS = (
 BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 ANSWER_SECONDS = 10.0
 BACK_SECONDS = 15.0
+PASSWORD = "of-this-benchmark"  # noqa: S105 - of a site that lives for minutes
 # What `/readyz` of the page names while the pair is cut.
 NAMED = {"page/db": "database", "page/broker": "broker", "work/broker": "broker"}
 DICOM, POSTGRESQL, REDIS, ORTHANC, PAGE = 11112, 5432, 6379, 8042, 8100
@@ -155,6 +156,7 @@ callers = [{{ ae_title = "MODALITY" }}]
 [web]
 host = "127.0.0.1"
 port = {PAGE}
+password = "{PASSWORD}"
 [[destinations]]
 name = "pacs"
 kind = "orthanc"
@@ -192,7 +194,8 @@ url = "http://{address("pacs")}:{ORTHANC}"
         url = f"http://127.0.0.1:{PAGE}/readyz"
         begun = time.monotonic()
         done = subprocess.run(
-            self.hosts.inside("page", "curl", "-s", "-m", "30", url), capture_output=True
+            self.hosts.inside("page", "curl", "-s", "-m", "30", "-u", f"admin:{PASSWORD}", url),
+            capture_output=True,
         )
         seconds = time.monotonic() - begun
         try:

@@ -40,6 +40,7 @@ async def audit_page(request: Request) -> Response:
         root=root_of(request.url.path),
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
+        area="admin/audit",
         records=records,
         asked=asked,
         older_url=f"?{urlencode(older)}" if older else "",
