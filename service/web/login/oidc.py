@@ -58,7 +58,8 @@ class Provider:
         self._settings = settings.oidc
         self._callback = f"{(settings.web.public_url or '').rstrip('/')}/oidc/callback"
         issuer = (settings.oidc.issuer or "").rstrip("/")
-        self._client: Any = OAuth().register(
+        registry: Any = OAuth  # its module has no types
+        self._client: Any = registry().register(
             "provider",
             client_id=settings.oidc.client_id,
             client_secret=settings.oidc.client_secret.get_secret_value() or None,
