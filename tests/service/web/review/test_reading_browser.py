@@ -1,7 +1,10 @@
 """A radiologist at the pages, in headless Chromium: keys, conflicts, nothing that is typed is lost."""
 
+from dataclasses import replace
+
 import pytest
 
+from dicom.content.report import Observation, Region
 from service.review.words import Acceptability, Rejection, Verdict
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
@@ -163,6 +166,35 @@ def test_two_persons_see_both_texts_and_nothing_is_overwritten(reading_site, see
     )
     assert "Also open: Marie Curie" in his.text("#others")
     assert [each for each in (*his.faults(), *hers.faults()) if "412" not in each] == []
+
+
+def test_a_sentence_shows_its_place_and_a_place_its_sentence(reading_site, seeder, person, until):
+    """By keyboard focus, both ways; no region is drawn before."""
+    job = seeder.reading(1)
+    draft = seeder.draft_of(job)
+    square = ((10.0, 10.0), (40.0, 10.0), (40.0, 40.0), (10.0, 40.0), (10.0, 10.0))
+    found = tuple(
+        replace(each, sentence=draft.findings_text[0], region=Region(points=square))
+        if each.observation is Observation.CARDIOMEGALY
+        else each
+        for each in draft.findings
+    )
+    draft = replace(draft, findings=found)
+    reading_site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ("orthanc",))
+    who = person(then=f"/read/{job.id}")
+    until(who, SHOWN, "the image")
+    region = "document.querySelector('#viewer g[data-finding=cardiomegaly]')"
+    assert who.run(f"return getComputedStyle({region}).visibility") == "hidden"
+    who.press(" ")
+    until(who, f"return {region}.classList.contains('finding-on')", "the place of the sentence")
+    assert who.run(f"return getComputedStyle({region}).visibility") == "visible"
+    lit = f"return document.querySelector('{FIRST}').classList.contains('finding-on')"
+    who.press(" ")
+    assert who.run(lit) is False
+    who.press("o")
+    who.run(f"{region}.focus()")
+    until(who, lit, "the sentence of the place")
+    assert who.faults() == []
 
 
 def test_a_rejection_has_a_reason(reading_site, seeder, person, until):
