@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 @click.command()
 def up() -> None:
-    """Run receiver, workers, sweeper and web page here; start again what dies.
+    """Run receiver, workers, sweeper and web pages; restart a process that ends.
 
     A private Redis is started when broker.url is not set; the database is brought up to date first.
     Ctrl-C stops everything in order.

@@ -23,7 +23,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> None:
-    """Check Structured Reports and Secondary Captures; exit status 1 when any breaks a rule."""
+    """Check Structured Reports and Secondary Captures; exit status 1 if any is invalid."""
     film = read_header(source) if source else None
     found = {path: _faults(path, film) for path in files}
     for path, reasons in found.items():

@@ -165,7 +165,7 @@ class Reading(Section):
         None,
         min_length=1,
         max_length=1024,
-        description="Of a model that is not built in: prompts, image, sections, decoding, licence and "
+        description="Of a model that is not built in: prompts, image, sections, decoding, license and "
         "what it cannot do. A TOML file, or a shipped profile: `generic`, `medgemma-1.5-4b`, "
         "`chexagent`, `cxr-llava-v2`, `llava-rad` (docs/models.md).",
     )
@@ -230,7 +230,7 @@ class Reading(Section):
     )
     where: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Outline on the film where the model looked for what it answers yes to; needs "
+        description="Outline on the image where the model looked for what it answers yes to; needs "
         "`scores`. `auto`: where that has been measured.",
     )
     minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")

@@ -342,7 +342,7 @@ class Sweep(Section):
     retention_days: float = Field(
         30.0,
         gt=0,
-        description="Films and results of finished jobs are removed from the spool after this.",
+        description="Images and results of finished jobs are removed from the spool after this.",
     )
     warn_free_bytes: int = Field(
         5 * 2**30,

@@ -165,7 +165,7 @@ def attributes(first, second):
             f"({Tag(k).group:04X},{Tag(k).element:04X})",
             dictionary_description(k),
             "",
-            "film, if any",
+            "image, if any",
         )
         for k in COPIED
         if k not in first
@@ -176,7 +176,7 @@ def attributes(first, second):
 def source(element, second):
     """Return where a value comes from: the film, always the same, or made for each object."""
     if element.keyword in COPIED:
-        return "film"
+        return "image"
     if element.keyword in DESCRIBED:
         return "see text"
     if element.VR == "SQ":

@@ -18,11 +18,11 @@ COMMANDS = {
         "workers.commands.experiment:experiment",
         "Compare prompts and temperatures on your own studies.",
     ),
-    "label": ("workers.commands.label:label", "Say what a report says of each finding."),
-    "load-model": ("workers.commands.load_model:load_model", "Load the model once and say which."),
+    "label": ("workers.commands.label:label", "Convert report text to structured findings."),
+    "load-model": ("workers.commands.load_model:load_model", "Load a model and print what it is."),
     "pin-model": (
         "workers.commands.pin_model:pin_model",
-        "Note the digests of a checkpoint's files.",
+        "Record the digests of a checkpoint's files.",
     ),
     "profile": (
         "workers.commands.profile:profile",
@@ -32,7 +32,7 @@ COMMANDS = {
     "recall": ("workers.commands.recall:recall", "Withdraw every draft of one model."),
     "train-demo": (
         "workers.commands.train_demo:train_demo",
-        "Train the demo model on synthetic films, on the CPU.",
+        "Train the demo model on synthetic images, on the CPU.",
     ),
     "worker": ("workers.commands.worker:worker", "Run a worker: reads studies, sends results."),
 }

@@ -61,7 +61,7 @@ def experiment(studies: Path, **said: Any) -> None:  # noqa: ANN401 - click's
     """Read each study with each prompt at each temperature, several times; compare F1 and flips.
 
     STUDIES and --truth are those of `wetread evaluate`. The folder --out gets report.html, cells.csv and
-    metrics.json; a run that was interrupted goes on when the same command is given again. Nothing is
+    metrics.json; to continue an interrupted run, give the same command again. Nothing is
     sent, and no draft is made.
 
     Exit status as of `wetread evaluate`.

@@ -14,7 +14,7 @@ from workers.labeller.findings import label as label_text
 @click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def label(file: TextIO, *, as_json: bool) -> None:
-    """Say what a report says of each finding.
+    """Convert report text to structured findings.
 
     FILE (or standard input) holds one report as text, or a JSON array of reports.
     """

@@ -25,7 +25,7 @@ from workers.reading.trial import trial
     help="Write the model card of a model with a profile to this file, as Markdown.",
 )
 def load_model(*, model: str | None, card: Path | None) -> None:
-    """Load a model, let it read a synthetic image, and say what was found, a line a step.
+    """Load a model, read a synthetic image with it, and print one line for each step.
 
     A line that ends in "..." is a step that begins; one that begins with "warning:" names what an
     administrator should know. Of a model with a profile, lines that begin with "shown:" are the image as

@@ -41,7 +41,9 @@ _DRAFTED, _NOT_ANALYSED, _ERROR = "DRAFTED", "NOT_ANALYSED", "ERROR"
     metavar="PATH...",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a study, one a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per study, one per line."
+)
 def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     """Read DICOM files or folders and write what the service would send, a folder for each study.
 

@@ -22,15 +22,17 @@ _QUICK_FILMS = 300
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of drawn films and finished stages, to go on there; beside --out by default.",
+    help="Folder of images and finished stages, to continue a run; beside --out by default.",
 )
-@click.option("--films", type=click.IntRange(min=100), help="Synthetic films to learn from.")
+@click.option("--films", type=click.IntRange(min=100), help="Number of synthetic images.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--quick", is_flag=True, help="A minute instead of an hour; learns next to nothing.")
+@click.option(
+    "--quick", is_flag=True, help="A minute instead of an hour; the model is then useless."
+)
 def train_demo(
     out: Path, work: Path | None, films: int | None, threads: int, *, quick: bool
 ) -> None:
-    """Train the demo model on synthetic films: labels, alignment, reports and questions."""
+    """Train the demo model on synthetic images: labels, alignment, reports and questions."""
     begun = time.monotonic()
 
     def say(line: str) -> None:

@@ -24,9 +24,9 @@ def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     default=",".join(_QUEUES),
     show_default=True,
     callback=_split,
-    help="What to work on: reading (needs the model), delivery, or both.",
+    help="Queues to serve: reading (needs the model), delivery, or both.",
 )
-@click.option("--model", help="Which of [[models]] reads; that of [reading] when left out.")
+@click.option("--model", help="Name of a model of [[models]]; by default that of [reading].")
 def worker(queues: tuple[str, ...], model: str | None) -> None:
     """Run a worker: reads studies, sends results."""
     ignore_sighup()
