@@ -62,7 +62,7 @@ class Settings(Section):
     receiver: Receiver = Receiver()
     reading: Reading = Reading()
     models: tuple[Model, ...] = Field(
-        (), description="Further models, for callers that name one; each has workers of its own."
+        (), description="Further models, for calling AEs that name one; each has separate workers."
     )
     outputs: Outputs = Outputs()
     delivery: Delivery = Delivery()

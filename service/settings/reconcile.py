@@ -39,7 +39,7 @@ class Reconcile(Section):
         description="Connection to an archive that is no destination: keys as in `[[destinations]]`.",
     )
     calling_ae: AETitle = Field(
-        description="What is fetched counts as sent by this one of `receiver.callers`."
+        description="Fetched images count as sent by this one of `receiver.callers`."
     )
     modalities: tuple[str, ...] = Field(
         ("CR", "DX"), min_length=1, description="Modality of the Series that are compared."
