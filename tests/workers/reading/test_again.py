@@ -154,12 +154,12 @@ def test_the_notice_of_an_earlier_try_is_no_result(bench, store):
 def test_a_person_who_asks_does_not_wait_for_a_silent_destination_s_pause(bench):
     """Sending again makes the pause after silent tries end at once; a mere retry does not."""
     job = sent(bench, names=["A"])
-    assert bench.delivering.asked_for(job.id) == frozenset()
+    assert bench.delivering.resend_requested(job.id) == frozenset()
     resend(bench.store, bench.settings, job.id, actor="Ann")
-    assert bench.delivering.asked_for(job.id) == {"A"}
+    assert bench.delivering.resend_requested(job.id) == {"A"}
     claim = bench.delivering.claim(job.id)
     bench.delivering.give_back(claim, OSError(28, "No space left on device"))
-    assert bench.delivering.asked_for(job.id) == frozenset()
+    assert bench.delivering.resend_requested(job.id) == frozenset()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
     assert faults(document, dcmread(tmp_path / "film.dcm")) == ()
     texts = [str(element.value) for element in document.iterall() if element.keyword == "TextValue"]
     assert "Why the study was not analyzed: No film is a frontal view." in texts
-    assert "Film 1 of 1 was not read: It is a lateral view." in texts
+    assert "Image 1 of 1 was not read: It is a lateral view." in texts
     (delivery,) = store.deliveries(job.id)
     assert (delivery.destination, delivery.state) == ("told", DeliveryState.CONFIRMED)
     assert store.job(job.id).state is JobState.NOT_ANALYSED
