@@ -20,6 +20,7 @@ from service.maintenance.restore import damaged_files, read_backup, restore
 from service.maintenance.spool_check import Scope, SpoolCheck
 from service.receiver.intake import Intake
 from service.settings.config import load_settings
+from service.spool_findings import Kind
 from service.store import Store
 from service.store.review.verified_reports import MadeReport
 from service.tokens import Scope as TokenScope
@@ -169,7 +170,7 @@ def test_what_came_or_went_during_the_backup_leaves_no_gap(used, site, tmp_path,
         gone.unlink()
         with closing(Store.open(used)) as store:
             (row,) = [each for each in store.instances_after(0, limit=10) if each.path == gone]
-            store.give_up_instance(row, "test", "lost_film", "Removed by this test.")
+            store.give_up_instance(row, "test", Kind.LOST_FILM, "Removed by this test.")
         receive(used, 3)
         copied()
 

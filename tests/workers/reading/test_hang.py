@@ -76,7 +76,9 @@ class Site:
         schema.upgrade(self.settings.database_url)
         self.store = Store.open(self.settings)
         self.queue = Queue(self.settings)
-        self.sweeper = Sweeper(self.store, self.settings, self.queue.publish, self.queue.queued_job_ids)
+        self.sweeper = Sweeper(
+            self.store, self.settings, self.queue.publish, self.queue.queued_job_ids
+        )
         self.deaths = []
         program = folder / "worker.py"
         program.write_text(WORKER)
