@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_migrations_and_transactions_go_through_it(pooled_url):
             series_instance_uid="1.2.3.9",
             study_instance_uid="1.2.3",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path="film.dcm",
+            path=Path("film.dcm"),
             digest="a" * 64,
             size=1,
         )
