@@ -12,7 +12,7 @@ from service.settings.base import Digest, HttpRoot, Section, matching
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
-from service.settings.server_rules import SERVER_RULES
+from service.settings.server_rules import OPENAI, SERVER_RULES
 
 # Models that are part of Wetread; each other model has its files in `model_dir`.
 MODELS_WITHOUT_FILES: Final = frozenset({"demo", "tiny"})
@@ -75,7 +75,8 @@ def _kind_has_its_keys(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == BUILT_IN:
         if reading.profile is not None:
             words = (
-                f"is for other kinds than {BUILT_IN!r}, which have prompts of their own: remove it"
+                f"is for other kinds than {BUILT_IN!r}: set kind = {TRANSFORMERS!r} or {OPENAI!r}, or "
+                "remove it"
             )
             yield conflict("profile", words, "kind")
     elif reading.profile is None:

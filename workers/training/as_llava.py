@@ -76,7 +76,8 @@ def _config(source: CxrLlava, words: Any) -> Any:  # noqa: ANN401 - classes of t
             num_hidden_layers=vision.layers + 1, num_attention_heads=vision.heads, num_channels=1,
             image_size=vision.image_size, patch_size=vision.patch_size, hidden_act="gelu",
         ),
-        image_token_index=words.convert_tokens_to_ids(_IMAGE), projector_hidden_act="linear",
+        phantoms_only=True, image_token_index=words.convert_tokens_to_ids(_IMAGE),
+        projector_hidden_act="linear",
         vision_feature_layer=-1, vision_feature_select_strategy="default", tie_word_embeddings=False,
     )  # fmt: skip
 

@@ -166,6 +166,7 @@ def load(
     library_logging.disable_progress_bar()
     library_logging.set_verbosity_error()
     config = _config(folder)
+    _check_purpose(folder, config, profile)
     maker = PromptMaker(load_processor(folder, model_type), profile, folder)
     longest = maker.prompt(_picture(profile), chat.turns(profile, Task.REPORT)).length
     memory.check(files, config, place, longest)
@@ -228,6 +229,15 @@ def _config(folder: Path) -> Any:  # noqa: ANN401 - any configuration of the lib
             "and image in one sequence are implemented"
         )
     return config
+
+
+def _check_purpose(folder: Path, config: Any, profile: Profile) -> None:  # noqa: ANN401 - as above
+    """Refuse a profile that would let a checkpoint of synthetic images read patients."""
+    if getattr(config, "phantoms_only", False) and not profile.card.phantoms_only:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: these weights were trained on synthetic images only: set "
+            "phantoms_only = true and a caveat in [card] of the profile"
+        )
 
 
 def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - any model class of the library

@@ -111,7 +111,10 @@ def _compare(folder: Path) -> None:
     }
     told = [f"{kind}: {', '.join(names[:_NAMED])}" for kind, names in faults.items() if names]
     if told:
-        raise CheckpointError(f"{folder}: not the files of {LIST}; {'; '.join(told)}")
+        raise CheckpointError(
+            f"{folder}: not the files of {LIST}; {'; '.join(told)}. Restore them, or run "
+            "`wetread pin-model` if the change was meant"
+        )
 
 
 def _listed(path: Path) -> dict[str, str]:

@@ -56,8 +56,8 @@ def find_profile(name: str) -> Path:
     if path.is_file():
         return path
     raise ProfileError(
-        f"profile {name}: there is no such file, and no shipped profile has this name; shipped are "
-        f"{', '.join(shipped_names())}"
+        f"profile {name}: there is no file {path.absolute()}, and no shipped profile has this name; "
+        f"shipped are {', '.join(shipped_names())}"
     )
 
 

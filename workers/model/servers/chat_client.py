@@ -185,7 +185,8 @@ class ChatClient:
         if expected not in (reported, reported.partition("@")[0]):
             raise ServerRefused(
                 f"{self.server.host} answered as model {reported[:80]!r}, not {expected!r}: correct the "
-                "model's name, or give the name of its answers as reported_model"
+                "model's name, or set the name of its answers (reading.server_reported_model; of the "
+                "judge judge.reported_model)"
             )
 
 

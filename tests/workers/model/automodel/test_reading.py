@@ -175,6 +175,15 @@ def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
     assert drafted(demo_reader, write(film, tmp_path / "film.dcm")).code == "NO_MODEL_FOR_PATIENTS"
 
 
+def test_the_demo_model_is_refused_with_a_profile_for_patients(demo_folder, tmp_path):
+    """The checkpoint itself says that it was trained on phantoms only, whatever the profile says."""
+    profile = tmp_path / "profile.toml"
+    text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
+    profile.write_text(text.replace("phantoms_only = true\n", ""), encoding="utf-8")
+    with pytest.raises(PermanentReadingError, match="phantoms_only = true"):
+        Reader.from_settings(own(demo_folder, profile, tmp_path))
+
+
 def test_other_files_than_the_pinned_are_not_read(demo_folder, tmp_path):
     """`model_sha256` holds for this kind too."""
     settings = own(demo_folder, "generic", tmp_path, model_sha256="0" * 64)
