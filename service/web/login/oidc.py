@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
+from httpx2 import HTTPError
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -33,12 +34,6 @@ from service.web.app_context import app_context_of
 from service.web.auditing import audit_login
 from service.web.login.pages import LoggedIn, back_of, end_session, logged_in, opened
 from service.web.render import page, root_of
-
-# Authlib uses httpx2 where that is installed, else httpx.
-try:
-    from httpx2 import HTTPError
-except ImportError:
-    from httpx import HTTPError  # type: ignore[assignment]
 
 _STATE_COOKIE: Final = "__Host-wetread-oidc"
 _STATE_SECONDS: Final = 600

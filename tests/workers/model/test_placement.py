@@ -88,5 +88,5 @@ def test_nothing_is_allocated_for_a_model_that_does_not_fit(tiny_folder, monkeyp
     """The loader asks before it reads the weights."""
     monkeypatch.setattr(memory, "free", lambda _: 1000)
     monkeypatch.setattr("workers.model.files.weights.fill", lambda *_, **__: pytest.fail("read"))
-    with pytest.raises(DeviceError, match="no supported number format"):
+    with pytest.raises(DeviceError, match="does not fit in any supported number format"):
         registry.load("tiny", tiny_folder)

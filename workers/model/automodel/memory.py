@@ -46,7 +46,7 @@ def check(files: WeightFiles, config: Any, place: Place, prompt: int) -> None:  
         for rows in range(place.rows, 0, -1)
         if wanted(dtype, rows) + _FLOOR <= available
     )
-    advice = next(map(_told, fitting), "it fits in no supported number format")
+    advice = next(map(_told, fitting), "it does not fit in any supported number format")
     raise DeviceError(
         f"{place.device}: the model needs {_gb(needed)} as {place.format} "
         f"({_gb(numbers * place.dtype.itemsize)} of weights, the rest for {place.rows} answers at "

@@ -176,7 +176,7 @@ def test_too_little_memory_is_said_before_loading(checkpoint, profile, monkeypat
     ):
         load(checkpoint("gemma3"), profile, Place(rows=64))
     monkeypatch.setattr(memory.memory, "free", lambda _: 2**20)
-    with pytest.raises(DeviceError, match="fits in no supported number format"):
+    with pytest.raises(DeviceError, match="does not fit in any supported number format"):
         load(checkpoint("gemma3"), profile)
 
 

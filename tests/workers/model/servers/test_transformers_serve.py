@@ -1,7 +1,5 @@
 """A real OpenAI-compatible server of a vision-language model with random weights."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -120,14 +118,12 @@ def test_a_real_server_writes_what_the_library_writes(transformers_serve, checkp
     assert texts == [text_of_library(checkpoint, frame, 12) for frame in frames]
     assert texts[0] != texts[1]
     assert not answers[0].ended
-    withdrawn = threading.Event()
-    threading.Timer(0.5, withdrawn.set).start()
     with pytest.raises(Cancelled):
         served.answer(
             frames[0],
             Task.REPORT,
             decoding=Decoding(max_new_tokens=900),
-            cancelled=withdrawn.is_set,
+            cancelled=lambda: True,  # at once: this small model writes 900 tokens within one look
         )
     assert served.answer(frames[0], Task.REPORT, decoding=how).text == texts[0]
     served.close()
