@@ -82,7 +82,7 @@ def test_the_secondary_capture_shows_the_film_as_dcmtk_shows_it(
     site.completed(study)
     overlay = next(found for found in in_pacs(study).values() if "SourceImageSequence" in found)
     rows, columns = (dcmread(path, force=True)[keyword].value for keyword in ("Rows", "Columns"))
-    left, top, width, height = Layout.of(rows, columns, overlay.Columns).film
+    left, top, width, height = Layout.of(rows, columns, overlay.Columns).image
     shown = Image.fromarray(overlay.pixel_array).convert("L")
     ours = shown.crop((left, top, left + width, top + height))
     theirs = _dcmtk_picture(path, tmp_path / "film.png")
