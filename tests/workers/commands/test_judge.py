@@ -169,7 +169,9 @@ def test_a_run_that_is_killed_continues(server, tmp_path):
 
     server.script = script
     for killed_at, end in ((5, signal.SIGKILL), (15, signal.SIGINT), (25, signal.SIGKILL)):
-        process = subprocess.Popen([sys.executable, "-m", "service.cli", "judge", "pairs.csv"])
+        # A test run in the background of a shell has SIGINT ignored, and so would its children.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "service.cli"]
+        process = subprocess.Popen([*command, "judge", "pairs.csv"])
         while not journal.exists() or journal.read_bytes().count(b"\n") < killed_at:
             assert process.poll() is None
             time.sleep(0.02)
