@@ -227,6 +227,7 @@ def test_a_harmless_copy_does_not_prevent_a_decision(store, job, reviewing):
     store.add_instance(image, calling_ae="CR1", association_id="b", eligible=True)
     store.compared(store.conflicts_to_compare()[0], "")
     decide(store, job, reviewing.request(), reviewing.roentgen)
+    assert len(due(store)) == 1
 
 
 def test_a_draft_whose_files_were_removed_cannot_be_accepted(store, job, reviewing):
