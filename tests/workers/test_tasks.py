@@ -25,7 +25,7 @@ from service.settings.config import load_settings
 from service.store import Store
 from workers.app import worker_app
 from workers.reading.drafting import Drafting
-from workers.reading.reader import Drafted, NotAnalysed, Unchanged
+from workers.reading.outcomes import Drafted, NotAnalysed, Unchanged
 from workers.tasks import register_read
 
 STUDY = "1.2.3"

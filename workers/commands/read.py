@@ -21,7 +21,8 @@ from service.log import configure_logging
 from service.settings.config import Settings, load_settings
 from workers.outbox import wants_sidecar, write_outputs, write_sidecar
 from workers.reading.not_analysed_notice import expects_notice, notice
-from workers.reading.reader import Drafted, NotAnalysed, Reader
+from workers.reading.outcomes import Drafted, NotAnalysed
+from workers.reading.reader import Reader
 
 _EXIT_ERROR = 1
 _EXIT_NOT_ANALYSED = 3

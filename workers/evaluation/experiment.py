@@ -22,7 +22,8 @@ from workers.model.prompts import Role, Turn
 from workers.model.vlm import Answer, Decoding
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import SelectedImage
-from workers.reading.reader import NotAnalysed, Reader
+from workers.reading.outcomes import NotAnalysed
+from workers.reading.reader import Reader
 
 _YES: Final = "yes"
 _ANSWER_TOKENS: Final = 8

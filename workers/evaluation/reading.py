@@ -21,7 +21,8 @@ from workers.evaluation.pictures import small_picture, wrapped
 from workers.evaluation.progress import Progress
 from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.safe_names import picture_name
-from workers.reading.reader import NotAnalysed, Reader
+from workers.reading.outcomes import NotAnalysed
+from workers.reading.reader import Reader
 
 _ATTEMPTS: Final = 3
 

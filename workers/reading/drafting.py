@@ -33,8 +33,8 @@ from workers.reading.exclusive_attempt import ExclusiveAttempt
 from workers.reading.image_selection import rules_for
 from workers.reading.job_watch import JobWatch
 from workers.reading.not_analysed_notice import notice, notice_destinations
+from workers.reading.outcomes import Drafted, NotAnalysed, Unchanged
 from workers.reading.quarantine import quarantine
-from workers.reading.reader import Drafted, NotAnalysed, Unchanged
 from workers.retry_policy import backoff, code, is_outage, may_pass, sentence, where
 
 log = get_logger(__name__)

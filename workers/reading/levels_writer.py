@@ -4,12 +4,14 @@ import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from dicom.errors import DicomError
 from dicom.pixels.frame import PixelLimits
 from dicom.spool.levels_file import levels_path, write_levels
 from service.log import get_logger
+from service.settings.config import Settings
+from workers.reading.image_selection import pixel_limits
 
 _WAITING: Final = 8  # more are made when a viewer needs them
 
@@ -45,6 +47,18 @@ class LevelsWriter:
         self._waiting: queue.Queue[Path] = queue.Queue(_WAITING)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, levels: Callable[[Path, PixelLimits], bytes]
+    ) -> Self:
+        """Return the writer for the spool of a site; `levels` as in the constructor."""
+        return cls(
+            levels,
+            pixel_limits(settings),
+            spool_dir=settings.spool_dir,
+            min_free_bytes=settings.receiver.min_free_bytes,
+        )
 
     def write_later(self, image: Path) -> None:
         """Have the levels of an image written soon, unless they are there or many images wait."""

@@ -21,6 +21,7 @@ from workers.model.placement import Place, place
 from workers.model.profiles.load import find_profile, load_profile, shipped_names
 from workers.model.profiles.profile import Profile
 from workers.model.profiles.reading_model import ReadingModel
+from workers.model.prompts import Task
 from workers.model.servers.chat_client import Server
 from workers.model.servers.retrying import RetryPolicy
 from workers.model.servers.served_model import ServedModel, recorded
@@ -33,6 +34,7 @@ _SERVER_RETRY: Final = RetryPolicy(tries=3, most_seconds=10.0, longest_retry_aft
 _ONE_BY_ONE: Final = (
     "images are read one at a time: of this model, rows of a batch do not give what they give alone"
 )
+_WARM_UP_PIXELS: Final = 64
 _PROFILE_KEYS: Final = ("temperature", "top_p", "top_k", "max_new_tokens")
 
 
@@ -59,6 +61,21 @@ def reading_model(settings: Settings, progress: Callable[[str], None]) -> Readin
             return _of_library(settings, progress)
         case other:
             raise CheckpointError(f"kind = {other!r}: no such kind; use {BUILT_IN!r}")
+
+
+def no_progress(line: str) -> None:
+    """Discard a line of progress."""
+    del line
+
+
+def answer_once(model: ReadingModel) -> None:
+    """Have the model answer a blank image, so that no study waits for its first, slow answer.
+
+    Raises:
+        ModelError: The model failed.
+    """
+    blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
+    model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
 
 
 def _built_in(settings: Settings, progress: Callable[[str], None]) -> Engine:

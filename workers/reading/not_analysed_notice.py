@@ -13,7 +13,7 @@ from service.log import get_logger
 from service.records import Job
 from service.settings.config import Settings
 from workers.equipment import this_equipment
-from workers.reading.reader import NotAnalysed
+from workers.reading.outcomes import NotAnalysed
 
 log = get_logger(__name__)
 

@@ -7,7 +7,6 @@ calling thread, and the engine's thread extends the answers of all callers by on
 import dataclasses
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
 
@@ -16,88 +15,30 @@ import torch
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom.content.report import DraftReport, ModelIdentity, NotRead, Predecessor
+from dicom.content.report import DraftReport, ModelIdentity, Predecessor
 from dicom.content.sr_document import load_tables
 from dicom.decoding.pool import Decoders
-from dicom.phantom import is_phantom
-from dicom.results.outputs import Equipment, Output, build
-from dicom.selection.image_selection import Examine, Rules, Selection, examine
+from dicom.results.outputs import Equipment, build
+from dicom.selection.image_selection import Examine, Rules, examine
 from dicom.study import Study
 from dicom.validation.same_patient import check_source
 from service.jobs import ReasonCode
 from service.settings.config import Settings
 from workers.equipment import output_options, this_equipment
-from workers.labeller.report_language import check_language
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.reading_model import ReadingModel
-from workers.model.profiles.report_text import report_text
-from workers.model.prompts import Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 from workers.reading.abilities import lacks, limits
-from workers.reading.agreement import sampled_beside
-from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.error_mapping import reading_errors
-from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted, pixel_limits
-from workers.reading.indication import indication
+from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted
 from workers.reading.levels_writer import LevelsWriter
-from workers.reading.model_loading import decoding, reading_model, sampling
-from workers.reading.scores import QUESTIONS
+from workers.reading.model_answer import ModelAnswers
+from workers.reading.model_identity import model_identity, sent_outside, with_image_caveat
+from workers.reading.model_loading import answer_once, no_progress, reading_model
+from workers.reading.outcomes import Drafted, DraftedImage, NotAnalysed, Unchanged, without_image
 from workers.reading.stopwatch import Stopwatch
 
-_WARM_UP_PIXELS: Final = 64
-_DEMO_CAVEAT: Final = (
-    "It reads patients' images because this site has set reading.demo_reads_patients."
-)
-_MARK: Final = "MEANINGLESS TEXT"  # in the series description, 20 characters at most
 _NO_CHANGE: Final = "The later images do not change which image is read: the earlier draft stands."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drafted:
-    """The result of a study that was read."""
-
-    draft: DraftReport
-    outputs: tuple[Output, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DraftedImage:
-    """The draft of a study and the image that was read, before objects are built.
-
-    Attributes:
-        tokens: Number of tokens of the answer.
-        ended: Whether the model ended the answer; otherwise the limit on new tokens cut it.
-    """
-
-    draft: DraftReport
-    film: SelectedImage
-    tokens: int
-    ended: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotAnalysed:
-    """The result of a study without an image that may be read.
-
-    Attributes:
-        code: Reason code, such as NOT_FRONTAL.
-        sentence: The reason, for the user.
-        not_read: Each Instance and why it was not read.
-    """
-
-    code: str
-    sentence: str
-    not_read: tuple[NotRead, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unchanged(NotAnalysed):
-    """The selected image was read before: the model was not asked, the earlier draft stands."""
-
-
-def _no_progress(line: str) -> None:
-    """Discard a line of progress."""
-    del line
 
 
 class Reader:
@@ -122,8 +63,7 @@ class Reader:
         """
         self._model = model
         self._levels = levels
-        self._decoding = decoding(settings, model.checkpoint.max_new_tokens, model.profile)
-        self._sampling = sampling(settings, self._decoding)
+        self._answers = ModelAnswers(model, settings)
         self._equipment = equipment
         self._chooser = ImageSelector(
             settings,
@@ -133,11 +73,10 @@ class Reader:
         )
         self._options = output_options(settings)
         self._version = settings.reading.model_version
-        self._questions = QUESTIONS if _asks_questions(settings, model) else ()
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, progress: Callable[[str], None] = _no_progress
+        cls, settings: Settings, progress: Callable[[str], None] = no_progress
     ) -> Self:
         """Load the model and let it answer once, so that no study waits for it; return the reader.
 
@@ -160,18 +99,11 @@ class Reader:
                 max_pixels=reading.max_pixels,
             )
             model = reading_model(settings, progress)
-            blank = np.zeros((_WARM_UP_PIXELS, _WARM_UP_PIXELS), dtype=np.float32)
-            model.answer(blank, Task.REPORT, decoding=Decoding(max_new_tokens=2))
+            answer_once(model)
             load_tables()
             decoders.wait_until_ready()
-            levels = LevelsWriter(
-                decoders.levels,
-                pixel_limits(settings),
-                spool_dir=settings.spool_dir,
-                min_free_bytes=settings.receiver.min_free_bytes,
-            )
-            equipment = this_equipment(settings)
-            return cls(model, settings, equipment, decoders.examine, levels)
+            levels = LevelsWriter.from_settings(settings, decoders.levels)
+            return cls(model, settings, this_equipment(settings), decoders.examine, levels)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -186,28 +118,12 @@ class Reader:
     @property
     def decoding(self) -> Decoding:
         """How the tokens of a draft are chosen."""
-        return self._decoding
+        return self._answers.decoding
 
     @property
     def identity(self) -> ModelIdentity:
         """The model as each of its drafts records it."""
-        checkpoint = self._model.checkpoint
-        digest = checkpoint.profile_sha256
-        profile = f", profile sha256:{digest[:16]}" if digest else ""
-        return ModelIdentity(
-            name=checkpoint.name,
-            version=self._version,
-            weights_sha256=checkpoint.weights_sha256,
-            decoding=(
-                f"{self._decoding.describe()}, {checkpoint.dtype} on {checkpoint.device}, "
-                f"{checkpoint.libraries}, revision {checkpoint.revision}{profile}"
-            ),
-            caveat=checkpoint.caveat,
-            mark=checkpoint.mark,
-            licence=checkpoint.licence,
-            intended_use=checkpoint.intended_use,
-            cannot=checkpoint.cannot,
-        )
+        return model_identity(self._model.checkpoint, self.decoding, self._version)
 
     @property
     def profile(self) -> Profile | None:
@@ -223,21 +139,11 @@ class Reader:
         Raises:
             ModelError: The image cannot be used, or the model failed.
         """
-        return self._model.answer(
-            frame, Task.REPORT, questions=self._questions, decoding=self._decoding
-        )
+        return self._answers.ask(frame)
 
     def identity_for(self, header: Dataset | None) -> ModelIdentity:
         """Return the model as the draft of this image records it: the caveat depends on the image."""
-        model, checkpoint = self.identity, self._model.checkpoint
-        if not checkpoint.synthetic_only:
-            return model
-        if header is None or not is_phantom(header):
-            caveat = f"{checkpoint.caveat} {_DEMO_CAVEAT}".strip()
-            return dataclasses.replace(model, caveat=caveat, mark=checkpoint.mark or _MARK)
-        if checkpoint.synthetic_caveat:
-            return dataclasses.replace(model, caveat=checkpoint.synthetic_caveat, mark="")
-        return model
+        return with_image_caveat(self.identity, self._model.checkpoint, header)
 
     def read(
         self,
@@ -298,7 +204,7 @@ class Reader:
         produced_at: datetime,
         rules: Rules | None = None,
         cancelled: Callable[[], bool] = never,
-    ) -> "DraftedImage | NotAnalysed":
+    ) -> DraftedImage | NotAnalysed:
         """Return the first draft of a study with its image, or why there is none; no objects are built.
 
         Raises:
@@ -337,7 +243,7 @@ class Reader:
         with reading_errors():
             selection = self._chooser.selected(study, rules, cancelled)
             film = SelectedImage.of(selection)
-            return _unread(selection) if film is None else film
+            return without_image(selection) if film is None else film
 
     def _drafted(  # noqa: PLR0913 - the keywords of `read`
         self,
@@ -351,11 +257,11 @@ class Reader:
         urgent: bool,
         rules: Rules | None,
         cancelled: Callable[[], bool],
-    ) -> "DraftedImage | NotAnalysed":
+    ) -> DraftedImage | NotAnalysed:
         selection = self._chooser.selected(study, rules, cancelled)
         film = SelectedImage.of(selection)
         if film is None:
-            return _unread(selection)
+            return without_image(selection)
         if film.instance.sop_instance_uid in already_read:
             return Unchanged(
                 code=ReasonCode.NO_CHANGE, sentence=_NO_CHANGE, not_read=selection.not_read
@@ -365,7 +271,7 @@ class Reader:
             self._levels.write_later(film.instance.path)
         clock.mark("decode")
         check_wanted(cancelled)
-        answered = self._answer(film, clock, urgent=urgent, cancelled=cancelled)
+        answered = self._answers.content_of(film, clock, urgent=urgent, cancelled=cancelled)
         model = self.identity_for(film.header)
         draft = DraftReport(
             study_instance_uid=study.study_instance_uid,
@@ -379,7 +285,7 @@ class Reader:
                 *film.notes,
                 *answered.content.notes,
                 *limits(self._model.checkpoint),
-                *_sent_outside(self._model.checkpoint),
+                *sent_outside(self._model.checkpoint),
             ),
             model=dataclasses.replace(
                 model, prompt=answered.prompt, decoding=model.decoding + answered.sampled
@@ -389,90 +295,3 @@ class Reader:
             doubts=answered.content.doubts,
         )
         return DraftedImage(draft=draft, film=film, tokens=answered.tokens, ended=answered.ended)
-
-    def _answer(
-        self, film: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
-    ) -> "_AnswerContent":
-        """Return the model's answer about an image, without questions and samples if meaningless."""
-        checkpoint = self._model.checkpoint
-        reason = indication(film.header) if checkpoint.takes_indication else ""
-        meaningless = checkpoint.meaningless or (
-            checkpoint.synthetic_only and not is_phantom(film.header)
-        )
-        samples = () if meaningless else self._sampling
-        answer = self._model.answer(
-            film.pixels,
-            Task.PAEDIATRIC_REPORT if film.child else Task.REPORT,
-            indication=reason,
-            questions=() if meaningless else self._questions,
-            decoding=self._decoding,
-            urgent=urgent,
-            cancelled=cancelled,
-            samples=samples,
-        )
-        clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))
-        answer = self._sectioned(answer)
-        # Random weights that are marked as such are not expected to write language.
-        if not checkpoint.meaningless:
-            check_language(answer.text)
-        answered = content(
-            answer,
-            film.pixels,
-            child=film.child,
-            reason=reason,
-            meaningless=meaningless,
-            samples=len(samples),
-            locates=self._model.locates,
-        )
-        return _AnswerContent(
-            answered,
-            shown_prompt(answer, reason),
-            sampled_beside(samples),
-            len(answer.token_ids),
-            answer.ended,
-        )
-
-    def _sectioned(self, answer: Answer) -> Answer:
-        """Return an answer with the headings of the profile replaced by the general ones."""
-        profile = self._model.profile
-        if profile is None:
-            return answer
-        samples = tuple(report_text(text, profile.answer) for text in answer.samples)
-        text = report_text(answer.text, profile.answer)
-        return dataclasses.replace(answer, text=text, samples=samples)
-
-
-@dataclass(frozen=True, slots=True)
-class _AnswerContent:
-    """An answer's content, the prompt as shown, and in `sampled` the samples' decoding, or ""."""
-
-    content: Content
-    prompt: str
-    sampled: str
-    tokens: int
-    ended: bool
-
-
-def _sent_outside(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the note of a draft whose image was sent to a server that may be outside the site."""
-    if not checkpoint.remote_host:
-        return ()
-    note = (
-        f"The image was sent to the server {checkpoint.remote_host}, which may be outside this site "
-        "(the site has set allow_remote)."
-    )
-    return (note,)
-
-
-def _unread(selection: Selection) -> NotAnalysed:
-    return NotAnalysed(
-        code=str(selection.reason), sentence=selection.sentence, not_read=selection.not_read
-    )
-
-
-def _asks_questions(settings: Settings, model: ReadingModel) -> bool:
-    if lacks(model.checkpoint, Ability.SCORES):
-        return False
-    wanted = settings.reading.scores
-    measured = model.checkpoint.scores_measured and wanted == "auto"
-    return (measured or wanted == "on") and not model.checkpoint.meaningless

@@ -14,7 +14,8 @@ from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.errors import PermanentReadingError
 from workers.model.vlm import SERVED, Checkpoint
-from workers.reading.reader import Drafted, Reader
+from workers.reading.outcomes import Drafted
+from workers.reading.reader import Reader
 
 SEED: Final = 3
 SHOWN: Final = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)

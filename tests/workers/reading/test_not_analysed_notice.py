@@ -16,7 +16,7 @@ from service.settings.destination_factory import destinations
 from workers.delivery.delivering import Delivering
 from workers.reading.drafting import Drafting
 from workers.reading.not_analysed_notice import notice_destinations
-from workers.reading.reader import NotAnalysed
+from workers.reading.outcomes import NotAnalysed
 
 
 class Refusing:

@@ -28,7 +28,8 @@ from service.settings.reading import Reading
 from workers.model.checkpoints.tiny import CAVEAT
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task
-from workers.reading.reader import Drafted, NotAnalysed, Reader, Unchanged
+from workers.reading.outcomes import Drafted, NotAnalysed, Unchanged
+from workers.reading.reader import Reader
 from workers.retry_policy import code, may_pass
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

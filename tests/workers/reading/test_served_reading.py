@@ -22,7 +22,8 @@ from service.errors import (
 )
 from service.settings.config import load_settings
 from workers.commands.load_model import load_model
-from workers.reading.reader import Drafted, Reader
+from workers.reading.outcomes import Drafted
+from workers.reading.reader import Reader
 from workers.retry_policy import is_outage, may_pass
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -22,7 +22,8 @@ from workers.model.files import snapshot
 from workers.model.profiles.card import model_card
 from workers.model.profiles.load import SHIPPED, load_profile
 from workers.model.prompts import Task
-from workers.reading.reader import Drafted, NotAnalysed, Reader
+from workers.reading.outcomes import Drafted, NotAnalysed
+from workers.reading.reader import Reader
 from workers.reading.self_test import read_phantom
 from workers.reading.trial import trial
 from workers.training import as_llava
@@ -203,10 +204,10 @@ def test_what_the_settings_say_of_decoding_wins_over_the_profile(demo_folder, tm
     """A key that the site gives holds; others come from the profile."""
     profile = load_profile(demo_folder / "profile.toml")
     reader = Reader.from_settings(own(demo_folder, demo_folder / "profile.toml", tmp_path))
-    assert reader._decoding.max_new_tokens == profile.decoding.max_new_tokens
+    assert reader.decoding.max_new_tokens == profile.decoding.max_new_tokens
     reader._model.close()
     given = own(demo_folder, demo_folder / "profile.toml", tmp_path, max_new_tokens=7)
-    assert Reader.from_settings(given)._decoding.max_new_tokens == 7
+    assert Reader.from_settings(given).decoding.max_new_tokens == 7
 
 
 def test_a_right_pneumothorax_is_read_on_its_side(demo_reader, tmp_path):

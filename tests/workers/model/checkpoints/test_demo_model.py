@@ -15,7 +15,8 @@ from service.settings.reading import Model, Reading
 from workers.equipment import this_equipment
 from workers.model.checkpoints import registry, shipped, tiny
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
-from workers.reading.reader import Drafted, NotAnalysed, Reader
+from workers.reading.outcomes import Drafted, NotAnalysed
+from workers.reading.reader import Reader
 
 LARGEST = 20 * 10**6
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
