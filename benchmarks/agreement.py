@@ -57,9 +57,9 @@ def read(
 def coded(answer: Answer) -> list[Finding]:
     """Return what a draft says of the six, with its agreement."""
     findings = agreed(label(answer.text), [label(text) for text in answer.samples])
-    said = (Presence.PRESENT, Presence.ABSENT)
+    stated = (Presence.PRESENT, Presence.ABSENT)
     return [
-        one for one in findings if one.observation in CODED_OBSERVATIONS and one.presence in said
+        one for one in findings if one.observation in CODED_OBSERVATIONS and one.presence in stated
     ]
 
 

@@ -47,7 +47,7 @@ BINS = np.linspace(0, 1, 11)
 class Tally:
     """What was said and what is true, a row for each film."""
 
-    said: list[list[bool]] = field(default_factory=list)
+    predicted: list[list[bool]] = field(default_factory=list)
     true: list[list[bool]] = field(default_factory=list)
     sides: list[list[bool | None]] = field(default_factory=list)
     chances: list[list[float]] = field(default_factory=list)
@@ -85,7 +85,9 @@ def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
     answer = model.answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=256))
     found = {finding.observation: finding for finding in label(answer.text)}
     truth = {finding.observation: finding for finding in one.findings}
-    tally.said.append([found[name].presence is Presence.PRESENT for name in CODED_OBSERVATIONS])
+    tally.predicted.append(
+        [found[name].presence is Presence.PRESENT for name in CODED_OBSERVATIONS]
+    )
     tally.true.append([name in truth for name in CODED_OBSERVATIONS])
     tally.sides.append(
         [
@@ -119,7 +121,7 @@ def merged(parts: Iterable[Tally]) -> Tally:
     """Return all rows as one, in order."""
     total = Tally()
     for part in parts:
-        total.said += part.said
+        total.predicted += part.predicted
         total.true += part.true
         total.sides += part.sides
         total.chances += part.chances
@@ -128,10 +130,10 @@ def merged(parts: Iterable[Tally]) -> Tally:
     return total
 
 
-def scores(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
+def scores(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Return precision, recall and F1."""
-    both = float((said & true).sum())
-    precision, recall = both / max(1, said.sum()), both / max(1, true.sum())
+    both = float((predicted & true).sum())
+    precision, recall = both / max(1, predicted.sum()), both / max(1, true.sum())
     return {
         "precision": precision,
         "recall": recall,
@@ -142,17 +144,21 @@ def scores(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 def results(tally: Tally) -> dict[str, dict[str, float]]:
     """Return a row for each finding, and one for normal films."""
-    said, true, asked = np.array(tally.said), np.array(tally.true), np.array(tally.chances)
+    predicted, true, asked = (
+        np.array(tally.predicted),
+        np.array(tally.true),
+        np.array(tally.chances),
+    )
     rows = {}
     for column, name in enumerate(CODED_OBSERVATIONS):
-        rows[name.value] = scores(said[:, column], true[:, column])
+        rows[name.value] = scores(predicted[:, column], true[:, column])
         rows[name.value]["asked f1"] = scores(asked[:, column] > 0.5, true[:, column])["f1"]
         if name in SIDED:
             right = [row[SIDED.index(name)] for row in tally.sides]
             known = [one for one in right if one is not None]
             rows[name.value]["sides"] = sum(known) / max(1, len(known))
     normal = np.array(tally.normal)
-    rows["normal"] = scores(~said.any(1), normal)
+    rows["normal"] = scores(~predicted.any(1), normal)
     rows["normal"]["asked f1"] = scores(asked[:, -1] > 0.5, normal)["f1"]
     return rows
 
@@ -189,7 +195,7 @@ def table(tally: Tally, seconds: float) -> str:
     error = sum(abs(mean - share) * count for mean, share, count in bins) / total
     lines.append(f"\nprobability of Yes against how often it is so (expected error {error:.3f})")
     lines += [f"{mean:8.3f}{share:8.3f}{count:8}" for mean, share, count in bins]
-    count = len(tally.said)
+    count = len(tally.predicted)
     lines.append(f"\n{count} films in {seconds:.0f} s, {tally.tokens / count:.0f} tokens a report")
     return "\n".join(lines)
 

@@ -208,8 +208,8 @@ def main() -> None:
     decoding = Decoding(max_new_tokens=options.new_tokens)
 
     def ask(target: CxrLlava | Engine, number: int) -> None:
-        said = target.answer(shots[number % len(shots)], Task.REPORT, decoding=decoding)
-        if len(said.token_ids) != options.new_tokens:
+        answer = target.answer(shots[number % len(shots)], Task.REPORT, decoding=decoding)
+        if len(answer.token_ids) != options.new_tokens:
             raise RuntimeError("an answer ended by itself")
 
     rate = bandwidth(device)

@@ -73,9 +73,9 @@ def turn(row: dict[str, object]) -> None:
     ]
 
 
-def evaluate(studies: Path, truth: Path, out: Path, *words: str, **settings: str) -> dict:
+def evaluate(studies: Path, truth: Path, out: Path, *options: str, **settings: str) -> dict:
     """Run `wetread evaluate`; return its metrics."""
-    command = [WETREAD, "evaluate", studies, "--truth", truth, "--out", out, *words]
+    command = [WETREAD, "evaluate", studies, "--truth", truth, "--out", out, *options]
     environment = os.environ | {
         f"WETREAD_READING__{name.upper()}": value for name, value in settings.items()
     }

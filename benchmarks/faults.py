@@ -129,9 +129,9 @@ class Torment:
             self._note(f"{due.number} {due.kind.name}: could not be done: {error!r}")
             return Felt.NOT
 
-    def _note(self, words: str) -> None:
+    def _note(self, text: str) -> None:
         with self._log.open("a") as log:
-            log.write(f"{time.strftime('%H:%M:%S')} {words}\n")
+            log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 def settled(site: Site, sent: Sequence[SentStudy], seconds: float) -> bool:
@@ -185,8 +185,8 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
         f"{site.proxy.harmed}; objects stored under a new UID: {found.copies}; "
         f"tracebacks in the log: {site.log().count('Traceback (')}"
     )
-    said = site.log()
-    print("events: " + ", ".join(f"{said.count(f'] {each} ')} {each}" for each in _EVENTS))
+    log = site.log()
+    print("events: " + ", ".join(f"{log.count(f'] {each} ')} {each}" for each in _EVENTS))
     for fault in found.broken:
         print(f"BROKEN: {fault}")
     print(f"{len(found.broken)} promises broken")
@@ -289,12 +289,12 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="wetread-faults-"))
     if run(folder, options):
         print(f"the service's log and the faults' moments are in {folder}")
-        print(f"again: python benchmarks/faults.py {' '.join(_words(options))}")
+        print(f"again: python benchmarks/faults.py {' '.join(_command_line(options))}")
         sys.exit(1)
     shutil.rmtree(folder)
 
 
-def _words(options: argparse.Namespace) -> list[str]:
+def _command_line(options: argparse.Namespace) -> list[str]:
     return [f"--{name} {value}" for name, value in vars(options).items()]
 
 

@@ -294,10 +294,10 @@ def send(running: Running, films: list[Path], associations: int) -> tuple[float,
         )
         for part in parts
     ]
-    said = [""] * len(senders)
+    outputs = [""] * len(senders)
 
     def listen(number: int) -> None:
-        said[number] = senders[number].communicate(timeout=300)[1]
+        outputs[number] = senders[number].communicate(timeout=300)[1]
 
     listeners = [threading.Thread(target=listen, args=(number,)) for number in range(len(senders))]
     for listener in listeners:
@@ -305,7 +305,7 @@ def send(running: Running, films: list[Path], associations: int) -> tuple[float,
     for listener in listeners:
         listener.join()
     seconds = time.perf_counter() - begun
-    stored = sum(len(re.findall(r"Received C-STORE Response \(Success\)", log)) for log in said)
+    stored = sum(len(re.findall(r"Received C-STORE Response \(Success\)", log)) for log in outputs)
     return seconds, len(films) - stored
 
 

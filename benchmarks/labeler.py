@@ -45,9 +45,9 @@ def reports(archive: Path) -> Iterator[tuple[str, str]]:
 
 
 def score(pairs: list[tuple[bool, bool]]) -> tuple[float, float, float]:
-    """Return precision, recall and F1 of (said, true) pairs."""
-    both = sum(said and true for said, true in pairs)
-    precision = both / max(1, sum(said for said, _ in pairs))
+    """Return precision, recall and F1 of (predicted, true) pairs."""
+    both = sum(predicted and true for predicted, true in pairs)
+    precision = both / max(1, sum(predicted for predicted, _ in pairs))
     recall = both / max(1, sum(true for _, true in pairs))
     return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
 
@@ -58,7 +58,7 @@ def spread(
     """Return the mean F1 that 2.5 and 97.5 in 100 draws of `size` reports stay below.
 
     Args:
-        rows: For each finding the (said, true) pairs of the reports, in one order.
+        rows: For each finding the (predicted, true) pairs of the reports, in one order.
         size: Reports in a draw, each taken with replacement.
         draws: How often.
     """
@@ -87,9 +87,9 @@ def main() -> None:
         found = {finding.observation: finding for finding in label(text)}
         for name, column in GOLD.items():
             presence, true = found[name].presence, gold[stem][column] == "1"
-            said = presence is Presence.PRESENT
-            pairs["present"][name].append((said, true))
-            maybe = said or presence is Presence.UNCERTAIN
+            predicted = presence is Presence.PRESENT
+            pairs["present"][name].append((predicted, true))
+            maybe = predicted or presence is Presence.UNCERTAIN
             pairs["present or uncertain"][name].append((maybe, true))
             if options.errors == name.value and maybe != true:
                 print(f"{stem} gold={int(true)} {presence}: {found[name].sentence}")

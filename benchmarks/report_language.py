@@ -68,14 +68,14 @@ def drawn() -> Iterator[str]:
 
 def followers(texts: Iterable[str], more: Iterable[str] = ()) -> dict[str, set[str]]:
     """Return each word that two of `texts`, or one of `more`, hold, with what follows it there."""
-    words: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     pairs: Counter[tuple[str, str]] = Counter()
     for weight, source in ((1, texts), (2, more)):
         for text in source:
             tokens = tokenized(re.sub(r"\bx{2,}\b", " ", text, flags=re.IGNORECASE))
-            words.update(dict.fromkeys(tokens, weight))
+            counts.update(dict.fromkeys(tokens, weight))
             pairs.update(dict.fromkeys(itertools.pairwise(tokens), weight))
-    known = {word: set[str]() for word, count in words.items() if count > 1 and word.isascii()}
+    known = {word: set[str]() for word, count in counts.items() if count > 1 and word.isascii()}
     for (word, after), count in pairs.items():
         if count > 1 and word in known and after in known:
             known[word].add(after)
@@ -189,7 +189,7 @@ def counted(name: str, make: Callable[[Path, int], None], seeds: int = SEEDS) ->
 def measure_models() -> None:
     """Print how many texts of random and of damaged models are noticed."""
 
-    def random_words(folder: Path, seed: int) -> None:
+    def random_text(folder: Path, seed: int) -> None:
         tiny.write_checkpoint(folder, seed)
 
     def random_pieces(folder: Path, seed: int) -> None:
@@ -203,7 +203,7 @@ def measure_models() -> None:
 
         return make
 
-    counted("random weights, whole words only", random_words)
+    counted("random weights, whole words only", random_text)
     counted("random weights", random_pieces)
     counted("demo model, pieces of the tokenizer exchanged", demo(shuffled_tokenizer))
     for strength in (0.1, 0.3, 1.0):

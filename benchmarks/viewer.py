@@ -111,17 +111,17 @@ def _measure(browser: "_Browser", bases: list[str]) -> None:
     halves = {"canvas": bases[:TRIES], "webgl2": bases[TRIES:]}
     for painter, own in halves.items():
         found = [browser.call("execute/async", script=_SHOW, args=[base, painter]) for base in own]
-        for name, words in (
+        for name, label in (
             ("quarter", "first picture (quarter level), ms"),
             ("half", "next level, ms"),
             ("drag", "window drag, frames/s"),
             ("pan", "pan, frames/s"),
         ):
-            _say(f"{painter}: {words}", statistics.median(each[name] for each in found))
+            _say(f"{painter}: {label}", statistics.median(each[name] for each in found))
 
 
-def _say(words: str, value: float) -> None:
-    sys.stdout.write(f"{words:52} {value:8.2f}\n")
+def _say(label: str, value: float) -> None:
+    sys.stdout.write(f"{label:52} {value:8.2f}\n")
 
 
 def _seeded(settings: Settings) -> tuple[list[str], str]:

@@ -121,11 +121,15 @@ def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
     frame = load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
     decoding = Decoding(max_new_tokens=256)
     answer = model.answer(frame, Task.REPORT, questions=QUESTIONS, decoding=decoding)
-    said = {one.observation: one.presence for one in label(answer.text)}
+    presences = {one.observation: one.presence for one in label(answer.text)}
     seen = []
     for truth in phantom.truths:
         heat = answer.heat.get(IS_THERE[truth.observation.value])
-        if heat is None or said[truth.observation] is not Presence.PRESENT or not truth.mask.any():
+        if (
+            heat is None
+            or presences[truth.observation] is not Presence.PRESENT
+            or not truth.mask.any()
+        ):
             continue
         seen.append(
             Seen(CODED_OBSERVATIONS.index(truth.observation), looked_at(heat, frame, truth))

@@ -72,5 +72,5 @@ def derived_uid(*parts: str | int | Iterable[str]) -> str:
     Returns:
         A UID of at most 44 characters under the root 2.25.
     """
-    words = [str(part) if isinstance(part, str | int) else "\\".join(part) for part in parts]
-    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, '|'.join(words)).int}"
+    fields = [str(part) if isinstance(part, str | int) else "\\".join(part) for part in parts]
+    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, '|'.join(fields)).int}"

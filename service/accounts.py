@@ -152,10 +152,10 @@ def check_display_name(name: str) -> str:
     Raises:
         InvalidAccount: It is too long or holds characters that cannot be shown.
     """
-    words = " ".join(name.split())
-    if len(words) > _LONGEST_NAME or not words.isprintable():
+    shown = " ".join(name.split())
+    if len(shown) > _LONGEST_NAME or not shown.isprintable():
         raise InvalidAccount("a display name has at most 64 printable characters")
-    return words
+    return shown
 
 
 def check_dicom_name(name: str) -> str:
@@ -190,14 +190,14 @@ def check_password(password: str, login: str) -> str:
     return password
 
 
-def check_roles(words: Iterable[str]) -> frozenset[Role]:
+def check_roles(names: Iterable[str]) -> frozenset[Role]:
     """Return the roles with these names.
 
     Raises:
         InvalidAccount: There is none, or one is unknown.
     """
     try:
-        roles = frozenset(Role(word) for word in words)
+        roles = frozenset(Role(word) for word in names)
     except ValueError as error:
         raise InvalidAccount(f"{error}: the roles are {', '.join(Role)}") from None
     if not roles:

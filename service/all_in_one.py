@@ -130,7 +130,7 @@ class AllInOne:
         return self._supervisor.pids()
 
     def _record(self, death: Death) -> None:
-        detail = f"{death.words}; started again in {death.wait:.1f} s"
+        detail = f"{death.text}; started again in {death.wait:.1f} s"
         event = "part_not_started" if death.not_started else "part_died"
         log.error(
             event,

@@ -87,8 +87,8 @@ def dicom_xml(record: AuditRecord, source: str) -> bytes:
     _code(identification, "EventID", kind.event)
     if kind.type is not None:
         _code(identification, "EventTypeCode", kind.type)
-    words = f"{event.action}: {event.detail}" if event.detail else event.action.value
-    SubElement(identification, "EventOutcomeDescription").text = words
+    outcome = f"{event.action}: {event.detail}" if event.detail else event.action.value
+    SubElement(identification, "EventOutcomeDescription").text = outcome
     _participants(message, record)
     audit_source = SubElement(message, "AuditSourceIdentification", AuditSourceID=source)
     source_type = SubElement(audit_source, "AuditSourceTypeCode")

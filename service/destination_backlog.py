@@ -107,13 +107,13 @@ class Backlog:
 
     def pieces(self) -> tuple[str | datetime, ...]:
         """Return what waits and why, as text with the times as separate items; names no address."""
-        words = _WORDS[self.state] if self.configured else "the settings do not name it"
+        text = _WORDS[self.state] if self.configured else "the settings do not name it"
         if self.oldest_at is not None:
             count = "1 result waits" if self.waiting == 1 else f"{self.waiting} results wait"
             return (
                 f"{count} for {self.destination}, the oldest from ",
                 self.oldest_at,
-                f"; {words}.",
+                f"; {text}.",
             )
         if self.failed_at is not None and self.is_faulty:
             return (f"The latest result for {self.destination} failed ", self.failed_at, ".")

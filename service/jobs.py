@@ -168,8 +168,8 @@ def next_state(state: JobState, action: Action) -> JobState:
     try:
         return TRANSITIONS[state, action]
     except KeyError:
-        words = f"a job in the state {JOB_NAMES[state]!r} does not allow {action!s}"
-        raise IllegalTransition(words) from None
+        message = f"a job in the state {JOB_NAMES[state]!r} does not allow {action!s}"
+        raise IllegalTransition(message) from None
 
 
 def allowed(state: JobState) -> frozenset[Action]:

@@ -31,8 +31,8 @@ class StudyIdentity:
     @property
     def searchable(self) -> str:
         """What a search by name, patient ID or accession number is compared with."""
-        words = self.patient_name.replace("^", " ").replace("=", " ")
-        return folded(" ".join((words, self.patient_id, self.accession_number)))
+        name = self.patient_name.replace("^", " ").replace("=", " ")
+        return folded(" ".join((name, self.patient_id, self.accession_number)))
 
 
 def folded(text: str) -> str:

@@ -27,7 +27,7 @@ from service.queue import celery_private, kombu_private
 from service.queue.job_queue import Queue, celery_app
 from service.queue.names import DELIVERY, READING, reading_queues
 from service.receiver.calling_aes import CallingAEs, incident_reporter
-from service.records import IncidentKind, Job, ProcessStatus, Said
+from service.records import IncidentKind, Job, ProcessStatus, StatusReport
 from service.settings.advice import without_effect
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.destination_factory import DESTINATION_LIBRARIES, destinations
@@ -106,7 +106,9 @@ class _Worker:
 
     def run(self) -> None:
         report_untested_versions(*self._libraries())
-        starting = Said(status=ProcessStatus.LOADING) if self._reads else Said("starting")
+        starting = (
+            StatusReport(status=ProcessStatus.LOADING) if self._reads else StatusReport("starting")
+        )
         publisher = Queue(self._settings)
         try:
             heartbeat = Heartbeat(self._store, [self._queue], starting)
@@ -203,7 +205,7 @@ class _Worker:
         rows = self._settings.reading.concurrency
         return rows + (rows + 1) // 2
 
-    def _broker_watch(self, queue: Queue, report: Callable[[Said], None]) -> BrokerWatch:
+    def _broker_watch(self, queue: Queue, report: Callable[[StatusReport], None]) -> BrokerWatch:
         return BrokerWatch(
             waiting=lambda: queue.waiting(self._queue),
             is_full=lambda: self._stopping.is_set() or celery_private.is_full(self._threads),
@@ -281,10 +283,10 @@ class _Worker:
             log.warning("hand_back_failed", reason=str(error))
 
     def _hand_back(self, job: Job) -> None:
-        words = "Its worker was stopped."
+        reason = "Its worker was stopped."
         try:
             self._store.hand_back(
-                job.id, job.fence, ReasonCode.WORKER_STOPPED, words, counted=False
+                job.id, job.fence, ReasonCode.WORKER_STOPPED, reason, counted=False
             )
         except LeaseLost as error:
             # Its thread or the sweeper was first, or a user canceled it; go on with the other jobs.

@@ -14,11 +14,11 @@ from typing import Final
 from service.errors import BrokerUnavailable
 from service.log import get_logger
 from service.monitoring.background import Task
-from service.records import ProcessStatus, Said
+from service.records import ProcessStatus, StatusReport
 
 log = get_logger(__name__)
 
-READY: Final = Said("ready")
+READY: Final = StatusReport("ready")
 LOOK_SECONDS: Final = 5.0
 # Longer than the 15 s that Celery takes to detect and replace a silent connection.
 SILENT_SECONDS: Final = 30.0
@@ -31,7 +31,7 @@ class BrokerWatch:
         self,
         waiting: Callable[[], int],
         is_full: Callable[[], bool],
-        report: Callable[[Said], None],
+        report: Callable[[StatusReport], None],
         replace: Callable[[str], None],
         *,
         silent_seconds: float = SILENT_SECONDS,
@@ -53,7 +53,7 @@ class BrokerWatch:
         self._replace = replace
         self._silent_seconds = silent_seconds
         self._clock = clock
-        self._said = READY
+        self._reported = READY
         self._last = clock()
         self._stop = threading.Event()
 
@@ -68,7 +68,7 @@ class BrokerWatch:
         except BrokerUnavailable as error:
             # A new process would have no connection either.
             self.received()
-            self._say(Said(status=ProcessStatus.CUT_OFF, reason=str(error)))
+            self._say(StatusReport(status=ProcessStatus.CUT_OFF, reason=str(error)))
             return
         if not waiting or self._is_full():
             self.received()
@@ -79,18 +79,18 @@ class BrokerWatch:
                 self._say(READY)
             return
         reason = f"{waiting} messages have waited for {silent:.0f} s while a thread was free"
-        self._say(Said(status=ProcessStatus.CUT_OFF, reason=reason))
+        self._say(StatusReport(status=ProcessStatus.CUT_OFF, reason=reason))
         self._replace(reason)
 
-    def _say(self, said: Said) -> None:
-        if said == self._said:
+    def _say(self, report: StatusReport) -> None:
+        if report == self._reported:
             return
-        self._said = said
-        if said == READY:
+        self._reported = report
+        if report == READY:
             log.info("broker_recovered")
         else:
-            log.warning("broker_silent", reason=said.reason)
-        self._report(said)
+            log.warning("broker_silent", reason=report.reason)
+        self._report(report)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -47,10 +47,10 @@ class WallClock:
 
     def is_off_in(self, processes: Iterable[psutil.Process]) -> bool:
         """Return whether a new process sees a wrong time of day now, and all of these look here, too."""
-        said = subprocess.run(
+        result = subprocess.run(
             ["date", "+%s"], env=os.environ | self.environment, capture_output=True, check=True
         )
-        is_off = abs(int(said.stdout) - time.time()) > _TURNED_AT_LEAST
+        is_off = abs(int(result.stdout) - time.time()) > _TURNED_AT_LEAST
         return is_off and all(self._is_seen_by(each) for each in processes)
 
     def _is_seen_by(self, process: psutil.Process) -> bool:

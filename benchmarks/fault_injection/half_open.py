@@ -82,10 +82,10 @@ def _answers(peer: Peer) -> bool:
 
 
 def _connected(peer: Peer, dice: random.Random) -> "contextlib.closing[socket.socket]":
-    said = [0, dice.randrange(peer.greeting), dice.randrange(peer.greeting, len(peer.stream))]
+    lengths = [0, dice.randrange(peer.greeting), dice.randrange(peer.greeting, len(peer.stream))]
     connection = socket.create_connection(("127.0.0.1", peer.port), 1)
     try:
-        connection.sendall(peer.stream[: dice.choice(said)])
+        connection.sendall(peer.stream[: dice.choice(lengths)])
     except OSError:
         connection.close()
         raise

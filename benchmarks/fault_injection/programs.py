@@ -110,8 +110,8 @@ class Postgres(Program):
         conninfo = f"host={folder} port={port} user=wetread dbname=postgres connect_timeout=2"
         # What was committed must outlive kill -9 of every process; the machine itself stays up.
         settings = [f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
-        words = [word for setting in settings for word in ("-c", setting)]
-        command = _as_postgres("postgres", "-D", cluster, "-h", "127.0.0.1", *words)
+        options = [word for setting in settings for word in ("-c", setting)]
+        command = _as_postgres("postgres", "-D", cluster, "-h", "127.0.0.1", *options)
         part = Part(name="postgres", command=tuple(command))
         super().__init__(part, folder.parent / "postgres.log", lambda: _connects(conninfo))
 

@@ -28,8 +28,8 @@ Door = Callable[[Site, str, Sequence[Path]], set[Path]]
 def storescu(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
     """Return the films that were answered with Success on one association of DCMTK's storescu."""
     with site.sending("receive"):
-        said = _run("storescu", "-v", "-xe", *_whom(site, calling), *paths)
-    return _acknowledged(_STORESCU, said)
+        output = _run("storescu", "-v", "-xe", *_whom(site, calling), *paths)
+    return _acknowledged(_STORESCU, output)
 
 
 def dcmsend(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
@@ -78,10 +78,10 @@ def _run(program: str, *arguments: object) -> str:
     return done.stdout + done.stderr
 
 
-def _acknowledged(words: re.Pattern[str], said: str) -> set[Path]:
+def _acknowledged(pattern: re.Pattern[str], output: str) -> set[Path]:
     sending = ""
     acknowledged = set()
-    for path, success in words.findall(said):
+    for path, success in pattern.findall(output):
         sending = path or sending
         if success:
             acknowledged.add(Path(sending))

@@ -84,11 +84,11 @@ def _open_flows(port: int) -> list[str]:
 
 def _dropped(port: int) -> int:
     command = ["nft", "-j", "list", "table", "inet", f"cut{port}"]
-    said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    rules = [each["rule"]["expr"] for each in said["nftables"] if "rule" in each]
+    listing = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    rules = [each["rule"]["expr"] for each in listing["nftables"] if "rule" in each]
     return sum(part["counter"]["packets"] for rule in rules for part in rule if "counter" in part)
 
 
-def _rules(words: str) -> bool:
-    done = subprocess.run(["nft", "-f", "-"], input=words, text=True, capture_output=True)
+def _rules(script: str) -> bool:
+    done = subprocess.run(["nft", "-f", "-"], input=script, text=True, capture_output=True)
     return done.returncode == 0

@@ -243,7 +243,7 @@ class Site:
                 return [own]
             if part == RECEIVERS:
                 return [child for each in self.processes("receive") for child in each.children()]
-            return [each for each in own.children() if _words(each).endswith(PARTS[part])]
+            return [each for each in own.children() if _command_line(each).endswith(PARTS[part])]
         return []
 
     def _decoders(self) -> list[psutil.Process]:
@@ -316,7 +316,7 @@ class Site:
         return False
 
 
-def _words(process: psutil.Process) -> str:
+def _command_line(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
     except psutil.Error:

@@ -75,7 +75,7 @@ def account(site: Site, sent: Sequence[SentStudy]) -> Account:
     found.broken += _wrong_ends(jobs)
     found.broken += _not_one_for_one(site, jobs, stored)
     kept = dict(site.second.kept)
-    found.broken += [f"second PACS: {words}" for words in misjudged(sent, list(kept.values()))]
+    found.broken += [f"second PACS: {fault}" for fault in misjudged(sent, list(kept.values()))]
     found.broken += differences(site, jobs, stored, kept)
     found.broken += flooded(site.second.copies, MOST_SENDS)
     found.copies = site.second.renamed
@@ -186,26 +186,26 @@ def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[st
 
     The model is the same throughout, so what differs was read from another film.
     """
-    for (picture, view), texts in _said(sent, drafts).items():
+    for (picture, view), texts in _texts_by_image(sent, drafts).items():
         if len(texts) > 1:
             yield f"picture {picture} {view}: {len(texts)} different texts about it: {texts}"
 
 
 def _texts(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> tuple[int, int]:
-    said = _said(sent, drafts)
-    return len(set().union(*said.values())), len(said)
+    texts = _texts_by_image(sent, drafts)
+    return len(set().union(*texts.values())), len(texts)
 
 
-def _said(
+def _texts_by_image(
     sent: Sequence[SentStudy], drafts: Sequence[Draft]
 ) -> dict[tuple[int, str], set[tuple[str, ...]]]:
     """Return all texts about each picture and view."""
     films = {film.sop_instance_uid: film for study in sent for film in study.films}
-    said: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
+    texts: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
     for draft in drafts:
         if film := films.get(draft.film):
-            said[film.picture, film.view].add(draft.findings)
-    return said
+            texts[film.picture, film.view].add(draft.findings)
+    return texts
 
 
 def _wrong_ends(jobs: Sequence[Job]) -> Iterator[str]:

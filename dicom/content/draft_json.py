@@ -110,8 +110,8 @@ def _word(kind: type[Any], value: object, at: str) -> Any:  # noqa: ANN401 - of 
     try:
         found = datetime.fromisoformat(value) if kind is datetime else kind(value)
     except ValueError:
-        words = "a known value" if issubclass(kind, StrEnum) else "a time"
-        raise UnreadableDraft(f"{at} is not {words}") from None
+        expected = "a known value" if issubclass(kind, StrEnum) else "a time"
+        raise UnreadableDraft(f"{at} is not {expected}") from None
     if isinstance(found, datetime) and found.tzinfo is None:
         raise UnreadableDraft(f"{at} has no time zone")
     return found

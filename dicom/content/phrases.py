@@ -13,7 +13,7 @@ from dicom.content.report import (
     Observation,
     Presence,
 )
-from dicom.content.result_header import Equipment, model_words
+from dicom.content.result_header import Equipment, model_text
 
 FOOTER: Final = "AI draft. Requires verification by a radiologist."
 NO_FINDINGS_TEXT: Final = (
@@ -39,7 +39,7 @@ def warning(draft: DraftReport, equipment: Equipment) -> str:
     """Return the warning at the start of a result: unverified AI draft, its software, its caveat."""
     text = (
         "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS. Written by software "
-        f"({equipment.words}; {model_words(draft)}), revision {draft.revision}. "
+        f"({equipment.name_and_version}; {model_text(draft)}), revision {draft.revision}. "
         "Not reviewed by a radiologist."
     )
     return f"{text} {caveat(draft)}".strip()
@@ -47,8 +47,8 @@ def warning(draft: DraftReport, equipment: Equipment) -> str:
 
 def caveat(draft: DraftReport) -> str:
     """Return the model's caveat as a sentence, or ""."""
-    words = _sentence(draft.model.caveat)
-    return f"{words[:1].upper()}{words[1:]}"
+    text = _sentence(draft.model.caveat)
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def procedure(source: Dataset) -> str:
@@ -123,8 +123,8 @@ def outline_label(finding: Finding, *, one_side: bool) -> str:
         one_side: The finding is bilateral, but its outline lies in one half of the image only.
     """
     doubt = "?" if finding.presence is Presence.UNCERTAIN else ""
-    words = f"{label(finding)}{doubt} {certainty(finding)}".rstrip()
-    return f"{words}, BILATERAL: one side outlined" if one_side else words
+    text = f"{label(finding)}{doubt} {certainty(finding)}".rstrip()
+    return f"{text}, BILATERAL: one side outlined" if one_side else text
 
 
 def is_positive(finding: Finding) -> bool:
@@ -201,5 +201,5 @@ def remarks(draft: DraftReport) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    words = clean_text(text)
-    return f"{words}." if words and words[-1] not in ".!?" else words
+    cleaned = clean_text(text)
+    return f"{cleaned}." if cleaned and cleaned[-1] not in ".!?" else cleaned

@@ -108,7 +108,7 @@ class Equipment:
         check_uid(self.device_uid, "DeviceUID")
 
     @property
-    def words(self) -> str:
+    def name_and_version(self) -> str:
         """Name and version of the service, for people."""
         return " ".join(part for part in (self.model_name, self.software_version) if part)
 
@@ -141,11 +141,11 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def model_words(draft: DraftReport) -> str:
+def model_text(draft: DraftReport) -> str:
     """Return name, version and the first 12 digits of the weights' digest, for people."""
     model = draft.model
-    words = clean_text(f"{model.name} {model.version}")
-    return f"{words}, weights {model.weights_sha256[:12]}" if model.weights_sha256 else words
+    name = clean_text(f"{model.name} {model.version}")
+    return f"{name}, weights {model.weights_sha256[:12]}" if model.weights_sha256 else name
 
 
 def tracking_uid(draft: DraftReport, equipment: Equipment, what: str) -> str:
@@ -264,14 +264,16 @@ def _key(draft: DraftReport, equipment: Equipment) -> tuple[str, ...]:
 
 
 def _origin(draft: DraftReport, equipment: Equipment) -> Origin:
-    words = model_words(draft)
+    model_name = model_text(draft)
     return Origin(
         study_instance_uid=draft.study_instance_uid,
         key=_key(draft, equipment),
         revision=draft.revision,
         produced_at=draft.produced_at,
-        software=(equipment.words, words),
-        statement=(f"AI draft, not verified by a radiologist. Model {words}. {draft.model.caveat}"),
+        software=(equipment.name_and_version, model_name),
+        statement=(
+            f"AI draft, not verified by a radiologist. Model {model_name}. {draft.model.caveat}"
+        ),
     )
 
 
@@ -284,12 +286,12 @@ def _write_equipment(
     result.ManufacturerModelName = lo(equipment.model_name)
     result.DeviceSerialNumber = lo(equipment.device_serial_number)
     result.DeviceUID = equipment.device_uid
-    result.SoftwareVersions = [lo(words) for words in origin.software]
+    result.SoftwareVersions = [lo(version) for version in origin.software]
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
     item.Manufacturer = lo(equipment.manufacturer)
     item.ManufacturerModelName = lo(equipment.model_name)
-    item.SoftwareVersions = [lo(words) for words in origin.software]
+    item.SoftwareVersions = [lo(version) for version in origin.software]
     item.DeviceSerialNumber = lo(equipment.device_serial_number)
     item.ContributionDateTime = f"{moment:%Y%m%d%H%M%S}"
     item.ContributionDescription = clean_text(origin.statement, 1024)

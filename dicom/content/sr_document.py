@@ -142,12 +142,12 @@ def device_observer(equipment: Equipment, *model: str) -> sr.ObserverContext:
         equipment: This installation.
         model: Name and description of the model, if a model made the observation.
     """
-    name, words = model or (equipment.model_name, "")
+    name, software = model or (equipment.model_name, "")
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=equipment.device_uid,
         name=clean_text(name),
         manufacturer_name=clean_text(equipment.manufacturer),
-        model_name=clean_text("; ".join(filter(None, (equipment.words, words)))),
+        model_name=clean_text("; ".join(filter(None, (equipment.name_and_version, software)))),
         serial_number=clean_text(equipment.device_serial_number) or None,
     )
     return sr.ObserverContext(concept(codes.DEVICE), device)

@@ -40,11 +40,11 @@ class Page:
         self._y = 0
         self._cut = False
 
-    def banner(self, words: tuple[str, str]) -> None:
+    def banner(self, lines: tuple[str, str]) -> None:
         """Write two lines across the top of the page, in the largest font that fits."""
         self._draw.rectangle((0, 0, WIDTH, _BANNER), fill=_BLACK)
-        face = font(fit_size(words, WIDTH - 120, 74, bold=True), bold=True)
-        for line, y in zip(words, (0.28, 0.73), strict=True):
+        face = font(fit_size(lines, WIDTH - 120, 74, bold=True), bold=True)
+        for line, y in zip(lines, (0.28, 0.73), strict=True):
             center = (WIDTH / 2, _BANNER * y)
             face.draw(self._draw, center, line, _PAPER, "mm")
         self._y = _BANNER + 40
@@ -79,13 +79,13 @@ class Page:
             self._y += round(_SIZE * 1.6)
         self._y += _SIZE
 
-    def heading(self, words: str) -> None:
+    def heading(self, text: str) -> None:
         """Write the heading of a section."""
         if not self._room(3 * _SIZE):
             return
         face = font(_SIZE - 4, bold=True)
         self._y += _SIZE // 2
-        face.draw(self._draw, (_MARGIN, self._y), words.upper(), _QUIET)
+        face.draw(self._draw, (_MARGIN, self._y), text.upper(), _QUIET)
         self._y += round(_SIZE * 1.25)
         self._draw.line((_MARGIN, self._y, WIDTH - _MARGIN, self._y), fill=_RULE, width=2)
         self._y += _SIZE // 2
@@ -109,11 +109,11 @@ class Page:
             face.draw(self._draw, (_MARGIN + x, self._y), line, ink)
         self._y += round(_SIZE * 1.6)
 
-    def paragraph(self, words: str, *, boxed: bool = False) -> None:
+    def paragraph(self, text: str, *, boxed: bool = False) -> None:
         """Write text over the whole width, in a frame if `boxed`."""
         face = font(_SIZE, bold=boxed)
         inset = 20 if boxed else 0
-        lines = wrap(words, face, WIDTH - 2 * _MARGIN - 2 * inset)
+        lines = wrap(text, face, WIDTH - 2 * _MARGIN - 2 * inset)
         step = round(_SIZE * 1.5)
         if boxed and self._room(step * len(lines) + 2 * inset):
             bottom = self._y + step * len(lines) + inset

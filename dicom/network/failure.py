@@ -20,12 +20,12 @@ def network_failure(error: BaseException | None) -> str:
     for each in causes(error):
         if isinstance(each, socket.gaierror):
             return "its host name cannot be resolved; check the name in its url, and the DNS"
-        if isinstance(each, OSError) and (words := _words(each)):
-            return words
+        if isinstance(each, OSError) and (message := _message(each)):
+            return message
     return "it closed the connection without a complete answer; check its log and its url"
 
 
-def _words(error: OSError) -> str:
+def _message(error: OSError) -> str:
     if error.errno == errno.ECONNREFUSED:
         return "the connection was refused; check that it runs, and its url"
     if error.errno in _NO_ROUTE:

@@ -252,7 +252,7 @@ def _identify(ds: FileDataset, number: int, transfer_syntax: str) -> None:
     """Set Series and SOP Instance UID, derived from all attributes set before; compress if required."""
     # The pixels are hashed separately, because str() of an element shortens long values.
     content = hashlib.sha256(ds.PixelData)
-    content.update(_words(ds).encode())
+    content.update(_dump(ds).encode())
     ds.SeriesInstanceUID = derived_uid("phantom series", ds.StudyInstanceUID, ds.SeriesDescription)
     ds.SOPInstanceUID = derived_uid("phantom", number, content.hexdigest(), transfer_syntax)
     meta = ds.file_meta
@@ -266,5 +266,5 @@ def _identify(ds: FileDataset, number: int, transfer_syntax: str) -> None:
         ds.compress(transfer_syntax, generate_instance_uid=False)
 
 
-def _words(ds: Dataset) -> str:
+def _dump(ds: Dataset) -> str:
     return "\n".join(str(element) for element in ds if element.keyword != "PixelData")

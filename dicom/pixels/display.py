@@ -134,10 +134,10 @@ def _form(voi: Voi) -> dict[str, Any]:
 
 def _spacing(header: Dataset) -> dict[str, Any]:
     """Return millimeters between rows and between columns, and where they hold (PS3.3 10.7)."""
-    for keyword, words in _SPACINGS.items():
+    for keyword, meaning in _SPACINGS.items():
         values = decimals(header, keyword)
         if len(values) == 2 and all(np.isfinite(each) and each > 0 for each in values):
-            return {"spacing": values, "spacing_of": words}
+            return {"spacing": values, "spacing_of": meaning}
     return {"spacing": None, "spacing_of": ""}
 
 

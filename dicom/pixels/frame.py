@@ -207,8 +207,8 @@ def _padding(
     wide = abs(first - last) + 1 > _WIDEST_PADDING * 2**matrix.bits_stored
     most = first != last and counts[padding].sum() > _MOST_PADDING * counts.sum()
     if wide or most:
-        words = f"its range {min(first, last)} to {max(first, last)} covers most of the image"
-        return nothing, (f"The padding of the image was ignored: {words}.",)
+        reason = f"its range {min(first, last)} to {max(first, last)} covers most of the image"
+        return nothing, (f"The padding of the image was ignored: {reason}.",)
     return padding, ()
 
 

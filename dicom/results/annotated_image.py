@@ -99,8 +99,8 @@ def _draw_regions(
             _draw_cross(draw, layout, layout.on_canvas((peak,), *source)[0], finding)
     taken: list[tuple[int, int, int, int]] = []
     for finding, points in placed:
-        words = phrases.outline_label(finding, one_side=shows_one_side(finding, source[1]))
-        taken.append(_draw_label(draw, layout, (finding, words), points, taken))
+        text = phrases.outline_label(finding, one_side=shows_one_side(finding, source[1]))
+        taken.append(_draw_label(draw, layout, (finding, text), points, taken))
 
 
 def _draw_outline(canvas: Image.Image, layout: Layout, points: Points, color: Color) -> None:
@@ -146,11 +146,11 @@ def _draw_label(
     taken: list[tuple[int, int, int, int]],
 ) -> tuple[int, int, int, int]:
     """Draw a finding's label beside its region, clear of `taken` where possible; return its box."""
-    finding, words = labelled
+    finding, text = labelled
     face = font(max(11, layout.width // 64), bold=True)
     pad = max(3, layout.width // 260)
     image_left, image_top, image_width, image_height = layout.image
-    width, height = round(face.getlength(words)) + 2 * pad, round(face.size) + 2 * pad
+    width, height = round(face.getlength(text)) + 2 * pad, round(face.size) + 2 * pad
     left = round(min(x for x, _ in points))
     left = max(image_left, min(left, image_left + image_width - width))
     top = round(min(y for _, y in points)) - height - pad
@@ -162,7 +162,7 @@ def _draw_label(
     box = (left, top, left + width, top + height)
     draw.rounded_rectangle(box, radius=pad, fill=BACKGROUND)
     center = (left + pad, top + height / 2)
-    face.draw(draw, center, words, STATE_COLORS[finding.presence], "lm")
+    face.draw(draw, center, text, STATE_COLORS[finding.presence], "lm")
     return box
 
 

@@ -9,7 +9,7 @@ from PIL import ImageDraw
 from dicom.content import phrases
 from dicom.content.regions import Points
 from dicom.content.report import DraftReport, Finding, Presence
-from dicom.content.result_header import BANNER, Equipment, model_words
+from dicom.content.result_header import BANNER, Equipment, model_text
 from dicom.drawing.text_layout import fit_size, font, shorten, wrap
 
 Color = tuple[int, int, int]
@@ -149,19 +149,19 @@ class _Column:
     def gap(self) -> None:
         self._y += self._unit
 
-    def heading(self, words: str) -> None:
+    def heading(self, text: str) -> None:
         # A heading is written only with room for two lines below it.
         self._full = self._full or self._y + 4 * self._unit > self._bottom
-        self._line(words.upper(), round(self._unit * 0.85), _QUIET, bold=True)
+        self._line(text.upper(), round(self._unit * 0.85), _QUIET, bold=True)
         if self._full:
             return
         y = self._y - self._unit // 4
         self._draw.line((self._left, y, self._left + self._width, y), fill=_RULE)
         self._y += self._unit // 3
 
-    def paragraph(self, words: str, color: Color, *, bold: bool = False) -> None:
+    def paragraph(self, text: str, color: Color, *, bold: bool = False) -> None:
         size = round(self._unit * 0.92)
-        lines = wrap(words, font(size, bold=bold), self._width)
+        lines = wrap(text, font(size, bold=bold), self._width)
         for line in lines:
             self._line(line, size, color, bold=bold)
         self._y += self._unit // 3
@@ -176,8 +176,8 @@ class _Column:
         self._line(phrases.label(finding), self._unit, name_colour, bold=positive, indent=indent)
         score = f"score {phrases.certainty(finding)}" if finding.score is not None else ""
         detail = (phrases.state(finding), phrases.place(finding), score)
-        words = " · ".join(part for part in detail if part)
-        self._line(words, round(self._unit * 0.88), color, indent=indent)
+        text = " · ".join(part for part in detail if part)
+        self._line(text, round(self._unit * 0.88), color, indent=indent)
         self._y += self._unit // 3
 
     def finish(self) -> None:
@@ -188,18 +188,18 @@ class _Column:
             face.draw(self._draw, (self._left, y), "… more on the report page", _QUIET)
 
     def _line(
-        self, words: str, size: int, color: Color, *, bold: bool = False, indent: int = 0
+        self, text: str, size: int, color: Color, *, bold: bool = False, indent: int = 0
     ) -> None:
         self._full = self._full or self._y + size > self._bottom
         if self._full:
             return
-        line = shorten(words, font(size, bold=bold), self._width - indent)
+        line = shorten(text, font(size, bold=bold), self._width - indent)
         self._text(line, self._left + indent, size, color, bold=bold)
         self._y += round(size * 1.4)
 
-    def _text(self, words: str, x: int, size: int, color: Color, *, bold: bool) -> None:
+    def _text(self, text: str, x: int, size: int, color: Color, *, bold: bool) -> None:
         if not self._full and self._y + size <= self._bottom:
-            font(size, bold=bold).draw(self._draw, (x, self._y), words, color)
+            font(size, bold=bold).draw(self._draw, (x, self._y), text, color)
 
 
 def draw_footer(
@@ -210,13 +210,13 @@ def draw_footer(
     moment: datetime,
 ) -> None:
     """Write model, software, time and revision below the image."""
-    words = (
-        f"{model_words(draft)}  ·  {equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
+    text = (
+        f"{model_text(draft)}  ·  {equipment.name_and_version}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
         f"revision {draft.revision}  ·  resampled, not for measurement"
     )
     margin = layout.width // 64
     room = layout.width - 2 * margin
-    face = font(max(10, fit_size((words,), room, layout.footer // 2)))
-    line = shorten(words, face, room)
+    face = font(max(10, fit_size((text,), room, layout.footer // 2)))
+    line = shorten(text, face, room)
     y = layout.height - layout.footer / 2
     face.draw(draw, (margin, y), line, _QUIET, "lm")

@@ -146,7 +146,7 @@ def _page_image(notice: DraftNotice, header: Dataset, equipment: Equipment) -> I
     page.heading("Why")
     page.paragraph(notice.why)
     moment = in_image_time_zone(notice.decided_at, header)
-    return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
+    return page.finished(f"{equipment.name_and_version}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 
 def _origin(notice: DraftNotice, equipment: Equipment) -> Origin:
@@ -160,6 +160,6 @@ def _origin(notice: DraftNotice, equipment: Equipment) -> Origin:
         ),
         revision=notice.revision,
         produced_at=notice.decided_at,
-        software=(equipment.words,),
+        software=(equipment.name_and_version,),
         statement=f"{notice.title}. Model {notice.model}.",
     )

@@ -15,7 +15,7 @@ from dicom.content.highdicom_header import read_image
 from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, overlong, value_of
 from dicom.content.report import DraftReport
-from dicom.content.result_header import Equipment, model_words, new_result
+from dicom.content.result_header import Equipment, model_text, new_result
 from dicom.content.sr_document import (
     Completion,
     Relationship,
@@ -47,7 +47,7 @@ def draft_report(
         InvalidDataset: Patient or study of `source` cannot be copied (see `copied_modules`).
     """
     header = new_result(draft, source, equipment, kind=OutputKind.DRAFT_REPORT)
-    observer = device_observer(equipment, draft.model.name, model_words(draft))
+    observer = device_observer(equipment, draft.model.name, model_text(draft))
     sections = _sections(draft, source, equipment)
     return report_document(
         header,

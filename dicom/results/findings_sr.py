@@ -16,7 +16,7 @@ from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, value_of
 from dicom.content.regions import Points, located, whole_image
 from dicom.content.report import STATED, DraftReport, Finding, Observation, Presence
-from dicom.content.result_header import Equipment, model_words, new_result, tracking_uid
+from dicom.content.result_header import Equipment, model_text, new_result, tracking_uid
 from dicom.content.sr_document import (
     Relationship,
     code,
@@ -51,7 +51,7 @@ def findings_report(
     """
     kind = OutputKind.FINDINGS_3D if in_3d else OutputKind.FINDINGS
     placed = located(draft.findings, draft.source)
-    observer = device_observer(equipment, draft.model.name, model_words(draft))
+    observer = device_observer(equipment, draft.model.name, model_text(draft))
     (root,) = sr.MeasurementReport(
         sr.ObservationContext(observer_device_context=observer),
         concept(codes.IMAGING_PROCEDURE),

@@ -162,7 +162,7 @@ def _origin(study: UnreadStudy, equipment: Equipment) -> Origin:
         key=(study.study_instance_uid, *images, _why(study), when, equipment.device_uid),
         revision=study.revision,
         produced_at=study.produced_at,
-        software=(equipment.words,),
+        software=(equipment.name_and_version,),
         statement="The study was not analyzed by AI; no finding was looked for.",
     )
 
@@ -176,8 +176,8 @@ def _opening(document: Dataset, equipment: Equipment) -> list[str]:
         f"Study Instance UID {document.StudyInstanceUID}",
     )
     opening = (
-        f"NOT ANALYZED - NO AI RESULT. {equipment.words} received this study and did not read it. "
-        "Not reviewed by a radiologist."
+        f"NOT ANALYZED - NO AI RESULT. {equipment.name_and_version} received this study and "
+        "did not read it. Not reviewed by a radiologist."
     )
     return [opening, f"Study {', '.join(part for part in parts if part)}."]
 
@@ -228,9 +228,9 @@ def _page_image(study: UnreadStudy, header: Dataset, equipment: Equipment) -> Im
     for sentence in filter(None, (*_sentences(study), _more(study))):
         page.paragraph(sentence)
     moment = in_image_time_zone(study.produced_at, header)
-    return page.finished(f"{equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}")
+    return page.finished(f"{equipment.name_and_version}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 
-def _sentence(words: str) -> str:
-    line = clean_text(words) or "no reason was recorded"
+def _sentence(text: str) -> str:
+    line = clean_text(text) or "no reason was recorded"
     return f"{line[0].upper()}{line[1:]}" if line[-1] in ".!?" else f"{line[0].upper()}{line[1:]}."

@@ -125,10 +125,10 @@ def _annotation(
     shown: Dataset, layer: pr.GraphicLayer, finding: Finding, points: Points
 ) -> pr.GraphicAnnotation:
     """Return a region with its label; in PIXEL units (0, 0) is the corner of the top left pixel."""
-    words = phrases.outline_label(finding, one_side=shows_one_side(finding, shown.Columns))
+    text = phrases.outline_label(finding, one_side=shows_one_side(finding, shown.Columns))
     corner = (min(x for x, _ in points), min(y for _, y in points))
     label = pr.TextObject(
-        f"AI: {words} (not verified)", "PIXEL", anchor_point=corner, anchor_point_visible=False
+        f"AI: {text} (not verified)", "PIXEL", anchor_point=corner, anchor_point_visible=False
     )
     outline = pr.GraphicObject("POLYLINE", np.array(points, np.float64), "PIXEL")
     return pr.GraphicAnnotation([shown], layer, graphic_objects=[outline], text_objects=[label])

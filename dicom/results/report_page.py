@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from dicom.content import phrases
 from dicom.content.patient_study import clean_text
 from dicom.content.report import DraftReport, Finding
-from dicom.content.result_header import BANNER, Equipment, in_image_time_zone, model_words
+from dicom.content.result_header import BANNER, Equipment, in_image_time_zone, model_text
 from dicom.drawing.text_page import Page
 
 
@@ -69,7 +69,7 @@ def _write_text(page: Page, draft: DraftReport, source: Dataset) -> None:
 
 def _foot(draft: DraftReport, equipment: Equipment, moment: datetime) -> str:
     return (
-        f"{model_words(draft)}  ·  {equipment.words}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
+        f"{model_text(draft)}  ·  {equipment.name_and_version}  ·  {moment:%Y-%m-%d %H:%M:%S}  ·  "
         f"revision {draft.revision}"
     )
 

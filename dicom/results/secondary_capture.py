@@ -19,7 +19,7 @@ from dicom.content.report import DraftReport
 from dicom.content.result_header import (
     Equipment,
     in_image_time_zone,
-    model_words,
+    model_text,
     new_result,
     source_image_item,
 )
@@ -64,7 +64,7 @@ def overlay(
         result.BurnedInAnnotation = burned_in
     result.LossyImageCompression = _lossy(source)
     result.DerivationDescription = (
-        f"Image resampled to 8 bits, with AI findings, not verified. Model {model_words(draft)}"
+        f"Image resampled to 8 bits, with AI findings, not verified. Model {model_text(draft)}"
     )[:1024]
     return result
 

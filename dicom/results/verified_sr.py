@@ -27,7 +27,7 @@ from dicom.content.result_header import (
     Origin,
     code_item,
     in_image_time_zone,
-    model_words,
+    model_text,
     new_object,
 )
 from dicom.content.sr_document import diagnostic_report, person_observer, report_document, section
@@ -148,7 +148,7 @@ def _document(report: VerifiedReport, source: Dataset, equipment: Equipment) -> 
 
 
 def _origin(report: VerifiedReport, equipment: Equipment) -> Origin:
-    draft, words = report.draft, model_words(report.draft)
+    draft, model_name = report.draft, model_text(report.draft)
     key = (
         draft.study_instance_uid,
         report.preliminary.sop_instance_uid,
@@ -164,8 +164,8 @@ def _origin(report: VerifiedReport, equipment: Equipment) -> Origin:
         key=key,
         revision=report.revision,
         produced_at=report.verified_at,
-        software=(equipment.words, words),
-        statement=f"The preliminary report was an AI draft. Model {words}.",
+        software=(equipment.name_and_version, model_name),
+        statement=f"The preliminary report was an AI draft. Model {model_name}.",
     )
 
 
@@ -176,7 +176,7 @@ def _sections(report: VerifiedReport, source: Dataset) -> Iterator[sr.ContentIte
         raise InvalidOutput("a report without any text cannot be signed")
     described = [
         phrases.procedure(source),
-        f"An AI draft ({model_words(report.draft)}) was the preliminary report.",
+        f"An AI draft ({model_text(report.draft)}) was the preliminary report.",
     ]
     if report.is_amended:
         described.append("This amended report replaces an earlier verified report.")

@@ -89,16 +89,16 @@ def _key(item: Dataset) -> tuple[str, str]:
 
 def _one_code(item: Dataset) -> Iterator[Pair]:
     key = _key(item)
-    words = f"({key[0]}, {key[1] or 'no scheme'})"
+    code_text = f"({key[0]}, {key[1] or 'no scheme'})"
     if not key[1] or not item.get("CodeMeaning"):
-        yield "code", f"{words} lacks its scheme or its meaning"
+        yield "code", f"{code_text} lacks its scheme or its meaning"
     if key in _MISUSED:
-        yield "code", f"{words} {_MISUSED[key]}"
+        yield "code", f"{code_text} {_MISUSED[key]}"
     elif key[1] == "SCT" and not is_sctid(key[0]):
-        yield "code", f"{words} is not a SNOMED CT code: its check digit is wrong"
+        yield "code", f"{code_text} is not a SNOMED CT code: its check digit is wrong"
     meaning = codes.REVIEWED.get(key)
     if meaning and _folded(str(item.get("CodeMeaning", ""))) != _folded(meaning):
-        yield "code", f"{words} means {meaning!a}, but its Code Meaning differs"
+        yield "code", f"{code_text} means {meaning!a}, but its Code Meaning differs"
 
 
 def _folded(meaning: str) -> str:

@@ -73,17 +73,17 @@ def _claim(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
     model = manifest.get("model", {})
     of = Guideline.CLAIM
     yield Item(of, "data sources and dates of collection", None, Source.PERSON)
-    yield Item(of, "eligibility and exclusions", _flow_words(metrics), Source.METRICS)
+    yield Item(of, "eligibility and exclusions", _flow_text(metrics), Source.METRICS)
     yield Item(of, "preprocessing of images", _PREPROCESSING, Source.MANIFEST)
-    yield Item(of, "reference standard", _truth_words(manifest), Source.MANIFEST)
-    yield Item(of, "model, version and weights", _model_words(model), Source.MANIFEST)
+    yield Item(of, "reference standard", _truth_text(manifest), Source.MANIFEST)
+    yield Item(of, "model, version and weights", _model_text(model), Source.MANIFEST)
     yield Item(of, "software libraries", model.get("libraries"), Source.MANIFEST)
     yield Item(of, "hardware", _hardware(model), Source.MANIFEST)
     yield Item(of, "parameters of inference", model.get("decoding"), Source.MANIFEST)
     yield Item(of, "training data and training", None, Source.PERSON)
     yield Item(of, "metrics of performance with uncertainty", _performance(metrics), Source.METRICS)
     yield Item(of, "statistical significance of differences", _compared(metrics), Source.METRICS)
-    yield Item(of, "robustness or sensitivity analysis", _subgroup_words(metrics), Source.SUBGROUPS)
+    yield Item(of, "robustness or sensitivity analysis", _subgroup_text(metrics), Source.SUBGROUPS)
     yield Item(of, "failure analysis of incorrect results", _errors(metrics), Source.METRICS)
     yield Item(of, "handling of missing data", _missing(manifest), Source.MANIFEST)
     yield Item(of, "limit of the patients' age", manifest.get("children"), Source.MANIFEST)
@@ -94,24 +94,24 @@ def _claim(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
 
 def _stard(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
     of = Guideline.STARD_AI
-    yield Item(of, "flow of participants", _flow_words(metrics), Source.METRICS)
-    yield Item(of, "index test, in detail to repeat it", _model_words(manifest.get("model", {})),
+    yield Item(of, "flow of participants", _flow_text(metrics), Source.METRICS)
+    yield Item(of, "index test, in detail to repeat it", _model_text(manifest.get("model", {})),
                Source.MANIFEST)  # fmt: skip
-    yield Item(of, "reference standard", _truth_words(manifest), Source.MANIFEST)
+    yield Item(of, "reference standard", _truth_text(manifest), Source.MANIFEST)
     yield Item(of, "threshold, set beforehand", _THRESHOLD, Source.METRICS)
     yield Item(of, "indeterminate results and missing data", _missing(manifest), Source.METRICS)
     yield Item(of, "cross tabulation of test and reference", _cross(metrics), Source.METRICS)
     yield Item(of, "estimates of accuracy with precision", _performance(metrics), Source.METRICS)
     yield Item(of, "sample size", _sizes(metrics), Source.METRICS)
-    yield Item(of, "description of the data set", _subgroup_words(metrics), Source.PER_STUDY)
-    yield Item(of, "fairness: performance in subgroups", _subgroup_words(metrics), Source.SUBGROUPS)
+    yield Item(of, "description of the data set", _subgroup_text(metrics), Source.PER_STUDY)
+    yield Item(of, "fairness: performance in subgroups", _subgroup_text(metrics), Source.SUBGROUPS)
     yield Item(of, "adverse events", None, Source.PERSON)
     yield Item(of, "registration, protocol, funding", None, Source.PERSON)
 
 
 def _tripod(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
     of, model = Guideline.TRIPOD_LLM, manifest.get("model", {})
-    yield Item(of, "model name and version", _model_words(model), Source.MANIFEST)
+    yield Item(of, "model name and version", _model_text(model), Source.MANIFEST)
     yield Item(of, "prompt", manifest.get("prompt"), Source.MANIFEST)
     yield Item(of, "decoding parameters and seed", model.get("decoding"), Source.MANIFEST)
     yield Item(of, "dates of inference", _dates(manifest), Source.MANIFEST)
@@ -124,10 +124,8 @@ def _tripod(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
 
 def _decide(metrics: Metrics, manifest: Mapping[str, Any]) -> Iterator[Item]:
     of = Guideline.DECIDE_AI
-    yield Item(
-        of, "version of the system", _model_words(manifest.get("model", {})), Source.MANIFEST
-    )
-    yield Item(of, "errors and malfunctions", _flow_words(metrics), Source.METRICS)
+    yield Item(of, "version of the system", _model_text(manifest.get("model", {})), Source.MANIFEST)
+    yield Item(of, "errors and malfunctions", _flow_text(metrics), Source.METRICS)
     yield Item(of, "use and override by clinicians", None, Source.PERSON)
     yield Item(of, "human factors and usability", None, Source.PERSON)
     yield Item(of, "harms and safety", None, Source.PERSON)
@@ -143,7 +141,7 @@ _THRESHOLD: Final = (
 )
 
 
-def _model_words(model: Mapping[str, Any]) -> str | None:
+def _model_text(model: Mapping[str, Any]) -> str | None:
     if not model:
         return None
     return f"{model['name']}, version {model['version']}, weights SHA-256 {model['weights_sha256']}"
@@ -153,7 +151,7 @@ def _hardware(model: Mapping[str, Any]) -> str | None:
     return f"{model['device']}, {model['dtype']}" if model.get("device") else None
 
 
-def _truth_words(manifest: Mapping[str, Any]) -> str | None:
+def _truth_text(manifest: Mapping[str, Any]) -> str | None:
     truth = manifest.get("truth", {})
     files = ", ".join(truth.get("files", ()))
     return (
@@ -170,7 +168,7 @@ def _missing(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _flow_words(metrics: Metrics) -> str:
+def _flow_text(metrics: Metrics) -> str:
     steps = []
     for step in metrics.flow:
         left = "; ".join(f"{count} {reason}" for reason, count in step.left)
@@ -207,7 +205,7 @@ def _sizes(metrics: Metrics) -> str | None:
     return f"{figures.studies} studies; too few positives for an interval of ±10 points: {few}"
 
 
-def _subgroup_words(metrics: Metrics) -> str | None:
+def _subgroup_text(metrics: Metrics) -> str | None:
     parts = [
         f"{attribute.value}: {', '.join(f'{name} {each.studies}' for name, each in groups.items())}"
         for attribute, groups in metrics.subgroups.items()

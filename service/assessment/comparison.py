@@ -223,7 +223,7 @@ def _findings(
 
 def _right(both: tuple[Pairs, Pairs], place: int) -> McNemar:
     counted = both[0].counted[:, place]
-    first, second = ((each.truth[:, place] == each.said[:, place])[counted] for each in both)
+    first, second = ((each.truth[:, place] == each.predicted[:, place])[counted] for each in both)
     return mcnemar_of(first, second)
 
 

@@ -171,7 +171,7 @@ def _cell(
 def _told(
     rows: Sequence[StudyRow], readings: Mapping[str, CellReading], repeat: int
 ) -> list[StudyRow]:
-    return [replace(row, said=readings[row.id].labels[repeat]) for row in rows]
+    return [replace(row, predicted=readings[row.id].labels[repeat]) for row in rows]
 
 
 def _states(

@@ -189,7 +189,7 @@ def label_tables(
 ) -> tuple[LabelTable, LabelTable]:
     """Return the tables of truth and drafts."""
     truth = LabelTable.from_rows({row.id: row.truth for row in rows}, findings)
-    return truth, LabelTable.from_rows({row.id: row.said for row in rows}, findings)
+    return truth, LabelTable.from_rows({row.id: row.predicted for row in rows}, findings)
 
 
 def drafted_pairs(rows: Sequence[StudyRow], findings: Sequence[str]) -> Pairs:
@@ -198,9 +198,11 @@ def drafted_pairs(rows: Sequence[StudyRow], findings: Sequence[str]) -> Pairs:
     A reader of the draft takes its silence, and a mere possibility, for no statement that the finding is
     present. The truth is different: what it does not say is not known, and the pair is left out.
     """
-    truth, said = label_tables(rows, findings)
-    stated = np.where(said.values == Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE)
-    return pairs(truth, LabelTable(said.ids, said.findings, stated.astype(np.int8)), DEFINITE_PAIRS)
+    truth, predicted = label_tables(rows, findings)
+    stated = np.where(predicted.values == Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE)
+    return pairs(
+        truth, LabelTable(predicted.ids, predicted.findings, stated.astype(np.int8)), DEFINITE_PAIRS
+    )
 
 
 def pooled_sensitivity(totals: Sums) -> Value:
@@ -243,10 +245,10 @@ def _right_side(rows: Sequence[StudyRow], name: str) -> Estimate:
     both = [
         row.detail(name)
         for row in rows
-        if row.truth.get(name) is Label.POSITIVE and row.said.get(name) is Label.POSITIVE
+        if row.truth.get(name) is Label.POSITIVE and row.predicted.get(name) is Label.POSITIVE
     ]
-    stated = [one for one in both if {one.truth_side, one.said_side} <= _SIDES]
-    return wilson(sum(one.truth_side == one.said_side for one in stated), len(stated))
+    stated = [one for one in both if {one.truth_side, one.draft_side} <= _SIDES]
+    return wilson(sum(one.truth_side == one.draft_side for one in stated), len(stated))
 
 
 def _scores(rows: Sequence[StudyRow], name: str) -> ScoreFigures | None:
@@ -313,5 +315,5 @@ def _published(
 
 
 def _policy_pairs(rows: Sequence[StudyRow], findings: Sequence[str], policy: Policy) -> Pairs:
-    truth, said = label_tables(rows, findings)
-    return pairs(truth, said, policy)
+    truth, predicted = label_tables(rows, findings)
+    return pairs(truth, predicted, policy)

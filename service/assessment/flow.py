@@ -33,14 +33,14 @@ def flow(rows: Sequence[StudyRow]) -> tuple[FlowStep, ...]:
     return tuple(steps)
 
 
-def flow_in_words(steps: Sequence[FlowStep], words: Mapping[str, str]) -> tuple[FlowStep, ...]:
+def flow_as_text(steps: Sequence[FlowStep], sentences: Mapping[str, str]) -> tuple[FlowStep, ...]:
     """Return the steps with a sentence for each code that has one."""
     return tuple(
-        replace(step, left=tuple((words.get(code, code), count) for code, count in step.left))
+        replace(step, left=tuple((sentences.get(code, code), count) for code, count in step.left))
         for step in steps
     )
 
 
 def empty_drafts(rows: Sequence[StudyRow]) -> int:
     """Return how many studies were read and have an empty draft; they are scored, as negative."""
-    return sum(row.words == 0 for row in rows)
+    return sum(row.word_count == 0 for row in rows)

@@ -134,7 +134,7 @@ def subgroups_csv(rows: Sequence[StudyRow]) -> str:
 
 
 def _lines(attribute: Attribute, name: str, both: Pairs, members: Booleans) -> list[list[str]]:
-    part = Pairs(both.findings, both.truth[members], both.said[members], both.counted[members])
+    part = Pairs(both.findings, both.truth[members], both.predicted[members], both.counted[members])
     lines = []
     for finding, counts in confusions(part).items():
         rate = rates(counts)

@@ -159,13 +159,13 @@ def _of_row(row: StudyRow, traits: Traits) -> Iterator[Mistake]:
         if kind is None:
             continue
         own = traits.get((row.id, name), {})
-        if kind is Kind.INVENTED and row.detail(name).said_side:
-            own = {Trait.SIDE: row.detail(name).said_side}
+        if kind is Kind.INVENTED and row.detail(name).draft_side:
+            own = {Trait.SIDE: row.detail(name).draft_side}
         yield Mistake(study=row.id, finding=name, kind=kind, traits=own, attributes=attributes)
 
 
 def _kind(row: StudyRow, name: str, truth: Label) -> Kind | None:
-    stated = row.said.get(name) is Label.POSITIVE
+    stated = row.predicted.get(name) is Label.POSITIVE
     if truth is Label.NEGATIVE:
         return Kind.INVENTED if stated else None
     if truth is not Label.POSITIVE:
@@ -173,8 +173,8 @@ def _kind(row: StudyRow, name: str, truth: Label) -> Kind | None:
     if not stated:
         return Kind.MISSED
     detail = row.detail(name)
-    both = bool(detail.truth_side and detail.said_side)
-    return Kind.WRONG_SIDE if both and detail.truth_side != detail.said_side else None
+    both = bool(detail.truth_side and detail.draft_side)
+    return Kind.WRONG_SIDE if both and detail.truth_side != detail.draft_side else None
 
 
 def _groups(found: Sequence[Mistake]) -> Iterator[MistakeGroup]:
@@ -216,7 +216,7 @@ def _rate(
 ) -> Estimate | TooFew:
     here = [row for row in rows if traits.get((row.id, name), {}).get(trait) == value]
     few = too_few(Figure.SENSITIVITY, positives=len(here), negatives=0)
-    hits = sum(row.said.get(name) is Label.POSITIVE for row in here)
+    hits = sum(row.predicted.get(name) is Label.POSITIVE for row in here)
     return few or wilson(hits, len(here))
 
 
@@ -235,7 +235,7 @@ def _contrast(
     for line, row in enumerate(rows):
         for side, value in enumerate(_OPPOSED[trait]):
             here = [name for name in names if traits.get((row.id, name), {}).get(trait) == value]
-            hits = sum(row.said.get(name) is Label.POSITIVE for name in here)
+            hits = sum(row.predicted.get(name) is Label.POSITIVE for name in here)
             counts[line, side, 0] = (hits, 0, len(here) - hits, 0)
     fewest = int(counts.sum(axis=(0, 2, 3)).min()) if len(rows) else 0
     few = too_few(Figure.SENSITIVITY, positives=fewest, negatives=0)

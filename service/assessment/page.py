@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from service.assessment.figures import ENOUGH_POSITIVES, Figures, FindingFigures, SetFigures
-from service.assessment.flow import flow_in_words
+from service.assessment.flow import flow_as_text
 from service.assessment.groups import GroupFigures
 from service.assessment.metrics import Metrics
 from service.assessment.study_rows import Attribute
@@ -55,7 +55,7 @@ def page(
     return Report(
         title=TITLE,
         facts=tuple(facts),
-        flow=flow_in_words(metrics.flow, reasons or {}),
+        flow=flow_as_text(metrics.flow, reasons or {}),
         tiles=tuple(_tiles(metrics)),
         warnings=(*warnings, *_limits(metrics)),
         sections=(

@@ -49,13 +49,13 @@ class Detail:
 
     Attributes:
         truth_side: "left", "right", "bilateral" or "".
-        said_side: The same of the draft.
+        draft_side: The same of the draft.
         size: Of the finding in the truth, in one unit for all studies; None if not known.
         pattern: "focal", "diffuse" or "".
     """
 
     truth_side: str = ""
-    said_side: str = ""
+    draft_side: str = ""
     size: float | None = None
     pattern: str = ""
 
@@ -70,11 +70,11 @@ class StudyRow:
         reason: Code why it was not read or not scored, else "".
         attributes: Value by `Attribute`; absent is unknown.
         truth: Label by finding; absent is unknown.
-        said: Label of the draft by finding; absent is unknown.
+        predicted: Label of the draft by finding; absent is unknown.
         scores: The model's own probability by finding.
         details: Side, size and pattern by finding.
         rouge_l: ROUGE-L of the draft's findings section, None without a reference.
-        words: Words of the draft; None without a draft.
+        word_count: Words of the draft; None without a draft.
         cut: Whether the limit on new tokens ended the draft.
         conflicts: How many scores contradict the text.
     """
@@ -85,11 +85,11 @@ class StudyRow:
     reason: str = ""
     attributes: Mapping[Attribute, str] = field(default_factory=dict)
     truth: Mapping[str, Label] = field(default_factory=dict)
-    said: Mapping[str, Label] = field(default_factory=dict)
+    predicted: Mapping[str, Label] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Detail] = field(default_factory=dict)
     rouge_l: float | None = None
-    words: int | None = None
+    word_count: int | None = None
     cut: bool = False
     conflicts: int = 0
 
@@ -146,17 +146,17 @@ def _cells(row: StudyRow) -> dict[str, str]:
     cells = {"id": row.id, "patient": row.patient, "outcome": row.outcome, "reason": row.reason}
     cells |= {attribute.value: row.attributes.get(attribute, "") for attribute in Attribute}
     cells["rouge_l"] = "" if row.rouge_l is None else f"{row.rouge_l:.6f}"
-    cells["words"] = "" if row.words is None else str(row.words)
+    cells["words"] = "" if row.word_count is None else str(row.word_count)
     cells["cut"] = "1" if row.cut else ""
     cells["conflicts"] = str(row.conflicts or "")
     for finding in FINDINGS:
         detail = row.detail(finding)
         values = (
             _label_cell(row.truth, finding),
-            _label_cell(row.said, finding),
+            _label_cell(row.predicted, finding),
             f"{row.scores[finding]:.4f}" if finding in row.scores else "",
             detail.truth_side,
-            detail.said_side,
+            detail.draft_side,
             "" if detail.size is None else f"{detail.size:.6g}",
             detail.pattern,
         )
@@ -178,11 +178,11 @@ def _row(cells: Mapping[str, str], where: str) -> StudyRow:
             reason=cells["reason"],
             attributes={each: value for each in Attribute if (value := cells.get(each.value))},
             truth=_labels(cells, _TRUTH),
-            said=_labels(cells, _SAID),
+            predicted=_labels(cells, _SAID),
             scores={name: float(cell) for name, cell in _by_finding(cells, _SCORE).items()},
             details=_details(cells),
             rouge_l=float(cells["rouge_l"]) if cells.get("rouge_l") else None,
-            words=int(cells["words"]) if cells.get("words") else None,
+            word_count=int(cells["words"]) if cells.get("words") else None,
             cut=bool(cells.get("cut")),
             conflicts=int(cells.get("conflicts") or 0),
         )
@@ -200,12 +200,12 @@ def _labels(cells: Mapping[str, str], kind: str) -> dict[str, Label]:
 
 def _details(cells: Mapping[str, str]) -> dict[str, Detail]:
     columns = [_by_finding(cells, kind) for kind in (_TRUTH_SIDE, _SAID_SIDE, _SIZE, _PATTERN)]
-    truth_sides, said_sides, sizes, patterns = columns
+    truth_sides, draft_sides, sizes, patterns = columns
     named = [name for name in FINDINGS if any(name in column for column in columns)]
     return {
         name: Detail(
             truth_side=truth_sides.get(name, ""),
-            said_side=said_sides.get(name, ""),
+            draft_side=draft_sides.get(name, ""),
             size=float(sizes[name]) if name in sizes else None,
             pattern=patterns.get(name, ""),
         )

@@ -37,8 +37,8 @@ def _private(settings: Settings) -> Outcome:
     try:
         _ = settings.broker_url
     except ConfigurationError:
-        words = f"broker.url is not set: `wetread up` starts a private Redis ({program})"
-        return Outcome(f"{words}; set it if the processes are started separately", Grade.NOTE)
+        text = f"broker.url is not set: `wetread up` starts a private Redis ({program})"
+        return Outcome(f"{text}; set it if the processes are started separately", Grade.NOTE)
     try:
         return _judged(settings)
     except BrokerUnavailable as error:
@@ -62,10 +62,10 @@ def memory_limits(found: Memory) -> Outcome:
         return Outcome(f"{found.used // _MIB} MiB in use, no limit")
     used = f"{found.used // _MIB} of {found.limit // _MIB} MiB (maxmemory) in use"
     if found.policy != _NEVER_EVICTS:
-        words = f"{used}; when it is full, Redis removes messages (maxmemory-policy {found.policy})"
+        text = f"{used}; when it is full, Redis removes messages (maxmemory-policy {found.policy})"
         advice = f"give Wetread a Redis of its own with maxmemory-policy {_NEVER_EVICTS}"
-        return Outcome(f"{words}: {advice}", Grade.WARNING)
+        return Outcome(f"{text}: {advice}", Grade.WARNING)
     if found.used >= found.limit:
-        words = f"{used}: Redis accepts no more messages, and jobs wait. Raise maxmemory"
-        return Outcome(words, Grade.FAULT)
+        text = f"{used}: Redis accepts no more messages, and jobs wait. Raise maxmemory"
+        return Outcome(text, Grade.FAULT)
     return Outcome(used)

@@ -23,10 +23,10 @@ def unless_first_start(settings: Settings, probe: Callable[[], Outcome], what: s
     except SchemaMismatch as mismatch:
         if not mismatch.is_empty or _has_files(settings):
             raise
-    words = (
+    text = (
         f"{what}: `wetread up` creates it at its first start, `wetread db upgrade` without a start"
     )
-    return Outcome(words, Grade.NOTE)
+    return Outcome(text, Grade.NOTE)
 
 
 def _has_files(settings: Settings) -> bool:

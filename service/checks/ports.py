@@ -69,8 +69,6 @@ def _refused(endpoint: Endpoint, error: OSError, data_dir: Path) -> Outcome:
         if any(holder.belongs_to(data_dir) for holder in holders):
             return Outcome(f"{port} is in use by this service")
         if not holders:
-            words = (
-                f"{port} is in use by a process of another user: correct if that is this service"
-            )
-            return Outcome(words, Grade.WARNING)
+            text = f"{port} is in use by a process of another user: correct if that is this service"
+            return Outcome(text, Grade.WARNING)
     return Outcome(refusal(endpoint.name, host, port, error, data_dir=data_dir), Grade.FAULT)

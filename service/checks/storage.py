@@ -50,14 +50,14 @@ def _writable(folder: Path) -> Outcome:
 def _creatable(folder: Path) -> Outcome:
     *missing, above = _nearest_existing(folder)
     if not above.is_dir():
-        words = f"{folder} cannot be created: {above} is a file. Set data_dir to another folder"
-        return Outcome(words, Grade.FAULT)
+        text = f"{folder} cannot be created: {above} is a file. Set data_dir to another folder"
+        return Outcome(text, Grade.FAULT)
     try:
         missing[-1].mkdir()
         missing[-1].rmdir()
     except OSError as error:
-        words = f"{folder} cannot be created in {above}, by {_user()}: {error.strerror}. {_ADVICE}"
-        return Outcome(words, Grade.FAULT)
+        text = f"{folder} cannot be created in {above}, by {_user()}: {error.strerror}. {_ADVICE}"
+        return Outcome(text, Grade.FAULT)
     return Outcome(f"{folder} does not exist yet; it can be created in {above}")
 
 
@@ -87,13 +87,13 @@ def _space(settings: Settings, writable: str) -> Outcome:
     """Judge the free space for Instances; `writable` is the text with which the detail begins."""
     free = free_bytes(_nearest_existing(settings.spool_dir.absolute())[-1])
     least, sweep = settings.receiver.min_free_bytes, settings.sweep
-    words = f"{writable}, {free // _MIB} MiB free"
+    text = f"{writable}, {free // _MIB} MiB free"
     if free < least:
-        needed = f"{words}, {least // _MIB} MiB are needed (receiver.min_free_bytes)"
+        needed = f"{text}, {least // _MIB} MiB are needed (receiver.min_free_bytes)"
         return Outcome(f"{needed}: the receiver accepts no images", Grade.FAULT)
     if free < sweep.early_free_bytes:
         why = "delivered images are removed before sweep.retention_days (sweep.early_free_bytes)"
-        return Outcome(f"{words}: {why}", Grade.WARNING)
+        return Outcome(f"{text}: {why}", Grade.WARNING)
     if free < sweep.warn_free_bytes:
-        return Outcome(f"{words}, fewer than sweep.warn_free_bytes", Grade.WARNING)
-    return Outcome(words)
+        return Outcome(f"{text}, fewer than sweep.warn_free_bytes", Grade.WARNING)
+    return Outcome(text)

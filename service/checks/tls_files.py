@@ -144,28 +144,28 @@ def _validities(path: Path, text: str) -> list[Validity]:
     if found:
         return found
     if _PRIVATE_KEY.search(text):
-        words = "holds a private key and no certificate: the files may be exchanged"
+        reason = "holds a private key and no certificate: the files may be exchanged"
     elif text.startswith(_DER):
-        words = (
+        reason = (
             "is not PEM but DER: convert it with `openssl x509 -inform der -in FILE -out FILE.pem`"
         )
     else:
-        words = "holds no certificate: it must be PEM (-----BEGIN CERTIFICATE-----)"
-    raise _Unusable(f"{path} {words}")
+        reason = "holds no certificate: it must be PEM (-----BEGIN CERTIFICATE-----)"
+    raise _Unusable(f"{path} {reason}")
 
 
 def _valid(path: Path, found: Validity, what: str) -> Outcome:
     """Judge whether a certificate is valid now; a warning if it expires within 30 days."""
     now = datetime.now(UTC)
     if found.ends < now:
-        words = f"{what} in {path} expired on {found.ends:%Y-%m-%d}"
-        return Outcome(f"{words}: get a new one and write it to this file", Grade.FAULT)
+        text = f"{what} in {path} expired on {found.ends:%Y-%m-%d}"
+        return Outcome(f"{text}: get a new one and write it to this file", Grade.FAULT)
     if found.begins > now:
-        words = f"{what} in {path} is valid only from {found.begins:%Y-%m-%d %H:%M} UTC on"
-        return Outcome(f"{words}: check this machine's clock, or get another one", Grade.FAULT)
+        text = f"{what} in {path} is valid only from {found.begins:%Y-%m-%d %H:%M} UTC on"
+        return Outcome(f"{text}: check this machine's clock, or get another one", Grade.FAULT)
     if found.ends < now + _SOON:
-        words = f"{what} in {path} expires on {found.ends:%Y-%m-%d}"
-        return Outcome(f"{words}: get a new one and write it to this file", Grade.WARNING)
+        text = f"{what} in {path} expires on {found.ends:%Y-%m-%d}"
+        return Outcome(f"{text}: get a new one and write it to this file", Grade.WARNING)
     return Outcome(f"{path}: valid until {found.ends:%Y-%m-%d}")
 
 

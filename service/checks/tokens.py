@@ -18,17 +18,17 @@ def tokens(settings: Settings) -> Outcome:
     Raises:
         StoreError: The database cannot be reached, or is at another revision.
     """
-    words = "none: the database does not exist yet"
-    return unless_first_start(settings, lambda: _in_force(settings), words)
+    reason = "none: the database does not exist yet"
+    return unless_first_start(settings, lambda: _in_force(settings), reason)
 
 
 def _in_force(settings: Settings) -> Outcome:
     with closing(Store.open(settings)) as store:
         in_force = [each for each in store.tokens() if each.revoked_at is None]
         at_risk = list(tokens_at_risk(store))
-    words = " ".join(f"{token.name}: {sentence(token, state)}" for token, state in at_risk)
+    text = " ".join(f"{token.name}: {sentence(token, state)}" for token, state in at_risk)
     if any(state is TokenState.EXPIRED for _, state in at_risk):
-        return Outcome(words, Grade.FAULT)
+        return Outcome(text, Grade.FAULT)
     if at_risk:
-        return Outcome(words, Grade.WARNING)
+        return Outcome(text, Grade.WARNING)
     return Outcome(f"{len(in_force)} in force, none expires soon")

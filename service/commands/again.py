@@ -42,42 +42,42 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.option("--to", default="", help="Send to this destination only; it may be a new one.")
 @_filtered
-def resend(to: str, **said: Any) -> None:  # noqa: ANN401 - click's
+def resend(to: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Send the results of JOB_IDS again, or of all jobs that match the conditions.
 
     Without --state: delivered and failed ones. Jobs whose draft was superseded are left out.
     """
-    _run("resend", said, to=to)
+    _run("resend", options, to=to)
 
 
 @click.command()
 @click.option("--model", default="", help="Read by this configured model instead of the job's own.")
 @_filtered
-def reread(model: str, **said: Any) -> None:  # noqa: ANN401 - click's
+def reread(model: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Read the studies of JOB_IDS again, or of all jobs that match, each as a new revision.
 
     Without --state: delivered, failed and not analyzed ones. The images must still be kept.
     """
-    _run("reread", said, model=model)
+    _run("reread", options, model=model)
 
 
 _AUDITED = {"resend": AuditAction.SENT_AGAIN, "reread": AuditAction.READ_AGAIN}
 
 
-def _run(action: Literal["resend", "reread"], said: dict[str, Any], **target: str) -> None:
+def _run(action: Literal["resend", "reread"], options: dict[str, Any], **target: str) -> None:
     order = RepeatOrder(
         action=action,
-        job_ids=said["job_ids"],
-        selection=_selection(said),
+        job_ids=options["job_ids"],
+        selection=_selection(options),
         actor=actor(),
-        reason=said["reason"],
+        reason=options["reason"],
         **target,
     )
     settings = load_settings()
     store = Store.open(settings)
     try:
         found = chosen(store, order)
-        if said["dry_run"]:
+        if options["dry_run"]:
             click.echo("\n".join([*found, f"{len(found)} jobs match; nothing was changed"]))
             return
         refused = 0
@@ -99,15 +99,15 @@ def _done(action: str, job_id: str, state: str) -> str:
     return state_word(state) if action == "resend" else f"is read again as {job_id[:8]}"
 
 
-def _selection(said: dict[str, Any]) -> Selection:
+def _selection(options: dict[str, Any]) -> Selection:
     def local(value: datetime | None) -> datetime | None:
         return value.astimezone() if value else None
 
     return Selection(
-        states=tuple(JobState(state.upper()) for state in said["states"]),
-        since=local(said["since"]),
-        until=local(said["until"]),
-        destination=said["destination"],
-        study=said["study"],
-        model=said["read_by"],
+        states=tuple(JobState(state.upper()) for state in options["states"]),
+        since=local(options["since"]),
+        until=local(options["until"]),
+        destination=options["destination"],
+        study=options["study"],
+        model=options["read_by"],
     )

@@ -95,7 +95,7 @@ def _line(found: Decision, report: ReportOf, *, with_text: bool) -> dict[str, An
         "at": found.at.isoformat(timespec="seconds"),
         "study_instance_uid": found.study_instance_uid,
         "job_id": found.job_id,
-        "reader": found.reviewer.words,
+        "reader": found.reviewer.display_name,
         "verdict": request.verdict.value,
         "rejection": request.rejection.value if request.rejection else "",
         "acceptability": request.acceptability.value if request.acceptability else "",
@@ -121,8 +121,8 @@ def _line(found: Decision, report: ReportOf, *, with_text: bool) -> dict[str, An
 
 def _harmless(value: object) -> str:
     """Return a value that a spreadsheet does not take for a formula."""
-    words = str(value)
-    return f"'{words}" if words[:1] in tuple("=+-@\t\r") else words
+    text = str(value)
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
 
 
 def _table(groups: Sequence[Figures]) -> Table:

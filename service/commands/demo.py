@@ -157,13 +157,13 @@ def _lines(job: JobWithDraft) -> list[str]:
     if job.draft is None:
         return [job.draft_fault or job.reason]
     draft = job.draft
-    said = [
+    stated = [
         item
         for item in draft.findings
         if item.presence in STATED
         and item.observation is not Observation.NO_FINDING  # "no finding absent" has no meaning
     ]
-    findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in said)
+    findings = ", ".join(f"{item.observation.value} {item.presence.value}" for item in stated)
     return [
         "UNVERIFIED AI DRAFT - not a diagnosis",
         *([draft.model.caveat] if draft.model.caveat else []),

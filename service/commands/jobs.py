@@ -203,8 +203,8 @@ def _page(detail: dict[str, Any]) -> Table:
         table.add_row("alarm", f"{warning['sentence']}{by}", style="bold red")
     for key, value in detail.items():
         if key == "draft" and value and detail["draft_status"] == DraftStatus.WITHDRAWN:
-            words = "WITHDRAWN - DO NOT USE; its text is in the output of --json"
-            table.add_row("draft", words, style="bold red")
+            warning = "WITHDRAWN - DO NOT USE; its text is in the output of --json"
+            table.add_row("draft", warning, style="bold red")
         elif key == "draft" and value:
             table.add_row("draft", "UNVERIFIED AI DRAFT, not a diagnosis")
             table.add_row("", "\n".join(value["findings_text"] + value["impression_text"]))

@@ -106,17 +106,17 @@ def _show(results: dict[str, Comparison | str]) -> None:
 def _sentence(result: Comparison | str) -> str:
     if isinstance(result, str):
         return f"not compared: {result}"
-    words = [f"{result.studies} studies compared, {len(result.lacking)} missing or incomplete here"]
+    parts = [f"{result.studies} studies compared, {len(result.lacking)} missing or incomplete here"]
     if result.fetched:
-        words.append(f"{len(result.fetched)} instances fetched")
+        parts.append(f"{len(result.fetched)} instances fetched")
     if result.without_image:
-        words.append(
+        parts.append(
             f"{len(result.without_image)} without a job, because they hold documents, captures or "
             "results only"
         )
     if result.other_classes:
         others = ", ".join(f"{uid} ({count})" for uid, count in result.other_classes.items())
-        words.append(f"of SOP Classes that are not accepted here: {others}")
+        parts.append(f"of SOP Classes that are not accepted here: {others}")
     if result.fault:
-        words.append(f"not all could be fetched: {result.fault}")
-    return "; ".join(words)
+        parts.append(f"not all could be fetched: {result.fault}")
+    return "; ".join(parts)

@@ -97,8 +97,8 @@ def _table(findings: Iterator[SpoolFinding], tally: Tally) -> None:
     table = Table("found", Column("file", overflow="fold"), Column("consequence", overflow="fold"))
     for finding in findings:
         if table.row_count < _SHOWN:
-            words = f"{finding.detail} {finding.repaired}".strip()
-            table.add_row(finding.kind.value, str(finding.path or ""), words)
+            text = f"{finding.detail} {finding.repaired}".strip()
+            table.add_row(finding.kind.value, str(finding.path or ""), text)
     console = Console()
     if table.row_count:
         console.print(table)

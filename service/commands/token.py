@@ -56,8 +56,8 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
             actor=actor(),
         )
         note(store, AuditAction.CHANGED_TOKEN, detail=f"added {name}: {', '.join(sorted(scopes))}")
-    if ae_title and (words := _unknown_calling_ae(load_settings(), ae_title)):
-        click.echo(f"warning: {words}", err=True)
+    if ae_title and (warning := _unknown_calling_ae(load_settings(), ae_title)):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(value)
 
 

@@ -115,8 +115,8 @@ def roles(login: str, roles: tuple[str, ...]) -> None:
     """Replace the roles of an account; its sessions end."""
     with open_store() as store:
         changed = store.set_roles(check_login(login), check_roles(roles))
-        words = ", ".join(sorted(changed.person.roles))
-        note(store, AuditAction.CHANGED_ROLES, detail=f"{changed.person.login}: {words}")
+        names = ", ".join(sorted(changed.person.roles))
+        note(store, AuditAction.CHANGED_ROLES, detail=f"{changed.person.login}: {names}")
     click.echo(f"{changed.person.login}: {', '.join(sorted(changed.person.roles))}")
 
 

@@ -27,7 +27,7 @@ def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> 
     film = read_header(source) if source else None
     found = {path: _faults(path, film) for path in files}
     for path, reasons in found.items():
-        click.echo(_line(path, reasons) if as_json else _words(path, reasons))
+        click.echo(_line(path, reasons) if as_json else _sentence(path, reasons))
     sys.exit(1 if any(found.values()) else 0)
 
 
@@ -43,7 +43,7 @@ def _faults(path: Path, film: Dataset | None) -> tuple[ValidationFault, ...]:
         return (ValidationFault("unreadable", "a value cannot be decoded"),)
 
 
-def _words(path: Path, reasons: tuple[ValidationFault, ...]) -> str:
+def _sentence(path: Path, reasons: tuple[ValidationFault, ...]) -> str:
     if not reasons:
         return f"{path}: passes"
     return "\n".join(f"{path}: {fault.rule}: {fault.reason}" for fault in reasons)

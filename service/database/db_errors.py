@@ -82,34 +82,34 @@ def _mapped(error: SQLAlchemyError) -> StoreError:
     if not isinstance(error, DBAPIError):
         return StoreError(f"the database refused: {type(error).__name__}")
     # Only the first line, the database's own sentence: PostgreSQL adds values of the row below it.
-    words = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+    message = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
     if refusal := _refusal(error.orig):
-        return StoreNotWritable(f"the database cannot be written: {refusal} ({words})")
-    if _is_lacking(error.orig, words):
+        return StoreNotWritable(f"the database cannot be written: {refusal} ({message})")
+    if _is_lacking(error.orig, message):
         return SchemaMismatch(
-            f"the database lacks what this version needs ({words}): run `wetread db upgrade`"
+            f"the database lacks what this version needs ({message}): run `wetread db upgrade`"
         )
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return StoreUnavailable(f"the database cannot be used now: {_sentence(words)}")
-    return StoreError(f"the database refused: {words}")
+        return StoreUnavailable(f"the database cannot be used now: {_sentence(message)}")
+    return StoreError(f"the database refused: {message}")
 
 
-def _is_lacking(error: BaseException | None, words: str) -> bool:
+def _is_lacking(error: BaseException | None, message: str) -> bool:
     """Return whether a statement failed because a table or column of this version is missing."""
     if isinstance(error, sqlite3.Error):
-        return any(phrase in words for phrase in _LACKING_WORDS)
+        return any(phrase in message for phrase in _LACKING_WORDS)
     return getattr(error, "sqlstate", None) in _LACKING_STATES
 
 
-def _sentence(words: str) -> str:
+def _sentence(message: str) -> str:
     """Return what prevents a connection, and what to do; an unknown message unchanged.
 
     libpq gives no SQLSTATE for a refused connection, only a message.
     """
     for pattern, sentence in _CONNECTION_FAULTS:
-        if found := pattern.search(words):
+        if found := pattern.search(message):
             return sentence.format(*found.groups())
-    return words
+    return message
 
 
 def _refusal(error: BaseException | None) -> str:

@@ -44,16 +44,18 @@ class Confusion:
         return self.tp + self.fp + self.fn + self.tn
 
     @classmethod
-    def of(cls, truth: Booleans, said: Booleans) -> "Confusion":
+    def of(cls, truth: Booleans, predicted: Booleans) -> "Confusion":
         """Count bool [n] against bool [n].
 
         Raises:
             EvaluationInputError: The shapes differ.
         """
-        if truth.shape != said.shape:
-            raise EvaluationInputError(f"truth {truth.shape} and said {said.shape} differ in shape")
-        tp, fp = int((truth & said).sum()), int((~truth & said).sum())
-        fn = int((truth & ~said).sum())
+        if truth.shape != predicted.shape:
+            raise EvaluationInputError(
+                f"truth {truth.shape} and predicted {predicted.shape} differ in shape"
+            )
+        tp, fp = int((truth & predicted).sum()), int((~truth & predicted).sum())
+        fn = int((truth & ~predicted).sum())
         return cls(tp=tp, fp=fp, fn=fn, tn=truth.size - tp - fp - fn)
 
 
@@ -62,8 +64,8 @@ def row_counts(pairs: Pairs) -> Integers:
 
     Summed over studies they give each figure of this module, so that resampling studies needs no labels.
     """
-    truth, said, counted = pairs.truth, pairs.said, pairs.counted
-    cells = (truth & said, ~truth & said, truth & ~said, ~truth & ~said)
+    truth, predicted, counted = pairs.truth, pairs.predicted, pairs.counted
+    cells = (truth & predicted, ~truth & predicted, truth & ~predicted, ~truth & ~predicted)
     return np.stack([cell & counted for cell in cells], axis=-1).astype(np.int64)
 
 

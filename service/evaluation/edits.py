@@ -42,13 +42,13 @@ class SentenceEdit:
         edit: REPLACE where the two differ in words.
         before: The draft's sentence, empty for INSERT.
         after: The final report's sentence, empty for DELETE.
-        words: The runs of words of a REPLACE, else empty.
+        word_edits: The runs of words of a REPLACE, else empty.
     """
 
     edit: Edit
     before: str
     after: str
-    words: tuple[WordEdit, ...] = ()
+    word_edits: tuple[WordEdit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

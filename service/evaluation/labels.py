@@ -185,13 +185,13 @@ class Pairs:
     Attributes:
         findings: f names.
         truth: bool [n, f], true where the finding is present.
-        said: bool [n, f], true where the draft says so.
-        counted: bool [n, f], true where the pair counts; truth and said are False elsewhere.
+        predicted: bool [n, f], true where the draft says so.
+        counted: bool [n, f], true where the pair counts; truth and predicted are False elsewhere.
     """
 
     findings: tuple[str, ...]
     truth: Booleans
-    said: Booleans
+    predicted: Booleans
     counted: Booleans
 
     def coverage(self) -> dict[str, Value]:
@@ -203,20 +203,20 @@ class Pairs:
         }
 
 
-def pairs(truth: LabelTable, said: LabelTable, policy: Policy) -> Pairs:
+def pairs(truth: LabelTable, predicted: LabelTable, policy: Policy) -> Pairs:
     """Bring two tables of the same studies and findings to binary pairs.
 
     Raises:
         EvaluationInputError: The tables differ in studies, findings or their order.
     """
-    if truth.ids != said.ids or truth.findings != said.findings:
+    if truth.ids != predicted.ids or truth.findings != predicted.findings:
         raise EvaluationInputError(
             "truth and drafts must hold the same studies and findings in the same order"
         )
     truth_positive, truth_counted = _binary(truth.values, policy)
-    said_positive, said_counted = _binary(said.values, policy)
-    counted = truth_counted & said_counted
-    return Pairs(truth.findings, truth_positive & counted, said_positive & counted, counted)
+    predicted_positive, predicted_counted = _binary(predicted.values, policy)
+    counted = truth_counted & predicted_counted
+    return Pairs(truth.findings, truth_positive & counted, predicted_positive & counted, counted)
 
 
 def _binary(values: NDArray[np.int8], policy: Policy) -> tuple[Booleans, Booleans]:

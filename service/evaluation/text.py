@@ -142,14 +142,14 @@ def bleu(counts: Integers, *, order: int = MAX_ORDER) -> Value:
         return Undefined(Reason.NO_CASES)
     sums = [int(count) for count in counts.sum(axis=0)]
     matches, totals = sums[:order], sums[MAX_ORDER : MAX_ORDER + order]
-    draft_words, reference_words = sums[2 * MAX_ORDER], sums[2 * MAX_ORDER + 1]
+    draft_text, reference_words = sums[2 * MAX_ORDER], sums[2 * MAX_ORDER + 1]
     if not any(matches) or 0 in totals:
         return 0.0
     halving, logs = 1.0, 0.0
     for matching, total in zip(matches, totals, strict=True):
         halving = halving if matching else halving * 2
         logs += log(matching / total) if matching else -log(halving * total)
-    brevity = min(0.0, 1 - reference_words / draft_words)
+    brevity = min(0.0, 1 - reference_words / draft_text)
     return 100 * exp(brevity + logs / order)
 
 

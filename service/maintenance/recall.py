@@ -172,8 +172,8 @@ class Recall:
         for step in steps:
             if step.job.id not in sending:
                 # Withdraw before the job's first step: from then on nothing is sent, also by no retry.
-                words = f"Withdrawn: {self._order.reason}"
-                sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, words)
+                reason = f"Withdrawn: {self._order.reason}"
+                sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, reason)
             under_way = sending[step.job.id]
             if step.destination in under_way.results:
                 done = replace(step, method=WithdrawalMethod.CANCEL, done=_JUST_NOW, failed=True)
@@ -196,10 +196,10 @@ class Recall:
 
     def _execute(self, step: RecallStep) -> RecallStep:
         try:
-            words = self._do(step)
+            done = self._do(step)
         except (DicomError, OSError) as error:
             return replace(step, done=f"failed: {error}", failed=True)
-        return replace(step, done=words, failed=step.method is WithdrawalMethod.BY_HAND)
+        return replace(step, done=done, failed=step.method is WithdrawalMethod.BY_HAND)
 
     def _do(self, step: RecallStep) -> str:
         match step.method:
@@ -240,8 +240,8 @@ class Recall:
         return f"notice {notice.sop_instance_uid} {seen}"
 
     def _form(self, name: str) -> NoticeForm | None:
-        (words,) = (each.objects for each in self._settings.destinations if each.name == name)
-        return notice_form(words)
+        (kinds,) = (each.objects for each in self._settings.destinations if each.name == name)
+        return notice_form(kinds)
 
     def _notice(self, job: Job, form: NoticeForm) -> EncodedObject:
         """Return the withdrawal notice of a job, the same bytes for every destination of this form."""

@@ -92,8 +92,8 @@ def reread(
         force=True,
         destinations=job.destinations,
     )
-    words = f"Read again, as asked by {actor}. {reason}".rstrip()
-    made = store.schedule_all([wanted], actor=actor, reason=words)
+    sentence = f"Read again, as asked by {actor}. {reason}".rstrip()
+    made = store.schedule_all([wanted], actor=actor, reason=sentence)
     if not made:
         raise IllegalTransition(f"this study waits already to be read by {name}")
     # Not published here: marked so that the sweeper publishes it on its next round.
@@ -156,32 +156,32 @@ def run_order(
     return run_for_each(job_ids, one)
 
 
-def parse_selection(said: Mapping[str, object]) -> Selection:
+def parse_selection(conditions: Mapping[str, object]) -> Selection:
     """Parse a selection from a command, a form or an API request.
 
     Args:
-        said: `state` (one or a list), `since`, `until` (ISO 8601; local time if no zone is given),
+        conditions: `state` (one or a list), `since`, `until` (ISO 8601; local time if no zone is given),
             `destination`, `study`, `model`; an empty value is no condition.
 
     Raises:
         SelectionError: A key is unknown or a value is invalid.
     """
-    unknown = said.keys() - {"state", "since", "until", "destination", "study", "model"}
+    unknown = conditions.keys() - {"state", "since", "until", "destination", "study", "model"}
     if unknown:
         raise SelectionError(f"there is no condition {min(unknown)!a:.40}")
-    words = {key: str(said.get(key) or "") for key in ("destination", "study", "model")}
+    texts = {key: str(conditions.get(key) or "") for key in ("destination", "study", "model")}
     return Selection(
-        states=_states(said.get("state")),
-        since=_moment("since", said.get("since")),
-        until=_moment("until", said.get("until")),
-        **words,
+        states=_states(conditions.get("state")),
+        since=_moment("since", conditions.get("since")),
+        until=_moment("until", conditions.get("until")),
+        **texts,
     )
 
 
 def _states(value: object) -> tuple[JobState, ...]:
-    words = value if isinstance(value, list | tuple) else [value] if value else []
+    names = value if isinstance(value, list | tuple) else [value] if value else []
     try:
-        return tuple(JobState(str(word).upper()) for word in words if word)
+        return tuple(JobState(str(word).upper()) for word in names if word)
     except ValueError:
         raise SelectionError(f"state is one of {', '.join(JobState)}") from None
 

@@ -56,8 +56,8 @@ class Retention:
             OSError: The spool cannot be used at all; nothing was removed.
         """
         days = self._settings.sweep.retention_days
-        words = f"Ended more than {days:g} days ago: its files were removed."
-        return self._remove_all(now, _Reason(before=now - timedelta(days=days), words=words))
+        sentence = f"Ended more than {days:g} days ago: its files were removed."
+        return self._remove_all(now, _Reason(before=now - timedelta(days=days), sentence=sentence))
 
     def remove_early(self, now: datetime) -> int:
         """Remove the files of the oldest Studies whose results are all confirmed; return their number.
@@ -68,10 +68,10 @@ class Retention:
             StoreUnavailable: The database cannot be used now; the next run marks the removed files.
             OSError: The spool cannot be used at all; nothing was removed.
         """
-        words = (
+        sentence = (
             "The disk is nearly full and every destination has its results: its files were removed."
         )
-        reason = _Reason(before=now, words=words, early=True)
+        reason = _Reason(before=now, sentence=sentence, early=True)
         return self._remove_all(now, reason, at_once=_EARLY_AT_ONCE)
 
     def _remove_all(self, now: datetime, why: "_Reason", at_once: int = 100) -> int:
@@ -126,7 +126,7 @@ class Retention:
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)
-                self._store.removed(job.id, why.words)
+                self._store.removed(job.id, why.sentence)
         self._store.remove_identity(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
@@ -149,7 +149,7 @@ class _Reason:
     """Why files are removed: the Study ended `before`; if `early`, every destination has its results."""
 
     before: datetime
-    words: str
+    sentence: str
     early: bool = False
 
 

@@ -217,8 +217,8 @@ class SpoolCheck:
             last = made[-1].id
             for result in made:
                 if not self._is_as_made(result):
-                    words = f"Job {result.job_id[:8]} cannot be delivered: cancel it and retry it."
-                    yield SpoolFinding(kind=Kind.LOST_RESULT, path=result.path, detail=words)
+                    detail = f"Job {result.job_id[:8]} cannot be delivered: cancel it and retry it."
+                    yield SpoolFinding(kind=Kind.LOST_RESULT, path=result.path, detail=detail)
 
     def _is_as_made(self, result: MadeRow) -> bool:
         if not self._scope.hashes:
@@ -250,8 +250,8 @@ class SpoolCheck:
             return self._repair(finding, row)
         except (OSError, DicomError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            words = f"It could not be repaired: {ended(str(reason))}"
-            return replace(finding, detail=f"{finding.detail} {words}".strip())
+            failure = f"It could not be repaired: {ended(str(reason))}"
+            return replace(finding, detail=f"{finding.detail} {failure}".strip())
 
 
 def _is_one_file(path: Path, known: Path) -> bool:

@@ -132,13 +132,13 @@ class Repairs:
         if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
             absent = "The spool has no folders: is its disk mounted? Not repaired."
             return replace(finding, detail=f"{finding.detail} {absent}")
-        words = f"{finding.kind.sentence} {finding.detail}"
+        detail = f"{finding.kind.sentence} {finding.detail}"
         done = "Recorded as an incident; if it is sent again, it is stored as a new image."
         if finding.kind is Kind.DAMAGED_FILM:
-            words += f" It is in {self._aside(_path(finding)).parent}."
+            detail += f" It is in {self._aside(_path(finding)).parent}."
             done = f"Set aside. {done}"
         if row is not None:
-            self._store.give_up_instance(row, _ACTOR, finding.kind, words)
+            self._store.give_up_instance(row, _ACTOR, finding.kind, detail)
         return replace(finding, repaired=done)
 
     def _set_aside(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:

@@ -59,10 +59,12 @@ def alarm(job: Job, events: Sequence[JobEvent]) -> Alarm | None:
     if not sentence:
         return None
     word = Event.RECALL if job.draft_status is DraftStatus.WITHDRAWN else Event.DOUBT
-    said = [each for each in events if each.action == word]
-    if not said:
+    matching = [each for each in events if each.action == word]
+    if not matching:
         return Alarm(status=job.draft_status, sentence=sentence)
-    return Alarm(status=job.draft_status, sentence=sentence, by=said[-1].actor, at=said[-1].at)
+    return Alarm(
+        status=job.draft_status, sentence=sentence, by=matching[-1].actor, at=matching[-1].at
+    )
 
 
 def withdrawal(delivery: Delivery, events: Sequence[JobEvent]) -> tuple[Withdrawal, str]:
@@ -73,22 +75,22 @@ def withdrawal(delivery: Delivery, events: Sequence[JobEvent]) -> tuple[Withdraw
         events: The job's history, the oldest event first.
     """
     name, head = delivery.destination, f"{delivery.destination}: "
-    said = [each for each in events if _is_about(each, head)]
-    if not said:
+    matching = [each for each in events if _is_about(each, head)]
+    if not matching:
         if not delivery.fence:
             return Withdrawal.NEVER_SENT, f"Nothing was sent to {name}."
         return Withdrawal.PENDING, (
             f"{name} may still show the draft without a notice: run `wetread recall` again."
         )
-    words = said[-1].reason.removeprefix(head)
-    if said[-1].action == Event.RECALL_FAILED or words.startswith(_FAILED_BEFORE):
+    reason = matching[-1].reason.removeprefix(head)
+    if matching[-1].action == Event.RECALL_FAILED or reason.startswith(_FAILED_BEFORE):
         return (
             Withdrawal.FAILED,
-            f"{name} may still show the draft without a notice: {ended(words)}",
+            f"{name} may still show the draft without a notice: {ended(reason)}",
         )
     if not delivery.fence:
-        return Withdrawal.NEVER_SENT, f"{name}: {ended(words)}"
-    return Withdrawal.DONE, f"{name}: {ended(words)}"
+        return Withdrawal.NEVER_SENT, f"{name}: {ended(reason)}"
+    return Withdrawal.DONE, f"{name}: {ended(reason)}"
 
 
 def _is_about(event: JobEvent, head: str) -> bool:

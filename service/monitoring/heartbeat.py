@@ -13,7 +13,7 @@ from typing import Final
 from service.errors import StoreError
 from service.log import get_logger
 from service.monitoring.background import Task, failing
-from service.records import NOTHING, ProcessRole, ProcessStatus, Said
+from service.records import NOTHING, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import restarts
 from service.store import Store
 
@@ -22,15 +22,17 @@ BEAT_SECONDS: Final = 5.0
 log = get_logger(__name__)
 
 
-def _with_failing_tasks(said: Said) -> Said:
+def _with_failing_tasks(report: StatusReport) -> StatusReport:
     """Return the report with the status FAILING if it is WORKING and a background task fails."""
     tasks = failing()
-    if tasks and said.status is ProcessStatus.WORKING:
-        return replace(said, status=ProcessStatus.FAILING, reason=tasks)
-    return said
+    if tasks and report.status is ProcessStatus.WORKING:
+        return replace(report, status=ProcessStatus.FAILING, reason=tasks)
+    return report
 
 
-def _report(store: Store, name: str, role: str, *, started_at: datetime, said: Said) -> bool:
+def _report(
+    store: Store, name: str, role: str, *, started_at: datetime, report: StatusReport
+) -> bool:
     """Report this process; return whether the database accepted the report."""
     try:
         store.beat(
@@ -40,7 +42,7 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, said: S
             pid=os.getpid(),
             started_at=started_at,
             restarts=restarts(),
-            said=_with_failing_tasks(said),
+            report=_with_failing_tasks(report),
         )
     except StoreError as error:
         log.warning("heartbeat_failed", reason=str(error))
@@ -51,11 +53,11 @@ def _report(store: Store, name: str, role: str, *, started_at: datetime, said: S
 class Heartbeat:
     """Reports one process in each of its roles, every 5 s."""
 
-    def __init__(self, store: Store, roles: Sequence[str], said: Said = NOTHING) -> None:
+    def __init__(self, store: Store, roles: Sequence[str], report: StatusReport = NOTHING) -> None:
         """Take the store, the roles ("sweep"; "reading" and "delivery") and the first report."""
         self._store = store
         self._roles = tuple(roles)
-        self._said = said
+        self._reported = report
         self._started_at = store.now()
         self._stop = threading.Event()
 
@@ -63,14 +65,14 @@ class Heartbeat:
         """Return the name under which each role is reported."""
         return {role: f"{role}@{socket.gethostname()}:{os.getpid()}" for role in self._roles}
 
-    def report(self, said: Said) -> None:
+    def report(self, report: StatusReport) -> None:
         """Report a new status at once, and repeat it with each heartbeat."""
-        self._said = said
+        self._reported = report
         self._beat()
 
     def _beat(self) -> None:
         for role, name in self.names().items():
-            _report(self._store, name, role, started_at=self._started_at, said=self._said)
+            _report(self._store, name, role, started_at=self._started_at, report=self._reported)
 
     def _run(self) -> None:
         task = Task("heartbeat")
@@ -118,8 +120,12 @@ class Probe:
         self._refusal = refusal
         self._due = time.monotonic() + BEAT_SECONDS
         status = ProcessStatus.REFUSING if refusal else ProcessStatus.WORKING
-        said = Said(f"listening on port {self._port}", status, refusal)
+        report = StatusReport(f"listening on port {self._port}", status, refusal)
         self._answered = _report(
-            self._store, self._name, ProcessRole.RECEIVER, started_at=self._started_at, said=said
+            self._store,
+            self._name,
+            ProcessRole.RECEIVER,
+            started_at=self._started_at,
+            report=report,
         )
         return self._answered

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from service.errors import StoreError
 from service.log import get_logger
-from service.records import IncidentKind, ProcessStatus, Said
+from service.records import IncidentKind, ProcessStatus, StatusReport
 from service.settings.config import restarts
 from service.store import Store
 
@@ -37,7 +37,7 @@ def note_failure(store: Store, role: str, model: str, reason: str) -> None:
             pid=os.getpid(),
             started_at=store.now(),
             restarts=restarts(),
-            said=Said("", ProcessStatus.NOT_LOADED, reason),
+            report=StatusReport("", ProcessStatus.NOT_LOADED, reason),
         )
         if known != reason:
             store.record_incident(

@@ -74,9 +74,9 @@ def _refusal(error: redis.ResponseError) -> BrokerFault:
 def _unreachable(error: Exception) -> BrokerHealth:
     if reason := tls_failure(error):
         # Cut off the advice on `tls_sha256`, a setting that the broker does not have.
-        words = reason.partition(", or ")[0]
+        cause = reason.partition(", or ")[0]
         return BrokerHealth(
             BrokerFault.TLS,
-            f"TLS with Redis failed, because one side does not trust the other: {words}.",
+            f"TLS with Redis failed, because one side does not trust the other: {cause}.",
         )
     return BrokerHealth(BrokerFault.AWAY, f"Redis does not answer. {_SAFE}")

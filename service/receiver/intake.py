@@ -186,8 +186,8 @@ class Intake:
 def is_urgent(header: Dataset) -> bool:
     """Return whether Requested Procedure Priority is STAT or HIGH, in the header or a requested step."""
     asked = [header, *items(header, "RequestAttributesSequence")]
-    words = {_priority_of(each) for each in asked}
-    return not words.isdisjoint(_URGENT_WORDS)
+    priorities = {_priority_of(each) for each in asked}
+    return not priorities.isdisjoint(_URGENT_WORDS)
 
 
 def _priority_of(request: Dataset) -> str:

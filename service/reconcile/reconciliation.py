@@ -340,11 +340,11 @@ class Reconciler:
         if fresh:
             first, count = fresh[0], len(fresh)
             studies = "1 study is" if count == 1 else f"{count} studies are"
-            words = f": {first.refused}" if first.refused else ""
+            cause = f": {first.refused}" if first.refused else ""
             self._incident(
                 IncidentKind.STUDIES_MISSING,
                 f"{studies} missing or incomplete here; the first is "
-                f"{first.study_instance_uid} ({first.lack}{words}). `wetread reconcile` lists all.",
+                f"{first.study_instance_uid} ({first.lack}{cause}). `wetread reconcile` lists all.",
             )
         self._told = {each.study_instance_uid for each in lacking}
 

@@ -27,7 +27,7 @@ from service.records.monitoring import (
     ProcessStatus,
     Reconciliation,
     RefusalCount,
-    Said,
+    StatusReport,
 )
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
     "Reconciliation",
     "RefusalCount",
     "ResultObject",
-    "Said",
+    "StatusReport",
     "UnderWay",
     "Wanted",
     "WantedDrafts",

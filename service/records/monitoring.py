@@ -36,7 +36,7 @@ class ProcessStatus(StrEnum):
     NOT_LOADED = "NOT_LOADED"  # a reading worker ended because of its model
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The status as text, after which the reason is shown; "" for WORKING."""
         return _STATUS_WORDS[self]
 
@@ -53,7 +53,7 @@ _STATUS_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatusReport:
     """The report of a process: its activity, its status, and the reason for the status."""
 
     detail: str = ""
@@ -61,7 +61,7 @@ class Said:
     reason: str = ""
 
 
-NOTHING: Final = Said()
+NOTHING: Final = StatusReport()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +95,10 @@ class ProcessBeat:
     @property
     def complaint(self) -> str:
         """The status and its reason as text; "" if it is working."""
-        return ": ".join(filter(None, (self.status.words, self.reason)))
+        return ": ".join(filter(None, (self.status.text, self.reason)))
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The activity, the status and its reason as text."""
         return ", ".join(filter(None, (self.detail, self.complaint)))
 

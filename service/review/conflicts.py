@@ -26,7 +26,11 @@ class VersionConflict(ReviewConflict):
     """
 
     def __init__(self, current: StoredReview | None) -> None:
-        who = f"{current.reviewer.words} stored another text" if current else "no text is stored"
+        who = (
+            f"{current.reviewer.display_name} stored another text"
+            if current
+            else "no text is stored"
+        )
         super().__init__(f"{who}: compare the two and decide which one stays")
         self.current = current
 

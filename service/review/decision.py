@@ -53,7 +53,7 @@ class Reviewer:
     identifier: Code | None = None
 
     @property
-    def words(self) -> str:
+    def display_name(self) -> str:
         """The name for people, "Given Family"."""
         family, _, given = self.name.partition("=")[0].partition("^")
         return " ".join(filter(None, (given.replace("^", " ").strip(), family)))
@@ -223,14 +223,14 @@ def check_request(
 
 def unanswered(content: ReviewContent, own: Sequence[DraftSentence]) -> list[DraftSentence]:
     """Return the draft's sentences that must be answered and are neither answered nor changed."""
-    said = {each.id: each for each in content.sentences}
+    written = {each.id: each for each in content.sentences}
     return [
         each
         for each in own
         if each.must_answer
-        and each.id in said
-        and said[each.id].text == each.text
-        and said[each.id].answer is Answer.NONE
+        and each.id in written
+        and written[each.id].text == each.text
+        and written[each.id].answer is Answer.NONE
     ]
 
 
@@ -238,8 +238,8 @@ def _text_faults(request: DecisionRequest, own: Sequence[DraftSentence]) -> Iter
     content, verdict = request.content, request.verdict
     if not content.text:
         yield "a report needs at least one sentence"
-    said = [(each.section, each.text) for each in content.sentences if each.text]
-    is_same = said == [(each.section, each.text) for each in own]
+    written = [(each.section, each.text) for each in content.sentences if each.text]
+    is_same = written == [(each.section, each.text) for each in own]
     if verdict is Verdict.ACCEPT and not is_same:
         yield "the text differs from the draft: the verdict is edit"
     if verdict is Verdict.EDIT and is_same:
@@ -276,7 +276,7 @@ def _finding_faults(request: DecisionRequest, draft: DraftReport) -> Iterator[st
             yield "a region lies outside the image"
 
 
-def reasons_in_words(reasons: Sequence[MustAnswer]) -> str:
+def reasons_as_text(reasons: Sequence[MustAnswer]) -> str:
     """Return why a sentence must be answered, for people."""
     return "; ".join(_MUST_ANSWER_TEXT[each] for each in reasons)
 

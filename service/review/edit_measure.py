@@ -39,13 +39,13 @@ class TextEdits:
 
 
 def _opcode(edit: SentenceEdit) -> dict[str, Any]:
-    words = [
+    word_edits = [
         {"edit": each.edit.value, "before": " ".join(each.before), "after": " ".join(each.after)}
-        for each in edit.words
+        for each in edit.word_edits
     ]
     return {
         "edit": edit.edit.value,
         "before": edit.before,
         "after": edit.after,
-        **({"words": words} if words else {}),
+        **({"words": word_edits} if word_edits else {}),
     }

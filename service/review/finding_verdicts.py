@@ -49,8 +49,8 @@ def finding_verdicts(
 def _shown(
     stating: list[DraftSentence], content: ReviewContent, *, makes_report: bool
 ) -> Iterator[FindingVerdict]:
-    said = {each.id: each for each in content.sentences}
-    now = [(sentence, said[sentence.id]) for sentence in stating if sentence.id in said]
+    written = {each.id: each for each in content.sentences}
+    now = [(sentence, written[sentence.id]) for sentence in stating if sentence.id in written]
     answers = [_OF_ANSWER[each.answer] for _, each in now if each.answer is not Answer.NONE]
     if FindingVerdict.DISAGREE in answers:
         yield FindingVerdict.DISAGREE

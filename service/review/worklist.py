@@ -49,14 +49,14 @@ class WorklistEntry:
     obstacle: Obstacle | None
 
     @property
-    def words(self) -> str:
+    def reason(self) -> str:
         """Why it stands where it does, for people."""
         if self.urgency is Place.AI_URGENT:
-            return f"Urgent by AI: {', '.join(map(_finding_words, self.findings))}"
+            return f"Urgent by AI: {', '.join(map(_finding_text, self.findings))}"
         return _WORDS[self.urgency]
 
     @property
-    def obstacle_words(self) -> str:
+    def obstacle_text(self) -> str:
         """Why no report can be made from it; "" if one can."""
         return OBSTACLE_TEXT[self.obstacle] if self.obstacle else ""
 
@@ -94,6 +94,6 @@ def _entry(job: JobWithDraft, now: datetime, limit: timedelta) -> WorklistEntry:
     )
 
 
-def _finding_words(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     side = f"{finding.side.value} " if finding.side else ""
     return ", ".join(filter(None, (f"{side}{finding.observation.value}", confidence(finding))))

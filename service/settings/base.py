@@ -63,13 +63,13 @@ def _http_root(value: str) -> str:
     return value
 
 
-def matching(pattern: str, words: str) -> AfterValidator:
-    """Return a validator that the whole text matches `pattern`; its message is "allowed are `words`"."""
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """Return a validator that the whole text matches `pattern`; its message names what is `allowed`."""
     form = re.compile(pattern)
 
     def check(value: str) -> str:
         if not form.fullmatch(value):
-            raise ValueError(f"allowed are {words}")
+            raise ValueError(f"allowed are {allowed}")
         return value
 
     return AfterValidator(check)
@@ -182,8 +182,8 @@ class Section(BaseModel):
             return handler(lenient_table(cls, given))
         table = handler(given)
         for found in own_conflicts(table):
-            words = ".".join((*map(str, found.subject), found.words))
-            raise PydanticCustomError(BETWEEN_KEYS, "{words}", {"words": words})
+            message = ".".join((*map(str, found.subject), found.message))
+            raise PydanticCustomError(BETWEEN_KEYS, "{message}", {"message": message})
         return table
 
 
@@ -191,5 +191,5 @@ def tls_pair(table: Any) -> Iterator[Conflict]:  # noqa: ANN401 - any table with
     """Yield a conflict if only one of certificate and private key is given."""
     if (table.tls_certificate is None) != (table.tls_key is None):
         missing = "tls_certificate" if table.tls_certificate is None else "tls_key"
-        words = f"tls_certificate and tls_key belong together; {missing} is missing"
-        yield conflict("", words, "tls_certificate", "tls_key")
+        message = f"tls_certificate and tls_key belong together; {missing} is missing"
+        yield conflict("", message, "tls_certificate", "tls_key")

@@ -43,16 +43,16 @@ _KINDS: Final[dict[str, frozenset[str]]] = {
 ALL_OBJECTS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
 
-def includes_kind(words: Sequence[ObjectKind], kind: str) -> bool:
-    """Return whether a destination with `objects = words` receives results of this kind."""
-    return any(kind in _KINDS[word] for word in words)
+def includes_kind(kinds: Sequence[ObjectKind], kind: str) -> bool:
+    """Return whether a destination with `objects = kinds` receives results of this kind."""
+    return any(kind in _KINDS[word] for word in kinds)
 
 
-def notice_form(words: Sequence[ObjectKind] | None) -> NoticeForm | None:
+def notice_form(kinds: Sequence[ObjectKind] | None) -> NoticeForm | None:
     """Return the form of notices about drafts for a destination with these `objects`; None for none."""
-    if words is None or includes_kind(words, OutputKind.DRAFT_REPORT):
+    if kinds is None or includes_kind(kinds, OutputKind.DRAFT_REPORT):
         return NoticeForm.DOCUMENT
-    if includes_kind(words, OutputKind.OVERLAY) or includes_kind(words, OutputKind.REPORT_PAGE):
+    if includes_kind(kinds, OutputKind.OVERLAY) or includes_kind(kinds, OutputKind.REPORT_PAGE):
         return NoticeForm.PAGE
     return None
 

@@ -79,12 +79,12 @@ def port_conflicts(settings: Tables) -> Iterator[Conflict]:
     """Yield a conflict for each pair of endpoints that cannot both be bound."""
     for one, other in combinations(endpoints(settings), 2):
         if one.overlaps(other):
-            words = (
+            message = (
                 f"{one.name} and {other.name} are both {one.port}, at {_hosts(one, other)}: give each "
                 "a port of its own"
             )
             keys = ((one.table, one.key), (other.table, other.key))
-            yield Conflict(subject=(), words=words, keys=keys)
+            yield Conflict(subject=(), message=message, keys=keys)
 
 
 def _hosts(one: Endpoint, other: Endpoint) -> str:

@@ -63,11 +63,11 @@ def _sentence(
 ) -> str:
     path = _without_tags(fault["loc"], model)
     place = sources.place(path)
-    words = _words(fault, path, model)
+    message = _message(fault, path, model)
     shown = _shown_value(fault, path, model)
     key = key_name(path, values)
-    subject = f"{key}{'' if shown in words else f' = {shown}'}: " if key else ""
-    return f"{place}: {subject}{words}" if place else f"{subject}{words}"
+    subject = f"{key}{'' if shown in message else f' = {shown}'}: " if key else ""
+    return f"{place}: {subject}{message}" if place else f"{subject}{message}"
 
 
 def _of_conflict(found: Conflict, sources: Sources, values: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def _of_conflict(found: Conflict, sources: Sources, values: Mapping[str, Any]) -
     exact = dict.fromkeys(place for key in found.keys if (place := sources.exact_place(key)))
     around = next((place for key in found.keys if (place := sources.place(key))), "")
     place = ", ".join(sorted(exact, key=_line)) or around
-    parts = (place, key_name(found.subject, values), found.words)
+    parts = (place, key_name(found.subject, values), found.message)
     return ": ".join(part for part in parts if part)
 
 
@@ -132,7 +132,7 @@ def _shown_value(fault: ErrorDetails, path: Location, model: type[BaseModel]) ->
     return text
 
 
-def _words(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
+def _message(fault: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown_key(fault, path, model)
     if fault["type"] == "tuple_type" and models(entry_of(annotation_at(model, path))):

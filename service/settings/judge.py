@@ -18,17 +18,17 @@ def _server_has_model(judge: "Judge") -> Iterator[Conflict]:
 
 def _server_is_within_site(judge: "Judge") -> Iterator[Conflict]:
     if judge.url is not None and not judge.allow_remote and is_outside(judge.url):
-        words = (
+        message = (
             "names an address outside the loopback and private networks: report texts would leave the "
             "site. Name a server within it, or set allow_remote = true"
         )
-        yield conflict("url", words, "allow_remote")
+        yield conflict("url", message, "allow_remote")
 
 
 def _answer_fits_context(judge: "Judge") -> Iterator[Conflict]:
     if judge.max_tokens >= judge.context_tokens:
-        words = f"{judge.max_tokens} must be less than context_tokens ({judge.context_tokens})"
-        yield conflict("max_tokens", words, "context_tokens")
+        message = f"{judge.max_tokens} must be less than context_tokens ({judge.context_tokens})"
+        yield conflict("max_tokens", message, "context_tokens")
 
 
 class Judge(Section):

@@ -15,11 +15,11 @@ def _is_whole(oidc: "Oidc") -> Iterator[Conflict]:
     if not oidc.client_id:
         yield conflict("client_id", "is needed when issuer is set", "issuer")
     if not (oidc.admin_groups or oidc.radiologist_groups or oidc.viewer_groups):
-        words = (
+        message = (
             "no group gives a role, so that nobody could log in: set admin_groups, radiologist_groups "
             "or viewer_groups"
         )
-        yield conflict("", words, "issuer")
+        yield conflict("", message, "issuer")
 
 
 class Oidc(Section):

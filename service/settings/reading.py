@@ -62,75 +62,75 @@ def _numbered(value: str) -> str | None:
 
 def _model_has_files(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == TRANSFORMERS and reading.model_dir is None:
-        words = f"is needed for kind = {TRANSFORMERS!r}: the folder with the checkpoint's files"
-        yield conflict("model_dir", words, "kind")
+        message = f"is needed for kind = {TRANSFORMERS!r}: the folder with the checkpoint's files"
+        yield conflict("model_dir", message, "kind")
     if reading.kind != BUILT_IN:
         return
     if reading.model not in MODELS_WITHOUT_FILES and reading.model_dir is None:
-        words = f"is needed for model = {reading.model!r}: the folder with the checkpoint's files"
-        yield conflict("model_dir", words, "model")
+        message = f"is needed for model = {reading.model!r}: the folder with the checkpoint's files"
+        yield conflict("model_dir", message, "model")
 
 
 def _kind_has_its_keys(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == BUILT_IN:
         if reading.profile is not None:
-            words = (
+            message = (
                 f"is for other kinds than {BUILT_IN!r}: set kind = {TRANSFORMERS!r} or {OPENAI!r}, or "
                 "remove it"
             )
-            yield conflict("profile", words, "kind")
+            yield conflict("profile", message, "kind")
     elif reading.profile is None:
-        words = (
+        message = (
             f"is needed for kind = {reading.kind!r}: a TOML file, or the name of a shipped profile"
         )
-        yield conflict("profile", words, "kind")
+        yield conflict("profile", message, "kind")
     if reading.kind != TRANSFORMERS and reading.adapter_dir is not None:
-        words = f"is for kind = {TRANSFORMERS!r} only: remove it"
-        yield conflict("adapter_dir", words, "kind")
+        message = f"is for kind = {TRANSFORMERS!r} only: remove it"
+        yield conflict("adapter_dir", message, "kind")
     if reading.adapter_dir is None and reading.adapter_sha256 is not None:
-        words = "has no effect without adapter_dir: remove it, or name the folder"
-        yield conflict("adapter_sha256", words, "adapter_dir")
+        message = "has no effect without adapter_dir: remove it, or name the folder"
+        yield conflict("adapter_sha256", message, "adapter_dir")
 
 
 def _own_model_has_a_name(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == BUILT_IN or isinstance(reading, Model):
         return
     if reading.model in (model_names() or MODELS_WITHOUT_FILES):
-        words = (
+        message = (
             f"{reading.model!r} names a built-in model: give a model of kind = {reading.kind!r} "
             'a name of your own, such as model = "chest-model"'
         )
-        yield conflict("model", words, "kind")
+        yield conflict("model", message, "kind")
 
 
 def _built_in_only(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == BUILT_IN:
         return
-    words = f"is for kind = {BUILT_IN!r} only: remove it"
+    message = f"is for kind = {BUILT_IN!r} only: remove it"
     if reading.quantisation != "none":
-        yield conflict("quantisation", words, "kind")
+        yield conflict("quantisation", message, "kind")
     if reading.compile:
-        yield conflict("compile", words, "kind")
+        yield conflict("compile", message, "kind")
 
 
 def _base_model_has_files(reading: "Reading") -> Iterator[Conflict]:
     if reading.kind == BUILT_IN and reading.model == _ADAPTER and reading.base_model_dir is None:
-        words = f"is needed for model = {_ADAPTER!r}: the folder with the files of vicuna-7b-v1.5"
-        yield conflict("base_model_dir", words, "model")
+        message = f"is needed for model = {_ADAPTER!r}: the folder with the files of vicuna-7b-v1.5"
+        yield conflict("base_model_dir", message, "model")
     if (
         reading.kind != BUILT_IN or reading.model != _ADAPTER
     ) and reading.base_model_dir is not None:
-        words = f"is for model = {_ADAPTER!r} only, and model is {reading.model!r}: remove it"
-        yield conflict("base_model_dir", words, "model")
+        message = f"is for model = {_ADAPTER!r} only, and model is {reading.model!r}: remove it"
+        yield conflict("base_model_dir", message, "model")
 
 
 def _decoding_is_no_hang(reading: "Reading") -> Iterator[Conflict]:
     if reading.hang_seconds <= reading.decode_seconds:
-        words = (
+        message = (
             f"{reading.hang_seconds:g} must be more than decode_seconds ({reading.decode_seconds:g}): "
             "decoding one image is one step"
         )
-        yield conflict("hang_seconds", words, "decode_seconds")
+        yield conflict("hang_seconds", message, "decode_seconds")
 
 
 class Reading(Section):

@@ -24,8 +24,8 @@ Archive = Annotated[
 
 def _one_connection(table: "Reconcile") -> Iterator[Conflict]:
     if (table.destination is None) == (table.archive is None):
-        words = "give either `destination` (a name) or `archive` (a table)"
-        yield conflict("destination", words, "archive")
+        message = "give either `destination` (a name) or `archive` (a table)"
+        yield conflict("destination", message, "archive")
 
 
 class Reconcile(Section):

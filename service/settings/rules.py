@@ -53,12 +53,12 @@ class Conflict:
 
     Attributes:
         subject: The key with which the message begins.
-        words: The rest of the message: what is wrong and what to do.
+        message: The rest of the message: what is wrong and what to do.
         keys: Every key that is involved; the message names the lines where they were given.
     """
 
     subject: Location
-    words: str
+    message: str
     keys: tuple[Location, ...]
 
     def below(self, at: Location) -> "Conflict":
@@ -67,16 +67,16 @@ class Conflict:
         return replace(self, subject=(*at, *self.subject), keys=keys)
 
 
-def conflict(subject: str, words: str, *others: str) -> Conflict:
+def conflict(subject: str, message: str, *others: str) -> Conflict:
     """Return a conflict of keys of one table.
 
     Args:
-        subject: The key to change; "" if `words` name the keys.
-        words: What is wrong and what to do.
+        subject: The key to change; "" if `message` names the keys.
+        message: What is wrong and what to do.
         others: The other keys that are involved.
     """
     keys = tuple((key,) for key in (subject, *others) if key)
-    return Conflict(subject=(subject,) if subject else (), words=words, keys=keys)
+    return Conflict(subject=(subject,) if subject else (), message=message, keys=keys)
 
 
 Rule: TypeAlias = Callable[[Any], Iterator[Conflict]]

@@ -90,11 +90,11 @@ class Caller(Section):
 
 def _has_a_port(receiver: "Receiver") -> Iterator[Conflict]:
     if receiver.port is None and receiver.tls_port is None:
-        words = (
+        message = (
             "neither port nor tls_port is set: give port = 11112 for plain DICOM, or tls_port with "
             "tls_certificate and tls_key for DICOM TLS only"
         )
-        yield conflict("", words, "port", "tls_port")
+        yield conflict("", message, "port", "tls_port")
 
 
 def _tls_port_has_files(receiver: "Receiver") -> Iterator[Conflict]:
@@ -102,15 +102,15 @@ def _tls_port_has_files(receiver: "Receiver") -> Iterator[Conflict]:
         return
     for key in ("tls_certificate", "tls_key"):
         if getattr(receiver, key) is None:
-            words = f"is needed when tls_port is set (tls_port = {receiver.tls_port})"
-            yield conflict(key, words, "tls_port")
+            message = f"is needed when tls_port is set (tls_port = {receiver.tls_port})"
+            yield conflict(key, message, "tls_port")
 
 
 def _shared_port_is_fixed(receiver: "Receiver") -> Iterator[Conflict]:
     for key in ("port", "tls_port"):
         if receiver.processes > 1 and getattr(receiver, key) == 0:
-            words = "several receiver.processes share it, so that it cannot be 0 (any free port)"
-            yield conflict(key, words, "processes")
+            message = "several receiver.processes share it, so that it cannot be 0 (any free port)"
+            yield conflict(key, message, "processes")
 
 
 class Receiver(Section):

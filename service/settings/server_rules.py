@@ -48,19 +48,19 @@ def _server_is_used(reading: Served) -> Iterator[Conflict]:
 def _server_is_within_site(reading: Served) -> Iterator[Conflict]:
     url = reading.server_url
     if url is not None and not reading.allow_remote and is_outside(url):
-        words = (
+        message = (
             "names an address outside the loopback and private networks: images would leave the site. "
             "Name a server within it, or set allow_remote = true"
         )
-        yield conflict("server_url", words, "allow_remote")
+        yield conflict("server_url", message, "allow_remote")
 
 
 def _indication_stays_within_site(reading: Served) -> Iterator[Conflict]:
     if reading.server_indication and reading.allow_remote:
-        words = (
+        message = (
             "cannot be set with allow_remote: its free text may identify the patient; remove one"
         )
-        yield conflict("server_indication", words, "allow_remote")
+        yield conflict("server_indication", message, "allow_remote")
 
 
 SERVER_RULES: Final[tuple[Rule, ...]] = (

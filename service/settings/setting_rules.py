@@ -15,7 +15,7 @@ from service.settings.tables import Tables
 def unknown_references(settings: Tables, callers: Sequence[Caller]) -> list[str]:
     """Return a sentence for each model or destination that `callers` name and `settings` lack."""
     found = (*_unknown_models(settings, callers), *_unknown_destinations(settings, callers))
-    return [f"receiver.callers {callers[_number(each)].ae_title}: {each.words}" for each in found]
+    return [f"receiver.callers {callers[_number(each)].ae_title}: {each.message}" for each in found]
 
 
 def _number(found: Conflict) -> int:
@@ -35,16 +35,16 @@ def _unknown_models(settings: Tables, callers: Sequence[Caller]) -> Iterator[Con
     known = set(settings.readings())
     for number, model in _known_values(callers, "model"):
         if model is not None and model not in known:
-            words = f"no model is named {model}{suggestion(model, sorted(known))}"
-            yield _of_caller(number, "model", words)
+            message = f"no model is named {model}{suggestion(model, sorted(known))}"
+            yield _of_caller(number, "model", message)
 
 
 def _unknown_destinations(settings: Tables, callers: Sequence[Caller]) -> Iterator[Conflict]:
     known = {destination.name for destination in settings.destinations}
     for number, names in _known_values(callers, "destinations"):
         for name in sorted(set(names or ()) - known):
-            words = f"no destination is named {name}{suggestion(name, sorted(known))}"
-            yield _of_caller(number, "destinations", words)
+            message = f"no destination is named {name}{suggestion(name, sorted(known))}"
+            yield _of_caller(number, "destinations", message)
 
 
 def _known_values(callers: Sequence[Caller], key: str) -> Iterator[tuple[int, Any]]:
@@ -58,27 +58,27 @@ def _known_values(callers: Sequence[Caller], key: str) -> Iterator[tuple[int, An
         yield number, value
 
 
-def _of_caller(number: int, key: str, words: str) -> Conflict:
+def _of_caller(number: int, key: str, message: str) -> Conflict:
     at: Location = ("receiver", "callers", number, key)
-    return Conflict(subject=at, words=words, keys=(at,))
+    return Conflict(subject=at, message=message, keys=(at,))
 
 
 def _model_names(settings: Tables) -> Iterator[Conflict]:
     names: list[tuple[str, Location]] = [(settings.model_name, ("reading", "model"))]
     names += [(each.name, ("models", n, "name")) for n, each in enumerate(settings.models)]
-    words = "name used twice: {}; each needs another, and not that of reading.model"
-    yield from _duplicate_names(("models",), names, words)
+    message = "name used twice: {}; each needs another, and not that of reading.model"
+    yield from _duplicate_names(("models",), names, message)
 
 
 def _caller_names(settings: Tables) -> Iterator[Conflict]:
     at = ("receiver", "callers")
     callers = settings.receiver.callers
     titles = [(each.ae_title, (*at, n, "ae_title")) for n, each in enumerate(callers)]
-    words = (
+    message = (
         "ae_title used twice: {}; write one entry for each AE title, with a list where it has several "
         'addresses: address = ["10.0.0.5", "10.0.0.6"]'
     )
-    yield from _duplicate_names(at, titles, words)
+    yield from _duplicate_names(at, titles, message)
 
 
 def _destination_names(settings: Tables) -> Iterator[Conflict]:
@@ -88,32 +88,32 @@ def _destination_names(settings: Tables) -> Iterator[Conflict]:
 
 
 def _duplicate_names(
-    subject: Location, names: Sequence[tuple[str, Location]], words: str
+    subject: Location, names: Sequence[tuple[str, Location]], message: str
 ) -> Iterator[Conflict]:
     counts = Counter(name for name, _ in names)
     for doubled in sorted(name for name, count in counts.items() if count > 1):
         keys = tuple(at for name, at in names if name == doubled)
-        yield Conflict(subject=subject, words=words.replace("{}", doubled), keys=keys)
+        yield Conflict(subject=subject, message=message.replace("{}", doubled), keys=keys)
 
 
 def _pages_have_tls(settings: Tables) -> Iterator[Conflict]:
     web = settings.web
     if not (is_loopback(web.host) or web.tls_certificate or web.trusted_proxies or web.plain_http):
-        words = (
+        message = (
             "is not a loopback address, and without TLS browsers would drop the login's cookie: set "
             "tls_certificate and tls_key, or trusted_proxies to the address of a proxy that has TLS, "
             "or plain_http = true for a closed test network"
         )
         names = ("host", "tls_certificate", "trusted_proxies", "plain_http")
         keys = tuple(("web", name) for name in names)
-        yield Conflict(subject=("web", "host"), words=words, keys=keys)
+        yield Conflict(subject=("web", "host"), message=message, keys=keys)
 
 
 def _oidc_knows_the_pages(settings: Tables) -> Iterator[Conflict]:
     if settings.oidc.issuer is not None and settings.web.public_url is None:
         at = ("web", "public_url")
-        words = "is needed for oidc.issuer: the address to which the provider sends browsers back"
-        yield Conflict(subject=at, words=words, keys=(("oidc", "issuer"), at))
+        message = "is needed for oidc.issuer: the address to which the provider sends browsers back"
+        yield Conflict(subject=at, message=message, keys=(("oidc", "issuer"), at))
 
 
 def _reconcile_names(settings: Tables) -> Iterator[Conflict]:
@@ -134,19 +134,19 @@ def _reconcile_destinations(settings: Tables) -> Iterator[Conflict]:
             continue
         if each.destination not in known:
             near = suggestion(each.destination, sorted(known))
-            words = f"no destination is named {each.destination}{near}"
-            yield Conflict(subject=at, words=words, keys=(at,))
+            message = f"no destination is named {each.destination}{near}"
+            yield Conflict(subject=at, message=message, keys=(at,))
         elif known[each.destination].kind == "folder":
-            words = f"{each.destination} is a folder, which cannot be searched"
-            yield Conflict(subject=at, words=words, keys=(at,))
+            message = f"{each.destination} is a folder, which cannot be searched"
+            yield Conflict(subject=at, message=message, keys=(at,))
 
 
 def _reconcile_callers(settings: Tables) -> Iterator[Conflict]:
     for number, each in enumerate(settings.reconcile):
         if settings.caller(each.calling_ae) is None:
             at: Location = ("reconcile", number, "calling_ae")
-            words = f"calling_ae {each.calling_ae} is not among receiver.callers: add it there"
-            yield Conflict(subject=at, words=words, keys=(at,))
+            message = f"calling_ae {each.calling_ae} is not among receiver.callers: add it there"
+            yield Conflict(subject=at, message=message, keys=(at,))
 
 
 def is_loopback(host: str) -> bool:

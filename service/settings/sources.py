@@ -148,10 +148,14 @@ def _variable(name: str, text: str, model: type[BaseModel]) -> Variable:
 
 
 def _json_sentence(error: json.JSONDecodeError) -> str:
-    words = next((words for key, words in _JSON_SENTENCES.items() if error.msg.startswith(key)), "")
+    meaning = next(
+        (meaning for key, meaning in _JSON_SENTENCES.items() if error.msg.startswith(key)), ""
+    )
     if not error.doc.strip():
-        words = "it is empty"
-    reason = f": {words} (character {error.pos + 1})" if words else f" (character {error.pos + 1})"
+        meaning = "it is empty"
+    reason = (
+        f": {meaning} (character {error.pos + 1})" if meaning else f" (character {error.pos + 1})"
+    )
     return f"must be JSON, since it is a list or a table ({_EXAMPLE}){reason}"
 
 

@@ -102,10 +102,12 @@ def _toml_sentence(reason: str) -> str:
     place = ", at its end"
     if found and found["line"]:
         place = f", line {found['line']}, column {found['column']}"
-    words = next((words for begin, words in _SENTENCES.items() if what.startswith(begin)), _UNNAMED)
+    meaning = next(
+        (meaning for begin, meaning in _SENTENCES.items() if what.startswith(begin)), _UNNAMED
+    )
     if found and not found["line"] and what == "Invalid value":
-        words = "a value is missing, or the bracket at the end of a list"
-    return f"{place}: not valid TOML: {words}"
+        meaning = "a value is missing, or the bracket at the end of a list"
+    return f"{place}: not valid TOML: {meaning}"
 
 
 def _lines(text: str) -> Iterator[tuple[Location, int]]:

@@ -160,7 +160,7 @@ class Deliveries(Transitions):
             "last_error": "",
             "read_back": read_back,
         }
-        return self._end_delivery(delivery_id, fence, values, words=_CONFIRMED[read_back])
+        return self._end_delivery(delivery_id, fence, values, confirmation=_CONFIRMED[read_back])
 
     def fail_delivery(
         self, delivery_id: int, fence: int, error: str, *, trouble: Trouble | None = None
@@ -253,7 +253,7 @@ class Deliveries(Transitions):
         values: dict[str, Any],
         *,
         error: str = "",
-        words: str = "",
+        confirmation: str = "",
         state: DeliveryState = DeliveryState.SENDING,
         only: tuple[ColumnElement[bool], ...] = (),
     ) -> JobState:
@@ -269,7 +269,7 @@ class Deliveries(Transitions):
             only = (*only, DeliveryRow.state == state.value)
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
             action = Event.DELIVER_FAILED if error else Event.DELIVER
-            done = _done(row.notice, words)
+            done = _done(row.notice, confirmation)
             reason = f"{row.destination}: {error or done}"
             stands = JobState(job.state)
             actor = row.lease_owner or "service"
@@ -302,9 +302,11 @@ class Deliveries(Transitions):
             change = Change(actor="service", reason=_confirmed_by(confirmed))
             return self._move(session, job_id, state, Action.CONFIRM, change)
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
-        words = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
-        values = {"last_error": words}
-        change = Change(actor="service", code=ReasonCode.NOT_DELIVERED, reason=words, values=values)
+        errors = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
+        values = {"last_error": errors}
+        change = Change(
+            actor="service", code=ReasonCode.NOT_DELIVERED, reason=errors, values=values
+        )
         return self._move(session, job_id, state, Action.FAIL, change)
 
     def _change_held(
@@ -354,7 +356,7 @@ class Deliveries(Transitions):
         last = (*sending, DeliveryRow.lapses >= MAX_LAPSES - 1)
         with self._reading() as session:
             found = session.execute(select(DeliveryRow.id, DeliveryRow.fence).where(*last)).all()
-        words = (
+        message = (
             f"Its worker was lost {MAX_LAPSES} times in a row; the results may crash the worker."
         )
         values = {"state": DeliveryState.FAILED.value, "lapses": MAX_LAPSES}
@@ -362,7 +364,7 @@ class Deliveries(Transitions):
         for number, fence in found:
             # The worker may have extended its lease or ended the delivery meanwhile.
             with suppress(LeaseLost):
-                self._end_delivery(number, fence, values, error=words, only=sending)
+                self._end_delivery(number, fence, values, error=message, only=sending)
                 given_up += 1
         return given_up
 
@@ -384,11 +386,11 @@ def _waits_for_results() -> ColumnElement[bool]:
     return and_(~OF_RESULTS, under_way.exists())
 
 
-def _done(notice: str, words: str) -> str:
+def _done(notice: str, confirmation: str) -> str:
     """Return what a delivery has done, for the job's history."""
     if notice.startswith(VERIFIED):
-        return f"verified report: {words}"
-    return "the notice of doubt is there." if notice else words
+        return f"verified report: {confirmation}"
+    return "the notice of doubt is there." if notice else confirmation
 
 
 def _confirmed_by(found: Sequence[Row[*tuple[Any, ...]]]) -> str:

@@ -58,7 +58,7 @@ class Doubts(Transitions):
     def _put_in_doubt(
         self, session: Session, row: JobRow, conflict: Conflict, differs: str
     ) -> JobRow:
-        now, words = self.now(), differs_in(differs)
+        now, difference = self.now(), differs_in(differs)
         due = self._make_notices_due(session, row, conflict.digest, now)
         # A conflict that is compared again adds no second event if all its notices exist already.
         if due or not row.doubt:
@@ -67,14 +67,14 @@ class Doubts(Transitions):
             session.flush()
             state = JobState(row.state)
             actor = conflict.calling_ae
-            self._event(session, row.id, Event.DOUBT, actor, (state, state), words)
+            self._event(session, row.id, Event.DOUBT, actor, (state, state), difference)
             self._incident(
                 session,
                 IncidentKind.DOUBT,
                 actor=actor,
                 subject=row.study_instance_uid,
-                detail=f"The draft of job {row.id[:8]} is in doubt. {words} Verify patient, order and "
-                "image.",
+                detail=f"The draft of job {row.id[:8]} is in doubt. {difference} "
+                "Verify patient, order and image.",
             )
         return row
 

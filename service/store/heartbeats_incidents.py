@@ -14,7 +14,7 @@ from service.records import (
     ProcessBeat,
     ProcessRole,
     ProcessStatus,
-    Said,
+    StatusReport,
 )
 from service.store import record_mapping
 from service.store.session import Transactions
@@ -34,7 +34,7 @@ class HeartbeatsAndIncidents(Transactions):
         pid: int,
         started_at: datetime,
         restarts: int = 0,
-        said: Said = NOTHING,
+        report: StatusReport = NOTHING,
     ) -> None:
         """Record that the process `name` is alive now, with its status."""
         values = {
@@ -44,9 +44,9 @@ class HeartbeatsAndIncidents(Transactions):
             "started_at": started_at,
             "seen_at": self.now(),
             "restarts": restarts,
-            "detail": said.detail,
-            "status": said.status.value,
-            "reason": said.reason,
+            "detail": report.detail,
+            "status": report.status.value,
+            "reason": report.reason,
         }
         with self._writing() as session:
             if self._insert_new(session, ProcessRow, name=name, **values):

@@ -4,7 +4,7 @@ from sqlalchemy import delete, select
 
 from service.accounts import Account, InvalidAccount, Role, digest_of
 from service.database.account_tables import PersonRow, SessionRow
-from service.store.people import People, account, end_sessions, words_of
+from service.store.people import People, account, end_sessions, stored_roles
 
 
 class OidcPeople(People):
@@ -29,8 +29,8 @@ class OidcPeople(People):
                 row.issuer, row.subject = issuer, subject
             if row.disabled_at is not None:
                 raise InvalidAccount("this account was disabled by an administrator")
-            if row.roles != words_of(roles):
-                row.roles = words_of(roles)
+            if row.roles != stored_roles(roles):
+                row.roles = stored_roles(roles)
                 end_sessions(session, row.id)
             row.display_name = display_name
             return account(row)

@@ -51,10 +51,12 @@ class OperatorActions(Transitions):
             NotFound: There is no such job.
             IllegalTransition: It has ended in a state other than FAILED.
         """
-        words = reason or f"Canceled by {actor}."
+        sentence = reason or f"Canceled by {actor}."
         with self._writing() as session:
             row = self._row(session, job_id)
-            self._cancel(session, row, Change(actor=actor, code=ReasonCode.CANCELED, reason=words))
+            self._cancel(
+                session, row, Change(actor=actor, code=ReasonCode.CANCELED, reason=sentence)
+            )
             return record_mapping.job(self._row(session, job_id))
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:

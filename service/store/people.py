@@ -75,8 +75,8 @@ class People(Transactions):
         """
         with self._writing() as session:
             row = _row_of(session, login)
-            if row.roles != words_of(roles):
-                row.roles = words_of(roles)
+            if row.roles != stored_roles(roles):
+                row.roles = stored_roles(roles)
                 end_sessions(session, row.id)
             return account(row)
 
@@ -162,7 +162,7 @@ class People(Transactions):
             login=login,
             display_name="",
             dicom_name="",
-            roles=words_of(roles),
+            roles=stored_roles(roles),
             password_hash="",
             issuer="",
             subject="",
@@ -175,7 +175,7 @@ class People(Transactions):
         return _row_of(session, login)
 
 
-def words_of(roles: Iterable[Role]) -> str:
+def stored_roles(roles: Iterable[Role]) -> str:
     """Return roles as they are stored."""
     return " ".join(sorted(roles))
 

@@ -117,15 +117,15 @@ class Repeats(Transitions):
             names = self._due_again(session, row, to)
             # A destination that gets the draft only now must also get the notices of doubt.
             compare_again(session, record_mapping.drafted_image(row))
-            words = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
+            sentence = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
             if state is JobState.NOT_ANALYSED:
                 # `_move` would replace the job's reason, which says why nothing was read.
                 row.updated_at = self.now()
                 session.flush()
-                self._event(session, job_id, Action.RESEND, actor, (state, state), words)
+                self._event(session, job_id, Action.RESEND, actor, (state, state), sentence)
             else:
                 values = {"last_error": "", "first_error": ""}
-                change = Change(actor=actor, reason=words, values=values)
+                change = Change(actor=actor, reason=sentence, values=values)
                 self._move(session, job_id, state, Action.RESEND, change)
             return record_mapping.job(self._row(session, job_id))
 

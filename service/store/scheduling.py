@@ -161,8 +161,8 @@ class Scheduling(Transitions):
         if known.newest <= seen:
             return False
         if state in _READ and known.newest_eligible <= seen:
-            words = "Later images of the study cannot be read; the existing draft stays valid."
-            self._event(connection, latest.id, Event.LATER_FILMS, actor, (state, state), words)
+            sentence = "Later images of the study cannot be read; the existing draft stays valid."
+            self._event(connection, latest.id, Event.LATER_FILMS, actor, (state, state), sentence)
             return False
         return True
 

@@ -48,13 +48,13 @@ class Tokens(Transactions):
             )
             if not added:
                 raise InvalidToken(f"there is a token {name} already: revoke it first")
-            words = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
+            rights = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
             self._incident(
                 session,
                 IncidentKind.TOKEN_ADDED,
                 actor=actor,
                 subject=name,
-                detail=f"It allows: {words}.",
+                detail=f"It allows: {rights}.",
             )
             return _token(session.get_one(TokenRow, credential.id))
 

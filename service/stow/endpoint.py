@@ -196,8 +196,8 @@ def _check_ready(context: StowContext) -> None:
         raise _busy(refusal)
 
 
-def _busy(words: str) -> HTTPException:
-    return HTTPException(503, words, headers={"Retry-After": RETRY_AFTER})
+def _busy(message: str) -> HTTPException:
+    return HTTPException(503, message, headers={"Retry-After": RETRY_AFTER})
 
 
 def _answer(

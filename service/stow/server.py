@@ -31,7 +31,7 @@ from service.receiver.intake import Intake
 from service.receiver.receiver import allow_many_connections, open_spool
 from service.receiver.refusals import Refusals
 from service.receiver.storage_service import StorageService
-from service.records import ProcessRole, Said
+from service.records import ProcessRole, StatusReport
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.setting_rules import is_loopback
 from service.store import Store
@@ -207,7 +207,7 @@ def serve(settings: Settings) -> None:
         context = make_stow_context(settings, store, queue, callers)
         server = StowServer(make_app(context, store, callers), settings)
         url = address_of(listener, scheme)
-        beats = Heartbeat(store, (ROLE,), Said(url))
+        beats = Heartbeat(store, (ROLE,), StatusReport(url))
         prepare_memory()
         stop_at_signals(server)
         with (

@@ -51,8 +51,8 @@ class DiskPressure:
     def _report_level(self, step: DiskLevel) -> None:
         log.warning("disk_getting_full", step=step.name, free_below=self._watermark.limit(step))
         limit = self._watermark.limit(step) // 2**20
-        words = f"{step.sentence} Less than {limit} MiB are free."
-        self._incident(IncidentKind(f"disk_{step.name.lower()}"), words)
+        detail = f"{step.sentence} Less than {limit} MiB are free."
+        self._incident(IncidentKind(f"disk_{step.name.lower()}"), detail)
 
     def _make_room(self, now: datetime) -> None:
         if self._retention.remove_early(now):
@@ -67,5 +67,5 @@ class DiskPressure:
                 "the spool.",
             )
 
-    def _incident(self, kind: IncidentKind, words: str) -> None:
-        self._store.record_incident(actor="sweeper", kind=kind, subject="spool", detail=words)
+    def _incident(self, kind: IncidentKind, detail: str) -> None:
+        self._store.record_incident(actor="sweeper", kind=kind, subject="spool", detail=detail)

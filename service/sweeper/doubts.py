@@ -65,19 +65,21 @@ class Doubts:
         count, last = 0, 0
         while conflicts := self._store.conflicts_to_compare(after=last):
             for conflict in conflicts:
-                words = self._compare(conflict)
-                if words is not None:
-                    count += self._note(conflict, words)
+                difference = self._compare(conflict)
+                if difference is not None:
+                    count += self._note(conflict, difference)
             # Postponed conflicts stay in the list: continue after them, so that later ones are compared.
             last = conflicts[-1].id
         return count
 
-    def _note(self, conflict: Conflict, words: str) -> int:
-        doubted = self._store.compared(conflict, words)
+    def _note(self, conflict: Conflict, difference: str) -> int:
+        doubted = self._store.compared(conflict, difference)
         for job in doubted:
-            log.warning("draft_in_doubt", job_id=job.id, differs=words)
+            log.warning("draft_in_doubt", job_id=job.id, differs=difference)
         if not doubted:
-            log.info("conflict_compared", sop_instance_uid=conflict.sop_instance_uid, differs=words)
+            log.info(
+                "conflict_compared", sop_instance_uid=conflict.sop_instance_uid, differs=difference
+            )
         return len(doubted)
 
     def _compare(self, conflict: Conflict) -> str | None:

@@ -40,7 +40,7 @@ from service.queue.job_queue import Queue
 from service.queue.names import DELIVERY, queue_of
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import CallingAEs, incident_reporter, wanted_of
-from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, Said
+from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -192,19 +192,19 @@ class Sweeper:
         if verdict is LeaseVerdict.UNKNOWN:
             return
         if verdict is LeaseVerdict.LIVES:
-            words = "The database was unavailable for longer than its worker's lease."
+            reason = "The database was unavailable for longer than its worker's lease."
             self._store.hand_back(
-                job.id, job.fence, ReasonCode.LEASE_EXPIRED, words, counted=False, lapsed_at=now
+                job.id, job.fence, ReasonCode.LEASE_EXPIRED, reason, counted=False, lapsed_at=now
             )
             log.info("lease_expired_worker_alive", job_id=job.id, owner=job.lease_owner)
             return
         log.warning("worker_lost", job_id=job.id, owner=job.lease_owner, attempts=job.attempts)
         if job.attempts >= self._settings.reading.max_attempts:
-            words = f"Its worker was lost {job.attempts} times; the study may crash the worker."
-            self._store.give_up(job.id, job.fence, ReasonCode.WORKER_LOST, words, now)
+            reason = f"Its worker was lost {job.attempts} times; the study may crash the worker."
+            self._store.give_up(job.id, job.fence, ReasonCode.WORKER_LOST, reason, now)
             return
-        words = f"Its worker {job.lease_owner} was lost."
-        self._store.hand_back(job.id, job.fence, ReasonCode.LEASE_EXPIRED, words, lapsed_at=now)
+        reason = f"Its worker {job.lease_owner} was lost."
+        self._store.hand_back(job.id, job.fence, ReasonCode.LEASE_EXPIRED, reason, lapsed_at=now)
 
     def _publish_due(self, now: datetime) -> None:
         published_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
@@ -284,7 +284,7 @@ def _without(
 class SweepLoop:
     """Runs ticks, and reports when the disk hinders them."""
 
-    def __init__(self, sweeper: Sweeper, report: Callable[[Said], None]) -> None:
+    def __init__(self, sweeper: Sweeper, report: Callable[[StatusReport], None]) -> None:
         """Take the sweeper, and the function that reports its status when that changes."""
         self._sweeper = sweeper
         self._report = report
@@ -310,7 +310,7 @@ class SweepLoop:
         else:
             log.info("sweeper_recovered")
         status = ProcessStatus.HINDERED if hindrance else ProcessStatus.WORKING
-        self._report(Said(status=status, reason=hindrance))
+        self._report(StatusReport(status=status, reason=hindrance))
 
 
 def serve(settings: Settings) -> None:

@@ -66,7 +66,7 @@ class Death:
     not_started: str = ""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What happened, as a sentence without its subject."""
         if self.not_started:
             return f"could not be started again: {self.not_started}"

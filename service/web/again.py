@@ -53,14 +53,14 @@ async def again_page(request: Request) -> Response:
     """Carry out the form of the queue's page; answer with the number done and the jobs refused."""
     here = app_context_of(request)
     form = await request.form(max_files=0, max_fields=12)
-    said = {key: str(value) for key, value in form.items()}
+    fields = {key: str(value) for key, value in form.items()}
     details = Details(
-        reason=said.get("reason", ""),
-        destination=said.get("to", ""),
-        model=said.get("read_by", ""),
+        reason=fields.get("reason", ""),
+        destination=fields.get("to", ""),
+        model=fields.get("read_by", ""),
     )
-    action: Action = "reread" if said.get("action") == "reread" else "resend"
-    conditions = {key: said.get(key, "") for key in _CONDITIONS}
+    action: Action = "reread" if fields.get("action") == "reread" else "resend"
+    conditions = {key: fields.get(key, "") for key in _CONDITIONS}
     order = _order(action, [], conditions, details, actor_of(request))
     results = await run_in_threadpool(_run, here, order)
     await _audit(request, action, results)

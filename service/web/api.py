@@ -119,11 +119,11 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 def details_of(body: Mapping[str, Any]) -> Details:
     """Return the details of an action; raise HTTPException (400) if one is not a string."""
-    said = {key: body.get(key, "") for key in ("reason", "destination", "model")}
-    for key, value in said.items():
+    fields = {key: body.get(key, "") for key in ("reason", "destination", "model")}
+    for key, value in fields.items():
         if not isinstance(value, str):
             raise HTTPException(400, f'The body is an object, "{key}" a string.')
-    return Details(**said)
+    return Details(**fields)
 
 
 def _answer(here: AppContext, job_id: str) -> dict[str, Any]:
@@ -152,9 +152,9 @@ def _study_json(store: Store, record: StudyRecord, situation: SystemStatus) -> d
     }
 
 
-def _states(words: Sequence[str]) -> tuple[JobState, ...]:
+def _states(names: Sequence[str]) -> tuple[JobState, ...]:
     try:
-        return tuple(JobState(word) for word in words)
+        return tuple(JobState(word) for word in names)
     except ValueError:
         raise HTTPException(400, f"state: one of {', '.join(JobState)}.") from None
 

@@ -15,7 +15,7 @@ from service.accounts import Role
 from service.log import report_untested_versions
 from service.monitoring.heartbeat import Heartbeat
 from service.queue.names import reading_queues
-from service.records import ProcessRole, Said
+from service.records import ProcessRole, StatusReport
 from service.settings.config import Settings
 from service.store import Store
 from service.system import broker_connection, psycopg_private, uvicorn_private
@@ -232,7 +232,7 @@ def serve(settings: Settings) -> None:
         busy = min(_BUSY_SECONDS, settings.database.busy_seconds)
         store = Store(settings.database_url, busy_seconds=busy)
         here = make_app_context(settings, store)
-        beats = Heartbeat(store, (ProcessRole.WEB,), Said(url))
+        beats = Heartbeat(store, (ProcessRole.WEB,), StatusReport(url))
         server = Server(make_app(here), here.hub, settings)
         stop_at_signals(server)
         with closing(store), published_address(settings.run_dir, url), beats.beating():

@@ -51,13 +51,13 @@ async def audit_page(request: Request) -> Response:
 
 def _filter(request: Request) -> AuditFilter:
     asked = request.query_params
-    words = {key: asked.get(key, "").strip()[:_LONGEST] for key in ("person", "patient", "study")}
+    texts = {key: asked.get(key, "").strip()[:_LONGEST] for key in ("person", "patient", "study")}
     before = asked.get("before", "0")
     if not before.isascii() or not before.isdigit() or len(before) > _MOST_DIGITS:
         raise HTTPException(400, "before: the number of a record.")
     return AuditFilter(
-        person=words["person"],
-        patient_id=words["patient"],
-        study_uid=words["study"],
+        person=texts["person"],
+        patient_id=texts["patient"],
+        study_uid=texts["study"],
         before=int(before),
     )

@@ -76,8 +76,8 @@ async def _answer_not_found(request: Request, error: Exception) -> Response:
 
 
 async def _answer_illegal(request: Request, error: Exception) -> Response:
-    words = f"{str(error).capitalize()}. Its state may have changed since this page was loaded."
-    return _failure(request, 409, "Not possible in this state", words)
+    message = f"{str(error).capitalize()}. Its state may have changed since this page was loaded."
+    return _failure(request, 409, "Not possible in this state", message)
 
 
 async def _answer_selection(request: Request, error: Exception) -> Response:
@@ -87,54 +87,58 @@ async def _answer_selection(request: Request, error: Exception) -> Response:
 async def answer_store_error(request: Request, error: Exception) -> Response:
     """Return the 503 response that says what is wrong with the database."""
     log.warning("store_failed", reason=type(error).__name__)
-    words = (
+    message = (
         "The database does not answer, or has another schema than this version needs. No job is lost: "
         "see /readyz and the log."
     )
     if isinstance(error, StoreNotWritable):
-        words = f"{str(error).capitalize()}. No image is accepted until that is corrected."
-    return _failure(request, 503, "The database cannot be used now", words)
+        message = f"{str(error).capitalize()}. No image is accepted until that is corrected."
+    return _failure(request, 503, "The database cannot be used now", message)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    words = error.detail if isinstance(error, HTTPException) else ""
+    message = error.detail if isinstance(error, HTTPException) else ""
     headers = error.headers if isinstance(error, HTTPException) else None
-    if status == 404 and words == "Not Found":
-        words = "There is no such page."
-    return _failure(request, status, _TITLES.get(status, "The request failed"), words, headers)
+    if status == 404 and message == "Not Found":
+        message = "There is no such page."
+    return _failure(request, status, _TITLES.get(status, "The request failed"), message, headers)
 
 
-async def answer_forbidden(request: Request, words: str) -> Response:
+async def answer_forbidden(request: Request, message: str) -> Response:
     """Return the 403 response, as a page or as JSON."""
-    return _failure(request, 403, _TITLES[403], words)
+    return _failure(request, 403, _TITLES[403], message)
 
 
 def _broken(request: Request) -> Response:
-    words = "This is an error in Wetread; the log has the details. Jobs are not affected."
-    return _failure(request, 500, "Internal error", words)
+    message = "This is an error in Wetread; the log has the details. Jobs are not affected."
+    return _failure(request, 500, "Internal error", message)
 
 
 def _stopping(request: Request) -> Response:
-    words = "The server is stopping. Send again what was not acknowledged."
-    return _failure(request, 503, _TITLES[503], words)
+    message = "The server is stopping. Send again what was not acknowledged."
+    return _failure(request, 503, _TITLES[503], message)
 
 
 def _failure(
-    request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    status: int,
+    title: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     program = request.url.path.startswith(("/api/", "/live", "/dicom-web/", "/metrics"))
     if program or request.headers.get("accept") == "application/json":
-        return JSONResponse({"error": words or title}, status, headers)
+        return JSONResponse({"error": message or title}, status, headers)
     # The STOW-RS process uses these error pages too, but has no AppContext.
     here = app_context_of(request) if hasattr(request.app.state, "app_context") else None
     html = page(
         "error.html",
         title=title,
-        detail=words,
+        detail=message,
         root=root_of(request.url.path),
         back=root_of(request.url.path),
-        back_words="To the queue",
+        back_text="To the queue",
         cautions=cautions(here.settings) if here else (),
     )
     return HTMLResponse(html, status, headers)

@@ -137,13 +137,13 @@ def _readable(header: Dataset, keyword: str) -> str:
     """Return the first 200 characters of a header value, in readable form."""
     value = header.get(keyword)
     several = "\\".join(map(str, value)) if isinstance(value, MultiValue) else value
-    words = "" if several is None else str(several)[:_LONGEST]
-    if keyword.endswith("Date") and len(words) == 8 and words.isdigit():
-        return f"{words[:4]}-{words[4:6]}-{words[6:]}"
+    text = "" if several is None else str(several)[:_LONGEST]
+    if keyword.endswith("Date") and len(text) == 8 and text.isdigit():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
     if keyword == "PatientName":
         # Component groups: alphabetic, ideographic, phonetic (PS3.5 6.2, VR PN).
-        return " = ".join(_name(group) for group in words.split("=") if group.strip("^ "))
-    return words
+        return " = ".join(_name(group) for group in text.split("=") if group.strip("^ "))
+    return text
 
 
 def _name(group: str) -> str:

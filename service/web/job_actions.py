@@ -67,20 +67,20 @@ def act(
         NotFound: There is no such job, action, destination or model.
         IllegalTransition: The job's state does not allow it.
     """
-    said = details or Details()
-    words = cleaned(said.reason)
+    given = details or Details()
+    reason = cleaned(given.reason)
     if action == "cancel":
-        job = here.store.cancel(job_id, actor, words)
+        job = here.store.cancel(job_id, actor, reason)
     elif action == "retry":
         job = here.store.retry(job_id, actor)
     elif action == "urgent":
         job = here.store.make_urgent(job_id, actor)
     elif action == "resend":
-        to = said.destination
-        job = resend(here.store, here.settings, job_id, to=to, actor=actor, reason=words)
+        to = given.destination
+        job = resend(here.store, here.settings, job_id, to=to, actor=actor, reason=reason)
     elif action == "reread":
-        model = said.model
-        job = reread(here.store, here.settings, job_id, model=model, actor=actor, reason=words)
+        model = given.model
+        job = reread(here.store, here.settings, job_id, model=model, actor=actor, reason=reason)
     else:
         raise NotFound("There is no such action.")
     log.info("job_action", action=action, job_id=job.id, state=job.state.value)
@@ -89,5 +89,5 @@ def act(
 
 def cleaned(reason: str) -> str:
     """Return `reason` as one line of printable characters, at most 200."""
-    words = "".join(each if each.isprintable() else " " for each in reason)
-    return " ".join(words.split())[:_REASON_LENGTH]
+    printable = "".join(each if each.isprintable() else " " for each in reason)
+    return " ".join(printable.split())[:_REASON_LENGTH]

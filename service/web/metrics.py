@@ -58,8 +58,8 @@ class StoreCollector(Collector):
         yield self._spool()
         step = float(Watermark(self._settings).measure())
         broker = check_broker(self._settings).fault
-        words = "Whether the message broker answers the page and accepts messages."
-        yield _family("wetread_broker_up", words, float(broker is None))
+        description = "Whether the message broker answers the page and accepts messages."
+        yield _family("wetread_broker_up", description, float(broker is None))
         yield _broker_faults(broker)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
         try:
@@ -164,8 +164,8 @@ class StoreCollector(Collector):
                 family.add_metric([role, str(alive).lower()], seen[role, alive])
         yield family
         cut_off = len(situation.reporting(ProcessStatus.CUT_OFF))
-        words = "Living workers that receive nothing from the message broker."
-        yield _family("wetread_workers_cut_off", words, cut_off)
+        description = "Living workers that receive nothing from the message broker."
+        yield _family("wetread_workers_cut_off", description, cut_off)
 
     def _models(self) -> Metric:
         family = GaugeMetricFamily(
@@ -257,5 +257,5 @@ def _broker_faults(fault: BrokerFault | None) -> Metric:
     return family
 
 
-def _family(name: str, words: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, words, value=value)
+def _family(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, description, value=value)

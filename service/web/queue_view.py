@@ -129,9 +129,9 @@ def _destinations(store: Store, settings: Settings) -> Sequence[tuple[Backlog, b
 def _in_doubt(count: int) -> Sequence[_Notice]:
     if not count:
         return ()
-    words = "1 draft is" if count == 1 else f"{count} drafts are"
+    subject = "1 draft is" if count == 1 else f"{count} drafts are"
     reason = StatusReason(
-        f"{words} about an image of which a corrected or conflicting copy was received. Verify "
+        f"{subject} about an image of which a corrected or conflicting copy was received. Verify "
         "patient, order and image."
     )
     return (_Notice(weight="bad", title="Drafts in doubt:", reason=reason),)

@@ -216,8 +216,8 @@ def writing_fault(store: Store) -> str:
 
 
 def _as_sentence(error: StoreError) -> str:
-    words = str(error)
-    return f"{words[:1].upper()}{words[1:]}."
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _situation(store: Store, settings: Settings) -> SystemStatus | None:

@@ -50,8 +50,8 @@ def _short_uid(uid: str) -> str:
 
 
 def _sentence_case(text: str) -> str:
-    words = str(text).replace("_", " ").replace("-", " ") if " " not in str(text) else str(text)
-    return words[:1].upper() + words[1:].replace(" sr", " SR")
+    spaced = str(text).replace("_", " ").replace("-", " ") if " " not in str(text) else str(text)
+    return spaced[:1].upper() + spaced[1:].replace(" sr", " SR")
 
 
 def _action_word(action: str) -> str:

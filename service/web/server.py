@@ -97,8 +97,10 @@ def tls_context(settings: Settings, table: Web | Stow, name: str) -> ssl.SSLCont
     try:
         renewed = RenewedContext(TlsFiles(certificate=certificate, key=key))
     except OSError as error:
-        words = f"{name}.tls_certificate, {name}.tls_key: cannot be used: {error.strerror or error}"
-        raise ConfigurationError(tls_fault(settings, f"{name}.") or words) from None
+        message = (
+            f"{name}.tls_certificate, {name}.tls_key: cannot be used: {error.strerror or error}"
+        )
+        raise ConfigurationError(tls_fault(settings, f"{name}.") or message) from None
     context = renewed()
 
     # OpenSSL calls this at each handshake, so a renewed certificate needs no restart.

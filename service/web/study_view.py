@@ -201,24 +201,24 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
 
 
 def _film_values(job: JobWithDraft | None, *, has_overlay: bool) -> dict[str, str]:
-    empty = {"film_url": "", "other_url": "", "other_words": ""}
+    empty = {"film_url": "", "other_url": "", "other_text": ""}
     if job is None or not job.drafted_image:
-        return {**empty, "film_words": "No image has been read for this job."}
+        return {**empty, "film_text": "No image has been read for this job."}
     url = f"../jobs/{job.id}/film.png"
     if job.draft_status is DraftStatus.WITHDRAWN:
         return {
             "film_url": f"{url}?source=1",
-            "film_words": "The image that was read, without the findings of the withdrawn draft",
+            "film_text": "The image that was read, without the findings of the withdrawn draft",
             "other_url": f"{url}?withdrawn=1" if has_overlay else "",
-            "other_words": "With the withdrawn findings",
+            "other_text": "With the withdrawn findings",
         }
     if not has_overlay:
-        return {**empty, "film_url": url, "film_words": "The image that was read"}
+        return {**empty, "film_url": url, "film_text": "The image that was read"}
     return {
         "film_url": url,
-        "film_words": "The image that was read, with the draft's findings drawn in",
+        "film_text": "The image that was read, with the draft's findings drawn in",
         "other_url": f"{url}?source=1",
-        "other_words": "Without findings",
+        "other_text": "Without findings",
     }
 
 
@@ -246,11 +246,13 @@ def _read_state(job: JobWithDraft | None, instance: ReceivedInstance) -> tuple[s
 
 
 def _of_conflict(instance: ReceivedInstance) -> str:
-    words = "It has the UID of another image with different content; it is never read."
+    sentence = "It has the UID of another image with different content; it is never read."
     if instance.differs:
-        return f"{words} It differs in {instance.differs}."
+        return f"{sentence} It differs in {instance.differs}."
     return (
-        f"{words} It differs in nothing that matters to the draft." if instance.compared else words
+        f"{sentence} It differs in nothing that matters to the draft."
+        if instance.compared
+        else sentence
     )
 
 

@@ -70,10 +70,10 @@ def _ours() -> dict[str, dict]:
     return {name: each for name, each in services.items() if each["image"].startswith("wetread")}
 
 
-def _parsed(words: list[str]) -> str:
+def _parsed(arguments: list[str]) -> str:
     """Return the subcommand that `wetread WORDS` runs; fail unless it takes these options and values."""
     command: click.Command = wetread
-    rest = list(words)
+    rest = list(arguments)
     while isinstance(command, click.Group):
         _, found, rest = command.resolve_command(click.Context(command), rest)
         assert found is not None
@@ -86,8 +86,8 @@ def _parsed(words: list[str]) -> str:
 @pytest.mark.parametrize("name", list(_ours()))
 def test_each_service_runs_a_real_subcommand(name):
     """What compose starts is a subcommand with options that exist."""
-    words = _ours()[name]["command"]
-    assert _parsed(words) in words
+    command = _ours()[name]["command"]
+    assert _parsed(command) in command
 
 
 def test_the_services_are_all_parts_of_the_machine():
@@ -189,8 +189,8 @@ def test_the_front_target_has_no_torch():
     (install,) = [line for line in _lineage("front") if "pip install" in line]
     assert "[" not in install
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    words = {re.split(r"[\[<>=! ]", each)[0] for each in project["dependencies"]}
-    assert not words & {"torch", "transformers", "safetensors", "sentencepiece"}
+    packages = {re.split(r"[\[<>=! ]", each)[0] for each in project["dependencies"]}
+    assert not packages & {"torch", "transformers", "safetensors", "sentencepiece"}
     names = {re.split(r"[\[<>=! ]", each)[0] for each in project["optional-dependencies"]["worker"]}
     assert "torch" in names
 
@@ -221,9 +221,11 @@ def test_every_installation_is_held_to_the_constraints():
 
 def test_the_commands_of_the_images_exist():
     """CMD and HEALTHCHECK name subcommands that exist."""
-    lines = [json.loads(words) for words in re.findall(r"CMD (\[.*\])", "\n".join(_dockerfile()))]
+    lines = [
+        json.loads(command) for command in re.findall(r"CMD (\[.*\])", "\n".join(_dockerfile()))
+    ]
     commands = [[word for word in line if word not in ("wetread", "--help")] for line in lines]
-    assert {_parsed(words) for words in commands if words} == {"current", "worker"}
+    assert {_parsed(command) for command in commands if command} == {"current", "worker"}
 
 
 @pytest.mark.slow
@@ -286,9 +288,9 @@ def test_each_unit_starts_a_real_subcommand(unit, instances):
     assert service["User"] == "wetread"
     target = (DEPLOY / "systemd" / "wetread.target").read_text()
     for instance in instances:
-        words = service["ExecStart"].replace("%i", instance).split()
-        assert words[0] == "/opt/wetread/bin/wetread"
-        assert _parsed(words[1:]) in words
+        command = service["ExecStart"].replace("%i", instance).split()
+        assert command[0] == "/opt/wetread/bin/wetread"
+        assert _parsed(command[1:]) in command
         if instance:
             assert unit.replace("@.", f"@{instance}.") in target
     for word in re.findall(r"WETREAD_\w+(?==)", path.read_text()):

@@ -332,7 +332,7 @@ def test_the_page_follows_the_outline_of_the_standard():
         "Media Interchange",
         "Support of Character",
     )
-    places = [page.index(words) for words in (*headings, "Security", "Annexes")]
+    places = [page.index(heading) for heading in (*headings, "Security", "Annexes")]
     assert places == sorted(places)
 
 

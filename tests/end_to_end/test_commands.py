@@ -178,14 +178,14 @@ def test_a_fault_in_the_settings_is_one_clear_message(wetread):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("there", "words"), [(True, "every script"), (False, "libfribidi0")])
-def test_check_says_which_names_are_drawn(tmp_path, monkeypatch, there, words):
+@pytest.mark.parametrize(("there", "sentence"), [(True, "every script"), (False, "libfribidi0")])
+def test_check_says_which_names_are_drawn(tmp_path, monkeypatch, there, sentence):
     """With FriBiDi every script is drawn; without it the table says what to install."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("service.checks.installation.has_shaping", lambda: there)
-    said = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
-    assert "pictures" in said.output
-    assert words in " ".join(said.output.split())
+    result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
+    assert "pictures" in result.output
+    assert sentence in " ".join(result.output.split())
 
 
 @pytest.mark.orthanc

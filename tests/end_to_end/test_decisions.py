@@ -99,8 +99,8 @@ def test_each_decision_makes_one_report_of_its_author_whatever_is_killed(
             (report,) = _verified(in_pacs(study))
             observer = report.VerifyingObserverSequence[0]
             assert str(observer.VerifyingObserverName) == decision.reviewer.name
-            words = [str(each.value) for each in report.iterall() if each.keyword == "TextValue"]
-            assert set(decision.findings_text) <= set(words)
+            texts = [str(each.value) for each in report.iterall() if each.keyword == "TextValue"]
+            assert set(decision.findings_text) <= set(texts)
             assert (
                 report.SOPInstanceUID == site.store.made_report(decision.id).object.sop_instance_uid
             )

@@ -236,9 +236,9 @@ def _send(site, case: EdgeCase) -> int | None:
             errors="replace",
             timeout=SECONDS_FOR_ONE,
         )
-        said = re.search(r"DIMSE Status\s*: 0x([0-9a-f]{4})", done.stdout + done.stderr)
-        if said:
-            return int(said[1], 16)
+        status = re.search(r"DIMSE Status\s*: 0x([0-9a-f]{4})", done.stdout + done.stderr)
+        if status:
+            return int(status[1], 16)
     return _send_raw(site.port, case)
 
 
@@ -297,16 +297,16 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
     good = tmp_path / "good.dcm"
     write(as_dataset(draw(990, rows=256, columns=256)), good)
     files = [*(case.path for case in cases), good]
-    with (tmp_path / "said").open("wb") as said:
+    with (tmp_path / "output").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "read", "--out", str(tmp_path / "out"), "--json"]
             + [str(path) for path in files],
             cwd=tmp_path,
-            stdout=said,
+            stdout=output,
         )
     peak = _peak_until_its_end(process)
     assert process.returncode == 1  # some could not be understood
-    results = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
+    results = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
     named = [path for result in results for path in result.get("files", [result.get("file")])]
     assert sorted(named) == sorted(map(str, files))
     assert [each for each in results if each["state"] == "ERROR" and not each["reason"]] == []

@@ -107,7 +107,7 @@ def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of
 
 
 @pytest.mark.parametrize(
-    ("which", "harm", "words"),
+    ("which", "harm", "fault"),
     [
         (0, {"patient": ("B",)}, "under another patient"),
         (3, {"patient": ("B",)}, "under another patient"),
@@ -118,11 +118,11 @@ def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of
         (2, {"film": "1.2.1"}, "not about the film to be read"),
     ],
 )
-def test_the_account_names_each_thing_that_is_wrong(judged, site_of_two, which, harm, words):
+def test_the_account_names_each_thing_that_is_wrong(judged, site_of_two, which, harm, fault):
     """An object of another patient, study, film, text or revision does not pass."""
     stored = list(site_of_two[1])
     stored[which] = dataclasses.replace(stored[which], **harm)
-    assert any(words in each for each in judged(stored))
+    assert any(fault in each for each in judged(stored))
 
 
 def test_the_account_misses_a_draft_that_is_not_there(judged, site_of_two):

@@ -63,8 +63,8 @@ def send(receiver, dcmtk, tmp_path):
         begun = time.monotonic()
         address = ("-aet", "MODALITY", "-aec", "WETREAD", "127.0.0.1", receiver[0])
         done = dcmtk("storescu", "-v", "-R", "-xe", *address, path)
-        words = done.stdout + done.stderr
-        return words, time.monotonic() - begun, str(film.StudyInstanceUID)
+        output = done.stdout + done.stderr
+        return output, time.monotonic() - begun, str(film.StudyInstanceUID)
 
     return one
 
@@ -74,19 +74,19 @@ def test_a_silent_database_has_films_refused_in_time_and_taken_soon_after(receiv
     """0xA700 within 10 s, at once for what follows; after healing Success; what was said is true."""
     _, proxy, store = receiver
     acknowledged = []
-    words, _, study = send(1)
-    assert "Success" in words
+    output, _, study = send(1)
+    assert "Success" in output
     acknowledged.append(study)
     proxy.cut(new_too=True)
     for seed, limit in ((2, ANSWER_SECONDS), (3, 2), (4, 2)):
-        words, seconds, _ = send(seed)
-        assert "OutOfResources" in words, words
+        output, seconds, _ = send(seed)
+        assert "OutOfResources" in output, output
         assert seconds < limit
     proxy.heal()
     begun = time.monotonic()
     for seed in range(5, 100):
-        words, _, study = send(seed)
-        if "Success" in words:
+        output, _, study = send(seed)
+        if "Success" in output:
             acknowledged.append(study)
             break
     assert time.monotonic() - begun < ANSWER_SECONDS
@@ -101,9 +101,9 @@ def test_only_the_open_connections_to_the_database_go_silent(receiver, send):
     proxy.cut()
     begun = time.monotonic()
     for seed in range(2, 100):
-        words, seconds, study = send(seed)
+        output, seconds, study = send(seed)
         assert seconds < ANSWER_SECONDS
-        if "Success" in words:
+        if "Success" in output:
             break
     assert time.monotonic() - begun < 2 * ANSWER_SECONDS
     assert len(store.instances(study)) == 1

@@ -211,28 +211,28 @@ def skip_tour(browser):
         time.sleep(0.2)
 
 
-def open_series(browser, words):
-    """Double-click the series whose description begins with `words`."""
+def open_series(browser, description):
+    """Double-click the series whose description begins with `description`."""
     place = browser.run(
         f"const e = [...document.querySelectorAll('{THUMBNAILS}')]"
         ".find(e => e.textContent.includes(arguments[0]));"
         "e.scrollIntoView(); const r = e.getBoundingClientRect();"
         "return [r.x + r.width / 2, r.y + r.height / 2]",
-        words,
+        description,
     )
     browser.click(*place, times=2)
 
 
-def words_in(browser, words):
-    """Return the text of the open viewport once it holds `words`."""
+def text_in(browser, text):
+    """Return the text of the open viewport once it holds `text`."""
     script = f"const t = {PANE}?.innerText || ''; return t.includes(arguments[0]) ? t : ''"
-    return browser.until(script, words)
+    return browser.until(script, text)
 
 
 def assert_alive(browser):
     """The viewer has not crashed: no error boundary on the console, none on the screen."""
-    said = browser.console()
-    assert not [line for line in said if "Error Boundary" in line]
+    lines = browser.console()
+    assert not [line for line in lines if "Error Boundary" in line]
     assert "Something went wrong" not in browser.run("return document.body.innerText")
 
 
@@ -301,7 +301,7 @@ def test_the_draft_says_on_the_screen_what_it_is(open_study, ill):
     """The draft report opens as text; the warning, its reason and the findings can be read."""
     browser = open_study(ill, 4)
     open_series(browser, "AI DRAFT report")
-    text = words_in(browser, "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS.")
+    text = text_in(browser, "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS.")
     browser.screenshot(SEEN / "draft-report.png")
     assert text.index("UNVERIFIED AI DRAFT") < text.index("There is cardiomegaly.")
     assert "AI draft. Requires verification by a radiologist." in text
@@ -313,7 +313,7 @@ def test_boxes_lie_on_the_findings(open_study, ill):
     browser = open_study(ill, 4)
     open_series(browser, "AI findings")
     drawn, screen = outlines_on(browser, SEEN / "findings.png")
-    words_in(browser, "Certainty of Finding: 90.00 %")
+    text_in(browser, "Certainty of Finding: 90.00 %")
     canvas = canvas_of(browser)
     assert_drawn(drawn, ill, ill.boxes, canvas)
     # The film itself lies where that calculation says that it does.
@@ -336,7 +336,7 @@ def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_r
     browser = open_study(study, 4)
     open_series(browser, "AI findings")
     drawn, _ = outlines_on(browser, SEEN / "model-findings.png")
-    words_in(browser, "Certainty of Finding")
+    text_in(browser, "Certainty of Finding")
     ends = [np.array(region.points) for region in regions.values()]
     boxes = [(*points.min(axis=0), *points.max(axis=0)) for points in ends]
     assert_drawn(drawn, study, boxes, canvas_of(browser))
@@ -351,7 +351,7 @@ def test_the_annotated_film_is_legible(open_study, ill):
     """The annotated film fills the viewport undistorted, its words in the size that was drawn."""
     browser = open_study(ill, 4)
     open_series(browser, "AI images")
-    words_in(browser, "AI images - NOT FOR DIAGNOSIS")
+    text_in(browser, "AI images - NOT FOR DIAGNOSIS")
     browser.until(f"return {PANE}.innerText.includes('1/2')")
     time.sleep(1.5)
     screen = browser.screenshot(SEEN / "images.png")
@@ -367,7 +367,7 @@ def test_a_study_without_any_finding_opens(open_study, healthy):
     """Findings without any region of their own crash no viewer; the film is shown as it should be."""
     browser = open_study(healthy, 5)
     open_series(browser, "Chest PA")
-    words_in(browser, "Chest PA")
+    text_in(browser, "Chest PA")
     time.sleep(1.5)
     screen = browser.screenshot(SEEN / "negative-film.png")
     assert likeness(screen, healthy.pixels, canvas_of(browser), (0.25, 0.9)) > 0.95
@@ -382,7 +382,7 @@ def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy
     """Its words are on the screen: not analyzed, why, and that this is no normal report."""
     browser = open_study(healthy, 5)
     open_series(browser, "AI: NOT ANALYZED")
-    text = words_in(browser, "NOT ANALYZED - NO AI RESULT.")
+    text = text_in(browser, "NOT ANALYZED - NO AI RESULT.")
     browser.screenshot(SEEN / "not-analysed.png")
     assert "No film of the study is a frontal chest radiograph." in text
     assert "This is not a normal report." in text

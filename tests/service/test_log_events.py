@@ -34,13 +34,13 @@ def test_every_event_of_the_table_is_logged():
     assert len(DOCUMENTED) > 50
     code = {*logged("service"), *logged("workers")}
     direct = dict(code)
-    words = {
+    names = {
         node.value
         for folder in ("service", "workers")
         for node in nodes(folder)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    assert [name for name in DOCUMENTED if name not in words] == []
+    assert [name for name in DOCUMENTED if name not in names] == []
     wrong = [name for name, level in DOCUMENTED.items() if (name, level) not in code]
     assert [name for name in wrong if name in direct] == []
 

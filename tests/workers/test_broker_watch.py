@@ -14,7 +14,7 @@ from dicom.study import Instance
 from service.database import schema
 from service.errors import BrokerUnavailable
 from service.queue.job_queue import Queue
-from service.records import ProcessStatus, Said
+from service.records import ProcessStatus, StatusReport
 from service.settings.config import as_environment, load_settings
 from service.store import Store
 from service.system.supervisor import REPLACE_ME
@@ -28,11 +28,11 @@ class Watched:
 
     def __init__(self):
         self.now, self.waiting, self.is_full = 0.0, 0, False
-        self.said, self.replaced = [], []
+        self.reports, self.replaced = [], []
         self.watch = BrokerWatch(
             self._count,
             lambda: self.is_full,
-            self.said.append,
+            self.reports.append,
             self.replaced.append,
             clock=lambda: self.now,
         )
@@ -62,7 +62,7 @@ def test_messages_that_do_not_arrive_have_the_worker_replaced(watched):
     assert not watched.replaced
     watched.for_seconds(5)
     assert watched.replaced == ["3 messages have waited for 30 s while a thread was free"]
-    assert watched.said[-1].status is ProcessStatus.CUT_OFF
+    assert watched.reports[-1].status is ProcessStatus.CUT_OFF
 
 
 @pytest.mark.parametrize("why", ["nothing waits", "all threads work", "messages arrive"])
@@ -74,7 +74,7 @@ def test_a_worker_that_has_work_or_none_stays(watched, why):
         if why == "messages arrive":
             watched.watch.received()
     assert not watched.replaced
-    assert watched.said == []
+    assert watched.reports == []
 
 
 def test_a_broker_that_is_away_replaces_nobody(watched):
@@ -82,10 +82,12 @@ def test_a_broker_that_is_away_replaces_nobody(watched):
     watched.waiting = None
     watched.for_seconds(300)
     assert not watched.replaced
-    assert watched.said == [Said("", ProcessStatus.CUT_OFF, "Redis does not answer: timed out")]
+    assert watched.reports == [
+        StatusReport("", ProcessStatus.CUT_OFF, "Redis does not answer: timed out")
+    ]
     watched.waiting = 0
     watched.for_seconds(5)
-    assert watched.said[-1] == READY
+    assert watched.reports[-1] == READY
 
 
 @pytest.fixture
@@ -134,8 +136,8 @@ def test_a_worker_without_an_answer_says_so_on_page_readyz_and_metrics(site, eve
     assert broker_part() == ""
     assert metric(store, settings, "wetread_workers_cut_off") == 0
     proxy.cut(new_too=True)
-    words = ProcessStatus.CUT_OFF.words
-    eventually(lambda: words in broker_part(), seconds=30, what="the word on /readyz")
+    status = ProcessStatus.CUT_OFF.text
+    eventually(lambda: status in broker_part(), seconds=30, what="the word on /readyz")
     assert metric(store, settings, "wetread_workers_cut_off") == 1
     assert metric(store, settings, "wetread_broker_up") == 1
     proxy.heal()

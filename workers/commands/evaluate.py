@@ -70,7 +70,7 @@ def evaluate(
     since: datetime | None,
     *,
     from_service: bool,
-    **said: Any,  # noqa: ANN401 - click's
+    **options: Any,  # noqa: ANN401 - click's
 ) -> None:
     """Measure the model of the settings on your own studies.
 
@@ -85,16 +85,16 @@ def evaluate(
     if from_service == (studies is not None) or from_service != (since is not None):
         raise click.UsageError("give STUDIES, or --from-service with --since DATE")
     order = Order(
-        out=said["out"],
-        truth=said["truth"],
-        seed=said["seed"],
-        keep_text=not said["no_text"],
-        blank_negative=said["blank"] == "negative",
-        compare=said["compare"],
-        export_pairs=said["export_pairs"],
+        out=options["out"],
+        truth=options["truth"],
+        seed=options["seed"],
+        keep_text=not options["no_text"],
+        blank_negative=options["blank"] == "negative",
+        compare=options["compare"],
+        export_pairs=options["export_pairs"],
     )
     site = load_settings()
-    settings = site.for_model(said["model"] or site.model_name)
+    settings = site.for_model(options["model"] or site.model_name)
     configure_logging(settings.log, process="evaluate")
     with told_faults("evaluate"):
         status = _evaluated(studies or since, order, settings)

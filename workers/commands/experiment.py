@@ -8,7 +8,7 @@ import click
 
 from service.assessment.experiment import experiment as computed
 from service.assessment.experiment_page import cells_csv, experiment_page
-from service.assessment.flow import flow, flow_in_words
+from service.assessment.flow import flow, flow_as_text
 from service.assessment.study_rows import Outcome
 from service.evaluation.metrics_json import metrics_json
 from service.evaluation.report import render
@@ -57,7 +57,7 @@ _MOST_REPEATS: Final = 50
 @click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
 @click.option("--blank", type=click.Choice(["unknown", "negative"]), default="unknown")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
-def experiment(studies: Path, **said: Any) -> None:  # noqa: ANN401 - click's
+def experiment(studies: Path, **options: Any) -> None:  # noqa: ANN401 - click's
     """Read each study with each prompt at each temperature, several times; compare F1 and flips.
 
     STUDIES and --truth are those of `wetread evaluate`. The folder --out gets report.html, cells.csv and
@@ -67,22 +67,22 @@ def experiment(studies: Path, **said: Any) -> None:  # noqa: ANN401 - click's
     Exit status as of `wetread evaluate`.
     """
     site = load_settings()
-    settings = site.for_model(said["model"] or site.model_name)
+    settings = site.for_model(options["model"] or site.model_name)
     configure_logging(settings.log, process="experiment")
     order = Order(
-        out=said["out"],
-        truth=said["truth"],
-        seed=said["seed"],
-        blank_negative=said["blank"] == "negative",
+        out=options["out"],
+        truth=options["truth"],
+        seed=options["seed"],
+        blank_negative=options["blank"] == "negative",
     )
     with told_faults("experiment"):
-        status = _done(studies, order, settings, said)
+        status = _done(studies, order, settings, options)
     sys.exit(status)
 
 
-def _done(studies: Path, order: Order, settings: Settings, said: dict[str, Any]) -> int:
+def _done(studies: Path, order: Order, settings: Settings, options: dict[str, Any]) -> int:
     faults: list[str] = []
-    plan = _plan(settings, said, faults)
+    plan = _plan(settings, options, faults)
     received = studies_at(studies, faults)
     found, truths = checked_truth(order, received, faults)
     digest = inputs_digest(settings, received, cells=_digest_of(plan), repeats=plan.repeats)
@@ -111,15 +111,15 @@ def _done(studies: Path, order: Order, settings: Settings, said: dict[str, Any])
     return exit_status(run, stop)
 
 
-def _plan(settings: Settings, said: dict[str, Any], faults: list[str]) -> Plan:
-    prompts = prompts_of(said["prompt"], said["prompts"], faults)
-    temperatures = _numbers(said["temperature"], "temperature", 5.0, faults)
-    top_p = said["top_p"] or f"{settings.reading.top_p:g}"
+def _plan(settings: Settings, options: dict[str, Any], faults: list[str]) -> Plan:
+    prompts = prompts_of(options["prompt"], options["prompts"], faults)
+    temperatures = _numbers(options["temperature"], "temperature", 5.0, faults)
+    top_p = options["top_p"] or f"{settings.reading.top_p:g}"
     top_ps = _numbers(top_p, "top-p", 1.0, faults)
     return Plan(
         prompts={prompt.name: prompt for prompt in prompts},
         cells=cells_of(prompts, temperatures, top_ps),
-        repeats=said["repeats"],
+        repeats=options["repeats"],
     )
 
 
@@ -162,7 +162,7 @@ def _write(run: RunDirectory, plan: Plan, received: Received, found: Matched, or
     report = experiment_page(
         figures,
         plan.cells,
-        flow=flow_in_words(flow(rows), REASON_WORDS),
+        flow=flow_as_text(flow(rows), REASON_WORDS),
         facts=(*report_facts(run.manifest), ("Repeats", str(plan.repeats))),
         warnings=(caveat,) if caveat else (),
     )

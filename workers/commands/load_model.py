@@ -33,12 +33,12 @@ def load_model(*, model: str | None, card: Path | None) -> None:
     """
     site = load_settings()
     settings = site.for_model(model or site.reading.model)
-    with _words_of_server():
+    with _with_server_message():
         _load_and_read(settings, card)
 
 
 @contextmanager
-def _words_of_server() -> Iterator[None]:
+def _with_server_message() -> Iterator[None]:
     """Add a model server's own words to an error; it got a synthetic image, so they are no secret."""
     try:
         yield

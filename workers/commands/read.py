@@ -174,13 +174,13 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _draft_lines(result: dict[str, Any]) -> Sequence[str]:
-    said = [
+    stated = [
         f"{finding['observation']}: {finding['presence']}"
         for finding in result["findings"]
         if finding["presence"] in STATED
     ]
     caveat = [result["caveat"]] if result["caveat"] else []
-    return [*caveat, *said, result["report"], *result["notes"]]
+    return [*caveat, *stated, result["report"], *result["notes"]]
 
 
 def _progress(text: str) -> None:

@@ -177,10 +177,10 @@ class Delivering:
 
     def _note_unwanted(self, delivery: Delivery) -> None:
         """Record in the history of a canceled job that its results have arrived."""
-        words = f"{delivery.destination}: the objects were being sent, and have arrived."
+        text = f"{delivery.destination}: the objects were being sent, and have arrived."
         try:
             if self._store.job(delivery.job_id).state is JobState.CANCELED:
-                self._store.note(delivery.job_id, Event.DELIVER_CANCELED, self._owner, words)
+                self._store.note(delivery.job_id, Event.DELIVER_CANCELED, self._owner, text)
         except StoreError as error:
             log.warning("arrival_not_noted", job_id=delivery.job_id, reason=str(error))
 
@@ -223,7 +223,7 @@ class Delivering:
             log.warning("hand_back_failed", job_id=delivery.job_id, reason=str(fault))
 
     def _end(self, delivery: Delivery, error: Exception) -> None:
-        words = sentence(error)
+        reason = sentence(error)
         # Warn on the 1st, 2nd, 4th, 8th ... attempt, so that an outage of days does not fill the log.
         is_power_of_two = delivery.attempts & (delivery.attempts - 1) == 0
         record = log.warning if is_power_of_two else log.debug
@@ -233,7 +233,7 @@ class Delivering:
             destination=delivery.destination,
             error=code(error),
             at=where(error),
-            reason=words,
+            reason=reason,
             attempts=delivery.attempts,
         )
         unlisted = isinstance(error, NotListed)
@@ -243,17 +243,17 @@ class Delivering:
             self._store.postpone_delivery(
                 delivery.id,
                 delivery.fence,
-                words,
+                reason,
                 delay,
                 unlisted=unlisted,
                 trouble=_trouble(error),
             )
         else:
-            self._store.fail_delivery(delivery.id, delivery.fence, words, trouble=_trouble(error))
+            self._store.fail_delivery(delivery.id, delivery.fence, reason, trouble=_trouble(error))
         if _is_silent(error):
             # Only few deliveries to a silent destination are attempted; overdue others fail here.
             before = self._store.now() - self._give_up
-            self._store.fail_overdue(delivery.destination, before, words)
+            self._store.fail_overdue(delivery.destination, before, reason)
 
     def _delay(self, delivery: Delivery, error: Exception) -> float:
         """Return the seconds until the next attempt; the web page shows that time.

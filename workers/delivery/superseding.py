@@ -68,9 +68,9 @@ def _remove(
     uids = [item.sop_instance_uid for item in store.objects(earlier)]
     try:
         count = archive.remove([*uids, *doubt_uids(outbox, earlier)])
-        words = f"{archive.name}: {count} object(s) removed, superseded by job {later[:8]}."
+        text = f"{archive.name}: {count} object(s) removed, superseded by job {later[:8]}."
         log.info("superseded_removed", job_id=earlier, destination=archive.name, count=count)
     except (DicomError, OSError) as error:
-        words = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
+        text = f"{archive.name}: superseded by job {later[:8]}, not removed: {error}"
         log.warning("superseded_not_removed", job_id=earlier, reason=str(error))
-    store.note(earlier, Event.REMOVE_SUPERSEDED, "service", words)
+    store.note(earlier, Event.REMOVE_SUPERSEDED, "service", text)

@@ -116,11 +116,11 @@ def _row(
         reason=reason,
         attributes=_attributes(case, truth, draft),
         truth=labels,
-        said=_said(draft),
+        predicted=_predicted(draft),
         scores=scores,
         details=dict(_details(truth, draft)),
         rouge_l=_rouge(pair),
-        words=draft.get("words"),
+        word_count=draft.get("words"),
         cut=bool(draft.get("cut")),
         conflicts=int(draft.get("conflicts") or 0),
     )
@@ -137,7 +137,7 @@ def _outcome(truth: Truth | None, draft: Mapping[str, Any] | None) -> tuple[Outc
     return (Outcome.SCORED if truth else Outcome.NO_TRUTH), reason
 
 
-def _said(draft: Mapping[str, Any]) -> dict[str, Label]:
+def _predicted(draft: Mapping[str, Any]) -> dict[str, Label]:
     stated = draft.get("labels", {})
     return {
         name: _LABELS[Presence(word)]
@@ -157,14 +157,14 @@ def _attributes(case: Case, truth: Truth | None, draft: Mapping[str, Any]) -> di
 
 
 def _details(truth: Truth | None, draft: Mapping[str, Any]) -> Iterator[tuple[str, Detail]]:
-    said_sides = draft.get("sides", {})
+    draft_sides = draft.get("sides", {})
     for name in FINDINGS:
         side = _truth_side(truth, name)
         size = truth.cells.sizes.get(name) if truth else None
-        said = said_sides.get(name, "")
+        draft_side = draft_sides.get(name, "")
         pattern = _pattern(truth, name, side)
-        if side or said or size is not None or pattern:
-            yield name, Detail(truth_side=side, said_side=said, size=size, pattern=pattern)
+        if side or draft_side or size is not None or pattern:
+            yield name, Detail(truth_side=side, draft_side=draft_side, size=size, pattern=pattern)
 
 
 def _truth_side(truth: Truth | None, name: str) -> str:

@@ -33,11 +33,11 @@ def attribute_cells(
 
 
 def _one_of(
-    row: TableRow, column: str, known: dict[str, str], words: str, faults: list[str]
+    row: TableRow, column: str, known: dict[str, str], expected: str, faults: list[str]
 ) -> str:
     cell = row.get(column)
     if cell and cell.lower() not in known:
-        faults.append(f"{row.where}: {column} must be {words}, not {cell[:20]!r}")
+        faults.append(f"{row.where}: {column} must be {expected}, not {cell[:20]!r}")
     return known.get(cell.lower(), "")
 
 

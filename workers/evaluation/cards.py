@@ -71,8 +71,8 @@ def _corners(box: Box) -> tuple[tuple[float, float], ...]:
 def _lines(
     one: Mistake, draft: Mapping[str, Any], truth: Truth, score: float | None
 ) -> Iterator[tuple[str, str]]:
-    yield "Truth", _truth_words(one, truth)
-    yield "Unverified AI draft", _draft_words(one, draft)
+    yield "Truth", _truth_text(one, truth)
+    yield "Unverified AI draft", _draft_text(one, draft)
     if score is not None:
         yield "Score of the model", f"{score:.2f}"
     traits = [f"{trait.value} {one.traits[trait]}" for trait in Trait if trait in one.traits]
@@ -82,13 +82,13 @@ def _lines(
     yield "Study", one.study
 
 
-def _truth_words(one: Mistake, truth: Truth) -> str:
+def _truth_text(one: Mistake, truth: Truth) -> str:
     label = truth.labels.get(one.finding)
-    words = "absent" if label is None else label.name.lower()
+    state = "absent" if label is None else label.name.lower()
     side = truth.cells.sides.get(one.finding)
     size = truth.cells.sizes.get(one.finding)
     stated = ", ".join(
-        [words, *([side] if side else []), *([f"size {size:g}"] if size is not None else [])]
+        [state, *([side] if side else []), *([f"size {size:g}"] if size is not None else [])]
     )
     if truth.text is None:
         return stated
@@ -96,7 +96,7 @@ def _truth_words(one: Mistake, truth: Truth) -> str:
     return f"{stated}: {_short(coded.sentence or ' '.join(truth.text.sentences))}"
 
 
-def _draft_words(one: Mistake, draft: Mapping[str, Any]) -> str:
+def _draft_text(one: Mistake, draft: Mapping[str, Any]) -> str:
     sentence = draft.get("sentences", {}).get(one.finding)
     if sentence:
         return _short(sentence)

@@ -48,14 +48,14 @@ def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str,
         plain |= {key: [] for key in _OF_TEXT}
         coded["sentences"] = {}
         plain["findings"] = [each | {"sentence": None, "site": None} for each in plain["findings"]]
-    words = sum(len(line.split()) for line in lines)
+    word_count = sum(len(line.split()) for line in lines)
     return _row(
         case,
         DraftState.DRAFTED,
         draft=plain,
         **coded,
         scores=scores,
-        words=words,
+        words=word_count,
         tokens=read.tokens,
         cut=not read.ended,
         conflicts=len(disagreements(draft.findings)),

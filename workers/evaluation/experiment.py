@@ -136,8 +136,8 @@ class CellRows:
         if not prompt.confirm or not text.strip():
             return labels
         for finding, question in QUESTIONS.items():
-            said = self._asked(film, prompt, text, question, decoding).text.strip().lower()
-            labels[finding] = label_of_word(yes=said.startswith(_YES))
+            answer = self._asked(film, prompt, text, question, decoding).text.strip().lower()
+            labels[finding] = label_of_word(yes=answer.startswith(_YES))
         return labels
 
     def _asked(

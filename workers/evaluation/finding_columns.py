@@ -92,9 +92,9 @@ def finding_cells(row: TableRow, columns: FindingColumns, faults: list[str]) -> 
     return FindingCells(
         labels=_labels(row, columns.labels, faults),
         scores=_numbers(row, "score", cells("score"), faults, highest=1.0),
-        sides=_words(row, "side", cells("side"), _SIDES, faults),
+        sides=_known_values(row, "side", cells("side"), _SIDES, faults),
         sizes=_numbers(row, "size", cells("size"), faults),
-        patterns=_words(row, "pattern", cells("pattern"), _PATTERNS, faults),
+        patterns=_known_values(row, "pattern", cells("pattern"), _PATTERNS, faults),
         boxes=_boxes(row, cells("box"), faults),
         columns=tuple(columns.labels),
     )
@@ -112,7 +112,7 @@ def _labels(row: TableRow, columns: Mapping[str, str], faults: list[str]) -> dic
     return found
 
 
-def _words(
+def _known_values(
     row: TableRow, kind: str, cells: Mapping[str, str], known: Mapping[str, str], faults: list[str]
 ) -> dict[str, str]:
     found = {}
@@ -120,8 +120,8 @@ def _words(
         if cell.lower() in known:
             found[name] = known[cell.lower()]
         else:
-            words = ", ".join(dict.fromkeys(known.values()))
-            faults.append(f"{row.where}: {kind} {name} must be {words}, not {cell[:20]!r}")
+            expected = ", ".join(dict.fromkeys(known.values()))
+            faults.append(f"{row.where}: {kind} {name} must be {expected}, not {cell[:20]!r}")
     return found
 
 
@@ -158,6 +158,6 @@ def _boxes(row: TableRow, cells: Mapping[str, str], faults: list[str]) -> dict[s
         if usable:
             found[name] = (left, top, width, height)
         else:
-            words = "left top width height in pixels"
-            faults.append(f"{row.where}: box {name} must be {words}, not {cell[:40]!r}")
+            expected = "left top width height in pixels"
+            faults.append(f"{row.where}: box {name} must be {expected}, not {cell[:40]!r}")
     return found

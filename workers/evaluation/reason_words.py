@@ -15,7 +15,7 @@ _OF_ERRORS: Final[dict[type[Exception], str]] = {
 }
 REASON_WORDS: Final = {
     **{reason.value: reason.sentence for reason in Reason},
-    **{code(kind()): words for kind, words in _OF_ERRORS.items()},
+    **{code(kind()): sentence for kind, sentence in _OF_ERRORS.items()},
     "NOT_READ": "Not read yet.",
     "no truth": "No truth.",
 }

@@ -98,8 +98,8 @@ def not_coded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def mentions(sentence: str) -> Iterator[Mention]:
     """Yield each hit of an observation's terms in one sentence, except in the patient's history."""
     for clause in _clauses(sentence):
-        for observation, words in OBSERVED.items():
-            for hit in words.finditer(clause):
+        for observation, pattern in OBSERVED.items():
+            for hit in pattern.finditer(clause):
                 if not HISTORICAL.search(clause[max(0, hit.start() - _REACH) : hit.start()]):
                     yield Mention(observation, _judge(clause, hit), clause, sentence)
 
@@ -163,7 +163,7 @@ def site_of(clause: str) -> str | None:
 
 def side_of(clause: str) -> Side | None:
     """Return the side that a clause names, BILATERAL if it names both, or None."""
-    sides = [side for side, words in _SIDES if words.search(clause)]
+    sides = [side for side, pattern in _SIDES if pattern.search(clause)]
     if not sides:
         return None
     return sides[0] if len(sides) == 1 or Side.BILATERAL in sides else Side.BILATERAL
@@ -171,9 +171,9 @@ def side_of(clause: str) -> Side | None:
 
 def _no_finding(strongest: dict[Observation, Mention]) -> Finding:
     # As in CheXpert: nothing is present or uncertain; support devices do not count.
-    said = [m for name, m in strongest.items() if name is not Observation.SUPPORT_DEVICES]
-    doubt = any(_strength(mention.presence) > _strength(Presence.ABSENT) for mention in said)
-    if not said:
+    stated = [m for name, m in strongest.items() if name is not Observation.SUPPORT_DEVICES]
+    doubt = any(_strength(mention.presence) > _strength(Presence.ABSENT) for mention in stated)
+    if not stated:
         return Finding(observation=Observation.NO_FINDING, presence=Presence.NOT_MENTIONED)
     presence = Presence.ABSENT if doubt else Presence.PRESENT
     return Finding(observation=Observation.NO_FINDING, presence=presence)

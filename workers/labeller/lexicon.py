@@ -72,7 +72,9 @@ _WORDS: Final[dict[Observation, str]] = {
         r"|central\s+(?:venous\s+)?line|port-?a-?cath|sternotomy\s+wires|icd|leads?|support\s+devices?"
     ),
 }
-OBSERVED: Final = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _WORDS.items()}
+OBSERVED: Final = {
+    name: re.compile(rf"\b(?:{pattern})\b", re.I) for name, pattern in _WORDS.items()
+}
 
 # A colon ends a clause, unless an answer follows it ("Pleural effusion: none").
 CLAUSE_END: Final = re.compile(

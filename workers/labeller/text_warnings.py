@@ -78,7 +78,7 @@ def warnings(lines: Sequence[str], *, indication_given: bool = False) -> tuple[s
         indication_given: The prompt had the order's indication, which the text may repeat.
     """
     notes = [_PRIOR_NOTE] if compares_with_prior(lines) else []
-    notes += [note for words, note in _UNKNOWABLE if _any(words, lines)]
+    notes += [note for pattern, note in _UNKNOWABLE if _any(pattern, lines)]
     if not indication_given and _any(_PATIENT, lines):
         notes.append(_PATIENT_NOTE)
     notes += [
@@ -113,12 +113,12 @@ def contradictions(lines: Iterable[str]) -> tuple[Observation, ...]:
 
 def _watched(lines: Iterable[str]) -> dict[Observation, list[tuple[str, Mention]]]:
     """Return each mention of a watched observation with its sentence."""
-    said: dict[Observation, list[tuple[str, Mention]]] = {one: [] for one in _COMPARED}
+    found: dict[Observation, list[tuple[str, Mention]]] = {one: [] for one in _COMPARED}
     for line in lines:
         for mention in mentions(line):
-            if mention.observation in said:
-                said[mention.observation].append((line, mention))
-    return said
+            if mention.observation in found:
+                found[mention.observation].append((line, mention))
+    return found
 
 
 def _clashing(about: Sequence[tuple[str, Mention]]) -> Iterator[str]:
@@ -151,6 +151,6 @@ def _normal_and_not(lines: Sequence[str]) -> bool:
     return found and _any(_ALL_NORMAL, lines)
 
 
-def _any(words: re.Pattern[str], lines: Iterable[str]) -> bool:
+def _any(pattern: re.Pattern[str], lines: Iterable[str]) -> bool:
     # Search the joined text, because "Dr. Smith" was split into two sentences.
-    return words.search(" ".join(lines)) is not None
+    return pattern.search(" ".join(lines)) is not None

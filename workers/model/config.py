@@ -117,9 +117,9 @@ class ModelConfig:
                 language=language_config(source["llama"]),
                 token_budget=int(source.get("max_position_embeddings", 2048)),
                 max_new_tokens=bounds.get("max_new_tokens"),
-                caveat=_words(source, "caveat"),
-                synthetic_caveat=_words(source, "synthetic_caveat"),
-                mark=_words(source, "mark")[:20],
+                caveat=_joined(source, "caveat"),
+                synthetic_caveat=_joined(source, "synthetic_caveat"),
+                mark=_joined(source, "mark")[:20],
                 scores_measured=source.get("scores_measured") is True,
                 meaningless=source.get("meaningless") is True,
             )
@@ -165,7 +165,7 @@ def unusable(path: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _words(source: dict[str, Any], key: str) -> str:
+def _joined(source: dict[str, Any], key: str) -> str:
     return " ".join(str(source.get(key, "")).split())[:300]
 
 

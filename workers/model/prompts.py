@@ -80,10 +80,10 @@ def chat(task: Task, question: str = "") -> tuple[Turn, ...]:
     Raises:
         GenerationError: The question is empty, or contains a control word of the layout.
     """
-    words = _WORDS.get(task, question)
-    if not words.strip() or any(mark in words for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
+    text = _WORDS.get(task, question)
+    if not text.strip() or any(mark in text for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
         raise GenerationError("a question needs words, and none of the chat's control words")
-    return Turn(Role.SYSTEM, SYSTEM), Turn(Role.USER, f"{IMAGE}\n{words}")
+    return Turn(Role.SYSTEM, SYSTEM), Turn(Role.USER, f"{IMAGE}\n{text}")
 
 
 def render(turns: Iterable[Turn]) -> str:

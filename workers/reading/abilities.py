@@ -11,7 +11,7 @@ _MISSED: Final = {Ability.SCORES: "gives no scores", Ability.REGIONS: "shows no 
 
 def limits(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return the note of a draft that says what this model does not show, or ()."""
-    missed = [words for ability, words in _MISSED.items() if ability in checkpoint.cannot]
+    missed = [limit for ability, limit in _MISSED.items() if ability in checkpoint.cannot]
     if not missed:
         return ()
     return (

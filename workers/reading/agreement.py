@@ -54,8 +54,8 @@ def doubts(
     if len(samples) < asked:
         yield f"Only {len(samples)} of {asked} sampled readings could be made."
     for finding in findings:
-        said = Counter(other.presence for other in _others(finding.observation, samples))
-        found = sum(said[presence] for presence in _FOUND)
+        presences = Counter(other.presence for other in _others(finding.observation, samples))
+        found = sum(presences[presence] for presence in _FOUND)
         if finding.agreement is not None:
             low = finding.agreement.share < _LOW
             if low and (found or finding.presence in _FOUND):

@@ -266,12 +266,15 @@ class Drafting:
     def _hang(self, jobs: Sequence[Job]) -> None:
         """Hand back the jobs whose readings hang, record incidents, and replace the process."""
         seconds = self._settings.reading.hang_seconds
-        words = f"The reading made no progress for {seconds:g} s; its worker was replaced."
+        reason = f"The reading made no progress for {seconds:g} s; its worker was replaced."
         for job in jobs:
-            self.give_back(job, ReadingHangs(words))
+            self.give_back(job, ReadingHangs(reason))
             try:
                 self._store.record_incident(
-                    actor=self._owner, kind=IncidentKind.READING_HANGS, subject=job.id, detail=words
+                    actor=self._owner,
+                    kind=IncidentKind.READING_HANGS,
+                    subject=job.id,
+                    detail=reason,
                 )
             except StoreError as fault:
                 log.warning("incident_not_recorded", job_id=job.id, reason=str(fault))
@@ -279,23 +282,25 @@ class Drafting:
 
     def _end(self, job: Job, error: Exception) -> None:
         if self._abandon.is_set():
-            words = "Its worker was stopped."
+            reason = "Its worker was stopped."
             self._store.hand_back(
-                job.id, job.fence, ReasonCode.WORKER_STOPPED, words, counted=False
+                job.id, job.fence, ReasonCode.WORKER_STOPPED, reason, counted=False
             )
             return
         quarantine(self._settings.outbox_dir.absolute() / job.id / "quarantine", error)
-        words = sentence(error)
-        log.error("reading_failed", job_id=job.id, error=code(error), reason=words, at=where(error))
+        reason = sentence(error)
+        log.error(
+            "reading_failed", job_id=job.id, error=code(error), reason=reason, at=where(error)
+        )
         if is_outage(error):
             self._store.hand_back(
-                job.id, job.fence, code(error), words, _OUTAGE_WAIT, counted=False
+                job.id, job.fence, code(error), reason, _OUTAGE_WAIT, counted=False
             )
         elif may_pass(error) and job.attempts < self._settings.reading.max_attempts:
             delay = backoff(job.attempts, first=_FIRST_WAIT, longest=LONGEST_WAIT)
-            self._store.hand_back(job.id, job.fence, code(error), words, delay)
+            self._store.hand_back(job.id, job.fence, code(error), reason, delay)
         else:
-            self._store.fail(job.id, job.fence, code(error), words)
+            self._store.fail(job.id, job.fence, code(error), reason)
 
 
 def _open_each(study: Study) -> None:

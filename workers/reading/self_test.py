@@ -32,11 +32,11 @@ def read_phantom(reader: Reader) -> str:
     checkpoint = reader.checkpoint
     if checkpoint.meaningless:
         return "read a synthetic image; its text is meaningless, as the model itself says"
-    words = len(" ".join((*draft.findings_text, *draft.impression_text)).split())
+    word_count = len(" ".join((*draft.findings_text, *draft.impression_text)).split())
     if checkpoint.synthetic_caveat:
         _insist_on_finding(draft)
-        return f"read a synthetic image: {words} words, with the pneumothorax that it shows"
-    return f"read a synthetic image: {words} words of language"
+        return f"read a synthetic image: {word_count} words, with the pneumothorax that it shows"
+    return f"read a synthetic image: {word_count} words of language"
 
 
 def memory_in_use(checkpoint: Checkpoint) -> str:

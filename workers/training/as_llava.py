@@ -48,24 +48,24 @@ def write(folder: Path) -> None:
         CheckpointError: A tensor of the demo model has no place in the checkpoint.
     """
     source = cxr_llava.load(shipped.FOLDER)
-    words = _tokenizer(folder)
-    network: Any = transformers.LlavaForConditionalGeneration(_config(source, words))
+    tokenizer = _tokenizer(folder)
+    network: Any = transformers.LlavaForConditionalGeneration(_config(source, tokenizer))
     tensors = _language(source, network) | _tower(source) | _projector(source)
     told = network.load_state_dict(tensors, strict=False)
     missing = [name for name in told.missing_keys if "post_layernorm" not in name]
     if missing or told.unexpected_keys:
         raise CheckpointError(f"no place for {told.unexpected_keys[:3]}, nothing for {missing[:3]}")
     network.save_pretrained(folder)
-    _processor(source, words).save_pretrained(folder)
+    _processor(source, tokenizer).save_pretrained(folder)
     shutil.copyfile(PROFILE, folder / "profile.toml")
 
 
-def _config(source: CxrLlava, words: Any) -> Any:  # noqa: ANN401 - classes of the library
+def _config(source: CxrLlava, tokenizer: Any) -> Any:  # noqa: ANN401 - classes of the library
     vision, language = source.config.vision, source.config.language
     config: Any = transformers.LlavaConfig
     return config(
         text_config=transformers.LlamaConfig(
-            vocab_size=len(words), hidden_size=language.hidden_size,
+            vocab_size=len(tokenizer), hidden_size=language.hidden_size,
             intermediate_size=language.intermediate_size, num_hidden_layers=language.layers,
             num_attention_heads=language.heads, num_key_value_heads=language.kv_heads,
             rms_norm_eps=language.rms_norm_eps, max_position_embeddings=language.max_positions,
@@ -76,7 +76,7 @@ def _config(source: CxrLlava, words: Any) -> Any:  # noqa: ANN401 - classes of t
             num_hidden_layers=vision.layers + 1, num_attention_heads=vision.heads, num_channels=1,
             image_size=vision.image_size, patch_size=vision.patch_size, hidden_act="gelu",
         ),
-        phantoms_only=True, image_token_index=words.convert_tokens_to_ids(_IMAGE),
+        phantoms_only=True, image_token_index=tokenizer.convert_tokens_to_ids(_IMAGE),
         projector_hidden_act="linear",
         vision_feature_layer=-1, vision_feature_select_strategy="default", tie_word_embeddings=False,
     )  # fmt: skip
@@ -88,12 +88,12 @@ def _tokenizer(folder: Path) -> Any:  # noqa: ANN401 - a class of the library
     pieces = sentencepiece.SentencePieceProcessor(str(shipped.FOLDER / "tokenizer.model"))
     vocabulary = {pieces.id_to_piece(number): number for number in range(pieces.vocab_size())}
     kind: Any = transformers.LlamaTokenizer
-    words = kind(vocab=vocabulary, merges=generate_merges(vocabulary))
-    words.add_special_tokens({"additional_special_tokens": [_IMAGE], "pad_token": "<unk>"})
-    return words
+    tokenizer = kind(vocab=vocabulary, merges=generate_merges(vocabulary))
+    tokenizer.add_special_tokens({"additional_special_tokens": [_IMAGE], "pad_token": "<unk>"})
+    return tokenizer
 
 
-def _processor(source: CxrLlava, words: Any) -> Any:  # noqa: ANN401 - classes of the library
+def _processor(source: CxrLlava, tokenizer: Any) -> Any:  # noqa: ANN401 - classes of the library
     vision = source.config.vision
     # The profile sizes the image; here it is only normalized.
     images = transformers.CLIPImageProcessorPil(
@@ -103,7 +103,7 @@ def _processor(source: CxrLlava, words: Any) -> Any:  # noqa: ANN401 - classes o
     )  # fmt: skip
     processor: Any = transformers.LlavaProcessor
     return processor(
-        images, words, patch_size=vision.patch_size, vision_feature_select_strategy="default",
+        images, tokenizer, patch_size=vision.patch_size, vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     )  # fmt: skip
 

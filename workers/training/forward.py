@@ -88,7 +88,7 @@ def decoded(
     """
     cos, sin = rotary(llama.config, positions, x.dtype)
     for layer in cast("Iterable[language.Layer]", llama.layers):
-        x = x + _mixed_words(
+        x = x + _mixed_tokens(
             layer.self_attn, layer.input_layernorm(x), (cos, sin), unseen, attention_weights
         )
         x = x + layer.mlp(layer.post_attention_layernorm(x))
@@ -96,7 +96,7 @@ def decoded(
     return hidden
 
 
-def _mixed_words(
+def _mixed_tokens(
     attention: language.Attention,
     x: Tensor,
     turn: tuple[Tensor, Tensor],

@@ -117,30 +117,30 @@ def phrase(finding: PhantomFinding) -> str:
 
 def sentence(finding: PhantomFinding, rng: np.random.Generator) -> str:
     """Return one sentence that states that `finding` is present."""
-    words, several = phrase(finding), finding.side is Side.BILATERAL
+    term, several = phrase(finding), finding.side is Side.BILATERAL
     match finding.observation:
         case Observation.CARDIOMEGALY:
             adverb = _ADVERBS[_grade(finding)]
             heart = ("The heart is", "The cardiac silhouette is")
             return _one_of(
-                (*(f"{one} {adverb} enlarged." for one in heart), f"There is {words}."), rng
+                (*(f"{one} {adverb} enlarged." for one in heart), f"There is {term}."), rng
             )
         case Observation.EDEMA:
             signs = "Perihilar haze and septal lines indicate"
-            return _one_of((f"There is {words}.", f"{signs} {words}.", f"There is {words}."), rng)
+            return _one_of((f"There is {term}.", f"{signs} {term}.", f"There is {term}."), rng)
         case Observation.CONSOLIDATION:
             return _consolidation(finding, rng)
         case Observation.ATELECTASIS:
-            return _one_of((f"There is {words}.", f"There is {words} with volume loss."), rng)
+            return _one_of((f"There is {term}.", f"There is {term} with volume loss."), rng)
         case _:
             verb = "There are" if several else "There is a"
             seen = "are" if several else "is"
             article = "" if several else "a "
             return _one_of(
                 (
-                    f"{verb} {words}.",
-                    f"{verb} {words}.",
-                    f"{_capital(article + words)} {seen} present.",
+                    f"{verb} {term}.",
+                    f"{verb} {term}.",
+                    f"{_capital(article + term)} {seen} present.",
                 ),
                 rng,
             )
@@ -197,9 +197,9 @@ def _pleura(findings: Findings, rng: np.random.Generator) -> str:
 def _absent(names: Sequence[Observation], rng: np.random.Generator) -> list[str]:
     if not names:
         return []
-    words = _one_breath(names)
+    listed = _one_breath(names)
     return [
-        _one_of((f"There is no {words}.", f"No {words} is seen.", f"There is no {words}."), rng)
+        _one_of((f"There is no {listed}.", f"No {listed} is seen.", f"There is no {listed}."), rng)
     ]
 
 

@@ -74,20 +74,20 @@ def which_side(findings: Sequence[PhantomFinding], rng: np.random.Generator) -> 
     else:
         name = _SIDED[int(rng.integers(len(_SIDED)))]
     shown = _shown(findings, name)
-    words = grammar.NAMES[name]
+    term = grammar.NAMES[name]
     if rng.random() < 0.5:
         side = Side.LEFT if rng.random() < 0.5 else Side.RIGHT
-        return _on_this_side(shown, words, side)
-    question = f"On which side is the {words}?"
+        return _on_this_side(shown, term, side)
+    question = f"On which side is the {term}?"
     if shown is None or shown.side is None:
-        return Exchange(question, f"There is no {words}.")
+        return Exchange(question, f"There is no {term}.")
     return Exchange(question, _WHERE[shown.side])
 
 
-def _on_this_side(shown: PhantomFinding | None, words: str, side: Side) -> Exchange:
-    question = f"Is there {words} on the {side}?"
+def _on_this_side(shown: PhantomFinding | None, term: str, side: Side) -> Exchange:
+    question = f"Is there {term} on the {side}?"
     if shown is None or shown.side is None:
-        return Exchange(question, f"{NO}, there is no {words}.")
+        return Exchange(question, f"{NO}, there is no {term}.")
     right = shown.side in {side, Side.BILATERAL}
     return Exchange(question, f"{YES if right else NO}. {_WHERE[shown.side]}")
 

@@ -50,13 +50,13 @@ def train(plan: Plan, say: Callable[[str], None]) -> None:
     )
     model = corpus.train_tokenizer()
     config = checkpoint.write_settings(plan.out, model, corpus.VOCABULARY)
-    words = Corpus(Tokenizer.from_folder(plan.out))
+    texts = Corpus(Tokenizer.from_folder(plan.out))
     network = checkpoint.new_network(config, plan.recipe.seed)
 
     def progress(one: Progress) -> None:
         say(f"{one.stage}: epoch {one.epoch} of {one.epochs}, loss {one.loss:.4f}")
 
-    training = Training(network, config, films, words, plan.recipe, progress)
+    training = Training(network, config, films, texts, plan.recipe, progress)
     for name, stage in zip(
         _STAGES,
         (training.labels, training.alignment, training.tuning, training.pointing),

@@ -68,14 +68,14 @@ class Training:
         network: Network,
         config: ModelConfig,
         films: Films,
-        words: Corpus,
+        texts: Corpus,
         recipe: Recipe,
         progress: Callable[[Progress], None],
     ) -> None:
         self._network = network
         self._grey = config.vision
         self._films = films
-        self._words = words
+        self._texts = texts
         self._recipe = recipe
         self._progress = progress
         self._labels = labels.labels(films.plans)
@@ -128,15 +128,15 @@ class Training:
         def loss(index: Tensor) -> Tensor:
             pixels, masks = self._pixels(index)
             films = forward.patch_tokens(network.vision_tower, pixels)
-            said = [
+            batch = [
                 list(pointing.texts(self._films.plans[int(i)].findings, self._rng)) for i in index
             ]
-            packed = self._words.packed([[text for text, _ in one] for one in said])
+            packed = self._texts.packed([[text for text, _ in one] for one in batch])
             attention_weights: list[Tensor] = []
             hidden = forward.text_hidden(network, films, packed, attention_weights)
             asked = [
                 pointing.Pointed(film, number, finding)
-                for film, one in enumerate(said)
+                for film, one in enumerate(batch)
                 for number, (_, finding) in enumerate(one, 1)
                 if finding is not None
             ]
@@ -163,12 +163,12 @@ class Training:
     def _spoken(self, films: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:
         findings = [self._films.plans[int(i)].findings for i in index]
         if reports_only:
-            said: list[Sequence[corpus.Text]] = [
+            batch: list[Sequence[corpus.Text]] = [
                 [corpus.report_text(one, self._rng)] for one in findings
             ]
         else:
-            said = [list(corpus.texts(one, self._rng)) for one in findings]
-        packed = self._words.packed(said)
+            batch = [list(corpus.texts(one, self._rng)) for one in findings]
+        packed = self._texts.packed(batch)
         return packed.loss(forward.text_hidden(self._network, films, packed), self._network.lm_head)
 
     def _learn(

@@ -73,7 +73,7 @@ class AuthorNotices(Transactions):
 
     def _notify(self, kind: NoticeKind, row: Row[*tuple[Any, ...]]) -> int:
         """Insert a notice, and for most kinds an incident; return its id, 0 if it is there already."""
-        words = f"{_DETAILS[kind]} {row.detail}".strip()
+        detail = f"{_DETAILS[kind]} {row.detail}".strip()
         values = {
             "decision_id": row.id,
             "reviewer_id": row.reviewer_id,
@@ -82,7 +82,7 @@ class AuthorNotices(Transactions):
         }
         with self._writing() as session:
             if not self._insert_new(
-                session, AuthorNoticeRow, **values, detail=words, at=self.now()
+                session, AuthorNoticeRow, **values, detail=detail, at=self.now()
             ):
                 return 0
             if kind in _INCIDENTS:
@@ -92,7 +92,7 @@ class AuthorNotices(Transactions):
                         actor="sweeper",
                         kind=Event.REPORT_CONCERNED.value,
                         subject=row.study_instance_uid,
-                        detail=f"Its author was notified. {words}",
+                        detail=f"Its author was notified. {detail}",
                     )
                 )
             return session.scalar(select(AuthorNoticeRow.id).filter_by(**values)) or 0

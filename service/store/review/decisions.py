@@ -121,15 +121,17 @@ class Decisions(DecisionQueries, Transitions):
             if standing is None:
                 return
             if self.now() < standing.undo_until:
-                words = "it can be undone by its author until it is sent, and amended afterwards"
-                raise AlreadyDecided(f"{_said(standing)}; {words}", standing)
+                advice = "it can be undone by its author until it is sent, and amended afterwards"
+                raise AlreadyDecided(f"{_standing_text(standing)}; {advice}", standing)
             if standing.request.verdict.makes_report and not request.verdict.makes_report:
-                words = "its report has been sent: amend the report instead of rejecting the draft"
-                raise AlreadyDecided(f"{_said(standing)}; {words}", standing)
+                advice = "its report has been sent: amend the report instead of rejecting the draft"
+                raise AlreadyDecided(f"{_standing_text(standing)}; {advice}", standing)
             return
         if standing is None:
             raise AlreadyDecided("the decision to be amended no longer stands", None)
-        raise AlreadyDecided(f"{_said(standing)}: to change it, amend that decision", standing)
+        raise AlreadyDecided(
+            f"{_standing_text(standing)}: to change it, amend that decision", standing
+        )
 
     def _new(
         self,
@@ -203,7 +205,7 @@ class Decisions(DecisionQueries, Transitions):
             row = lock_job(session, found.job_id)
             found = decision_of(session, decision_id)  # another request may have undone it
             if found.reviewer.id != reviewer.id:
-                raise CannotUndo(f"only {found.reviewer.words} can undo this decision")
+                raise CannotUndo(f"only {found.reviewer.display_name} can undo this decision")
             if found.undone_at is not None:
                 return found
             if self.now() >= found.undo_until or not _cancel_deliveries(session, found.id):
@@ -213,13 +215,13 @@ class Decisions(DecisionQueries, Transitions):
             return decision_of(session, decision_id)
 
     def _note(
-        self, session: Session, row: JobRow, event: Event, reviewer: Reviewer, words: str
+        self, session: Session, row: JobRow, event: Event, reviewer: Reviewer, text: str
     ) -> None:
         # The pages follow `jobs.updated_at`.
         row.updated_at = self.now()
         session.flush()
         state = JobState(row.state)
-        self._event(session, row.id, event, reviewer.words, (state, state), f"Draft: {words}")
+        self._event(session, row.id, event, reviewer.display_name, (state, state), f"Draft: {text}")
 
 
 def _repeated(session: Session, reviewer_id: str, key: str, digest: str) -> Decision | None:
@@ -265,6 +267,6 @@ def _cancel_deliveries(session: Session, decision_id: str) -> bool:
     return done == len(total)
 
 
-def _said(standing: Decision) -> str:
+def _standing_text(standing: Decision) -> str:
     done = _DONE[standing.request.verdict]
-    return f"{standing.reviewer.words} has {done} this draft at {standing.at:%H:%M:%S} UTC"
+    return f"{standing.reviewer.display_name} has {done} this draft at {standing.at:%H:%M:%S} UTC"

@@ -80,7 +80,7 @@ def _standing() -> Select[*tuple[Any, ...]]:
 def _facts(row: Row[*tuple[Any, ...]]) -> DecisionFacts:
     return DecisionFacts(
         at=row.at,
-        reader=Reviewer(id="", name=row.reviewer_name, organization="").words,
+        reader=Reviewer(id="", name=row.reviewer_name, organization="").display_name,
         device=row.device,
         model=f"{row.model_name} {row.model_version}",
         verdict=Verdict(row.verdict),

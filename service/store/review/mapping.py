@@ -25,7 +25,7 @@ def review(row: ReviewRow) -> StoredReview:
 def opened(row: OpenRow) -> OpenReview:
     """Return the record of a person who has a draft open."""
     reviewer = Reviewer(id=row.reviewer_id, name=row.reviewer_name, organization="")
-    return OpenReview(reviewer_id=row.reviewer_id, name=reviewer.words, seen_at=row.seen_at)
+    return OpenReview(reviewer_id=row.reviewer_id, name=reviewer.display_name, seen_at=row.seen_at)
 
 
 def decision(row: DecisionRow, undone_at: Any = None) -> Decision:  # noqa: ANN401 - a column of an outer join

@@ -127,8 +127,8 @@ class VerifiedReports(Transitions):
             if count and row is not None:
                 job = self._row(session, row.job_id)
                 state = JobState(job.state)
-                words = "The verified report is sent again."
-                self._event(session, job.id, Event.RESEND_REPORT, actor, (state, state), words)
+                sentence = "The verified report is sent again."
+                self._event(session, job.id, Event.RESEND_REPORT, actor, (state, state), sentence)
             return count
 
 

@@ -51,8 +51,8 @@ class TokenAuthorizer:
         if not token.allows(wanted):
             log.warning("token_not_enough", token=token.name, wanted=wanted.value, address=address)
             challenge = f'{_REALM}, error="insufficient_scope", scope="{wanted}"'
-            words = f"The token lacks the scope {wanted}."
-            return _refusal(403, words, {"WWW-Authenticate": challenge})
+            message = f"The token lacks the scope {wanted}."
+            return _refusal(403, message, {"WWW-Authenticate": challenge})
         return token
 
     def _report_known(self, credential: Credential, address: str) -> None:
@@ -79,9 +79,9 @@ def bearer_value(headers: Headers) -> str | None:
     return value.strip() if scheme.lower() == "bearer" else None
 
 
-def _unauthorized(words: str, challenge: str) -> Response:
-    return _refusal(401, words, {"WWW-Authenticate": challenge})
+def _unauthorized(message: str, challenge: str) -> Response:
+    return _refusal(401, message, {"WWW-Authenticate": challenge})
 
 
-def _refusal(status: int, words: str, headers: dict[str, str]) -> Response:
-    return JSONResponse({"error": words}, status, headers)
+def _refusal(status: int, message: str, headers: dict[str, str]) -> Response:
+    return JSONResponse({"error": message}, status, headers)

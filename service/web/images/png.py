@@ -96,17 +96,17 @@ def _own_pixels(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _stamped(pixels: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
-    """Return the image with a red band added above it that holds `words`; no pixel is covered."""
-    if not words:
+def _stamped(pixels: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """Return the image with a red band added above it that holds `text`; no pixel is covered."""
+    if not text:
         return pixels
     picture = Image.fromarray(pixels).convert("RGB")
     height = max(24, picture.width // 10)
     image = Image.new("RGB", (picture.width, picture.height + height), _STAMP)
     image.paste(picture, (0, height))
     pen = ImageDraw.Draw(image)
-    size = fit_size((words,), round(image.width * 0.94), round(height * 0.7), bold=True)
-    font(size, bold=True).draw(pen, (image.width / 2, height / 2), words, (255, 255, 255), "mm")
+    size = fit_size((text,), round(image.width * 0.94), round(height * 0.7), bold=True)
+    font(size, bold=True).draw(pen, (image.width / 2, height / 2), text, (255, 255, 255), "mm")
     return np.asarray(image)
 
 

@@ -169,8 +169,8 @@ def _note(scope: Scope, found: _Identity) -> None:
 
 
 def _needs(access: Access) -> str:
-    words = " or ".join(sorted(access.roles))
-    return f"This needs the role {words}. An administrator gives roles: `wetread user roles`."
+    roles = " or ".join(sorted(access.roles))
+    return f"This needs the role {roles}. An administrator gives roles: `wetread user roles`."
 
 
 def wants_json(scope: Scope, headers: Headers) -> bool:
@@ -191,9 +191,9 @@ def _login_needed(scope: Scope, headers: Headers) -> Response:
     return RedirectResponse(f"{root_of(path)}login{asked}", status_code=303)
 
 
-def _unauthorized(words: str) -> Response:
+def _unauthorized(message: str) -> Response:
     return JSONResponse(
-        {"error": words}, status_code=401, headers={"WWW-Authenticate": 'Bearer realm="Wetread"'}
+        {"error": message}, status_code=401, headers={"WWW-Authenticate": 'Bearer realm="Wetread"'}
     )
 
 

@@ -164,11 +164,11 @@ class Provider:
     ) -> Response:
         roles, here = roles_of(self._settings, claims), app_context_of(request)
         if not roles:
-            words = (
+            message = (
                 "Your account has no role here. Ask an administrator which group it needs "
                 f"(claim {self._settings.groups_claim})."
             )
-            return await _no_role(request, claims, words)
+            return await _no_role(request, claims, message)
         try:
             login, name = names_of(self._settings, claims)
             account = await run_in_threadpool(
@@ -188,7 +188,7 @@ class Provider:
             opened, here, account.person, address, oidc_sid=sid, id_token=id_token
         )
         if not isinstance(result, LoggedIn):
-            return _refusal(request, result.status, result.words)
+            return _refusal(request, result.status, result.message)
         await audit_login(request, AuditAction.LOGIN, person=result.person, detail="OpenID Connect")
         return logged_in(request, result, back)
 
@@ -238,7 +238,7 @@ def names_of(settings: Oidc, claims: Mapping[str, Any]) -> tuple[str, str]:
     return login, check_display_name(str(claims.get(settings.name_claim) or "")[:64])
 
 
-async def _no_role(request: Request, claims: Mapping[str, Any], words: str) -> Response:
+async def _no_role(request: Request, claims: Mapping[str, Any], message: str) -> Response:
     await audit_login(
         request,
         AuditAction.LOGIN,
@@ -247,17 +247,17 @@ async def _no_role(request: Request, claims: Mapping[str, Any], words: str) -> R
         outcome=AuditOutcome.REFUSED,
         detail="OpenID Connect: no role, or disabled",
     )
-    return _refusal(request, 403, words)
+    return _refusal(request, 403, message)
 
 
-def _refusal(request: Request, status: int, words: str) -> Response:
+def _refusal(request: Request, status: int, message: str) -> Response:
     root = root_of(request.url.path)
     html = page(
         "error.html",
         title="Not logged in",
-        detail=words,
+        detail=message,
         root=root,
         back=f"{root}login",
-        back_words="To the login page",
+        back_text="To the login page",
     )
     return HTMLResponse(html, status_code=status)

@@ -56,7 +56,7 @@ class Refused:
     """A login that was refused: the HTTP status, a sentence, and the seconds to wait, if any."""
 
     status: int
-    words: str
+    message: str
     wait: int = 0
 
 
@@ -118,15 +118,15 @@ async def setup_page(request: Request) -> Response:
 async def set_up(request: Request) -> Response:
     """Make the first account, with the role admin, and log its person in."""
     form = await request.form(max_files=0, max_fields=5)
-    said = {key: str(form.get(key, "")) for key in ("name", "display_name", "password", "again")}
+    entered = {key: str(form.get(key, "")) for key in ("name", "display_name", "password", "again")}
     digest = digest_of(request.path_params["link"])
     here, address = app_context_of(request), client_address(request.scope)
     if not await run_in_threadpool(here.store.is_setup_link, digest):
         return _setup_over(request)
     try:
-        made = await run_in_threadpool(_first_person, here.store, digest, said)
+        made = await run_in_threadpool(_first_person, here.store, digest, entered)
     except (InvalidAccount, TooManyLogins) as error:
-        return _setup_form(request, said=said, fault=f"{str(error).capitalize()}.")
+        return _setup_form(request, entered=entered, fault=f"{str(error).capitalize()}.")
     result = await run_in_threadpool(opened, here, made.person, address)
     if isinstance(result, Refused):
         return _form(request)
@@ -139,14 +139,14 @@ def verified(here: AppContext, name: str, password: str, address: str) -> Logged
     digest = digest_of(name.strip().lower())
     if wait := here.store.begin_login(digest, address):
         log.warning("login_throttled", address=address, seconds=wait)
-        return Refused(status=429, words=_MANY.format(_duration(wait)), wait=wait)
+        return Refused(status=429, message=_MANY.format(_duration(wait)), wait=wait)
     try:
         account = _account(here, name, password)
     except TooManyLogins as error:
-        return Refused(status=503, words=f"{str(error).capitalize()}.", wait=5)
+        return Refused(status=503, message=f"{str(error).capitalize()}.", wait=5)
     if account is None:
         log.warning("login_failed", address=address)
-        return Refused(status=401, words=_WRONG)
+        return Refused(status=401, message=_WRONG)
     here.store.login_succeeded(digest, address)
     return opened(here, account.person, address, break_glass=account.break_glass)
 
@@ -167,7 +167,7 @@ def opened(
         digest, person.id, address=address, limits=limits, oidc_sid=oidc_sid, id_token=id_token
     )
     if session is None:
-        return Refused(status=401, words=_WRONG)
+        return Refused(status=401, message=_WRONG)
     log.info("logged_in", person=person.id)
     if break_glass:
         here.store.record_incident(
@@ -266,16 +266,16 @@ def _account(here: AppContext, name: str, password: str) -> Account | None:
     return account
 
 
-def _first_person(store: Store, digest: str, said: dict[str, str]) -> Account:
-    login = check_login(said["name"])
-    if said["password"] != said["again"]:
+def _first_person(store: Store, digest: str, entered: dict[str, str]) -> Account:
+    login = check_login(entered["name"])
+    if entered["password"] != entered["again"]:
         raise InvalidAccount("the two passwords differ: type the same one twice")
-    check_password(said["password"], login)
+    check_password(entered["password"], login)
     return store.add_first_person(
         digest,
         login,
-        display_name=check_display_name(said["display_name"]),
-        password_hash=passwords.hash_password(said["password"]),
+        display_name=check_display_name(entered["display_name"]),
+        password_hash=passwords.hash_password(entered["password"]),
     )
 
 
@@ -289,8 +289,8 @@ def back_of(path: str) -> str:
 def _refused(request: Request, result: Refused, *, name: str, back: str) -> Response:
     headers = {"Retry-After": str(result.wait)} if result.wait else {}
     if _is_script(request):
-        return JSONResponse({"error": result.words}, result.status, headers)
-    response = _form(request, back=back, name=name, fault=result.words)
+        return JSONResponse({"error": result.message}, result.status, headers)
+    response = _form(request, back=back, name=name, fault=result.message)
     response.status_code = result.status
     response.headers.update(headers)
     return response
@@ -315,7 +315,7 @@ def _form(request: Request, *, back: str = "/", name: str = "", fault: str = "")
 
 
 def _setup_form(
-    request: Request, *, said: dict[str, str] | None = None, fault: str = ""
+    request: Request, *, entered: dict[str, str] | None = None, fault: str = ""
 ) -> Response:
     here = app_context_of(request)
     html = page(
@@ -323,7 +323,7 @@ def _setup_form(
         root=root_of(request.url.path),
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
-        said=said or {"name": "", "display_name": ""},
+        entered=entered or {"name": "", "display_name": ""},
         fault=fault,
     )
     return HTMLResponse(html, status_code=400 if fault else 200)
@@ -331,17 +331,17 @@ def _setup_form(
 
 def _setup_over(request: Request) -> Response:
     root = root_of(request.url.path)
-    words = (
+    message = (
         "This set-up link has expired or was used. `wetread user add NAME --role admin` makes an "
         "account; without any account the next start of Wetread prints a new link."
     )
     html = page(
         "error.html",
         title="Link not valid",
-        detail=words,
+        detail=message,
         root=root,
         back=root,
-        back_words="Log in",
+        back_text="Log in",
     )
     return HTMLResponse(html, status_code=404)
 

@@ -13,7 +13,7 @@ from service.review.decision import (
     Decision,
     ReportOf,
     obstacle,
-    reasons_in_words,
+    reasons_as_text,
     unanswered,
 )
 from service.review.draft_sentences import (
@@ -69,7 +69,7 @@ def review_json(store: Store, job_id: str) -> dict[str, Any]:
         "review": {
             "version": stored.version if stored else 0,
             "content": content.to_json(),
-            "by": stored.reviewer.words if stored else None,
+            "by": stored.reviewer.display_name if stored else None,
             "at": stored.at.isoformat() if stored else None,
         },
         "unanswered": [each.id for each in unanswered(content, own)],
@@ -84,7 +84,7 @@ def stored_json(stored: StoredReview) -> dict[str, Any]:
     return {
         "version": stored.version,
         "content": stored.content.to_json(),
-        "by": stored.reviewer.words,
+        "by": stored.reviewer.display_name,
         "at": stored.at.isoformat(),
     }
 
@@ -107,9 +107,9 @@ def news_json(store: Store, job: JobWithDraft) -> dict[str, Any]:
     return {
         "open": open_json(store, [job.id]).get(job.id, []),
         "version": stored.version if stored else 0,
-        "by": {"id": stored.reviewer.id, "name": stored.reviewer.words} if stored else None,
+        "by": {"id": stored.reviewer.id, "name": stored.reviewer.display_name} if stored else None,
         "obstacle": _obstacle_json(job),
-        "decision": {"id": standing.id, "by": standing.reviewer.words} if standing else None,
+        "decision": {"id": standing.id, "by": standing.reviewer.display_name} if standing else None,
     }
 
 
@@ -138,8 +138,8 @@ def _obstacle_json(job: JobWithDraft) -> dict[str, str] | None:
     found = obstacle(job)
     if found is None:
         return None
-    words = " ".join(filter(None, (OBSTACLE_TEXT[found], job.doubt)))
-    return {"code": found.value, "sentence": words}
+    sentence = " ".join(filter(None, (OBSTACLE_TEXT[found], job.doubt)))
+    return {"code": found.value, "sentence": sentence}
 
 
 def _sentence_json(sentence: DraftSentence) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _sentence_json(sentence: DraftSentence) -> dict[str, Any]:
         "text": sentence.text,
         "findings": list(sentence.findings),
         "must_answer": [each.value for each in sentence.must_answer],
-        "must_answer_why": reasons_in_words(sentence.must_answer),
+        "must_answer_why": reasons_as_text(sentence.must_answer),
     }
 
 
@@ -205,7 +205,7 @@ def _decision_json(decision: Decision, report: ReportOf) -> dict[str, Any]:
         "at": decision.at.isoformat(),
         "by": {
             "id": reviewer.id,
-            "name": reviewer.words,
+            "name": reviewer.display_name,
             "organization": reviewer.organization,
         },
         "verdict": request.verdict.value,

@@ -113,8 +113,8 @@ async def decide(request: Request) -> JSONResponse:
     reviewer, key = _reviewer(request), idempotency_key(request)
     made, is_new = await run_in_threadpool(_decide, here.store, job_id, body, reviewer, key)
     if is_new:
-        words = made.request.verdict.value
-        await audit(request, AuditAction.DECIDED, job_id=made.job_id, detail=words)
+        verdict = made.request.verdict.value
+        await audit(request, AuditAction.DECIDED, job_id=made.job_id, detail=verdict)
     return JSONResponse(
         await run_in_threadpool(_decision_json, here.store, made), 201 if is_new else 200
     )
@@ -138,7 +138,7 @@ async def send_again(request: Request) -> JSONResponse:
 
     def send() -> dict[str, Any]:
         found = here.store.decision(decision_id)
-        here.store.send_report_again(found.id, reviewer.words)
+        here.store.send_report_again(found.id, reviewer.display_name)
         return _decision_json(here.store, found)
 
     return JSONResponse(await run_in_threadpool(send))

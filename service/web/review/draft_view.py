@@ -67,12 +67,12 @@ class FilmOption:
     Attributes:
         base: The address below which the viewer finds it.
         label: What it is, in a few words.
-        words: Why it was not read, or the date of an earlier study.
+        reason: Why it was not read, or the date of an earlier study.
     """
 
     base: str
     label: str
-    words: str
+    reason: str
 
 
 def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool) -> dict[str, Any]:
@@ -116,8 +116,8 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
         "rejections": list(Rejection),
         "observations": [each for each in Observation if each is not Observation.NO_FINDING],
         "sides": list(Side),
-        "decision_words": _VERDICT_WORDS[Verdict(decision["verdict"])] if decision else "",
-        "report_words": _REPORT_WORDS[ReportState(decision["report"]["state"])] if decision else "",
+        "decision_text": _VERDICT_WORDS[Verdict(decision["verdict"])] if decision else "",
+        "report_text": _REPORT_WORDS[ReportState(decision["report"]["state"])] if decision else "",
         "is_own": bool(decision) and decision["by"]["id"] == person.id,
     }
 
@@ -153,13 +153,15 @@ def _films(here: AppContext, job: JobWithDraft, review: dict[str, Any]) -> list[
         FilmOption(
             base=_base(study, each.sop_instance_uid),
             label="Read by the AI" if each.sop_instance_uid == read else "Not read by the AI",
-            words=reasons.get(each.sop_instance_uid, ""),
+            reason=reasons.get(each.sop_instance_uid, ""),
         )
         for each in _images(here, study, first=read)
     ]
     earlier = [
-        FilmOption(base=_base(prior.study_uid, each.sop_instance_uid), label="Earlier", words=words)
-        for prior, words in _priors(here, study)
+        FilmOption(
+            base=_base(prior.study_uid, each.sop_instance_uid), label="Earlier", reason=reason
+        )
+        for prior, reason in _priors(here, study)
         for each in _images(here, prior.study_uid)[:_MOST_OF_A_PRIOR]
     ]
     return [*own, *earlier]

@@ -42,9 +42,9 @@ async def _answer_conflict(request: Request, error: Exception) -> Response:
 
 
 def _sentence(error: Exception) -> str:
-    words = str(error)
-    words = f"{words[:1].upper()}{words[1:]}"
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+    text = str(error)
+    text = f"{text[:1].upper()}{text[1:]}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 REVIEW_HANDLERS: Final[dict[type[Exception], Handler]] = {

@@ -56,12 +56,12 @@ def differs(decision: Decision) -> bool:
 
 def _verdicts(decisions: list[Decision]) -> list[tuple[str, int]]:
     count = Counter(each.request.verdict for each in decisions)
-    words = {
+    names = {
         Verdict.ACCEPT: "accepted unchanged",
         Verdict.EDIT: "edited and accepted",
         Verdict.REJECT: "rejected",
     }
-    return [(word, count[verdict]) for verdict, word in words.items()]
+    return [(word, count[verdict]) for verdict, word in names.items()]
 
 
 def _steps(decisions: list[Decision]) -> list[tuple[int, str, int]]:

@@ -41,9 +41,9 @@ class Patient:
         """The name, or what is known in place of it."""
         return self.name or self.patient_id or "Name not known"
 
-    def matches(self, words: str) -> bool:
+    def matches(self, query: str) -> bool:
         """Return whether each word occurs in the name, the patient ID or the accession number."""
-        return all(word in self.search_text for word in folded(words).split())
+        return all(word in self.search_text for word in folded(query).split())
 
 
 _UNKNOWN: Final = Patient(fault="Patient and study are not known: the image was not read yet.")

@@ -28,8 +28,8 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
     compared = {row.archive: row.compared_at for row in rows}
     for table in settings.reconcile:
         if table.name not in compared:
-            words = "does `wetread reconcile --watch` run?"
-            yield "mild", f"{table.name} has not been compared so far:", StatusReason(words)
+            question = "does `wetread reconcile --watch` run?"
+            yield "mild", f"{table.name} has not been compared so far:", StatusReason(question)
         period = timedelta(seconds=max(60.0, _MANY_PERIODS * table.every_seconds))
         at = compared.get(table.name)
         if at is not None and now - at > period:
@@ -64,7 +64,7 @@ def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
 def _token(token: Token, state: TokenState) -> Notice:
     at = token.expires_at or token.created_at
     if state is TokenState.EXPIRED:
-        words = f": {token.consequence()}."
-        return "bad", f"The token {token.name} has expired", StatusReason(at, words)
-    words = f"; from then on {token.consequence()}."
-    return "mild", f"The token {token.name} expires", StatusReason(at, words)
+        consequence = f": {token.consequence()}."
+        return "bad", f"The token {token.name} has expired", StatusReason(at, consequence)
+    consequence = f"; from then on {token.consequence()}."
+    return "mild", f"The token {token.name} expires", StatusReason(at, consequence)

@@ -41,13 +41,13 @@ class StatusReason:
         """Return the sentence as text, each time in ISO 8601."""
         return "".join(_plain(each) for each in self.pieces)
 
-    def with_prefix(self, words: str) -> "StatusReason":
-        """Return the sentence with `words` before it."""
-        return StatusReason(words, *self.pieces)
+    def with_prefix(self, text: str) -> "StatusReason":
+        """Return the sentence with `text` before it."""
+        return StatusReason(text, *self.pieces)
 
-    def with_suffix(self, words: str) -> "StatusReason":
-        """Return the sentence with `words` after it."""
-        return StatusReason(*self.pieces, words)
+    def with_suffix(self, text: str) -> "StatusReason":
+        """Return the sentence with `text` after it."""
+        return StatusReason(*self.pieces, text)
 
 
 def _plain(piece: str | datetime | ClockTime) -> str:
@@ -256,11 +256,11 @@ def _why_unreached(
     return StatusReason(*begun, "; ", *_next_try("next try", max(known, default=None), now), cause)
 
 
-def _next_try(words: str, at: datetime | None, now: datetime) -> tuple[str | ClockTime, ...]:
+def _next_try(opening: str, at: datetime | None, now: datetime) -> tuple[str | ClockTime, ...]:
     """Return the time of the next try; a try that is due waits for a free delivery worker."""
     if at is not None and at > now:
-        return f"{words} at ", ClockTime(at), "."
-    return (f"{words} as soon as a delivery worker is free.",)
+        return f"{opening} at ", ClockTime(at), "."
+    return (f"{opening} as soon as a delivery worker is free.",)
 
 
 def notice_reason(notice: Delivery, situation: SystemStatus) -> StatusReason:
@@ -289,8 +289,8 @@ def _why_untried(delivery: Delivery, backlog: Backlog | None) -> StatusReason:
     if delivery.state is DeliveryState.SENDING:
         return StatusReason(f"Being sent to {name}.")
     if backlog is not None and backlog.is_faulty:
-        words = f"Waiting to be sent to {name}, which did not accept the latest result: "
-        return StatusReason(f"{words}{ended(backlog.last_error)}")
+        opening = f"Waiting to be sent to {name}, which did not accept the latest result: "
+        return StatusReason(f"{opening}{ended(backlog.last_error)}")
     return _why_waiting([delivery])
 
 

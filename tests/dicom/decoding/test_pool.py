@@ -153,16 +153,16 @@ def test_every_damaged_film_ends_as_in_this_process(decoders, shared_data):
 
 def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
     """What the system says of a file comes back as it would be raised here."""
-    said = []
+    errors = []
     for way in (examine, decoders.examine):
         with pytest.raises((OSError, DicomError)) as caught:
             way(tmp_path / "none.dcm", LIMITS)
-        said.append((caught.type, str(caught.value)))
-    assert said[0] == said[1]
+        errors.append((caught.type, str(caught.value)))
+    assert errors[0] == errors[1]
 
 
 @pytest.mark.parametrize(
-    ("deed", "words"),
+    ("deed", "expected"),
     [
         ("abort", "SIGABRT"),
         ("segfault", "SIGSEGV"),
@@ -170,12 +170,12 @@ def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
         ("fault", "exit status 1"),
     ],
 )
-def test_a_crash_costs_its_own_film(damaged, film, deed, words):
+def test_a_crash_costs_its_own_film(damaged, film, deed, expected):
     """It is tried twice and then refused by name; another film is decoded meanwhile."""
     with ThreadPoolExecutor(2) as callers:
         bad = callers.submit(damaged.examine, as_film(film, deed), LIMITS)
         good = callers.submit(damaged.examine, film, LIMITS)
-        with pytest.raises(DecoderDied, match=f"2 times .{words}") as caught:
+        with pytest.raises(DecoderDied, match=f"2 times .{expected}") as caught:
             bad.result(30)
         assert good.result(30).verdict.reason is None
     assert "DOE" not in str(caught.value)

@@ -475,7 +475,7 @@ def _refusing_first(status, body=b"{}"):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "words"),
+    ("status", "body", "message"),
     [
         (200, b'{"Status": "FilteredOut"}', "FilteredOut"),
         (400, b"{}", "400"),
@@ -483,10 +483,10 @@ def _refusing_first(status, body=b"{}"):
         (415, b"{}", "415"),
     ],
 )
-def test_an_object_that_orthanc_refuses_does_not_keep_the_others(objects, status, body, words):
+def test_an_object_that_orthanc_refuses_does_not_keep_the_others(objects, status, body, message):
     """The second is uploaded; the error names the first and says why."""
     answer, uploads = _refusing_first(status, body)
-    with _http(answer) as url, pytest.raises(ObjectsRefused, match=words) as told:
+    with _http(answer) as url, pytest.raises(ObjectsRefused, match=message) as told:
         OrthancDestination(name="pacs", url=url, timeout=5).send(objects)
     assert told.value.uids == {objects[0].sop_instance_uid}
     assert "report.dcm" in str(told.value)

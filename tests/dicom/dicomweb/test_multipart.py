@@ -66,7 +66,7 @@ def test_parts_are_the_same_whatever_pieces_they_come_in(contents, places, pream
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (b"", "closing"),
         (b"nothing of the kind", "closing"),
@@ -83,9 +83,9 @@ def test_parts_are_the_same_whatever_pieces_they_come_in(contents, places, pream
         (b"--b\r\nA: " + b"x" * 9000 + b"\r\n\r\n", "longer than 8192"),
     ],
 )
-def test_what_is_no_multipart_is_refused_with_a_reason(body, words):
+def test_what_is_no_multipart_is_refused_with_a_reason(body, message):
     """Missing ends, delimiters that are none, headers that are too long or too many."""
-    with pytest.raises(InvalidMultipart, match=words):
+    with pytest.raises(InvalidMultipart, match=message):
         read([body])
 
 

@@ -95,7 +95,7 @@ def test_latin_is_laid_out_as_ever_even_beside_han():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "shown"),
     [
         ("ခင်, ဒေါ်", "[Myanmar letters, not drawn here]"),
         ("Sok (សុខ) 12", "Sok ([Khmer letters, not drawn here]) 12"),
@@ -104,10 +104,10 @@ def test_latin_is_laid_out_as_ever_even_beside_han():
         ("\U0001f9ec", "□"),
     ],
 )
-def test_what_no_font_has_is_said_in_words(name, said):
+def test_what_no_font_has_is_said_in_words(name, shown):
     """A script without a font is named once for the whole word; a single odd sign is a square."""
-    assert drawable(name) == said
-    assert drawable(said) == said
+    assert drawable(name) == shown
+    assert drawable(shown) == shown
 
 
 @pytest.mark.usefixtures("without_shaping")

@@ -263,7 +263,7 @@ def test_padding_is_black_and_left_out_of_the_percentiles(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tags", "words"),
+    ("tags", "expected"),
     [
         ({"WindowCenter": "50000", "WindowWidth": "100"}, "window 1 misses"),
         ({"WindowCenter": "0", "WindowWidth": "65536"}, "window 1 misses"),
@@ -271,10 +271,10 @@ def test_padding_is_black_and_left_out_of_the_percentiles(tmp_path):
         ({"WindowCenter": "2000", "WindowWidth": "-5"}, "width -5"),
     ],
 )
-def test_a_window_that_shows_nothing_is_noticed(tmp_path, tags, words):
+def test_a_window_that_shows_nothing_is_noticed(tmp_path, tags, expected):
     """The percentiles of the pixels take its place, and the reader is told."""
     frame = shown(tmp_path, SIXTEEN // 4 + 1000, **tags)
-    assert words in " ".join(frame.warnings)
+    assert expected in " ".join(frame.warnings)
     assert np.percentile(frame.pixels, 95) - np.percentile(frame.pixels, 5) > 0.8
 
 
@@ -317,7 +317,7 @@ def test_a_raw_film_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tags", "words"),
+    ("tags", "message"),
     [
         ({"PhotometricInterpretation": "RGB"}, "color"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "color"),
@@ -330,9 +330,9 @@ def test_a_raw_film_says_so(tmp_path):
         ({"Rows": 65}, "has 8192"),
     ],
 )
-def test_what_is_not_one_greyscale_film_is_refused_in_words(tmp_path, tags, words):
+def test_what_is_not_one_greyscale_film_is_refused_in_words(tmp_path, tags, message):
     """Each refusal is a PixelError whose sentence names what is wrong."""
-    with pytest.raises(PixelError, match=words):
+    with pytest.raises(PixelError, match=message):
         shown(tmp_path, SIXTEEN, **tags)
 
 

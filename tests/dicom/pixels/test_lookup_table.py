@@ -197,7 +197,7 @@ def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative
 
 
 @pytest.mark.parametrize(
-    ("window", "words"),
+    ("window", "expected"),
     [
         (("8192", "16384"), "window 1 misses"),
         (("5800", "11600"), "window 1 shows the image implausibly dark"),
@@ -206,7 +206,7 @@ def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative
 )
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
-    tmp_path, film, window, words, photometric
+    tmp_path, film, window, expected, photometric
 ):
     """Two views: the second one is shown, and the reader is told of both."""
     negative = photometric == "MONOCHROME1"
@@ -220,7 +220,7 @@ def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
         WindowWidth=[window[1], "4096"],
         **tags,
     )
-    assert words in frame.warnings[0]
+    assert expected in frame.warnings[0]
     assert frame.warnings[1] == "Shown with the window 2."
     np.testing.assert_allclose(frame.pixels, film / 4095, atol=1e-6)
 
@@ -236,12 +236,12 @@ def test_every_real_film_keeps_the_view_that_it_has(shared_data):
     """What is plausible was measured on real films: none of them is shown otherwise than it asks."""
     for path in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         frame = load_frame(path, PixelLimits(max_pixels=2**24, max_bytes=2**26))
-        assert not [words for words in frame.warnings if "implausibly" in words], path.name
-        assert not [words for words in frame.warnings if "percentiles" in words], path.name
+        assert not [warning for warning in frame.warnings if "implausibly" in warning], path.name
+        assert not [warning for warning in frame.warnings if "percentiles" in warning], path.name
 
 
 @pytest.mark.parametrize(
-    ("tags", "words"),
+    ("tags", "expected"),
     [
         ({"PixelPaddingValue": [0, 4095]}, "PixelPaddingValue of the image is not one number"),
         ({"PixelPaddingValue": b"\xff\x0f"}, "PixelPaddingValue of the image is not one number"),
@@ -252,14 +252,14 @@ def test_every_real_film_keeps_the_view_that_it_has(shared_data):
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": [1, 2]}, "PixelPaddingRangeLimit"),
     ],
 )
-def test_padding_that_cannot_be_meant_is_ignored_with_a_note(tmp_path, film, tags, words):
+def test_padding_that_cannot_be_meant_is_ignored_with_a_note(tmp_path, film, tags, expected):
     """No image is unreadable, or blank, because of what only darkens its background."""
     image = {"WindowCenter": "2048", "WindowWidth": "4096"}
     reference = frame_of(tmp_path, film, **image)
     frame = frame_of(tmp_path, film, **image, **tags)
     np.testing.assert_array_equal(frame.pixels, reference.pixels)
     assert len(frame.warnings) == 1
-    assert words in frame.warnings[0]
+    assert expected in frame.warnings[0]
 
 
 @pytest.mark.parametrize(

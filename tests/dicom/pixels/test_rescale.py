@@ -35,7 +35,7 @@ def film(tmp_path):
 
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ("nan", "is nan, which is not a finite number"),
         ("inf", "is inf, which is not a finite number"),
@@ -44,16 +44,16 @@ def film(tmp_path):
         (["1", "2"], "has several values"),
     ],
 )
-def test_a_rescale_that_is_no_number_ends_as_unreadable(film, keyword, value, words):
+def test_a_rescale_that_is_no_number_ends_as_unreadable(film, keyword, value, message):
     """Windows are made for the rescaled values: without the rescale they would show something else."""
     path = film(**{"RescaleSlope": "1", "RescaleIntercept": "0", keyword: value})
-    with pytest.raises(PixelError, match=words):
+    with pytest.raises(PixelError, match=message):
         load_frame(path, LIMITS)
     instance = describe(path)
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     selection = choose(study, Rules(minimum_age_years=18, read_children=False), LIMITS)
     assert selection.reason is Reason.UNREADABLE
-    assert words in selection.sentence
+    assert message in selection.sentence
 
 
 def test_a_rescale_beyond_any_number_ends_as_unreadable(film):

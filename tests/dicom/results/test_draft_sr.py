@@ -158,13 +158,13 @@ def test_notes_and_films_not_read_are_said_before_the_findings(report, content_i
 
 
 @pytest.mark.parametrize(
-    ("view", "words"),
+    ("view", "expected"),
     [("PA", "posteroanterior (PA)"), ("AP", "anteroposterior (AP)"), ("", "does not state")],
 )
-def test_procedure_names_the_view_of_the_film(report, film_header, content_items, view, words):
+def test_procedure_names_the_view_of_the_film(report, film_header, content_items, view, expected):
     """The procedure description names PA or AP when the film does, and says so when not."""
     sentences = texts(report(film_header(ViewPosition=view)), content_items)
-    assert words in sentences[1]
+    assert expected in sentences[1]
 
 
 def test_indication_comes_from_the_order(report, film_header, content_items):
@@ -309,5 +309,5 @@ def test_dsr2html_shows_warning_text_and_flags(report, tmp_path, program):
     page = subprocess.run(
         [program("dsr2html"), "+U8", path], capture_output=True, text=True, check=True
     ).stdout
-    for words in ("UNVERIFIED AI DRAFT", "The heart is enlarged.", "PRELIMINARY", "PARTIAL"):
-        assert words in page
+    for text in ("UNVERIFIED AI DRAFT", "The heart is enlarged.", "PRELIMINARY", "PARTIAL"):
+        assert text in page

@@ -88,11 +88,11 @@ def test_without_a_located_finding_the_analysed_region_is_the_group(findings, co
 def test_the_rest_becomes_evaluations_in_words_and_coded(findings, content_items):
     """Absent and unlocated findings are a sentence, and a code where there is a reviewed one."""
     (evaluations,) = named(content_items(findings()), "C0034375")
-    sentence, coded, words = evaluations.ContentSequence
+    sentence, coded, text = evaluations.ContentSequence
     assert sentence.TextValue == "Pneumothorax: absent; model score 2 %, not calibrated."
     assert coded.ConceptNameCodeSequence[0].CodeValue == "36118008"
     assert coded.ConceptCodeSequence[0].CodeMeaning == "Absent"
-    assert words.TextValue == "Fracture (right): present."
+    assert text.TextValue == "Fracture (right): present."
 
 
 def test_findings_that_are_not_mentioned_are_not_written(findings, content_items):

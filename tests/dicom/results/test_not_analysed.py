@@ -105,9 +105,9 @@ def test_each_film_is_in_the_evidence_under_its_series(notice):
 
 def test_a_study_of_hundreds_of_images_stays_short(notice, content_items):
     """Forty films are named, the rest counted."""
-    words = sentences(notice(images=[film(n) for n in range(300)]), content_items)
-    assert len(words) == 2 + 1 + 40 + 1 + 1
-    assert "260 more images of the study were not read either." in words
+    texts = sentences(notice(images=[film(n) for n in range(300)]), content_items)
+    assert len(texts) == 2 + 1 + 40 + 1 + 1
+    assert "260 more images of the study were not read either." in texts
 
 
 def test_it_is_unverified_and_a_series_of_its_own(notice):

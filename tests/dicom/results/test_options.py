@@ -75,10 +75,10 @@ def test_the_presentation_state_draws_what_the_findings_say(made, content_items)
         if item.ValueType == "SCOORD"
     ]
     assert [list(points) for points in drawn] == [list(points) for points in found]
-    words = [
+    texts = [
         item.TextObjectSequence[0].UnformattedTextValue for item in state.GraphicAnnotationSequence
     ]
-    assert words == [
+    assert texts == [
         "AI: Cardiomegaly 91 % (not verified)",
         "AI: Consolidation? 52 % (not verified)",
     ]

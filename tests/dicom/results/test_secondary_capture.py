@@ -203,9 +203,9 @@ def test_no_word_of_the_table_is_cut_on_the_page(page, film_header, monkeypatch,
         return short
 
     monkeypatch.setattr("dicom.drawing.text_page.shorten", watched)
-    said = {"side": Side.BILATERAL, "site": "lower", "score": 0.99, "agreement": sampled}
+    details = {"side": Side.BILATERAL, "site": "lower", "score": 0.99, "agreement": sampled}
     for presence in Presence:
-        findings = [Finding(observation=each, presence=presence, **said) for each in Observation]
+        findings = [Finding(observation=each, presence=presence, **details) for each in Observation]
         page(film_header(), findings=tuple(findings))
     assert not cut
 

@@ -261,7 +261,7 @@ def real_cases(make_case, shared_data):
     return cases
 
 
-def said(command):
+def output_lines(command):
     """Return what a program says on both channels; it must end well."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -278,10 +278,10 @@ def assert_valid(cases, program):
     """Dciodvfy, dsrdump and dcentvfy find no error in any object of any film."""
     for name, case in cases.items():
         for path in case.objects.values():
-            lines = said([program("dciodvfy"), "-new", path])
+            lines = output_lines([program("dciodvfy"), "-new", path])
             assert not [line for line in lines if "Error" in line], (name, path.name)
         for kind in DOCUMENTS:
-            lines = said([program("dsrdump"), case.objects[kind]])
+            lines = output_lines([program("dsrdump"), case.objects[kind]])
             odd = [line for line in lines if line.startswith(("W:", "E:"))]
             alarms = [line for line in odd if not line.endswith(DSRDUMP_FALSE_ALARMS)]
             assert not alarms, (name, kind)
@@ -303,14 +303,14 @@ def test_objects_of_real_films_are_valid(real_cases, program):
 def test_film_and_objects_are_one_study(phantom_cases, program):
     """Dcentvfy finds that all objects of a film agree on patient, study, series and frame."""
     for name, case in phantom_cases.items():
-        lines = said([program("dcentvfy"), case.film, *case.objects.values()])
+        lines = output_lines([program("dcentvfy"), case.film, *case.objects.values()])
         assert not [line for line in lines if "Error" in line], name
 
 
 def test_real_film_and_objects_are_one_study(real_cases, program):
     """The same for real films, in whatever character set they came."""
     for name, case in real_cases.items():
-        lines = said([program("dcentvfy"), case.film, *case.objects.values()])
+        lines = output_lines([program("dcentvfy"), case.film, *case.objects.values()])
         assert not [line for line in lines if "Error" in line], name
 
 
@@ -383,7 +383,7 @@ def pixelmed_answers(phantom_cases, real_cases, wrong_documents, program, tmp_pa
     listed.write_text("".join(f"{path}\n" for path in [*paths, *wrong_documents]))
     limits = [f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp")]
     command = [program("java"), "-Xmx1g", "-XX:+UseSerialGC", *limits, "-cp", PIXELMED]
-    text = "\n".join(said([*command, HERE / "ValidateAll.java", listed]))
+    text = "\n".join(output_lines([*command, HERE / "ValidateAll.java", listed]))
     found = re.split(r"^== (.*)$", text, flags=re.MULTILINE)[1:]
     answers = dict(zip(map(Path, found[::2]), found[1::2], strict=True))
     assert set(answers) == {*paths, *wrong_documents}

@@ -90,10 +90,10 @@ def test_it_holds_what_was_signed_and_no_banner(signed, content_items):
     """The radiologist's sentences, the fact that an AI draft came before, a person as observer."""
     _, document = signed()
     items = list(content_items(document))
-    words = [item.TextValue for item in items if item.ValueType == "TEXT"]
-    assert words[-3:] == ["The heart is enlarged.", "No consolidation.", "1. Cardiomegaly."]
-    assert not [line for line in words if "UNVERIFIED" in line or "AI draft." in line]
-    assert any("was the preliminary report" in line for line in words)
+    texts = [item.TextValue for item in items if item.ValueType == "TEXT"]
+    assert texts[-3:] == ["The heart is enlarged.", "No consolidation.", "1. Cardiomegaly."]
+    assert not [line for line in texts if "UNVERIFIED" in line or "AI draft." in line]
+    assert any("was the preliminary report" in line for line in texts)
     names = [str(item.PersonName) for item in items if item.ValueType == "PNAME"]
     assert names == ["Röntgen^Wilhelm"]
 

@@ -287,7 +287,7 @@ def _half_a_handshake(port, _identities):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    ("attempt", "cause", "words"),
+    ("attempt", "cause", "expected"),
     [
         (_plain_dicom, Cause.NOT_TLS, "it sent plain DICOM to the TLS port"),
         (_http, Cause.NOT_TLS, "it sent no TLS to the TLS port"),
@@ -298,7 +298,7 @@ def _half_a_handshake(port, _identities):
         (_half_a_handshake, Cause.TLS_FAILED, "it aborted the TLS handshake"),
     ],
 )
-def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, words):
+def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, expected):
     """One log line with the cause in words, and one report."""
     reports = []
     server, _ = start(mutual=True, report=reports.append)
@@ -308,4 +308,4 @@ def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, wor
         time.sleep(0.01)
     assert [each.cause for each in reports] == [cause]
     assert reports[0].address == "127.0.0.1"
-    assert sum(words in line.message for line in caplog.records) == 1
+    assert sum(expected in line.message for line in caplog.records) == 1

@@ -296,9 +296,9 @@ def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal
 def test_a_refused_echoscu_says_why(scp, handler, dcmtk):
     """DCMTK shows its user the reason in words."""
     handler.refuse = Refusal.CALLING_AE_NOT_RECOGNIZED
-    said = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
-    assert said.returncode != 0
-    assert "Calling AE Title Not Recognized" in said.stderr + said.stdout
+    done = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
+    assert done.returncode != 0
+    assert "Calling AE Title Not Recognized" in done.stderr + done.stdout
 
 
 def test_a_handler_that_breaks_lets_nobody_in(scp, handler, monkeypatch):
@@ -733,8 +733,8 @@ def test_a_request_without_abstract_syntax_has_its_context_refused(
     assert answer[answer.index(b"\x21\0\0") + 6] == 3  # abstract syntax not supported
     assert send_file(scp, small_film).Status == 0
     ours = [line.message for line in caplog.records if line.name.startswith("dicom.")]
-    assert not [words for words in ours if "unexpected" in words]
-    assert sum("presentation context refused" in words for words in ours) == 1
+    assert not [message for message in ours if "unexpected" in message]
+    assert sum("presentation context refused" in message for message in ours) == 1
     assert len(handler.instances) == 1
 
 

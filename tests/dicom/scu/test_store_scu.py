@@ -151,9 +151,9 @@ def test_a_host_that_does_not_exist_is_unavailable():
 def test_a_machine_without_a_thread_left_may_try_again(monkeypatch, free_port):
     """Python's RuntimeError is a passing fault here, and no other RuntimeError is."""
 
-    def refuse(words):
+    def refuse(message):
         def start(_):
-            raise RuntimeError(words)
+            raise RuntimeError(message)
 
         monkeypatch.setattr(threading.Thread, "start", start)
 

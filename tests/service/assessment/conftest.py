@@ -13,7 +13,7 @@ def make_rows(seed, n=60, *, wrong=0.2, findings=SIX):
     rows = []
     for number in range(n):
         truth = {name: Label(int(generator.random() < 0.4)) for name in findings}
-        said = {
+        predicted = {
             name: Label(int(label) ^ int(generator.random() < wrong))
             for name, label in truth.items()
         }
@@ -28,12 +28,12 @@ def make_rows(seed, n=60, *, wrong=0.2, findings=SIX):
                     Attribute.DEVICE: f"MAKER {'ABC'[number % 3]}",
                 },
                 truth=truth,
-                said=said,
+                predicted=predicted,
                 scores={name: round(float(generator.random()), 4) for name in findings},
                 details={
-                    "pneumothorax": Detail(truth_side="left", said_side="left", size=0.5),
+                    "pneumothorax": Detail(truth_side="left", draft_side="left", size=0.5),
                 },
-                words=20,
+                word_count=20,
             )
         )
     return rows

@@ -17,7 +17,9 @@ def flipped(rows, finding, every=1):
     return [
         row
         if number % every
-        else dataclasses.replace(row, said={**row.said, finding: Label(1 - int(row.said[finding]))})
+        else dataclasses.replace(
+            row, predicted={**row.predicted, finding: Label(1 - int(row.predicted[finding]))}
+        )
         for number, row in enumerate(rows)
     ]
 
@@ -60,7 +62,7 @@ def test_the_tests_are_those_of_statsmodels(rows_of):
     expected = []
     for name in SIX:
         one, other = (
-            np.array([row.truth[name] == row.said[name] for row in rows])
+            np.array([row.truth[name] == row.predicted[name] for row in rows])
             for rows in (first, second)
         )
         table = [

@@ -23,15 +23,15 @@ def test_f1_sensitivity_and_auroc_equal_scikit_learn(rows_of, seed):
     """Of each finding, micro and macro."""
     rows = rows_of(seed)
     found = figures(rows, draws=20, seed=0)
-    truth, said = binary(rows, "truth"), binary(rows, "said")
-    assert found.together.micro.value == pytest.approx(f1_score(truth, said, average="micro"))
+    truth, predicted = binary(rows, "truth"), binary(rows, "predicted")
+    assert found.together.micro.value == pytest.approx(f1_score(truth, predicted, average="micro"))
     assert found.together.macro_zero.value == pytest.approx(
-        f1_score(truth, said, average="macro", zero_division=0)
+        f1_score(truth, predicted, average="macro", zero_division=0)
     )
-    assert found.sensitivity.value == pytest.approx(recall_score(truth, said, average="micro"))
+    assert found.sensitivity.value == pytest.approx(recall_score(truth, predicted, average="micro"))
     for column, name in enumerate(SIX):
         each = found.findings[name]
-        assert each.f1.value == pytest.approx(f1_score(truth[:, column], said[:, column]))
+        assert each.f1.value == pytest.approx(f1_score(truth[:, column], predicted[:, column]))
         scores = [row.scores[name] for row in rows]
         assert each.scores.auroc.value == pytest.approx(roc_auc_score(truth[:, column], scores))
 
@@ -39,11 +39,11 @@ def test_f1_sensitivity_and_auroc_equal_scikit_learn(rows_of, seed):
 def test_a_draft_that_is_silent_counts_as_negative_and_an_unknown_truth_is_left_out(rows_of):
     """The draft owes a statement; the truth may simply not know."""
     rows = rows_of(1)
-    silent = dataclasses.replace(rows[0], truth={"edema": Label.POSITIVE}, said={})
+    silent = dataclasses.replace(rows[0], truth={"edema": Label.POSITIVE}, predicted={})
     hedged = dataclasses.replace(
-        rows[1], truth={"edema": Label.POSITIVE}, said={"edema": Label.UNCERTAIN}
+        rows[1], truth={"edema": Label.POSITIVE}, predicted={"edema": Label.UNCERTAIN}
     )
-    unknown = dataclasses.replace(rows[2], truth={}, said={"edema": Label.POSITIVE})
+    unknown = dataclasses.replace(rows[2], truth={}, predicted={"edema": Label.POSITIVE})
     found = figures([silent, hedged, unknown], draws=20, seed=0)
     counts = found.findings["edema"].counts
     assert (counts.tp, counts.fp, counts.fn, counts.tn) == (0, 0, 2, 0)

@@ -45,7 +45,7 @@ def test_reports_against_human_labels_give_the_figures_of_the_labeler(indiana):
             patient=name,
             outcome=Outcome.SCORED,
             truth=labels[name],
-            said=report.labels,
+            predicted=report.labels,
         )
         for name, report in reports.items()
     ]
@@ -55,13 +55,13 @@ def test_reports_against_human_labels_give_the_figures_of_the_labeler(indiana):
     }
     found = metrics_of(rows, pairs, seed=0, truth_without_study=0, draws=20)
     assert found.figures.studies == COUNT
-    truth, said = (
+    truth, predicted = (
         np.array([[int(one[row].get(name) is Label.POSITIVE) for name in SIX] for row in reports])
         for one in (labels, {name: report.labels for name, report in reports.items()})
     )
     together = found.figures.together
-    assert together.micro.value == pytest.approx(f1_score(truth, said, average="micro"))
-    assert together.macro_zero.value == pytest.approx(f1_score(truth, said, average="macro"))
+    assert together.micro.value == pytest.approx(f1_score(truth, predicted, average="micro"))
+    assert together.macro_zero.value == pytest.approx(f1_score(truth, predicted, average="macro"))
     assert together.macro_zero.value > 0.9
     findings = found.texts[Part.FINDINGS]
     assert findings.drafts.rouge_l.value == pytest.approx(1)

@@ -13,14 +13,14 @@ from service.evaluation.subgroups import TooFew
 YES, NO = Label.POSITIVE, Label.NEGATIVE
 
 
-def row(number, truth, said, **detail):
+def row(number, truth, predicted, **detail):
     """Return a study about a pneumothorax."""
     return StudyRow(
         id=f"s{number:03d}",
         patient=f"p{number}",
         outcome=Outcome.SCORED,
         truth={"pneumothorax": truth},
-        said={} if said is None else {"pneumothorax": said},
+        predicted={} if predicted is None else {"pneumothorax": predicted},
         details={"pneumothorax": Detail(**detail)} if detail else {},
     )
 
@@ -36,9 +36,9 @@ def test_each_kind_of_mistake_is_named():
         row(1, YES, NO, truth_side="left"),
         row(2, YES, None),
         row(3, YES, Label.UNCERTAIN),
-        row(4, NO, YES, said_side="right"),
-        row(5, YES, YES, truth_side="left", said_side="right"),
-        row(6, YES, YES, truth_side="left", said_side="left"),
+        row(4, NO, YES, draft_side="right"),
+        row(5, YES, YES, truth_side="left", draft_side="right"),
+        row(6, YES, YES, truth_side="left", draft_side="left"),
         row(7, YES, YES, truth_side="left"),
         row(8, NO, None),
         row(9, Label.UNCERTAIN, YES),

@@ -8,7 +8,7 @@ import pytest
 from service.assessment.checklist import checklist_json
 from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
-from service.assessment.flow import flow, flow_in_words
+from service.assessment.flow import flow, flow_as_text
 from service.assessment.groups import subgroups_csv
 from service.assessment.metrics import metrics_of
 from service.assessment.mistakes_page import mistakes_section
@@ -77,7 +77,7 @@ def test_the_flow_loses_no_study_without_a_reason():
 
 def test_reasons_are_shown_as_sentences_where_there_are_some():
     """The page explains, the metrics keep the code."""
-    steps = flow_in_words(flow(LEFT), {"NOT_FRONTAL": "Not a frontal view."})
+    steps = flow_as_text(flow(LEFT), {"NOT_FRONTAL": "Not a frontal view."})
     assert steps[2].left == (("Not a frontal view.", 2),)
     assert steps[3].left == (("TEXT_NOT_LANGUAGE", 1),)
 

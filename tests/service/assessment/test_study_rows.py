@@ -21,7 +21,7 @@ def test_rows_are_read_as_they_were_written(rows_of, tmp_path):
         attributes={Attribute.URGENT: "urgent"},
         rouge_l=0.5,
         cut=True,
-        words=0,
+        word_count=0,
         conflicts=2,
     )
     rows = [*rows_of(1), refused, odd]

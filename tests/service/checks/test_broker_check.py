@@ -24,7 +24,7 @@ def limited(redis_server_class, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit", "policy", "grade", "words"),
+    ("limit", "policy", "grade", "expected"),
     [
         (0, "noeviction", Grade.OK, "no limit"),
         (0, "allkeys-lru", Grade.OK, "no limit"),
@@ -33,12 +33,12 @@ def limited(redis_server_class, tmp_path):
         (2**10, "noeviction", Grade.FAULT, "accepts no more messages"),
     ],
 )
-def test_the_limits_of_redis_are_judged(limited, limit, policy, grade, words):
+def test_the_limits_of_redis_are_judged(limited, limit, policy, grade, expected):
     """No limit is fine; a policy that removes messages warns; a full Redis is a fault."""
     outcome = broker(limited(limit, policy))
     assert outcome.grade is grade
     assert outcome.detail.startswith("Redis ")
-    assert words in outcome.detail
+    assert expected in outcome.detail
 
 
 def test_a_redis_that_is_away_is_a_fault():

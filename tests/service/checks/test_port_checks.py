@@ -70,11 +70,11 @@ def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
     assert found.grade is Grade.OK
     assert found.detail.endswith("is in use by this service")
     # Another site, for example one that was restored beside the original, must not start in part.
-    words = f"in use by another Wetread, whose data_dir is {tmp_path}: "
-    assert (other.grade, words in other.detail) == (Grade.FAULT, True)
+    sentence = f"in use by another Wetread, whose data_dir is {tmp_path}: "
+    assert (other.grade, sentence in other.detail) == (Grade.FAULT, True)
     assert up.returncode == 1
     assert "web.port: port" in up.stderr
-    assert words in up.stderr
+    assert sentence in up.stderr
     assert not (tmp_path / "copy").exists()
 
 

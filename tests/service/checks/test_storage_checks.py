@@ -55,14 +55,14 @@ def test_a_folder_of_another_user_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "grade", "words"),
+    ("settings", "grade", "expected"),
     [
         ({"receiver": {"min_free_bytes": 2**60}}, Grade.FAULT, "the receiver accepts no images"),
         ({"sweep": {"early_free_bytes": 2**60}}, Grade.WARNING, "sweep.early_free_bytes"),
         ({"sweep": {"warn_free_bytes": 2**60, "early_free_bytes": 0}}, Grade.WARNING, "warn_free"),
     ],
 )
-def test_each_limit_of_the_disk_is_named(tmp_path, settings, grade, words):
+def test_each_limit_of_the_disk_is_named(tmp_path, settings, grade, expected):
     """What happens at each, with the key."""
     found = outcomes(tmp_path, **settings)["spool"]
-    assert (found.grade, words in found.detail) == (grade, True)
+    assert (found.grade, expected in found.detail) == (grade, True)

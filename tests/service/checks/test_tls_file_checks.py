@@ -174,9 +174,9 @@ def test_a_damaged_or_foreign_file_is_a_fault(tmp_path, monkeypatch, pairs):
     text = tmp_path / "text.pem"
     text.write_text("to do")
     expected = {der: "is not PEM but DER", cut: "damaged", tmp_path: "is not a file", text: "PEM"}
-    for path, words in expected.items():
+    for path, reason in expected.items():
         certificate, key = stow(tmp_path, monkeypatch, path, good.key)
-        assert (certificate.grade, words in certificate.detail) == (Grade.FAULT, True), path
+        assert (certificate.grade, reason in certificate.detail) == (Grade.FAULT, True), path
         assert key.grade is Grade.OK
     cut.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     _, key = stow(tmp_path, monkeypatch, good.certificate, cut)

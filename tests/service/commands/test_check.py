@@ -14,7 +14,7 @@ from service.tokens import Scope, mint
 
 
 @pytest.fixture
-def said(tmp_path, monkeypatch):
+def output_of(tmp_path, monkeypatch):
     """A function: days until a token expires -> what `wetread check` says of tokens."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
@@ -41,17 +41,17 @@ def said(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("days", "words", "fault"),
+    ("days", "expected", "fault"),
     [
         (60, "1 in force, none expires soon", False),
         (10, "router: It expires at", False),
         (-1, "router: It expired at", True),
     ],
 )
-def test_a_token_that_expires_is_named(days, words, fault, said):
+def test_a_token_that_expires_is_named(days, expected, fault, output_of):
     """Before the end it is a word of warning, afterwards a fault."""
-    output, failed = said(days)
-    assert words in output
+    output, failed = output_of(days)
+    assert expected in output
     assert failed is fault
 
 

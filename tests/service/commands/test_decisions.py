@@ -39,9 +39,9 @@ def run(*arguments):
 
 def test_figures_are_printed_and_given_to_programs(decided):
     """With interval, number, and what the paper states."""
-    words = " ".join(run("figures").split())
-    assert "100.0 %" in words
-    assert "72.7 %" in words
+    output = " ".join(run("figures").split())
+    assert "100.0 %" in output
+    assert "72.7 %" in output
     (found,) = json.loads(run("figures", "--json"))
     assert (found["n"], found["acceptable"]["n"], found["rejections"]["wrong side"]) == (2, 2, 1)
     assert len(json.loads(run("figures", "--by", "reader", "--json"))) == 2

@@ -235,12 +235,12 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
     result = CliRunner(env={"COLUMNS": str(width)}).invoke(jobs, ["list"], catch_exceptions=False)
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= width
-    words = " ".join(result.output.replace("│", " ").split())
-    assert "did not accept it" in words
-    assert "to [[models]]" in words
-    assert job.id[:8] in words
-    assert (study in words) is (width == 200)
-    assert "12345678" in words
+    output = " ".join(result.output.replace("│", " ").split())
+    assert "did not accept it" in output
+    assert "to [[models]]" in output
+    assert job.id[:8] in output
+    assert (study in output) is (width == 200)
+    assert "12345678" in output
     assert len(lines) < 20
     reasons = {each["id"]: each["why"] for each in json.loads(run("list", "--json"))}
     assert reasons[job.id].startswith("No model named tiny is configured.")
@@ -250,9 +250,9 @@ def test_the_list_says_why_jobs_wait(store, wait, width):
 def test_the_list_prints_an_equal_long_reason_once(wait):
     """The jobs below refer to the first one; programs get each reason in full."""
     older, newer = wait("1.2.3"), wait("1.2.4")
-    words = " ".join(run("list").replace("│", " ").split())
-    assert words.count("No model named tiny is configured.") == 1
-    assert f"as job {newer.id[:8]}" in words
+    output = " ".join(run("list").replace("│", " ").split())
+    assert output.count("No model named tiny is configured.") == 1
+    assert f"as job {newer.id[:8]}" in output
     listed = {job["id"]: job["why"] for job in json.loads(run("list", "--json"))}
     assert listed[older.id] == listed[newer.id] != ""
 

@@ -65,7 +65,7 @@ def test_an_account_lives_from_add_to_disable(site):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "given", "words"),
+    ("arguments", "given", "expected"),
     [
         (["add", "a b", "--role", "admin"], PHRASE, "is not a login name"),
         (["add", "ann", "--role", "admin"], "short", "the password is too short"),
@@ -77,12 +77,12 @@ def test_an_account_lives_from_add_to_disable(site):
         (["password", "bob"], PHRASE, "there is no account bob"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(site, arguments, given, words):
+def test_what_cannot_be_done_is_a_sentence(site, arguments, given, expected):
     """What was wrong; nothing is made."""
     folder, store = site
     done = wetread(folder, *arguments, given=given)
     assert done.returncode != 0
-    assert words in done.stderr
+    assert expected in done.stderr
     assert store.accounts() == []
 
 

@@ -264,7 +264,7 @@ def test_a_database_of_a_newer_version_is_said_to_be_that(url):
 
 
 @pytest.mark.parametrize(
-    ("part", "words"),
+    ("part", "message"),
     [
         ("/no_such_base", r'the server has no database "no_such_base": create it \(createdb\)'),
         (
@@ -273,13 +273,13 @@ def test_a_database_of_a_newer_version_is_said_to_be_that(url):
         ),
     ],
 )
-def test_a_missing_database_or_user_is_not_taken_for_an_old_schema(postgres_url, part, words):
+def test_a_missing_database_or_user_is_not_taken_for_an_old_schema(postgres_url, part, message):
     """The advice is about database.url; `wetread db upgrade` could not help."""
     server = postgres_url.rpartition("/")[0]
     if "user=" in part:
         server = server.replace("wetread@", "")
     for act in (schema.check, schema.upgrade):
-        with pytest.raises(StoreUnavailable, match=words) as caught:
+        with pytest.raises(StoreUnavailable, match=message) as caught:
             act(f"{server}{part}")
         assert "db upgrade" not in str(caught.value)
 
@@ -301,8 +301,8 @@ def test_a_url_without_a_driver_uses_the_installed_one(postgres_url, scheme):
 
 def test_a_server_that_does_not_listen_is_named_without_the_words_of_the_driver():
     """Host and port are named, and what to do; the driver's message is not repeated."""
-    words = (
+    message = (
         r"now: no PostgreSQL answers at 127\.0\.0\.1, port 1: start it, or correct host and port"
     )
-    with pytest.raises(StoreUnavailable, match=words):
+    with pytest.raises(StoreUnavailable, match=message):
         schema.check("postgresql+psycopg://user:secret@127.0.0.1:1/wetread")

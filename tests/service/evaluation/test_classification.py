@@ -34,12 +34,14 @@ GOLDEN = Path(__file__).resolve().parents[3].parent / (
 )
 
 
-def binary_pairs(truth, said, findings=None):
+def binary_pairs(truth, predicted, findings=None):
     """Pairs of two tables of 0 and 1 (or labels)."""
-    truth, said = np.array(truth, dtype=np.int8), np.array(said, dtype=np.int8)
+    truth, predicted = np.array(truth, dtype=np.int8), np.array(predicted, dtype=np.int8)
     findings = tuple(findings or (f"f{n}" for n in range(truth.shape[1])))
     ids = tuple(f"s{n}" for n in range(len(truth)))
-    return pairs(LabelTable(ids, findings, truth), LabelTable(ids, findings, said), POSITIVE_ONLY)
+    return pairs(
+        LabelTable(ids, findings, truth), LabelTable(ids, findings, predicted), POSITIVE_ONLY
+    )
 
 
 def from_digits(text):
@@ -69,16 +71,16 @@ def test_random_tables_agree_with_scikit_learn():
         n, f = int(generator.integers(1, 40)), int(generator.integers(2, 15))
         prevalence = generator.choice([0.0, 0.05, 0.3, 0.9, 1.0], size=f)
         truth = (generator.random((n, f)) < prevalence).astype(np.int8)
-        said = (generator.random((n, f)) < generator.permutation(prevalence)).astype(np.int8)
-        counts = confusions(binary_pairs(truth, said))
+        predicted = (generator.random((n, f)) < generator.permutation(prevalence)).astype(np.int8)
+        counts = confusions(binary_pairs(truth, predicted))
         mine, summary = list(counts.values()), f1_summary(counts)
-        expected = multilabel_confusion_matrix(truth, said)
+        expected = multilabel_confusion_matrix(truth, predicted)
         assert [[[c.tn, c.fp], [c.fn, c.tp]] for c in mine] == expected.tolist()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            each = f1_score(truth, said, average=None, zero_division=np.nan)
-            micro = f1_score(truth, said, average="micro", zero_division=np.nan)
-            macro = f1_score(truth, said, average="macro", zero_division=0)
+            each = f1_score(truth, predicted, average=None, zero_division=np.nan)
+            micro = f1_score(truth, predicted, average="micro", zero_division=np.nan)
+            macro = f1_score(truth, predicted, average="macro", zero_division=0)
         assert [
             np.nan if isinstance(value, Undefined) else value
             for value in summary.per_finding.values()
@@ -106,10 +108,12 @@ def test_the_f1_of_the_published_evaluation(policy, all_key, five_key):
     names = tuple(name.lower() for name in golden["class_order"])
     assert names == FOURTEEN
     truth = of_classes(golden["class_outputs_ref"], names)
-    said = of_classes(golden["class_outputs_pred"], names)
+    predicted = of_classes(golden["class_outputs_pred"], names)
     five = [name.lower() for name in golden["five"]]
     for key, chosen in ((all_key, list(names)), (five_key, five)):
-        summary = f1_summary(confusions(pairs(truth.columns(chosen), said.columns(chosen), policy)))
+        summary = f1_summary(
+            confusions(pairs(truth.columns(chosen), predicted.columns(chosen), policy))
+        )
         expected = {name.lower(): row for name, row in golden[key].items()}
         for name, value in summary.per_finding.items():
             assert value == pytest.approx(expected[name]["f1-score"])
@@ -159,8 +163,8 @@ def test_row_counts_sum_to_the_totals():
 def test_rates_at_the_threshold():
     """The example of the guide: at 0.5 or more TP 4, FN 1, FP 2, TN 5."""
     truth = np.array([1] * 5 + [0] * 7, dtype=bool)
-    said = called([0.9, 0.8, 0.7, 0.55, 0.3, 0.6, 0.5, 0.4, 0.35, 0.3, 0.2, 0.1])
-    counts = Confusion.of(truth, said)
+    predicted = called([0.9, 0.8, 0.7, 0.55, 0.3, 0.6, 0.5, 0.4, 0.35, 0.3, 0.2, 0.1])
+    counts = Confusion.of(truth, predicted)
     assert (counts.tp, counts.fn, counts.fp, counts.tn) == (4, 1, 2, 5)
     found = rates(counts)
     assert (found.sensitivity.value, found.sensitivity.n) == (0.8, 5)

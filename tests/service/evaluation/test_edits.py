@@ -48,7 +48,7 @@ def test_an_edit_is_shown_sentence_by_sentence():
         (Edit.DELETE, "Bones are intact.", ""),
         (Edit.INSERT, "", "Small left effusion."),
     ]
-    assert [(word.edit, word.before, word.after) for word in edits[0].words] == [
+    assert [(word.edit, word.before, word.after) for word in edits[0].word_edits] == [
         (Edit.EQUAL, ("Heart", "size", "is"), ("Heart", "size", "is")),
         (Edit.REPLACE, ("normal.",), ("enlarged.",)),
     ]
@@ -69,8 +69,8 @@ def test_an_alignment_restores_both_texts():
         assert [e.after for e in edits if e.after] == after
         for edit in edits:
             if edit.edit is Edit.REPLACE:
-                assert [w for run in edit.words for w in run.before] == edit.before.split()
-                assert [w for run in edit.words for w in run.after] == edit.after.split()
+                assert [w for run in edit.word_edits for w in run.before] == edit.before.split()
+                assert [w for run in edit.word_edits for w in run.after] == edit.after.split()
 
 
 def test_the_measures_of_a_changed_draft():

@@ -56,7 +56,7 @@ def test_a_policy_takes_each_label_of_either_side_alike(policy, counted, positiv
             counts = one_counts and other_counts
             assert pair.counted[0, 0] == counts
             assert pair.truth[0, 0] == (counts and one_positive)
-            assert pair.said[0, 0] == (counts and other_positive)
+            assert pair.predicted[0, 0] == (counts and other_positive)
 
 
 def test_coverage_says_how_much_of_the_sample_a_policy_leaves():

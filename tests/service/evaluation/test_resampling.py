@@ -119,13 +119,13 @@ def test_the_interval_covers_as_often_as_it_says():
     assert 270 <= covered <= 295
 
 
-def counts_of(truth, said):
+def counts_of(truth, predicted):
     """Row counts of two arrays of 0 and 1."""
     ids, findings = tuple(names(len(truth))), tuple(f"f{n}" for n in range(truth.shape[1]))
     return row_counts(
         pairs(
             LabelTable(ids, findings, truth.astype(np.int8)),
-            LabelTable(ids, findings, said.astype(np.int8)),
+            LabelTable(ids, findings, predicted.astype(np.int8)),
             POSITIVE_ONLY,
         )
     )

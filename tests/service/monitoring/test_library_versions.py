@@ -124,11 +124,11 @@ def test_a_film_is_received_by_the_plain_path(site, phantom_films, eventually):
             [film], host="127.0.0.1", port=site.dicom, calling="CR1", called="WETREAD"
         )
         assert outcome.status == 0x0000
-        said = warnings(log)
-    assert said.keys() == {"pynetdicom"}
-    assert said["pynetdicom"]["installed"] == "99.1"
-    assert said["pynetdicom"]["tested"] == "3.0.4"
-    assert "plain path" in said["pynetdicom"]["reason"]
+        warned = warnings(log)
+    assert warned.keys() == {"pynetdicom"}
+    assert warned["pynetdicom"]["installed"] == "99.1"
+    assert warned["pynetdicom"]["tested"] == "3.0.4"
+    assert "plain path" in warned["pynetdicom"]["reason"]
 
 
 @pytest.mark.parametrize("other", ["pynetdicom", "no-such-library"])
@@ -167,11 +167,11 @@ def test_where_no_path_is_left_the_error_names_both_versions(site, command):
     )
     answer = site.python(program, other="pynetdicom")
     assert answer.returncode == 1
-    words = (
+    sentence = (
         "pynetdicom 99.1 is installed; tested: 3.0.4; it lacks DULServiceProvider._decode_pdu, "
         "so nothing can be received"
     )
-    assert words in answer.stdout + answer.stderr
+    assert sentence in answer.stdout + answer.stderr
 
 
 def test_messages_are_sent_and_counted_by_kombu_itself(site):

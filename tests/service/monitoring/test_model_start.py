@@ -1,15 +1,15 @@
 """Why a model did not load stays until a worker has loaded it, and is an incident once."""
 
 from service.monitoring.model_start import note_failure, note_success
-from service.records import ProcessStatus, Said
+from service.records import ProcessStatus, StatusReport
 
 NO_CARD = "cuda: this machine has 0 CUDA devices"
 
 
 def start(store):
     """Let a reading worker report itself, as it does while it starts and works."""
-    loading = Said(status=ProcessStatus.LOADING)
-    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), said=loading)
+    loading = StatusReport(status=ProcessStatus.LOADING)
+    store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), report=loading)
 
 
 def test_the_reason_is_kept_and_told_once(store, clock):

@@ -187,9 +187,9 @@ def tls_redis(redis_server_class, papers, tmp_path):
                 files = ("cert-file", f"{name}.pem"), ("key-file", f"{name}.key")
                 given = [(f"--tls-{key}", str(papers / value)) for key, value in files]
                 authority = ("--tls-ca-cert-file", str(papers / "authority.pem"))
-                words = [word for pair in (*given, authority) for word in pair]
+                options = [word for pair in (*given, authority) for word in pair]
                 port = ["--tls-port", str(self.port)]
-                return [program, *rest, *port, *words, "--tls-auth-clients", asks]
+                return [program, *rest, *port, *options, "--tls-auth-clients", asks]
 
         folder = tmp_path / name
         folder.mkdir()
@@ -277,7 +277,7 @@ def test_a_client_certificate_is_shown(tls_redis, papers):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"url": "redis://h/0", "tls_ca": "ca.pem"}, "rediss://"),
         ({"url": "rediss://h/0", "tls_certificate": "c.pem"}, "belong together"),
@@ -285,9 +285,9 @@ def test_a_client_certificate_is_shown(tls_redis, papers):
         ({"tls_ca": "ca.pem"}, "rediss://"),
     ],
 )
-def test_settings_that_would_not_be_secure_are_refused(options, words):
+def test_settings_that_would_not_be_secure_are_refused(options, message):
     """No parameter of the URL switches the judgment off, and a file without TLS is a mistake."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         load_settings(broker=options)
 
 

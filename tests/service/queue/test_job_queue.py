@@ -193,18 +193,18 @@ def test_each_model_has_a_queue_of_its_own(settings):
 
 
 @pytest.mark.parametrize(
-    ("host", "words"),
+    ("host", "message"),
     [
         ("127.0.0.1:1", "nothing listens at 127.0.0.1:1: start Redis there, or correct broker.url"),
         ("no-such-host.invalid:6379", "the host name in no-such-host.invalid:6379 is not known"),
     ],
 )
-def test_a_redis_that_cannot_be_reached_is_named_in_words(host, words):
+def test_a_redis_that_cannot_be_reached_is_named_in_words(host, message):
     """Address and what to do, without the library's phrase and without the password."""
     settings = load_settings(broker={"url": f"redis://:hunter2@{host}/0"})
     with pytest.raises(BrokerUnavailable) as caught:
         ping(settings)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "Error" not in str(caught.value)
     assert "hunter2" not in str(caught.value)
 

@@ -74,11 +74,11 @@ def test_a_fault_of_several_lines_is_one_line_in_the_log(file, capsys):
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text('no_such = 1\nnor_such = 2\n[[receiver.callers]]\nae_title = "CR1"\n')
     callers.reload_if_changed()
-    said = capsys.readouterr().out
-    assert "callers_not_reloaded" in said
-    assert "no_such" in said
-    assert "nor_such" in said
-    assert "\\n" not in said
+    output = capsys.readouterr().out
+    assert "callers_not_reloaded" in output
+    assert "no_such" in output
+    assert "nor_such" in output
+    assert "\\n" not in output
 
 
 TWO = """
@@ -120,17 +120,17 @@ def test_each_caller_has_its_model_and_its_destinations(file):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ('model = "second"', 'model = "third"', '"CR2", model: no model is named third'),
         ('["clinic"]', '["cellar"]', '"CR2", destinations: no destination is named cellar'),
         ('name = "second"', 'name = "demo"', "models: name used twice: demo"),
     ],
 )
-def test_what_a_caller_names_must_be_there(file, old, new, words):
+def test_what_a_caller_names_must_be_there(file, old, new, message):
     """A misspelt name is said at the start, not by a job that waits for ever."""
     file.write_text(TWO.replace(old, new))
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         load_settings(file)
 
 

@@ -394,8 +394,8 @@ def test_it_listens_after_less_than_two_seconds_of_work(receiver):
 def test_a_stranger_is_refused_in_words_and_logged_once(receiver, dcmtk):
     """The sender's own log says why; ours says who, from where and why, in one line."""
     receiver.start()
-    said = dcmtk("echoscu", "-v", "-aet", "STRANGER", "-aec", "WETREAD", "127.0.0.1", receiver.port)
-    assert "Calling AE Title Not Recognized" in said.stderr
+    done = dcmtk("echoscu", "-v", "-aet", "STRANGER", "-aec", "WETREAD", "127.0.0.1", receiver.port)
+    assert "Calling AE Title Not Recognized" in done.stderr
     log = receiver.end()
     lines = [line for line in log.splitlines() if "association_refused" in line]
     assert len(lines) == 1

@@ -30,10 +30,10 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("words", COLUMNS, ids=lambda words: words.__name__)
-def test_every_word_fits_its_column(words):
+@pytest.mark.parametrize("kind", COLUMNS, ids=lambda kind: kind.__name__)
+def test_every_word_fits_its_column(kind):
     """PostgreSQL refuses a longer text; SQLite does not notice."""
-    assert max(len(word.value) for word in words) <= COLUMNS[words].type.length
+    assert max(len(word.value) for word in kind) <= COLUMNS[kind].type.length
 
 
 def test_a_word_has_one_meaning_in_a_column():

@@ -45,7 +45,7 @@ def test_a_changed_or_removed_sentence_is_answered(reviewing):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"texts": {"f1": "Other."}}, "the verdict is edit"),
         ({"verdict": Verdict.EDIT}, "the verdict is accept"),
@@ -69,9 +69,9 @@ def test_a_changed_or_removed_sentence_is_answered(reviewing):
         ({"reason": "x" * 501, "verdict": Verdict.REJECT}, "longer than 500"),
     ],
 )
-def test_a_decision_that_contradicts_itself_is_refused(reviewing, changes, words):
+def test_a_decision_that_contradicts_itself_is_refused(reviewing, changes, message):
     """The message says what is wrong."""
-    with pytest.raises(InvalidReview, match=words):
+    with pytest.raises(InvalidReview, match=message):
         checked(reviewing, reviewing.request(**changes))
 
 
@@ -92,7 +92,7 @@ def test_a_report_without_any_sentence_is_refused(reviewing):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         ([], "not an object"),
         ({"sentences": [{"id": "f1", "section": "findings"}]}, "text is missing"),
@@ -133,9 +133,9 @@ def test_a_report_without_any_sentence_is_refused(reviewing):
         ),
     ],
 )
-def test_content_that_is_none_is_refused_with_its_place(data, words):
+def test_content_that_is_none_is_refused_with_its_place(data, message):
     """Types, values, lengths and counts are checked before anything is stored."""
-    with pytest.raises(InvalidReview, match=words):
+    with pytest.raises(InvalidReview, match=message):
         ReviewContent.from_json(data)
 
 
@@ -167,7 +167,7 @@ def test_seconds_that_no_clock_measured_are_refused(total):
 
 
 @pytest.mark.parametrize(
-    ("name", "organization", "words"),
+    ("name", "organization", "message"),
     [
         ("", "Klinikum", "states your name"),
         ("^", "Klinikum", "states your name"),
@@ -175,13 +175,16 @@ def test_seconds_that_no_clock_measured_are_refused(total):
         ("C" * 65, "Klinikum", "longer than 64"),
     ],
 )
-def test_a_person_whom_a_report_cannot_name_cannot_decide(name, organization, words):
+def test_a_person_whom_a_report_cannot_name_cannot_decide(name, organization, message):
     """Name and organization are type 1 in a verified report."""
-    with pytest.raises(InvalidReview, match=words):
+    with pytest.raises(InvalidReview, match=message):
         check_reviewer(Reviewer(id="u", name=name, organization=organization))
 
 
 def test_a_person_is_named_as_people_do(reviewing):
     """Given name first, of the first component group."""
-    assert reviewing.roentgen.words == "Wilhelm Röntgen"
-    assert Reviewer(id="u", name="山田^太郎=やまだ^たろう", organization="").words == "太郎 山田"
+    assert reviewing.roentgen.display_name == "Wilhelm Röntgen"
+    assert (
+        Reviewer(id="u", name="山田^太郎=やまだ^たろう", organization="").display_name
+        == "太郎 山田"
+    )

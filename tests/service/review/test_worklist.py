@@ -84,17 +84,17 @@ def test_each_says_why_it_stands_there(job_of):
     """The finding with its side and how sure the draft is, not a percentage."""
     ai, age = worklist([job_of("b", 1), job_of("a", 2, has_pneumothorax=True)], NOW, LIMIT)
     # Its score is against it.
-    assert ai.words == "Urgent by AI: right pneumothorax, unsure"
-    assert age.words == "By waiting time"
+    assert ai.reason == "Urgent by AI: right pneumothorax, unsure"
+    assert age.reason == "By waiting time"
     (site,) = worklist([job_of("c", 1, is_urgent=True, has_pneumothorax=True)], NOW, LIMIT)
-    assert site.words == "Urgent by the site"
+    assert site.reason == "Urgent by the site"
 
 
 def test_a_draft_in_doubt_is_listed_with_its_obstacle(job_of):
     """It waits for a rejection or a new draft; nobody can accept it."""
     (entry,) = worklist([job_of("a", 1, doubt="It differs in Patient ID.")], NOW, LIMIT)
     assert entry.obstacle is Obstacle.IN_DOUBT
-    assert "of another patient" in entry.obstacle_words
+    assert "of another patient" in entry.obstacle_text
 
 
 @pytest.mark.parametrize(

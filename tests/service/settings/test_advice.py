@@ -31,7 +31,7 @@ def test_settings_that_take_effect_need_no_words(reading):
 
 
 @pytest.mark.parametrize(
-    ("reading", "words"),
+    ("reading", "expected"),
     [
         ({"scores": "off", "where": "on"}, 'scores = "off"'),
         ({"where": "on", **REAL}, 'set scores = "on"'),
@@ -39,11 +39,11 @@ def test_settings_that_take_effect_need_no_words(reading):
         ({"model_dir": "/srv/models/v2"}, "model_dir has no effect"),
     ],
 )
-def test_a_setting_without_effect_is_named(reading, words):
+def test_a_setting_without_effect_is_named(reading, expected):
     """Which table, which key, why, and what to set instead."""
     (sentence,) = without_effect(settings(**reading))
     assert sentence.startswith("reading: ")
-    assert words in sentence
+    assert expected in sentence
 
 
 def test_a_further_model_is_named_by_its_name():

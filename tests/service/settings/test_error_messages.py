@@ -271,8 +271,8 @@ def test_no_fault_hides_another(message):
         16: "receiver.callers: ae_title used twice: A",
         17: 'receiver.callers "A", destinations: no destination is named archiv; did you mean',
     }
-    for line, words in expected.items():
-        [fault] = [each for each in faults if words in each]
+    for line, part in expected.items():
+        [fault] = [each for each in faults if part in each]
         assert fault.startswith(f"line {line}")
     assert len(faults) == len(expected)
 
@@ -330,16 +330,16 @@ def test_a_misspelt_model_is_named_while_its_folder_is_missing(message):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ('model = "llava-rad"\nmodel_dir = "/x"', "reading.base_model_dir: is needed for model ="),
         ('model = "demo"\nbase_model_dir = "/x"', "is for model = 'llava-rad' only, and model is"),
     ],
 )
-def test_opposite_mistakes_have_different_sentences(message, text, words):
+def test_opposite_mistakes_have_different_sentences(message, text, expected):
     """A base model that is missing, and one that nothing needs."""
     [fault] = faults_of(message(f"[reading]\n{text}\n"))
-    assert words in fault
+    assert expected in fault
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_one_table_where_several_may_be_is_explained(message):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("[receiver]\nae_title = WETREAD\n", ", line 2, column 12: not valid TOML: a value is a"),
         ("[web]\nport\n", "line 2, column 5: not valid TOML: a key is followed by = and a value"),
@@ -382,15 +382,15 @@ def test_one_table_where_several_may_be_is_explained(message):
         ("[[a]\n", "the name of a repeated table ends with two brackets"),
     ],
 )
-def test_what_is_not_toml_is_said_in_words(message, text, words):
+def test_what_is_not_toml_is_said_in_words(message, text, expected):
     """File, line, column, and what the form is, without a phrase of the library."""
-    said = message(text)
-    assert said.startswith("wetread.toml, ")
-    assert words in said
+    error = message(text)
+    assert error.startswith("wetread.toml, ")
+    assert expected in error
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ("", "it is empty"),
         ("CR1", "without"),
@@ -400,7 +400,7 @@ def test_what_is_not_toml_is_said_in_words(message, text, words):
         ('["a]', "a text has no quotation mark at its end"),
     ],
 )
-def test_what_is_not_json_is_said_in_words(tmp_path, monkeypatch, value, words):
+def test_what_is_not_json_is_said_in_words(tmp_path, monkeypatch, value, message):
     """The variable, why it must be JSON, an example, and what is missing where."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_RECEIVER__CALLERS", value)
@@ -408,7 +408,7 @@ def test_what_is_not_json_is_said_in_words(tmp_path, monkeypatch, value, words):
         load_settings()
     [fault] = faults_of(str(caught.value))
     assert fault.startswith("environment variable WETREAD_RECEIVER__CALLERS: must be JSON, since")
-    assert words in fault
+    assert message in fault
     assert "Expecting" not in fault
 
 
@@ -425,7 +425,7 @@ def test_variables_and_file_are_reported_together(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "expected"),
     [
         ("WETREAD_WEB__HOST", "10.0.0.5", "web.host: is not a loopback address"),
         ("WETREAD_WEB__PORT", "104", "receiver.port and web.port are both 104"),
@@ -439,7 +439,7 @@ def test_variables_and_file_are_reported_together(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_a_fault_between_keys_names_the_variable(tmp_path, monkeypatch, name, value, words):
+def test_a_fault_between_keys_names_the_variable(tmp_path, monkeypatch, name, value, expected):
     """Where a key of it comes from the environment; a line of the file where the other stands there."""
     monkeypatch.chdir(tmp_path)
     text = '[receiver]\nport = 104\n[[receiver.callers]]\nae_title = "A"\n'
@@ -447,6 +447,6 @@ def test_a_fault_between_keys_names_the_variable(tmp_path, monkeypatch, name, va
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    [fault] = [each for each in faults_of(str(caught.value)) if words in each]
+    [fault] = [each for each in faults_of(str(caught.value)) if expected in each]
     assert fault.startswith(f"environment variable {name}")
     assert ("line 2" in fault) is (name == "WETREAD_WEB__PORT")

@@ -23,7 +23,7 @@ def test_a_further_model_of_ones_own_needs_no_model_key():
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"kind": "transformer"}, "kind = 'transformer': not allowed; allowed are: built-in"),
         ({"model": "demo"}, "model: 'demo' names a built-in model"),
@@ -42,12 +42,12 @@ def test_a_further_model_of_ones_own_needs_no_model_key():
         ),
     ],
 )
-def test_a_fault_is_named_with_its_key(change, words):
+def test_a_fault_is_named_with_its_key(change, message):
     """The message begins with the key and says what to do."""
     reading = {key: value for key, value in (OWN | change).items() if value is not None}
     with pytest.raises(ConfigurationError) as raised:
         load_settings(reading=reading)
-    assert words in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_regions_of_a_model_that_shows_none_are_a_warning():

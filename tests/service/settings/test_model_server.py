@@ -19,7 +19,7 @@ def test_url_model_and_profile_are_enough():
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"server_url": None}, "server_url: is needed for kind = 'openai'"),
         ({"server_model": None}, "server_model: is needed for kind = 'openai'"),
@@ -34,12 +34,12 @@ def test_url_model_and_profile_are_enough():
         ({"kind": "built-in", "model": "demo", "profile": None}, "is for kind = 'openai' only"),
     ],
 )  # fmt: skip
-def test_a_fault_is_named_with_its_key(change, words):
+def test_a_fault_is_named_with_its_key(change, message):
     """The message begins with the key and says what to do."""
     reading = {key: value for key, value in (OWN | change).items() if value is not None}
     with pytest.raises(ConfigurationError) as raised:
         load_settings(reading=reading)
-    assert words in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_remote_server_must_be_allowed():
@@ -57,15 +57,15 @@ def test_keys_of_servers_are_masked():
 
 
 @pytest.mark.parametrize(
-    ("judge", "words"),
+    ("judge", "message"),
     [
         ({"url": "http://127.0.0.1:8000/v1"}, "judge.model: is needed when url is set"),
         ({"url": "https://8.8.8.8/v1", "model": "m"}, "judge.url: names an address outside"),
         ({"max_tokens": 8192}, "judge.max_tokens: 8192 must be less than context_tokens"),
     ],
 )
-def test_a_fault_of_the_judge_is_named(judge, words):
+def test_a_fault_of_the_judge_is_named(judge, message):
     """The same for the table [judge]."""
     with pytest.raises(ConfigurationError) as raised:
         load_settings(judge=judge)
-    assert words in str(raised.value)
+    assert message in str(raised.value)

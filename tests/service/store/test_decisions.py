@@ -91,7 +91,7 @@ def test_of_two_persons_who_decide_at_once_one_is_refused(store, job, reviewing)
     (refused,) = [each for each in outcomes if isinstance(each, AlreadyDecided)]
     (made,) = [each for each in outcomes if each is not refused]
     assert refused.standing == made
-    assert str(refused).startswith(f"{made.reviewer.words} has accepted this draft at ")
+    assert str(refused).startswith(f"{made.reviewer.display_name} has accepted this draft at ")
     assert due(store) == [(made.id, "PENDING")]
 
 
@@ -258,7 +258,7 @@ def test_a_text_is_stored_if_nobody_stored_another_one(store, job, reviewing, cl
     """The version counts up; an outdated one gets the other text, which stays."""
     assert store.review(job.id) is None
     first = store.save_review(job.id, reviewing.content(), 0, reviewing.roentgen)
-    assert (first.version, first.reviewer.words) == (1, "Wilhelm Röntgen")
+    assert (first.version, first.reviewer.display_name) == (1, "Wilhelm Röntgen")
     clock.move(5)
     second = store.save_review(
         job.id, reviewing.content(texts={"f1": "Mine."}), 1, reviewing.roentgen

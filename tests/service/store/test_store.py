@@ -12,7 +12,7 @@ from dicom.study import Instance
 from service.database import schema
 from service.errors import LeaseLost, NotFound, SchemaMismatch, StoreUnavailable
 from service.jobs import DeliveryState, IllegalTransition, JobState
-from service.records import Arrival, ResultObject, Said, Wanted
+from service.records import Arrival, ResultObject, StatusReport, Wanted
 from service.store import Store
 from service.store.deliveries import MAX_LAPSES
 
@@ -416,9 +416,9 @@ class TestLedger:
         """A second beat moves the time and the detail, not the row."""
         begun = clock()
         about = {"host": "h", "pid": 7, "started_at": begun}
-        store.beat("reading@h:7", "reading", **about, said=Said("loading the model"))
+        store.beat("reading@h:7", "reading", **about, report=StatusReport("loading the model"))
         later = clock.move(5)
-        store.beat("reading@h:7", "reading", **about, said=Said("ready"))
+        store.beat("reading@h:7", "reading", **about, report=StatusReport("ready"))
         (beat,) = store.processes()
         assert (beat.started_at, beat.seen_at, beat.detail) == (begun, later, "ready")
         store.sign_off("reading@h:7")

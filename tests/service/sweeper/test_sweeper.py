@@ -21,7 +21,7 @@ from service.monitoring.background import failing
 from service.monitoring.heartbeat import Heartbeat
 from service.queue.job_queue import Queue
 from service.queue.names import READING
-from service.records import ProcessStatus, ResultObject, Said
+from service.records import ProcessStatus, ResultObject, StatusReport
 from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
 from service.sweeper import outbox_cleanup
@@ -414,21 +414,21 @@ def test_a_spool_without_films_is_no_removal(sweeper, store, settings, clock, ar
 def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, clock, arrive, post):
     """It says so, once, does what needs no disk, and removes what is old when the spool is back."""
     job, path = old(store, settings, arrive)
-    words = []
-    loop = SweepLoop(sweeper, words.append)
+    reports = []
+    loop = SweepLoop(sweeper, reports.append)
     away = settings.spool_dir.rename(settings.data_dir / "away")
     settings.spool_dir.write_bytes(b"no folder")
     clock.move(31 * 86400)
     for _ in range(3):
         loop.run_once()
         clock.move(61)
-    assert words == [Said("", ProcessStatus.HINDERED, "File exists")]
+    assert reports == [StatusReport("", ProcessStatus.HINDERED, "File exists")]
     settings.spool_dir.unlink()
     away.rename(settings.spool_dir)
     arrive(study="1.9")
     clock.move(61)
     loop.run_once()
-    assert words[1:] == [Said()]
+    assert reports[1:] == [StatusReport()]
     assert not path.exists()
     assert store.job(job.id).removed_at == clock.now
     assert post.take() != []

@@ -87,7 +87,7 @@ while not supervisor.pids():
     time.sleep(0.01)
 supervisor.stop()
 for each in deaths:
-    print(each.restarts, each.wait, each.words)
+    print(each.restarts, each.wait, each.text)
 """
 
 

@@ -30,7 +30,7 @@ from service.accounts import Role, SessionLimits, new_secret
 from service.database import schema
 from service.destination_backlog import Trouble
 from service.passwords import hash_password
-from service.records import NOTHING, Job, ResultObject, Said
+from service.records import NOTHING, Job, ResultObject, StatusReport
 from service.settings.config import Settings
 from service.store import Store
 from service.web.access.transport import SECURE_COOKIE
@@ -211,7 +211,7 @@ class Seeder:
         self.deliver(job)
         return self.store.job(job.id)
 
-    def beat(self, role: str, *, restarts: int = 0, said: Said = NOTHING) -> None:
+    def beat(self, role: str, *, restarts: int = 0, report: StatusReport = NOTHING) -> None:
         """Let a process of this role report itself now."""
         self.store.beat(
             f"{role}@host",
@@ -220,7 +220,7 @@ class Seeder:
             pid=4711,
             started_at=datetime.now(UTC),
             restarts=restarts,
-            said=said,
+            report=report,
         )
 
 

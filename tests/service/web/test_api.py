@@ -32,8 +32,8 @@ def test_the_documentation_names_every_key_of_a_job(site, seeder):
     keys = set(full) | set(film) | set(full["model"])
     for part in ("deliveries", "objects", "events"):
         keys |= set(full[part][0])
-    words = set(re.findall(r"[a-z_0-9]+", API_MD.read_text()))
-    assert keys - words == set()
+    documented = set(re.findall(r"[a-z_0-9]+", API_MD.read_text()))
+    assert keys - documented == set()
 
 
 def test_jobs_come_newest_first_and_page_by_page(site, seeder):

@@ -2,7 +2,7 @@ import redis
 
 from service.database import schema
 from service.monitoring.model_start import note_failure
-from service.records import ProcessStatus, Said
+from service.records import ProcessStatus, StatusReport
 from service.settings.config import load_settings
 from service.web.readiness import database_fault
 
@@ -68,7 +68,9 @@ def test_a_receiver_that_refuses_films_is_said_until_it_takes_them(make_site):
 
     def says(status, reason=""):
         about = {"host": "h", "pid": 1, "started_at": store.now()}
-        store.beat("receive@h", "receive", **about, said=Said("listening", status, reason))
+        store.beat(
+            "receive@h", "receive", **about, report=StatusReport("listening", status, reason)
+        )
 
     says(ProcessStatus.REFUSING, "the spool's disk is nearly full")
     body = site.get("/readyz").json()
@@ -95,9 +97,11 @@ def test_why_a_model_does_not_load_is_said(make_site):
     site = make_site(models=[{"name": "second", "model": "tiny"}])
     note_failure(site.store, "reading.second", "second", "cuda: this machine has 0 CUDA devices")
     fault = site.get("/readyz").json()["parts"]["reading_worker"]["fault"]
-    words = "the model could not be loaded: cuda: this machine has 0 CUDA devices."
-    assert f"No reading worker of the model second is alive: {words} The last try was 20" in fault
-    assert words in site.get("/").text
+    sentence = "the model could not be loaded: cuda: this machine has 0 CUDA devices."
+    assert (
+        f"No reading worker of the model second is alive: {sentence} The last try was 20" in fault
+    )
+    assert sentence in site.get("/").text
     metrics = site.get("/metrics").text
     assert 'wetread_model_load_failed{model="second"} 1.0' in metrics
     assert 'wetread_model_load_failed{model="demo"} 0.0' in metrics
@@ -108,14 +112,14 @@ def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
     site = make_site()
     store = site.here.store
     about = {"host": "h", "pid": 1, "started_at": store.now()}
-    for status, reason, words in (
+    for status, reason, sentence in (
         (ProcessStatus.HINDERED, "Input/output error", f"{CANNOT_REMOVE}: Input/output error."),
         (ProcessStatus.WORKING, "", ""),
     ):
-        store.beat("sweep@h", "sweep", **about, said=Said("", status, reason))
+        store.beat("sweep@h", "sweep", **about, report=StatusReport("", status, reason))
         body = site.get("/readyz").json()
-        assert ("spool" in body["faults"]) is bool(words)
-        assert body["parts"]["spool"]["fault"] == words
+        assert ("spool" in body["faults"]) is bool(sentence)
+        assert body["parts"]["spool"]["fault"] == sentence
 
 
 def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_class, tmp_path):
@@ -139,7 +143,7 @@ def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_cla
 def test_a_background_task_that_fails_in_any_process_shows(site, seeder):
     """The process and its task are named as long as its heartbeat says so."""
     assert site.get("/readyz").json()["parts"]["background_tasks"]["ok"]
-    seeder.beat("sweep", said=Said("", ProcessStatus.FAILING, "publish"))
+    seeder.beat("sweep", report=StatusReport("", ProcessStatus.FAILING, "publish"))
     answer = site.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["parts"]["background_tasks"] == {

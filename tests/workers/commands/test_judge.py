@@ -105,9 +105,9 @@ def test_a_judge_is_validated_against_raters(tmp_path):
         "agreement"
     ]
     others = (ratings.sum(axis=1, keepdims=True) - ratings) / 5
-    said = np.array(enlarged)[:, None]
+    answers = np.array(enlarged)[:, None]
     assert found["total"]["rater_error"] == pytest.approx(np.abs(ratings - others).mean(), abs=1e-6)
-    assert found["total"]["judge_error"] == pytest.approx(np.abs(said - others).mean(), abs=1e-6)
+    assert found["total"]["judge_error"] == pytest.approx(np.abs(answers - others).mean(), abs=1e-6)
     assert f"a left-out rater {np.abs(ratings - others).mean():.3f}" in result.stdout
 
 

@@ -213,8 +213,8 @@ def test_the_notice_is_valid_and_names_the_draft(site, store, tmp_path):
     document = dcmread(path)
     assert faults(document, dcmread(tmp_path / "29.dcm")) == ()
     assert document.SeriesDescription.startswith("AI DRAFT WITHDRAWN - DO NOT USE")
-    words = [str(each.value) for each in document.iterall() if each.keyword == "TextValue"]
-    assert "Why the draft is withdrawn: It errs." in words
+    texts = [str(each.value) for each in document.iterall() if each.keyword == "TextValue"]
+    assert "Why the draft is withdrawn: It errs." in texts
     reference = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     draft = store.predecessor(sent)
     uid = reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
@@ -333,8 +333,8 @@ def test_withdrawing_leaves_no_notice_of_doubt_about_a_draft_that_is_gone(site):
     assert not [step for step in done if step.failed]
     assert (site.held(sent), doubt_count(site, sent)) == (0, 0)
     found = [dcmread(path).SeriesDescription for path in (site.folder / "other").rglob("*.dcm")]
-    assert sum("IN DOUBT" in words for words in found) == 1
-    assert sum("WITHDRAWN" in words for words in found) == 1
+    assert sum("IN DOUBT" in text for text in found) == 1
+    assert sum("WITHDRAWN" in text for text in found) == 1
 
 
 def test_a_notice_of_doubt_that_is_being_sent_is_left_for_the_next_run(site, store):

@@ -140,10 +140,10 @@ def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, 
     (notice,) = site.notices("a")
     assert faults(notice, film) == ()
     assert notice.PatientID == film.PatientID
-    words = " ".join(str(each.value) for each in notice.iterall() if each.keyword == "TextValue")
-    assert "A corrected or conflicting copy of the image arrived" in words
-    assert "differs in Patient ID" in words
-    assert "RIGHT-2" not in words
+    text = " ".join(str(each.value) for each in notice.iterall() if each.keyword == "TextValue")
+    assert "A corrected or conflicting copy of the image arrived" in text
+    assert "differs in Patient ID" in text
+    assert "RIGHT-2" not in text
     reference = notice.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     uid = reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     assert uid == store.predecessor(job).sop_instance_uid
@@ -260,9 +260,9 @@ def test_many_different_copies_leave_the_sentence_short(site, store, read):
     for first, second in zip(names, [*names[1:], names[0]], strict=True):
         site.arrive(phantom(**{first: "2.25.8", second: "2.25.9"}), f"{first}.dcm")
     site.doubts.compare_due()
-    words = store.job(job.id).doubt
-    assert words.count("Patient ID.") == 1
-    assert words.endswith(" 3 more copies differ in yet other ways.")
+    doubt = store.job(job.id).doubt
+    assert doubt.count("Patient ID.") == 1
+    assert doubt.endswith(" 3 more copies differ in yet other ways.")
 
 
 def test_what_was_found_before_a_file_was_removed_still_holds(site, store, read):

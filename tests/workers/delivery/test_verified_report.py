@@ -149,7 +149,7 @@ def folder_of(folder, name, **more):
     return {"kind": "folder", "name": name, "path": str(folder / name), **more}
 
 
-def words_of(document):
+def texts_of(document):
     """Return the text of a document."""
     return [str(each.value) for each in document.iterall() if each.keyword == "TextValue"]
 
@@ -176,7 +176,7 @@ def test_an_accepted_draft_becomes_a_verified_report_at_every_destination(site):
     assert str(observer.VerifyingObserverName) == "Röntgen^Wilhelm"
     assert observer.VerifyingOrganization == "Klinikum Süd"
     assert observer.VerifyingObserverIdentificationCodeSequence[0].CodeValue == "roentgen"
-    assert words_of(one)[-3:] == ["The heart is enlarged.", "No effusion.", "1. Cardiomegaly."]
+    assert texts_of(one)[-3:] == ["The heart is enlarged.", "No effusion.", "1. Cardiomegaly."]
     reference = one.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     uid = reference.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     assert uid == site.store.predecessor(site.job).sop_instance_uid == decision.draft_uid
@@ -193,7 +193,7 @@ def test_an_edited_text_is_what_is_verified(site):
     site.decide(texts={"f1": "The heart is normal.", "i1": ""})
     site.deliver()
     (report,) = site.verified()
-    assert words_of(report)[-2:] == ["The heart is normal.", "No effusion."]
+    assert texts_of(report)[-2:] == ["The heart is normal.", "No effusion."]
 
 
 def test_an_undone_decision_is_never_sent(site):

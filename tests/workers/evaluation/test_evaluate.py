@@ -22,9 +22,9 @@ from workers.commands.evaluate import evaluate
 FILES = {"manifest.json", "drafts.jsonl", "per_study.csv", "metrics.json", "subgroups.csv"}
 
 
-def call(*words, code=0):
+def call(*arguments, code=0):
     """Run the command; return what it printed."""
-    result = CliRunner().invoke(evaluate, [str(word) for word in words])
+    result = CliRunner().invoke(evaluate, [str(word) for word in arguments])
     assert result.exit_code == code, result.output
     return result.output
 
@@ -65,10 +65,10 @@ def test_the_figures_are_those_of_scikit_learn_on_per_study(done):
     assert metrics["complete"] is True
     for name in SIX:
         truth = [int(row[f"truth {name}"]) for row in rows]
-        said = [int(row.get(f"said {name}") == "1") for row in rows]
+        predicted = [int(row.get(f"said {name}") == "1") for row in rows]
         value = metrics["figures"]["findings"][name]["f1"]["value"]
-        if isinstance(value, float) and any(truth) | any(said):
-            assert value == pytest.approx(f1_score(truth, said, zero_division=0), abs=1e-6)
+        if isinstance(value, float) and any(truth) | any(predicted):
+            assert value == pytest.approx(f1_score(truth, predicted, zero_division=0), abs=1e-6)
 
 
 def test_studies_of_one_patient_are_one_cluster_and_the_patient_is_not_named(done, phantoms):
@@ -83,8 +83,8 @@ def test_a_second_call_reads_nothing_and_writes_the_same_metrics(done, phantoms,
     """Finished studies are skipped; the model is not even loaded."""
     out = shutil.copytree(done, tmp_path / "out")
     before = (out / "metrics.json").read_bytes()
-    said = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
-    assert "loading" not in said
+    output = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    assert "loading" not in output
     assert (out / "metrics.json").read_bytes() == before
 
 
@@ -100,8 +100,8 @@ def test_other_settings_or_studies_need_another_folder(done, phantoms, tmp_path,
     """Drafts of two models are not mixed."""
     out = shutil.copytree(done, tmp_path / "out")
     monkeypatch.setenv("WETREAD_READING__TEMPERATURE", "0.5")
-    said = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out, code=2)
-    assert "another model or other reading settings" in said
+    output = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out, code=2)
+    assert "another model or other reading settings" in output
 
 
 def test_no_text_is_kept_where_none_is_wanted(phantoms, tmp_path):
@@ -126,8 +126,8 @@ def test_a_model_whose_sentences_are_turned_around_is_found(done, phantoms, tmp_
         writer.writeheader()
         writer.writerows(rows)
     out = shutil.copytree(done, tmp_path / "out")
-    words = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
-    call(*words, "--compare", other)
+    arguments = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    call(*arguments, "--compare", other)
     (found,) = json.loads((out / "metrics.json").read_text())["comparisons"]
     assert found["better"] == ["edema"]
     assert "Here better in: edema" in (out / "report.html").read_text()
@@ -137,24 +137,24 @@ def test_faults_of_studies_truth_and_comparison_are_listed_together(phantoms, tm
     """Exit 2, nothing is read, no folder is made."""
     (tmp_path / "labels.csv").write_text("id,Edema\na,5\n")
     out = tmp_path / "out"
-    said = call(
+    output = call(
         tmp_path / "nothing", "--truth", tmp_path / "labels.csv", "--truth", tmp_path / "none",
         "--out", out, "--compare", tmp_path, code=2,
     )  # fmt: skip
-    for words in ("nothing: there is no such", "must be 1, 0", "none: there is no", "no finished"):
-        assert words in said
-    assert "nothing was read" in said
+    for fault in ("nothing: there is no such", "must be 1, 0", "none: there is no", "no finished"):
+        assert fault in output
+    assert "nothing was read" in output
     assert not out.exists()
-    said = call("--truth", tmp_path / "labels.csv", "--out", out, code=2)
-    assert "give STUDIES, or --from-service with --since DATE" in said
+    output = call("--truth", tmp_path / "labels.csv", "--out", out, code=2)
+    assert "give STUDIES, or --from-service with --since DATE" in output
     del phantoms
 
 
 def test_a_folder_with_other_files_is_not_written_to(phantoms, tmp_path):
     """A typing error in --out must not scatter report texts among a site's files."""
     (tmp_path / "thesis.docx").write_text("")
-    words = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", tmp_path)
-    assert "holds other files (thesis.docx)" in call(*words, code=2)
+    arguments = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", tmp_path)
+    assert "holds other files (thesis.docx)" in call(*arguments, code=2)
 
 
 def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):

@@ -10,9 +10,9 @@ from workers.evaluation.experiment import cells_of
 from workers.evaluation.experiment_prompts import BUILT_IN, prompts_of
 
 
-def call(*words, code=0):
+def call(*arguments, code=0):
     """Run the command; return what it printed."""
-    result = CliRunner().invoke(experiment, [str(word) for word in words])
+    result = CliRunner().invoke(experiment, [str(word) for word in arguments])
     assert result.exit_code == code, result.output
     return result.output
 
@@ -30,8 +30,8 @@ def few(phantoms, tmp_path, monkeypatch):
 
 def test_greedy_repeats_are_equal_and_a_second_call_reads_nothing(few, tmp_path):
     """Flip rate 0 at temperature 0; each study in each cell so often; the same bytes again."""
-    words = (*few, "--prompt", "specific,confirm", "--temperature", "0,1", "--repeats", "3")
-    call(*words)
+    arguments = (*few, "--prompt", "specific,confirm", "--temperature", "0,1", "--repeats", "3")
+    call(*arguments)
     path = tmp_path / "out" / "metrics.json"
     found = json.loads(path.read_text())["experiment"]
     assert set(found["cells"]) == {
@@ -49,22 +49,22 @@ def test_greedy_repeats_are_equal_and_a_second_call_reads_nothing(few, tmp_path)
     ]
     assert "There is" not in json.dumps(rows)  # no text is kept
     before = path.read_bytes()
-    assert "loading" not in call(*words)
+    assert "loading" not in call(*arguments)
     assert path.read_bytes() == before
-    assert "choose a new folder" in call(*words, "--top-p", "0.5", code=2)
+    assert "choose a new folder" in call(*arguments, "--top-p", "0.5", code=2)
 
 
 def test_prompts_come_from_a_file_and_faults_are_listed(few, tmp_path):
     """Unknown names, wrong numbers and a wrong file at once."""
     path = tmp_path / "prompts.toml"
     path.write_text('[short]\ntext = "Describe the image."\n[odd]\nwords = 1\n')
-    said = call(
+    output = call(
         *few, "--prompts", path, "--prompt", "short,none", "--temperature", "0,hot",
         "--top-p", "2", code=2,
     )  # fmt: skip
-    for words in ("[odd] may hold text and confirm only", "no prompt is called 'none'",
+    for fault in ("[odd] may hold text and confirm only", "no prompt is called 'none'",
                   "'hot' is no number", "--top-p: '2'"):  # fmt: skip
-        assert words in said
+        assert fault in output
 
 
 def test_a_file_of_prompts_is_taken_as_a_whole_without_names(tmp_path):

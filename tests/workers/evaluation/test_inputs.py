@@ -66,7 +66,7 @@ def test_all_faults_of_a_table_are_listed(tmp_path):
         "b,1,0,0,,,,,,,extra\n"
     )
     listed = "\n".join(faults_of(text_file(tmp_path, "labels.csv", text)))
-    for words in (
+    for fault in (
         "'effusion' and 'pleural effusion' are the same finding",
         "line 2: edema must be 1, 0, -1 or blank, not '2'",
         "line 2: age must be in years",
@@ -78,11 +78,11 @@ def test_all_faults_of_a_table_are_listed(tmp_path):
         "line 3: id and file are empty",
         "line 4: 11 cells, but the table has 9 columns",
     ):
-        assert words in listed
+        assert fault in listed
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "expected"),
     [
         ("a.csv", b"", "the table is empty"),
         ("a.csv", b"id,Edema\n", "a header and no row"),
@@ -97,12 +97,12 @@ def test_all_faults_of_a_table_are_listed(tmp_path):
         ("a.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "declares entities"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path, name, content, words):
+def test_a_file_that_cannot_be_used_says_why(tmp_path, name, content, expected):
     """The file is named, and what is wrong."""
     path = tmp_path / name
     path.write_bytes(content)
     listed = "\n".join(faults_of(path))
-    assert words in listed
+    assert expected in listed
     assert str(path) in listed
 
 
@@ -216,13 +216,13 @@ def test_a_list_of_studies_names_its_faults(phantoms, tmp_path):
     assert len(received.cases) == 1
     assert "a" in received.cases[0].keys
     listed = "\n".join(faults)
-    for words in (
+    for fault in (
         "line 3: films/",
         "line 4: there is no file",
         "line 5: file is empty",
         "line 6: sex must be M, F or O",
     ):
-        assert words in listed
+        assert fault in listed
 
 
 def test_two_pictures_of_one_id_are_a_fault(tmp_path):

@@ -27,9 +27,9 @@ WETREAD = Path(sys.executable).with_name("wetread")
 
 def started(site, phantoms, out, *more):
     """Start the command in a process of its own."""
-    words = [WETREAD, "evaluate", phantoms / "films", "--truth", phantoms / "labels.csv"]
+    command = [WETREAD, "evaluate", phantoms / "films", "--truth", phantoms / "labels.csv"]
     return subprocess.Popen(
-        [*words, "--out", out, *more],
+        [*command, "--out", out, *more],
         cwd=site,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -75,15 +75,15 @@ def session_of(tmp_path):
     """A function that returns a session with the server of a URL and the lines that it says."""
 
     def make(url, *, allow_untested=False, folder=tmp_path / "out", **settings):
-        said = []
+        lines = []
         values = {"url": url, "model": "judge", "request_seconds": 0.5} | settings
         session = Session(
             settings=JudgeSettings(**values),
             folder=folder,
             allow_untested=allow_untested,
-            say=said.append,
+            say=lines.append,
             retry=RetryPolicy(first_seconds=0.01),
         )
-        return session, said
+        return session, lines
 
     return make

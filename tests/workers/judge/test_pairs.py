@@ -37,7 +37,7 @@ def test_a_csv_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("", "no header"),
         ("id,reference\na,b\n", "no column candidate"),
@@ -48,11 +48,11 @@ def test_a_csv_file(tmp_path):
         (f"id,reference,candidate\na,{'x' * 100_001},y\n", "more than 100000 characters"),
     ],
 )
-def test_an_unusable_file_is_refused_with_its_faults(tmp_path, content, words):
+def test_an_unusable_file_is_refused_with_its_faults(tmp_path, content, message):
     """Nothing is sent before all rows are checked."""
     path = tmp_path / "pairs.csv"
     path.write_text(content)
-    with pytest.raises(ConfigurationError, match=words.replace("(", r"\(")):
+    with pytest.raises(ConfigurationError, match=message.replace("(", r"\(")):
         read_pairs(path)
 
 

@@ -53,7 +53,7 @@ def test_one_row_a_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("id,reference,candidate\na,x,y\n", "no columns rater1"),
         (
@@ -66,7 +66,7 @@ def test_one_row_a_count(tmp_path):
         (LONG.rsplit("\n", 2)[0], "0_s_emb by rater 1"),
     ],
 )
-def test_unusable_ratings_are_named(tmp_path, content, words):
+def test_unusable_ratings_are_named(tmp_path, content, message):
     """A missing rating is not 0."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         read_ratings(write(tmp_path, content))

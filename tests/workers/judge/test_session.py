@@ -27,7 +27,7 @@ def unparsable(found):
 def test_pairs_are_judged_and_recorded(scripted_server, judge_script, session_of, pairs_of):
     """30 pairs, 10 with one added finding: the published request, the probe first, then the estimate."""
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
-    session, said = session_of(server.url)
+    session, lines = session_of(server.url)
     judged, source = session.judged(pairs_of(30))
     found = total(judged)
     assert (found.parsed, found.headline.value) == (30, pytest.approx(1 / 3))
@@ -42,7 +42,7 @@ def test_pairs_are_judged_and_recorded(scripted_server, judge_script, session_of
         0,
     )
     assert [each["role"] for each in first["messages"]] == ["system", "user"]
-    assert said[0].startswith("to send: 30 pairs, about ")
+    assert lines[0].startswith("to send: 30 pairs, about ")
     records = [json.loads(line) for line in (session.folder / "judge.jsonl").open()]
     assert len(records) == 30
     assert {record["metric"] for record in records} == {"chexprompt-zero-shot"}
@@ -180,11 +180,11 @@ def test_a_judge_that_fails_the_probe_is_not_used(
 ):
     """It counts errors in equal texts; with the option it runs, and the results say so."""
     server = scripted_server(lambda _n, _body: server.chat(judge_script.reply((0, 1, 0, 0, 0, 0))))
-    session, said = session_of(server.url)
+    session, lines = session_of(server.url)
     with pytest.raises(JudgeFailed, match=r"failed the probe.*--allow-untested-judge"):
         session.judged(pairs_of(3))
     assert len(server.requests) == 2
-    assert "equal texts: significant B=1" in said[1]
+    assert "equal texts: significant B=1" in lines[1]
     allowed, _ = session_of(server.url, allow_untested=True)
     _, source = allowed.judged(pairs_of(3))
     assert not source.probe.passed

@@ -46,9 +46,9 @@ def test_random_weights_judge_nothing(
         "model": str(tmp_path / "random"), "context_tokens": 16384, "max_tokens": 64,
         "request_seconds": 120, "concurrency": 1,
     }  # fmt: skip
-    session, said = session_of(url, allow_untested=True, **settings)
+    session, lines = session_of(url, allow_untested=True, **settings)
     judged, source = session.judged(pairs_of(2))
-    assert all("cannot be parsed" in line for line in said[:2])
+    assert all("cannot be parsed" in line for line in lines[:2])
     assert not source.probe.passed
     found = summary(judged, draws=10)
     assert (found.pairs, found.parsed) == (2, 0)

@@ -12,7 +12,7 @@ EFFUSION, PNEUMOTHORAX = Observation.PLEURAL_EFFUSION, Observation.PNEUMOTHORAX
 ATELECTASIS, CONSOLIDATION = Observation.ATELECTASIS, Observation.CONSOLIDATION
 
 
-def said(text):
+def findings_of(text):
     """The findings of a text by observation."""
     return {finding.observation: finding for finding in label(text)}
 
@@ -55,7 +55,7 @@ def said(text):
 )
 def test_a_sentence_says_whether_it_is_there(text, observation, presence):
     """Negation, doubt and their scopes are understood as a radiologist means them."""
-    assert said(text)[observation].presence is presence
+    assert findings_of(text)[observation].presence is presence
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_a_sentence_says_whether_it_is_there(text, observation, presence):
 )
 def test_side_and_site_come_from_the_same_clause(text, side, site):
     """What is present has the side and place that its own clause gives, what is absent has none."""
-    finding = said(text)[CONSOLIDATION]
+    finding = findings_of(text)[CONSOLIDATION]
     assert (finding.side, finding.site) == (side, site)
 
 
 def test_the_heart_has_no_side():
     """A side in a sentence about the heart is not the heart's."""
-    assert said("Cardiomegaly with left ventricular contour.")[CARDIOMEGALY].side is None
+    assert findings_of("Cardiomegaly with left ventricular contour.")[CARDIOMEGALY].side is None
 
 
 def test_the_strongest_sentence_is_quoted():
     """Present beats uncertain beats absent over a report, and the sentence that says it is kept."""
     text = "No pneumothorax. Possible effusion at the base. There is a small left effusion. No effusion."
-    finding = said(text)[EFFUSION]
+    finding = findings_of(text)[EFFUSION]
     assert finding.presence is PRESENT
     assert finding.sentence == "There is a small left effusion."
     assert finding.side is Side.LEFT
@@ -100,9 +100,9 @@ def test_every_observation_is_answered_once_in_order():
 def test_no_finding_is_what_a_clear_report_says():
     """A report that only denies has no finding; one that affirms has; silence says nothing."""
     clear = "The lungs are clear. Heart size is normal. No pleural effusion or pneumothorax."
-    assert said(clear)[Observation.NO_FINDING].presence is PRESENT
-    assert said(clear + " Small nodule.")[Observation.NO_FINDING].presence is ABSENT
-    assert said("")[Observation.NO_FINDING].presence is SILENT
+    assert findings_of(clear)[Observation.NO_FINDING].presence is PRESENT
+    assert findings_of(clear + " Small nodule.")[Observation.NO_FINDING].presence is ABSENT
+    assert findings_of("")[Observation.NO_FINDING].presence is SILENT
 
 
 def test_a_long_text_is_labelled_quickly():

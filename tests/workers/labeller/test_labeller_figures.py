@@ -40,18 +40,18 @@ def tables(shared_data):
         pytest.skip("the Indiana reports (../shared/data/reports) are not on this machine")
     with (folder / "openi_gold_dev.csv").open(newline="", encoding="utf-8") as file:
         coded = {row["filename"]: row for row in csv.DictReader(file)}
-    said, truth = {}, {}
+    predicted, truth = {}, {}
     with tarfile.open(folder / "openi_reports_dev.tgz") as tar:
         for member in tar:
             if not member.isfile():
                 continue
             name = PurePath(member.name).stem
-            said[name] = labels_of(text_of(tar.extractfile(member).read()))
+            predicted[name] = labels_of(text_of(tar.extractfile(member).read()))
             truth[name] = {
                 finding: Label(int(coded[name][column] == "1"))
                 for finding, column in zip(SIX, COLUMNS, strict=True)
             }
-    return LabelTable.from_rows(truth, SIX), LabelTable.from_rows(said, SIX)
+    return LabelTable.from_rows(truth, SIX), LabelTable.from_rows(predicted, SIX)
 
 
 def text_of(data):

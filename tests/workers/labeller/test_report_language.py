@@ -50,7 +50,7 @@ def test_reports_of_many_hands_are_language():
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         (">werSRcsstial atele ab ab abJ lyJffu", "occur in no chest X-ray report"),
         ("atelectasis" + "effusion" * 100 + ".", "letters"),
@@ -62,9 +62,9 @@ def test_reports_of_many_hands_are_language():
         ("Der Patient hat gestern Abend nichts gegessen und keine Schmerzen.", "occur in no chest"),
     ],
 )
-def test_what_is_no_language_is_named(text, words):
+def test_what_is_no_language_is_named(text, message):
     """Unknown words, one endless word, symbols, loops, words without order: each has its clause."""
-    assert words in fault_of(text)
+    assert message in fault_of(text)
     with pytest.raises(TextNotLanguage, match="not language") as caught:
         check_language(text)
     assert not caught.value.retry

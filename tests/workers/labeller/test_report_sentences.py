@@ -34,9 +34,9 @@ def sections():
 def misread(row):
     """What a line says and is not read so: each finding's name with the presence that was read."""
     wanted, text = row.split(" | ", 1)
-    said = {one.observation: one.presence for one in label(text.replace("\\n", "\n"))}
+    presences = {one.observation: one.presence for one in label(text.replace("\\n", "\n"))}
     states = {word[:-1]: STATES[word[-1]] for word in wanted.split()}
-    read = {name: said[NAMES.get(name) or Observation(name)] for name in states}
+    read = {name: presences[NAMES.get(name) or Observation(name)] for name in states}
     return [(name, read[name].value, text) for name in states if read[name] is not states[name]]
 
 

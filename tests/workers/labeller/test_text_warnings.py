@@ -46,7 +46,7 @@ def test_what_is_no_contradiction_is_left_alone(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("A 1.5 cm nodule.", "measurement"),
         ("Effusion of 3 x 4 cm.", "measurement"),
@@ -61,9 +61,9 @@ def test_what_is_no_contradiction_is_left_alone(text):
         ("Normal chest. Large right pneumothorax.", "calls the image normal"),
     ],
 )
-def test_what_a_model_cannot_know_is_marked(text, words):
+def test_what_a_model_cannot_know_is_marked(text, expected):
     """Measurements, people, times, blanks, the patient's history, earlier films: one sentence each."""
-    assert any(words in note for note in warned(text))
+    assert any(expected in note for note in warned(text))
 
 
 def test_an_ordinary_text_has_no_warning():

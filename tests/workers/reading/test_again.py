@@ -254,7 +254,7 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "conditions",
     [
         {"state": "NONSENSE"},
         {"since": "yesterday"},
@@ -263,7 +263,7 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
         {"state": [1]},
     ],
 )
-def test_a_condition_that_is_not_understood_is_no_condition_for_all(said):
+def test_a_condition_that_is_not_understood_is_no_condition_for_all(conditions):
     """It is refused in words; nothing is chosen by half a filter."""
     with pytest.raises(SelectionError):
-        parse_selection(said)
+        parse_selection(conditions)

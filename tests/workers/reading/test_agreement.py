@@ -258,9 +258,9 @@ def test_samples_change_nothing_of_what_the_draft_says(drafted):
     assert [dataclasses.replace(one, score=None) for one in bare] == [
         dataclasses.replace(one, score=None) for one in off.findings
     ]
-    said = [one for one in on.findings if one.sentence is not None]
-    assert said
-    assert all(one.agreement is not None and one.agreement.samples == 8 for one in said)
+    stated = [one for one in on.findings if one.sentence is not None]
+    assert stated
+    assert all(one.agreement is not None and one.agreement.samples == 8 for one in stated)
 
 
 def test_the_draft_records_how_its_samples_were_written(drafted):
@@ -289,5 +289,5 @@ def test_a_meaningless_text_is_not_sampled(tmp_path, study):
     reader = Reader.from_settings(settings)
     draft = reader.read(study, revision=1, predecessor=None, produced_at=NOW).draft
     assert all(one.agreement is None for one in draft.findings)
-    assert not any("sampled" in words for words in (*draft.notes, draft.model.decoding))
+    assert not any("sampled" in note for note in (*draft.notes, draft.model.decoding))
     assert {one.presence for one in draft.findings} == {Presence.NOT_CODED}

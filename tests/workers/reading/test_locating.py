@@ -133,13 +133,13 @@ def test_the_middle_belongs_to_both_sides():
 
 def test_findings_get_their_own_regions_and_one_legend():
     """What the model said yes to is outlined, the rest is not, and the draft says what outlines mean."""
-    said = (
+    given = (
         finding(Observation.CARDIOMEGALY),
         finding(side=Side.LEFT),
         finding(Observation.PNEUMOTHORAX, Presence.ABSENT),
     )
     heat = {HEART: spot(5, 4), FLUID: spot(6, 6)}
-    findings, notes = with_regions(said, heat, grey())
+    findings, notes = with_regions(given, heat, grey())
     assert [bool(one.region) for one in findings] == [True, True, False]
     assert middle(findings[1].region)[0] > middle(findings[0].region)[0]
     assert notes == (NOTE,)
@@ -157,13 +157,13 @@ def test_a_place_on_the_wrong_side_is_told_not_shown():
 
 def test_what_cannot_be_located_stays_without_a_region():
     """Absent findings, edema, unasked questions and short memory change nothing but the notes."""
-    said = (
+    given = (
         finding(presence=Presence.ABSENT),
         finding(Observation.EDEMA),
         finding(Observation.FRACTURE),
     )
     everywhere = {question: spot(6, 6) for question in IS_THERE.values()}
-    assert with_regions(said, everywhere, grey()) == (said, ())
+    assert with_regions(given, everywhere, grey()) == (given, ())
     one = (finding(),)
     assert with_regions(one, {}, grey()) == (one, ())
     findings, notes = with_regions(one, {FLUID: None}, grey())
@@ -192,11 +192,11 @@ def test_a_bilateral_finding_outlined_across_the_middle_has_no_such_note():
 
 def test_findings_without_an_outline_are_named_where_the_model_locates():
     """Edema is never outlined: where other findings may be, the draft says that it is not."""
-    said = (finding(Observation.EDEMA), finding(Observation.FRACTURE, Presence.ABSENT), finding())
-    _, notes = with_regions(said, {FLUID: spot(6, 6)}, grey(), locates=True)
+    given = (finding(Observation.EDEMA), finding(Observation.FRACTURE, Presence.ABSENT), finding())
+    _, notes = with_regions(given, {FLUID: spot(6, 6)}, grey(), locates=True)
     assert notes == (
         "No outline is drawn for edema. This does not mean absence.",
         NOTE,
     )
-    _, alone = with_regions(said[:1], {}, grey(), locates=True)
+    _, alone = with_regions(given[:1], {}, grey(), locates=True)
     assert alone == notes[:1]

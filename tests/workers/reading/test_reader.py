@@ -88,10 +88,10 @@ def test_the_caveat_is_in_the_identity_and_in_every_document(reader, film):
     assert reader.identity.caveat == CAVEAT
     assert "greedy, 40 new tokens, float32 on cpu" in reader.identity.decoding
     for output in read(reader, study(film)).outputs[:2]:
-        words = [
+        texts = [
             str(element.value) for element in output.dataset.iterall() if element.VR in {"UT", "LT"}
         ]
-        assert any(CAVEAT in word for word in words), output.kind
+        assert any(CAVEAT in word for word in texts), output.kind
 
 
 def test_the_same_arguments_give_the_same_bytes(reader, film):
@@ -220,8 +220,8 @@ def test_the_prompt_is_recorded(reader, film):
     result = read(reader, study(film))
     prompt = result.draft.model.prompt
     assert prompt.startswith("<s>[INST] <<SYS>> You are a helpful radiologist.")
-    words = [str(e.value) for e in result.outputs[1].dataset.iterall() if e.VR == "UT"]
-    assert any(word.startswith("Prompt: <s>[INST]") for word in words)
+    texts = [str(e.value) for e in result.outputs[1].dataset.iterall() if e.VR == "UT"]
+    assert any(word.startswith("Prompt: <s>[INST]") for word in texts)
 
 
 def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_path):
@@ -233,8 +233,8 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
 
     def answer(*arguments, **rest):
         asked.append(rest["indication"])
-        said = original(*arguments, **rest)
-        return dataclasses.replace(said, prompt=f"indication: {rest['indication']}!")
+        found = original(*arguments, **rest)
+        return dataclasses.replace(found, prompt=f"indication: {rest['indication']}!")
 
     monkeypatch.setattr(reader._model, "answer", answer)
     assert "Cough" not in str(read(reader, study(path)).draft.to_json())
@@ -255,9 +255,9 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
 def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, wanted, traits, count):
     """The setting decides; `auto` asks a model whose scores have been measured."""
     model, traits = reader._model, {"meaningless": False, **traits}
-    written, words = model.answer, "The heart size is normal. The lungs are clear."
+    written, text = model.answer, "The heart size is normal. The lungs are clear."
     monkeypatch.setattr(
-        model, "answer", lambda *a, **b: dataclasses.replace(written(*a, **b), text=words)
+        model, "answer", lambda *a, **b: dataclasses.replace(written(*a, **b), text=text)
     )
     monkeypatch.setattr(model.model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
     asking = settings.model_copy(update={"reading": Reading(scores=wanted)})
@@ -294,13 +294,13 @@ def damaged(folder, target, name, value):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.0, "no text"), (float("nan"), "not finite")], ids=["mute", "broken"]
+    ("value", "message"), [(0.0, "no text"), (float("nan"), "not finite")], ids=["mute", "broken"]
 )
-def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, words):
+def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, message):
     """Real weights that say nothing, or compute no numbers, end in an error."""
     folder = damaged(tiny_folder, tmp_path / "damaged", "lm_head.weight", value)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_version="7")
-    with pytest.raises(PermanentReadingError, match=words):
+    with pytest.raises(PermanentReadingError, match=message):
         read(Reader.from_settings(Settings(data_dir=tmp_path, reading=reading)), study(film))
 
 

@@ -27,8 +27,8 @@ def alone(model, film, question):
         embeds = model.network.splice(ids, films)
         logits = Passage(model.network, slots=len(embeds)).read(embeds, every=True)
         chances = logits.log_softmax(-1)
-        said = ids[start - films.shape[1] + 1 :]
-        weights.append(sum(chances[start - 1 + n, i].item() for n, i in enumerate(said)))
+        answered = ids[start - films.shape[1] + 1 :]
+        weights.append(sum(chances[start - 1 + n, i].item() for n, i in enumerate(answered)))
     return 1 / (1 + math.exp(weights[1] - weights[0]))
 
 
@@ -67,7 +67,7 @@ def test_each_score_stands_with_its_finding():
 
 
 @pytest.mark.parametrize(
-    ("text", "chance", "words"),
+    ("text", "chance", "expected"),
     [
         ("No pneumothorax.", 0.8, "absent, asked for it the model gives 80 %"),
         ("Right pneumothorax.", 0.1, "present, asked for it the model gives 10 %"),
@@ -77,7 +77,7 @@ def test_each_score_stands_with_its_finding():
         ("Possible pneumothorax.", 0.9, None),
     ],
 )
-def test_disagreement_is_told(text, chance, words):
+def test_disagreement_is_told(text, chance, expected):
     """Present under half, absent or silent over half: a note; doubt agrees with both."""
     chances = [
         1.0 if "heart" in text and name is Observation.CARDIOMEGALY else 0.0 for name in ASKED
@@ -85,8 +85,8 @@ def test_disagreement_is_told(text, chance, words):
     chances[ASKED.index(Observation.PNEUMOTHORAX)] = chance
     notes = disagreements(scored(label(text), chances))
     about = [note for note in notes if "pneumothorax" in note]
-    assert bool(about) == (words is not None)
-    assert words is None or words in about[0]
+    assert bool(about) == (expected is not None)
+    assert expected is None or expected in about[0]
 
 
 def test_normal_against_abnormal_is_compared_too():

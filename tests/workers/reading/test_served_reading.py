@@ -167,7 +167,7 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("answer", "kind", "message"),
     [
         (lambda server: server.json({"error": "no images here"}, 400), PermanentReadingError, "400"),
         (lambda server: server.json({}, 401), PermanentReadingError, "API key"),
@@ -193,12 +193,12 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
         "language",
     ],
 )  # fmt: skip
-def test_what_goes_wrong_ends_by_its_kind(scripted_server, reader_of, film, answer, kind, words):
+def test_what_goes_wrong_ends_by_its_kind(scripted_server, reader_of, film, answer, kind, message):
     """Permanent, temporary, or an outage; no message quotes the server; the next study is read."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
     reader = reader_of(server)
     works, server.script = server.script, lambda _n, _body: answer(server)
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=message) as caught:
         read(reader, film)
     assert may_pass(caught.value) is (kind in {TransientReadingError, ModelServerAway})
     assert is_outage(caught.value) is (kind is ModelServerAway)

@@ -28,18 +28,18 @@ def test_reports_are_labelled_as_they_are_meant(written):
     """Every report speaks of all six, and its labels are the truth."""
     for findings, text in written:
         truth = {finding.observation for finding in findings}
-        said = {one.observation: one.presence for one in label(text)}
+        presences = {one.observation: one.presence for one in label(text)}
         for name in CODED_OBSERVATIONS:
-            assert said[name] is (Presence.PRESENT if name in truth else Presence.ABSENT), text
+            assert presences[name] is (Presence.PRESENT if name in truth else Presence.ABSENT), text
 
 
 def test_sides_are_read_back(written):
     """The labelled side is the one that was drawn."""
     for findings, text in written:
-        said = {one.observation: one.side for one in label(text)}
+        sides = {one.observation: one.side for one in label(text)}
         for finding in findings:
             if finding.observation not in {Observation.CARDIOMEGALY, Observation.EDEMA}:
-                assert said[finding.observation] is finding.side, text
+                assert sides[finding.observation] is finding.side, text
 
 
 def test_nothing_else_is_claimed(written):

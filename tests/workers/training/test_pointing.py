@@ -21,10 +21,10 @@ def packed(tmp_path_factory):
     """A film's texts, with the place of its one yes."""
     folder = tmp_path_factory.mktemp("demo")
     checkpoint.write_settings(folder, corpus.train_tokenizer(), corpus.VOCABULARY)
-    said = list(pointing.texts([AIR], np.random.default_rng(0)))
-    (place,) = [n for n, (_, finding) in enumerate(said, 1) if finding is not None]
-    words = Corpus(Tokenizer.from_folder(folder))
-    return words.packed([[text for text, _ in said]]), pointing.Pointed(0, place, NUMBER)
+    texts = list(pointing.texts([AIR], np.random.default_rng(0)))
+    (place,) = [n for n, (_, finding) in enumerate(texts, 1) if finding is not None]
+    text_corpus = Corpus(Tokenizer.from_folder(folder))
+    return text_corpus.packed([[text for text, _ in texts]]), pointing.Pointed(0, place, NUMBER)
 
 
 def watching(packed, taken):
@@ -37,10 +37,10 @@ def watching(packed, taken):
 
 def test_what_is_there_is_asked_for_first():
     """A report, then three findings; those that are on the film have a place."""
-    said = list(pointing.texts([AIR], np.random.default_rng(1)))
-    assert [finding for _, finding in said] == [None, NUMBER, None, None]
-    assert said[1][0].answer.startswith("Yes")
-    assert all(text.answer.startswith("No") for text, _ in said[2:])
+    texts = list(pointing.texts([AIR], np.random.default_rng(1)))
+    assert [finding for _, finding in texts] == [None, NUMBER, None, None]
+    assert texts[1][0].answer.startswith("Yes")
+    assert all(text.answer.startswith("No") for text, _ in texts[2:])
     assert [finding for _, finding in pointing.texts([], np.random.default_rng(1))] == [None] * 4
 
 

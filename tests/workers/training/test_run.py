@@ -15,10 +15,10 @@ RECIPE = Recipe(epochs=(1, 1, 1), batches=(4, 4, 4), pointing=(1, 5e-4, 4))
 def run(tmp_path_factory):
     """A very short training, and what it said."""
     folder = tmp_path_factory.mktemp("training")
-    said = []
+    lines = []
     plan = Plan(out=folder / "demo", work=folder / "work", films=8, recipe=RECIPE, threads=1)
-    train(plan, said.append)
-    return plan, said
+    train(plan, lines.append)
+    return plan, lines
 
 
 def digest(folder):
@@ -30,19 +30,19 @@ def digest(folder):
 @pytest.mark.slow
 def test_it_says_how_far_it_is(run):
     """Films and every epoch of every stage are announced."""
-    _, said = run
-    assert said[0] == "drawn 8 of 8 films"
+    _, lines = run
+    assert lines[0] == "drawn 8 of 8 films"
     stages = ["labels", "alignment", "tuning", "pointing"]
-    assert [line.split(":")[0] for line in said[1:]] == stages
+    assert [line.split(":")[0] for line in lines[1:]] == stages
 
 
 @pytest.mark.slow
 def test_finished_stages_are_not_done_again(run, tmp_path):
     """A second run over the same work folder writes the same files at once."""
     plan, _ = run
-    said = []
-    train(Plan(out=tmp_path, work=plan.work, films=8, recipe=RECIPE, threads=1), said.append)
-    assert said == []
+    lines = []
+    train(Plan(out=tmp_path, work=plan.work, films=8, recipe=RECIPE, threads=1), lines.append)
+    assert lines == []
     assert digest(tmp_path) == digest(plan.out)
 
 

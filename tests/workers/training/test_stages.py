@@ -39,7 +39,7 @@ def config(folder):
 
 
 @pytest.fixture(scope="module")
-def words(folder):
+def text_corpus(folder):
     """Its language."""
     return Corpus(Tokenizer.from_folder(folder))
 
@@ -50,11 +50,11 @@ def films(tmp_path_factory):
     return Films.drawn(range(FILMS), tmp_path_factory.mktemp("films"), processes=1)
 
 
-def trained(config, films, words, epochs):
+def trained(config, films, text_corpus, epochs):
     """Return a network after `epochs` of each stage, and the losses."""
     network, losses = checkpoint.new_network(config, 1), []
     recipe = Recipe(epochs=epochs, batches=(4, 4, 4))
-    training = Training(network, config, films, words, recipe, losses.append)
+    training = Training(network, config, films, text_corpus, recipe, losses.append)
     training.labels()
     training.alignment()
     training.tuning()
@@ -71,7 +71,7 @@ def test_patch_tokens_are_the_models_own(config):
     assert torch.allclose(expected, found, atol=1e-5)
 
 
-def test_packed_texts_are_read_as_if_each_were_alone(config, words):
+def test_packed_texts_are_read_as_if_each_were_alone(config, text_corpus):
     """Logits of each text in a pack are those of the reader that sees only this text."""
     network = checkpoint.new_network(config, 1).eval()
     film = torch.rand(1, 1, 160, 160)
@@ -80,55 +80,55 @@ def test_packed_texts_are_read_as_if_each_were_alone(config, words):
         Text(Task.QUESTION, IS_NORMAL, "No."),
         Text(Task.QUESTION, IS_THERE["edema"], "Yes."),
     ]
-    packed = words.packed([texts])
+    packed = text_corpus.packed([texts])
     with torch.no_grad():
         tokens = forward.patch_tokens(network.vision_tower, film)
         together = network.lm_head(forward.text_hidden(network, tokens, packed))[0]
         start = 0
         for text in texts:
-            ids, _ = words.ids(text)
-            alone = [*words.lead, prompts.IMAGE_SENTINEL, *ids]
+            ids, _ = text_corpus.ids(text)
+            alone = [*text_corpus.lead, prompts.IMAGE_SENTINEL, *ids]
             embeds = network.splice(alone, network.image_tokens(film))
             expected = Passage(network, slots=len(embeds)).read(embeds, every=True)[-len(ids) :]
             assert torch.allclose(together[start : start + len(ids)], expected, atol=1e-4)
             start += len(ids)
 
 
-def test_an_answer_follows_the_prompt_that_the_service_uses(words, folder):
+def test_an_answer_follows_the_prompt_that_the_service_uses(text_corpus, folder):
     """The ids before the answer are exactly the prompt's, and `</s>` ends it."""
     tokenizer = Tokenizer.from_folder(folder)
     for question in (*IS_THERE.values(), IS_NORMAL):
         prompt = prompts.render(prompts.chat(Task.QUESTION, question))
         expected = prompts.prompt_ids(tokenizer, prompt)
-        ids, asked = words.ids(Text(Task.QUESTION, question, "Yes."))
-        assert [*words.lead, prompts.IMAGE_SENTINEL, *ids[:asked]] == expected
+        ids, asked = text_corpus.ids(Text(Task.QUESTION, question, "Yes."))
+        assert [*text_corpus.lead, prompts.IMAGE_SENTINEL, *ids[:asked]] == expected
         assert ids[-1] == EOS
         assert expected[:2] == [1, 1]
 
 
-def test_yes_and_no_are_one_id_each(words):
+def test_yes_and_no_are_one_id_each(text_corpus):
     """So that their probabilities can be compared at one place."""
     firsts = {}
     for answer in ("Yes", "No"):
-        ids, asked = words.ids(Text(Task.QUESTION, IS_NORMAL, answer))
+        ids, asked = text_corpus.ids(Text(Task.QUESTION, IS_NORMAL, answer))
         assert len(ids) == asked + 2
         firsts[answer] = ids[asked]
     assert firsts["Yes"] != firsts["No"]
 
 
-def test_the_language_needs_few_ids(words):
+def test_the_language_needs_few_ids(text_corpus):
     """A report takes fewer than two ids a word: the tokenizer knows the grammar."""
     rng = np.random.default_rng(0)
     for seed in range(20):
         text = corpus.report_text(plan(seed).findings, rng)
-        ids, asked = words.ids(text)
+        ids, asked = text_corpus.ids(text)
         assert len(ids) - asked < 2 * len(text.answer.split())
 
 
-def test_only_answers_are_learnt(words):
+def test_only_answers_are_learnt(text_corpus):
     """No weight lies on a prompt; the decision of a question weighs more."""
-    packed = words.packed([list(corpus.texts((FINDING,), np.random.default_rng(2)))])
-    ids, asked = words.ids(Text(Task.REPORT, "", "x"))
+    packed = text_corpus.packed([list(corpus.texts((FINDING,), np.random.default_rng(2)))])
+    ids, asked = text_corpus.ids(Text(Task.REPORT, "", "x"))
     assert (packed.weight[0, : min(asked, len(ids))] == 0).all()
     assert packed.weight.max() > 1
     assert ((packed.segment == 0) <= (packed.weight == 0)).all()
@@ -157,10 +157,10 @@ def test_a_changed_film_keeps_its_mask_in_step():
 
 
 @pytest.mark.slow
-def test_training_repeats_itself_and_its_files_load(config, films, words, folder):
+def test_training_repeats_itself_and_its_files_load(config, films, text_corpus, folder):
     """Two runs give equal weights; the files are a CXR-LLaVA v2 whose caveat says phantoms."""
-    first, losses = trained(config, films, words, (1, 1, 1))
-    second, _ = trained(config, films, words, (1, 1, 1))
+    first, losses = trained(config, films, text_corpus, (1, 1, 1))
+    second, _ = trained(config, films, text_corpus, (1, 1, 1))
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
     assert [one.stage for one in losses] == ["labels", "alignment", "tuning"]
@@ -173,9 +173,9 @@ def test_training_repeats_itself_and_its_files_load(config, films, words, folder
     assert len(set(index["weight_map"].values())) == checkpoint.SHARDS
 
 
-def test_learning_lowers_the_loss(config, films, words):
+def test_learning_lowers_the_loss(config, films, text_corpus):
     """A few rounds over a few films lower the loss of every stage."""
-    _, losses = trained(config, films, words, (6, 6, 3))
+    _, losses = trained(config, films, text_corpus, (6, 6, 3))
     for stage in ("labels", "alignment", "tuning"):
         of = [one.loss for one in losses if one.stage == stage]
         assert of[-1] < of[0]

@@ -79,5 +79,5 @@ def advantage(behind: Sequence[Tensor], asked: Sequence[Row]) -> Tensor:
 
 def _log_chance(logits: Tensor, row: Row) -> Tensor:
     """Return the log-probability of a row's answer; `logits` [T, V] follow each of its ids."""
-    said = torch.tensor(row.ids[row.asked :], device=logits.device)
-    return logits[row.asked - 1 :].log_softmax(-1).gather(1, said[:, None]).sum()
+    answer = torch.tensor(row.ids[row.asked :], device=logits.device)
+    return logits[row.asked - 1 :].log_softmax(-1).gather(1, answer[:, None]).sum()

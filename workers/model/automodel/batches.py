@@ -111,16 +111,16 @@ class BatchEngine:
         main, beside = row(decoding), [row(how) for how in samples]
         self._enter([*queries, main, *beside])
         chances = tuple(self._awaited(query).chance for query in queries)
-        said = self._awaited(main)
+        answer = self._awaited(main)
         return Answer(
-            text=self.loaded.text(said.ids),
-            token_ids=said.ids,
-            token_scores=said.scores,
+            text=self.loaded.text(answer.ids),
+            token_ids=answer.ids,
+            token_scores=answer.scores,
             prompt=prompt.text,
-            ended=self.loaded.ends(list(said.ids)),
+            ended=self.loaded.ends(list(answer.ids)),
             image_tokens=_NO_IMAGE_TOKENS,
             chances=chances,
-            timings_ms={"preprocess": spent, **said.timings_ms},
+            timings_ms={"preprocess": spent, **answer.timings_ms},
             samples=tuple(self._written(beside)),
         )
 

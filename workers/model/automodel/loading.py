@@ -131,11 +131,11 @@ class Loaded:
                     return ids[self._end_of(ids, start - 1, begins) :]
         return ids
 
-    def _end_of(self, ids: list[int], start: int, words: str) -> int:
+    def _end_of(self, ids: list[int], start: int, stop: str) -> int:
         return next(
             end
             for end in range(start + 1, len(ids) + 1)
-            if words in self._decoded(ids[start:end], special=True)
+            if stop in self._decoded(ids[start:end], special=True)
         )
 
     def _decoded(self, ids: Sequence[int], *, special: bool = False) -> str:
@@ -255,8 +255,8 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
     except (*_LIBRARY_FAULTS, ImportError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be loaded: {_first(error)}") from None
     faults = [
-        f"{words}: {', '.join(sorted(map(_tensor, told[key]))[:_NAMED])}"
-        for key, words in (("missing_keys", "missing"), ("mismatched_keys", "of another shape"))
+        f"{fault}: {', '.join(sorted(map(_tensor, told[key]))[:_NAMED])}"
+        for key, fault in (("missing_keys", "missing"), ("mismatched_keys", "of another shape"))
         if told.get(key)
     ]
     if faults:
@@ -289,12 +289,13 @@ def _recorded(profile: Profile, files: WeightFiles, folder: Path, place: Place) 
 def _yes_no(profile: Profile, maker: PromptMaker, folder: Path) -> YesNo | None:
     if profile.scores is None:
         return None
-    words = maker.tokenizer
+    tokenizer = maker.tokenizer
     yes, no = (
         tuple(
             first
             for word in dict.fromkeys(each)
-            if (first := words.encode(word, add_special_tokens=False)[0]) != words.unk_token_id
+            if (first := tokenizer.encode(word, add_special_tokens=False)[0])
+            != tokenizer.unk_token_id
         )
         for each in (profile.scores.yes, profile.scores.no)
     )
@@ -313,8 +314,8 @@ def _end_ids(network: Any, maker: PromptMaker) -> frozenset[int]:  # noqa: ANN40
 
 
 def _pad_id(maker: PromptMaker) -> int:
-    words = maker.tokenizer
-    found = (words.pad_token_id, words.eos_token_id, 0)
+    tokenizer = maker.tokenizer
+    found = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return int(next(one for one in found if one is not None))
 
 

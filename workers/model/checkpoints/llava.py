@@ -101,8 +101,8 @@ class Llava(ABC):
         pixels = self.pixel_values(preprocess.grey_image(frame))
         spent = (time.perf_counter() - start) * 1000
         turns = self.chat(task, question, indication)
-        said = self.converse(pixels, turns, decoding, cancelled, questions)
-        return dataclasses.replace(said, timings_ms={"preprocess": spent, **said.timings_ms})
+        answer = self.converse(pixels, turns, decoding, cancelled, questions)
+        return dataclasses.replace(answer, timings_ms={"preprocess": spent, **answer.timings_ms})
 
     @torch.inference_mode()
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:

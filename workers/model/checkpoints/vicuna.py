@@ -31,14 +31,14 @@ def chat(task: Task, question: str = "", indication: str = "") -> tuple[Turn, ..
         GenerationError: The question is empty, or contains a control word of the layout.
     """
     if task in {Task.REPORT, Task.PAEDIATRIC_REPORT}:
-        words = REPORT if task is Task.REPORT else PAEDIATRIC_REPORT
+        text = REPORT if task is Task.REPORT else PAEDIATRIC_REPORT
         reason = _CONTROL.sub(" ", indication.replace("\n", " ")).strip()
-        words += _INDICATED + reason if reason else "."
+        text += _INDICATED + reason if reason else "."
     else:
-        words = DIFFERENTIAL if task is Task.DIFFERENTIAL else question
-        if not words.strip() or _CONTROL.search(words):
+        text = DIFFERENTIAL if task is Task.DIFFERENTIAL else question
+        if not text.strip() or _CONTROL.search(text):
             raise GenerationError("a question needs words, and none of the chat's control words")
-    return (Turn(Role.USER, f"{IMAGE}\n{words.strip()}"),)
+    return (Turn(Role.USER, f"{IMAGE}\n{text.strip()}"),)
 
 
 def render(turns: Sequence[Turn]) -> str:

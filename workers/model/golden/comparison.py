@@ -131,9 +131,9 @@ def chat(
         if f"{name}_{part}" in golden:
             tolerance = VISION if part == "inputs_embeds" else LOGITS
             yield from near(f"{name}_{part}", array, exact[part], golden, tolerance)
-    said = model.converse(pixels, turns, Decoding(max_new_tokens=_STEPS))
-    yield held(f"{name}_greedy_ids", np.array(said.token_ids), golden, 0.0)
-    yield same(f"{name} greedy text", said.text, notes["greedy_texts_32"][name])
+    answer = model.converse(pixels, turns, Decoding(max_new_tokens=_STEPS))
+    yield held(f"{name}_greedy_ids", np.array(answer.token_ids), golden, 0.0)
+    yield same(f"{name} greedy text", answer.text, notes["greedy_texts_32"][name])
 
 
 @torch.inference_mode()

@@ -55,8 +55,8 @@ def compare(folder: Path) -> Iterator[Comparison]:
         )
     whole = notes.get("greedy_text_report_via_public_method")
     if whole is not None:
-        said = model.converse(pixels, prompts.chat(Task.REPORT), Decoding())
-        yield same("report greedy text, whole", said.text, whole)
+        answer = model.converse(pixels, prompts.chat(Task.REPORT), Decoding())
+        yield same("report greedy text, whole", answer.text, whole)
 
 
 def vision_stages(model: CxrLlava, pixels: NDArray[np.float32]) -> dict[str, Array]:

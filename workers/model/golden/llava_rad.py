@@ -65,8 +65,8 @@ def compare(folder: Path) -> Iterator[Comparison]:
             film = pixels[notes["loader_images"][name]]
             turns = model.chat(Task.REPORT, indication=record["reason"] or "")
             yield from chat((model, exact), film, turns, name, golden, notes)
-            said = model.converse(film, turns, Decoding())
-            yield same(f"{name} greedy text, whole", said.text.strip(), whole[name])
+            answer = model.converse(film, turns, Decoding())
+            yield same(f"{name} greedy text, whole", answer.text.strip(), whole[name])
 
 
 def parts(folder: Path) -> tuple[Path, Path]:

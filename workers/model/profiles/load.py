@@ -101,7 +101,7 @@ def _sentence(error: ErrorDetails, text: str) -> str:
         path.append(str(error["ctx"]["key"]))
     line = _line(text, path)
     place = f"line {line}: " if line else ""
-    return f"{place}{'.'.join(path)}: {_words(error, path)}"
+    return f"{place}{'.'.join(path)}: {_message(error, path)}"
 
 
 def _number(sentence: str) -> int:
@@ -110,7 +110,7 @@ def _number(sentence: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _words(error: ErrorDetails, path: list[str]) -> str:
+def _message(error: ErrorDetails, path: list[str]) -> str:
     kind, limits = error["type"], error.get("ctx", {})
     if kind == BETWEEN_KEYS:
         return error["msg"]

@@ -315,6 +315,6 @@ class Profile(Table):
         return PRIOR in self.prompts.report
 
 
-def fault(key: str, words: str) -> PydanticCustomError:
-    """Return the error of one key of a table; `words` say what is wrong and what to do."""
-    return PydanticCustomError(BETWEEN_KEYS, "{words}", {"key": key, "words": words})
+def fault(key: str, message: str) -> PydanticCustomError:
+    """Return the error of one key of a table; `message` says what is wrong and what to do."""
+    return PydanticCustomError(BETWEEN_KEYS, "{message}", {"key": key, "message": message})

@@ -136,8 +136,8 @@ class ChatClient:
                 f"{self.server.host} gave no whole answer within {self.server.seconds:g} s"
             ) from None
         except httpcore.ConnectError as error:
-            words = f"no connection to {self.server.host}: {error}"
-            raise ServerUnavailable(words, outage=True) from error
+            message = f"no connection to {self.server.host}: {error}"
+            raise ServerUnavailable(message, outage=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise ServerUnavailable(f"{self.server.host} broke off its answer") from error
         self._check_model(completion.model)
@@ -165,17 +165,17 @@ class ChatClient:
     async def _failure(self, response: httpcore.Response) -> ServerRefused | ServerUnavailable:
         status = response.status
         meaning = _MEANINGS.get(status, "the server failed" if status >= _SERVER_FAILURE else "")
-        words = f"{self.server.host} answered {status}" + (f": {meaning}" if meaning else "")
+        message = f"{self.server.host} answered {status}" + (f": {meaning}" if meaning else "")
         detail = await _detail(response)
         if status in _TEMPORARY or status >= _SERVER_FAILURE:
             wait = _header(response, b"retry-after")
             return ServerUnavailable(
-                words,
+                message,
                 detail=detail,
                 retry_after=retry_after(wait.decode("latin-1")),
                 outage=status in _OUTAGE,
             )
-        return ServerRefused(words, detail=detail)
+        return ServerRefused(message, detail=detail)
 
     def _check_model(self, reported: str) -> None:
         """Refuse the answer of another model; a server may add a revision behind `@`."""

@@ -73,10 +73,10 @@ def chance_of_yes(first_token: Mapping[str, float], profile: Profile) -> float:
             "the server gives no probabilities of tokens (logprobs), so that there are no scores: set "
             'scores = "off"'
         )
-    words = profile.scores
+    scores = profile.scores
     yes, no = (
         sum(chance for token, chance in first_token.items() if token.strip() in those)
-        for those in ((words.yes, words.no) if words else ((), ()))
+        for those in ((scores.yes, scores.no) if scores else ((), ()))
     )
     if yes + no <= 0:
         raise GenerationError("the model answers a yes-or-no question with neither yes nor no")

@@ -96,16 +96,16 @@ class ServedModel:
         image = png(image_sent(frame, self._profile.image))
         asked = _Asked(messages_of(turns, image), decoding, tuple(samples), urgent)
         queries = self._queries(image, questions, urgent=urgent)
-        said, others, chances = self._loop.run(self._all(asked, queries), cancelled)
+        completion, others, chances = self._loop.run(self._all(asked, queries), cancelled)
         return Answer(
-            text=self._text(said, decoding),
-            token_ids=(UNKNOWN_ID,) * (said.completion_tokens or 0),
+            text=self._text(completion, decoding),
+            token_ids=(UNKNOWN_ID,) * (completion.completion_tokens or 0),
             token_scores=(),
             prompt=chat.shown(turns),
-            ended=said.finish_reason != _LENGTH,
+            ended=completion.finish_reason != _LENGTH,
             image_tokens=_NO_IMAGE_TOKENS,
             chances=chances,
-            timings_ms={"decode": said.seconds * 1000},
+            timings_ms={"decode": completion.seconds * 1000},
             samples=others,
         )
 
@@ -144,13 +144,13 @@ class ServedModel:
         chances = asyncio.create_task(self._chances(queries))
         beside = [asyncio.create_task(self._sample(asked, how)) for how in asked.samples]
         try:
-            said = await self._complete(asked, asked.decoding)
+            completion = await self._complete(asked, asked.decoding)
             texts = await asyncio.gather(*beside)
             found = await chances
         finally:
             for task in (chances, *beside):
                 task.cancel()  # those that run, if the answer failed
-        return said, tuple(text for text in texts if text is not None), found
+        return completion, tuple(text for text in texts if text is not None), found
 
     async def _chances(self, queries: "Sequence[_Asked]") -> tuple[float, ...]:
         tasks = [asyncio.create_task(self._chance(query)) for query in queries]
@@ -161,10 +161,10 @@ class ServedModel:
                 task.cancel()
 
     async def _chance(self, query: "_Asked") -> float:
-        said = await self._client.complete(
+        completion = await self._client.complete(
             query.messages, parameters(query.decoding) | _LIKELIEST, urgent=query.urgent
         )
-        return chance_of_yes(said.first_token, self._profile)
+        return chance_of_yes(completion.first_token, self._profile)
 
     async def _sample(self, asked: "_Asked", how: Decoding) -> str | None:
         """Return the text of a sample; None if it failed: it must not fail the answer."""
@@ -178,22 +178,25 @@ class ServedModel:
             asked.messages, parameters(how), stream=True, urgent=asked.urgent
         )
 
-    def _text(self, said: Completion, decoding: Decoding) -> str:
+    def _text(self, completion: Completion, decoding: Decoding) -> str:
         """Return the text of an answer, without passages in which the model thinks, and stop words.
 
         Raises:
             ServerRefused: The answer is a refusal, far longer than requested, or no text.
         """
-        if said.refused or said.finish_reason == _FILTERED:
+        if completion.refused or completion.finish_reason == _FILTERED:
             raise ServerRefused(
                 "the server refused to answer: a filter of contents is active there"
             )
-        if len(said.text) > _ALWAYS_CHARACTERS + _CHARACTERS_PER_TOKEN * decoding.max_new_tokens:
+        if (
+            len(completion.text)
+            > _ALWAYS_CHARACTERS + _CHARACTERS_PER_TOKEN * decoding.max_new_tokens
+        ):
             raise ServerRefused(
-                f"the server wrote {len(said.text)} characters, too many for "
+                f"the server wrote {len(completion.text)} characters, too many for "
                 f"{decoding.max_new_tokens} tokens: it does not follow max_tokens"
             )
-        text = _THINKING.sub("", said.text)
+        text = _THINKING.sub("", completion.text)
         if any(unicodedata.category(each) in _NOT_TEXT and each not in "\n\r\t" for each in text):
             raise ServerRefused("the server's answer has characters that are not text")
         return ended(text, self._profile.answer)

@@ -210,14 +210,14 @@ def test_a_setup_link_makes_one_admin_once(make_site):
     path = f"/setup/{token}"
     assert "Make the first account" in site.get(path).text
     form = {"name": "root", "display_name": "Dr. Root", "password": PHRASE, "again": PHRASE}
-    for wrong, words in (
+    for wrong, message in (
         ({"again": "other horse battery"}, "The two passwords differ"),
         ({"password": "short", "again": "short"}, "The password is too short"),
         ({"name": "no name"}, "is not a login name"),
     ):
         answer = site.post(path, data={**form, **wrong})
         assert answer.status_code == 400
-        assert words in answer.text
+        assert message in answer.text
     made = site.post(path, data=form)
     assert (made.status_code, made.headers["location"]) == (303, "../")
     assert site.get("/", as_=cookie_in(made)).status_code == 200

@@ -73,7 +73,7 @@ def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
 ):
     """Neither whole nor as a thumbnail: the reason is told again; another film is drawn."""
     path = write(as_dataset(draw(3, rows=96, columns=columns)), tmp_path / "bad.dcm")
-    said = []
+    errors = []
     for picture in (
         Picture(path=path),
         Picture(path=path),
@@ -81,8 +81,8 @@ def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
     ):
         with pytest.raises(error) as caught:
             asyncio.run(films.png(picture))
-        said.append(str(caught.value))
-    assert said == said[:1] * 3
+        errors.append(str(caught.value))
+    assert errors == errors[:1] * 3
     assert (tmp_path / "taken").read_text().splitlines() == ["bad.dcm"] * tries
     good = write(as_dataset(draw(4, rows=120, columns=100)), tmp_path / "good.dcm")
     assert asyncio.run(films.png(Picture(path=good))).startswith(b"\x89PNG")
@@ -95,9 +95,9 @@ def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder
     url = f"/studies/{film.study_instance_uid}/films/{film.sop_instance_uid}.png"
     answers = [site.get(url), site.get(url, headers={"Accept": "application/json"})]
     assert [each.status_code for each in answers] == [422, 422]
-    words = answers[1].json()["error"]
-    assert words.startswith("This image cannot be shown: ")
-    assert words.split(":")[0] in answers[0].text
+    error = answers[1].json()["error"]
+    assert error.startswith("This image cannot be shown: ")
+    assert error.split(":")[0] in answers[0].text
 
 
 def test_what_is_known_of_a_film_is_forgotten_after_a_while():

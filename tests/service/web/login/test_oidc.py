@@ -57,13 +57,13 @@ class Provider(BaseHTTPRequestHandler):
     def do_POST(self):
         """Exchange a code, once, for an ID token; check client, redirect and PKCE."""
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        said = {key: values[0] for key, values in parse_qs(form).items()}
-        asked = self.server.codes.pop(said["code"])
-        digest = hashlib.sha256(said["code_verifier"].encode()).digest()
+        fields = {key: values[0] for key, values in parse_qs(form).items()}
+        asked = self.server.codes.pop(fields["code"])
+        digest = hashlib.sha256(fields["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         client = base64.b64encode(f"wetread:{SECRET}".encode()).decode()
         assert asked["code_challenge"] == challenge
-        assert asked["redirect_uri"] == said["redirect_uri"]
+        assert asked["redirect_uri"] == fields["redirect_uri"]
         assert self.headers["Authorization"] == f"Basic {client}"
         claims = {"nonce": asked["nonce"], **self.server.claims}
         token = {"access_token": "x", "token_type": "Bearer", "expires_in": 300}

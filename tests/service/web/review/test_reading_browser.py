@@ -30,9 +30,9 @@ def until(eventually):
     return wait
 
 
-def saved(words):
+def saved(text):
     """Return the script that asks whether the page says that the text is stored."""
-    return f"return document.getElementById('saved')?.textContent === {words!r}"
+    return f"return document.getElementById('saved')?.textContent === {text!r}"
 
 
 def edit_first(who, text):
@@ -65,7 +65,7 @@ def test_keys_alone_lead_from_login_to_an_accepted_report(reading_site, seeder, 
     (made,) = reading_site.store.decisions(job_id=first.id)
     assert made.request.verdict is Verdict.ACCEPT
     assert made.request.acceptability is Acceptability.NO_REVISION
-    assert made.reviewer.words == "Wilhelm Röntgen"
+    assert made.reviewer.display_name == "Wilhelm Röntgen"
     seconds = made.request.seconds
     assert 0 < seconds.draft <= seconds.image <= seconds.total
     assert "The draft was accepted." in who.text("#undo")

@@ -68,8 +68,8 @@ def test_a_search_finds_by_name_patient_id_and_accession(site, seeder, radiologi
     """Each word must occur; upper and lower case are the same; nothing found is said."""
     jobs = [seeder.drafted(number) for number in (1, 2)]
     identify(site)
-    for words in ("chest 2", "PHANTOM-2", "phantom 2"):
-        assert rows(site.get("/read", params={"q": words}, as_=radiologist).text) == [jobs[1].id]
+    for query in ("chest 2", "PHANTOM-2", "phantom 2"):
+        assert rows(site.get("/read", params={"q": query}, as_=radiologist).text) == [jobs[1].id]
     html = site.get("/read", params={"q": "<b>nobody"}, as_=radiologist).text
     assert rows(html) == []
     assert "&lt;b&gt;nobody" in html

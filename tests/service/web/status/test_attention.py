@@ -37,7 +37,7 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "opening"),
     [
         ({"missing": 1}, "1 study of pacs missing or incomplete here:"),
         ({"missing": 12}, "12 studies of pacs missing or incomplete here:"),
@@ -45,15 +45,15 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
         ({"fault": "is it running?"}, "pacs was not compared completely: is it running?"),
     ],
 )
-def test_what_is_missing_and_why_it_is_not_known_is_said(row, words, notices):
+def test_what_is_missing_and_why_it_is_not_known_is_said(row, opening, notices):
     """How many studies are missing, or what keeps the archive from being compared."""
-    (said,) = notices(**row)
-    assert said.startswith(words)
+    (notice,) = notices(**row)
+    assert notice.startswith(opening)
 
 
 def test_an_archive_that_nobody_compares_is_named(notices):
     """Never compared, or not for several periods: the process that compares does not run."""
     assert notices() == ["pacs has not been compared so far: does `wetread reconcile --watch` run?"]
     before = notices.store.now() - timedelta(minutes=5)
-    (said,) = notices(compared_at=before)
-    assert said.startswith("pacs is not compared now: it was last compared ")
+    (notice,) = notices(compared_at=before)
+    assert notice.startswith("pacs is not compared now: it was last compared ")

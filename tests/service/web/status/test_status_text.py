@@ -86,10 +86,10 @@ def test_a_waiting_job_says_how_many_are_before_it(seeder):
     now = SystemStatus(
         now=datetime.now(UTC), processes=(beat("reading"),), ahead=seeder.store.ahead()
     )
-    said = [why(job, (), now).plain() for job in (first, second, third)]
-    assert said[0].startswith("Waiting for its turn: it is the next.")
-    assert said[1].startswith("Waiting for its turn: 1 is before it.")
-    assert said[2].startswith("Waiting for its turn: 2 are before it.")
+    reasons = [why(job, (), now).plain() for job in (first, second, third)]
+    assert reasons[0].startswith("Waiting for its turn: it is the next.")
+    assert reasons[1].startswith("Waiting for its turn: 1 is before it.")
+    assert reasons[2].startswith("Waiting for its turn: 2 are before it.")
     urgent = seeder.waiting(5, urgent=True)
     places = seeder.store.ahead()
     assert [places[job.id] for job in (urgent, first, second, third)] == [0, 1, 2, 3]
@@ -140,8 +140,8 @@ def test_every_ended_job_has_a_reason(seeder):
         store.cancel(unwanted.id, "admin", "Sent twice."),
         seeder.completed(4),
     ]
-    words = [why(job, store.deliveries(job.id), situation()).plain() for job in ended]
-    assert words == [
+    reasons = [why(job, store.deliveries(job.id), situation()).plain() for job in ended]
+    assert reasons == [
         "It is a lateral film.",
         "The pixels end early.",
         "Sent twice.",
@@ -249,20 +249,20 @@ def test_a_result_behind_a_destination_that_refuses_says_so(seeder):
 
 
 @pytest.mark.parametrize(
-    ("read_back", "words"),
+    ("read_back", "expected"),
     [
         (True, "Read back from orthanc."),
         (False, "Acknowledged by orthanc, not read back."),
         (None, "No result is of a kind for orthanc."),
     ],
 )
-def test_a_delivered_job_says_how_its_results_were_confirmed(seeder, read_back, words):
+def test_a_delivered_job_says_how_its_results_were_confirmed(seeder, read_back, expected):
     """Only what was read back is called that, with the deliveries at hand and without."""
     job = seeder.drafted(1)
     delivery, _ = seeder.store.claim_delivery(job.id, "w", 60, {})
     seeder.store.confirm_delivery(delivery.id, delivery.fence, read_back=read_back)
     done, deliveries = seeder.store.job(job.id), seeder.store.deliveries(job.id)
     for given in ((), deliveries):
-        assert why(done, given, situation()).plain() == words
+        assert why(done, given, situation()).plain() == expected
     told = delivery_reason(deliveries[0], situation()).plain()
     assert ("; read back" in told) is bool(read_back)

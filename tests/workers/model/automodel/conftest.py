@@ -43,41 +43,43 @@ def tokenizer(*special: str, named: dict[str, str] | None = None):
 
 
 def _gemma3():
-    words = tokenizer(named={"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<img>"})
+    own_tokenizer = tokenizer(
+        named={"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<img>"}
+    )
     images = tf.Gemma3ImageProcessorPil(size={"height": 32, "width": 32})
     processor = tf.Gemma3Processor(
-        images, words, image_seq_length=4, chat_template=LAYOUT.replace("IMAGE", "<boi>")
+        images, own_tokenizer, image_seq_length=4, chat_template=LAYOUT.replace("IMAGE", "<boi>")
     )
     config = tf.Gemma3Config(
         text_config={
-            **TEXT, "vocab_size": len(words), "head_dim": 16, "sliding_window": 8,
+            **TEXT, "vocab_size": len(own_tokenizer), "head_dim": 16, "sliding_window": 8,
             "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
             "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False,
         },
         vision_config={**VISION, "num_hidden_layers": 2, "image_size": 32},
         tie_word_embeddings=False, mm_tokens_per_image=4,
-        boi_token_index=words.boi_token_id, eoi_token_index=words.eoi_token_id,
-        image_token_index=words.image_token_id,
+        boi_token_index=own_tokenizer.boi_token_id, eoi_token_index=own_tokenizer.eoi_token_id,
+        image_token_index=own_tokenizer.image_token_id,
     )  # fmt: skip
     return processor, tf.Gemma3ForConditionalGeneration(config)
 
 
 def _llava_next():
-    words = tokenizer("<image>")
+    own_tokenizer = tokenizer("<image>")
     images = tf.LlavaNextImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32},
         image_grid_pinpoints=[[32, 64], [64, 32], [64, 64]],
     )  # fmt: skip
     processor = tf.LlavaNextProcessor(
-        images, words, patch_size=8, vision_feature_select_strategy="default",
+        images, own_tokenizer, patch_size=8, vision_feature_select_strategy="default",
         num_additional_image_tokens=1, chat_template=LAYOUT.replace("IMAGE", "<image>"),
     )  # fmt: skip
     config = tf.LlavaNextConfig(
         text_config=tf.LlamaConfig(
-            **TEXT, vocab_size=len(words), pad_token_id=0, bos_token_id=1, eos_token_id=2
+            **TEXT, vocab_size=len(own_tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2
         ),
         vision_config=tf.CLIPVisionConfig(**VISION, num_hidden_layers=2, image_size=32),
-        image_token_index=words.convert_tokens_to_ids("<image>"),
+        image_token_index=own_tokenizer.convert_tokens_to_ids("<image>"),
         image_grid_pinpoints=[[32, 64], [64, 32], [64, 64]],
     )
     return processor, tf.LlavaNextForConditionalGeneration(config)
@@ -85,15 +87,16 @@ def _llava_next():
 
 def _qwen2_vl():
     special = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-    words = tokenizer(*special)
-    ids = dict(zip(special, words.convert_tokens_to_ids(list(special)), strict=True))
+    own_tokenizer = tokenizer(*special)
+    ids = dict(zip(special, own_tokenizer.convert_tokens_to_ids(list(special)), strict=True))
     images = tf.Qwen2VLImageProcessorPil(
         size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64}, patch_size=8, merge_size=2
     )
     layout = LAYOUT.replace("IMAGE", "<|vision_start|> <|image_pad|> <|vision_end|>")
     config = tf.Qwen2VLConfig(
         text_config={
-            **TEXT, "vocab_size": len(words), "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+            **TEXT, "vocab_size": len(own_tokenizer),
+            "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
             "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4},
         },
         vision_config={
@@ -103,26 +106,26 @@ def _qwen2_vl():
         image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
     )  # fmt: skip
-    return (images, words, layout), tf.Qwen2VLForConditionalGeneration(config)
+    return (images, own_tokenizer, layout), tf.Qwen2VLForConditionalGeneration(config)
 
 
 def _idefics3():
     rows = [f"<row_{r}_col_{c}>" for r in range(1, 7) for c in range(1, 7)]
-    words = tokenizer(
+    own_tokenizer = tokenizer(
         "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *rows
     )
     images = tf.Idefics3ImageProcessorPil(
         size={"longest_edge": 64}, max_image_size={"longest_edge": 32}
     )
     processor = tf.Idefics3Processor(
-        images, words, image_seq_len=4, chat_template=LAYOUT.replace("IMAGE", "<image>")
+        images, own_tokenizer, image_seq_len=4, chat_template=LAYOUT.replace("IMAGE", "<image>")
     )
     config = tf.Idefics3Config(
         text_config=tf.LlamaConfig(
-            **TEXT, vocab_size=len(words), pad_token_id=0, bos_token_id=1, eos_token_id=2
+            **TEXT, vocab_size=len(own_tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2
         ),
         vision_config={**VISION, "num_hidden_layers": 2, "image_size": 32},
-        image_token_id=words.convert_tokens_to_ids("<image>"),
+        image_token_id=own_tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=0,
     )
@@ -142,9 +145,9 @@ def make(name: str, folder: Path, seed: int = 1) -> Path:
     model.save_pretrained(folder)
     if isinstance(processor, tuple):
         # A processor with a part for videos cannot be made without torchvision.
-        images, words, layout = processor
+        images, own_tokenizer, layout = processor
         images.save_pretrained(folder)
-        words.save_pretrained(folder)
+        own_tokenizer.save_pretrained(folder)
         (folder / "chat_template.jinja").write_text(layout, encoding="utf-8")
     else:
         processor.save_pretrained(folder)

@@ -70,11 +70,11 @@ def test_the_first_answer_is_that_of_generate(architecture, loaded, engine, prof
         suppress_tokens=list(one.special.placeholders),
     )  # fmt: skip
     expected = fresh[0, inputs["input_ids"].shape[1] :].tolist()
-    said = engine(architecture, 1).answer(
+    answer = engine(architecture, 1).answer(
         frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=24)
     )
-    assert list(said.token_ids) == expected
-    assert said.ended == (expected[-1] == 2)
+    assert list(answer.token_ids) == expected
+    assert answer.ended == (expected[-1] == 2)
 
 
 def test_a_batch_of_sixteen_equals_singles(architecture, engine, frames):
@@ -101,9 +101,9 @@ def test_an_urgent_request_interrupts_a_batch_whose_rows_go_on_unchanged(engine,
     begun = threading.Event()
 
     def ask(name, number, **more):
-        said = one.answer(frames[number], Task.REPORT, **more)
+        answer = one.answer(frames[number], Task.REPORT, **more)
         order.append(name)
-        return said
+        return answer
 
     def holding():
         """Hold the first token until both others wait."""
@@ -171,8 +171,10 @@ def test_what_does_not_fit_into_memory_is_halved(engine, frames, monkeypatch):
     monkeypatch.setattr(batches, "extend_batch", small)
     six = engine("idefics3", 6)
     with ThreadPoolExecutor(6) as callers:
-        said = list(callers.map(lambda f: six.answer(f, Task.REPORT, decoding=SHORT), frames[:6]))
-    assert [one.token_ids for one in said] == expected
+        answers = list(
+            callers.map(lambda f: six.answer(f, Task.REPORT, decoding=SHORT), frames[:6])
+        )
+    assert [one.token_ids for one in answers] == expected
     assert max(sizes) > 2
 
 
@@ -208,10 +210,12 @@ def test_what_the_library_cannot_use_fails_its_row_only(engine, frames, monkeypa
     four = engine("llava_next", 4)
     with ThreadPoolExecutor(4) as callers:
         bad = callers.submit(four.answer, frames[3], Task.REPORT, indication="odd", decoding=SHORT)
-        said = list(callers.map(lambda f: four.answer(f, Task.REPORT, decoding=SHORT), frames[:3]))
+        answers = list(
+            callers.map(lambda f: four.answer(f, Task.REPORT, decoding=SHORT), frames[:3])
+        )
         with pytest.raises(GenerationError, match="refuses image or prompt"):
             bad.result()
-    assert [one.token_ids for one in said] == expected
+    assert [one.token_ids for one in answers] == expected
 
 
 def test_logits_that_are_not_finite_fail_their_row(checkpoint, profile, frames):
@@ -242,9 +246,9 @@ def test_samples_are_further_answers(engine, frames):
     one = engine("idefics3", 4)
     samples = [Decoding(max_new_tokens=12, temperature=1.5, seed=seed) for seed in (1, 2)]
     plain = one.answer(frames[0], Task.REPORT, decoding=SHORT)
-    said = one.answer(frames[0], Task.REPORT, decoding=SHORT, samples=samples)
-    assert said.token_ids == plain.token_ids
-    assert len(set(said.samples)) == 2
+    answer = one.answer(frames[0], Task.REPORT, decoding=SHORT, samples=samples)
+    assert answer.token_ids == plain.token_ids
+    assert len(set(answer.samples)) == 2
 
 
 def test_the_scores_are_probabilities_of_the_first_token(engine, loaded, frames, profile):
@@ -254,8 +258,8 @@ def test_the_scores_are_probabilities_of_the_first_token(engine, loaded, frames,
     with torch.inference_mode():
         logits = one.network(**prompt.tensors).logits[0, -1]
     # The profile's words for no are "No" and "no"; of those for yes the tokenizer knows "Yes" only.
-    words = one.maker.tokenizer.convert_tokens_to_ids(["Yes", "No", "no"])
-    expected = float(logits[words].softmax(0)[0])
+    ids = one.maker.tokenizer.convert_tokens_to_ids(["Yes", "No", "no"])
+    expected = float(logits[ids].softmax(0)[0])
     assert engine("llava_next", 1).chances(frames[0], QUESTIONS[1:2]) == pytest.approx((expected,))
 
 

@@ -101,7 +101,7 @@ def test_code_of_a_known_architecture_is_not_executed(copy, profile):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("config.json", "config.json is missing"),
         ("model.safetensors", "no weights"),
@@ -109,11 +109,11 @@ def test_code_of_a_known_architecture_is_not_executed(copy, profile):
         ("processor_config.json", "processor"),
     ],
 )
-def test_a_missing_file_is_named(copy, profile, name, words):
+def test_a_missing_file_is_named(copy, profile, name, message):
     """Each file of a checkpoint, left out: a message, no download."""
     folder = copy("gemma3")
     (folder / name).unlink()
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=message):
         load(folder, profile)
 
 
@@ -128,7 +128,7 @@ def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
 
 
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "message"),
     [
         (
             "{{ raise_exception('no system turn') }}",
@@ -139,9 +139,9 @@ def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
         ("no image", "the processor refuses image or prompt"),
     ],
 )
-def test_a_chat_template_that_fails_is_said(checkpoint, profile, template, words):
+def test_a_chat_template_that_fails_is_said(checkpoint, profile, template, message):
     """A template that refuses, is no template, or forgets the image ends in a message."""
-    with pytest.raises(GenerationError, match=words):
+    with pytest.raises(GenerationError, match=message):
         load(checkpoint("gemma3"), profile.model_copy(update={"chat_template": template}))
 
 
@@ -159,12 +159,12 @@ def test_weights_that_do_not_fit_are_refused(copy, profile, change):
     save_file(weights, path, metadata={"format": "pt"})
     if change == "truncated":
         path.write_bytes(path.read_bytes()[:-1000])
-    words = {
+    messages = {
         "missing": "missing: .*q_proj",
         "shape": r"q_proj\.weight \(63, 64\) instead of \(64, 64\)",
         "truncated": r"model\.safetensors",
     }
-    with pytest.raises(CheckpointError, match=words[change]):
+    with pytest.raises(CheckpointError, match=messages[change]):
         load(folder, profile)
 
 
@@ -220,20 +220,20 @@ def test_a_stop_word_ends_an_answer_and_is_left_out(checkpoint, profile, frames)
     form = profile.answer.model_copy(update={"stop": (word,)})
     stopping = load(checkpoint("qwen2_vl"), profile.model_copy(update={"answer": form}))
     engine = BatchEngine(stopping, rows=1)
-    said = engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=12))
+    answer = engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=12))
     engine.close()
-    assert said.ended
-    assert word not in said.text
-    assert whole.text.startswith(said.text.strip())
-    assert len(said.token_ids) <= len(whole.token_ids)
+    assert answer.ended
+    assert word not in answer.text
+    assert whole.text.startswith(answer.text.strip())
+    assert len(answer.token_ids) <= len(whole.token_ids)
 
 
 def test_what_a_model_thinks_before_its_answer_is_left_out(checkpoint, profile):
     """The answer begins after the last special token that the profile names."""
     form = profile.answer.model_copy(update={"begins_after": "<end_of_utterance>"})
     loaded = load(checkpoint("idefics3"), profile.model_copy(update={"answer": form}))
-    words = loaded.maker.tokenizer.convert_tokens_to_ids
-    ids = words(
+    ids_of = loaded.maker.tokenizer.convert_tokens_to_ids
+    ids = ids_of(
         ["edema", "<end_of_utterance>", "left", "<end_of_utterance>", "clear", "lungs", "</s>"]
     )
     assert loaded.text(ids) == "clear lungs"

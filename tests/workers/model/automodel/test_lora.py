@@ -53,7 +53,7 @@ def test_the_weights_become_base_plus_scaled_product(
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"config": {"use_dora": True}}, "use_dora"),
         ({"config": {"modules_to_save": ["lm_head"]}}, "modules_to_save"),
@@ -66,10 +66,10 @@ def test_the_weights_become_base_plus_scaled_product(
         ({"base_model.model.x.lora_A.weight": torch.zeros(2, 2)}, "x has one factor only"),
     ],
 )  # fmt: skip
-def test_an_adapter_that_does_not_fit_is_refused(checkpoint, profile, adapter, change, words):
+def test_an_adapter_that_does_not_fit_is_refused(checkpoint, profile, adapter, change, message):
     """What is not implemented, or of another model, is named."""
     folder, *_ = adapter(**change)
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=message):
         load(checkpoint("llava_next"), profile, adapter=folder)
 
 

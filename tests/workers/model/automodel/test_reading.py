@@ -101,8 +101,8 @@ def test_each_architecture_reads_a_film_to_valid_objects(
     assert any("shows no regions" in note for note in result.draft.notes)
     assert result.draft.model.licence.startswith("not stated")
     assert result.draft.model.cannot == ("regions",)
-    words = [str(one.value) for one in result.outputs[0].dataset.iterall() if one.VR == "UT"]
-    assert any("This model shows no regions." in each for each in words)
+    texts = [str(one.value) for one in result.outputs[0].dataset.iterall() if one.VR == "UT"]
+    assert any("This model shows no regions." in each for each in texts)
     assert DraftReport.from_json(result.draft.to_json()) == result.draft
     assert {one.presence for one in result.draft.findings} == {Presence.NOT_CODED}
 
@@ -157,11 +157,11 @@ def test_the_demo_model_as_a_llava_gets_the_same_prompt(demo_folder, demo_reader
     frame = np.random.default_rng(1).random((300, 280), dtype=np.float32)
     built_in = registry.load("demo", demo_folder)
     prompt = demo_reader._model.loaded.maker
-    said = demo_reader._model.answer(frame, Task.REPORT)
+    answer = demo_reader._model.answer(frame, Task.REPORT)
     expected = built_in.answer(frame, Task.REPORT)
     assert prompt.tokenizer.unk_token_id == 0
-    assert said.token_ids == expected.token_ids
-    assert said.text == expected.text
+    assert answer.token_ids == expected.token_ids
+    assert answer.text == expected.text
 
 
 def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
@@ -240,11 +240,11 @@ def test_a_model_without_scores_is_asked_for_none_and_says_so(demo_folder, tmp_p
     assert {one.score for one in result.draft.findings} == {None}
     assert any("gives no scores and shows no regions" in one for one in result.draft.notes)
     coded = [str(one.value) for one in result.outputs[1].dataset.iterall() if one.VR == "LT"]
-    words = [
+    texts = [
         str(one.value) for one in result.outputs[1].dataset.iterall() if one.VR in {"UT", "LT"}
     ]
-    assert any("The model gives no scores." in each for each in (*coded, *words))
-    assert not any("not calibrated" in each for each in words)
+    assert any("The model gives no scores." in each for each in (*coded, *texts))
+    assert not any("not calibrated" in each for each in texts)
 
 
 def test_a_model_without_a_prompt_for_children_reads_none(demo_folder, tmp_path):

@@ -150,8 +150,8 @@ def test_a_patients_film_that_the_site_insists_on_says_so(insisting, tmp_path):
     assert "knows only phantoms" in result.draft.model.caveat
     assert "reading.demo_reads_patients" in result.draft.model.caveat
     report = next(output for output in result.outputs if output.kind == "draft-report")
-    words = [str(e.value) for e in report.dataset.iterall() if e.VR == "UT"]
-    (warning,) = (text for text in words if text.startswith("UNVERIFIED AI DRAFT"))
+    texts = [str(e.value) for e in report.dataset.iterall() if e.VR == "UT"]
+    (warning,) = (text for text in texts if text.startswith("UNVERIFIED AI DRAFT"))
     assert "knows only phantoms" in warning
     assert "reading.demo_reads_patients" in warning
     for output in result.outputs:

@@ -70,10 +70,10 @@ def test_a_fourth_model_is_a_file_and_a_line(tiny_folder, tmp_path, monkeypatch)
     reading = Reading(model="fourth", model_dir=tiny_folder)
     engine = Engine(load_model(Settings(data_dir=tmp_path, reading=reading)), rows=2)
     film = np.random.default_rng(0).random((90, 70), dtype=np.float32)
-    said = engine.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=5))
+    answer = engine.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=5))
     engine.close()
-    assert len(said.token_ids) == 5
-    assert said.image_tokens.shape == (8, 128)
+    assert len(answer.token_ids) == 5
+    assert answer.image_tokens.shape == (8, 128)
     assert engine.checkpoint.name == "toy"
     assert engine.checkpoint.weights_sha256
     del sys.modules["a_fourth_model"]

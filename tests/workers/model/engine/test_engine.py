@@ -216,16 +216,16 @@ def test_films_are_read_in_pieces_between_the_others_steps(tiny_folder, model, m
             callers.submit(running.answer, shot, Task.REPORT, questions=QUESTIONS[:2])
             for shot in shots[1:]
         ]
-        said = [one.result(60) for one in (first, *later)]
+        answers = [one.result(60) for one in (first, *later)]
     running.close()
     between = widths[12:]
     assert not any(
         one > 1 < other for one, other in itertools.pairwise(between[: between.index(1)])
     )
-    for shot, answer in zip(shots, said, strict=True):
+    for shot, answer in zip(shots, answers, strict=True):
         expected = plain.answer(shot, Task.REPORT, questions=QUESTIONS[:2])
         assert answer.token_ids == expected.token_ids
-    assert said[1].chances == pytest.approx(plain.chances(shots[1], QUESTIONS[:2]), abs=1e-4)
+    assert answers[1].chances == pytest.approx(plain.chances(shots[1], QUESTIONS[:2]), abs=1e-4)
 
 
 def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
@@ -270,9 +270,9 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
     running = Engine(model, rows=1)
     with pytest.raises(GenerationError, match="finite"):
         running.answer(shots[0], Task.REPORT)
-    said = [running.answer(film, Task.REPORT).token_ids for film in shots[1:]]
+    answers = [running.answer(film, Task.REPORT).token_ids for film in shots[1:]]
     running.close()
-    assert said == expected
+    assert answers == expected
 
 
 def test_a_device_that_hangs_is_noticed(model, monkeypatch):

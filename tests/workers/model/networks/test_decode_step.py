@@ -56,6 +56,8 @@ def test_an_engine_with_a_compiled_step_answers_as_ever(tiny_folder, monkeypatch
     expected = [plain.answer(shot, Task.REPORT, decoding=how).token_ids for shot in shots]
     engine = Engine(registry.load("tiny", tiny_folder), rows=2, new_tokens=12, compiled=True)
     with ThreadPoolExecutor(3) as callers:
-        said = list(callers.map(lambda shot: engine.answer(shot, Task.REPORT, decoding=how), shots))
+        answers = list(
+            callers.map(lambda shot: engine.answer(shot, Task.REPORT, decoding=how), shots)
+        )
     engine.close()
-    assert [one.token_ids for one in said] == expected
+    assert [one.token_ids for one in answers] == expected

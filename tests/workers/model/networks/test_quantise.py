@@ -21,10 +21,10 @@ def test_fewer_bits_answer_nearly_the_same(tiny_folder, bits, close):
     whole = registry.load("tiny", tiny_folder)
     fewer = registry.load("tiny", tiny_folder, Place(quantisation=bits))
     decoding = Decoding(max_new_tokens=8)
-    said = fewer.answer(film, Task.REPORT, decoding=decoding)
-    assert said.token_ids == fewer.answer(film, Task.REPORT, decoding=decoding).token_ids
+    answer = fewer.answer(film, Task.REPORT, decoding=decoding)
+    assert answer.token_ids == fewer.answer(film, Task.REPORT, decoding=decoding).token_ids
     expected = whole.answer(film, Task.REPORT, decoding=decoding)
-    assert abs(said.token_scores[0] - expected.token_scores[0]) < close * 10
+    assert abs(answer.token_scores[0] - expected.token_scores[0]) < close * 10
     assert fewer.checkpoint.dtype == f"float32 (decoder {bits})"
     assert "bitsandbytes " in fewer.checkpoint.libraries
     first, other = (model.network.llama.layers[0].mlp.down_proj for model in (whole, fewer))

@@ -143,7 +143,7 @@ def test_each_general_question_has_one_in_the_models_words():
 
 
 @pytest.mark.parametrize(
-    ("changed", "to", "words"),
+    ("changed", "to", "message"),
     [
         ("format = 1", "format = 2", "line 2: format: 2 is not allowed: use 1"),
         ('name = "small"', "", "name: is required: add it"),
@@ -176,13 +176,13 @@ def test_each_general_question_has_one_in_the_models_words():
         ("[prompts]", "prompts", "not TOML"),
     ],
 )  # fmt: skip
-def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, words):
+def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, message):
     """The message says which file, which line, which key, and what to do."""
     path = write(SMALL.replace(changed, to, 1))
     with pytest.raises(ProfileError) as raised:
         load_profile(path)
     assert str(raised.value).startswith(f"{path}: ")
-    assert words in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_all_faults_are_named_at_once_in_the_order_of_the_file(write):
@@ -199,13 +199,14 @@ def test_all_faults_are_named_at_once_in_the_order_of_the_file(write):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"\xff\xfe\x00", "not UTF-8"), (b"#" * 300_000, "larger than 256 KiB")]
+    ("content", "message"),
+    [(b"\xff\xfe\x00", "not UTF-8"), (b"#" * 300_000, "larger than 256 KiB")],
 )
-def test_a_file_that_is_no_profile_is_refused(tmp_path, content, words):
+def test_a_file_that_is_no_profile_is_refused(tmp_path, content, message):
     """Bytes that are no text, and a file of any size, end in a message."""
     path = tmp_path / "profile.toml"
     path.write_bytes(content)
-    with pytest.raises(ProfileError, match=words):
+    with pytest.raises(ProfileError, match=message):
         load_profile(path)
 
 

@@ -105,16 +105,16 @@ def test_an_answer_that_was_cut_is_marked(scripted_server, model_of, frame):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "answer",
     [
         f"<think>Is the heart large? Findings: it is.</think>\n{TEXT}",
         f"<reasoning>x</reasoning>{TEXT}",
         f"{TEXT}<think>and so on",
     ],
 )
-def test_passages_in_which_a_model_thinks_are_no_report(scripted_server, model_of, frame, said):
+def test_passages_in_which_a_model_thinks_are_no_report(scripted_server, model_of, frame, answer):
     """They must not be coded."""
-    server = scripted_server(lambda _n, _body: server.events([said], model="chest"))
+    server = scripted_server(lambda _n, _body: server.events([answer], model="chest"))
     assert model_of(server.url).answer(frame, Task.REPORT).text.strip() == TEXT
 
 
@@ -129,7 +129,7 @@ def test_stop_words_of_the_profile_end_the_text(scripted_server, model_of, frame
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         ({"text": "x" * 4096 + "x" * 33 * 16}, "too many for 16 tokens"),
         ({"text": "The lungs\0 are clear."}, "not text"),
@@ -139,11 +139,11 @@ def test_stop_words_of_the_profile_end_the_text(scripted_server, model_of, frame
     ],
 )
 def test_an_answer_that_cannot_be_a_report_is_refused(
-    scripted_server, model_of, frame, reply, words
+    scripted_server, model_of, frame, reply, message
 ):
     """One request: the same image would be answered alike."""
     server = scripted_server(lambda _n, _body: server.chat(model="chest", **reply))
-    with pytest.raises(ServerRefused, match=words):
+    with pytest.raises(ServerRefused, match=message):
         model_of(server.url).answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=16))
     assert len(server.requests) == 1
 
@@ -327,19 +327,19 @@ def test_scores_are_the_probability_of_yes_against_no(scripted_server, model_of,
 
 
 @pytest.mark.parametrize(
-    ("reply", "kind", "words"),
+    ("reply", "kind", "message"),
     [
         (None, GenerationError, "no probabilities of tokens"),
         ({"Maybe": 1.0}, GenerationError, "neither yes nor no"),
         ({"Yes": 2.0}, ServerRefused, "is none"),
     ],
 )
-def test_a_score_is_not_guessed(scripted_server, model_of, frame, reply, kind, words):
+def test_a_score_is_not_guessed(scripted_server, model_of, frame, reply, kind, message):
     """Without probabilities, with other words, or with a probability above 1 there is none."""
     server = scripted_server(
         lambda _n, _body: (
             server.chat("Yes", model="chest") if reply is None else server.json(likeliest(**reply))
         )
     )
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         model_of(server.url).chances(frame, [IS_NORMAL])

@@ -38,25 +38,25 @@ def checkpoint(tmp_path_factory):
     every = dict.fromkeys(("<pad>", "<s>", "</s>", "<unk>", "<image>", *WORDS.split()))
     core = Tokenizer(models.WordLevel({word: n for n, word in enumerate(every)}, unk_token="<unk>"))  # noqa: S106
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words = tf.PreTrainedTokenizerFast(
+    tokenizer = tf.PreTrainedTokenizerFast(
         tokenizer_object=core,
         **dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), every, strict=False)),
     )
-    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     pinpoints = [[32, 64], [64, 32], [64, 64]]
     images = tf.LlavaNextImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32},
         image_grid_pinpoints=pinpoints,
     )  # fmt: skip
     processor = tf.LlavaNextProcessor(
-        images, words, patch_size=8, vision_feature_select_strategy="default",
+        images, tokenizer, patch_size=8, vision_feature_select_strategy="default",
         num_additional_image_tokens=1, chat_template=LAYOUT,
     )  # fmt: skip
     torch.manual_seed(1)
     network = tf.LlavaNextForConditionalGeneration(
         tf.LlavaNextConfig(
             text_config=tf.LlamaConfig(
-                vocab_size=len(words), hidden_size=64, intermediate_size=96, num_hidden_layers=3,
+                vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=3,
                 num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024,
                 initializer_range=0.4, pad_token_id=0, bos_token_id=1, eos_token_id=2,
             ),
@@ -64,7 +64,7 @@ def checkpoint(tmp_path_factory):
                 hidden_size=32, intermediate_size=48, num_attention_heads=2, patch_size=8,
                 num_hidden_layers=2, image_size=32,
             ),
-            image_token_index=words.convert_tokens_to_ids("<image>"),
+            image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
             image_grid_pinpoints=pinpoints,
         )
     )  # fmt: skip
