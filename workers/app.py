@@ -53,7 +53,7 @@ _LAST_SECONDS: Final = 5.0
 def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -> None:
     """Serve `queues` ("reading", "delivery") until SIGTERM or SIGINT, then finish the current work.
 
-    `model` is one of `settings.readings()`; None stands for the model of `[reading]`.
+    `model` is one of `settings.readings()`, or a shadow model; None stands for the model of `[reading]`.
 
     With more than one queue, this supervises one process for each: deliveries must not wait for
     readings, and a device belongs to one process.
@@ -65,7 +65,10 @@ def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -
     """
     name = model or settings.reading.model
     own = settings.for_model(name)
-    if len(queues) == 1:
+    if len(queues) == 1 and queues[0] == READING and name in settings.shadows():
+        # Imported here, as in `_registered`: it loads torch.
+        import_module("workers.reading.shadow_worker").serve(own, work_on)
+    elif len(queues) == 1:
         queue = reading_queues(settings)[name] if queues[0] == READING else queues[0]
         _Worker(own, queue).run()
     else:

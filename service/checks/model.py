@@ -28,7 +28,7 @@ def model_checks(settings: Settings, say: Say, seconds: float) -> Iterator[Check
         say: Called with each step of a running check.
         seconds: How long a model may take to load and to read an image.
     """
-    for name in settings.readings():
+    for name in (*settings.readings(), *settings.shadows()):
         yield Check(f"model {name}", partial(_model, name, say, seconds))
 
 

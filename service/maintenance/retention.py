@@ -128,6 +128,7 @@ class Retention:
                 remove_tree(self._settings.outbox_dir / job.id)
                 self._store.removed(job.id, why.sentence)
         self._store.remove_identity(study_uid)
+        self._store.remove_shadow_readings(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
     def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:

@@ -9,6 +9,7 @@ READ: Final = "wetread.read"
 DELIVER: Final = "wetread.deliver"
 READING: Final = ProcessRole.READING.value
 DELIVERY: Final = ProcessRole.DELIVERY.value
+SHADOW: Final = "shadow"
 
 
 def reading_queues(settings: Settings) -> dict[str, str]:
@@ -22,3 +23,8 @@ def reading_queues(settings: Settings) -> dict[str, str]:
 def queue_of(settings: Settings, model: str) -> str:
     """Return the queue of a model's jobs; no worker reads the queue of a model not configured."""
     return READING if model == settings.reading.model else f"{READING}.{model}"
+
+
+def shadow_role(model: str) -> str:
+    """Return the role of a shadow model's worker in heartbeats; it has no queue in the broker."""
+    return f"{SHADOW}.{model}"

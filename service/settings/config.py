@@ -132,8 +132,15 @@ class Settings(Section):
         return self.reading.name if isinstance(self.reading, Model) else self.reading.model
 
     def readings(self) -> dict[str, Reading]:
-        """Return the table of each configured model by its name, that of `[reading]` first."""
-        return {self.model_name: self.reading} | {each.name: each for each in self.models}
+        """Return the table of each model that reads for results, that of `[reading]` first."""
+        shadows = self.shadows()
+        others = {each.name: each for each in self.models if each.name not in shadows}
+        return {self.model_name: self.reading} | others
+
+    def shadows(self) -> dict[str, Model]:
+        """Return the table of each shadow model by its name."""
+        # While faults are collected, a wrong table is a placeholder that has only a name.
+        return {each.name: each for each in self.models if isinstance(each, Model) and each.shadow}
 
     def for_model(self, name: str) -> Self:
         """Return a copy whose `reading` is the table of this model, for the model's worker.
@@ -141,9 +148,10 @@ class Settings(Section):
         Raises:
             ConfigurationError: No model has this name.
         """
-        found = self.readings().get(name)
+        tables: dict[str, Reading] = {**self.readings(), **self.shadows()}
+        found = tables.get(name)
         if found is None:
-            known = ", ".join(self.readings())
+            known = ", ".join(tables)
             raise ConfigurationError(f"no model is named {name!r}; configured are: {known}")
         return self.model_copy(update={"reading": found})
 

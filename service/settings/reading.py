@@ -319,3 +319,22 @@ class Model(Reading):
         description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
         "stand in `[reading]` may stand here, with the same defaults.",
     )
+    shadow: bool = Field(
+        False,
+        description="Only compare: the model reads again what the model in use has read, its drafts are "
+        "kept for the page `/models` and are never delivered or shown with a study.",
+    )
+    shadow_max_open_jobs: int = Field(
+        0,
+        ge=0,
+        description="Of a shadow model: it reads only while at most this many jobs wait or are being "
+        "read, and abandons a reading when there are more. Raise it for a device or server of its own.",
+    )
+    shadow_backlog: int = Field(
+        100,
+        ge=1,
+        description="Of a shadow model: studies that it is behind at most; older ones are skipped.",
+    )
+    shadow_per_hour: int = Field(
+        60, ge=1, description="Of a shadow model: readings begun in an hour at most."
+    )

@@ -34,7 +34,13 @@ def _caller_destinations(settings: Tables) -> Iterator[Conflict]:
 def _unknown_models(settings: Tables, callers: Sequence[Caller]) -> Iterator[Conflict]:
     known = set(settings.readings())
     for number, model in _known_values(callers, "model"):
-        if model is not None and model not in known:
+        if model in settings.shadows():
+            message = (
+                f"{model} is a shadow model, whose drafts are never delivered: name another model, or "
+                "remove shadow = true from its table"
+            )
+            yield _of_caller(number, "model", message)
+        elif model is not None and model not in known:
             message = f"no model is named {model}{suggestion(model, sorted(known))}"
             yield _of_caller(number, "model", message)
 

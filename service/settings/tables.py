@@ -50,7 +50,10 @@ class Tables(Protocol):
         """The name of the model in `[reading]`."""
 
     def readings(self) -> Mapping[str, Reading]:
-        """Return the table of each configured model by its name."""
+        """Return the table of each model that reads for results, by its name."""
+
+    def shadows(self) -> Mapping[str, Model]:
+        """Return the table of each shadow model by its name."""
 
     def caller(self, ae_title: str) -> Caller | None:
         """Return the settings of a calling AE title, or None if it may not send."""

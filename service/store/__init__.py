@@ -27,6 +27,7 @@ from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
 from service.store.sessions import Sessions
+from service.store.shadow_readings import ShadowReadings
 from service.store.spool_audit import SpoolAudit
 from service.store.study_identities import StudyIdentities
 from service.store.sweeper_queries import SweeperQueries
@@ -64,6 +65,7 @@ class Store(
     LoginAttempts,
     AuditTrail,
     StudyIdentities,
+    ShadowReadings,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

@@ -1,0 +1,57 @@
+"""A shadow model beside the model in use, in a whole service: killed, and never seen in the archive."""
+
+import os
+import signal
+
+import pytest
+
+from dicom.phantom import as_dataset, draw, write
+from service.records.shadow import ShadowState
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(240)]
+
+
+def test_a_killed_shadow_reads_again_and_the_archive_never_sees_it(
+    site_class, orthanc_server_class, in_orthanc, tmp_path, free_port
+):
+    """kill -9 in a shadow reading: the results are those of the model in use, then the shadow ends."""
+    shadow = {"name": "trial", "model": "demo", "model_version": "9.9", "shadow": True}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "orthanc").mkdir()
+    with orthanc_server_class(tmp_path / "orthanc") as server:
+        overrides = {
+            "destinations": [{"kind": "orthanc", "name": "pacs", "url": server.url}],
+            "models": [{**shadow, "lease_seconds": 3}],
+        }
+        site = site_class(tmp_path / "site", free_port(), overrides)
+        try:
+            site.start()
+            dataset = as_dataset(draw(41, rows=420, columns=400))
+            film = write(dataset, tmp_path / "film.dcm")
+            study = str(dataset.StudyInstanceUID)
+            assert site.store_scu(film).acknowledged
+            job = site.completed(study)
+
+            def reading():
+                found = site.store.shadow_readings("trial", limit=5)
+                return found and found[0].state is ShadowState.READING
+
+            site.until(reading, seconds=60, what="the shadow reading")
+            [worker] = site.pids("worker --queues reading --model trial")
+            os.kill(worker, signal.SIGKILL)
+
+            def read_again():
+                found = site.store.shadow_readings("trial", limit=5)
+                return found and found[0].state is ShadowState.DRAFTED
+
+            site.until(read_again, seconds=90, what="the second shadow reading")
+            [kept] = site.store.shadow_readings("trial", limit=5)
+            assert (kept.attempts, kept.job_id, kept.draft.model.version) == (2, job.id, "9.9")
+            assert kept.comparison.same_image
+            assert not (kept.comparison.only_in_use or kept.comparison.only_shadow)
+            assert [each.id for each in site.jobs()] == [job.id]
+            sent = in_orthanc(server, study)
+            ours = {each.sop_instance_uid for each in site.store.objects(job.id)}
+            assert set(sent) == ours
+        finally:
+            site.stop()

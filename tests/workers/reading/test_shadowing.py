@@ -1,0 +1,146 @@
+"""A shadow model reads what the model in use has read; nothing of it becomes a result."""
+
+import hashlib
+import threading
+
+import pytest
+
+from dicom.phantom import as_dataset, draw, write
+from dicom.selection.local_files import describe
+from service.errors import PermanentReadingError, ReaderStopped, TransientReadingError
+from service.jobs import JobState
+from service.records.shadow import ShadowState
+from service.settings.config import load_settings
+from workers.reading.reader import Reader
+from workers.reading.shadowing import Shadowing
+from workers.tasks import work_on
+
+TABLE = {"name": "trial", "model": "tiny", "model_version": "2", "shadow": True}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """The settings of the shadow model's worker."""
+    site = load_settings(
+        data_dir=tmp_path, broker={"url": "redis://127.0.0.1:1/0"}, models=[TABLE]
+    )
+    return site.for_model("trial")
+
+
+class Failing:
+    """A reader whose reading ends with an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def draft(self, study, **_):
+        """Raise the error."""
+        raise self.error
+
+
+def arrived(store, folder, seed=1):
+    """Return the job of a synthetic image, which waits."""
+    film = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
+    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+    study = film.study_instance_uid
+    return film, store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
+
+
+def drafted(store, drafts, folder, seed=1):
+    """Return a job with the draft of the model in use."""
+    film, job = arrived(store, folder, seed)
+    job = store.claim_reading(job.id, "reader", 60)
+    return store.draft(job.id, job.fence, drafts.draft(film, job.produced_at), [], ["pacs"])
+
+
+def test_its_draft_is_kept_and_compared_and_nothing_else_changes(
+    store, tmp_path, settings, drafts
+):
+    """A real model: the row has draft, prompt digest, version; job, deliveries, outbox are as before."""
+    job = drafted(store, drafts, tmp_path)
+    before = (store.job(job.id), store.deliveries(job.id), store.objects(job.id))
+    reader = Reader.from_settings(settings)
+    shadowing = Shadowing(store, settings, reader, "s", threading.Event())
+    try:
+        assert work_on(shadowing, shadowing.claim()) is None
+    finally:
+        reader.model.close()
+    [kept] = store.shadow_readings("trial", limit=10)
+    assert kept.state is ShadowState.DRAFTED
+    assert (kept.draft.model.version, kept.model_version) == ("2", "2")
+    assert kept.prompt_sha256 == hashlib.sha256(kept.draft.model.prompt.encode()).hexdigest()
+    assert kept.comparison.same_image
+    assert kept.comparison.characters_in_use == len("Clear.")
+    assert kept.comparison.characters_shadow > 0
+    assert (store.job(job.id), store.deliveries(job.id), store.objects(job.id)) == before
+    assert [each.id for each in store.jobs()] == [job.id]
+    assert not settings.outbox_dir.exists()
+    assert shadowing.claim() is None
+
+
+def test_it_leaves_the_model_when_a_study_arrives(store, tmp_path, settings, drafts, clock):
+    """A reading in progress is abandoned, uncounted; it starts again when the study has been read."""
+    drafted(store, drafts, tmp_path)
+    reader = Reader.from_settings(settings)
+    shadowing = Shadowing(store, settings, reader, "s", threading.Event())
+    claim, jobs = shadowing.claim(), []
+
+    class Interrupted:
+        """A reader in whose first step a study arrives."""
+
+        def draft(self, study, *, cancelled, **keywords):
+            """Read with the real model, and let a study arrive at the first question."""
+
+            def asked():
+                if not jobs:
+                    jobs.append(arrived(store, tmp_path, 2)[1])
+                    cancelled._looked -= 60
+                return cancelled()
+
+            return reader.draft(study, cancelled=asked, **keywords)
+
+    shadowing._reader = Interrupted()
+    try:
+        assert work_on(shadowing, claim) is not None
+        assert store.shadow_readings("trial", limit=10) == []
+        assert shadowing.claim() is None
+        assert store.claim_reading(jobs[0].id, "reader", 60) is not None
+        store.cancel(jobs[0].id, "t")
+        assert shadowing.claim().attempt == 1
+    finally:
+        reader.model.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (PermanentReadingError("The answer is empty."), ShadowState.FAILED),
+        (ValueError("Kim^Anna"), ShadowState.FAILED),
+        (TransientReadingError("No memory."), ShadowState.READING),
+        (ReaderStopped("The engine has ended."), ShadowState.READING),
+    ],
+)
+def test_what_ends_it_concerns_no_study(store, tmp_path, settings, drafts, error, state):
+    """Whatever happens in it, the study's job stays; no value of an error that is not ours is kept."""
+    job = drafted(store, drafts, tmp_path)
+    shadowing = Shadowing(store, settings, Failing(error), "s", threading.Event())
+    assert work_on(shadowing, shadowing.claim()) is error
+    [kept] = store.shadow_readings("trial", limit=10)
+    assert (kept.state, kept.attempts) == (state, 1)
+    assert "Anna" not in kept.reason
+    assert store.job(job.id).state is JobState.DRAFTED
+    assert shadowing.must_be_replaced(error) == isinstance(error, ReaderStopped)
+
+
+def test_a_stop_abandons_the_reading(store, tmp_path, settings, drafts):
+    """A process that is stopped leaves the study to its successor."""
+    drafted(store, drafts, tmp_path)
+    stop, reader = threading.Event(), Reader.from_settings(settings)
+    shadowing = Shadowing(store, settings, reader, "s", stop)
+    claim = shadowing.claim()
+    stop.set()
+    try:
+        assert work_on(shadowing, claim) is not None
+    finally:
+        reader.model.close()
+    assert store.shadow_readings("trial", limit=10) == []
