@@ -104,7 +104,7 @@ class ShadowEnd:
 
 def compare(in_use: DraftReport, shadow: DraftReport) -> ShadowComparison:
     """Return how the drafts of one study differ."""
-    common = {
+    common: dict[str, Any] = {
         "characters_in_use": _characters(in_use),
         "characters_shadow": _characters(shadow),
         "coded_in_use": in_use.is_coded,

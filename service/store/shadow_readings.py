@@ -206,7 +206,7 @@ class ShadowReadings(Transitions):
             return [_record(row) for row in session.scalars(chosen)]
 
 
-def _drafted() -> Select[tuple[str, datetime]]:
+def _drafted() -> Select[str, datetime]:
     """Return the query for the jobs whose draft stands and whose images are here."""
     return select(JobRow.id, JobRow.created_at).where(
         JobRow.state.in_((JobState.DRAFTED.value, JobState.COMPLETED.value)),

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(240)]
 def test_a_killed_shadow_reads_again_and_the_archive_never_sees_it(
     site_class, orthanc_server_class, in_orthanc, tmp_path, free_port
 ):
-    """kill -9 in a shadow reading: the results are those of the model in use, then the shadow ends."""
+    """Kill -9 in a shadow reading: the results are those of the model in use, then the shadow ends."""
     shadow = {"name": "trial", "model": "demo", "model_version": "9.9", "shadow": True}
     (tmp_path / "site").mkdir()
     (tmp_path / "orthanc").mkdir()
@@ -48,7 +48,7 @@ def test_a_killed_shadow_reads_again_and_the_archive_never_sees_it(
             [kept] = site.store.shadow_readings("trial", limit=5)
             assert (kept.attempts, kept.job_id, kept.draft.model.version) == (2, job.id, "9.9")
             assert kept.comparison.same_image
-            assert not (kept.comparison.only_in_use or kept.comparison.only_shadow)
+            assert kept.comparison.only_in_use + kept.comparison.only_shadow == ()
             assert [each.id for each in site.jobs()] == [job.id]
             sent = in_orthanc(server, study)
             ours = {each.sop_instance_uid for each in site.store.objects(job.id)}

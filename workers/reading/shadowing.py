@@ -23,7 +23,7 @@ from service.store import Store
 from service.store.shadow_readings import MAX_ATTEMPTS, ShadowClaim, ShadowLimits
 from workers.lease import Lease, retry_while_held
 from workers.reading.image_selection import rules_for
-from workers.reading.reader import DraftedImage, NotAnalysed
+from workers.reading.outcomes import DraftedImage, NotAnalysed
 from workers.retry_policy import code, is_outage, may_pass, sentence, where
 
 log = get_logger(__name__)

@@ -21,9 +21,7 @@ TABLE = {"name": "trial", "model": "tiny", "model_version": "2", "shadow": True}
 @pytest.fixture
 def settings(tmp_path):
     """The settings of the shadow model's worker."""
-    site = load_settings(
-        data_dir=tmp_path, broker={"url": "redis://127.0.0.1:1/0"}, models=[TABLE]
-    )
+    site = load_settings(data_dir=tmp_path, broker={"url": "redis://127.0.0.1:1/0"}, models=[TABLE])
     return site.for_model("trial")
 
 
@@ -33,7 +31,7 @@ class Failing:
     def __init__(self, error):
         self.error = error
 
-    def draft(self, study, **_):
+    def draft(self, *_, **__):
         """Raise the error."""
         raise self.error
 
@@ -53,9 +51,7 @@ def drafted(store, drafts, folder, seed=1):
     return store.draft(job.id, job.fence, drafts.draft(film, job.produced_at), [], ["pacs"])
 
 
-def test_its_draft_is_kept_and_compared_and_nothing_else_changes(
-    store, tmp_path, settings, drafts
-):
+def test_its_draft_is_kept_and_compared_and_nothing_else_changes(store, tmp_path, settings, drafts):
     """A real model: the row has draft, prompt digest, version; job, deliveries, outbox are as before."""
     job = drafted(store, drafts, tmp_path)
     before = (store.job(job.id), store.deliveries(job.id), store.objects(job.id))
@@ -78,7 +74,7 @@ def test_its_draft_is_kept_and_compared_and_nothing_else_changes(
     assert shadowing.claim() is None
 
 
-def test_it_leaves_the_model_when_a_study_arrives(store, tmp_path, settings, drafts, clock):
+def test_it_leaves_the_model_when_a_study_arrives(store, tmp_path, settings, drafts):
     """A reading in progress is abandoned, uncounted; it starts again when the study has been read."""
     drafted(store, drafts, tmp_path)
     reader = Reader.from_settings(settings)
