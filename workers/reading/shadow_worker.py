@@ -18,7 +18,7 @@ from service.monitoring.heartbeat import Heartbeat
 from service.monitoring.model_start import note_failure, note_success
 from service.queue.names import shadow_role
 from service.receiver.calling_aes import CallingAEs, incident_reporter
-from service.records import ProcessStatus, Said
+from service.records import ProcessStatus, StatusReport
 from service.settings.config import Settings, config_path, load_settings
 from service.store import Store
 from service.system.signals import on_sighup, stop_event
@@ -48,14 +48,14 @@ def serve(settings: Settings, work_on: Callable[[Any, Any], Exception | None]) -
     role = shadow_role(settings.model_name)
     owner = f"{role}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     with closing(Store.open(settings)) as store:
-        heartbeat = Heartbeat(store, [role], Said(status=ProcessStatus.LOADING))
+        heartbeat = Heartbeat(store, [role], StatusReport(status=ProcessStatus.LOADING))
         with heartbeat.beating() as heart:
             reader = _loaded(settings, store, role)
             path = config_path()
             report = incident_reporter(store, path, owner)
             callers = CallingAEs(settings, path, load_settings, report)
             on_sighup(callers.request_reload)
-            heart.report(Said("ready"))
+            heart.report(StatusReport("ready"))
             log.info("worker_ready", queue=role)
             shadowing = Shadowing(store, settings, reader, owner, stop, callers.look_up_reloaded)
             _run(shadowing, stop, work_on)
